@@ -1,0 +1,61 @@
+"""Domain names: one canonical text per name.
+
+The canonical text is the A-label form, lower case, without a trailing dot (RFC 5890, RFC 4343).
+"""
+
+import re
+from collections.abc import Iterator
+
+import idna
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOSTNAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_MAX_LENGTH = 253  # RFC 1035 §2.3.4: 255 octets on the wire
+_MAX_TEXT = 1024  # no name of 253 octets is longer as U-labels; bounds the work on hostile input
+
+
+class InvalidNameError(ValueError):
+    """The text cannot be a host name in the DNS."""
+
+
+def parse_name(text: str) -> str:
+    """Return the canonical text of a host name.
+
+    Letters, digits and hyphens (RFC 1123 §2.1) in any case, U-labels or A-labels, with or without the
+    trailing dot.
+
+    Raises:
+        InvalidNameError: no such name can exist.
+    """
+    name = text.removesuffix(".").lower()
+    if not name.isascii():
+        name = _to_a_labels(text)
+    if len(name) > _MAX_LENGTH or not _HOSTNAME.fullmatch(name):
+        raise InvalidNameError(f"not a host name: {text[:80]!r}")
+    return name
+
+
+def _to_a_labels(text: str) -> str:
+    if len(text) > _MAX_TEXT:
+        raise InvalidNameError(f"longer than any name: {text[:80]!r}…")
+    try:
+        return idna.encode(text, uts46=True, transitional=False).decode("ascii").removesuffix(".").lower()
+    except (idna.IDNAError, UnicodeError) as error:
+        raise InvalidNameError(f"not an international host name: {text[:80]!r}: {error}") from error
+
+
+def ancestors(name: str) -> Iterator[str]:
+    """Yield the name itself, then each name above it, down to the single label."""
+    while name:
+        yield name
+        _, _, name = name.partition(".")
+
+
+def label_count(name: str) -> int:
+    """Return how many labels a canonical name has."""
+    return name.count(".") + 1
+
+
+def is_below(name: str, zone: str) -> bool:
+    """Say whether the canonical name lies strictly below the zone's apex."""
+    return name.endswith("." + zone)

@@ -1,0 +1,1 @@
+"""Nameservers: the publisher's interface, RFC 2136 behind it, and the embedded one."""

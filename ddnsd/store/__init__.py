@@ -1,0 +1,1 @@
+"""The cluster's state: the interface, its stores, and what every node keeps of it in memory."""

@@ -1,0 +1,212 @@
+"""The store: a small linearizable key-value map with revisions, watches and conditional commits.
+
+The vocabulary is etcd's (https://etcd.io/docs/v3.5/learning/api/): every commit that changes
+something has one new **revision**, the same for all keys it writes; a key carries the revision that
+created it and the one that last wrote it. Keys are text relative to the installation's prefix,
+values are bytes. The rest of the program knows this file, never a particular store.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+MAX_KEYS_PER_UPDATE = 100  # compares, and writes, each; leaves etcd's --max-txn-ops (128) some room
+CLOCK = "clock"  # written by every commit that changes something; no update may name it
+
+
+class KeyValue(NamedTuple):
+    """A key's value at a revision."""
+
+    value: bytes
+    revision: int  # that last wrote it
+    created: int  # revision that created it
+
+
+class SnapshotAt(NamedTuple):
+    """All keys under a prefix at one revision."""
+
+    revision: int
+    items: Mapping[str, KeyValue]
+
+
+class Event(NamedTuple):
+    """One key written (`item`) or deleted (None)."""
+
+    key: str
+    item: KeyValue | None
+
+
+class Revision(NamedTuple):
+    """Everything under the prefix that one commit did: delivered whole, in revision order, once."""
+
+    revision: int
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A conditional change: if every key in `expects` is at its revision, do the puts and deletes.
+
+    `expects` maps a key to its last-write revision, 0 for "absent". Deletes of absent keys do nothing.
+    """
+
+    expects: Mapping[str, int]
+    puts: Mapping[str, bytes] = field(default_factory=dict)
+    deletes: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        writes = len(self.puts) + len(self.deletes)
+        if len(self.expects) > MAX_KEYS_PER_UPDATE or writes > MAX_KEYS_PER_UPDATE:
+            raise ValueError(
+                f"{len(self.expects)} compares and {writes} writes in one update; {MAX_KEYS_PER_UPDATE} at most"
+            )
+        if CLOCK in self.puts or CLOCK in self.deletes or CLOCK in self.expects:
+            raise ValueError(f"the key {CLOCK!r} is the store's own")
+        if not self.deletes.isdisjoint(self.puts):
+            raise ValueError("an update puts and deletes the same key")
+
+    def writes(self, key: str) -> bool:
+        """Say whether the update would write the key."""
+        return key in self.puts or key in self.deletes
+
+
+class Done(NamedTuple):
+    """Applied, durable: its writes have this revision."""
+
+    revision: int
+
+
+class Stale(NamedTuple):
+    """Not applied: an expected revision was another. `current` holds all the keys it expected.
+
+    `revision` is the store's when it looked.
+    """
+
+    revision: int
+    current: Mapping[str, KeyValue | None]
+
+
+class Unknown(NamedTuple):
+    """Perhaps applied, perhaps later: the store's answer was lost. `reason` is for the log."""
+
+    reason: str
+
+
+Outcome = Done | Stale | Unknown
+
+
+class StoreError(Exception):
+    """The store could not do what was asked; nothing was changed.
+
+    StoreError
+    ├── UnavailableError    not now (no quorum, disk full, closed); may work later
+    ├── CompactedError      the watch's first revision is no longer kept: take a new snapshot
+    └── LockedError         another process owns this store
+    """
+
+
+class UnavailableError(StoreError):
+    """The store cannot answer now."""
+
+
+class CompactedError(StoreError):
+    """History before a revision is gone."""
+
+
+class LockedError(StoreError):
+    """Another process holds the embedded store's folder."""
+
+
+class Limits(NamedTuple):
+    """How many updates one group may hold, and how many groups may be in flight."""
+
+    group: int
+    in_flight: int
+
+
+class Leadership(Protocol):
+    """A won election."""
+
+    @property
+    def epoch(self) -> int:
+        """Revision that created my election key: grows with every new leader."""
+        ...
+
+    @property
+    def guard(self) -> Mapping[str, int]:
+        """What a commit expects in addition, so that it fails once I no longer lead."""
+        ...
+
+    async def confirm(self) -> bool:
+        """Ask the store, linearizably, whether my key still leads.
+
+        Raises:
+            UnavailableError: it cannot be known now.
+        """
+        ...
+
+    async def lost(self) -> None:
+        """Wait until leadership is over (by its own monotonic clock before the lease can end)."""
+        ...
+
+    async def resign(self) -> None:
+        """Give leadership up at once; idempotent."""
+        ...
+
+
+class Store(Protocol):
+    """The interface. Any number of callers on one event loop."""
+
+    @property
+    def limits(self) -> Limits:
+        """What `commit` takes at once."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """The store's own id (etcd: the cluster id). Changes when it was restored from elsewhere."""
+        ...
+
+    async def snapshot(self, prefix: str = "") -> SnapshotAt:
+        """Return all keys under the prefix at one, linearizable revision.
+
+        Raises:
+            UnavailableError: not now.
+        """
+        ...
+
+    def watch(self, prefix: str, start: int) -> AsyncIterator[Revision]:
+        """Yield every revision ≥ `start` that wrote under the prefix, whole, in order, once.
+
+        Raises (while iterating):
+            CompactedError: `start` is no longer kept, or the reader fell too far behind.
+        """
+        ...
+
+    async def commit(self, updates: Sequence[Update]) -> Sequence[Outcome]:
+        """Apply each update for itself, all at one revision, durably; outcomes in the same order.
+
+        Every compare sees the state before the call. The updates must not conflict
+        (`store.commit.conflicts`) and not exceed `limits.group`.
+
+        Raises:
+            UnavailableError: certainly nothing was applied.
+            ValueError: conflicting or too many updates.
+        """
+        ...
+
+    async def revision(self) -> int:
+        """Return the revision of the newest commit, linearizably ("what is `clock`'s revision?").
+
+        Raises:
+            UnavailableError: not now.
+        """
+        ...
+
+    async def campaign(self, value: bytes) -> Leadership:
+        """Wait until elected; the lowest create revision leads. `value` says who (for status)."""
+        ...
+
+    async def close(self) -> None:
+        """Release everything; calls after it raise `UnavailableError`; idempotent."""
+        ...
