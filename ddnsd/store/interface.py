@@ -57,9 +57,7 @@ class Update:
     def __post_init__(self) -> None:
         writes = len(self.puts) + len(self.deletes)
         if len(self.expects) > MAX_KEYS_PER_UPDATE or writes > MAX_KEYS_PER_UPDATE:
-            raise ValueError(
-                f"{len(self.expects)} compares and {writes} writes in one update; {MAX_KEYS_PER_UPDATE} at most"
-            )
+            raise ValueError(f"an update of more than {MAX_KEYS_PER_UPDATE} compares or writes")
         if CLOCK in self.puts or CLOCK in self.deletes or CLOCK in self.expects:
             raise ValueError(f"the key {CLOCK!r} is the store's own")
         if not self.deletes.isdisjoint(self.puts):

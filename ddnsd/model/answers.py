@@ -1,0 +1,56 @@
+"""What the update API can answer: the contract's messages and statuses, as values."""
+
+from enum import Enum
+from typing import NamedTuple
+
+from .addresses import Family
+
+
+class Refusal(Enum):
+    """Why an update was not made: (HTTP status, the contract's message).
+
+    The member's name in lower case is the `result` label of the request metrics.
+    """
+
+    FIRST_LEVEL = (400, "DDNS 功能仅支持子域名,不支持一级域名")
+    MISSING_DOMAIN = (400, "缺少 domain 参数")
+    MISSING_TOKEN = (400, "缺少 token 参数")
+    INVALID_IP = (400, "无效的 IP 地址格式")
+    UNKNOWN_TOKEN = (401, "无效的 token")
+    SUSPENDED = (403, "用户账号已被临时封禁")
+    BANNED = (403, "用户账号已被永久封禁")
+    RECORD_DISABLED = (403, "域名记录已被禁用")
+    ZONE_DISABLED = (403, "一级域名已被禁用")
+    NOT_FOUND = (404, "域名不存在或无权操作")
+    FAMILY_MISMATCH = (400, "IP 类型不匹配")
+    NAMESERVER_FAILED = (500, "更新 DNS 服务器失败")
+    STORE_FAILED = (500, "更新数据库失败")
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.value[0]
+
+    @property
+    def message(self) -> str:
+        """The contract's text, for `error`."""
+        return self.value[1]
+
+
+class Updated(NamedTuple):
+    """The nameserver has taken the new address. `old_ip` is "" where there was none."""
+
+    name: str
+    ip: str
+    family: Family
+    old_ip: str
+
+
+class Unchanged(NamedTuple):
+    """The name already has this address, committed and published."""
+
+    name: str
+    ip: str
+
+
+Answer = Updated | Unchanged | Refusal

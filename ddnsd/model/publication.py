@@ -1,0 +1,91 @@
+"""What shall be published, and how far it is: the comparison of `addresses` with `published`."""
+
+from enum import Enum, auto
+from typing import NamedTuple
+
+from .records import Published, RecordKey, Site
+from .state import State
+
+
+class Wanted(NamedTuple):
+    """An RRset as it shall be served: `values` is empty if it shall be gone. `ttl` in seconds."""
+
+    record: RecordKey
+    site: Site
+    revision: int  # of the committed address
+    ip: str
+    ttl: int
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The rdata of the RRset."""
+        return (self.ip,) if self.ip else ()
+
+
+class Standing(Enum):
+    """How far a committed address has come."""
+
+    PENDING = auto()
+    REFUSED = auto()  # the nameserver itself refuses this revision: waits for a reconcile
+    PUBLISHED = auto()
+
+
+def wanted(state: State, record: RecordKey) -> Wanted | None:
+    """Return what shall be served for the record, or None if nothing was committed or no zone is left.
+
+    A tombstone whose zone is gone is the business of the zone's old sites (`leader.retire`).
+    """
+    committed = state.addresses.get(record)
+    if committed is None:
+        return None
+    zone_name = state.zone_of_record(record, committed.value)
+    zone = state.zones.get(zone_name) if zone_name is not None else None
+    if zone is None or zone_name is None:
+        return None
+    site = Site(zone_name, zone.value.spec.nameserver)
+    host = state.hosts.get(record.name)
+    ttl = (host.value.spec.ttl if host else None) or zone.value.spec.ttl
+    return Wanted(record, site, committed.revision, committed.value.ip, ttl)
+
+
+def standing(want: Wanted, published: Published | None) -> Standing:
+    """Compare what shall be served with what the nameserver is known to serve."""
+    if published is None:
+        return Standing.PENDING
+    if published.error is not None and published.error.revision >= want.revision:
+        return Standing.REFUSED
+    if _is_served(want, published) and published.ttl == want.ttl:
+        return Standing.PUBLISHED
+    return Standing.PENDING
+
+
+def is_served(state: State, record: RecordKey, revision: int) -> bool:
+    """Say whether the record's committed value of this revision, or a newer one, is being served.
+
+    Its TTL may still change: that is no business of a client's.
+    """
+    want = wanted(state, record)
+    published = state.published.get(record)
+    return (
+        want is not None
+        and published is not None
+        and published.value.revision >= revision
+        and published.value.nameserver == want.site.nameserver
+    )
+
+
+def is_refused(state: State, record: RecordKey, revision: int) -> bool:
+    """Say whether the nameserver refused the committed value of this revision, or a newer one."""
+    published = state.published.get(record)
+    error = published.value.error if published else None
+    return error is not None and error.revision >= revision
+
+
+def is_verified(state: State, site: Site) -> bool:
+    """Say whether `published` is known to tell the truth about the site."""
+    footprint = state.footprints.get(site)
+    return footprint is not None and footprint.value.verified
+
+
+def _is_served(want: Wanted, published: Published) -> bool:
+    return published.revision >= want.revision and published.nameserver == want.site.nameserver

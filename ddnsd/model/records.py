@@ -1,0 +1,126 @@
+"""What the store holds, as frozen values. Every write makes a new value with a new revision."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from .addresses import Family
+from .resources import Spec
+
+SpecT = TypeVar("SpecT", bound=Spec, covariant=True)
+ValueT = TypeVar("ValueT", covariant=True)
+
+
+class Stored(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="v", tag=1):
+    """Base of every stored value: JSON with the version of its shape under `v`."""
+
+
+class RecordKey(NamedTuple):
+    """A published RRset: the host's name and the family of its address."""
+
+    name: str
+    family: Family
+
+
+class Site(NamedTuple):
+    """A zone at one nameserver: the unit that is fenced and published to."""
+
+    zone: str
+    nameserver: str
+
+
+class Mark(StrEnum):
+    """What is being done to a resource in more than one commit."""
+
+    NONE = ""
+    CREATING = "creating"
+    DELETING = "deleting"
+
+
+class Resource(Stored, Generic[SpecT], frozen=True):
+    """A stored document."""
+
+    spec: SpecT
+    mark: Mark = Mark.NONE
+
+
+class Committed(Stored, frozen=True):
+    """`addresses/<fqdn>/<family>`: the address that the host shall have.
+
+    A tombstone has an empty `ip`: the RRset has to leave `zone`, then this key goes.
+    """
+
+    ip: str
+    previous: str  # the committed address before this one, "" if none
+    commit: str  # random id, by which a commit of unknown outcome recognises itself
+    changed: datetime
+    zone: str = ""  # of a tombstone only: where it was published
+
+    @property
+    def is_tombstone(self) -> bool:
+        """Say whether the address was withdrawn."""
+        return not self.ip
+
+
+class PublishError(msgspec.Struct, frozen=True):
+    """Why the nameserver does not have a committed address."""
+
+    revision: int  # of the committed address that was refused; 0: to be tried again
+    message: str
+    at: datetime
+
+
+class Published(Stored, frozen=True):
+    """`published/<fqdn>/<family>`: what the nameserver is known to serve.
+
+    `revision` is that of the committed address that was pushed; 0 if what is served is not known.
+    """
+
+    revision: int
+    ip: str
+    ttl: int
+    nameserver: str
+    at: datetime | None = None
+    error: PublishError | None = None
+
+
+class Footprint(Stored, frozen=True):
+    """`fences/<zone>/<nameserver>`: written before the first UPDATE there, deleted after the last.
+
+    While it is not `verified` no request may be told "unchanged": the zone has lost its fence, or
+    somebody else holds it, so what is served is not known.
+    """
+
+    verified: bool = False
+    holder: str = ""  # text of somebody else's fence: publishing is paused until `zone takeover`
+    error: str = ""  # why the zone as a whole takes no update now
+
+
+class Work(StrEnum):
+    """What any node may ask of the leader for a zone."""
+
+    CHECK = "check"  # compare the zone with the store and say what differs
+    REPAIR = "repair"  # ... and publish what differs
+    TAKEOVER = "takeover"  # claim the zone's fence from whoever holds it
+
+
+class WorkRequest(Stored, frozen=True):
+    """`requests/<id>`: work asked of the leader, and what came of it once `finished`."""
+
+    work: Work
+    zone: str
+    asked: datetime
+    finished: datetime | None = None
+    failure: str = ""  # why it could not be done
+    findings: tuple[str, ...] = ()  # a line each: what differs, what was done
+
+
+class Entry(NamedTuple, Generic[ValueT]):
+    """A stored value and its place in history."""
+
+    key: str
+    revision: int  # that last wrote it
+    created: int  # that created it
+    value: ValueT

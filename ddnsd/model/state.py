@@ -1,0 +1,111 @@
+"""The installation's whole state in memory, as one node knows it at one revision.
+
+Filled by the watch cache only. Everything that decides reads it, nothing that decides writes it.
+"""
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from .names import ancestors, is_below, label_count
+from .records import Committed, Entry, Footprint, Published, RecordKey, Resource, Site, WorkRequest
+from .resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
+
+Id = TypeVar("Id")
+Value = TypeVar("Value")
+Zones = dict[str, Entry[Resource[ZoneSpec]]]
+
+
+class Table(dict[Id, Entry[Value]]):
+    """Entries by id."""
+
+    def put(self, id: Id, entry: Entry[Value]) -> None:
+        """Add or replace an entry."""
+        self[id] = entry
+
+    def drop(self, id: Id) -> None:
+        """Remove an entry; an absent one is no error."""
+        self.pop(id, None)
+
+
+class TokenTable(Table[str, Resource[TokenSpec]]):
+    """Tokens by name, and by the digest of their secret."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: dict[str, tuple[str, ...]] = {}  # digest -> holders' names, oldest first
+
+    def put(self, id: str, entry: Entry[Resource[TokenSpec]]) -> None:
+        """Add or replace a token."""
+        self.drop(id)
+        self[id] = entry
+        digest = entry.value.spec.sha256
+        holders = (*self._names.get(digest, ()), id)
+        self._names[digest] = tuple(sorted(holders, key=lambda name: (self[name].created, name)))
+
+    def drop(self, id: str) -> None:
+        """Remove a token."""
+        entry = self.pop(id, None)
+        if entry is None:
+            return
+        digest = entry.value.spec.sha256
+        holders = tuple(name for name in self._names[digest] if name != id)
+        if holders:
+            self._names[digest] = holders
+        else:
+            del self._names[digest]
+
+    def by_digest(self, digest: str) -> Entry[Resource[TokenSpec]] | None:
+        """Return the token with this digest; of several, the oldest."""
+        holders = self._names.get(digest)
+        return self[holders[0]] if holders else None
+
+
+class State:
+    """Tables of everything that is stored."""
+
+    def __init__(self) -> None:
+        self.accounts: Table[str, Resource[AccountSpec]] = Table()
+        self.zones: Table[str, Resource[ZoneSpec]] = Table()
+        self.hosts: Table[str, Resource[HostSpec]] = Table()
+        self.tokens = TokenTable()
+        self.addresses: Table[RecordKey, Committed] = Table()
+        self.published: Table[RecordKey, Published] = Table()
+        self.footprints: Table[Site, Footprint] = Table()
+        self.requests: Table[str, WorkRequest] = Table()
+
+    def zone_of(self, name: str) -> str | None:
+        """Return the zone that a name lies in: the longest match, the apex included."""
+        for candidate in ancestors(name):
+            if candidate in self.zones:
+                return candidate
+        return None
+
+    def is_first_level(self, name: str) -> bool:
+        """Say whether the contract counts the name as a first-level domain, which has no host.
+
+        That is a managed zone's apex, or a name of fewer than three labels outside every zone.
+        """
+        zone = self.zone_of(name)
+        return zone == name if zone is not None else label_count(name) < 3
+
+    def hosts_in(self, zone: str) -> Iterator[str]:
+        """Yield the names of the zone's hosts."""
+        for name in self.hosts:
+            if is_below(name, zone) and self.zone_of(name) == zone:
+                yield name
+
+    def records_in(self, zone: str) -> Iterator[RecordKey]:
+        """Yield the keys of all committed addresses of the zone, its tombstones included."""
+        for record, entry in self.addresses.items():
+            if self.zone_of_record(record, entry.value) == zone:
+                yield record
+
+    def zone_of_record(self, record: RecordKey, committed: Committed) -> str | None:
+        """Return the zone in which a committed address is, or was, published."""
+        return committed.zone or self.zone_of(record.name)
+
+    def sites_of(self, zone: str) -> Iterator[Site]:
+        """Yield the places where something of the zone is, or may be, published."""
+        for site in self.footprints:
+            if site.zone == zone:
+                yield site

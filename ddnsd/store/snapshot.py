@@ -1,0 +1,181 @@
+"""The watch cache: everything in memory, fed by one watch, made current before it is trusted.
+
+It trusts revisions only. To answer linearizably it asks the store one question for all who wait at
+that moment (which revision is the newest?) and lets them go on once the watch has applied that
+revision whole. See docs/architecture.md, "Reads".
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import structlog
+
+from ..model.records import Entry
+from ..model.state import State
+from . import codec
+from .interface import CompactedError, Event, KeyValue, Revision, Store, StoreError, UnavailableError
+
+_log = structlog.get_logger(__name__)
+
+_RETRY_SECONDS = 0.2
+
+
+class Touched(NamedTuple):
+    """An entry that was written or deleted: the shelf's prefix, and its id in the table."""
+
+    shelf: str
+    id: object
+
+
+Listener = Callable[[Sequence[Touched]], None]
+Callback = Callable[[StoreError | None], None]
+
+
+class WatchCache:
+    """The state of the installation as this node knows it. Run `run()` as a task of its own."""
+
+    def __init__(self, store: Store, timeout: float) -> None:
+        """`timeout` bounds, in seconds, how long anybody waits for the state to be current."""
+        self.state = State()
+        self.revision = 0  # the newest that is applied whole
+        self._store = store
+        self._timeout = timeout
+        self._known: set[str] = set()
+        self._loaded = asyncio.Event()
+        self._listeners: list[Listener] = []
+        self._arrived: list[Callback] = []  # waits for the next question
+        self._asking: asyncio.Task[None] | None = None
+        self._behind: deque[tuple[int, list[Callback]]] = deque()  # waits for the watch
+
+    @property
+    def is_loaded(self) -> bool:
+        """Say whether a snapshot has been loaded once."""
+        return self._loaded.is_set()
+
+    async def loaded(self) -> None:
+        """Wait until a snapshot has been loaded once."""
+        await self._loaded.wait()
+
+    def subscribe(self, listener: Listener) -> None:
+        """Call the listener after each applied revision, with what it touched."""
+        self._listeners.append(listener)
+
+    async def run(self) -> None:
+        """Load a snapshot, follow it, and load anew whenever its history is gone. Never returns."""
+        while True:
+            try:
+                await self._load()
+                async for revision in self._store.watch("", self.revision + 1):
+                    self._apply(revision.revision, revision.events)
+            except CompactedError:
+                _log.warning("watch.compacted", revision=self.revision)
+            except UnavailableError as error:
+                _log.warning("watch.unavailable", reason=str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def current(self) -> None:
+        """Return once the state is at least as new as the store was when this was called.
+
+        Raises:
+            UnavailableError: that could not be known within the timeout.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def settle(error: StoreError | None) -> None:
+            if done.done():
+                return
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+        self.when_current(settle)
+        await done
+
+    def when_current(self, callback: Callback) -> None:
+        """Like `current`, for the hot path: no task and no coroutine for each caller.
+
+        Whoever arrives before a question is sent shares it; a question already on its way may have
+        been answered before the caller came, so it is not shared.
+        """
+        self._arrived.append(callback)
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask(), name="snapshot.ask")
+
+    async def _ask(self) -> None:
+        try:
+            while self._arrived:
+                waiting, self._arrived = self._arrived, []
+                try:
+                    async with asyncio.timeout(self._timeout):
+                        revision = await self._store.revision()
+                except TimeoutError:
+                    _release(waiting, UnavailableError(f"the store did not answer in {self._timeout:g} s"))
+                except StoreError as error:
+                    _release(waiting, error)
+                else:
+                    self._wait_for(revision, waiting)
+        finally:
+            self._asking = None
+
+    def _wait_for(self, revision: int, waiting: list[Callback]) -> None:
+        if self.revision >= revision and self.is_loaded:
+            _release(waiting, None)
+            return
+        self._behind.append((revision, waiting))
+        asyncio.get_running_loop().call_later(self._timeout, self._give_up, waiting)
+
+    def _give_up(self, waiting: list[Callback]) -> None:
+        behind, count = self.revision, len(waiting)
+        late = UnavailableError(f"the watch stands at revision {behind} and is {self._timeout:g} s late")
+        released, waiting[:] = waiting[:], []
+        if count:
+            _log.warning("watch.behind", revision=behind, waiting=count)
+            _release(released, late)
+
+    def _apply(self, revision: int, events: Sequence[Event]) -> None:
+        touched = [place for event in events if (place := self._place(event))]
+        self.revision = revision
+        for listener in self._listeners:
+            listener(touched)
+        while self._behind and self._behind[0][0] <= revision:
+            _, waiting = self._behind.popleft()
+            released, waiting[:] = waiting[:], []
+            _release(released, None)
+
+    def _place(self, event: Event) -> Touched | None:
+        """Put one event into its table."""
+        prefix, _, rest = event.key.partition("/")
+        shelf = codec.SHELVES.get(prefix)
+        if shelf is None:
+            return None
+        try:
+            id = shelf.read_id(rest)
+            value = codec.decode(shelf, event.item.value) if event.item else None
+        except ValueError as error:
+            _log.error("store.unreadable", key=event.key, reason=str(error))
+            return None
+        if event.item is None:
+            self._known.discard(event.key)
+            shelf.table(self.state).drop(id)
+        else:
+            self._known.add(event.key)
+            entry = Entry(event.key, event.item.revision, event.item.created, value)
+            shelf.table(self.state).put(id, entry)
+        return Touched(prefix, id)
+
+    async def _load(self) -> None:
+        """Make the state that of a fresh snapshot, noticing what was deleted meanwhile."""
+        snapshot = await self._store.snapshot()
+        gone = self._known - snapshot.items.keys()
+        events = [Event(key, None) for key in gone]
+        events += [Event(key, item) for key, item in snapshot.items.items()]
+        self._loaded.set()
+        self._apply(snapshot.revision, events)
+
+
+def _release(waiting: Sequence[Callback], error: StoreError | None) -> None:
+    for callback in waiting:
+        callback(error)
