@@ -15,7 +15,7 @@ import structlog
 from ..model.records import Entry
 from ..model.state import State
 from . import codec
-from .interface import CompactedError, Event, KeyValue, Revision, Store, StoreError, UnavailableError
+from .interface import CompactedError, Event, Store, StoreError, UnavailableError
 
 _log = structlog.get_logger(__name__)
 
