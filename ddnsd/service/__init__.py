@@ -1,0 +1,1 @@
+"""What ddnsd does for its callers, whatever protocol they speak."""

@@ -1,0 +1,1 @@
+"""Tornado: the public listener, the admin API, health and metrics."""

@@ -1,0 +1,163 @@
+"""The public listener: a small raw Tornado delegate, because it is the hot path.
+
+A `RequestHandler` costs as much again as all the work of an "unchanged" (docs/decisions/0004).
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import structlog
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+    responses,
+)
+
+from . import replies
+
+_log = structlog.get_logger(__name__)
+
+_UNBOUNDED = 2**62  # Tornado's own limit answers without a body; ours answers in JSON
+
+
+class Exchange(HTTPMessageDelegate):
+    """One request and its answer."""
+
+    def __init__(self, listener: "PublicListener", connection: HTTPConnection, peer: str) -> None:
+        self.peer = peer
+        self.method = ""
+        self.path = ""
+        self.query = ""
+        self.headers = HTTPHeaders()
+        self.body = b""
+        self._listener = listener
+        self._connection = connection
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._answered = False
+
+    def headers_received(self, start_line: RequestStartLine, headers: HTTPHeaders) -> None:  # type: ignore[override]
+        """Take the head of the request (Tornado calls this)."""
+        self.method = start_line.method
+        self.headers = headers
+        target = start_line.path
+        if not target.startswith("/"):  # absolute-form, RFC 9112 §3.2.2
+            parts = urlsplit(target)
+            target = f"{parts.path or '/'}?{parts.query}"
+        self.path, _, self.query = target.partition("?")
+        if int(headers.get("Content-Length", "0")) > self._listener.max_body:
+            self.fail(413)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Take a part of the body (Tornado calls this)."""
+        self._size += len(chunk)
+        if self._size > self._listener.max_body:
+            self.fail(413)
+        else:
+            self._chunks.append(chunk)
+
+    def finish(self) -> None:
+        """Answer the complete request (Tornado calls this)."""
+        self.body = b"".join(self._chunks)
+        self._listener.dispatch(self)
+
+    def on_connection_close(self) -> None:
+        """Forget the answer: the client has gone (Tornado calls this)."""
+        self._done()
+
+    def fail(self, status: int, **headers: str) -> None:
+        """Answer with a failure that the contract has no row for."""
+        self.reply(status, replies.failure_of_status(status), **headers)
+
+    def reply(self, status: int, body: bytes, **extra: str) -> None:
+        """Answer, once; an answer to a client that has gone is dropped."""
+        if self._answered:
+            return
+        self._done()
+        headers = HTTPHeaders({"Content-Type": replies.CONTENT_TYPE, "Content-Length": str(len(body))})
+        headers.update(extra)
+        if self._listener.draining:
+            headers["Connection"] = "close"
+        reason = responses.get(status, "Unknown")
+        self._connection.write_headers(ResponseStartLine("", status, reason), headers, body)
+        self._connection.finish()
+
+    def _done(self) -> None:
+        if not self._answered:
+            self._answered = True
+            self._listener.settled(self)
+
+
+class Endpoint(Protocol):
+    """What answers one path: it must call `exchange.reply` or `fail` in the end, now or later."""
+
+    def __call__(self, exchange: Exchange, /) -> None:
+        """Answer the exchange."""
+        ...
+
+
+Routes = Mapping[str, Mapping[str, Endpoint]]  # path -> method -> endpoint
+
+
+class PublicListener(HTTPServerConnectionDelegate):
+    """Routes requests to endpoints; whatever happens, the answer is JSON."""
+
+    def __init__(self, routes: Routes, max_body: int) -> None:
+        """`max_body` in bytes."""
+        self.max_body = max_body
+        self.draining = False
+        self._routes = routes
+        self._open: set[Exchange] = set()
+        self._idle: list[asyncio.Future[None]] = []
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> Exchange:
+        """Begin an exchange (Tornado calls this)."""
+        request_conn.set_max_body_size(_UNBOUNDED)  # type: ignore[attr-defined]
+        context = request_conn.context  # type: ignore[attr-defined]
+        exchange = Exchange(self, request_conn, context.remote_ip)
+        self._open.add(exchange)
+        return exchange
+
+    def dispatch(self, exchange: Exchange) -> None:
+        """Hand a complete request to its endpoint."""
+        methods = self._routes.get(exchange.path)
+        if methods is None:
+            exchange.fail(404)
+            return
+        endpoint = methods.get(exchange.method)
+        if endpoint is None:
+            exchange.fail(405, Allow=", ".join(methods))
+            return
+        guarded(endpoint, exchange)
+
+    def settled(self, exchange: Exchange) -> None:
+        """Note that an exchange has its answer, or needs none any more."""
+        self._open.discard(exchange)
+        if not self._open:
+            for future in self._idle:
+                if not future.done():
+                    future.set_result(None)
+            self._idle.clear()
+
+    async def drain(self) -> None:
+        """From now on close each connection after its answer; return when none is owed."""
+        self.draining = True
+        if self._open:
+            idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle.append(idle)
+            await idle
+
+
+def guarded(endpoint: Callable[[Exchange], None], exchange: Exchange) -> None:
+    """Call an endpoint; if it crashes the client still gets JSON, and the log the traceback."""
+    try:
+        endpoint(exchange)
+    except Exception:  # the boundary: nothing else stands between a bug and the client
+        _log.exception("http.crashed", path=exchange.path)
+        exchange.fail(500)

@@ -1,0 +1,62 @@
+"""`GET|POST /api/ddns/update`: the contract that clients in the field already use."""
+
+import time
+
+import structlog
+
+from ..model.answers import Answer, Refusal, Unchanged, Updated
+from ..service.update import UpdateService
+from ..telemetry.metrics import Metrics
+from . import replies
+from .parameters import UnreadableRequestError, read_request
+from .public import Exchange
+from .source import SourceFinder
+
+_log = structlog.get_logger(__name__)
+
+
+class UpdateEndpoint:
+    """Reads the request, has it decided, writes the answer."""
+
+    def __init__(self, service: UpdateService, sources: SourceFinder, metrics: Metrics) -> None:
+        self._service = service
+        self._sources = sources
+        self._metrics = metrics
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Answer one update."""
+        started = time.perf_counter()
+        source = self._sources.source(exchange.peer, exchange.headers)
+        try:
+            request = read_request(exchange.query, exchange.headers, exchange.body, source)
+        except UnreadableRequestError as error:
+            _log.info("update.unreadable", source=source, reason=str(error))
+            self._metrics.request("update", "malformed", time.perf_counter() - started)
+            exchange.reply(400, replies.failure(replies.BAD_REQUEST))
+            return
+
+        def answer(answer: Answer) -> None:
+            status, body = replies.body(answer)
+            exchange.reply(status, body)
+            self._metrics.request("update", label(answer), time.perf_counter() - started)
+            _record(answer, request.domain, source)
+
+        self._service.submit(request, answer)
+
+
+def label(answer: Answer) -> str:
+    """Return the answer's `result` label in the metrics."""
+    if isinstance(answer, Refusal):
+        return answer.name.lower()
+    return "updated" if isinstance(answer, Updated) else "unchanged"
+
+
+def _record(answer: Answer, domain: str, source: str) -> None:
+    """Log the answer; "unchanged" only when debugging, because nearly all are."""
+    match answer:
+        case Unchanged():
+            _log.debug("update.unchanged", name=answer.name, ip=answer.ip, source=source)
+        case Updated():
+            _log.info("update.done", name=answer.name, ip=answer.ip, old_ip=answer.old_ip, source=source)
+        case Refusal():
+            _log.info("update.refused", domain=domain[:255], result=label(answer), source=source)
