@@ -99,7 +99,8 @@ class StoreError(Exception):
     StoreError
     ├── UnavailableError    not now (no quorum, disk full, closed); may work later
     ├── CompactedError      the watch's first revision is no longer kept: take a new snapshot
-    └── LockedError         another process owns this store
+    ├── LockedError         another process owns this store
+    └── FormatError         what is stored is damaged, or of a version that this one does not know
     """
 
 
@@ -113,6 +114,10 @@ class CompactedError(StoreError):
 
 class LockedError(StoreError):
     """Another process holds the embedded store's folder."""
+
+
+class FormatError(StoreError):
+    """The embedded store's file cannot be used: damaged, foreign, or of another version."""
 
 
 class Limits(NamedTuple):
@@ -185,7 +190,7 @@ class Store(Protocol):
         """Apply each update for itself, all at one revision, durably; outcomes in the same order.
 
         Every compare sees the state before the call. The updates must not conflict
-        (`store.commit.conflicts`) and not exceed `limits.group`.
+        (`store.group`) and not exceed `limits.group`.
 
         Raises:
             UnavailableError: certainly nothing was applied.
@@ -202,7 +207,11 @@ class Store(Protocol):
         ...
 
     async def campaign(self, value: bytes) -> Leadership:
-        """Wait until elected; the lowest create revision leads. `value` says who (for status)."""
+        """Wait until elected; the lowest create revision leads. `value` says who (for status).
+
+        Raises:
+            UnavailableError: not now; the caller is in the queue no more.
+        """
         ...
 
     async def close(self) -> None:

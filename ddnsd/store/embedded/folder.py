@@ -1,0 +1,81 @@
+"""The data folder: private, and of one process at a time."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+from ddnsd.store.interface import LockedError, UnavailableError
+
+
+class Folder:
+    """The locked folder of an open store. The lock ends with the process, however it dies."""
+
+    def __init__(self, path: Path) -> None:
+        """Create the folder (mode 0700) and its database file (0600) where missing, and lock it.
+
+        Raises:
+            LockedError: another process, or another store of this one, holds it.
+            UnavailableError: the folder cannot be made or written.
+        """
+        self.path = path
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _create_private(self.database)
+            self._lock = _lock(path)
+        except OSError as error:
+            raise UnavailableError(f"the data folder {path} cannot be used: {error}") from error
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.path / "ddnsd.db"
+
+    @property
+    def locked(self) -> bool:
+        """Say whether the folder is still ours."""
+        return not self._lock.closed
+
+    def unlock(self) -> None:
+        """Let another process have the folder; idempotent."""
+        self._lock.close()
+
+
+def _create_private(file: Path) -> None:
+    """Create the file for its owner only: SQLite would let all read it. Its companions get its mode."""
+    if not file.exists():
+        file.touch(mode=0o600)
+        _sync(file.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Make the folder's list of files durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _lock(folder: Path) -> IO[str]:
+    file = (folder / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+    except BlockingIOError as error:
+        raise LockedError(
+            f"the data folder {folder} is in use by another process (pid {_holder(file)}): "
+            "stop that process, or give this one a folder of its own"
+        ) from error
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _holder(file: IO[str]) -> str:
+    with file:
+        file.seek(0)
+        return file.read().strip() or "unknown"

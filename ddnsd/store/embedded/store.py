@@ -1,0 +1,139 @@
+"""The embedded store: see the package's docstring."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from ddnsd.store.embedded.disk import Disk, open_disk
+from ddnsd.store.embedded.election import Election, EmbeddedLeadership
+from ddnsd.store.embedded.history import History, Watch
+from ddnsd.store.embedded.plan import plan
+from ddnsd.store.embedded.pulse import Pulse
+from ddnsd.store.embedded.sqlite import Contents, InDoubtError
+from ddnsd.store.group import check_group
+from ddnsd.store.interface import CLOCK, Done, Limits, Outcome, Revision, SnapshotAt, Unknown, Update
+
+HISTORY = 100_000  # events kept for watches: some tens of MB at most; 5 s at 20,000 updates/s
+_LIMITS = Limits(group=500, in_flight=1)  # the next group gathers while the disk works on this one
+
+
+class EmbeddedStore:
+    """The `Store` of a single node. `CLOCK` is a key like any other: a watch or snapshot of "" shows it."""
+
+    def __init__(self, disk: Disk, contents: Contents, history: int) -> None:
+        self._disk = disk
+        self._identity = contents.identity
+        self._items = contents.items
+        self._pulse = Pulse()
+        self._history = History(self._items[CLOCK].revision, history)
+        self._election = Election(self._items, self.commit, self._pulse)
+        self._writing = asyncio.Lock()
+        self._in_doubt: Revision | None = None  # given to the disk, not known to be there
+
+    @property
+    def limits(self) -> Limits:
+        """What `commit` takes at once."""
+        return _LIMITS
+
+    @property
+    def identity(self) -> str:
+        """A random id, made with the database."""
+        return self._identity
+
+    async def snapshot(self, prefix: str = "") -> SnapshotAt:
+        """Return all keys under the prefix at the newest revision.
+
+        Raises:
+            UnavailableError: the store is closed.
+        """
+        self._pulse.check()
+        items = {key: item for key, item in self._items.items() if key.startswith(prefix)}
+        return SnapshotAt(self._history.newest, items)
+
+    def watch(self, prefix: str, start: int) -> Watch:
+        """Return an iterator over the revisions ≥ `start` that wrote under the prefix; see `Watch`."""
+        return Watch(self._history, self._pulse, prefix, start)
+
+    async def revision(self) -> int:
+        """Return the revision of the newest commit.
+
+        Raises:
+            UnavailableError: the store is closed.
+        """
+        self._pulse.check()
+        return self._history.newest
+
+    async def campaign(self, value: bytes) -> EmbeddedLeadership:
+        """Queue up and wait until elected.
+
+        Raises:
+            UnavailableError: not now; the candidate is in the queue no more.
+        """
+        return await self._election.campaign(value)
+
+    async def commit(self, updates: Sequence[Update]) -> Sequence[Outcome]:
+        """Apply each update for itself, all at one revision, durably; outcomes in the same order.
+
+        A caller that is cancelled meanwhile does not stop it.
+
+        Raises:
+            UnavailableError: certainly nothing was applied.
+            ValueError: conflicting or too many updates.
+        """
+        check_group(updates, self.limits)
+        return await asyncio.shield(asyncio.create_task(self._commit(updates)))
+
+    async def close(self) -> None:
+        """Finish the commit in flight and release the folder; idempotent."""
+        self._pulse.stop()
+        async with self._writing:
+            await self._disk.close()
+
+    async def _commit(self, updates: Sequence[Update]) -> Sequence[Outcome]:
+        async with self._writing:
+            self._pulse.check()
+            await self._settle()
+            outcomes, change = plan(self._items, updates)
+            if change is None:
+                return outcomes
+            self._in_doubt = change
+            try:
+                await self._disk.append(change)
+            except InDoubtError as error:
+                return [Unknown(str(error)) if isinstance(it, Done) else it for it in outcomes]
+            self._apply(change)
+            self._in_doubt = None
+            return outcomes
+
+    async def _settle(self) -> None:
+        """After an error, make memory and file agree before anything is built on either."""
+        if self._in_doubt is None:
+            return
+        if await self._disk.settle() == self._in_doubt.revision:
+            self._apply(self._in_doubt)
+        self._in_doubt = None
+
+    def _apply(self, change: Revision) -> None:
+        """Show everybody what is durable now."""
+        for key, item in change.events:
+            if item is None:
+                del self._items[key]
+            else:
+                self._items[key] = item
+        self._history.append(change)
+        self._pulse.beat()
+
+
+async def open_embedded(folder: Path, *, history: int = HISTORY) -> EmbeddedStore:
+    """Open the store in a folder; where there is none, make it (folder 0700, database 0600).
+
+    `history` is how many events (keys written) are kept for watches; older ones are compacted, and
+    everything from before the opening is.
+
+    Raises:
+        LockedError: another process holds the folder.
+        FormatError: the database is damaged, another program's, or of another schema version.
+        UnavailableError: the folder or the database cannot be used now.
+    """
+    disk, contents = await open_disk(folder)
+    return EmbeddedStore(disk, contents, history)
