@@ -46,6 +46,15 @@ class Resource(Stored, Generic[SpecT], frozen=True):
     mark: Mark = Mark.NONE
 
 
+class RegistryHead(Stored, frozen=True):
+    """`registry`: compared and written by every change of resources, so that they come one by one.
+
+    Whoever decided on an older state finds another revision here; it need compare no other resource.
+    """
+
+    commit: str  # random id, by which a commit of unknown outcome recognises itself
+
+
 class Committed(Stored, frozen=True):
     """`addresses/<fqdn>/<family>`: the address that the host shall have.
 

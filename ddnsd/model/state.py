@@ -7,7 +7,17 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from .names import ancestors, is_below, label_count
-from .records import Committed, Entry, Footprint, Published, RecordKey, Resource, Site, WorkRequest
+from .records import (
+    Committed,
+    Entry,
+    Footprint,
+    Published,
+    RecordKey,
+    RegistryHead,
+    Resource,
+    Site,
+    WorkRequest,
+)
 from .resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
 
 Id = TypeVar("Id")
@@ -72,6 +82,7 @@ class State:
         self.published: Table[RecordKey, Published] = Table()
         self.footprints: Table[Site, Footprint] = Table()
         self.requests: Table[str, WorkRequest] = Table()
+        self.registry: Table[str, RegistryHead] = Table()  # one entry at most, under ""
 
     def zone_of(self, name: str) -> str | None:
         """Return the zone that a name lies in: the longest match, the apex included."""
@@ -103,6 +114,11 @@ class State:
     def zone_of_record(self, record: RecordKey, committed: Committed) -> str | None:
         """Return the zone in which a committed address is, or was, published."""
         return committed.zone or self.zone_of(record.name)
+
+    def is_retired(self, site: Site) -> bool:
+        """Say whether the zone is gone, or lives at another nameserver now."""
+        zone = self.zones.get(site.zone)
+        return zone is None or zone.value.spec.nameserver != site.nameserver
 
     def sites_of(self, zone: str) -> Iterator[Site]:
         """Yield the places where something of the zone is, or may be, published."""

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..model.records import Committed, Footprint, Published, Resource, Stored, WorkRequest
+from ..model.records import Committed, Footprint, Published, RegistryHead, Resource, Stored, WorkRequest
 from ..model.resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
 from ..model.state import State, Table
 from . import keys
@@ -34,6 +34,7 @@ SHELVES: dict[str, Shelf] = {
     keys.PUBLISHED: Shelf(msgspec.json.Decoder(Published), keys.read_record, lambda state: state.published),
     keys.FOOTPRINTS: Shelf(msgspec.json.Decoder(Footprint), keys.read_site, lambda state: state.footprints),
     keys.REQUESTS: Shelf(msgspec.json.Decoder(WorkRequest), str, lambda state: state.requests),
+    keys.REGISTRY: Shelf(msgspec.json.Decoder(RegistryHead), str, lambda state: state.registry),
 }
 
 _encoder = msgspec.json.Encoder()

@@ -10,6 +10,7 @@ ADDRESSES = "addresses"
 PUBLISHED = "published"
 FOOTPRINTS = "fences"
 REQUESTS = "requests"
+REGISTRY = "registry"  # a single key: see `model.records.RegistryHead`
 
 
 def resource(kind: Kind, name: str) -> str:

@@ -1,0 +1,98 @@
+"""Files of documents: a YAML stream as plain JSON values, and back.
+
+YAML 1.1 as kubectl reads it, so that a file means the same on both ways in; but an instant stays
+text, and what is nearly always a mistake is refused: a key written twice, and aliases.
+"""
+
+import re
+from typing import Any, ClassVar
+
+import msgspec
+import yaml
+
+
+class ManifestError(ValueError):
+    """The text is no YAML stream of plain values; the message says where."""
+
+
+_SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc, valid-type]
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        seen: set[int] = set()
+        waiting = [node]
+        while waiting:
+            node_now = waiting.pop()
+            if id(node_now) in seen:
+                raise _refusal(node_now.start_mark, "aliases are not read here: write the value out")
+            seen.add(id(node_now))
+            waiting += _children(node_now)
+        return super().construct_document(node)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise _refusal(key.start_mark, f"{str(key.value)[:60]!r} is written twice: keep one")
+            seen.add(key.value)
+        values: dict[Any, Any] = super().construct_mapping(node, deep)
+        return values
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, _data: object) -> bool:
+        return True
+
+
+# What PyYAML leaves unquoted, but Go's YAML (kubectl) takes for a truth value or a number.
+_Dumper.add_implicit_resolver("!go-bool", re.compile(r"[yYnN]$"), list("yYnN"))
+_Dumper.add_implicit_resolver(
+    "!go-number",
+    re.compile(r"[-+]?(\.?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?|0[oO][0-7_]+)$"),
+    list("-+.0123456789"),
+)
+
+
+def read_manifest(text: str | bytes) -> list[Any]:
+    """Return the documents of a YAML (or JSON) stream as plain JSON values; empty ones are left out.
+
+    Raises:
+        ManifestError: not YAML, or a value that JSON does not have.
+    """
+    try:
+        documents = [document for document in yaml.load_all(text, _Loader) if document is not None]
+        return list(msgspec.json.decode(msgspec.json.encode(documents)))
+    except yaml.YAMLError as error:
+        raise ManifestError(_where(error)) from error
+    except RecursionError as error:
+        raise ManifestError("nested too deeply") from error
+    except (ValueError, TypeError, OverflowError) as error:  # \\U escapes, half surrogates, !!binary
+        raise ManifestError(f"not plain YAML: {error}") from error
+
+
+def write_manifest(documents: list[Any]) -> str:
+    """Return the documents as a YAML stream; texts that YAML 1.1 would misread are quoted."""
+    return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _refusal(mark: yaml.Mark, text: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=text, problem_mark=mark)
+
+
+def _where(error: yaml.YAMLError) -> str:
+    """Say what and where, without PyYAML's excerpt of the file: it could show a secret."""
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else str(problem)

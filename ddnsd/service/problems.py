@@ -1,0 +1,44 @@
+"""What is wrong with documents: all of it at once, each with its field and the remedy."""
+
+import msgspec
+
+_SHOWN = 60  # characters of a value that nobody has checked
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing to correct. No message holds a secret, not even a mistaken one."""
+
+    field: str  # path in the document: `spec.families[1]`; "" where it is the whole document
+    message: str
+    document: int = 0  # the document's place in the call, from 1; 0: there is but one
+    resource: str = ""  # "Host blog.example.com", as far as it could be read
+
+    def of(self, document: int, resource: str) -> "Problem":
+        """Return the problem as one of the document at this place."""
+        return Problem(self.field, self.message, document, resource)
+
+    def __str__(self) -> str:
+        place = f"document {self.document}" if self.document else ""
+        if place and self.resource:
+            place += f" ({self.resource})"
+        return ": ".join(part for part in (place, self.field, self.message) if part)
+
+
+def shown(value: object) -> str:
+    """Return a value as it stands in a message: on one line, not too long, JSON's words for JSON's values."""
+    if isinstance(value, dict):
+        return "a group of fields"
+    if isinstance(value, list):
+        return "a list"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+class InvalidDocumentError(ValueError):
+    """Documents that cannot be accepted as they are, whatever else is done."""
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__("; ".join(map(str, problems)))

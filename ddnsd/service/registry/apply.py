@@ -1,0 +1,169 @@
+"""Many documents in one call: all checked first, then applied, at once where one commit holds them."""
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Sequence
+from enum import StrEnum
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
+
+from ...model.resources import Kind
+from ..documents import Document, read_document, title_of
+from ..problems import InvalidDocumentError, Problem
+from . import rules
+from .draft import Draft
+from .errors import PartlyAppliedError, RefusedError, RegistryError
+from .turns import Turns
+
+MAX_ATOMIC = 100  # documents
+_CHUNK = 1000  # documents looked at in one turn; most of them unchanged, or it ends sooner
+_PAUSE_EVERY = 100  # documents read in one turn of the event loop
+_ORDER = (Kind.ZONE, Kind.ACCOUNT, Kind.HOST, Kind.TOKEN)  # what is referred to comes first
+
+
+class Result(StrEnum):
+    """What came of one document."""
+
+    CREATED = "created"
+    CONFIGURED = "configured"
+    UNCHANGED = "unchanged"
+    NOT_APPLIED = "not applied"
+
+
+class ApplyResult(msgspec.Struct, frozen=True):
+    """What came of one document: its place in the call, from 1, and what it was."""
+
+    document: int
+    kind: Kind
+    name: str
+    result: Result
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What came of an apply. `atomic`: all in one commit."""
+
+    atomic: bool
+    results: tuple[ApplyResult, ...]
+
+
+class _Numbered(NamedTuple):
+    """A document and its place in the call, from 1."""
+
+    place: int
+    document: Document
+
+
+class _TooLargeError(Exception):
+    """One commit cannot hold the documents and the addresses that they withdraw."""
+
+
+async def read_documents(raws: Sequence[object]) -> list[_Numbered]:
+    """Read all documents, in the order in which they are to be applied.
+
+    Raises:
+        InvalidDocumentError: with the problems of all of them.
+    """
+    documents: dict[tuple[Kind, str], _Numbered] = {}
+    problems: list[Problem] = []
+    for place, raw in enumerate(raws, 1):
+        if place % _PAUSE_EVERY == 0:
+            await asyncio.sleep(0)
+        try:
+            document = read_document(raw)
+        except InvalidDocumentError as error:
+            problems += [problem.of(place, title_of(raw)) for problem in error.problems]
+            continue
+        first = documents.setdefault((document.kind, document.name), _Numbered(place, document))
+        if first.place != place:
+            message = f"the same as document {first.place}: keep one"
+            problems.append(Problem("metadata.name", message, place, document.title))
+    if problems:
+        raise InvalidDocumentError(*problems)
+    return sorted(documents.values(), key=lambda numbered: _ORDER.index(numbered.document.kind))
+
+
+async def apply(turns: Turns, documents: Sequence[_Numbered], nameservers: Collection[str]) -> Applied:
+    """Apply the documents: in one commit if they are few, else in several.
+
+    Raises:
+        InvalidDocumentError, RefusedError: nothing was applied; with the problems of all documents.
+        StoreFailedError: as of `Turns.take`.
+        PartlyAppliedError: it ended early.
+    """
+    if len(documents) <= MAX_ATOMIC:
+        with contextlib.suppress(_TooLargeError):
+            done, _ = await turns.take(partial(_put_all, documents=documents, nameservers=nameservers))
+            return Applied(True, _results(documents, done))
+    else:
+        _check(await turns.read(), documents, nameservers)
+    return await _apply_in_chunks(turns, documents, nameservers)
+
+
+def _check(draft: Draft, documents: Sequence[_Numbered], nameservers: Collection[str]) -> list[rules.Written]:
+    """Put all documents into the draft, whatever its size; raise with all their problems."""
+    done: list[rules.Written] = []
+    invalid: list[Problem] = []
+    refused: list[Problem] = []
+    count = 0
+    for place, document in documents:
+        try:
+            done.append(rules.put(draft, document, nameservers))
+        except InvalidDocumentError as error:
+            invalid += [problem.of(place, document.title) for problem in error.problems]
+        except RefusedError as error:
+            refused.append(Problem("", str(error), place, document.title))
+            count += error.count
+    if invalid:
+        raise InvalidDocumentError(*sorted(invalid + refused, key=lambda problem: problem.document))
+    if refused:
+        message = "; ".join(map(str, refused))
+        raise RefusedError(message, count=count, problems=tuple(refused))
+    return done
+
+
+def _put_all(
+    draft: Draft, documents: Sequence[_Numbered], nameservers: Collection[str]
+) -> list[rules.Written]:
+    done = _check(draft, documents, nameservers)
+    if not draft.fits():
+        raise _TooLargeError
+    return done
+
+
+async def _apply_in_chunks(
+    turns: Turns, documents: Sequence[_Numbered], nameservers: Collection[str]
+) -> Applied:
+    done: list[rules.Written] = []
+    while len(done) < len(documents):
+        rest = documents[len(done) : len(done) + _CHUNK]
+        try:
+            written, _ = await turns.take(partial(_fill, documents=rest, nameservers=nameservers))
+        except (RegistryError, InvalidDocumentError) as error:
+            if not done:
+                raise
+            raise PartlyAppliedError(Applied(False, _results(documents, done)), error) from error
+        done += written
+    return Applied(False, _results(documents, done))
+
+
+def _fill(draft: Draft, documents: Sequence[_Numbered], nameservers: Collection[str]) -> list[rules.Written]:
+    """Put as many documents into the draft as surely fit; return what came of these."""
+    done: list[rules.Written] = []
+    for numbered in documents:
+        if not draft.fits(rules.PUT_COST):
+            break
+        done += _check(draft, [numbered], nameservers)
+    return done
+
+
+def _results(documents: Sequence[_Numbered], done: Sequence[rules.Written]) -> tuple[ApplyResult, ...]:
+    """Return what came of each document, in the order of the call; those after the done ones got nothing."""
+    results = [Result(written) for written in done]
+    results += [Result.NOT_APPLIED] * (len(documents) - len(done))
+    told = [
+        ApplyResult(place, document.kind, document.name, result)
+        for (place, document), result in zip(documents, results, strict=True)
+    ]
+    return tuple(sorted(told, key=lambda result: result.document))

@@ -1,0 +1,131 @@
+"""The resources as they will be: the state with the changes gathered so far laid over it. Pure."""
+
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from ...model.names import ancestors
+from ...model.records import Committed, Mark, RecordKey, RegistryHead, Resource
+from ...model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
+from ...model.state import State, Table
+from ...store import codec, keys
+from ...store.interface import MAX_KEYS_PER_UPDATE, Update
+
+SpecT = TypeVar("SpecT", bound=Spec)
+_HEAD = 1  # the registry's own key, compared and written by each commit
+
+
+class Overlay(Generic[SpecT]):
+    """The resources of one kind."""
+
+    def __init__(self, kind: Kind, table: Table[str, Resource[SpecT]]) -> None:
+        self._kind = kind
+        self._table = table
+        self._changed: dict[str, Resource[SpecT] | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._changed)
+
+    def get(self, name: str) -> Resource[SpecT] | None:
+        """Return the resource, or None where there is none (any more)."""
+        if name in self._changed:
+            return self._changed[name]
+        entry = self._table.get(name)
+        return entry.value if entry else None
+
+    def put(self, name: str, spec: SpecT, mark: Mark = Mark.NONE) -> None:
+        """Add or replace a resource."""
+        self._changed[name] = Resource(spec, mark)
+
+    def drop(self, name: str) -> None:
+        """Remove a resource."""
+        self._changed[name] = None
+
+    def puts(self) -> dict[str, bytes]:
+        """Return the values to write, by key."""
+        changed = self._changed.items()
+        return {keys.resource(self._kind, name): codec.encode(value) for name, value in changed if value}
+
+    def deletes(self) -> frozenset[str]:
+        """Return the keys to delete."""
+        changed = self._changed.items()
+        return frozenset(keys.resource(self._kind, name) for name, value in changed if value is None)
+
+
+class Draft:
+    """One commit in the making. `now` (UTC) and the random `commit` id go into what it writes."""
+
+    def __init__(self, state: State, now: datetime, commit: str) -> None:
+        self.state = state
+        self.now = now
+        self.commit = commit
+        self.zones: Overlay[ZoneSpec] = Overlay(Kind.ZONE, state.zones)
+        self.accounts: Overlay[AccountSpec] = Overlay(Kind.ACCOUNT, state.accounts)
+        self.hosts: Overlay[HostSpec] = Overlay(Kind.HOST, state.hosts)
+        self.tokens: Overlay[TokenSpec] = Overlay(Kind.TOKEN, state.tokens)
+        self._digests: dict[str, str] = {}
+        self._addresses: dict[str, int] = {}  # compared: key -> revision
+        self._tombstones: dict[str, Committed] = {}
+
+    def of_kind(self, kind: Kind) -> Overlay[Any]:
+        """Return the resources of a kind."""
+        overlays: dict[Kind, Overlay[Any]] = {
+            Kind.ZONE: self.zones,
+            Kind.ACCOUNT: self.accounts,
+            Kind.HOST: self.hosts,
+            Kind.TOKEN: self.tokens,
+        }
+        return overlays[kind]
+
+    def zone_of(self, name: str) -> str | None:
+        """Return the zone that a name will lie in: the longest match, the apex included."""
+        return next((zone for zone in ancestors(name) if self.zones.get(zone)), None)
+
+    def put_token(self, name: str, spec: TokenSpec) -> None:
+        """Add or replace a token."""
+        self.tokens.put(name, spec)
+        self._digests[spec.sha256] = name
+
+    def holder(self, digest: str) -> str | None:
+        """Return the name of the token that has this digest."""
+        if digest in self._digests:
+            return self._digests[digest]
+        entry = self.state.tokens.by_digest(digest)
+        return entry.key.partition("/")[2] if entry else None
+
+    def withdraw(self, record: RecordKey) -> None:
+        """Leave a tombstone where an address is committed; the leader takes the RRset away.
+
+        The address is compared even where there is none: a client may be committing one just now.
+        """
+        key, entry = keys.address(record), self.state.addresses.get(record)
+        self._addresses[key] = entry.revision if entry else 0
+        if entry is not None and not entry.value.is_tombstone:
+            zone = self.state.zone_of(record.name) or ""
+            self._tombstones[key] = Committed("", "", self.commit, self.now, zone)
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether nothing would be written."""
+        return self._resources == 0
+
+    def fits(self, more: int = 0) -> bool:
+        """Say whether one commit can hold this, and so many further keys."""
+        writes = self._resources + len(self._tombstones)
+        return max(writes, len(self._addresses)) + _HEAD + more <= MAX_KEYS_PER_UPDATE
+
+    def update(self) -> Update:
+        """Return the commit: valid only while no resource, and no address to withdraw, has changed."""
+        head = self.state.registry.get("")
+        expects = {keys.REGISTRY: head.revision if head else 0, **self._addresses}
+        puts = {keys.REGISTRY: codec.encode(RegistryHead(self.commit))}
+        puts |= {key: codec.encode(tombstone) for key, tombstone in self._tombstones.items()}
+        deletes: frozenset[str] = frozenset()
+        for kind in Kind:
+            overlay = self.of_kind(kind)
+            puts |= overlay.puts()
+            deletes |= overlay.deletes()
+        return Update(expects, puts, deletes)
+
+    @property
+    def _resources(self) -> int:
+        return len(self.zones) + len(self.accounts) + len(self.hosts) + len(self.tokens)

@@ -1,0 +1,55 @@
+"""Why the registry did not do what was asked."""
+
+from typing import TYPE_CHECKING
+
+from ..problems import Problem
+
+if TYPE_CHECKING:
+    from .apply import Applied
+
+
+class RegistryError(Exception):
+    """Nothing was changed, unless the error says so.
+
+    RegistryError
+    ├── NotFoundError             there is no such resource
+    ├── PreconditionFailedError   it is not at the revision that the caller expects
+    ├── RefusedError              other resources stand in the way
+    ├── StoreFailedError          the store did not do it, or its answer is not known
+    └── PartlyAppliedError        a part of the documents is applied
+
+    Beside it, `service.problems.InvalidDocumentError`: the documents themselves are wrong.
+    """
+
+
+class NotFoundError(RegistryError):
+    """There is no such resource."""
+
+
+class PreconditionFailedError(RegistryError):
+    """The resource has changed since the caller read it, or is gone."""
+
+
+class RefusedError(RegistryError):
+    """Not as long as other resources are as they are.
+
+    `count` is how many hosts stand in the way, 0 where it is something else. `problems` are those of
+    single documents, where there were several.
+    """
+
+    def __init__(self, message: str, *, count: int = 0, problems: tuple[Problem, ...] = ()) -> None:
+        super().__init__(message)
+        self.count = count
+        self.problems = problems
+
+
+class StoreFailedError(RegistryError):
+    """The store could not be asked, or its answer was lost; the message says which."""
+
+
+class PartlyAppliedError(RegistryError):
+    """A large apply ended early; `applied` says how far it came, the cause says why."""
+
+    def __init__(self, applied: "Applied", cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.applied = applied

@@ -1,0 +1,183 @@
+"""The registry: see the package's docstring."""
+
+import heapq
+import secrets
+from collections.abc import Collection, Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+from ...model.records import Entry, Resource
+from ...model.resources import Kind, Spec
+from ...model.state import State, Table
+from ...store.commit import GroupCommit
+from ...store.snapshot import WatchCache
+from ..documents import Document, read_new_token
+from . import deletion, rules
+from .apply import Applied, apply, read_documents
+from .deletion import Deleted
+from .draft import Draft
+from .errors import NotFoundError, PreconditionFailedError, RefusedError
+from .rules import Written
+from .turns import Turns
+
+ANY: Final = "*"
+Precondition = int | Literal["*"] | None  # the revision that the caller expects, any one, or no matter
+
+_SECRET_BYTES = 32
+
+
+class Page(NamedTuple):
+    """A part of a listing, in the order of the names. `cursor` asks for what follows; "" if nothing does."""
+
+    items: tuple[tuple[str, Entry[Resource[Spec]]], ...]
+    cursor: str
+
+
+class Put(NamedTuple):
+    """What came of a put, and the resource's revision after it."""
+
+    written: Written
+    revision: int
+
+
+class CreatedToken(NamedTuple):
+    """A new token. `secret` is shown to its user now and never again; "" if it is the user's own."""
+
+    document: Document
+    revision: int
+    secret: str
+
+
+class Registry:
+    """The resources of the installation. Every answer is linearizable.
+
+    All methods raise `StoreFailedError` if the store cannot do it.
+    """
+
+    def __init__(
+        self, cache: WatchCache, commits: GroupCommit, *, nameservers: Collection[str], timeout: float
+    ) -> None:
+        """`nameservers` are the names that a zone may refer to; `timeout` bounds a change, in seconds."""
+        self._nameservers = frozenset(nameservers)
+        self._turns = Turns(cache, commits, timeout)
+
+    @property
+    def state(self) -> State:
+        """The state as of the newest answer, or newer."""
+        return self._turns.cache.state
+
+    async def list(self, kind: Kind, limit: int, cursor: str = "") -> Page:
+        """Return at most `limit` resources whose names come after the cursor."""
+        table = _table((await self._turns.read()).state, kind)
+        names = heapq.nsmallest(limit + 1, (name for name in table if name > cursor))
+        more = len(names) > limit
+        items = tuple((name, table[name]) for name in names[:limit])
+        return Page(items, items[-1][0] if more and items else "")
+
+    async def get(self, kind: Kind, name: str) -> Entry[Resource[Spec]]:
+        """Return a resource.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return _existing((await self._turns.read()).state, kind, name)
+
+    async def put(self, document: Document, if_match: Precondition = None) -> Put:
+        """Create or change a resource.
+
+        Raises:
+            InvalidDocumentError: it refers to what is not there.
+            RefusedError: other resources stand in the way.
+            PreconditionFailedError: it is not at the revision expected.
+        """
+
+        def decide(draft: Draft) -> Put:
+            entry = _table(draft.state, document.kind).get(document.name)
+            _check(entry, if_match)
+            return Put(rules.put(draft, document, self._nameservers), entry.revision if entry else 0)
+
+        put, revision = await self._turns.take(decide)
+        return Put(put.written, revision or put.revision)
+
+    async def delete(
+        self, kind: Kind, name: str, if_match: Precondition = None, *, cascade: bool = False
+    ) -> Deleted:
+        """Delete a resource; with `cascade`, the hosts of an account or zone too.
+
+        Tokens go with their account. It may take several commits; if it ends early, deleting
+        again goes on.
+
+        Raises:
+            NotFoundError: there is none.
+            RefusedError: it has hosts, and `cascade` was not asked for.
+            PreconditionFailedError: it is not at the revision expected.
+        """
+
+        def decide(draft: Draft) -> Deleted:
+            entry = _existing(draft.state, kind, name)
+            _check(entry, if_match)
+            return deletion.delete(draft, kind, name, entry.value, cascade=cascade)
+
+        gone, _ = await self._turns.take(decide)
+        return gone if gone.done else await self._finish_deletion(kind, name, gone)
+
+    async def _finish_deletion(self, kind: Kind, name: str, gone: Deleted) -> Deleted:
+        """Go on with a deletion that one commit could not hold, until it is done or was taken back."""
+
+        def decide(draft: Draft) -> Deleted:
+            entry = _table(draft.state, kind).get(name)
+            if entry is None:
+                return Deleted(0, 0, done=True)  # somebody else has finished it
+            return deletion.delete(draft, kind, name, entry.value, cascade=False)
+
+        while not gone.done:
+            more, _ = await self._turns.take(decide)
+            gone = Deleted(gone.hosts + more.hosts, gone.tokens + more.tokens, more.done)
+        return gone
+
+    async def apply(self, raws: Sequence[object]) -> Applied:
+        """Apply many documents, given as plain JSON values; see `registry.apply.apply`."""
+        return await apply(self._turns, await read_documents(raws), self._nameservers)
+
+    async def create_token(self, raw: object) -> CreatedToken:
+        """Create a Token from a document that may lack `sha256`; then its secret is made here.
+
+        Raises:
+            InvalidDocumentError: the document is wrong, or refers to what is not there.
+            RefusedError: there is a token of this name, or with this secret.
+        """
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        document, made = read_new_token(raw, secret)
+
+        def decide(draft: Draft) -> Written:
+            if document.name in draft.state.tokens:
+                raise RefusedError(f"there is a token {document.name}: delete it first, or take another name")
+            return rules.put(draft, document, self._nameservers)
+
+        _, revision = await self._turns.take(decide)
+        return CreatedToken(document, revision, secret if made else "")
+
+
+def _table(state: State, kind: Kind) -> Table[str, Any]:
+    tables: dict[Kind, Table[str, Any]] = {
+        Kind.ZONE: state.zones,
+        Kind.ACCOUNT: state.accounts,
+        Kind.HOST: state.hosts,
+        Kind.TOKEN: state.tokens,
+    }
+    return tables[kind]
+
+
+def _existing(state: State, kind: Kind, name: str) -> Entry[Resource[Spec]]:
+    entry: Entry[Resource[Spec]] | None = _table(state, kind).get(name)
+    if entry is None:
+        raise NotFoundError(f"there is no {kind} {name}")
+    return entry
+
+
+def _check(entry: Entry[Resource[Spec]] | None, if_match: Precondition) -> None:
+    if if_match is None:
+        return
+    if entry is None:
+        raise PreconditionFailedError("there is no such resource, and If-Match expects one")
+    if if_match not in (ANY, entry.revision):
+        raise PreconditionFailedError(f"it has been changed since: it is at revision {entry.revision} now")

@@ -1,0 +1,151 @@
+"""A document's spec, read strictly: every field by itself, so that all mistakes are found at once."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ..config.mistakes import did_you_mean
+from ..model.names import InvalidNameError, parse_name
+from ..model.resources import SPECS, AccountSpec, Kind, Spec
+from .problems import InvalidDocumentError, Problem, shown
+
+# What to write instead, by the field's name on the wire.
+REMEDIES: Mapping[str, str] = {
+    "nameserver": "write a name under `nameservers` in config.yaml",
+    "ttl": "write whole seconds, from 1 to 2147483647",
+    "enabled": "write true or false",
+    "disabled": "write true or false",
+    "status": "write active, suspended or banned",
+    "suspendedUntil": 'write an instant such as "2026-12-01T00:00:00Z"',
+    "expires": 'write an instant such as "2027-11-01T00:00:00Z"',
+    "account": "write the name of an Account",
+    "families": "write a list of A and AAAA, at least one of them",
+    "hosts": "write a list of host names, or leave it out for all of the account's",
+    "sha256": "write the 64 hex digits of the secret's SHA-256; `ddnsd token create` makes both",
+}
+_ABSENT = {
+    "sha256": "missing: create the token with `ddnsd token create`, or write its secret's SHA-256 here"
+}
+_SECRETS = ("secret", "token", "password", "value", "key")
+_NO_SECRETS = "a secret is stored nowhere: import it with `ddnsd token create NAME --secret-file FILE`"
+_HIDDEN = ("sha256",)  # somebody may have written the secret itself there
+_INDEX = re.compile(r"\[(\d+)\]")
+# As Kubernetes names its objects (RFC 1123 subdomains).
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_OBJECT_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_MAX_NAME = 253
+_MAX_FIELD = 60  # characters shown of an unknown field's name
+
+
+def read_spec(kind: Kind, raw: object) -> Spec:
+    """Return the spec in its canonical form; None is an empty one.
+
+    Raises:
+        InvalidDocumentError: with all of its problems.
+    """
+    raw = {} if raw is None else raw
+    if not isinstance(raw, dict):
+        raise InvalidDocumentError(Problem("spec", f"{shown(raw)} is no group of fields"))
+    fields = {field.encode_name: field for field in msgspec.structs.fields(SPECS[kind])}
+    problems = [_unknown(kind, key, fields) for key in raw if key not in fields]
+    values: dict[str, Any] = {}
+    for key, field in fields.items():
+        if key in raw:
+            try:
+                values[field.name] = _convert(key, raw[key], field.type)
+            except InvalidDocumentError as error:
+                problems += error.problems
+        elif field.required:
+            problems.append(Problem(f"spec.{key}", _ABSENT.get(key, f"missing: {REMEDIES[key]}")))
+    if not problems:
+        spec = SPECS[kind](**values)
+        problems = list(_contradictions(spec))
+    if problems:
+        raise InvalidDocumentError(*problems)
+    return spec
+
+
+def read_name(kind: Kind, text: object) -> str:
+    """Return the canonical name of a resource: for a Zone or Host a DNS name in any spelling.
+
+    Raises:
+        InvalidDocumentError: nothing of this kind can have the name.
+    """
+    try:
+        return _read_name(kind, text)
+    except ValueError as error:
+        raise InvalidDocumentError(Problem("metadata.name", str(error))) from error
+
+
+def _read_name(kind: Kind, text: object) -> str:
+    if not isinstance(text, str):
+        raise ValueError(f"{shown(text)} is no text: quote it")  # noqa: TRY004 - a mistake of the document
+    if kind in (Kind.ZONE, Kind.HOST):
+        try:
+            return parse_name(text)
+        except InvalidNameError as error:
+            raise ValueError(f"{shown(text)} is no DNS name of letters, digits and hyphens") from error
+    if len(text) > _MAX_NAME or not _OBJECT_NAME.fullmatch(text):
+        raise ValueError(f"{shown(text)}: write lower-case letters, digits, '-' and '.', {_MAX_NAME} at most")
+    return text
+
+
+def _unknown(kind: Kind, key: object, fields: Mapping[str, object]) -> Problem:
+    word = str(key)[:_MAX_FIELD]
+    if kind is Kind.TOKEN and word.lower() in _SECRETS:
+        return Problem(f"spec.{word}", f"unknown field; {_NO_SECRETS}")
+    return Problem(f"spec.{word}", f"unknown field; {did_you_mean(word, fields)}")
+
+
+def _convert(key: str, value: object, wanted: Any) -> Any:
+    """Return one field's canonical value."""
+    if key in _HIDDEN and isinstance(value, str):
+        value = value.strip().lower()
+    try:
+        converted = msgspec.convert(value, wanted)
+    except msgspec.ValidationError as error:
+        raise InvalidDocumentError(_mismatch(key, value, str(error))) from error
+    try:
+        return _canonical(key, converted)
+    except (ValueError, OverflowError) as error:
+        raise InvalidDocumentError(Problem(f"spec.{key}", str(error))) from error
+
+
+def _mismatch(key: str, value: object, text: str) -> Problem:
+    path = f"spec.{key}"
+    if key in _HIDDEN:
+        return Problem(path, f"not a SHA-256: {REMEDIES[key]}")
+    index = _INDEX.search(text)
+    if index and isinstance(value, list):
+        path, value = path + index[0], value[int(index[1])]
+    return Problem(path, f"{shown(value)}: {REMEDIES[key]}")
+
+
+def _canonical(key: str, value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    if key == "account":
+        return _read_name(Kind.ACCOUNT, value)
+    if key == "families":
+        return tuple(sorted(set(value)))
+    if key == "hosts" and value is not None:
+        if not value:
+            raise ValueError(
+                "an empty list allows nothing: leave it out for all hosts, or write disabled: true"
+            )
+        return tuple(sorted({_read_name(Kind.HOST, name) for name in value}))
+    return value
+
+
+def _contradictions(spec: Spec) -> Iterator[Problem]:
+    if isinstance(spec, AccountSpec) and spec.suspended_until is not None and spec.status != "suspended":
+        yield Problem("spec.suspendedUntil", "only with status: suspended; leave it out, or write that")
+
+
+def write_spec(spec: Spec) -> dict[str, Any]:
+    """Return the spec as it stands in a document: defaults written out, what is absent left out."""
+    values: dict[str, Any] = msgspec.to_builtins(spec)
+    return {key: value for key, value in values.items() if value is not None}
