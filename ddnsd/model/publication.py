@@ -1,5 +1,6 @@
 """What shall be published, and how far it is: the comparison of `addresses` with `published`."""
 
+from collections.abc import Iterator
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -46,6 +47,35 @@ def wanted(state: State, record: RecordKey) -> Wanted | None:
     host = state.hosts.get(record.name)
     ttl = (host.value.spec.ttl if host else None) or zone.value.spec.ttl
     return Wanted(record, site, committed.revision, committed.value.ip, ttl)
+
+
+def contents(state: State, site: Site) -> Iterator[Wanted]:
+    """Yield every RRset that shall be served at the site."""
+    for record in state.records_in(site.zone):
+        want = wanted(state, record)
+        if want is not None and want.site == site and want.ip:
+            yield want
+
+
+def is_settled(state: State, zone: str) -> bool:
+    """Say whether nothing of the zone is pending where the zone lives now."""
+    for record in state.records_in(zone):
+        want, published = wanted(state, record), state.published.get(record)
+        if want is not None and standing(want, published.value if published else None) is Standing.PENDING:
+            return False
+    return True
+
+
+def is_removed(state: State, record: RecordKey) -> bool:
+    """Say whether a tombstone has done its work: the RRset stands nowhere any more."""
+    committed, published = state.addresses.get(record), state.published.get(record)
+    if committed is None or not committed.value.is_tombstone:
+        return False
+    sites = tuple(state.sites_of(committed.value.zone))
+    if committed.value.zone not in state.zones:
+        return not sites
+    gone = published is not None and not published.value.ip and published.value.revision >= committed.revision
+    return gone and len(sites) <= 1
 
 
 def standing(want: Wanted, published: Published | None) -> Standing:

@@ -137,6 +137,10 @@ class Nameserver(Protocol):
         """
         ...
 
+    async def leave(self, zone: str) -> None:
+        """Forget the zone: the last record and the fence have left it, or it never was published."""
+        ...
+
     async def close(self) -> None:
         """Close the connections; idempotent."""
         ...

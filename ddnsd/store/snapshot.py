@@ -6,6 +6,7 @@ revision whole. See docs/architecture.md, "Reads".
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -14,6 +15,7 @@ import structlog
 
 from ..model.records import Entry
 from ..model.state import State
+from ..telemetry.metrics import Metrics
 from . import codec
 from .interface import CompactedError, Event, Store, StoreError, UnavailableError
 
@@ -33,21 +35,30 @@ Listener = Callable[[Sequence[Touched]], None]
 Callback = Callable[[StoreError | None], None]
 
 
+class _Round(NamedTuple):
+    """One question to the store, and who shares it."""
+
+    revision: int  # the answer: what the watch must have applied
+    asked: float
+    waiting: list[Callback]
+
+
 class WatchCache:
     """The state of the installation as this node knows it. Run `run()` as a task of its own."""
 
-    def __init__(self, store: Store, timeout: float) -> None:
+    def __init__(self, store: Store, timeout: float, metrics: Metrics) -> None:
         """`timeout` bounds, in seconds, how long anybody waits for the state to be current."""
         self.state = State()
         self.revision = 0  # the newest that is applied whole
         self._store = store
         self._timeout = timeout
+        self._metrics = metrics
         self._known: set[str] = set()
         self._loaded = asyncio.Event()
         self._listeners: list[Listener] = []
         self._arrived: list[Callback] = []  # waits for the next question
         self._asking: asyncio.Task[None] | None = None
-        self._behind: deque[tuple[int, list[Callback]]] = deque()  # waits for the watch
+        self._behind: deque[_Round] = deque()  # waits for the watch
 
     @property
     def is_loaded(self) -> bool:
@@ -58,9 +69,10 @@ class WatchCache:
         """Wait until a snapshot has been loaded once."""
         await self._loaded.wait()
 
-    def subscribe(self, listener: Listener) -> None:
-        """Call the listener after each applied revision, with what it touched."""
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call the listener after each applied revision, with what it touched; return what ends that."""
         self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
     async def run(self) -> None:
         """Load a snapshot, follow it, and load anew whenever its history is gone. Never returns."""
@@ -108,6 +120,7 @@ class WatchCache:
         try:
             while self._arrived:
                 waiting, self._arrived = self._arrived, []
+                asked = time.perf_counter()
                 try:
                     async with asyncio.timeout(self._timeout):
                         revision = await self._store.revision()
@@ -116,34 +129,37 @@ class WatchCache:
                 except StoreError as error:
                     _release(waiting, error)
                 else:
-                    self._wait_for(revision, waiting)
+                    self._wait_for(_Round(revision, asked, waiting))
         finally:
             self._asking = None
 
-    def _wait_for(self, revision: int, waiting: list[Callback]) -> None:
-        if self.revision >= revision and self.is_loaded:
-            _release(waiting, None)
+    def _wait_for(self, round: "_Round") -> None:
+        if self.revision >= round.revision and self.is_loaded:
+            self._admit(round)
             return
-        self._behind.append((revision, waiting))
-        asyncio.get_running_loop().call_later(self._timeout, self._give_up, waiting)
+        self._behind.append(round)
+        asyncio.get_running_loop().call_later(self._timeout, self._give_up, round)
 
-    def _give_up(self, waiting: list[Callback]) -> None:
-        behind, count = self.revision, len(waiting)
-        late = UnavailableError(f"the watch stands at revision {behind} and is {self._timeout:g} s late")
-        released, waiting[:] = waiting[:], []
-        if count:
-            _log.warning("watch.behind", revision=behind, waiting=count)
-            _release(released, late)
+    def _admit(self, round: "_Round") -> None:
+        self._metrics.became_current(time.perf_counter() - round.asked)
+        _release(round.waiting, None)
+
+    def _give_up(self, round: "_Round") -> None:
+        if round not in self._behind:
+            return
+        self._behind.remove(round)
+        late = f"the watch stands at revision {self.revision} and is {self._timeout:g} s late"
+        _log.warning("watch.behind", revision=self.revision, waiting=len(round.waiting))
+        _release(round.waiting, UnavailableError(late))
 
     def _apply(self, revision: int, events: Sequence[Event]) -> None:
         touched = [place for event in events if (place := self._place(event))]
         self.revision = revision
-        for listener in self._listeners:
+        self._metrics.applied(revision)
+        for listener in tuple(self._listeners):
             listener(touched)
-        while self._behind and self._behind[0][0] <= revision:
-            _, waiting = self._behind.popleft()
-            released, waiting[:] = waiting[:], []
-            _release(released, None)
+        while self._behind and self._behind[0].revision <= revision:
+            self._admit(self._behind.popleft())
 
     def _place(self, event: Event) -> Touched | None:
         """Put one event into its table."""

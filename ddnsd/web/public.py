@@ -4,7 +4,8 @@ A `RequestHandler` costs as much again as all the work of an "unchanged" (docs/d
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -16,10 +17,10 @@ from tornado.httputil import (
     HTTPServerConnectionDelegate,
     RequestStartLine,
     ResponseStartLine,
-    responses,
 )
 
-from . import replies
+from ddnsd.telemetry.metrics import Metrics
+from ddnsd.web import replies
 
 _log = structlog.get_logger(__name__)
 
@@ -44,6 +45,7 @@ class Exchange(HTTPMessageDelegate):
 
     def headers_received(self, start_line: RequestStartLine, headers: HTTPHeaders) -> None:  # type: ignore[override]
         """Take the head of the request (Tornado calls this)."""
+        self._listener.begun(self)
         self.method = start_line.method
         self.headers = headers
         target = start_line.path
@@ -51,7 +53,8 @@ class Exchange(HTTPMessageDelegate):
             parts = urlsplit(target)
             target = f"{parts.path or '/'}?{parts.query}"
         self.path, _, self.query = target.partition("?")
-        if int(headers.get("Content-Length", "0")) > self._listener.max_body:
+        length = headers.get("Content-Length", "")
+        if length.isdecimal() and int(length) > self._listener.max_body:
             self.fail(413)
 
     def data_received(self, chunk: bytes) -> None:
@@ -84,8 +87,9 @@ class Exchange(HTTPMessageDelegate):
         headers.update(extra)
         if self._listener.draining:
             headers["Connection"] = "close"
-        reason = responses.get(status, "Unknown")
-        self._connection.write_headers(ResponseStartLine("", status, reason), headers, body)
+        self._connection.write_headers(
+            ResponseStartLine("", status, HTTPStatus(status).phrase), headers, body
+        )
         self._connection.finish()
 
     def _done(self) -> None:
@@ -108,33 +112,44 @@ Routes = Mapping[str, Mapping[str, Endpoint]]  # path -> method -> endpoint
 class PublicListener(HTTPServerConnectionDelegate):
     """Routes requests to endpoints; whatever happens, the answer is JSON."""
 
-    def __init__(self, routes: Routes, max_body: int) -> None:
+    def __init__(self, routes: Routes, max_body: int, metrics: Metrics) -> None:
         """`max_body` in bytes."""
         self.max_body = max_body
+        self._metrics = metrics
         self.draining = False
         self._routes = routes
         self._open: set[Exchange] = set()
         self._idle: list[asyncio.Future[None]] = []
 
-    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> Exchange:
-        """Begin an exchange (Tornado calls this)."""
+    def start_request(self, _server_conn: object, request_conn: HTTPConnection) -> Exchange:
+        """Get ready for the connection's next request (Tornado calls this)."""
         request_conn.set_max_body_size(_UNBOUNDED)  # type: ignore[attr-defined]
         context = request_conn.context  # type: ignore[attr-defined]
-        exchange = Exchange(self, request_conn, context.remote_ip)
+        return Exchange(self, request_conn, context.remote_ip)
+
+    def begun(self, exchange: Exchange) -> None:
+        """Note that a request has arrived, so that an answer is owed."""
         self._open.add(exchange)
-        return exchange
 
     def dispatch(self, exchange: Exchange) -> None:
         """Hand a complete request to its endpoint."""
         methods = self._routes.get(exchange.path)
         if methods is None:
-            exchange.fail(404)
+            self._refuse(exchange, 404)
             return
         endpoint = methods.get(exchange.method)
         if endpoint is None:
-            exchange.fail(405, Allow=", ".join(methods))
+            self._refuse(exchange, 405, Allow=", ".join(methods))
             return
-        guarded(endpoint, exchange)
+        try:
+            endpoint(exchange)
+        except Exception:  # noqa: BLE001 - the boundary: whatever the bug, the client gets its JSON
+            _log.exception("http.crashed", path=exchange.path)
+            exchange.fail(500)
+
+    def _refuse(self, exchange: Exchange, status: int, **headers: str) -> None:
+        self._metrics.request("update", "malformed", 0.0)
+        exchange.fail(status, **headers)
 
     def settled(self, exchange: Exchange) -> None:
         """Note that an exchange has its answer, or needs none any more."""
@@ -152,12 +167,3 @@ class PublicListener(HTTPServerConnectionDelegate):
             idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._idle.append(idle)
             await idle
-
-
-def guarded(endpoint: Callable[[Exchange], None], exchange: Exchange) -> None:
-    """Call an endpoint; if it crashes the client still gets JSON, and the log the traceback."""
-    try:
-        endpoint(exchange)
-    except Exception:  # the boundary: nothing else stands between a bug and the client
-        _log.exception("http.crashed", path=exchange.path)
-        exchange.fail(500)

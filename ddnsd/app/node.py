@@ -1,0 +1,187 @@
+"""One node: the parts, put together; started, supervised, drained."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+import structlog
+import uvloop
+from prometheus_client import CollectorRegistry
+
+from ddnsd import __version__
+from ddnsd.app.adapters import listening, open_nameservers
+from ddnsd.app.installation import installation_id
+from ddnsd.app.listeners import HttpListeners, ListenError
+from ddnsd.app.secret import AdminTokenError, admin_token_digest
+from ddnsd.app.status import StatusReport
+from ddnsd.app.tasks import Supervisor, TaskFellError
+from ddnsd.config import Settings, remarks
+from ddnsd.leader.mandate import PublishPolicy
+from ddnsd.leader.term import Candidate
+from ddnsd.model.fence import Owner
+from ddnsd.nameserver.interface import Nameserver
+from ddnsd.service.registry import Registry
+from ddnsd.service.update import UpdatePolicy, UpdateService
+from ddnsd.store.commit import GroupCommit
+from ddnsd.store.embedded import open_embedded
+from ddnsd.store.interface import Store, StoreError
+from ddnsd.store.snapshot import WatchCache
+from ddnsd.telemetry.logging import configure
+from ddnsd.telemetry.metrics import Metrics
+from ddnsd.web.admin import make_admin_application
+from ddnsd.web.health import Readiness, healthz, make_health_application
+from ddnsd.web.public import PublicListener
+from ddnsd.web.source import SourceFinder
+from ddnsd.web.update import UpdateEndpoint
+
+_log = structlog.get_logger(__name__)
+
+UPDATE_PATH = "/api/ddns/update"
+
+
+def serve(settings: Settings) -> int:
+    """Run a node until SIGTERM or SIGINT; return the exit status."""
+    configure(settings.log.format, settings.log.level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_run(settings))
+        except (ListenError, AdminTokenError, StoreError, OSError, ValueError) as error:
+            _log.error("start.failed", reason=str(error))
+            return 1
+        except TaskFellError:
+            return 70  # EX_SOFTWARE; whoever supervises the process starts it anew
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    stopping = _stop_signals()
+    async with AsyncExitStack() as stack:
+        node = await Node.start(settings, stack)
+        fallen = asyncio.create_task(node.supervisor.fallen(), name="supervisor")
+        stopped = asyncio.create_task(stopping.wait(), name="signals")
+        await asyncio.wait([fallen, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        await node.drain()
+        if fallen.done():
+            fallen.result()
+        fallen.cancel()
+
+
+def _stop_signals() -> asyncio.Event:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
+
+
+class Node:
+    """The running parts of one node. Make it with `start`."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._draining = False
+        registry = CollectorRegistry()
+        self.metrics = Metrics(registry, settings.nameservers)
+        self.cache = WatchCache(store, settings.store.timeout, self.metrics)
+        self.commits = GroupCommit(store, self.metrics)
+        self.supervisor = Supervisor()
+        self.listeners = HttpListeners(settings)
+        self.updates = UpdateService(self.cache, self.commits, _update_policy(settings))
+        endpoint = UpdateEndpoint(self.updates, SourceFinder(settings.trusted_proxies), self.metrics)
+        self.public = PublicListener(
+            {UPDATE_PATH: {"GET": endpoint, "POST": endpoint}, "/healthz": {"GET": healthz}},
+            settings.http.max_body,
+            self.metrics,
+        )
+        self.health = make_health_application(self._readiness, self.metrics)
+
+    @classmethod
+    async def start(cls, settings: Settings, stack: AsyncExitStack) -> "Node":
+        """Return a node that serves; leaving the stack ends it.
+
+        Raises:
+            StoreError, ListenError, AdminTokenError, OSError, ValueError: it cannot start; the message
+                says what to do.
+        """
+        for remark in remarks(settings):
+            _log.warning("config.remark", remark=remark)
+        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        store = await open_embedded(settings.data / "store")
+        stack.push_async_callback(store.close)
+        node = cls(settings, store)
+        stack.push_async_callback(node.supervisor.stop)
+        owner = Owner(await installation_id(store), store.identity)
+        node.supervisor.start("watch", node.cache.run())
+        await node.cache.loaded()
+        nameservers = await open_nameservers(settings, node.cache.state, stack)
+        candidate = Candidate(
+            store, node.cache, node.commits, nameservers, owner, _publish_policy(settings), node.metrics
+        )
+        node.supervisor.start("leader", candidate.run(_who()))
+        stack.push_async_callback(node.listeners.close)
+        node._listen(StatusReport(node.cache, candidate, owner), nameservers)
+        return node
+
+    async def drain(self) -> None:
+        """Accept nothing more, answer what was accepted, within `drain.timeout`."""
+        self._draining = True
+        _log.info("drain.started", waiting=self.updates.in_flight)
+        self.listeners.stop()
+        try:
+            async with asyncio.timeout(self._settings.drain.timeout):
+                await self.public.drain()
+                await self.updates.drain()
+        except TimeoutError:
+            _log.warning("drain.unfinished", waiting=self.updates.in_flight)
+        _log.info("drain.done")
+
+    def _listen(self, status: StatusReport, nameservers: Mapping[str, Nameserver]) -> None:
+        settings, listen = self._settings, self._settings.listen
+        token_digest = admin_token_digest(settings.admin.token_file or settings.data / "admin-token")
+        registry = Registry(
+            self.cache, self.commits, nameservers=frozenset(nameservers), timeout=settings.store.timeout
+        )
+        admin = make_admin_application(registry, token_digest, status.status, self.metrics)
+        self.listeners.open("health", listen.health, self.health)
+        self.listeners.open("admin", listen.admin, admin)
+        self.listeners.open("public", listen.public, self.public, listen.tls)
+        addresses = {**self.listeners.addresses, "dns": listening(nameservers)}
+        _note_addresses(settings, addresses)
+        _log.info("ready", version=__version__, **addresses)
+
+    def _readiness(self) -> Readiness:
+        reasons = []
+        if not self.cache.is_loaded:
+            reasons.append("no snapshot of the store has been loaded yet")
+        if self._draining:
+            reasons.append("draining")
+        return Readiness(not reasons, tuple(reasons))
+
+
+def _update_policy(settings: Settings) -> UpdatePolicy:
+    return UpdatePolicy(
+        private=settings.addresses.private == "accept",
+        timeout=settings.publish.timeout,
+        store_timeout=settings.store.timeout,
+    )
+
+
+def _publish_policy(settings: Settings) -> PublishPolicy:
+    publish = settings.publish
+    return PublishPolicy(publish.fence, publish.batch, publish.reconcile_interval, publish.probe_interval)
+
+
+def _who() -> bytes:
+    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "version": __version__}).encode()
+
+
+def _note_addresses(settings: Settings, addresses: Mapping[str, object]) -> None:
+    """Write down where this node listens, for `script/run` and for people who chose port 0."""
+    path = settings.data / "listening.json"
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(addresses) + "\n")
+    fresh.replace(path)

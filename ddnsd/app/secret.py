@@ -1,0 +1,49 @@
+"""The admin token: made on first start, kept in a file that only its owner can read."""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from ddnsd.model.tokens import MIN_SECRET_LENGTH, digest
+
+
+class AdminTokenError(Exception):
+    """The admin token's file cannot be made or read."""
+
+
+def admin_token_digest(path: Path) -> str:
+    """Return the SHA-256 of the admin token; make the file, mode 0600, if there is none.
+
+    Raises:
+        AdminTokenError: it cannot be made or read, or holds too short a token.
+    """
+    try:
+        with contextlib.suppress(FileExistsError):
+            _make(path)
+        token = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise AdminTokenError(f"the admin token's file {path}: {error}") from error
+    if len(token) < MIN_SECRET_LENGTH:
+        raise AdminTokenError(
+            f"the admin token in {path} is shorter than {MIN_SECRET_LENGTH} characters: "
+            "delete the file to have a new one made"
+        )
+    return digest(token)
+
+
+def _make(path: Path) -> None:
+    """Make the file whole, under its name only when it is complete: a crash leaves no empty token."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(fresh, path)  # unlike a rename, never over a file that somebody else has just made
+    finally:
+        fresh.unlink()

@@ -1,0 +1,50 @@
+"""What `ddnsd status` and `GET /api/v1/status` show."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ddnsd import __version__
+from ddnsd.leader.term import Candidate
+from ddnsd.model.fence import Owner
+from ddnsd.model.records import Site
+from ddnsd.store.snapshot import WatchCache
+
+
+class StatusReport:
+    """Reads the node's parts; changes nothing."""
+
+    def __init__(self, cache: WatchCache, candidate: Candidate, owner: Owner) -> None:
+        self._cache = cache
+        self._candidate = candidate
+        self._owner = owner
+
+    def status(self) -> Mapping[str, Any]:
+        """Return the installation's and this node's state, ready for JSON."""
+        state, publisher = self._cache.state, self._candidate.publisher
+        return {
+            "version": __version__,
+            "installation": self._owner.installation,
+            "revision": self._cache.revision,
+            "leader": publisher is not None,
+            "epoch": publisher.epoch if publisher else None,
+            "zones": [self._zone(zone) for zone in sorted(state.zones)],
+            "counts": {
+                "accounts": len(state.accounts),
+                "zones": len(state.zones),
+                "hosts": len(state.hosts),
+                "tokens": len(state.tokens),
+            },
+        }
+
+    def _zone(self, zone: str) -> Mapping[str, Any]:
+        nameserver = self._cache.state.zones[zone].value.spec.nameserver
+        footprint = self._cache.state.footprints.get(Site(zone, nameserver))
+        publisher = self._candidate.publisher
+        return {
+            "zone": zone,
+            "nameserver": nameserver,
+            "verified": footprint is not None and footprint.value.verified,
+            "fenceHeldBy": footprint.value.holder if footprint else "",
+            "error": footprint.value.error if footprint else "",
+            "pending": publisher.backlog(Site(zone, nameserver)) if publisher else None,
+        }

@@ -1,0 +1,120 @@
+"""Taking hold of a zone: after this, every UPDATE of an earlier claim is refused by the nameserver.
+
+The order is what makes it safe: read the fence; confirm that I lead; replace exactly what was read;
+only then make the state current and plan. A leader that was frozen anywhere in between either finds
+its claim refused, or has a state that is newer than the claim.
+"""
+
+from typing import NamedTuple
+
+import structlog
+
+from ddnsd.leader.footprint import Footprints
+from ddnsd.leader.mandate import DeposedError, Mandate
+from ddnsd.model.fence import Fence, parse_fence
+from ddnsd.model.records import Footprint, Site
+from ddnsd.nameserver.interface import (
+    Absent,
+    Exists,
+    Nameserver,
+    Rcode,
+    RecordType,
+    Replace,
+    RRset,
+    Update,
+)
+
+_log = structlog.get_logger(__name__)
+
+FENCE_TTL = 60  # seconds; nobody but ddnsd asks for it
+
+
+class ZoneFaultError(Exception):
+    """The zone takes no UPDATE at all (loading, not authoritative, key refused): no record is to blame."""
+
+
+class FenceLostError(Exception):
+    """The fence is not the one of my claim: somebody else has claimed the zone."""
+
+
+class ForeignFenceError(Exception):
+    """The fence is another installation's, or cannot be read: this zone pauses until `zone takeover`."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(holder)
+        self.holder = holder
+
+
+class Claim(NamedTuple):
+    """A fence that the nameserver has confirmed."""
+
+    name: str
+    fence: Fence
+
+    @property
+    def prerequisite(self) -> Exists:
+        """What every UPDATE asserts (RFC 2136 §2.4.2)."""
+        return Exists(self.name, RecordType.TXT, (self.fence.text,))
+
+    @property
+    def renewal(self) -> Replace:
+        """The fence written as it is: an UPDATE that asks nothing but whether UPDATEs are taken."""
+        return Replace(self.name, RecordType.TXT, FENCE_TTL, (self.fence.text,))
+
+
+class Claimer:
+    """Claims one site."""
+
+    def __init__(self, site: Site, nameserver: Nameserver, mandate: Mandate) -> None:
+        self._site = site
+        self._nameserver = nameserver
+        self._mandate = mandate
+        self._footprints = Footprints(site, mandate)
+        self._name = f"{mandate.policy.fence_label}.{site.zone}"
+        self._sent: set[tuple[str, ...]] = set()  # my last confirmed claim, and any after it
+
+    async def claim(self, *, takeover: bool) -> Claim:
+        """Claim the zone, from anybody if `takeover`; return with the state current.
+
+        If the zone did not have the fence that was expected (none, somebody else's, one of ours out of
+        an old backup), what it serves is not known: its footprint is then no longer verified.
+
+        Raises:
+            ForeignFenceError: somebody else's, and no takeover.
+            FenceLostError: somebody was faster.
+            ZoneFaultError: the zone takes no UPDATE.
+            DeposedError: this node does not lead.
+            NameserverError: no usable answer.
+            UnavailableError: the store cannot be asked now.
+        """
+        found = await self._nameserver.query(self._site.zone, self._name, RecordType.TXT)
+        is_ours = found is not None and self._is_ours(found)
+        expected = is_ours and (not self._sent or found is None or found.values in self._sent)
+        if found is not None and not is_ours and not takeover:
+            raise ForeignFenceError(" | ".join(found.values))
+        if not await self._mandate.leadership.confirm():
+            raise DeposedError(f"another node leads; this one was about to claim {self._site.zone}")
+        await self._footprints.write(Footprint(verified=expected and self._footprints.is_verified))
+        claim = Claim(self._name, self._mandate.new_fence())
+        await self._replace(found, claim)
+        await self._mandate.cache.current()
+        _log.info("fence.claimed", **self._site._asdict(), expected=expected)
+        return claim
+
+    def _is_ours(self, found: RRset) -> bool:
+        fences = [parse_fence(text) for text in found.values]
+        return len(fences) == 1 and fences[0] is not None and fences[0].owner == self._mandate.owner
+
+    async def _replace(self, found: RRset | None, claim: Claim) -> None:
+        before = (
+            Absent(self._name, RecordType.TXT)
+            if found is None
+            else Exists(self._name, RecordType.TXT, found.values)
+        )
+        self._sent.add((claim.fence.text,))
+        rcode = await self._nameserver.update(Update(self._site.zone, (before,), (claim.renewal,)))
+        if rcode in (Rcode.NXRRSET, Rcode.YXRRSET):
+            raise FenceLostError("the fence changed between reading and replacing it")
+        if rcode is not Rcode.NOERROR:
+            raise ZoneFaultError(f"{rcode} to a claim of the zone's fence")
+        self._sent = {(claim.fence.text,)}

@@ -1,0 +1,111 @@
+"""When a zone is reconciled: after each claim, on a timer, and when an operator asks."""
+
+import asyncio
+import contextlib
+from typing import Protocol
+
+import structlog
+
+from ddnsd.leader.claim import Claim
+from ddnsd.leader.footprint import Footprints
+from ddnsd.leader.mandate import Mandate
+from ddnsd.leader.reconcile import Comparison, Reconciler
+from ddnsd.model.records import Footprint, Site
+from ddnsd.nameserver.interface import Nameserver, NameserverError, RefusedError
+from ddnsd.store.interface import UnavailableError
+
+_log = structlog.get_logger(__name__)
+
+
+class Claims(Protocol):
+    """Who holds the site's claim."""
+
+    @property
+    def claim(self) -> Claim | None:
+        """The confirmed claim, None while there is none."""
+        ...
+
+    def reclaim(self) -> None:
+        """Claim the zone anew before anything else is sent."""
+        ...
+
+
+class DriftWatch:
+    """Reconciles one site; after the first time the site counts as verified."""
+
+    def __init__(self, site: Site, nameserver: Nameserver, mandate: Mandate, claims: Claims) -> None:
+        self._site = site
+        self._mandate = mandate
+        self._claims = claims
+        self._reconciler = Reconciler(site, nameserver, mandate)
+        self._footprints = Footprints(site, mandate)
+        self._due = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+
+    def due(self) -> None:
+        """Reconcile now."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """Reconcile whenever it is due, and at the latest after each interval. Never returns."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._mandate.policy.reconcile_interval):
+                    await self._due.wait()
+            self._due.clear()
+            try:
+                await self._reconcile()
+            except (NameserverError, UnavailableError) as error:
+                _log.warning("reconcile.failed", **self._site._asdict(), reason=str(error))
+                await asyncio.sleep(self._mandate.policy.probe_interval)
+                self._due.set()
+
+    async def check(self) -> tuple[str, ...]:
+        """Return how the zone differs from the store, a line for each record.
+
+        Raises:
+            NameserverError: the zone could not be transferred.
+        """
+        comparison = await self._reconciler.compare()
+        return tuple(map(str, comparison.differences))
+
+    async def repair(self) -> tuple[str, ...]:
+        """Make what differs pending; return it, a line for each record. Raises as `check`."""
+        async with self._one_at_a_time:
+            comparison = await self._reconciler.compare()
+            await self._reconciler.mark(comparison)
+        return tuple(map(str, comparison.differences))
+
+    async def _reconcile(self) -> None:
+        claim = self._claims.claim
+        if claim is None or self._mandate.state.is_retired(self._site):
+            return  # a claim is followed by a reconcile of its own
+        async with self._one_at_a_time:
+            try:
+                comparison = await self._reconciler.compare()
+            except RefusedError as error:
+                await self._without_transfer(str(error))
+            else:
+                if comparison.fence != claim.prerequisite.values:
+                    self._mistrust(claim)
+                    return
+                await self._mark(comparison)
+            if self._claims.claim is claim and not self._footprints.is_verified:
+                await self._footprints.write(Footprint(verified=True))
+
+    def _mistrust(self, claim: Claim) -> None:
+        """Claim anew: what was transferred does not carry the fence of the claim it was asked under."""
+        if self._claims.claim is claim:
+            _log.warning("fence.replaced", **self._site._asdict())
+            self._claims.reclaim()
+
+    async def _mark(self, comparison: Comparison) -> None:
+        marked = await self._reconciler.mark(comparison)
+        if marked:
+            _log.warning("drift.found", **self._site._asdict(), records=marked)
+
+    async def _without_transfer(self, reason: str) -> None:
+        """Where the zone may not be read, publishing everything anew is what makes it known."""
+        _log.warning("reconcile.transfer_refused", **self._site._asdict(), reason=reason)
+        if not self._footprints.is_verified:
+            await self._reconciler.mark_all()

@@ -1,0 +1,252 @@
+"""One zone at one nameserver: claim it, push what is pending, one UPDATE in flight."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import assert_never
+
+import msgspec
+import structlog
+
+from ddnsd.leader.acknowledge import Acknowledger
+from ddnsd.leader.claim import Claim, Claimer, FenceLostError, ForeignFenceError, ZoneFaultError
+from ddnsd.leader.drift import DriftWatch
+from ddnsd.leader.footprint import Footprints
+from ddnsd.leader.mandate import Mandate
+from ddnsd.leader.push import Pusher
+from ddnsd.leader.retire import Retirement
+from ddnsd.leader.rrsets import rrset
+from ddnsd.leader.tasks import cancel
+from ddnsd.model.plan import Push, Queue
+from ddnsd.model.publication import contents
+from ddnsd.model.records import Footprint, RecordKey, Site, Work
+from ddnsd.nameserver.interface import (
+    Nameserver,
+    NameserverError,
+    NoAnswerError,
+    RecordType,
+    RefusedError,
+    UnreachableError,
+)
+from ddnsd.store.interface import UnavailableError
+
+_log = structlog.get_logger(__name__)
+
+_PROBE_SECONDS = 1.0
+_ERROR_KINDS: Mapping[type[NameserverError], str] = {
+    UnreachableError: "unreachable",
+    NoAnswerError: "no_answer",
+    RefusedError: "refused",
+}
+
+
+class Lane:
+    """Publishes one site for as long as this node leads. `run` returns when the site has been left."""
+
+    def __init__(self, site: Site, nameserver: Nameserver, mandate: Mandate) -> None:
+        self.site = site
+        self._nameserver = nameserver
+        self._mandate = mandate
+        self._queue = Queue(site)
+        self._claim: Claim | None = None
+        self._claimer = Claimer(site, nameserver, mandate)
+        self._footprints = Footprints(site, mandate)
+        self._pusher = Pusher(site, nameserver, self)
+        self._acknowledger = Acknowledger(site, nameserver, mandate)
+        self._retirement = Retirement(site, self._pusher, mandate)
+        self._drift = DriftWatch(site, nameserver, mandate, self)
+        self._settling: set[asyncio.Task[None]] = set()
+        self._pushing: set[RecordKey] = set()
+        self._wake = asyncio.Event()
+        self._takeover = False
+        self._retiring = False
+        self._claimed = asyncio.Event()
+        self._complaint = ""
+        self._left = False
+
+    @property
+    def claim(self) -> Claim | None:
+        """The claim that the nameserver has confirmed, None while there is none."""
+        return self._claim
+
+    @property
+    def backlog(self) -> int:
+        """How many records are pending."""
+        return len(self._queue)
+
+    async def run(self) -> None:
+        """Publish until the site is left.
+
+        Raises:
+            DeposedError: this node does not lead any more.
+        """
+        self.look(self._mandate.state.records_in(self.site.zone))
+        served = [rrset(want) for want in contents(self._mandate.state, self.site)]
+        await self._nameserver.open(self.site.zone, served)
+        reconciling = asyncio.create_task(self._drift.run(), name=f"drift {self.site.zone}")
+        try:
+            while not self._left:
+                await self._turn()
+        finally:
+            await cancel(reconciling, *self._settling)
+
+    def look(self, records: Iterable[RecordKey]) -> None:
+        """Note that these records, or what decides about them, have changed."""
+        self._queue.look(self._mandate.state, records)
+        self._mandate.metrics.queue(self.site.nameserver, self.site.zone, len(self._queue))
+        self._wake.set()
+
+    async def work(self, work: Work) -> tuple[str, ...]:
+        """Do what an operator asks; return what was found, a line each.
+
+        Raises:
+            NameserverError, UnavailableError: it could not be done.
+        """
+        match work:
+            case Work.CHECK:
+                return await self._drift.check()
+            case Work.REPAIR:
+                return await self._drift.repair()
+            case Work.TAKEOVER:
+                self._takeover = True
+                self.reclaim()
+                await self._claimed.wait()
+                return (f"{self.site.zone} at {self.site.nameserver} is claimed",)
+            case _:
+                assert_never(work)
+
+    def reclaim(self) -> None:
+        """Claim the zone anew before anything else is sent."""
+        self._claim = None
+        self._claimed.clear()
+        self._wake.set()
+
+    def taken(self, pushes: Sequence[Push]) -> None:
+        """Acknowledge what the nameserver has taken, while the next batch is on its way."""
+        self._settle(pushes, self._acknowledger.acknowledge(pushes))
+
+    def refused(self, pushes: Sequence[Push], reason: str) -> None:
+        """Write down what the nameserver refuses."""
+        self._settle(pushes, self._acknowledger.refuse(pushes, reason))
+
+    async def _turn(self) -> None:
+        """Do one thing, and decide what follows if it fails."""
+        self._wake.clear()
+        try:
+            await self._step()
+        except FenceLostError as error:
+            _log.warning("fence.lost", **self.site._asdict(), reason=str(error))
+            self.reclaim()
+        except ForeignFenceError as error:
+            await self._pause(error.holder)
+        except ZoneFaultError as error:
+            await self._complain(str(error), "zone")
+            self.reclaim()
+            await asyncio.sleep(self._mandate.policy.probe_interval)
+        except NameserverError as error:
+            await self._complain(str(error), _ERROR_KINDS[type(error)])
+            self.reclaim()
+            await self._answers()
+        except UnavailableError as error:
+            _log.warning("publish.store_unavailable", zone=self.site.zone, reason=str(error))
+            await asyncio.sleep(self._mandate.policy.probe_interval)
+
+    async def _step(self) -> None:
+        claim = self._claim or await self._take_claim()
+        if self._mandate.state.is_retired(self.site):
+            await self._retire(claim)
+            return
+        if self._retiring:  # the zone came back; some of its records may have been removed
+            self._retiring = False
+            self.reclaim()
+            return
+        batch = self._queue.take(self._mandate.state, self._mandate.policy.batch)
+        if batch:
+            await self._push(claim, batch)
+        else:
+            await self._wake.wait()
+
+    async def _retire(self, claim: Claim) -> None:
+        self._retiring = True
+        await self._footprints.write(Footprint())
+        if await self._retirement.step(claim):
+            await self._leave()
+        elif self._mandate.state.is_retired(self.site):
+            await self._wake.wait()
+
+    async def _take_claim(self) -> Claim:
+        claim = await self._claimer.claim(takeover=self._takeover)
+        self._claim, self._takeover, self._complaint = claim, False, ""
+        self._claimed.set()
+        self._drift.due()
+        return claim
+
+    async def _push(self, claim: Claim, batch: Sequence[Push]) -> None:
+        self._mandate.metrics.batch(self.site.nameserver)
+        self._pushing = {push.record for push in batch}
+        try:
+            await self._pusher.push(claim, batch)
+        finally:
+            self._queue.release(self._pushing)  # what the nameserver did not answer for
+            self._pushing = set()
+
+    def _settle(self, pushes: Sequence[Push], writing: Coroutine[None, None, None]) -> None:
+        self._pushing.difference_update(push.record for push in pushes)
+        task = asyncio.create_task(self._written(pushes, writing), name=f"settle {self.site.zone}")
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def _written(self, pushes: Sequence[Push], writing: Coroutine[None, None, None]) -> None:
+        """Let the records be planned again once the state shows what was written."""
+        records = [push.record for push in pushes]
+        try:
+            await writing
+            await self._mandate.cache.current()
+        except (NameserverError, UnavailableError) as error:
+            _log.warning("publish.not_acknowledged", zone=self.site.zone, reason=str(error))
+            await asyncio.sleep(self._mandate.policy.probe_interval)
+        finally:
+            self._queue.release(records)
+            self.look(records)
+
+    async def _leave(self) -> None:
+        await self._footprints.delete()
+        await self._nameserver.leave(self.site.zone)
+        self._left = True
+        _log.info("site.left", **self.site._asdict())
+
+    async def _pause(self, holder: str) -> None:
+        """Publish nothing here until an operator takes the zone over, or its fence is ours again."""
+        await self._footprints.write(Footprint(holder=holder))
+        await self._complain(f"the zone's fence is held by {holder!r}; see `ddnsd zone takeover`", "fence")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._mandate.policy.probe_interval):
+                await self._wake.wait()
+
+    async def _complain(self, reason: str, kind: str) -> None:
+        """Show the trouble where people look: once in the log, in the metrics, in the footprint."""
+        self._mandate.metrics.nameserver_error(self.site.nameserver, kind)
+        if reason == self._complaint:
+            return
+        self._complaint = reason
+        _log.warning("publish.trouble", **self.site._asdict(), reason=reason)
+        entry = self._mandate.state.footprints.get(self.site)
+        if entry is not None:
+            try:
+                await self._footprints.write(msgspec.structs.replace(entry.value, error=reason))
+            except UnavailableError as error:
+                _log.warning("publish.store_unavailable", zone=self.site.zone, reason=str(error))
+
+    async def _answers(self) -> None:
+        """Wait until the nameserver answers again; ask it at most every `probe_interval`."""
+        loop = asyncio.get_running_loop()
+        while True:
+            asked = loop.time()
+            try:
+                async with asyncio.timeout(_PROBE_SECONDS):
+                    await self._nameserver.query(self.site.zone, self.site.zone, RecordType.SOA)
+            except (NameserverError, TimeoutError) as error:
+                _log.debug("nameserver.silent", nameserver=self.site.nameserver, reason=str(error))
+            else:
+                return
+            await asyncio.sleep(max(0.0, asked + self._mandate.policy.probe_interval - loop.time()))

@@ -1,0 +1,63 @@
+"""What a leader holds for the time of its leading, shared by the lanes of all zones."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from ddnsd.model.fence import Fence, Owner
+from ddnsd.model.state import State
+from ddnsd.store.commit import GroupCommit
+from ddnsd.store.interface import Leadership, Outcome, Update
+from ddnsd.store.snapshot import WatchCache
+from ddnsd.telemetry.metrics import Metrics
+
+_NOTHING: Mapping[str, bytes] = MappingProxyType({})
+
+
+class DeposedError(Exception):
+    """Another node leads: stop at once, change nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishPolicy:
+    """The installation's settings of publishing; times in seconds."""
+
+    fence_label: str  # the fence of a zone is the TXT record <fence_label>.<zone>
+    batch: int  # records in one UPDATE
+    reconcile_interval: float
+    probe_interval: float  # between questions to a silent nameserver, tries of a zone at fault
+
+
+@dataclass(frozen=True, slots=True)
+class Mandate:
+    """A won election, and what is needed to use it."""
+
+    cache: WatchCache
+    commits: GroupCommit
+    leadership: Leadership
+    owner: Owner
+    policy: PublishPolicy
+    metrics: Metrics
+
+    @property
+    def state(self) -> State:
+        """The state as this node knows it."""
+        return self.cache.state
+
+    def new_fence(self) -> Fence:
+        """Return a claim unlike any other."""
+        return Fence(self.owner, self.leadership.epoch, secrets.token_hex(8))
+
+    async def commit(
+        self,
+        expects: Mapping[str, int],
+        puts: Mapping[str, bytes] = _NOTHING,
+        deletes: frozenset[str] = frozenset(),
+    ) -> Outcome:
+        """Commit on the condition, besides `expects`, that this node still leads.
+
+        Raises:
+            UnavailableError: certainly not applied.
+        """
+        return await self.commits.commit(Update({**expects, **self.leadership.guard}, puts, deletes))

@@ -1,0 +1,140 @@
+"""The leader's work: a lane for each site, and whatever else any node asked for in the store."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import structlog
+
+from ddnsd.leader.lane import Lane
+from ddnsd.leader.mandate import Mandate
+from ddnsd.leader.sweep import Sweeper
+from ddnsd.leader.tasks import cancel
+from ddnsd.leader.workdesk import Workdesk
+from ddnsd.model.addresses import Family
+from ddnsd.model.records import RecordKey, Site
+from ddnsd.model.resources import Kind
+from ddnsd.nameserver.interface import Nameserver
+from ddnsd.store import keys
+from ddnsd.store.snapshot import Touched
+
+_log = structlog.get_logger(__name__)
+
+
+class Publisher:
+    """Publishes all zones for as long as this node leads. Lanes fall alone or all together: one that
+    fails as it never should ends the leadership, so that a fresh start mends what can be mended."""
+
+    def __init__(self, nameservers: Mapping[str, Nameserver], mandate: Mandate) -> None:
+        self._nameservers = nameservers
+        self._mandate = mandate
+        self._lanes: dict[Site, Lane] = {}
+        self._running: dict[Site, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
+        self._unknown: set[str] = set()  # nameservers already complained about
+        self._sweeper = Sweeper(mandate)
+        self._workdesk = Workdesk(self._lanes, mandate)
+
+    @property
+    def epoch(self) -> int:
+        """The revision with which this node's leadership began."""
+        return self._mandate.leadership.epoch
+
+    def backlog(self, site: Site) -> int:
+        """Return how many records are pending at a site."""
+        lane = self._lanes.get(site)
+        return lane.backlog if lane else 0
+
+    async def run(self) -> None:
+        """Publish until leadership is lost or a task falls; every task has ended when this returns.
+
+        Raises:
+            DeposedError: another node leads.
+        """
+        unsubscribe = self._mandate.cache.subscribe(self._look)
+        helpers = [
+            asyncio.create_task(self._mandate.leadership.lost(), name="leadership"),
+            asyncio.create_task(self._sweeper.run(), name="sweep"),
+            asyncio.create_task(self._workdesk.run(), name="workdesk"),
+        ]
+        try:
+            while not helpers[0].done():
+                self._start_lanes()
+                await self._event(helpers)
+        finally:
+            unsubscribe()
+            await cancel(*helpers, *self._running.values())
+
+    async def _event(self, helpers: Sequence[asyncio.Task[None]]) -> None:
+        """Wait for new sites, a lane that ends, or the end of leadership."""
+        changed = asyncio.create_task(self._changed.wait(), name="sites")
+        try:
+            await asyncio.wait(
+                [changed, *helpers, *self._running.values()], return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            changed.cancel()
+        for task in helpers:
+            if task.done():
+                task.result()
+        for site, task in list(self._running.items()):
+            if task.done():
+                del self._running[site], self._lanes[site]
+                task.result()
+
+    def _start_lanes(self) -> None:
+        self._changed.clear()
+        for site in self._sites():
+            nameserver = self._nameservers.get(site.nameserver)
+            if nameserver is None:
+                self._complain(site)
+            elif site not in self._lanes:
+                lane = self._lanes[site] = Lane(site, nameserver, self._mandate)
+                self._running[site] = asyncio.create_task(lane.run(), name=f"lane {site.zone}")
+
+    def _sites(self) -> Collection[Site]:
+        """Return where the zones live, and where something of them may still be."""
+        state = self._mandate.state
+        homes = (Site(zone, entry.value.spec.nameserver) for zone, entry in state.zones.items())
+        return dict.fromkeys([*homes, *state.footprints])
+
+    def _complain(self, site: Site) -> None:
+        if site.nameserver not in self._unknown:
+            self._unknown.add(site.nameserver)
+            _log.error(
+                "nameserver.unknown",
+                **site._asdict(),
+                remedy="add it under `nameservers` in config.yaml, or change the zone's spec.nameserver",
+            )
+
+    def _look(self, touched: Sequence[Touched]) -> None:
+        """Tell each lane which of its records to look at again."""
+        records: dict[RecordKey, None] = {}
+        for place in touched:
+            if place.shelf in (keys.ADDRESSES, keys.PUBLISHED) and isinstance(place.id, RecordKey):
+                records[place.id] = None
+            elif place.shelf == Kind.HOST.plural:
+                records.update(dict.fromkeys(self._records_of(str(place.id))))
+            elif place.shelf == Kind.ZONE.plural:
+                records.update(dict.fromkeys(self._mandate.state.records_in(str(place.id))))
+                self._changed.set()
+            elif place.shelf == keys.FOOTPRINTS:
+                self._changed.set()
+                self._sweeper.due()
+            elif place.shelf == keys.REQUESTS:
+                self._workdesk.due()
+        self._dispatch(records)
+
+    def _dispatch(self, records: Iterable[RecordKey]) -> None:
+        state = self._mandate.state
+        by_zone: dict[str | None, list[RecordKey]] = {}
+        for record in records:
+            committed = state.addresses.get(record)
+            zone = state.zone_of_record(record, committed.value) if committed else state.zone_of(record.name)
+            by_zone.setdefault(zone, []).append(record)
+        for lane in self._lanes.values():
+            if part := by_zone.get(lane.site.zone):
+                lane.look(part)
+
+    def _records_of(self, host: str) -> Iterable[RecordKey]:
+        records = (RecordKey(host, family) for family in Family)
+        return [record for record in records if record in self._mandate.state.addresses]

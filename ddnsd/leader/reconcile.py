@@ -1,0 +1,150 @@
+"""Drift: comparing what a nameserver serves (AXFR) with what the store says it does.
+
+What was read is never pushed. A difference only marks the record as "not known to be served", in the
+store, on the condition that neither the address nor what was published has moved since before the
+transfer; the record is then pending for every node, and the next batch publishes what is committed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from ddnsd.leader.mandate import Mandate
+from ddnsd.model.publication import Standing, Wanted, standing, wanted
+from ddnsd.model.records import Entry, Published, RecordKey, Site
+from ddnsd.nameserver.interface import Nameserver, RecordType, RRset
+from ddnsd.store import codec, keys
+from ddnsd.store.interface import Done
+
+_YIELD_EVERY = 500  # records compared in one turn of the event loop
+_MARKS_AT_ONCE = 500
+
+
+class Expected(NamedTuple):
+    """A record as it should be served, and the revisions at which that was known."""
+
+    want: Wanted
+    published: Entry[Published]
+
+
+class Difference(NamedTuple):
+    """A record that is not served as the store says."""
+
+    expected: Expected
+    found: RRset | None
+
+    def __str__(self) -> str:
+        want = self.expected.want
+        should = f"{want.ttl} {want.ip}" if want.ip else "absent"
+        found = f"{self.found.ttl} {' '.join(self.found.values)}" if self.found else "absent"
+        return f"{want.record.name} {want.record.family}: should be {should}, is {found}"
+
+
+class Comparison(NamedTuple):
+    """One transfer compared with the store. `fence` is the fence RRset's values, () without one."""
+
+    differences: tuple[Difference, ...]
+    refused: tuple[Expected, ...]  # refused before; a reconcile tries them again
+    fence: tuple[str, ...]
+
+
+class Reconciler:
+    """Compares one site, and marks what differs."""
+
+    def __init__(self, site: Site, nameserver: Nameserver, mandate: Mandate) -> None:
+        self._site = site
+        self._nameserver = nameserver
+        self._mandate = mandate
+        self._fence_name = f"{mandate.policy.fence_label}.{site.zone}"
+
+    async def compare(self) -> Comparison:
+        """Transfer the zone and return where it differs from the store.
+
+        Raises:
+            NameserverError: the transfer was refused or broke off.
+        """
+        await self._mandate.cache.current()
+        standings = [pair async for pair in self._expectations()]
+        expected = {item.want.record: item for item, how in standings if how is Standing.PUBLISHED}
+        refused = tuple(item for item, how in standings if how is Standing.REFUSED)
+        found: dict[RecordKey, RRset] = {}
+        fence: tuple[str, ...] = ()
+        async for part in self._nameserver.transfer(self._site.zone):
+            for rrset in part:
+                if rrset.type is RecordType.TXT and rrset.name == self._fence_name:
+                    fence = rrset.values
+                elif (record := _record(rrset)) in expected:
+                    found[record] = rrset
+        pairs = ((item, found.get(record)) for record, item in expected.items())
+        differences = tuple(Difference(item, rrset) for item, rrset in pairs if not _is_as(item.want, rrset))
+        return Comparison(differences, refused, fence)
+
+    async def mark(self, comparison: Comparison) -> int:
+        """Make what differs, and what was refused, pending again; return how many records differ.
+
+        Raises:
+            UnavailableError: the store cannot take it now.
+        """
+        drifted = [_unknown(difference.expected.published.value) for difference in comparison.differences]
+        items = [difference.expected for difference in comparison.differences]
+        marked = await self._write(items, drifted)
+        again = [_to_try_again(item.published.value) for item in comparison.refused]
+        await self._write(comparison.refused, again)
+        self._mandate.metrics.drift(self._site.nameserver, marked)
+        return marked
+
+    async def mark_all(self) -> None:
+        """Make every record pending: for a zone whose content cannot be read.
+
+        Raises:
+            UnavailableError: the store cannot take it now.
+        """
+        items = [item async for item, _ in self._expectations()]
+        await self._write(items, [_unknown(item.published.value) for item in items])
+
+    async def _expectations(self) -> AsyncIterator[tuple[Expected, Standing]]:
+        """Yield what should be served, as it is known now, a turn of the loop between any 500."""
+        state = self._mandate.state
+        for count, record in enumerate(list(state.published)):
+            if count % _YIELD_EVERY == _YIELD_EVERY - 1:
+                await asyncio.sleep(0)
+            want, published = wanted(state, record), state.published.get(record)
+            if want is not None and published is not None and want.site == self._site:
+                yield Expected(want, published), standing(want, published.value)
+
+    async def _write(self, items: Sequence[Expected], values: Sequence[Published]) -> int:
+        done = 0
+        for start in range(0, len(items), _MARKS_AT_ONCE):
+            part = slice(start, start + _MARKS_AT_ONCE)
+            commits = map(self._mark, items[part], values[part])
+            done += sum(isinstance(outcome, Done) for outcome in await asyncio.gather(*commits))
+        return done
+
+    async def _mark(self, item: Expected, value: Published) -> object:
+        key = keys.published(item.want.record)
+        expects = {key: item.published.revision, keys.address(item.want.record): item.want.revision}
+        return await self._mandate.commit(expects, {key: codec.encode(value)})
+
+
+def _record(rrset: RRset) -> RecordKey | None:
+    if rrset.type not in (RecordType.A, RecordType.AAAA):
+        return None
+    return keys.read_record(f"{rrset.name}/{rrset.type}")
+
+
+def _is_as(want: Wanted, rrset: RRset | None) -> bool:
+    if rrset is None:
+        return not want.ip
+    return rrset.values == want.values and rrset.ttl == want.ttl
+
+
+def _unknown(published: Published) -> Published:
+    return msgspec.structs.replace(published, revision=0)
+
+
+def _to_try_again(published: Published) -> Published:
+    error = published.error
+    assert error is not None
+    return msgspec.structs.replace(published, error=msgspec.structs.replace(error, revision=0))

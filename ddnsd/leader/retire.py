@@ -1,0 +1,34 @@
+"""Leaving a site: the zone was deleted, or lives at another nameserver now."""
+
+from ddnsd.leader.claim import Claim
+from ddnsd.leader.mandate import Mandate
+from ddnsd.leader.push import Pusher
+from ddnsd.model.publication import is_settled
+from ddnsd.model.records import Site
+
+
+class Retirement:
+    """Takes ddnsd's records and then its fence out of a zone; everything else stays."""
+
+    def __init__(self, site: Site, pusher: Pusher, mandate: Mandate) -> None:
+        self._site = site
+        self._pusher = pusher
+        self._mandate = mandate
+
+    async def step(self, claim: Claim) -> bool:
+        """Leave, and return True; or return False while the zone's new home is not complete.
+
+        Raises:
+            FenceLostError, ZoneFaultError, NameserverError: as `Pusher.push`; it is safe to begin anew.
+        """
+        state = self._mandate.state
+        if self._site.zone in state.zones and not is_settled(state, self._site.zone):
+            return False
+        records = list(state.records_in(self._site.zone))
+        size = self._mandate.policy.batch
+        for start in range(0, len(records), size):
+            await self._pusher.remove(claim, records[start : start + size])
+        if not state.is_retired(self._site):
+            return False  # it came back meanwhile; what was removed is drift now
+        await self._pusher.remove_fence(claim)
+        return True

@@ -1,0 +1,78 @@
+"""Work that any node asks of the leader through the store: check, repair, takeover of a zone."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
+
+from ddnsd.leader.lane import Lane
+from ddnsd.leader.mandate import Mandate
+from ddnsd.model.records import Site, WorkRequest
+from ddnsd.nameserver.interface import NameserverError
+from ddnsd.store import codec, keys
+from ddnsd.store.interface import UnavailableError
+
+_log = structlog.get_logger(__name__)
+
+_BOUND_SECONDS = 30.0  # for one request; a transfer of a big zone takes seconds
+_KEPT_SECONDS = 600.0  # how long an answer stays readable
+_FINDINGS = 1000  # lines kept of one answer
+
+
+class Workdesk:
+    """Takes each request once, answers it in the store, and clears old answers away."""
+
+    def __init__(self, lanes: Mapping[Site, Lane], mandate: Mandate) -> None:
+        self._lanes = lanes
+        self._mandate = mandate
+        self._due = asyncio.Event()
+        self._due.set()
+
+    def due(self) -> None:
+        """Look at the requests now."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """Answer requests as they come. Never returns; requests are answered side by side."""
+        taken: set[str] = set()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for id, entry in list(self._mandate.state.requests.items()):
+                    if id not in taken:
+                        taken.add(id)
+                        group.create_task(self._handle(id, entry.value), name=f"work {entry.value.work}")
+                taken.intersection_update(self._mandate.state.requests)
+                await self._due.wait()
+                self._due.clear()
+
+    async def _handle(self, id: str, request: WorkRequest) -> None:
+        """Answer one request, keep the answer for a while, then delete it."""
+        key = keys.request(id)
+        try:
+            if request.finished is None:
+                answer = msgspec.structs.replace(await self._answer(request), finished=datetime.now(UTC))
+                await self._mandate.commit({}, {key: codec.encode(answer)})
+            await asyncio.sleep(_KEPT_SECONDS)
+            await self._mandate.commit({}, deletes=frozenset({key}))
+        except UnavailableError as error:
+            _log.warning("work.not_stored", work=request.work, zone=request.zone, reason=str(error))
+
+    async def _answer(self, request: WorkRequest) -> WorkRequest:
+        zone = self._mandate.state.zones.get(request.zone)
+        site = Site(request.zone, zone.value.spec.nameserver) if zone else None
+        lane = self._lanes.get(site) if site else None
+        if lane is None:
+            reason = f"{request.zone} is no zone that this leader publishes"
+            return msgspec.structs.replace(request, failure=reason)
+        try:
+            async with asyncio.timeout(_BOUND_SECONDS):
+                findings = await lane.work(request.work)
+        except TimeoutError:
+            reason = f"not done within {_BOUND_SECONDS:g} s: does the nameserver answer?"
+            return msgspec.structs.replace(request, failure=reason)
+        except (NameserverError, UnavailableError) as error:
+            return msgspec.structs.replace(request, failure=str(error))
+        _log.info("work.done", work=request.work, zone=request.zone, findings=len(findings))
+        return msgspec.structs.replace(request, findings=findings[:_FINDINGS])

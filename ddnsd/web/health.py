@@ -1,0 +1,91 @@
+"""Health and metrics, on a listener of their own; there is no admin API here."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+from tornado.web import Application, RequestHandler
+
+from ddnsd.telemetry.metrics import CONTENT_TYPE, Metrics
+from ddnsd.web import replies
+from ddnsd.web.public import Exchange
+
+
+class Readiness(NamedTuple):
+    """Whether the node should get traffic, and if not, why."""
+
+    ready: bool
+    reasons: tuple[str, ...]
+
+
+Ready = Callable[[], Readiness]
+
+
+def make_health_application(ready: Ready, metrics: Metrics) -> Application:
+    """Return the application of the health listener."""
+    return Application(
+        [
+            (r"/healthz", HealthHandler),
+            (r"/readyz", ReadyHandler, {"ready": ready}),
+            (r"/metrics", MetricsHandler, {"metrics": metrics}),
+        ],
+        default_handler_class=UnknownHandler,
+    )
+
+
+def healthz(exchange: Exchange) -> None:
+    """Answer `/healthz` of the public listener: this process takes requests."""
+    exchange.reply(200, b'{"success":true}')
+
+
+class _Handler(RequestHandler):
+    def write_error(self, status_code: int, **_kwargs: Any) -> None:
+        """Answer errors in JSON."""
+        self._answer(replies.failure_of_status(status_code))
+
+    def _answer(self, body: bytes) -> None:
+        self.set_header("Content-Type", replies.CONTENT_TYPE)
+        self.finish(body)
+
+
+class UnknownHandler(_Handler):
+    """Any other path."""
+
+    def prepare(self) -> None:
+        """Answer 404 whatever the method."""
+        self.send_error(404)
+
+
+class HealthHandler(_Handler):
+    """`/healthz`: the process lives. It depends on nothing else, or a lost store would restart nodes."""
+
+    def get(self) -> None:
+        """Answer 200."""
+        self._answer(b'{"healthy":true}')
+
+
+class ReadyHandler(_Handler):
+    """`/readyz`: the node should get traffic."""
+
+    def initialize(self, ready: Ready) -> None:
+        """Take what knows (Tornado calls this)."""
+        self._ready = ready
+
+    def get(self) -> None:
+        """Answer 200, or 503 with the reasons."""
+        readiness = self._ready()
+        self.set_status(200 if readiness.ready else 503)
+        self._answer(msgspec.json.encode(readiness._asdict()))
+
+
+class MetricsHandler(_Handler):
+    """`/metrics`, in Prometheus' text format."""
+
+    def initialize(self, metrics: Metrics) -> None:
+        """Take the metrics (Tornado calls this)."""
+        self._metrics = metrics
+
+    def get(self) -> None:
+        """Answer all series."""
+        self.set_header("Content-Type", CONTENT_TYPE)
+        self.finish(self._metrics.text())
