@@ -1,0 +1,85 @@
+"""The settings of one nameserver, by its kind."""
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, Self
+
+from .annotation import Bounds, FromFile, FromText, Section, Unit
+from .mistakes import Mistake, SectionError
+from .parse import Endpoint, parse_endpoint, parse_host, parse_key_name, parse_mailbox, parse_server
+from .secrets import ALGORITHMS, KeyFile, parse_algorithm, read_key_file
+
+Listen = Annotated[Endpoint, FromText(parse_endpoint)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedNameserver(Section):
+    """ddnsd's own authoritative nameserver, for a single node."""
+
+    kind: Literal["embedded"]
+    """`embedded`: the one inside ddnsd; `rfc2136`: any that takes dynamic updates (BIND, Knot, PowerDNS)."""
+
+    listen: Annotated[tuple[Listen, ...], Bounds(1, 16)] = (Endpoint("127.0.0.1", 5300),)
+    """Where it answers DNS, UDP and TCP."""
+
+    server_name: Annotated[str, FromText(parse_host)] = ""
+    """Its own host name, for the SOA and NS records of its zones; absent: `ns.<zone>`."""
+
+    hostmaster: Annotated[str, FromText(parse_mailbox)] = ""
+    """Mail address of whoever runs it, for the SOA records; absent: `hostmaster@<zone>`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TsigKey(Section):
+    """The key that signs what is sent to a nameserver (RFC 8945)."""
+
+    secret_file: Annotated[KeyFile, FromFile(read_key_file)]
+    """File with the secret: base64 alone, or the whole key statement that `tsig-keygen` prints."""
+
+    name: Annotated[str, FromText(parse_key_name)] = ""
+    """The key's name; absent: as the file has it."""
+
+    algorithm: Annotated[str, FromText(parse_algorithm)] = ""
+    """The key's algorithm; absent: as the file has it, or else hmac-sha256."""
+
+    def complete(self) -> Self:
+        """Take name and algorithm from the file where they are absent; refuse what contradicts it."""
+        file = self.secret_file
+        name = self.name or file.name
+        algorithm = self.algorithm or file.algorithm or ALGORITHMS[0]
+        mistakes = []
+        if not name:
+            mistakes.append(Mistake(("name",), "", f"missing, as {file.path} has the secret alone: write it"))
+        if file.name not in ("", name):
+            mistakes.append(Mistake(("name",), repr(name), f"{file.path} says {file.name!r}: leave it out"))
+        if file.algorithm not in ("", algorithm) or algorithm not in ALGORITHMS:
+            remedy = f"{file.path} says {file.algorithm!r}; make a key with one of {', '.join(ALGORITHMS)}"
+            mistakes.append(Mistake(("algorithm",), repr(algorithm), remedy))
+        if mistakes:
+            raise SectionError(*mistakes)
+        return replace(self, name=name, algorithm=algorithm)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rfc2136Nameserver(Section):
+    """A nameserver that takes dynamic updates over TCP (RFC 2136): BIND, Knot, PowerDNS, …"""
+
+    kind: Literal["rfc2136"]
+    """`embedded`: the one inside ddnsd; `rfc2136`: any that takes dynamic updates (BIND, Knot, PowerDNS)."""
+
+    address: Annotated[str, FromText(parse_server)]
+    """Its IP address or host name."""
+
+    key: TsigKey
+    """The TSIG key that may update and transfer the zones."""
+
+    port: Annotated[int, Bounds(1, 65535)] = 53
+    """Its TCP port."""
+
+    connect_timeout: Annotated[float, Bounds(0.05, 0.5), Unit.SECONDS] = 0.5
+    """How long a connection may take; bounded, as a SYN lost in a partition is sent again late."""
+
+    timeout: Annotated[float, Bounds(0.1, 60), Unit.SECONDS] = 5.0
+    """How long an answer may take."""
+
+
+Nameserver = EmbeddedNameserver | Rfc2136Nameserver

@@ -1,0 +1,123 @@
+"""Single values as an operator writes them: endpoints, networks, names."""
+
+import ipaddress
+import re
+from typing import NamedTuple
+
+from ..model.names import InvalidNameError, parse_name
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_ENDPOINT = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^\[\]:/@\s]*)):(?P<port>[0-9]{1,5})")
+_MAX_NAME = 253
+_LOCAL_PART = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
+
+
+class Endpoint(NamedTuple):
+    """Where to listen. `host` "" is every address, IPv4 and IPv6; `port` 0 is any free one."""
+
+    host: str
+    port: int
+
+    def overlaps(self, other: "Endpoint") -> bool:
+        """Say whether the two cannot both be listened on."""
+        same_host = self.host == other.host or not self.host or not other.host
+        return same_host and self.port == other.port != 0
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """Return the endpoint that `host:port`, `[v6]:port` or `:port` names.
+
+    Raises:
+        ValueError: none of these.
+    """
+    match = _ENDPOINT.fullmatch(text)
+    if match is None or int(match["port"]) > 65535:
+        raise ValueError('write "host:port", "[IPv6 address]:port" or ":port" for every address')
+    if match["v6"]:
+        return Endpoint(str(_address(match["v6"], version=6)), int(match["port"]))
+    return Endpoint(parse_server(match["host"]) if match["host"] else "", int(match["port"]))
+
+
+def parse_server(text: str) -> str:
+    """Return a server's address or host name, canonical.
+
+    Raises:
+        ValueError: neither.
+    """
+    if ":" in text or re.fullmatch(r"[0-9.]+", text):
+        return str(_address(text))
+    return parse_host(text)
+
+
+def parse_host(text: str) -> str:
+    """Return a canonical host name.
+
+    Raises:
+        ValueError: no such name can exist.
+    """
+    try:
+        return parse_name(text)
+    except InvalidNameError as error:
+        raise ValueError("write a host name: letters, digits, hyphens and dots") from error
+
+
+def parse_mailbox(text: str) -> str:
+    """Return a mail address whose local part a domain name can carry (RFC 1035 §8).
+
+    Raises:
+        ValueError: not such an address.
+    """
+    local, at, domain = text.rpartition("@")
+    if not at or not _LOCAL_PART.fullmatch(local):
+        raise ValueError('write a mail address such as "hostmaster@example.com"')
+    return f"{local}@{parse_host(domain)}"
+
+
+def parse_label(text: str) -> str:
+    """Return one DNS label, lower case; an underscore is allowed (RFC 8552).
+
+    Raises:
+        ValueError: not one label of 1 to 63 characters.
+    """
+    if not _LABEL.fullmatch(text):
+        raise ValueError("write one DNS label of 1 to 63 letters, digits, hyphens and underscores")
+    return text.lower()
+
+
+def parse_key_name(text: str) -> str:
+    """Return a TSIG key's name, lower case, without a trailing dot (RFC 8945 §4.1); underscores are allowed.
+
+    Raises:
+        ValueError: not a domain name of such labels.
+    """
+    labels = text.removesuffix(".").split(".")
+    if len(text) > _MAX_NAME or not all(map(_LABEL.fullmatch, labels)):
+        raise ValueError("write the key's name: letters, digits, hyphens, underscores and dots")
+    return ".".join(labels).lower()
+
+
+def parse_network(text: str) -> Network:
+    """Return a network in CIDR notation; an address alone is a network of one.
+
+    Raises:
+        ValueError: not a network, or host bits are set.
+    """
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(f'write a network such as "10.0.0.0/8" or "2001:db8::/32" ({error})') from error
+
+
+def _address(text: str, version: int | None = None) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError as error:
+        raise ValueError("write an IP address or a host name") from error
+    if version not in (None, address.version):
+        raise ValueError("brackets are for an IPv6 address")
+    return address

@@ -1,0 +1,105 @@
+"""Secret files. What they hold never stands in a message, a repr or a log."""
+
+import base64
+import binascii
+import re
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .parse import parse_key_name
+
+ALGORITHMS = ("hmac-sha256", "hmac-sha384", "hmac-sha512")
+"""TSIG algorithms that are neither broken nor truncated (RFC 8945 §6)."""
+
+_MAX_BYTES = 65536
+_MIN_SECRET = 16  # bytes; RFC 8945 §10 asks for as many as the digest has, real keys are often shorter
+_KEY_STATEMENT = re.compile(r'\s*key\s+"?(?P<name>[\w.-]+)"?\s*\{(?P<body>[^{}]*)\}\s*;?\s*')
+_COMMENT = re.compile(r'("[^"\n]*")|//[^\n]*|#[^\n]*|/\*.*?\*/', re.DOTALL)  # a quoted "a//b" is none
+_PASTED = re.compile(r"(?:[A-Za-z0-9+/]{4}){5,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """A TSIG key as its file has it; `name` and `algorithm` are "" where the file holds the secret alone."""
+
+    path: Path
+    secret: bytes = field(repr=False)
+    name: str = ""
+    algorithm: str = ""
+
+
+def read_key_file(path: Path) -> KeyFile:
+    """Read a TSIG secret: base64 alone, or `key "name" { algorithm …; secret "…"; };` as tsig-keygen writes.
+
+    Raises:
+        ValueError: no such file, or not such a content; the message shows nothing of it.
+    """
+    text = _read(path)
+    match = _KEY_STATEMENT.fullmatch(_COMMENT.sub(r"\1", text))
+    if match is None:
+        return KeyFile(path, _decode(text, path))
+    options = dict(_options(match["body"]))
+    if "secret" not in options:
+        raise ValueError(f"{path} has a key statement without a secret")
+    name, algorithm = parse_key_name(match["name"]), options.get("algorithm", "").lower()
+    return KeyFile(path, _decode(options["secret"], path), name, algorithm)
+
+
+def parse_algorithm(text: str) -> str:
+    """Return a TSIG algorithm's name.
+
+    Raises:
+        ValueError: unknown, or too weak.
+    """
+    if text.lower() not in ALGORITHMS:
+        raise ValueError(f"write one of {', '.join(ALGORITHMS)}")
+    return text.lower()
+
+
+def looks_pasted(text: str) -> bool:
+    """Say whether somebody seems to have written a secret where the path of its file belongs."""
+    return _PASTED.fullmatch(text) is not None
+
+
+def check_certificate(certificate: Path, key: Path) -> None:
+    """Check that a TLS certificate and its key load together.
+
+    Raises:
+        ValueError: they do not.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # A password, as otherwise OpenSSL asks for one on the terminal and waits.
+        context.load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:
+        reason = error.strerror or error.args[0] if isinstance(error, OSError) else "the key needs a password"
+        raise ValueError(f"{certificate} and {key} do not load together: {reason}") from error
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    if len(content) > _MAX_BYTES or not content.isascii():
+        raise ValueError(f"{path} is not a key file: write base64 or what tsig-keygen prints")
+    return content.decode("ascii")
+
+
+def _options(body: str) -> Iterator[tuple[str, str]]:
+    for statement in body.split(";"):
+        word, _, value = statement.strip().partition(" ")
+        yield word, value.strip().strip('"')
+
+
+def _decode(text: str, path: Path) -> bytes:
+    try:
+        secret = base64.b64decode("".join(text.split()), validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"{path} holds no base64: write what tsig-keygen prints") from error
+    if len(secret) < _MIN_SECRET:
+        raise ValueError(f"{path} holds a secret of {len(secret)} bytes, at least {_MIN_SECRET} are needed")
+    return secret

@@ -1,0 +1,171 @@
+"""The settings: every key of config.yaml with its type, its default, its bounds and its meaning.
+
+Each field is one key of the same name. Times are seconds, sizes bytes.
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from .annotation import Bounds, FromText, Section, Unit
+from .mistakes import Mistake, SectionError
+from .nameservers import Listen, Nameserver
+from .parse import Endpoint, Network, parse_label, parse_network
+from .secrets import check_certificate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings(Section):
+    """Where the state is kept."""
+
+    kind: Literal["embedded"] = "embedded"
+    """`embedded`: SQLite in the data folder, for a single node."""
+
+    timeout: Annotated[float, Bounds(0.1, 60), Unit.SECONDS] = 5.0
+    """How long one call to the store may take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSettings(Section):
+    """The public listener's TLS."""
+
+    certificate: Path
+    """PEM file of the certificate, followed by its chain."""
+
+    key: Path
+    """PEM file of the private key, without a password."""
+
+    def complete(self) -> Self:
+        """Check that the two files load together."""
+        try:
+            check_certificate(self.certificate, self.key)
+        except ValueError as error:
+            raise SectionError(Mistake((), "", f"{error}; name a PEM certificate and its key")) from error
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenSettings(Section):
+    """Where ddnsd listens: `host:port`, or `:port` for every address, IPv4 and IPv6; port 0: any free one."""
+
+    public: Listen = Endpoint("", 8080)
+    """The update API, for clients."""
+
+    admin: Listen = Endpoint("127.0.0.1", 8081)
+    """The admin API, for the command line."""
+
+    health: Listen = Endpoint("127.0.0.1", 8082)
+    """`/healthz`, `/readyz` and `/metrics`, for probes and Prometheus."""
+
+    tls: TlsSettings | None = None
+    """TLS on the public listener; absent: plain HTTP."""
+
+    def complete(self) -> Self:
+        """Check that no two listeners want the same port of the same address."""
+        named = {"public": self.public, "admin": self.admin, "health": self.health}
+        mistakes = [
+            Mistake((second,), repr(str(named[second])), f"listen.{first} has this port: choose another")
+            for first, second in itertools.combinations(named, 2)
+            if named[first].overlaps(named[second])
+        ]
+        if mistakes:
+            raise SectionError(*mistakes)
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings(Section):
+    """Limits of the public and the admin listener, against oversized and slow requests."""
+
+    max_body: Annotated[int, Bounds(1024, 16_777_216), Unit.BYTES] = 65536
+    """Largest body of a request."""
+
+    max_header: Annotated[int, Bounds(1024, 1_048_576), Unit.BYTES] = 16384
+    """Largest request line and headers together."""
+
+    idle_timeout: Annotated[float, Bounds(1, 3600), Unit.SECONDS] = 60.0
+    """How long a kept connection may wait for its next request."""
+
+    body_timeout: Annotated[float, Bounds(0.1, 600), Unit.SECONDS] = 10.0
+    """How long a request's body may take to arrive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressSettings(Section):
+    """Which addresses a host may have."""
+
+    private: Literal["accept", "refuse"] = "accept"
+    """What to do with an address that the Internet cannot reach (RFC 1918, ULA, CGNAT, link-local, …)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminSettings(Section):
+    """The admin API."""
+
+    token_file: Path | None = None
+    """File with the admin token, made on first start with mode 0600; absent: `<data>/admin-token`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishSettings(Section):
+    """From the committed address to the nameserver."""
+
+    timeout: Annotated[float, Bounds(0.5, 60), Unit.SECONDS] = 8.0
+    """A request's one deadline, from its acceptance; then it is told `更新 DNS 服务器失败`."""
+
+    batch: Annotated[int, Bounds(1, 1000), Unit.RECORDS] = 200
+    """Most records in one UPDATE; more than 200 gain nothing on BIND and lose on PowerDNS."""
+
+    reconcile_interval: Annotated[float, Bounds(1, 604_800), Unit.SECONDS] = 600.0
+    """How often each zone is transferred and compared with the store."""
+
+    probe_interval: Annotated[float, Bounds(0.05, 1), Unit.SECONDS] = 1.0
+    """How often a silent nameserver is asked whether it is back."""
+
+    fence: Annotated[str, FromText(parse_label)] = "_ddnsd"
+    """Label of the TXT record in each zone that keeps a deposed leader from writing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings(Section):
+    """What is written to standard error."""
+
+    format: Literal["console", "json"] = "console"
+    """`console` for people, `json` for machines: one object a line."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe events that are written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainSettings(Section):
+    """The way out."""
+
+    timeout: Annotated[float, Bounds(0, 600), Unit.SECONDS] = 10.0
+    """How long a SIGTERM waits for the answers of accepted requests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(Section):
+    """Everything that can be set."""
+
+    data: Path = Path("data")
+    """Folder for what ddnsd keeps on this machine; a relative path starts at config.yaml's folder."""
+
+    store: StoreSettings = field(default_factory=StoreSettings)
+    listen: ListenSettings = field(default_factory=ListenSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+
+    trusted_proxies: tuple[Annotated[Network, FromText(parse_network)], ...] = ()
+    """Networks of the proxies whose `X-Forwarded-For` or `Forwarded` is believed."""
+
+    addresses: AddressSettings = field(default_factory=AddressSettings)
+    admin: AdminSettings = field(default_factory=AdminSettings)
+    publish: PublishSettings = field(default_factory=PublishSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    drain: DrainSettings = field(default_factory=DrainSettings)
+
+    nameservers: Annotated[Mapping[str, Nameserver], Bounds(1, 1000)]
+    """The nameservers that a Zone can name; absent: `default`, an embedded one."""

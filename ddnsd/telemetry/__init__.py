@@ -1,0 +1,1 @@
+"""Logs and metrics: what a person sees of the running program. No secret reaches either."""

@@ -1,0 +1,68 @@
+"""One stream of events on standard error: structlog's and the standard library's, rendered alike."""
+
+import logging
+import sys
+from types import TracebackType
+from typing import Literal
+
+import structlog
+from structlog.typing import Processor
+
+from .redaction import redact_event
+
+_COMMON: tuple[Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
+
+
+def configure(format: Literal["console", "json"], level: str) -> None:
+    """Send every event of at least `level` to standard error, without secrets.
+
+    Called once, at start. Tracebacks are plain text without local variables, also of what nobody caught.
+    """
+    structlog.configure(
+        processors=[
+            *_COMMON,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(level),  # what is below it costs nothing
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_formatter(format))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    sys.excepthook = _log_uncaught
+
+
+def _formatter(format: Literal["console", "json"]) -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_COMMON,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.StackInfoRenderer(),
+            structlog.processors.format_exc_info,
+            redact_event,
+            _renderer(format),
+        ],
+    )
+
+
+def _renderer(format: Literal["console", "json"]) -> Processor:
+    if format == "json":
+        return structlog.processors.JSONRenderer(ensure_ascii=False)
+    # The default formatter of exceptions would show local variables.
+    plain = structlog.dev.plain_traceback
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+
+
+def _log_uncaught(type: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if issubclass(type, KeyboardInterrupt):
+        sys.__excepthook__(type, error, traceback)
+        return
+    logging.getLogger("ddnsd").critical("uncaught", exc_info=(type, error, traceback))

@@ -1,0 +1,151 @@
+"""The Prometheus metrics (docs/metrics.md). Every series exists from the start, so that a rate has a zero.
+
+Labels are bounded: the APIs, the results below, the nameservers of config.yaml. Never a zone, a name or
+an account.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from ..model.answers import Refusal
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+RESULTS = {
+    "update": ("updated", "unchanged", *(refusal.name.lower() for refusal in Refusal), "malformed"),
+    "admin": ("done", "refused", "failed"),
+}
+"""`result` of `ddnsd_requests_total`, by `api`. malformed: no such path, method or encoding, or too large."""
+COMMIT_OUTCOMES = ("done", "stale", "unknown", "unavailable")
+PUBLISH_RESULTS = ("published", "refused")
+NAMESERVER_ERRORS = ("unreachable", "no_answer", "refused", "zone", "fence")
+
+_REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_PUBLISH_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600)
+_WATCH_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
+
+
+class Metrics:
+    """One process's metrics, in a registry of its own. `nameservers` are the names in config.yaml."""
+
+    def __init__(self, registry: CollectorRegistry, nameservers: Collection[str] = ()) -> None:
+        self._registry = registry
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=registry)
+        self._requests_and_commits()
+        self._publishing()
+        self._start_at_zero(nameservers)
+        self._queues: defaultdict[str, dict[str, int]] = defaultdict(dict)
+
+    def request(self, api: str, result: str, seconds: float) -> None:
+        """Count an answered request; `result` is one of `RESULTS[api]`."""
+        self._requests.labels(api, result).inc()
+        self._request_seconds.labels(api).observe(seconds)
+
+    def committed(self, outcomes: Iterable[str]) -> None:
+        """Count one group commit and the outcome of each of its updates (`COMMIT_OUTCOMES`)."""
+        self._groups.inc()
+        for outcome in outcomes:
+            self._updates.labels(outcome).inc()
+
+    def batch(self, nameserver: str) -> None:
+        """Count an UPDATE with records."""
+        self._batches.labels(nameserver).inc()
+
+    def published(self, nameserver: str, result: str, count: int) -> None:
+        """Count records that came to an end: `published` or `refused`."""
+        self._records.labels(nameserver, result).inc(count)
+
+    def publish_took(self, nameserver: str, seconds: float) -> None:
+        """Observe the time from a record's commit to its acknowledgement."""
+        self._publish_seconds.labels(nameserver).observe(seconds)
+
+    def queue(self, nameserver: str, zone: str, count: int) -> None:
+        """Say how many records of a zone are pending; a nameserver shows the sum over its zones."""
+        zones = self._queues[nameserver]
+        zones[zone] = count
+        self._queue.labels(nameserver).set(sum(zones.values()))
+
+    def nameserver_error(self, nameserver: str, kind: str) -> None:
+        """Count a failure of a nameserver or of one of its zones (`NAMESERVER_ERRORS`)."""
+        self._errors.labels(nameserver, kind).inc()
+
+    def drift(self, nameserver: str, count: int) -> None:
+        """Count records that were served otherwise than committed."""
+        self._drift.labels(nameserver).inc(count)
+
+    def leading(self, leads: bool) -> None:
+        """Say whether this node leads."""
+        self._leader.set(leads)
+
+    def applied(self, revision: int) -> None:
+        """Say which revision of the store this node has applied."""
+        self._revision.set(revision)
+
+    def became_current(self, seconds: float) -> None:
+        """Observe how long requests waited for this node to know the newest state."""
+        self._watch_seconds.observe(seconds)
+
+    def text(self) -> bytes:
+        """Return all of it in Prometheus' text format, of the type `CONTENT_TYPE`."""
+        return generate_latest(self._registry)
+
+    def _requests_and_commits(self) -> None:
+        at = self._registry
+        self._requests = Counter("ddnsd_requests", "Answered requests.", ("api", "result"), registry=at)
+        self._request_seconds = Histogram(
+            "ddnsd_request_seconds",
+            "From a request's acceptance to its answer.",
+            ("api",),
+            buckets=_REQUEST_SECONDS,
+            registry=at,
+        )
+        self._groups = Counter("ddnsd_commit_groups", "Group commits sent to the store.", registry=at)
+        self._updates = Counter(
+            "ddnsd_commit_updates", "Conditional updates in group commits.", ("outcome",), registry=at
+        )
+        self._revision = Gauge("ddnsd_store_revision", "Newest revision that this node knows.", registry=at)
+        self._watch_seconds = Histogram(
+            "ddnsd_watch_lag_seconds",
+            "How long requests waited for this node to know the newest state.",
+            buckets=_WATCH_SECONDS,
+            registry=at,
+        )
+
+    def _publishing(self) -> None:
+        at, each = self._registry, ("nameserver",)
+        self._leader = Gauge("ddnsd_leader", "1 while this node leads, and so publishes.", registry=at)
+        self._batches = Counter("ddnsd_publish_batches", "UPDATEs sent with records.", each, registry=at)
+        self._records = Counter("ddnsd_publish_records", "Records sent.", (*each, "result"), registry=at)
+        self._queue = Gauge("ddnsd_publish_queue", "Records that wait for publication.", each, registry=at)
+        self._errors = Counter(
+            "ddnsd_nameserver_errors", "Failures of a nameserver.", (*each, "kind"), registry=at
+        )
+        self._drift = Counter("ddnsd_drift", "Records found not served as committed.", each, registry=at)
+        self._publish_seconds = Histogram(
+            "ddnsd_publish_seconds",
+            "From a record's commit to its acknowledgement.",
+            each,
+            buckets=_PUBLISH_SECONDS,
+            registry=at,
+        )
+
+    def _start_at_zero(self, nameservers: Collection[str]) -> None:
+        for api, results in RESULTS.items():
+            self._request_seconds.labels(api)
+            for result in results:
+                self._requests.labels(api, result)
+        for outcome in COMMIT_OUTCOMES:
+            self._updates.labels(outcome)
+        for nameserver in nameservers:
+            for metric in (self._batches, self._queue, self._drift, self._publish_seconds):
+                metric.labels(nameserver)
+            for result in PUBLISH_RESULTS:
+                self._records.labels(nameserver, result)
+            for kind in NAMESERVER_ERRORS:
+                self._errors.labels(nameserver, kind)
