@@ -10,8 +10,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from ddnsd.store.group import Waiting, next_group
-from ddnsd.store.interface import Outcome, Store, UnavailableError, Update
+from ddnsd.telemetry.metrics import Metrics
+
+from .group import Waiting, next_group
+from .interface import Outcome, Store, UnavailableError, Update
 
 Caller: TypeAlias = Waiting[asyncio.Future[Outcome]]
 
@@ -19,8 +21,9 @@ Caller: TypeAlias = Waiting[asyncio.Future[Outcome]]
 class GroupCommit:
     """Commits single updates in groups. Any number of callers on one event loop."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, metrics: Metrics) -> None:
         self._store = store
+        self._metrics = metrics
         self._queue: list[Caller] = []
         self._senders: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -67,12 +70,14 @@ class GroupCommit:
         try:
             outcomes = await self._store.commit([caller.update for caller in group])
         except UnavailableError as error:
+            self._metrics.committed(["unavailable"] * len(group))
             _refuse(group, UnavailableError, error)
         except BaseException as error:
             queue, self._queue = self._queue, []
             _refuse([*group, *queue], RuntimeError, error)  # a bug, but nobody may wait for ever
             raise
         else:
+            self._metrics.committed(type(outcome).__name__.lower() for outcome in outcomes)
             for caller, outcome in zip(group, outcomes, strict=True):
                 if not caller.answer.cancelled():
                     caller.answer.set_result(outcome)

@@ -1,0 +1,159 @@
+"""The real program, as a process of its own, with its data in a folder of the test's."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from ddnsd.model.tokens import digest
+from tests.rigs.base import NameserverRig
+from tests.system.http import Client, Reply
+
+UPDATE = "/api/ddns/update"
+SECRET = "test-secret-0123456789"
+START_SECONDS = 20.0
+
+
+class Installation:
+    """One node of ddnsd. `async with Installation(folder) as ddnsd:` starts it and ends it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        rig: NameserverRig | None = None,
+        rigs: Mapping[str, NameserverRig] | None = None,
+        environ: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
+        """`settings` are added to config.yaml; `rigs` are its nameservers (`rig`: the default one)."""
+        self.folder = folder
+        self.data = folder / "data"
+        self._environ = {**os.environ, **(environ or {})}
+        self._process: asyncio.subprocess.Process | None = None
+        self.log_path = folder / "log"
+        self.secret = SECRET
+        rigs = dict(rigs or {}) | ({"default": rig} if rig else {})
+        nameservers = {name: _section(folder, name, rig) for name, rig in rigs.items()}
+        self.config = {
+            "listen": {"public": "127.0.0.1:0", "admin": "127.0.0.1:0", "health": "127.0.0.1:0"},
+            "nameservers": nameservers or {"default": {"kind": "embedded", "listen": "127.0.0.1:0"}},
+            "log": {"format": "json", "level": "debug"},
+            **settings,
+        }
+        self.addresses: dict[str, Any] = {}
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.kill()
+        await self.disconnect()
+
+    async def start(self) -> None:
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, allow_unicode=True))
+        listening = self.data / "listening.json"
+        listening.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "ddnsd", "serve", "--config", str(self.folder / "config.yaml")]
+        with self.log_path.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(*command, stderr=log, env=self._environ)
+        deadline = time.monotonic() + START_SECONDS
+        while not listening.exists():
+            if self._process.returncode is not None or time.monotonic() > deadline:
+                raise AssertionError(f"ddnsd does not start:\n{self.log()[-4000:]}")
+            await asyncio.sleep(0.01)
+        self.addresses = json.loads(listening.read_text())
+        await self.disconnect()
+        self.public = Client(self.addresses["public"])
+        self._admin = Client(self.addresses["admin"])
+        self.health = Client(self.addresses["health"])
+
+    async def disconnect(self) -> None:
+        for name in ("public", "_admin", "health"):
+            if hasattr(self, name):
+                await getattr(self, name).close()
+
+    async def kill(self) -> None:
+        """SIGKILL, and wait."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def terminate(self) -> int:
+        """SIGTERM; return the exit status."""
+        assert self._process is not None
+        self._process.terminate()
+        return await self._process.wait()
+
+    def freeze(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the logged events of this name."""
+        lines = (line for line in self.log().splitlines() if line.startswith("{"))
+        return [event for line in lines if (event := json.loads(line))["event"] == name]
+
+    @property
+    def dns_port(self) -> int:
+        """Port of the embedded nameserver."""
+        return int(self.addresses["dns"]["default"].rpartition(":")[2])
+
+    async def admin(self, method: str, path: str, document: Any = None) -> Reply:
+        token = (self.data / "admin-token").read_text().strip()
+        body = b"" if document is None else json.dumps(document).encode()
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        return await self._admin.send(method, f"/api/v1/{path}", headers, body)
+
+    async def apply(self, *documents: Mapping[str, Any]) -> None:
+        for start in range(0, len(documents), 500):
+            reply = await self.admin("POST", "apply", list(documents[start : start + 500]))
+            assert reply.status == 200, reply.body
+
+    async def update(self, domain: str, ip: str = "", token: str = "", **query: str) -> Reply:
+        return await self.public.get(UPDATE, domain=domain, ip=ip, token=token or self.secret, **query)
+
+
+def document(kind: str, name: str, **spec: Any) -> dict[str, Any]:
+    return {"apiVersion": "ddnsd.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def example(hosts: Sequence[str] = ("blog.example.com",), zone: str = "example.com") -> list[dict[str, Any]]:
+    """One zone, one account with a token whose secret is `SECRET`, and hosts."""
+    return [
+        document("Zone", zone),
+        document("Account", "alice"),
+        document("Token", "alice-router", account="alice", sha256=digest(SECRET)),
+        *(document("Host", host, account="alice") for host in hosts),
+    ]
+
+
+def _section(folder: Path, name: str, rig: NameserverRig) -> dict[str, Any]:
+    key = folder / f"{name}.key"
+    key.touch(mode=0o600)
+    key.write_text(rig.secret_text)
+    return {
+        "kind": "rfc2136",
+        "address": rig.address,
+        "port": rig.port,
+        "key": {"name": rig.key_name, "algorithm": rig.key_algorithm, "secret_file": str(key)},
+    }
