@@ -31,7 +31,7 @@ _PLAIN = re.compile(  # …?token=…&, token: …; ends where a query's paramet
     rf"({_NAME}\\*[\"']?\s*{_EQUALS}\s*)(?![\s\"'\\])(?![a-z]?\\*[\"'])[^&\s]++", re.IGNORECASE
 )
 _SCHEME = re.compile(r"\b(Bearer|Basic|Digest)((?:\s|%20|\+)+)[^\s\"'&]++", re.IGNORECASE)
-_USER_INFO = re.compile(r"(?<=://)[^\s/?#@]*+@(?:[^\s/?#@]*+@)*")
+_AFTER_SCHEME = re.compile(r"(?<=://)[^\s?\"'<>]++")
 
 
 def redact_text(text: str) -> str:
@@ -40,7 +40,12 @@ def redact_text(text: str) -> str:
     text = _HEADER_LINE.sub(rf"\1 {HIDDEN}", text)
     text = _PLAIN.sub(rf"\1{HIDDEN}", text)
     text = _SCHEME.sub(rf"\1\2{HIDDEN}", text)
-    return _USER_INFO.sub(f"{HIDDEN}@", text)
+    return _AFTER_SCHEME.sub(_without_user, text)
+
+
+def _without_user(match: re.Match[str]) -> str:
+    _, at, rest = match[0].rpartition("@")
+    return f"{HIDDEN}@{rest}" if at else rest
 
 
 def redact_value(value: object) -> object:

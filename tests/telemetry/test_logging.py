@@ -1,0 +1,92 @@
+"""What reaches standard error, from structlog and from the standard library."""
+
+import json
+import logging
+import sys
+
+import pytest
+import structlog
+from tornado.log import access_log
+
+from ddnsd.telemetry.logging import configure
+
+SECRET = "S3cr3t-value"
+
+
+@pytest.fixture(autouse=True)
+def restore():
+    """Leave the process's logging as it was."""
+    root, before, hook = logging.getLogger(), structlog.get_config(), sys.excepthook
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**before)
+    sys.excepthook = hook
+
+
+def fail(token: str) -> None:
+    raise ValueError(f"bad url /update?token={token}")
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict]:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return [json.loads(line) for line in captured.err.splitlines()]
+
+
+def test_an_event_is_one_json_object_a_line(capsys):
+    configure("json", "info")
+    structlog.get_logger("ddnsd.test").info("update.done", name="家.example.com", ip="192.0.2.1")
+    (line,) = lines(capsys)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "update.done",
+        "name": "家.example.com",
+        "ip": "192.0.2.1",
+        "level": "info",
+        "logger": "ddnsd.test",
+    }
+
+
+def test_what_is_below_the_level_is_not_written(capsys):
+    configure("json", "warning")
+    structlog.get_logger("ddnsd.test").info("update.done")
+    logging.getLogger("ddnsd.test").info("update.done")
+    assert lines(capsys) == []
+
+
+def test_tornados_access_log_goes_the_same_way_without_tokens(capsys):
+    configure("json", "info")
+    access_log.info("%d %s %.2fms", 200, f"GET /api/ddns/update?token={SECRET}&domain=a (::1)", 1.5)
+    (line,) = lines(capsys)
+    assert line["logger"] == "tornado.access"
+    assert line["event"] == "200 GET /api/ddns/update?token=***&domain=a (::1) 1.50ms"
+
+
+@pytest.mark.parametrize("format", ["json", "console"])
+def test_a_traceback_shows_neither_locals_nor_secrets(capsys, format):
+    configure(format, "info")
+    try:
+        fail(SECRET)
+    except ValueError:
+        structlog.get_logger("ddnsd.test").exception(
+            "request.failed", headers={"Authorization": f"Bearer {SECRET}"}
+        )
+        logging.getLogger("tornado.application").exception("Uncaught exception GET /?token=%s", SECRET)
+    written = capsys.readouterr().err
+    assert written.count("ValueError: bad url /update?token=***") == 2
+    assert "in fail" in written
+    assert SECRET not in written
+
+
+def test_what_nobody_caught_is_logged_without_secrets(capsys):
+    configure("json", "info")
+    try:
+        fail(SECRET)
+    except ValueError:
+        sys.excepthook(*sys.exc_info())
+    (line,) = lines(capsys)
+    assert line["event"] == "uncaught"
+    assert line["level"] == "critical"
+    assert SECRET not in line["exception"]
