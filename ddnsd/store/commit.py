@@ -10,8 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from ddnsd.telemetry.metrics import Metrics
-
+from ..telemetry.metrics import Metrics
 from .group import Waiting, next_group
 from .interface import Outcome, Store, UnavailableError, Update
 

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from ddnsd.store.embedded.folder import Folder
-from ddnsd.store.embedded.sqlite import Contents, Database
-from ddnsd.store.interface import Revision
+from ..interface import Revision
+from .folder import Folder
+from .sqlite import Contents, Database
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,6 +54,7 @@ async def open_disk(path: Path) -> tuple[Disk, Contents]:
 def _open(path: Path) -> tuple[Folder, Database, Contents]:
     folder = Folder(path)
     try:
+        folder.flush()
         database = Database(folder.database)
         return folder, database, database.load()
     except BaseException:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import IO
 
-from ddnsd.store.interface import LockedError, UnavailableError
+from ..interface import LockedError, UnavailableError
 
 
 class Folder:
@@ -31,6 +31,18 @@ class Folder:
         """The SQLite file."""
         return self.path / "ddnsd.db"
 
+    def flush(self) -> None:
+        """Make the database durable as it is, before anybody reads what a killed process did not flush.
+
+        Raises:
+            UnavailableError: that fails.
+        """
+        try:
+            for file in self.path.glob(f"{self.database.name}*"):
+                _sync(file)
+        except OSError as error:
+            raise UnavailableError(f"the data folder {self.path} cannot be used: {error}") from error
+
     @property
     def locked(self) -> bool:
         """Say whether the folder is still ours."""
@@ -48,9 +60,9 @@ def _create_private(file: Path) -> None:
         _sync(file.parent)
 
 
-def _sync(folder: Path) -> None:
-    """Make the folder's list of files durable."""
-    handle = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Make a file's content, or a folder's list of files, durable."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ddnsd.store.interface import UnavailableError
+from ..interface import UnavailableError
 
 
 class Pulse:

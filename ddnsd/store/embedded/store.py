@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from ddnsd.store.embedded.disk import Disk, open_disk
-from ddnsd.store.embedded.election import Election, EmbeddedLeadership
-from ddnsd.store.embedded.history import History, Watch
-from ddnsd.store.embedded.plan import plan
-from ddnsd.store.embedded.pulse import Pulse
-from ddnsd.store.embedded.sqlite import Contents, InDoubtError
-from ddnsd.store.group import check_group
-from ddnsd.store.interface import CLOCK, Done, Limits, Outcome, Revision, SnapshotAt, Unknown, Update
+from ..group import check_group
+from ..interface import CLOCK, Done, Limits, Outcome, Revision, SnapshotAt, Unknown, Update
+from .disk import Disk, open_disk
+from .election import Election, EmbeddedLeadership
+from .history import History, Watch
+from .plan import plan
+from .pulse import Pulse
+from .sqlite import Contents, InDoubtError
 
 HISTORY = 100_000  # events kept for watches: some tens of MB at most; 5 s at 20,000 updates/s
 _LIMITS = Limits(group=500, in_flight=1)  # the next group gathers while the disk works on this one

@@ -1,0 +1,59 @@
+"""What the contract's tests do again and again, by the interface alone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from prometheus_client import CollectorRegistry
+
+from ddnsd.store.commit import GroupCommit
+from ddnsd.store.interface import CLOCK, Done, Outcome, Revision, Store, Update
+from ddnsd.telemetry.metrics import Metrics
+
+DEADLINE = 10.0  # seconds; generous, only a failing test waits for it
+Compact = Callable[[], Awaitable[None]]
+
+
+def group_commit(store: Store) -> GroupCommit:
+    """Return a group commit of the store, with metrics of its own."""
+    return GroupCommit(store, Metrics(CollectorRegistry()))
+
+
+async def commit(store: Store, update: Update) -> Outcome:
+    """Commit one update alone."""
+    (outcome,) = await store.commit([update])
+    return outcome
+
+
+async def write(store: Store, update: Update) -> int:
+    """Commit one update that must hold, and return its revision."""
+    outcome = await commit(store, update)
+    assert isinstance(outcome, Done)
+    return outcome.revision
+
+
+async def put(store: Store, key: str, value: bytes = b"") -> int:
+    """Write a key unconditionally and return the revision."""
+    return await write(store, Update({}, {key: value}))
+
+
+async def delete(store: Store, key: str) -> int:
+    """Delete a key unconditionally and return the revision."""
+    return await write(store, Update({}, deletes=frozenset({key})))
+
+
+async def take(watch: AsyncIterator[Revision], count: int) -> list[Revision]:
+    """Return the next revisions of a watch, without the clock's events."""
+    async with asyncio.timeout(DEADLINE):
+        return [without_clock(await anext(watch)) for _ in range(count)]
+
+
+def without_clock(revision: Revision) -> Revision:
+    """Return the revision with the events that the updates asked for."""
+    return Revision(revision.revision, tuple(event for event in revision.events if event.key != CLOCK))
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Ask again and again until the condition holds."""
+    async with asyncio.timeout(DEADLINE):
+        while not await condition():
+            await asyncio.sleep(0.01)

@@ -1,0 +1,161 @@
+"""Killed processes, full disks and lost answers."""
+
+import asyncio
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ddnsd.store.embedded import EmbeddedStore, open_embedded
+from ddnsd.store.embedded.disk import Disk
+from ddnsd.store.embedded.folder import Folder
+from ddnsd.store.embedded.sqlite import Database, InDoubtError
+from ddnsd.store.interface import KeyValue, Revision, Stale, UnavailableError, Unknown, Update
+
+from .contract.actions import DEADLINE, commit, put, take, write
+from .full_disk import attempt, fill
+
+ROUNDS = 20
+
+
+async def test_killed_process_loses_nothing_it_answered(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    answered: dict[str, tuple[int, int]] = {}
+    newest = 0
+    for _ in range(ROUNDS):
+        for line in await commit_until_killed(tmp_path, answers=chance.randint(1, 400)):
+            key, value, revision = line.split()
+            answered[key] = (int(value), int(revision))
+        store = await open_embedded(tmp_path)
+        before, (newest, items) = newest, await store.snapshot("counters/")
+        await store.close()
+        assert newest >= max(before, *(revision for _, revision in answered.values()))
+        for key, (value, revision) in answered.items():
+            assert items[key].revision >= revision
+            assert value <= int(items[key].value) <= value + 1  # one more may have been in flight
+
+
+async def commit_until_killed(folder: Path, answers: int) -> list[str]:
+    """Run a committer, kill -9 it after some answers, and return all that it had printed."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.store.committer", str(folder), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout
+    try:
+        async with asyncio.timeout(DEADLINE):
+            seen = [await process.stdout.readline() for _ in range(answers)]
+    finally:
+        process.kill()
+        rest, _ = await process.communicate()
+    return b"".join([*seen, rest]).decode().splitlines()
+
+
+@pytest.fixture
+def limit_files() -> Iterator[Callable[[bool], None]]:
+    """A function that sets (or lifts) a limit of 256 KiB to the size of every file we write (EFBIG)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(on: bool) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18 if on else soft, hard))
+
+    yield limit
+    limit(False)
+
+
+async def test_file_at_its_size_limit(tmp_path: Path, limit_files: Callable[[bool], None]) -> None:
+    """SQLite cannot say that nothing was written, so the outcome is unknown at first."""
+    answers = await fill(tmp_path, lambda: limit_files(True), lambda: limit_files(False))
+    assert set(answers) == {"Done", "Unknown", "UnavailableError"}
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare(1) to mount a small disk")
+def test_full_disk(tmp_path: Path) -> None:
+    """ENOSPC: certainly nothing was applied."""
+    mount = 'mount -t tmpfs -o size=2m none "$1"'
+    namespace = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    if subprocess.run([*namespace, mount, "sh", tmp_path], capture_output=True).returncode:
+        pytest.skip("may not mount a small disk here")
+    program = f'{mount} && exec "$2" -m tests.store.full_disk "$1"'
+    run = subprocess.run(
+        [*namespace, program, "sh", tmp_path, sys.executable], capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stderr
+    assert set(run.stdout.split()) == {"Done", "UnavailableError"}
+
+
+async def test_leader_that_resigns_while_the_disk_is_full(
+    tmp_path: Path, limit_files: Callable[[bool], None]
+) -> None:
+    store = await open_embedded(tmp_path)
+    first = await store.campaign(b"1")
+    waiting = asyncio.create_task(store.campaign(b"2"))
+    limit_files(True)
+    while await attempt(store, f"filler/{uuid.uuid4()}") != "UnavailableError":
+        pass
+    await first.resign()
+    await asyncio.wait_for(first.lost(), DEADLINE)
+    assert not await first.confirm()
+    with pytest.raises(UnavailableError):  # nobody leads while the first one's guard still holds
+        await asyncio.wait_for(waiting, DEADLINE)
+
+    limit_files(False)
+    third = await asyncio.wait_for(store.campaign(b"3"), DEADLINE)
+    assert isinstance(await commit(store, Update(first.guard, {"hosts/a": b""})), Stale)
+    assert (await store.snapshot("election/")).items.keys() == third.guard.keys()
+    await store.close()
+
+
+async def test_candidates_of_a_dead_process_do_not_lead(tmp_path: Path) -> None:
+    store = await open_embedded(tmp_path)
+    for group in range(2):
+        await write(store, Update({}, {f"election/{group}-{number}": b"" for number in range(80)}))
+    dead = await store.snapshot("election/")
+    await store.close()
+
+    store = await open_embedded(tmp_path)
+    watch = store.watch("election/", dead.revision + 1)
+    leadership = await asyncio.wait_for(store.campaign(b"1"), DEADLINE)
+    assert (await store.snapshot("election/")).items.keys() == leadership.guard.keys()
+    assert leadership.epoch > dead.revision
+    gone = [event.key for revision in await take(watch, 3) for event in revision.events if not event.item]
+    assert sorted(gone) == sorted(dead.items)
+    await store.close()
+
+
+class LossyDatabase(Database):
+    """Loses the answer of each commit marked with a key below `lost/`: an I/O error after the write."""
+
+    def append(self, change: Revision) -> None:
+        super().append(change)
+        if any(event.key.startswith("lost/") for event in change.events):
+            raise InDoubtError("the answer was lost")
+
+
+@pytest.fixture
+async def lossy_store(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
+    worker, folder = ThreadPoolExecutor(1), Folder(tmp_path)
+    database = worker.submit(LossyDatabase, folder.database).result()
+    contents = worker.submit(database.load).result()
+    store = EmbeddedStore(Disk(worker, folder, database), contents, history=1000)
+    yield store
+    await store.close()
+
+
+async def test_commit_whose_answer_was_lost_turns_out_applied(lossy_store: EmbeddedStore) -> None:
+    watch = lossy_store.watch("", 2)
+    lost = Update({}, {"lost/a": b"1"})
+    outcomes = await lossy_store.commit([lost, Update({"hosts/a": 7}, {"hosts/a": b""})])
+    assert [type(outcome) for outcome in outcomes] == [Unknown, Stale]
+    assert await lossy_store.revision() == 1
+
+    outcome = await commit(lossy_store, Update({"lost/a": 0}, {"lost/a": b"2"}))
+    assert outcome == Stale(2, {"lost/a": KeyValue(b"1", 2, 2)})
+    assert await put(lossy_store, "hosts/b") == 3
+    assert [[event.key for event in one.events] for one in await take(watch, 2)] == [["lost/a"], ["hosts/b"]]

@@ -1,0 +1,119 @@
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddnsd.store.embedded.plan import plan
+from ddnsd.store.group import MAX_GROUP_BYTES, Waiting, check_group, next_group, size
+from ddnsd.store.interface import CLOCK, Done, KeyValue, Limits, Update
+
+KEYS = [f"k{number}" for number in range(12)]
+LIMITS = Limits(group=4, in_flight=1)
+
+keys = st.sets(st.sampled_from(KEYS), max_size=2)
+
+
+@st.composite
+def updates(draw: st.DrawFn) -> Update:
+    compared, put, deleted = draw(keys), draw(keys), draw(keys)
+    values = st.sampled_from([b"", bytes(MAX_GROUP_BYTES // 3)])
+    return Update(
+        {key: draw(st.integers(0, 1)) for key in compared},
+        {key: draw(values) for key in put},
+        frozenset(deleted - put),
+    )
+
+
+queues = st.lists(updates(), max_size=12).map(
+    lambda drawn: [Waiting(update, place) for place, update in enumerate(drawn)]
+)
+
+
+def conflict(one: Update, other: Update) -> bool:
+    """The rule as it is written down, key by key."""
+    return any(
+        (one.writes(key) and (other.writes(key) or key in other.expects))
+        or (other.writes(key) and key in one.expects)
+        for key in KEYS
+    )
+
+
+@given(queues)
+def test_group_holds_no_conflict_and_keeps_the_limits(queue: list[Waiting[int]]) -> None:
+    group, _ = next_group(queue, LIMITS)
+    members = [waiting.update for waiting in group]
+    assert not any(conflict(one, other) for one, other in combinations(members, 2))
+    assert len(group) <= LIMITS.group
+    assert len(group) <= 1 or sum(map(size, members)) <= MAX_GROUP_BYTES
+
+
+@given(queues)
+def test_group_and_rest_are_the_queue_in_its_order(queue: list[Waiting[int]]) -> None:
+    group, rest = next_group(queue, LIMITS)
+    assert sorted([*group, *rest], key=lambda waiting: waiting.answer) == queue
+    for part in (group, rest):
+        places = [waiting.answer for waiting in part]
+        assert places == sorted(places)
+    assert group[:1] == queue[:1]
+
+
+@given(queues)
+def test_nobody_is_passed_over_without_reason(queue: list[Waiting[int]]) -> None:
+    group, rest = next_group(queue, LIMITS)
+    for waiting in rest if len(group) < LIMITS.group and len(rest) < LIMITS.group else []:
+        before = [member.update for member in group if member.answer < waiting.answer]
+        too_large = sum(map(size, [*before, waiting.update])) > MAX_GROUP_BYTES
+        assert too_large or any(conflict(waiting.update, member) for member in before)
+
+
+@given(queues)
+def test_members_applied_one_by_one_do_what_they_do_together(queue: list[Waiting[int]]) -> None:
+    items = {key: KeyValue(b"old", 1, 1) for key in [*KEYS[::2], CLOCK]}
+    group = [waiting.update for waiting in next_group(queue, LIMITS)[0]]
+    together = applied(items, group)
+    for order in (group, group[::-1]):
+        state, done = items, {}
+        for update in order:
+            state, (holds,) = applied(state, [update])
+            done[id(update)] = holds
+        assert values(state) == values(together[0])
+        assert [done[id(update)] for update in group] == together[1]
+
+
+def applied(items: dict[str, KeyValue], group: list[Update]) -> tuple[dict[str, KeyValue], list[bool]]:
+    outcomes, change = plan(items, group)
+    after = dict(items)
+    for key, item in change.events if change else ():
+        if item is None:
+            del after[key]
+        else:
+            after[key] = item
+    return after, [isinstance(outcome, Done) for outcome in outcomes]
+
+
+def values(items: dict[str, KeyValue]) -> dict[str, bytes]:
+    return {key: item.value for key, item in items.items()}
+
+
+@given(st.lists(updates(), max_size=4))
+def test_check_refuses_exactly_the_conflicts(group: list[Update]) -> None:
+    if any(conflict(one, other) for one, other in combinations(group, 2)):
+        with pytest.raises(ValueError, match="conflicts"):
+            check_group(group, LIMITS)
+    else:
+        check_group(group, LIMITS)
+
+
+def test_check_refuses_too_many() -> None:
+    check_group([Update({})] * 4, LIMITS)
+    with pytest.raises(ValueError, match="5 updates in one commit; 4 at most"):
+        check_group([Update({})] * 5, LIMITS)
+
+
+def test_thousands_that_wait_for_one_key_are_not_all_looked_at() -> None:
+    hot = [Waiting(Update({}, {"hot": b""}), number) for number in range(1000)]
+    queue = [*hot, Waiting(Update({}, {"cold": b""}), 1000)]
+    group, rest = next_group(queue, LIMITS)
+    assert group == queue[:1]
+    assert rest == queue[1:]
