@@ -1,0 +1,63 @@
+"""For all tests: how many rounds, no stray error in the log, and no skipped test in CI."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+import structlog
+
+pytest_plugins = ["tests.rigs.fixtures"]
+
+IN_CI = os.environ.get("CI") == "true"
+FULL_SHARE = os.environ.get("FAULT_SHARE") == "full"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "logs_errors: provokes what is logged as an error")
+    # What the parts log goes where `caplog` looks, with its fields.
+    structlog.configure(
+        processors=[structlog.stdlib.render_to_log_kwargs],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
+@pytest.fixture(scope="session")
+def rounds() -> Callable[[int, int], int]:
+    """Choose how often a test marked `faults` repeats: `rounds(everyday, full)`.
+
+    `make test-faults` (FAULT_SHARE=full) runs the full number.
+    """
+    return lambda everyday, full: full if FULL_SHARE else everyday
+
+
+@pytest.fixture(autouse=True)
+def no_stray_errors(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail a test that passes while something behind it logs an error."""
+    yield
+    if request.node.get_closest_marker("logs_errors"):
+        return
+    stray = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
+    assert not stray, f"logged as errors: {[record.getMessage() for record in stray]}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """In CI everything is there, so a skipped test is a failed one."""
+    report = yield
+    return _failed_if_skipped(report)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    """The same for a module that skips itself."""
+    report = yield
+    return _failed_if_skipped(report)
+
+
+def _failed_if_skipped(report):
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
+    return report
