@@ -1,0 +1,24 @@
+# Each target is one script, which says what it does.
+
+.PHONY: run test test-faults lint bench lock clean
+
+run:          ## start ddnsd with an example, and print a curl and a dig to try
+	@script/run
+
+test:         ## everything, with real nameservers
+	@script/test
+
+test-faults:  ## the long fault and fuzz runs, in full
+	@script/test-faults
+
+lint:         ## style, types, layers
+	@script/lint
+
+bench:        ## how fast, beside what it is built on
+	@script/bench
+
+lock:         ## pin the dependencies anew
+	@script/lock
+
+clean:        ## remove what was built; data/ stays
+	@script/clean
