@@ -56,14 +56,12 @@ def read_new_token(raw: object, secret: str) -> tuple[Document, bool]:
     Raises:
         InvalidDocumentError: with all of its problems.
     """
-    spec = raw.get("spec") if isinstance(raw, dict) else None
-    made = isinstance(raw, dict) and isinstance(spec, dict) and "sha256" not in spec
-    if made and isinstance(raw, dict) and isinstance(spec, dict):
-        raw = raw | {"spec": spec | {"sha256": digest(secret)}}
-    document = read_document(raw)
-    if document.kind is not Kind.TOKEN:
-        raise InvalidDocumentError(Problem("kind", f"{document.kind}: only a Token has a secret"))
-    return document, made
+    if not isinstance(raw, dict) or raw.get("kind") != Kind.TOKEN:
+        raise InvalidDocumentError(Problem("kind", "only a Token has a secret: write kind: Token"))
+    spec = raw.get("spec")
+    if not isinstance(spec, dict) or "sha256" in spec:
+        return read_document(raw), False
+    return read_document(raw | {"spec": spec | {"sha256": digest(secret)}}), True
 
 
 def write_document(document: Document) -> dict[str, Any]:

@@ -5,6 +5,7 @@ text, and what is nearly always a mistake is refused: a key written twice, and a
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import msgspec
@@ -67,13 +68,25 @@ def read_manifest(text: str | bytes) -> list[Any]:
     """
     try:
         documents = [document for document in yaml.load_all(text, _Loader) if document is not None]
-        return list(msgspec.json.decode(msgspec.json.encode(documents)))
+        return flatten(msgspec.json.decode(msgspec.json.encode(documents)))
     except yaml.YAMLError as error:
         raise ManifestError(_where(error)) from error
     except RecursionError as error:
         raise ManifestError("nested too deeply") from error
     except (ValueError, TypeError, OverflowError) as error:  # \\U escapes, half surrogates, !!binary
         raise ManifestError(f"not plain YAML: {error}") from error
+
+
+def flatten(documents: Iterable[Any]) -> list[Any]:
+    """Return the documents with every List replaced by its items."""
+    flat: list[Any] = []
+    for document in documents:
+        items = document.get("items") if isinstance(document, dict) else None
+        if isinstance(items, list) and str(document.get("kind")).endswith("List"):
+            flat += items
+        else:
+            flat.append(document)
+    return flat
 
 
 def write_manifest(documents: list[Any]) -> str:

@@ -148,4 +148,8 @@ def _contradictions(spec: Spec) -> Iterator[Problem]:
 def write_spec(spec: Spec) -> dict[str, Any]:
     """Return the spec as it stands in a document: defaults written out, what is absent left out."""
     values: dict[str, Any] = msgspec.to_builtins(spec)
-    return {key: value for key, value in values.items() if value is not None}
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in values.items()
+        if value is not None
+    }

@@ -1,6 +1,6 @@
 """Accounts, tokens, zones and hosts: read, changed and deleted, one change at a time in the cluster."""
 
-from .apply import MAX_ATOMIC, Applied, ApplyResult, Result
+from .apply import MAX_ATOMIC
 from .deletion import Deleted
 from .errors import (
     NotFoundError,
@@ -11,8 +11,8 @@ from .errors import (
     StoreFailedError,
 )
 from .registry import ANY, CreatedToken, Page, Put, Registry
+from .results import Applied, ApplyResult, Result
 from .rules import Written
-from .work import WorkDesk
 
 __all__ = [
     "ANY",
@@ -31,6 +31,5 @@ __all__ = [
     "RegistryError",
     "Result",
     "StoreFailedError",
-    "WorkDesk",
     "Written",
 ]

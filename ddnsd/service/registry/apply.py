@@ -3,11 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import Collection, Sequence
-from enum import StrEnum
 from functools import partial
 from typing import NamedTuple
-
-import msgspec
 
 from ...model.resources import Kind
 from ..documents import Document, read_document, title_of
@@ -15,37 +12,13 @@ from ..problems import InvalidDocumentError, Problem
 from . import rules
 from .draft import Draft
 from .errors import PartlyAppliedError, RefusedError, RegistryError
+from .results import Applied, ApplyResult, Result
 from .turns import Turns
 
 MAX_ATOMIC = 100  # documents
 _CHUNK = 1000  # documents looked at in one turn; most of them unchanged, or it ends sooner
 _PAUSE_EVERY = 100  # documents read in one turn of the event loop
 _ORDER = (Kind.ZONE, Kind.ACCOUNT, Kind.HOST, Kind.TOKEN)  # what is referred to comes first
-
-
-class Result(StrEnum):
-    """What came of one document."""
-
-    CREATED = "created"
-    CONFIGURED = "configured"
-    UNCHANGED = "unchanged"
-    NOT_APPLIED = "not applied"
-
-
-class ApplyResult(msgspec.Struct, frozen=True):
-    """What came of one document: its place in the call, from 1, and what it was."""
-
-    document: int
-    kind: Kind
-    name: str
-    result: Result
-
-
-class Applied(msgspec.Struct, frozen=True):
-    """What came of an apply. `atomic`: all in one commit."""
-
-    atomic: bool
-    results: tuple[ApplyResult, ...]
 
 
 class _Numbered(NamedTuple):

@@ -1,11 +1,7 @@
 """Why the registry did not do what was asked."""
 
-from typing import TYPE_CHECKING
-
 from ..problems import Problem
-
-if TYPE_CHECKING:
-    from .apply import Applied
+from .results import Applied
 
 
 class RegistryError(Exception):
@@ -50,6 +46,6 @@ class StoreFailedError(RegistryError):
 class PartlyAppliedError(RegistryError):
     """A large apply ended early; `applied` says how far it came, the cause says why."""
 
-    def __init__(self, applied: "Applied", cause: Exception) -> None:
+    def __init__(self, applied: Applied, cause: Exception) -> None:
         super().__init__(str(cause))
         self.applied = applied

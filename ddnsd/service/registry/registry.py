@@ -5,19 +5,21 @@ import secrets
 from collections.abc import Collection, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
-from ...model.records import Entry, Resource
+from ...model.records import Entry, Resource, Work, WorkRequest
 from ...model.resources import Kind, Spec
 from ...model.state import State, Table
 from ...store.commit import GroupCommit
 from ...store.snapshot import WatchCache
 from ..documents import Document, read_new_token
 from . import deletion, rules
-from .apply import Applied, apply, read_documents
+from .apply import apply, read_documents
 from .deletion import Deleted
 from .draft import Draft
 from .errors import NotFoundError, PreconditionFailedError, RefusedError
+from .results import Applied
 from .rules import Written
 from .turns import Turns
+from .work import WorkDesk
 
 ANY: Final = "*"
 Precondition = int | Literal["*"] | None  # the revision that the caller expects, any one, or no matter
@@ -59,6 +61,7 @@ class Registry:
         """`nameservers` are the names that a zone may refer to; `timeout` bounds a change, in seconds."""
         self._nameservers = frozenset(nameservers)
         self._turns = Turns(cache, commits, timeout)
+        self._work = WorkDesk(cache, commits, timeout)
 
     @property
     def state(self) -> State:
@@ -155,6 +158,22 @@ class Registry:
 
         _, revision = await self._turns.take(decide)
         return CreatedToken(document, revision, secret if made else "")
+
+    async def request_work(self, zone: str, work: Work) -> str:
+        """Ask the leader for work on a zone; return the request's id.
+
+        Raises:
+            NotFoundError: nothing is, or was, published there.
+        """
+        return await self._work.request(zone, work)
+
+    async def await_work(self, id: str, timeout: float) -> WorkRequest | None:
+        """Wait for the end of a request; None if it takes longer than `timeout` seconds.
+
+        Raises:
+            NotFoundError: there is no such request (any more).
+        """
+        return await self._work.finished(id, timeout)
 
 
 def _table(state: State, kind: Kind) -> Table[str, Any]:

@@ -1,0 +1,100 @@
+"""A node's registry on a real embedded store, and what its tests say of addresses."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from ddnsd.model.addresses import Family
+from ddnsd.model.records import Committed, RecordKey
+from ddnsd.service.registry import Registry
+from ddnsd.store import codec, keys
+from ddnsd.store.commit import GroupCommit
+from ddnsd.store.embedded import EmbeddedStore, open_embedded
+from ddnsd.store.interface import Done, Update
+from ddnsd.store.snapshot import WatchCache
+from ddnsd.telemetry.metrics import Metrics
+from tests.tasks import running
+
+NAMESERVERS = ("default", "second")
+TIMEOUT = 20.0
+
+
+@dataclass
+class Node:
+    """One node of an installation."""
+
+    store: EmbeddedStore
+    cache: WatchCache
+    commits: GroupCommit
+    registry: Registry
+
+    async def commit_address(self, name: str, ip: str, family: Family = Family.A) -> None:
+        """Do what an update of a client's does: commit an address that depends on its host."""
+        await self.cache.current()
+        record = RecordKey(name, family)
+        host, old = self.cache.state.hosts[name], self.cache.state.addresses.get(record)
+        key = keys.address(record)
+        value = codec.encode(Committed(ip, "", "test", datetime.now(UTC)))
+        update = Update({host.key: host.revision, key: old.revision if old else 0}, {key: value})
+        assert isinstance(await self.commits.commit(update), Done)
+
+    async def address(self, name: str, family: Family = Family.A) -> Committed | None:
+        """Return what is committed for a name."""
+        await self.cache.current()
+        entry = self.cache.state.addresses.get(RecordKey(name, family))
+        return entry.value if entry else None
+
+    async def remove_tombstone(self, name: str, family: Family = Family.A) -> None:
+        """Do what the leader does when the records have left the nameserver."""
+        key = keys.address(RecordKey(name, family))
+        await self.commits.commit(Update({}, {}, frozenset({key})))
+
+
+@asynccontextmanager
+async def node_on(store: EmbeddedStore) -> AsyncIterator[Node]:
+    """Run a node on a store; several may share one."""
+    metrics = Metrics(CollectorRegistry())
+    cache = WatchCache(store, TIMEOUT, metrics)
+    commits = GroupCommit(store, metrics)
+    registry = Registry(cache, commits, nameservers=NAMESERVERS, timeout=TIMEOUT)
+    async with running(cache.run()):
+        await cache.loaded()
+        yield Node(store, cache, commits, registry)
+        await commits.aclose()
+
+
+@asynccontextmanager
+async def single_node(folder: Path) -> AsyncIterator[Node]:
+    """Run a node on a store of its own."""
+    store = await open_embedded(folder)
+    try:
+        async with node_on(store) as node:
+            yield node
+    finally:
+        await store.close()
+
+
+def document(kind: str, name: str, **spec: Any) -> dict[str, Any]:
+    """Return a document as plain JSON values."""
+    return {"apiVersion": "ddnsd.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def zone(name: str, **spec: Any) -> dict[str, Any]:
+    return document("Zone", name, **spec)
+
+
+def account(name: str, **spec: Any) -> dict[str, Any]:
+    return document("Account", name, **spec)
+
+
+def host(name: str, owner: str = "alice", **spec: Any) -> dict[str, Any]:
+    return document("Host", name, account=owner, **spec)
+
+
+def token(name: str, digit: str, owner: str = "alice", **spec: Any) -> dict[str, Any]:
+    return document("Token", name, account=owner, sha256=digit * 64, **spec)

@@ -1,0 +1,208 @@
+import string
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddnsd.model.resources import SPECS, AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
+from ddnsd.service.documents import Document, read_document, read_new_token, write_document
+from ddnsd.service.manifests import ManifestError, read_manifest, write_manifest
+from ddnsd.service.problems import InvalidDocumentError
+from ddnsd.service.specs import REMEDIES
+
+from .registry_node import account, document, host, token, zone
+
+LABELS = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=10)
+NAMES = st.lists(LABELS, min_size=1, max_size=4).map(".".join)
+INSTANTS = st.none() | st.datetimes(timezones=st.just(UTC))
+TTLS = st.integers(1, 2**31 - 1)
+ACCOUNTS = st.builds(AccountSpec, st.sampled_from(["active", "banned"])) | st.builds(
+    AccountSpec, st.just("suspended"), INSTANTS
+)
+FAMILIES = st.sampled_from([("A",), ("AAAA",), ("A", "AAAA")])
+DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
+HOSTS = st.none() | st.sets(NAMES, min_size=1, max_size=4).map(lambda names: tuple(sorted(names)))
+DOCUMENTS = st.one_of(
+    st.builds(Document, st.just(Kind.ZONE), NAMES, st.builds(ZoneSpec, NAMES, TTLS, st.booleans())),
+    st.builds(Document, st.just(Kind.ACCOUNT), NAMES, ACCOUNTS),
+    st.builds(
+        Document,
+        st.just(Kind.HOST),
+        NAMES,
+        st.builds(HostSpec, NAMES, FAMILIES, st.none() | TTLS, st.booleans()),
+    ),
+    st.builds(
+        Document,
+        st.just(Kind.TOKEN),
+        NAMES,
+        st.builds(TokenSpec, NAMES, DIGESTS, HOSTS, INSTANTS, st.booleans()),
+    ),
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def problems_of(raw: object) -> list[str]:
+    with pytest.raises(InvalidDocumentError) as caught:
+        read_document(raw)
+    return [f"{problem.field}: {problem.message}" for problem in caught.value.problems]
+
+
+@given(DOCUMENTS)
+def test_what_is_written_reads_as_the_same(document):
+    assert read_document(write_document(document)) == document
+
+
+@given(st.lists(DOCUMENTS, min_size=1, max_size=3))
+def test_yaml_carries_every_document(documents):
+    text = write_manifest([write_document(document) for document in documents])
+    assert [read_document(raw) for raw in read_manifest(text)] == documents
+
+
+@given(JSON, st.sampled_from([kind.value for kind in Kind]), st.dictionaries(st.text(), JSON, max_size=4))
+def test_no_json_makes_it_fail_otherwise_than_by_refusing(noise, kind, spec):
+    fields = dict.fromkeys(["account", "ttl", "families", "hosts", "sha256", "expires"], noise)
+    nameless = document(kind, "x") | {"spec": spec, "metadata": noise}
+    for raw in (noise, document(kind, "x", **fields), nameless):
+        with pytest.raises(InvalidDocumentError):
+            read_document(raw)
+
+
+def test_defaults_are_written_out_and_what_is_absent_is_left_out():
+    assert write_document(read_document(host("blog.example.com")))["spec"] == {
+        "account": "alice",
+        "families": ["A", "AAAA"],
+        "enabled": True,
+    }
+
+
+@pytest.mark.parametrize("written", ["BLOG.Example.COM.", "blog.example.com"])
+def test_a_dns_name_has_one_spelling(written):
+    assert read_document(host(written)).name == "blog.example.com"
+
+
+def test_an_international_name_is_stored_as_a_labels():
+    assert read_document(zone("Bücher.example")).name == "xn--bcher-kva.example"
+
+
+def test_lists_are_put_in_order_and_have_no_doubles():
+    assert read_document(host("a.example.com", families=["AAAA", "A", "AAAA"])).spec.families == ("A", "AAAA")
+    spec = read_document(token("t", "1", hosts=["b.example.com", "A.example.com.", "b.example.com"])).spec
+    assert spec.hosts == ("a.example.com", "b.example.com")
+
+
+def test_instants_are_kept_in_utc():
+    spec = read_document(token("t", "1", expires="2027-11-01T08:00:00+08:00")).spec
+    assert spec.expires == datetime(2027, 11, 1, tzinfo=UTC)
+
+
+def test_a_status_is_ignored():
+    assert read_document(host("a.example.com") | {"status": {"A": 1}}) == read_document(host("a.example.com"))
+
+
+def test_an_account_needs_no_spec():
+    raw = account("alice")
+    del raw["spec"]
+    assert read_document(raw).spec == AccountSpec()
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (7, ": 7 is no document"),
+        ({}, "kind: missing: write one of Zone, Account, Host, Token"),
+        (document("Hots", "x"), "kind: 'Hots' is no kind; did you mean Host?"),
+        (zone("example.com") | {"apiVersion": "v1"}, "apiVersion: 'v1': write ddnsd.dev/v1alpha1"),
+        (zone("example.com") | {"sepc": {}}, "sepc: unknown field; did you mean spec?"),
+        (
+            zone("example.com") | {"metadata": {"name": "example.com", "labels": {}}},
+            "metadata.labels: unknown field; there is only `name`: remove it",
+        ),
+        (zone("*.example.com"), "metadata.name: '*.example.com' is no DNS name"),
+        (zone(True), "metadata.name: true is no text: quote it"),
+        (account("Alice"), "metadata.name: 'Alice': write lower-case letters, digits, '-' and '.'"),
+        (account("a" * 254), "253 at most"),
+        (zone("example.com", ttl=0), "spec.ttl: 0: write whole seconds"),
+        (zone("example.com", ttl=True), "spec.ttl: true: write whole seconds"),
+        (zone("example.com", enabled=None), "spec.enabled: null: write true or false"),
+        (zone("example.com") | {"spec": []}, "spec: a list is no group of fields"),
+        (host("a.example.com", acount="x"), "spec.acount: unknown field; did you mean account?"),
+        (host("a.example.com", families=["A", "MX"]), "spec.families[1]: 'MX': write a list of A and AAAA"),
+        (host("a.example.com", families=[]), "spec.families: a list: write a list of A and AAAA"),
+        (account("a", status="active", suspendedUntil="2026-12-01T00:00:00Z"), "only with status: suspended"),
+        (
+            account("a", status="suspended", suspendedUntil="soon"),
+            "spec.suspendedUntil: 'soon': write an instant",
+        ),
+        (token("t", "1", hosts=[]), "spec.hosts: an empty list allows nothing"),
+        (token("t", "1", hosts=["_x"]), "spec.hosts: '_x' is no DNS name"),
+        (token("t", "1", expires="0001-01-01T00:00:00+01:00"), "spec.expires"),
+        (
+            document("Token", "t", account="alice"),
+            "spec.sha256: missing: create the token with `ddnsd token create`",
+        ),
+    ],
+)
+def test_a_problem_names_field_value_and_remedy(raw, expected):
+    assert expected in problems_of(raw)[0]
+
+
+def test_all_problems_are_found_at_once():
+    raw = document("Host", "_", ttl=-1, families="A", colour="red") | {"apiVersion": "v2"}
+    fields = " ".join(problem.split(":")[0] for problem in problems_of(raw))
+    assert fields == "apiVersion metadata.name spec.colour spec.account spec.families spec.ttl"
+
+
+@pytest.mark.parametrize("field", ["sha256", "secret", "token", "Password", "anything"])
+def test_a_mistaken_secret_is_never_shown(field):
+    raw = document("Token", "t", account="alice", **{field: "correct-horse-battery"})
+    assert "correct" not in str(problems_of(raw))
+
+
+def test_every_field_has_a_remedy():
+    for spec in SPECS.values():
+        for field in msgspec.structs.fields(spec):
+            assert REMEDIES[field.encode_name]
+
+
+def test_a_new_token_gets_a_digest_unless_it_brings_one():
+    made, was_made = read_new_token(document("Token", "t", account="alice"), "abc")
+    assert was_made
+    assert made.spec.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    brought, was_made = read_new_token(token("t", "1"), "abc")
+    assert not was_made
+    assert brought.spec.sha256 == "1" * 64
+    with pytest.raises(InvalidDocumentError, match="only a Token"):
+        read_new_token(account("a"), "abc")
+
+
+@pytest.mark.parametrize("text", ["on", "y", "N", "1e5", "12:30", "007", "0o17", "1_000", "~", ".5"])
+def test_a_text_that_yaml_would_misread_is_quoted(text):
+    assert write_manifest([{"a": text}]) == f"a: '{text}'\n"
+    assert read_manifest(write_manifest([{"a": text}])) == [{"a": text}]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: 1\na: 2", "line 2, column 1: 'a' is written twice"),
+        ("a: &x 1\nb: *x", "aliases are not read here"),
+        ("a: [", "line 2"),
+        ("a: !!python/object:os.system x", "could not determine a constructor"),
+        ("[" * 5000, "not"),
+        ('a: "\\ud800"', "line 1"),
+        ("? [1]\n: 2", "not plain YAML"),
+    ],
+)
+def test_a_stream_that_is_no_plain_yaml_is_refused(text, expected):
+    with pytest.raises(ManifestError, match=expected.replace("[", r"\[")):
+        read_manifest(text)
+
+
+def test_an_unquoted_instant_is_text():
+    assert read_manifest("a: 2026-12-01T00:00:00Z\n---\n") == [{"a": "2026-12-01T00:00:00Z"}]

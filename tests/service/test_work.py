@@ -1,0 +1,57 @@
+import asyncio
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from ddnsd.model.records import Work
+from ddnsd.service.registry import NotFoundError
+from ddnsd.store import codec
+from ddnsd.store.interface import Update
+
+from .registry_node import Node, node_on, single_node, zone
+
+
+@pytest.fixture
+async def node(tmp_path):
+    async with single_node(tmp_path) as node:
+        await node.registry.apply([zone("example.com")])
+        yield node
+
+
+async def finish(node: Node, id: str) -> None:
+    """Do what the leader does."""
+    await node.cache.current()
+    entry = node.cache.state.requests[id]
+    done = msgspec.structs.replace(entry.value, finished=datetime.now(UTC), findings=("nothing differs",))
+    await node.commits.commit(Update({entry.key: entry.revision}, {entry.key: codec.encode(done)}))
+
+
+async def test_work_asked_on_one_node_is_done_on_another(node):
+    async with node_on(node.store) as leader:
+        id = await node.registry.request_work("example.com", Work.CHECK)
+        waiting = asyncio.create_task(node.registry.await_work(id, 10))
+        await finish(leader, id)
+        request = await waiting
+    assert request.findings == ("nothing differs",)
+    await node.cache.current()
+    assert not node.cache.state.requests
+
+
+async def test_work_done_before_anybody_waits_is_found(node):
+    id = await node.registry.request_work("example.com", Work.REPAIR)
+    await finish(node, id)
+    assert (await node.registry.await_work(id, 10)).work is Work.REPAIR
+
+
+async def test_work_that_nobody_does_ends_the_waiting(node):
+    id = await node.registry.request_work("example.com", Work.TAKEOVER)
+    assert await node.registry.await_work(id, 0.05) is None
+    assert id in node.cache.state.requests
+
+
+async def test_work_on_nothing_is_refused(node):
+    with pytest.raises(NotFoundError, match=r"there is no Zone example\.org"):
+        await node.registry.request_work("example.org", Work.CHECK)
+    with pytest.raises(NotFoundError, match="there is no request"):
+        await node.registry.await_work("nothing", 1)
