@@ -1,0 +1,151 @@
+"""What all admin handlers share: authorisation, bodies, JSON for everything, also for what goes wrong."""
+
+import hmac
+import http
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+import structlog
+from tornado.http1connection import HTTP1Connection
+from tornado.web import HTTPError, RequestHandler, stream_request_body
+
+from ...model.tokens import digest
+from ...service.registry import Registry
+from ...telemetry.metrics import Metrics
+from .failures import FailedError
+from .shapes import Failure
+
+_log = structlog.get_logger(__name__)
+
+MAX_BODY = 8 << 20  # bytes: some 50,000 documents
+_DRAINED = 8 * MAX_BODY  # what is read of a larger one to answer it; beyond, the connection is cut
+
+
+class Services(NamedTuple):
+    """What the handlers work with. `token_digest` is the SHA-256 of the admin token, in hex."""
+
+    registry: Registry
+    token_digest: str
+    status: Callable[[], Mapping[str, Any]]
+    metrics: Metrics
+    openapi: Mapping[str, Any]
+
+
+@stream_request_body
+class AdminHandler(RequestHandler):
+    """Base of the handlers. Methods are declared with `operations.operation`."""
+
+    def initialize(self, services: Services) -> None:
+        """Keep what the handler works with."""
+        self.services = services
+        self._chunks: list[bytes] = []
+        self._received = 0
+
+    @property
+    def registry(self) -> Registry:
+        """The installation's resources."""
+        return self.services.registry
+
+    def prepare(self) -> None:
+        """Refuse who is not the admin, before a body is read."""
+        if not self._is_admin():
+            raise HTTPError(401)
+        if isinstance(self.request.connection, HTTP1Connection):
+            self.request.connection.set_max_body_size(_DRAINED)
+
+    def _is_admin(self) -> bool:
+        scheme, _, credentials = self.request.headers.get("Authorization", "").partition(" ")
+        given = digest(credentials.strip())
+        return scheme.lower() == "bearer" and hmac.compare_digest(given, self.services.token_digest)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep a part of the body, as long as it is not too large."""
+        self._received += len(chunk)
+        if self._received <= MAX_BODY:
+            self._chunks.append(chunk)
+
+    def body(self) -> bytes:
+        """Return the request's body.
+
+        Raises:
+            HTTPError: 413.
+        """
+        if self._received > MAX_BODY:
+            raise FailedError(413, Failure(f"the body is larger than {MAX_BODY} bytes: send it in parts"))
+        return b"".join(self._chunks)
+
+    def json_body(self) -> Any:
+        """Return the JSON value of the request's body.
+
+        Raises:
+            FailedError: 400 or 413.
+        """
+        try:
+            return msgspec.json.decode(self.body())
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise FailedError(400, Failure(f"the body is no JSON: {error}")) from error
+
+    def number(self, name: str, default: int, most: int) -> int:
+        """Return a whole number from 1 to `most` out of the query.
+
+        Raises:
+            FailedError: 400.
+        """
+        text = self.get_query_argument(name, str(default))
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
+            raise FailedError(400, Failure(f"{name} is not a whole number from 1 to {most}"))
+        return int(text)
+
+    def set_default_headers(self) -> None:
+        """Answer JSON that nobody keeps."""
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.set_header("Cache-Control", "no-store")
+
+    def compute_etag(self) -> None:
+        """Leave ETag to the handlers: it is a resource's revision."""
+
+    def check_etag_header(self) -> bool:
+        """Never answer 304: a host's status changes without its revision."""
+        return False
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer a failure in JSON."""
+        error = kwargs.get("exc_info", (None, None))[1]
+        failure = error.failure if isinstance(error, FailedError) else Failure(_default(status_code))
+        if status_code == 401:
+            self.set_header("WWW-Authenticate", "Bearer")
+        if status_code == 405:
+            self.set_header("Allow", ", ".join(self.allowed()))
+        self.finish(msgspec.json.encode(failure))
+
+    def allowed(self) -> list[str]:
+        """Return the methods that the handler has."""
+        methods = (method for method in self.SUPPORTED_METHODS if hasattr(type(self), method.lower()))
+        return [method for method in methods if hasattr(getattr(self, method.lower()), "operation")]
+
+    def log_exception(self, *exc_info: Any) -> None:
+        """Log what no handler expected; without the URL's query and the headers, which may hold secrets."""
+        if not isinstance(exc_info[1], HTTPError):
+            _log.error("admin.crashed", path=self.request.path, exc_info=exc_info)
+
+
+class UnknownPathHandler(AdminHandler):
+    """Answers every other path."""
+
+    def prepare(self) -> None:
+        """Refuse, as all others do, who is not the admin; then say that nothing is here."""
+        super().prepare()
+        raise HTTPError(404)
+
+
+_MESSAGES = {
+    400: "the request is malformed",
+    401: "the admin token is missing or wrong: send `Authorization: Bearer <admin token>`",
+    404: "there is nothing here: see GET /api/v1/openapi.json",
+    405: "the method is not for this path: see the Allow header",
+}
+
+
+def _default(status: int) -> str:
+    return _MESSAGES.get(status, http.HTTPStatus(status).phrase.lower())

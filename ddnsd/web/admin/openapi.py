@@ -1,0 +1,98 @@
+"""`GET /api/v1/openapi.json`: derived from the routes, the methods and the shapes, so it cannot drift."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from ... import __version__
+from ...service.registry import Applied
+from . import shapes
+from .base import AdminHandler
+from .operations import Answer, Operation, Route, operation
+
+_REFERENCE = "#/components/schemas/{name}"
+_TYPES = (
+    *shapes.DOCUMENTS.values(),
+    *shapes.LISTS.values(),
+    shapes.NewToken,
+    shapes.CreatedToken,
+    shapes.DeletedAnswer,
+    shapes.WorkAnswer,
+    shapes.Failure,
+    Applied,
+)
+
+
+class OpenApiHandler(AdminHandler):
+    """Describes the API."""
+
+    @operation(Operation("OpenApi"))
+    async def get(self) -> Answer:
+        """Describe this API."""
+        return Answer(self.services.openapi)
+
+
+def describe(routes: Iterable[Route]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of the routes."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "ddnsd admin API", "version": __version__},
+        "security": [{"admin": []}],
+        "paths": {route.path: _path(route) for route in routes},
+        "components": {
+            "securitySchemes": {"admin": {"type": "http", "scheme": "bearer"}},
+            "schemas": _schemas(),
+        },
+    }
+
+
+def _schemas() -> dict[str, Any]:
+    _, schemas = msgspec.json.schema_components(_TYPES, ref_template=_REFERENCE)
+    documents = [{"$ref": _REFERENCE.format(name=kind.value)} for kind in shapes.DOCUMENTS]
+    return schemas | {
+        "Documents": {"type": "array", "items": {"anyOf": documents}},
+        "Status": {"type": "object"},
+        "OpenApi": {"type": "object"},
+    }
+
+
+def _path(route: Route) -> dict[str, Any]:
+    path: dict[str, Any] = {}
+    for method in route.handler.SUPPORTED_METHODS:
+        shown = getattr(getattr(route.handler, method.lower()), "operation", None)
+        if shown is not None:
+            path[method.lower()] = _method(route, method, shown)
+    if "{name}" in route.path:
+        path["parameters"] = [_parameter("name", "path", "the resource's name", required=True)]
+    return path
+
+
+def _method(route: Route, method: str, shown: Operation) -> dict[str, Any]:
+    answer = _content(shown.answer.format(kind=route.kind))
+    described: dict[str, Any] = {
+        "summary": shown.summary,
+        "operationId": f"{method.lower()}{route.path.replace('/', '_').replace('{name}', 'name')}",
+        "parameters": [_parameter(name, "query", text) for name, text in shown.query.items()],
+        "responses": {
+            **{str(status): {"description": "done", "content": answer} for status in shown.statuses},
+            "default": {"description": "not done", "content": _content("Failure")},
+        },
+    }
+    if shown.match:
+        described["parameters"].append(_parameter("If-Match", "header", "the ETag it must have"))
+    if shown.body:
+        described["requestBody"] = {"required": True, "content": _content(shown.body.format(kind=route.kind))}
+    return described
+
+
+def _content(name: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": _REFERENCE.format(name=name)}}}
+
+
+def _parameter(name: str, place: str, text: str, *, required: bool = False) -> dict[str, Any]:
+    described = {"name": name, "in": place, "description": text, "schema": {"type": "string"}}
+    return described | ({"required": True} if required else {})
+
+
+ROUTES = (Route("/api/v1/openapi.json", OpenApiHandler),)

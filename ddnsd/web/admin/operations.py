@@ -1,0 +1,71 @@
+"""Operations: handler methods that return their answer, and say of themselves what OpenAPI shows."""
+
+import functools
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ...model.resources import Kind
+from .base import AdminHandler
+from .failures import translated
+
+
+class Answer(NamedTuple):
+    """What a method answers: plain values or a struct. `revision` becomes the ETag."""
+
+    body: Any
+    status: int = 200
+    revision: int = 0
+
+
+class Operation(NamedTuple):
+    """What OpenAPI shows of a method. Shapes are component names; `{kind}` is the route's kind."""
+
+    answer: str
+    body: str = ""
+    statuses: tuple[int, ...] = (200,)
+    query: Mapping[str, str] = {}
+    match: bool = False  # takes If-Match
+    summary: str = ""
+
+
+class Route(NamedTuple):
+    """A path as OpenAPI writes it, its handler, and the kind or work that the handler is for."""
+
+    path: str
+    handler: type[AdminHandler]
+    arguments: Mapping[str, Any] = {}
+
+    @property
+    def pattern(self) -> str:
+        """The path as a pattern for the router."""
+        return self.path.replace(".", r"\.").replace("{name}", "([^/]+)")
+
+    @property
+    def kind(self) -> str:
+        """The name of the route's kind, or ""."""
+        kind = self.arguments.get("kind")
+        return kind.value if isinstance(kind, Kind) else ""
+
+
+Method = Callable[..., Awaitable[Answer]]
+
+
+def operation(shown: Operation) -> Callable[[Method], Callable[..., Awaitable[None]]]:
+    """Make a handler's method out of one that returns its answer; its docstring is the summary."""
+
+    def decorate(method: Method) -> Callable[..., Awaitable[None]]:
+        @functools.wraps(method)
+        async def answering(self: AdminHandler, *arguments: str) -> None:
+            with translated():
+                answer = await method(self, *arguments)
+            self.set_status(answer.status)
+            if answer.revision:
+                self.set_header("ETag", f'"{answer.revision}"')
+            await self.finish(msgspec.json.encode(answer.body))
+
+        answering.operation = shown._replace(summary=(method.__doc__ or "").strip())  # type: ignore[attr-defined]
+        return answering
+
+    return decorate

@@ -1,0 +1,100 @@
+"""The JSON shapes of the admin API. Answers are encoded from them, and the OpenAPI document is derived."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from ...model.records import Work
+from ...model.resources import API_VERSION, SPECS, Digest, Kind, TokenSpec
+from ...service.host_status import RecordStatus
+from ...service.problems import Problem
+from ...service.registry import Applied
+
+
+class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A resource's name: for a Zone or Host the DNS name itself."""
+
+    name: str
+
+
+class ListMetadata(msgspec.Struct, frozen=True, rename={"cursor": "continue"}):
+    """`continue` asks for the next page; "" on the last one."""
+
+    cursor: str
+
+
+class HostStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of each address; written by ddnsd, ignored when applied."""
+
+    A: RecordStatus | None = None
+    AAAA: RecordStatus | None = None
+
+
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why it was not done.
+
+    `problems` are those of single documents, `hosts` how many hosts stand in the way, `applied` how
+    far an apply came that ended early.
+    """
+
+    error: str
+    problems: tuple[Problem, ...] = ()
+    hosts: int = 0
+    applied: Applied | None = None
+
+
+class DeletedAnswer(msgspec.Struct, frozen=True):
+    """What has gone: the resource, and how many of each kind with it."""
+
+    deleted: str
+    hosts: int
+    tokens: int
+
+
+class WorkAnswer(msgspec.Struct, frozen=True):
+    """What the leader found or did, a line each."""
+
+    zone: str
+    work: Work
+    findings: tuple[str, ...]
+
+
+def _envelope(kind: Kind) -> list[tuple[str, Any]]:
+    return [("apiVersion", Literal[API_VERSION]), ("kind", Literal[kind.value]), ("metadata", Metadata)]
+
+
+def _document(kind: Kind) -> type[msgspec.Struct]:
+    fields: list[Any] = [*_envelope(kind), ("spec", SPECS[kind])]
+    if kind is Kind.HOST:
+        fields.append(("status", HostStatus | msgspec.UnsetType, msgspec.UNSET))
+    return msgspec.defstruct(kind.value, fields, frozen=True, kw_only=True)
+
+
+def _list(kind: Kind, document: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    name = f"{kind}List"
+    fields: list[Any] = [
+        ("apiVersion", Literal[API_VERSION]),
+        ("kind", Literal[name]),
+        ("metadata", ListMetadata),
+        ("items", tuple[document, ...]),  # type: ignore[valid-type]
+    ]
+    return msgspec.defstruct(name, fields, frozen=True)
+
+
+def _optional(field: msgspec.structs.FieldInfo) -> Any:
+    if field.name == "sha256":
+        return (field.name, Digest | msgspec.UnsetType, msgspec.UNSET)
+    return (field.name, field.type) if field.required else (field.name, field.type, field.default)
+
+
+DOCUMENTS = {kind: _document(kind) for kind in Kind}
+LISTS = {kind: _list(kind, DOCUMENTS[kind]) for kind in Kind}
+_NewTokenSpec = msgspec.defstruct(
+    "NewTokenSpec", map(_optional, msgspec.structs.fields(TokenSpec)), rename="camel", kw_only=True
+)
+NewToken = msgspec.defstruct("NewToken", [*_envelope(Kind.TOKEN), ("spec", _NewTokenSpec)])
+CreatedToken = msgspec.defstruct(
+    "CreatedToken",
+    [*_envelope(Kind.TOKEN), ("spec", TokenSpec), ("secret", str | msgspec.UnsetType, msgspec.UNSET)],
+    namespace={"__doc__": "`secret` is shown here and never again; absent where it was not made here."},
+)

@@ -1,0 +1,46 @@
+"""`POST /api/v1/zones/<zone>/{check,repair,takeover}`: work that the leader does."""
+
+from ...model.records import Work
+from ...model.resources import Kind
+from ...service.problems import InvalidDocumentError
+from ...service.registry import NotFoundError
+from ...service.specs import read_name
+from .base import AdminHandler, Services
+from .failures import FailedError
+from .operations import Answer, Operation, Route, operation
+from .shapes import Failure, WorkAnswer
+
+_WAIT, _MAX_WAIT = 60, 600  # seconds
+
+
+class WorkHandler(AdminHandler):
+    """Asks for work on a zone and waits for its end."""
+
+    def initialize(self, services: Services, work: Work) -> None:  # type: ignore[override]
+        """Keep which work it is."""
+        super().initialize(services)
+        self._work = work
+
+    @operation(Operation("WorkAnswer", query={"timeout": "seconds to wait for the leader"}))
+    async def post(self, name: str) -> Answer:
+        """Ask the leader to check, repair or take over a zone; wait until it has."""
+        timeout = self.number("timeout", _WAIT, _MAX_WAIT)
+        zone = _zone(name)
+        id = await self.registry.request_work(zone, self._work)
+        done = await self.registry.await_work(id, timeout)
+        if done is None:
+            message = f"no leader has done it within {timeout} s; it stays asked for: see GET /api/v1/status"
+            raise FailedError(504, Failure(message))
+        if done.failure:
+            raise FailedError(502, Failure(done.failure))
+        return Answer(WorkAnswer(zone, self._work, done.findings))
+
+
+def _zone(text: str) -> str:
+    try:
+        return read_name(Kind.ZONE, text)
+    except InvalidDocumentError as error:
+        raise NotFoundError(f"there is no Zone {text[:80]!r}") from error
+
+
+ROUTES = tuple(Route(f"/api/v1/zones/{{name}}/{work}", WorkHandler, {"work": work}) for work in Work)
