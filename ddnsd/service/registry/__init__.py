@@ -10,7 +10,7 @@ from .errors import (
     RegistryError,
     StoreFailedError,
 )
-from .registry import ANY, CreatedToken, Page, Put, Registry
+from .registry import ANY, CreatedToken, Page, Precondition, Put, Registry
 from .results import Applied, ApplyResult, Result
 from .rules import Written
 
@@ -24,6 +24,7 @@ __all__ = [
     "NotFoundError",
     "Page",
     "PartlyAppliedError",
+    "Precondition",
     "PreconditionFailedError",
     "Put",
     "RefusedError",

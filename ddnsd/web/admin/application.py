@@ -34,7 +34,7 @@ def make_admin_application(
         _record(metrics, handler)
 
     return Application(
-        handlers,  # type: ignore[arg-type]
+        handlers,
         default_handler_class=UnknownPathHandler,
         default_handler_args={"services": services},
         log_function=record,
@@ -46,7 +46,5 @@ def _record(metrics: Metrics, handler: RequestHandler) -> None:
     code, seconds = handler.get_status(), handler.request.request_time()
     result = "done" if code < 400 else "refused" if code < 500 else "failed"
     metrics.request("admin", result, seconds)
-    request = handler.request
-    _log.info(
-        "admin.request", method=request.method, path=request.path, status=code, seconds=round(seconds, 4)
-    )
+    method, path = handler.request.method, handler.request.path
+    _log.info("admin.request", method=method, path=path, status=code, seconds=round(seconds, 4))

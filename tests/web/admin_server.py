@@ -1,0 +1,66 @@
+"""A real admin API on a loopback port, over a real registry."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+
+from ddnsd.model.tokens import digest
+from ddnsd.telemetry.metrics import Metrics
+from ddnsd.web.admin import make_admin_application
+from tests.service.registry_node import Node, single_node
+
+ADMIN_TOKEN = "the-admin-token-of-this-test"
+
+
+@dataclass
+class AdminServer:
+    """The server and a client for it."""
+
+    node: Node
+    port: int
+    metrics: Metrics
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> HTTPResponse:
+        """Send one request; a body that is neither text nor bytes is sent as JSON. Headers: `If_Match=…`."""
+        if body is not None and not isinstance(body, str | bytes):
+            body = msgspec.json.encode(body)
+        sent = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return await AsyncHTTPClient().fetch(
+            self.url + path,
+            method=method,
+            headers=sent,
+            body=body,
+            raise_error=False,
+            allow_nonstandard_methods=True,
+        )
+
+
+@asynccontextmanager
+async def admin_server(folder: Path, max_body: int = 65536) -> AsyncIterator[AdminServer]:
+    """Serve until the block ends. `max_body` is the listener's own limit, as in config.yaml."""
+    async with single_node(folder) as node:
+        metrics = Metrics(CollectorRegistry())
+        application = make_admin_application(
+            node.registry, digest(ADMIN_TOKEN), lambda: {"leader": True, "zones": []}, metrics
+        )
+        socket, port = bind_unused_port()
+        server = HTTPServer(application, max_body_size=max_body)
+        server.add_sockets([socket])
+        try:
+            yield AdminServer(node, port, metrics)
+        finally:
+            server.stop()
+            await server.close_all_connections()

@@ -1,0 +1,313 @@
+import asyncio
+import json
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from ddnsd.model.records import Work
+from ddnsd.model.resources import Kind
+from ddnsd.store import codec
+from ddnsd.store.interface import Update
+from ddnsd.web.admin.application import ROUTES
+from ddnsd.web.admin.base import MAX_BODY
+from tests.service.registry_node import account, document, host, token, zone
+
+from .admin_server import AdminServer, admin_server
+
+BASE = [zone("example.com"), account("alice")]
+
+
+@pytest.fixture
+async def server(tmp_path):
+    async with admin_server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+async def filled(server: AdminServer):
+    response = await server.ask(
+        "POST", "/api/v1/apply", [*BASE, host("blog.example.com"), token("router", "1")]
+    )
+    assert response.code == 200
+    return server
+
+
+def body(response):
+    assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+    return json.loads(response.body)
+
+
+# Everything is JSON, and only for the admin
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer wrong", "Basic dGhlOmFkbWlu", "the-admin-token-of-this-test"]
+)
+@pytest.mark.parametrize("path", ["/api/v1/zones", "/api/v1/openapi.json", "/nothing", "/"])
+async def test_nobody_but_the_admin_is_told_anything(server, header, path):
+    response = await server.ask("GET", path, Authorization=header)
+    assert response.code == 401
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert "admin token" in body(response)["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "code"),
+    [
+        ("GET", "/nothing", None, 404),
+        ("GET", "/api/v1/zones/example.com/nothing", None, 404),
+        ("PATCH", "/api/v1/zones/example.com", "{}", 405),
+        ("FOO", "/api/v1/zones", None, 405),
+        ("PUT", "/api/v1/zones/example.com", "{", 400),
+        ("PUT", "/api/v1/zones/example.com", b"\xff", 400),
+        ("PUT", "/api/v1/zones/example.com", '"\\ud800"', 400),
+        ("PUT", "/api/v1/zones/example.com", "[" * 50_000, 400),
+        ("PUT", "/api/v1/zones/example.com", "", 400),
+        ("PUT", "/api/v1/zones/example.com", "[]", 422),
+        ("PUT", "/api/v1/zones/%ff", "{}", 400),
+        ("GET", "/api/v1/zones/..%2F", None, 404),
+        ("GET", "/api/v1/zones?limit=0", None, 400),
+        ("GET", "/api/v1/zones?limit=%D9%A3", None, 400),
+        ("GET", "/api/v1/zones?limit=1001", None, 400),
+        ("DELETE", "/api/v1/zones/example.com?cascade=yes", None, 400),
+        ("DELETE", "/api/v1/zones/example.com", None, 404),
+        ("POST", "/api/v1/zones/example.com/check?timeout=x", "", 400),
+        ("POST", "/api/v1/zones/example.com/check", "", 404),
+        ("POST", "/api/v1/zones/_/check", "", 404),
+    ],
+)
+async def test_every_failure_is_json(server, method, path, sent, code):
+    response = await server.ask(method, path, sent)
+    assert (response.code, bool(body(response)["error"])) == (code, True)
+
+
+async def test_a_405_says_what_is_allowed(server):
+    response = await server.ask("PATCH", "/api/v1/zones/example.com", "{}")
+    assert response.headers["Allow"] == "GET, DELETE, PUT"
+
+
+async def test_an_oversized_body_is_answered_and_no_more(server):
+    for size in (MAX_BODY + 1, 3 * MAX_BODY):
+        response = await server.ask("POST", "/api/v1/apply", b" " * size)
+        assert response.code == 413
+        assert "send it in parts" in body(response)["error"]
+    assert (await server.ask("GET", "/api/v1/zones")).code == 200
+
+
+async def test_a_body_above_the_listeners_own_limit_is_taken(server):
+    raws = [*BASE, *(host(f"h{number}.example.com") for number in range(700))]
+    assert len(msgspec.json.encode(raws)) > 65536
+    assert (await server.ask("POST", "/api/v1/apply", raws)).code == 200
+
+
+async def test_a_crash_is_answered_without_its_reason(tmp_path):
+    """Closing the store is no crash: it is told as what it is."""
+    async with admin_server(tmp_path) as server:
+        await server.node.store.close()
+        response = await server.ask("GET", "/api/v1/zones")
+        assert (response.code, "store" in body(response)["error"]) == (503, True)
+
+
+# Resources
+
+
+async def test_a_resource_is_put_shown_and_deleted(server):
+    created = await server.ask("PUT", "/api/v1/zones/example.com", zone("example.com"))
+    assert created.code == 201
+    shown = await server.ask("GET", "/api/v1/zones/Example.COM.")
+    assert body(shown) == zone("example.com", nameserver="default", ttl=60, enabled=True)
+    assert shown.headers["ETag"] == created.headers["ETag"]
+    assert (await server.ask("PUT", "/api/v1/zones/example.com", zone("example.com", ttl=30))).code == 200
+    gone = await server.ask("DELETE", "/api/v1/zones/example.com")
+    assert body(gone) == {"deleted": "Zone example.com", "hosts": 0, "tokens": 0}
+    assert (await server.ask("GET", "/api/v1/zones/example.com")).code == 404
+
+
+async def test_a_host_is_shown_with_its_status(filled):
+    await filled.node.commit_address("blog.example.com", "192.0.2.7")
+    shown = body(await filled.ask("GET", "/api/v1/hosts/blog.example.com"))
+    record = shown["status"]["A"]
+    assert datetime.fromisoformat(record.pop("changed")).tzinfo is UTC
+    assert record == {"ip": "192.0.2.7", "previous": "", "published": None, "error": ""}
+    assert (await filled.ask("PUT", "/api/v1/hosts/blog.example.com", shown)).code == 200
+
+
+async def test_if_match_guards_put_and_delete(filled):
+    path = "/api/v1/accounts/alice"
+    etag = (await filled.ask("GET", path)).headers["ETag"]
+    assert (await filled.ask("PUT", path, account("alice", status="banned"), If_Match=etag)).code == 200
+    stale = await filled.ask("PUT", path, account("alice"), If_Match=etag)
+    assert (stale.code, "it is at revision" in body(stale)["error"]) == (412, True)
+    assert (await filled.ask("DELETE", path, If_Match=etag)).code == 412
+    assert (await filled.ask("PUT", path, account("alice"), If_Match="*")).code == 200
+    assert (await filled.ask("PUT", path, account("alice"), If_Match="W/1")).code == 400
+    assert (await filled.ask("PUT", "/api/v1/accounts/bob", account("bob"), If_Match="*")).code == 412
+
+
+async def test_a_get_is_never_304(filled):
+    etag = (await filled.ask("GET", "/api/v1/hosts/blog.example.com")).headers["ETag"]
+    again = await filled.ask("GET", "/api/v1/hosts/blog.example.com", If_None_Match=etag)
+    assert again.code == 200
+
+
+async def test_the_url_and_the_document_name_the_same(filled):
+    for path in ("/api/v1/accounts/bob", "/api/v1/zones/alice"):
+        response = await filled.ask("PUT", path, account("alice"))
+        assert (response.code, "is not what the URL names" in body(response)["error"]) == (422, True)
+
+
+async def test_a_wrong_document_is_refused_with_its_problems(filled):
+    response = await filled.ask("PUT", "/api/v1/hosts/a.example.com", host("a.example.com", "bob", ttl=0))
+    assert response.code == 422
+    assert body(response)["problems"] == [
+        {"field": "spec.ttl", "message": "0: write whole seconds, from 1 to 2147483647"}
+    ]
+
+
+async def test_pages_follow_one_another(server):
+    await server.ask("POST", "/api/v1/apply", [account(name) for name in "edcba"])
+    pages, cursor = [], ""
+    while not pages or cursor:
+        page = body(await server.ask("GET", f"/api/v1/accounts?limit=2&continue={cursor}"))
+        pages.append([item["metadata"]["name"] for item in page["items"]])
+        cursor = page["metadata"]["continue"]
+    assert pages == [["a", "b"], ["c", "d"], ["e"]]
+
+
+async def test_a_deletion_is_refused_with_the_count_of_hosts(filled):
+    response = await filled.ask("DELETE", "/api/v1/zones/example.com")
+    assert (response.code, body(response)["hosts"]) == (409, 1)
+    response = await filled.ask("DELETE", "/api/v1/accounts/alice?cascade=true")
+    assert body(response) == {"deleted": "Account alice", "hosts": 1, "tokens": 1}
+
+
+# Tokens
+
+
+async def test_a_token_is_made_and_its_secret_shown_once(filled):
+    response = await filled.ask("POST", "/api/v1/tokens", document("Token", "new", account="alice"))
+    assert response.code == 201
+    made = body(response)
+    secret = made.pop("secret")
+    assert len(secret) == 43
+    again = await filled.ask("GET", "/api/v1/tokens/new")
+    assert body(again) == made
+    assert secret not in again.body.decode()
+    assert (await filled.ask("POST", "/api/v1/tokens", document("Token", "new", account="alice"))).code == 409
+
+
+async def test_an_imported_token_shows_no_secret(filled):
+    response = await filled.ask("POST", "/api/v1/tokens", token("new", "2"))
+    assert (response.code, "secret" in body(response)) == (201, False)
+
+
+# Apply
+
+
+async def test_apply_takes_json_and_yaml(server):
+    response = await server.ask("POST", "/api/v1/apply", {"kind": "List", "items": BASE})
+    assert [result["result"] for result in body(response)["results"]] == ["created", "created"]
+    stream = "---\n".join(json.dumps(raw) + "\n" for raw in BASE)
+    response = await server.ask("POST", "/api/v1/apply", stream, Content_Type="application/yaml")
+    assert body(response) == {
+        "atomic": True,
+        "results": [
+            {"document": 1, "kind": "Zone", "name": "example.com", "result": "unchanged"},
+            {"document": 2, "kind": "Account", "name": "alice", "result": "unchanged"},
+        ],
+    }
+    response = await server.ask("POST", "/api/v1/apply", "a: [", Content_Type="application/yaml")
+    assert (response.code, "line 2" in body(response)["error"]) == (400, True)
+
+
+async def test_apply_tells_the_problems_of_all_documents(filled):
+    response = await filled.ask("POST", "/api/v1/apply", [account("X"), host("a.example.com", ttl=0)])
+    assert response.code == 422
+    assert [
+        (problem["document"], problem["resource"], problem["field"]) for problem in body(response)["problems"]
+    ] == [
+        (1, "Account X", "metadata.name"),
+        (2, "Host a.example.com", "spec.ttl"),
+    ]
+
+
+async def test_apply_refuses_a_token_without_digest(filled):
+    response = await filled.ask("POST", "/api/v1/apply", [document("Token", "t", account="alice")])
+    assert (response.code, "ddnsd token create" in body(response)["error"]) == (422, True)
+
+
+async def test_apply_refuses_what_stands_in_the_way_with_the_count(filled):
+    response = await filled.ask("POST", "/api/v1/apply", [zone("blog.example.com"), account("bob")])
+    assert (response.code, body(response)["hosts"]) == (409, 1)
+    assert (await filled.ask("GET", "/api/v1/accounts/bob")).code == 404
+
+
+# Work of the leader, status, OpenAPI, logs
+
+
+async def test_work_is_done_by_the_leader(filled):
+    asked = asyncio.create_task(filled.ask("POST", "/api/v1/zones/example.com/check", ""))
+    cache = filled.node.cache
+    while not cache.state.requests:
+        await cache.current()
+    (entry,) = cache.state.requests.values()
+    assert entry.value.work is Work.CHECK
+    done = msgspec.structs.replace(entry.value, finished=datetime.now(UTC), findings=("a differs",))
+    await filled.node.commits.commit(Update({}, {entry.key: codec.encode(done)}))
+    assert body(await asked) == {"zone": "example.com", "work": "check", "findings": ["a differs"]}
+
+
+async def test_work_that_nobody_does_is_a_504(filled):
+    response = await filled.ask("POST", "/api/v1/zones/example.com/repair?timeout=1", "")
+    assert (response.code, "no leader" in body(response)["error"]) == (504, True)
+
+
+async def test_the_status_is_what_the_node_says(server):
+    assert body(await server.ask("GET", "/api/v1/status")) == {"leader": True, "zones": []}
+
+
+async def test_the_openapi_document_is_whole(server):
+    described = body(await server.ask("GET", "/api/v1/openapi.json"))
+    assert set(described["paths"]) == {route.path for route in ROUTES}
+    schemas = described["components"]["schemas"]
+    references = set(_references(described))
+    assert references == {f"#/components/schemas/{name}" for name in schemas} & references
+    assert schemas["HostSpec"]["properties"]["families"]["minItems"] == 1
+    assert "sha256" not in schemas["NewTokenSpec"]["required"]
+    for path in described["paths"].values():
+        for name, method in path.items():
+            assert name == "parameters" or method["summary"]
+
+
+def _references(value):
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "$ref":
+                yield inner
+            yield from _references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)
+
+
+async def test_what_is_shown_is_as_described(filled):
+    """Every kind's answer has the shape that OpenAPI tells."""
+    from ddnsd.web.admin import shapes
+
+    await filled.node.commit_address("blog.example.com", "192.0.2.7")
+    for kind in Kind:
+        response = await filled.ask("GET", f"/api/v1/{kind.plural}")
+        assert len(msgspec.json.decode(response.body, type=shapes.LISTS[kind]).items) == 1
+
+
+async def test_no_secret_is_logged(filled, caplog, capsys):
+    response = await filled.ask(
+        "POST", "/api/v1/tokens?token=a-secret-in-the-url", document("Token", "new", account="alice")
+    )
+    secret = body(response)["secret"]
+    written = caplog.text + "".join(capsys.readouterr())
+    assert "admin.request" in written
+    for hidden in (secret, "a-secret-in-the-url", "the-admin-token-of-this-test"):
+        assert hidden not in written
+    assert b'ddnsd_requests_total{api="admin",result="done"} 2.0' in filled.metrics.text()
