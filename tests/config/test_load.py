@@ -119,6 +119,12 @@ def test_a_variable_that_could_mean_two_keys_is_refused(write):
     assert "nameservers.a.connect_timeout, nameservers.a-connect.timeout" in "".join(found.values())
 
 
+def test_a_variable_that_cannot_be_printed_is_refused():
+    assert mistakes(None, {"DDNSD_DATA": "a\udcff"}) == {
+        "DDNSD_DATA": "DDNSD_DATA: has characters that cannot be printed"
+    }
+
+
 def test_two_listeners_cannot_share_a_port():
     found = mistakes(None, {"DDNSD_LISTEN_PUBLIC": ":8081", "DDNSD_LISTEN_HEALTH": "127.0.0.1:8081"})
     assert found.keys() == {"listen.admin", "listen.health"}
@@ -146,6 +152,10 @@ def test_two_listeners_cannot_share_a_port():
         ('data: "a\\0b"', "data: line 1: control characters"),
         ('data: "\\U99999999"', "not YAML"),
         ("? [a]\n: b", "line 1: a key is a plain word"),
+        ("#" * 2**21, "larger than 1048576 bytes"),
+        ("data: ''", "data: '': write a path"),
+        ("nameservers: {}", "nameservers: a group of keys: write 1 to 1000 entries"),
+        ("nameservers: {default: {kind: embedded, listen: []}}", "listen: a list: write 1 to 16 entries"),
     ],
 )
 def test_what_yaml_makes_a_trap_is_a_clear_mistake(write, text, expected):

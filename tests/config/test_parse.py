@@ -1,0 +1,87 @@
+"""Single values as operators write them."""
+
+import pytest
+
+from ddnsd.config import Endpoint, load
+from ddnsd.config.parse import (
+    parse_endpoint,
+    parse_key_name,
+    parse_label,
+    parse_mailbox,
+    parse_network,
+    parse_server,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (":8080", Endpoint("", 8080)),
+        ("127.0.0.1:0", Endpoint("127.0.0.1", 0)),
+        ("[2001:DB8::1]:53", Endpoint("2001:db8::1", 53)),
+        ("LocalHost:80", Endpoint("localhost", 80)),
+    ],
+)
+def test_an_endpoint(text, expected):
+    assert parse_endpoint(text) == expected
+    assert parse_endpoint(str(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "8080",
+        "",
+        ":",
+        ":65536",
+        ":-1",
+        "::1:80",
+        "[::1]",
+        "[127.0.0.1]:80",
+        "256.0.0.1:80",
+        "a b:80",
+        "http://a:80",
+    ],
+)
+def test_no_endpoint(text):
+    with pytest.raises(ValueError, match="write|brackets"):
+        parse_endpoint(text)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "expected"),
+    [
+        (parse_label, "_DDNSD", "_ddnsd"),
+        (parse_key_name, "My_Key.Example.", "my_key.example"),
+        (parse_mailbox, "Host.Master@Example.com.", "Host.Master@example.com"),
+        (parse_server, "NS1.Example.com.", "ns1.example.com"),
+        (parse_server, "2001:DB8:0::1", "2001:db8::1"),
+        (parse_network, "192.0.2.1", parse_network("192.0.2.1/32")),
+    ],
+)
+def test_a_value_becomes_canonical(parse, text, expected):
+    assert parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        (parse_label, "a.b"),
+        (parse_label, "a" * 64),
+        (parse_key_name, "a..b"),
+        (parse_key_name, ".".join(["a" * 63] * 4)),
+        (parse_mailbox, "hostmaster"),
+        (parse_mailbox, "a b@example.com"),
+        (parse_server, "1.2.3"),
+        (parse_server, "fe80::1%eth0"),
+        (parse_network, "10.0.0.1/8"),
+    ],
+)
+def test_a_wrong_value_is_told_what_to_write(parse, text):
+    with pytest.raises(ValueError, match="write"):
+        parse(text)
+
+
+def test_a_whole_number_of_seconds_is_a_float(tmp_path):
+    (tmp_path / "config.yaml").write_text("publish: {timeout: 9}")
+    assert isinstance(load(tmp_path / "config.yaml", {}).publish.timeout, float)
