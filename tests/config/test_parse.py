@@ -44,7 +44,7 @@ def test_an_endpoint(text, expected):
     ],
 )
 def test_no_endpoint(text):
-    with pytest.raises(ValueError, match="write|brackets"):
+    with pytest.raises(ValueError, match=r"write|brackets"):
         parse_endpoint(text)
 
 
@@ -73,7 +73,6 @@ def test_a_value_becomes_canonical(parse, text, expected):
         (parse_mailbox, "hostmaster"),
         (parse_mailbox, "a b@example.com"),
         (parse_server, "1.2.3"),
-        (parse_server, "fe80::1%eth0"),
         (parse_network, "10.0.0.1/8"),
     ],
 )
