@@ -82,7 +82,7 @@ class Acknowledger:
         return all(site == self._site for site in self._mandate.state.sites_of(self._site.zone))
 
     def _refusal(self, push: Push, reason: str) -> Published:
-        error = PublishError(push.want.revision, reason, datetime.now(UTC))
+        error = PublishError(push.want.revision, reason, datetime.now(UTC), self._site.nameserver)
         before = self._mandate.state.published.get(push.record)
         if before is None:
             return Published(0, "", push.want.ttl, self._site.nameserver, error=error)

@@ -157,14 +157,12 @@ def _against_committed(state: State, grant: Grant, ip: str) -> Decision:
     if committed is None or committed.value.ip != ip:
         previous = committed.value.ip if committed else ""
         return Change(grant.record, ip, previous, grant.reads, committed)
-    previous = committed.value.previous
-    if is_refused(state, grant.record, committed.revision):
+    previous, served = committed.value.previous, is_served(state, grant.record, committed.revision)
+    if served and is_verified(state, grant.site):
+        return Unchanged(grant.record.name, ip)
+    if not served and is_refused(state, grant.record, committed.revision):
         return Change(grant.record, ip, previous, grant.reads, committed)
-    if not is_served(state, grant.record, committed.revision):
-        return Join(grant.record, committed.revision, ip, previous, published=False)
-    if not is_verified(state, grant.site):
-        return Join(grant.record, committed.revision, ip, previous, published=True)
-    return Unchanged(grant.record.name, ip)
+    return Join(grant.record, committed.revision, ip, previous, published=served)
 
 
 class Progress(Enum):
@@ -184,10 +182,8 @@ def progress(state: State, record: RecordKey, revision: int, *, verify: bool) ->
     committed = state.addresses.get(record)
     if record.name not in state.hosts or committed is None or committed.value.is_tombstone:
         return Progress.GONE
-    if is_refused(state, record, revision):
-        return Progress.REFUSED
     if not is_served(state, record, revision):
-        return Progress.WAITING
+        return Progress.REFUSED if is_refused(state, record, revision) else Progress.WAITING
     want = wanted(state, record)
     if verify and (want is None or not is_verified(state, want.site)):
         return Progress.WAITING

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 _TEXT = re.compile(
     r"ddnsd1 installation=(?P<installation>\S+) cluster=(?P<cluster>\S+) "
-    r"epoch=(?P<epoch>\d+) claim=(?P<claim>\S+)"
+    r"epoch=(?P<epoch>0|[1-9][0-9]{0,18}) claim=(?P<claim>\S+)"  # an epoch is a revision, of 64 bits
 )
 
 

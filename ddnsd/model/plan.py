@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .publication import Standing, Wanted, standing, wanted
-from .records import RecordKey, Site
+from .publication import Wanted, is_pending, wanted
+from .records import Published, RecordKey, Site
 from .state import State
 
 
@@ -36,21 +36,10 @@ class Queue:
     def __len__(self) -> int:
         return len(self._pending)
 
-    @property
-    def is_idle(self) -> bool:
-        """Say whether nothing can be planned now."""
-        return self._pending.keys() <= self._busy
-
     def look(self, state: State, records: Iterable[RecordKey]) -> None:
         """Enter each record that is pending at this site, drop each that is not."""
         for record in records:
-            want = wanted(state, record)
-            published = state.published.get(record)
-            if (
-                want is not None
-                and want.site == self._site
-                and standing(want, published.value if published else None) is Standing.PENDING
-            ):
+            if self._due(state, record) is not None:
                 self._pending.setdefault(record)
             else:
                 self._pending.pop(record, None)
@@ -59,7 +48,7 @@ class Queue:
         """Return the next batch, of at most `limit` records, and count its records as busy."""
         batch: list[Push] = []
         for record in self._pending:
-            if record not in self._busy and (want := wanted(state, record)) is not None:
+            if record not in self._busy and (want := self._due(state, record)) is not None:
                 batch.append(_push(state, want))
                 if len(batch) == limit:
                     break
@@ -70,8 +59,20 @@ class Queue:
         """Let records be planned again, if they are still pending."""
         self._busy.difference_update(records)
 
+    def _due(self, state: State, record: RecordKey) -> Wanted | None:
+        """Return what this site shall serve for the record, or None if there is nothing to push here."""
+        want = wanted(state, record)
+        if want is None or want.site != self._site or not is_pending(state, want):
+            return None
+        return want
+
 
 def _push(state: State, want: Wanted) -> Push:
     published = state.published.get(want.record)
-    served_before = published is not None and published.value.revision > 0 and bool(published.value.ip)
+    served_before = published is not None and _is_served_at(want.site, published.value)
     return Push(want, published.revision if published else 0, first=bool(want.ip) and not served_before)
+
+
+def _is_served_at(site: Site, published: Published) -> bool:
+    """Say whether the site is known to serve the record with some address, were it an older one."""
+    return published.revision > 0 and bool(published.ip) and published.nameserver == site.nameserver

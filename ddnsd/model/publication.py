@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import NamedTuple
 
-from .records import Published, RecordKey, Site
+from .records import Published, PublishError, RecordKey, Site
 from .state import State
 
 
@@ -60,8 +60,8 @@ def contents(state: State, site: Site) -> Iterator[Wanted]:
 def is_settled(state: State, zone: str) -> bool:
     """Say whether nothing of the zone is pending where the zone lives now."""
     for record in state.records_in(zone):
-        want, published = wanted(state, record), state.published.get(record)
-        if want is not None and standing(want, published.value if published else None) is Standing.PENDING:
+        want = wanted(state, record)
+        if want is not None and is_pending(state, want):
             return False
     return True
 
@@ -78,11 +78,17 @@ def is_removed(state: State, record: RecordKey) -> bool:
     return gone and len(sites) <= 1
 
 
+def is_pending(state: State, want: Wanted) -> bool:
+    """Say whether what shall be served has still to be pushed."""
+    published = state.published.get(want.record)
+    return standing(want, published.value if published else None) is Standing.PENDING
+
+
 def standing(want: Wanted, published: Published | None) -> Standing:
     """Compare what shall be served with what the nameserver is known to serve."""
     if published is None:
         return Standing.PENDING
-    if published.error is not None and published.error.revision >= want.revision:
+    if _is_refused(want.site, published.error, want.revision):
         return Standing.REFUSED
     if _is_served(want, published) and published.ttl == want.ttl:
         return Standing.PUBLISHED
@@ -106,9 +112,10 @@ def is_served(state: State, record: RecordKey, revision: int) -> bool:
 
 def is_refused(state: State, record: RecordKey, revision: int) -> bool:
     """Say whether the nameserver refused the committed value of this revision, or a newer one."""
-    published = state.published.get(record)
-    error = published.value.error if published else None
-    return error is not None and error.revision >= revision
+    want, published = wanted(state, record), state.published.get(record)
+    if want is None or published is None:
+        return False
+    return _is_refused(want.site, published.value.error, revision)
 
 
 def is_verified(state: State, site: Site) -> bool:
@@ -119,3 +126,8 @@ def is_verified(state: State, site: Site) -> bool:
 
 def _is_served(want: Wanted, published: Published) -> bool:
     return published.revision >= want.revision and published.nameserver == want.site.nameserver
+
+
+def _is_refused(site: Site, error: PublishError | None, revision: int) -> bool:
+    """Say whether it was this nameserver: one that the zone has left says nothing about its new home."""
+    return error is not None and error.revision >= revision and error.nameserver == site.nameserver

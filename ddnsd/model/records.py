@@ -79,6 +79,7 @@ class PublishError(msgspec.Struct, frozen=True):
     revision: int  # of the committed address that was refused; 0: to be tried again
     message: str
     at: datetime
+    nameserver: str  # that refused it
 
 
 class Published(Stored, frozen=True):

@@ -49,9 +49,9 @@ def decode(shelf: Shelf, value: bytes) -> Any:
     """Return the value stored on a shelf.
 
     Raises:
-        UnreadableError: not of the shape, or of a version that this program does not know.
+        UnreadableError: not of the shape, of a version that this program does not know, or no JSON.
     """
     try:
         return shelf.decoder.decode(value)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested too deep
         raise UnreadableError(str(error)) from error

@@ -8,6 +8,7 @@ from tornado.httputil import HTTPHeaders
 from ..model.decision import Request
 
 _MAX_FIELDS = 64
+_NAMES = ("domain", "ip", "token")
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
 
@@ -28,11 +29,14 @@ _json_body = msgspec.json.Decoder(_JsonBody)
 def read_request(query: str, headers: HTTPHeaders, body: bytes, source: str) -> Request:
     """Return what the client asked for.
 
-    A parameter of the body wins over one of the query string, a `token` over the header. Of a
-    parameter given twice the first counts. `source` is the client's own address.
+    `query` holds octets as Latin-1 text, as Tornado hands it over: clients send UTF-8 in it, percent-
+    encoded or as it is. A parameter of the body wins over one of the query string, a `token` over the
+    header. Of a parameter given twice the first counts; a blank one is absent; a `%` that begins no
+    octet stands for itself (https://url.spec.whatwg.org/#percent-decode). `source` is the client's own
+    address.
 
     Raises:
-        UnreadableRequestError: bad percent-encoding, bad UTF-8, bad JSON, an unknown content type.
+        UnreadableRequestError: bad UTF-8, bad JSON, an unknown content type, too many parameters.
     """
     values = _read_form(query)
     if body:
@@ -46,29 +50,33 @@ def _read_body(headers: HTTPHeaders, body: bytes) -> dict[str, str]:
     if content_type == _JSON:
         return _read_json(body)
     if content_type == _FORM:
-        try:
-            return _read_form(body.decode("ascii"))
-        except UnicodeDecodeError as error:
-            raise UnreadableRequestError("a form with bytes outside ASCII") from error
+        return _read_form(body.decode("latin-1"))
     raise UnreadableRequestError("a content type that is neither a form nor JSON")
 
 
 def _read_json(body: bytes) -> dict[str, str]:
     try:
         decoded = _json_body.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested too deep
         raise UnreadableRequestError("not a JSON object with text in domain, ip and token") from error
-    values = {"domain": decoded.domain, "ip": decoded.ip, "token": decoded.token}
-    return {name: value.strip() for name, value in values.items() if value}
+    return _present({"domain": decoded.domain, "ip": decoded.ip, "token": decoded.token})
 
 
 def _read_form(text: str) -> dict[str, str]:
-    """Return the first value of each parameter; an empty one counts as absent."""
     try:
-        fields = parse_qs(text, encoding="utf-8", errors="strict", max_num_fields=_MAX_FIELDS)
-    except ValueError as error:  # UnicodeDecodeError is one
+        fields = parse_qs(text, encoding="latin-1", max_num_fields=_MAX_FIELDS)
+        return _present({name: _as_utf8(fields[name][0]) for name in _NAMES if name in fields})
+    except ValueError as error:  # UnicodeError is one
         raise UnreadableRequestError("parameters that are not UTF-8, or too many") from error
-    return {name: values[0].strip() for name, values in fields.items()}
+
+
+def _as_utf8(text: str) -> str:
+    return text if text.isascii() else text.encode("latin-1").decode("utf-8")
+
+
+def _present(values: dict[str, str | None]) -> dict[str, str]:
+    """Return the values that are there, without the blanks around them."""
+    return {name: text for name, value in values.items() if value and (text := value.strip())}
 
 
 def _bearer(headers: HTTPHeaders) -> str:

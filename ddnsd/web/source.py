@@ -1,14 +1,17 @@
 """The client's own address, through proxies that are trusted and no others."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from tornado.httputil import HTTPHeaders
 
 Network = IPv4Network | IPv6Network
-_FOR = re.compile(r'(?:^|;)\s*for\s*=\s*("(?:[^"\\]|\\.)*"|[^;,\s]+)', re.IGNORECASE)
+
+# One `name=value` of a Forwarded header (RFC 7239 §4), or none, and what ends it: ";" before the same
+# hop's next one, "," before the next hop. Quoted text is taken whole: a proxy may quote the client's Host.
+_PAIR = re.compile(r'[ \t]*(?:([\w!#$%&\'*+.^`|~-]+)=("(?:[^"\\]|\\.)*"|[^\s",;]*)[ \t]*)?(;|,|\Z)', re.ASCII)
 
 
 class SourceFinder:
@@ -32,8 +35,8 @@ class SourceFinder:
         found = {self._nearest_stranger(hops) for hops in _chains(headers)}
         return found.pop() if len(found) == 1 else ""
 
-    def _nearest_stranger(self, hops: Sequence[str]) -> str:
-        return next((hop for hop in reversed(hops) if not self._is_trusted(hop)), "")
+    def _nearest_stranger(self, hops: Iterable[str]) -> str:
+        return next((hop for hop in hops if not self._is_trusted(hop)), "")
 
     def _look_up(self, text: str) -> bool:
         address = _address(text)
@@ -42,25 +45,49 @@ class SourceFinder:
         )
 
 
-def _chains(headers: HTTPHeaders) -> Iterable[Sequence[str]]:
-    """Yield, for each of the two headers that is there, its hops from the client to the nearest proxy.
+def _chains(headers: HTTPHeaders) -> Iterator[Iterable[str]]:
+    """Yield, for each of the two headers that is there, its hops from the nearest proxy to the client.
 
     A proxy writes one of them and may pass on the other as the client wrote it; where both are there
     and disagree, the source is not known.
     """
-    if listed := headers.get_list("X-Forwarded-For"):
-        yield [_bare(hop) for line in listed for hop in line.split(",")]
-    if elements := headers.get_list("Forwarded"):
-        parts = (part for line in elements for part in line.split(","))
-        yield [_bare(found[1]) if (found := _FOR.search(part)) else "" for part in parts]
+    if (listed := headers.get("X-Forwarded-For")) is not None:
+        yield map(_hop, reversed(listed.split(",")))
+    if (forwarded := headers.get("Forwarded")) is not None:
+        yield map(_hop, reversed(_forwarded_nodes(forwarded)))
 
 
-def _bare(node: str) -> str:
-    """Return a hop's address without quotes, brackets and port (RFC 7239 §6)."""
+def _forwarded_nodes(text: str) -> Sequence[str]:
+    """Return each hop's `for`, "" where it has none; of a malformed header a single "".
+
+    Malformed it says nothing at all: where a quotation ends, and so whose words are whose, is not known.
+    """
+    nodes, node, position = [], "", 0
+    while pair := _PAIR.match(text, position):
+        name, value, end = pair.groups()
+        if name and name.lower() == "for":
+            node = value
+        if end != ";":
+            nodes.append(node)
+            node = ""
+        if not end:
+            return nodes
+        position = pair.end()
+    return ("",)
+
+
+def _hop(node: str) -> str:
+    """Return a hop's address without quotes, brackets and port (RFC 7239 §6), "" if it names none.
+
+    A zone id means nothing beyond its own link (RFC 4007 §6), so such an address names no hop either.
+    """
     text = node.strip().strip('"')
     if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text.partition(":")[0] if text.count(":") == 1 else text
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    address = _address(text)
+    return "" if address is None or "%" in text else str(address)
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

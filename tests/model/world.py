@@ -1,0 +1,109 @@
+"""An installation's state, written by hand: each step is a commit with a revision of its own."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ddnsd.model.addresses import Family
+from ddnsd.model.publication import wanted
+from ddnsd.model.records import (
+    Committed,
+    Entry,
+    Footprint,
+    Published,
+    PublishError,
+    RecordKey,
+    Resource,
+    Site,
+)
+from ddnsd.model.resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
+from ddnsd.model.state import State, Table
+from ddnsd.model.tokens import digest
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+class World:
+    """A state and the steps that make it."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.revision = 0
+
+    def zone(self, name: str = "example.com", **spec: Any) -> None:
+        self._put(self.state.zones, name, f"zones/{name}", Resource(ZoneSpec(**spec)))
+
+    def account(self, name: str = "alice", **spec: Any) -> None:
+        self._put(self.state.accounts, name, f"accounts/{name}", Resource(AccountSpec(**spec)))
+
+    def host(self, name: str = "blog.example.com", account: str = "alice", **spec: Any) -> None:
+        self._put(self.state.hosts, name, f"hosts/{name}", Resource(HostSpec(account, **spec)))
+
+    def token(
+        self, name: str = "router", secret: str = "secret", account: str = "alice", **spec: Any
+    ) -> None:
+        value = Resource(TokenSpec(account, digest(secret), **spec))
+        self._put(self.state.tokens, name, f"tokens/{name}", value)
+
+    def commit(self, record: RecordKey, ip: str, previous: str = "") -> int:
+        """Commit an address; return its revision."""
+        return self._committed(record, Committed(ip, previous, "commit", NOW))
+
+    def withdraw(self, record: RecordKey, zone: str = "example.com") -> int:
+        """Leave a tombstone; return its revision."""
+        return self._committed(record, Committed("", "", "commit", NOW, zone))
+
+    def publish(self, record: RecordKey) -> None:
+        """Note that what is wanted now is served."""
+        want = wanted(self.state, record)
+        assert want is not None
+        self.note(record, Published(want.revision, want.ip, want.ttl, want.site.nameserver, NOW))
+
+    def refuse(self, record: RecordKey) -> None:
+        """Note that the nameserver refuses what is wanted now; what it served before, it still serves."""
+        want, before = wanted(self.state, record), self.state.published.get(record)
+        assert want is not None
+        served = before.value if before else Published(0, "", want.ttl, want.site.nameserver)
+        error = PublishError(want.revision, "REFUSED", NOW, want.site.nameserver)
+        self.note(record, msgspec.structs.replace(served, error=error))
+
+    def doubt(self, record: RecordKey) -> None:
+        """Note that what is served is not known."""
+        before = self.state.published[record].value
+        self.note(record, msgspec.structs.replace(before, revision=0))
+
+    def note(self, record: RecordKey, published: Published) -> None:
+        key = f"published/{record.name}/{record.family}"
+        self._put(self.state.published, record, key, published)
+
+    def footprint(
+        self, zone: str = "example.com", nameserver: str = "default", *, verified: bool = True
+    ) -> None:
+        key = f"fences/{zone}/{nameserver}"
+        self._put(self.state.footprints, Site(zone, nameserver), key, Footprint(verified))
+
+    def _committed(self, record: RecordKey, value: Committed) -> int:
+        self._put(self.state.addresses, record, f"addresses/{record.name}/{record.family}", value)
+        return self.revision
+
+    def _put(self, table: Table[Any, Any], id: Any, key: str, value: Any) -> None:
+        self.revision += 1
+        before = table.get(id)
+        table.put(id, Entry(key, self.revision, before.created if before else self.revision, value))
+
+
+BLOG = RecordKey("blog.example.com", Family.A)
+BLOG6 = RecordKey("blog.example.com", Family.AAAA)
+SITE = Site("example.com", "default")
+
+
+def small_world() -> World:
+    """Return a world of one zone, account, host and token, its zone verified."""
+    world = World()
+    world.zone()
+    world.account()
+    world.host()
+    world.token()
+    world.footprint()
+    return world
