@@ -83,7 +83,7 @@ def flatten(documents: Iterable[Any]) -> list[Any]:
     for document in documents:
         items = document.get("items") if isinstance(document, dict) else None
         if isinstance(items, list) and str(document.get("kind")).endswith("List"):
-            flat += items
+            flat += flatten(items)
         else:
             flat.append(document)
     return flat

@@ -1,0 +1,28 @@
+"""The command line, after the habits of kubectl users. Exit status: 1 it failed, 2 it was called wrongly."""
+
+import click
+
+from .. import __version__
+from .lazy import LazyGroup
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_in={
+        "apply": "ddnsd.cli.apply:apply",
+        "check": "ddnsd.cli.check:check",
+        "delete": "ddnsd.cli.delete:delete",
+        "get": "ddnsd.cli.get:get",
+        "serve": "ddnsd.cli.serve:serve",
+        "status": "ddnsd.cli.status:status",
+        "token": "ddnsd.cli.token:token",
+        "zone": "ddnsd.cli.zone:zone",
+    },
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="ddnsd")
+def main() -> None:
+    """Dynamic DNS that scales out."""
+
+
+__all__ = ["main"]

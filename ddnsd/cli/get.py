@@ -1,0 +1,44 @@
+"""`ddnsd get`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from ..model.resources import API_VERSION, Kind
+from .client import AdminClient, resource_path
+from .options import KIND, admin_api
+from .output import FORMATS, print_json, print_table, print_yaml
+
+
+@click.command()
+@click.argument("kind", type=KIND)
+@click.argument("name", required=False)
+@click.option("-o", "--output", type=FORMATS, default="table", show_default=True, help="How to print.")
+@admin_api
+def get(client: AdminClient, kind: Kind, name: str | None, output: str) -> None:
+    """Show all resources of a KIND (zones, accounts, hosts, tokens), or the one of this NAME.
+
+    What `-o yaml` and `-o json` print can be given to `ddnsd apply`.
+    """
+    documents = [client.get(resource_path(kind.plural, name))] if name else list(_all(client, kind))
+    if output == "yaml":
+        print_yaml(documents)
+    elif output == "json":
+        print_json(
+            documents[0] if name else {"apiVersion": API_VERSION, "kind": f"{kind}List", "items": documents}
+        )
+    elif documents:
+        print_table(kind, documents)
+    else:
+        click.echo(f"There are no {kind.plural}.", err=True)
+
+
+def _all(client: AdminClient, kind: Kind) -> Iterator[Any]:
+    cursor = ""
+    while True:
+        page = client.get(f"/api/v1/{kind.plural}", **{"continue": cursor})
+        yield from page["items"]
+        cursor = page["metadata"]["continue"]
+        if not cursor:
+            return

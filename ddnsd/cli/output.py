@@ -1,0 +1,105 @@
+"""What commands print: tables, YAML, JSON."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..model.resources import Kind
+from ..service.manifests import write_manifest
+
+FORMATS = click.Choice(["table", "yaml", "json"])
+_ANY_WIDTH = 1_000_000  # characters: into a file or a pipe nothing is cut
+
+
+class Column(NamedTuple):
+    """A column of a table: its title, and what it shows of a document."""
+
+    title: str
+    shown: Callable[[Mapping[str, Any]], str]
+
+
+def _spec(title: str, field: str, absent: str = "-") -> Column:
+    def shown(document: Mapping[str, Any]) -> str:
+        value = document["spec"].get(field)
+        if value is None:
+            return absent
+        if isinstance(value, list):
+            return ",".join(value)
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return Column(title, shown)
+
+
+def _address(family: str) -> Column:
+    def shown(document: Mapping[str, Any]) -> str:
+        ip: str = document["status"].get(family, {}).get("ip", "-")
+        return ip
+
+    return Column(family, shown)
+
+
+def _host_state(document: Mapping[str, Any]) -> str:
+    """Return the worst that can be said of a host's addresses."""
+    records = document["status"].values()
+    if any(record["error"] for record in records):
+        return "error"
+    if any(record["published"] is None for record in records):
+        return "pending"
+    return "published" if records else "-"
+
+
+_NAME = Column("NAME", lambda document: str(document["metadata"]["name"]))
+_COLUMNS = {
+    Kind.ZONE: (_NAME, _spec("NAMESERVER", "nameserver"), _spec("TTL", "ttl"), _spec("ENABLED", "enabled")),
+    Kind.ACCOUNT: (_NAME, _spec("STATUS", "status"), _spec("UNTIL", "suspendedUntil")),
+    Kind.HOST: (
+        _NAME,
+        _spec("ACCOUNT", "account"),
+        _spec("TTL", "ttl", "zone"),
+        _spec("ENABLED", "enabled"),
+        _address("A"),
+        _address("AAAA"),
+        Column("STATE", _host_state),
+    ),
+    Kind.TOKEN: (
+        _NAME,
+        _spec("ACCOUNT", "account"),
+        _spec("HOSTS", "hosts", "all"),
+        _spec("EXPIRES", "expires", "never"),
+        _spec("DISABLED", "disabled"),
+    ),
+}
+
+
+def print_table(kind: Kind, documents: Sequence[Mapping[str, Any]]) -> None:
+    """Print a table of documents: fitted to a terminal, whole and plain anywhere else."""
+    columns = _COLUMNS[kind]
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for column in columns:
+        table.add_column(column.title, no_wrap=True)
+    for document in documents:
+        table.add_row(*(Text(column.shown(document)) for column in columns))
+    terminal = Console(highlight=False)
+    if terminal.is_terminal:
+        terminal.print(table)
+        return
+    plain = Console(width=_ANY_WIDTH, highlight=False)
+    with plain.capture() as captured:
+        plain.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def print_yaml(documents: list[Any]) -> None:
+    """Print a YAML stream."""
+    click.echo(write_manifest(documents), nl=False)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON for readers."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,42 @@
+"""`ddnsd zone`: work on a zone that the leader does, asked for on any node."""
+
+import click
+
+from ..model.records import Work
+from .client import AdminClient, resource_path
+from .options import admin_api
+
+_HELP = {
+    Work.CHECK: "Compare ZONE on its nameserver with the store, and say what differs.",
+    Work.REPAIR: "Compare ZONE on its nameserver with the store, and publish what differs.",
+    Work.TAKEOVER: "Claim the fence of ZONE from whoever holds it. Make sure first that the other is gone.",
+}
+_ANSWER = 30.0  # seconds that the answer may take beyond the leader's work
+
+
+@click.group()
+def zone() -> None:
+    """Check, repair or take over a zone on its nameserver."""
+
+
+def _command(work: Work) -> click.Command:
+    @click.argument("name", metavar="ZONE")
+    @click.option(
+        "--timeout",
+        type=click.IntRange(1, 600),
+        default=60,
+        show_default=True,
+        help="Seconds to wait for the leader.",
+    )
+    @admin_api
+    def ask(client: AdminClient, name: str, timeout: int) -> None:
+        path = resource_path("zones", name, work)
+        done = client.call("POST", path, query={"timeout": timeout}, timeout=timeout + _ANSWER)
+        for finding in done["findings"]:
+            click.echo(finding)
+
+    return click.command(work.value, help=_HELP[work])(ask)
+
+
+for _work in Work:
+    zone.add_command(_command(_work))

@@ -1,0 +1,245 @@
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+from tornado.testing import bind_unused_port
+
+from ddnsd.model.records import Work
+from ddnsd.model.resources import Kind
+from ddnsd.model.tokens import digest
+from ddnsd.service.manifests import read_manifest
+from ddnsd.store import codec
+from ddnsd.store.interface import Update
+from tests.web.admin_server import ADMIN_TOKEN, AdminServer, admin_server
+
+INSTALLATION = """\
+apiVersion: ddnsd.dev/v1alpha1
+kind: Zone
+metadata: {name: example.com}
+---
+apiVersion: ddnsd.dev/v1alpha1
+kind: Account
+metadata: {name: "007"}
+spec: {status: suspended, suspendedUntil: 2030-01-01T00:00:00Z}
+---
+apiVersion: ddnsd.dev/v1alpha1
+kind: Host
+metadata: {name: Blog.Example.com.}
+spec: {account: "007", families: [AAAA, A]}
+"""
+
+
+@dataclass
+class Run:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+
+class CommandLine:
+    """Runs the real command line against a real admin API."""
+
+    def __init__(self, server: AdminServer, folder: Path) -> None:
+        self.server = server
+        self.folder = folder
+        self.token_file = folder / "admin-token"
+        self.token_file.write_text(ADMIN_TOKEN + "\n")
+
+    async def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> Run:
+        variables = {
+            "DDNSD_SERVER": self.server.url,
+            "DDNSD_ADMIN_TOKEN_FILE": str(self.token_file),
+            "PATH": os.environ["PATH"],
+        }
+        command = [sys.executable, "-W", "error", "-m", "ddnsd", *arguments]
+        root = Path(__file__).parents[2]
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=root, env=variables | environment
+        )
+        out, err = await process.communicate(stdin.encode())
+        return Run(process.returncode, out.decode(), err.decode())
+
+    async def ok(self, *arguments: str, stdin: str = "") -> str:
+        """Run a command that succeeds; return what it prints."""
+        run = await self(*arguments, stdin=stdin)
+        assert run.code == 0, run.err
+        return run.out
+
+
+@pytest.fixture
+async def ddnsd(tmp_path):
+    async with admin_server(tmp_path / "data") as server:
+        yield CommandLine(server, tmp_path)
+
+
+@pytest.fixture
+async def filled(ddnsd):
+    await ddnsd.ok("apply", "-f", "-", stdin=INSTALLATION)
+    return ddnsd
+
+
+async def test_apply_says_what_came_of_each_document(ddnsd):
+    lines = [f"{what} created" for what in ("zone/example.com", "account/007", "host/blog.example.com")]
+    assert (await ddnsd.ok("apply", "-f", "-", stdin=INSTALLATION)).splitlines() == lines
+    again = await ddnsd.ok("apply", "-f", "-", stdin=INSTALLATION)
+    assert again.count("unchanged") == 3
+
+
+@pytest.mark.parametrize("output", ["yaml", "json"])
+async def test_what_get_prints_applied_changes_nothing(filled, output):
+    await filled.ok("token", "create", "router", "--account", "007", "--host", "blog.example.com")
+    await filled.server.node.commit_address("blog.example.com", "192.0.2.7")
+    before = await filled.server.node.store.snapshot()
+    for kind in Kind:
+        printed = await filled.ok("get", kind.plural, "-o", output)
+        assert printed.count("192.0.2.7") == (kind is Kind.HOST)
+        assert "unchanged" in await filled.ok("apply", "-f", "-", stdin=printed)
+        name = read_manifest(printed)[0]["metadata"]["name"]
+        assert read_manifest(await filled.ok("get", kind.value, name, "-o", output)) == read_manifest(printed)
+    assert await filled.server.node.store.snapshot() == before
+
+
+async def test_a_table_can_be_grepped(filled):
+    await filled.server.node.commit_address("blog.example.com", "192.0.2.7")
+    assert (await filled.ok("get", "hosts")).splitlines() == [
+        "NAME               ACCOUNT   TTL    ENABLED   A           AAAA   STATE",
+        "blog.example.com   007       zone   true      192.0.2.7   -      pending",
+    ]
+    assert "007    suspended   2030-01-01T00:00:00Z" in await filled.ok("get", "ACCOUNT", "007")
+
+
+async def test_a_long_listing_is_whole(filled):
+    hosts = "---".join(
+        f"\napiVersion: ddnsd.dev/v1alpha1\nkind: Host\nmetadata: {{name: h{number}.example.com}}\n"
+        "spec: {account: '007'}\n"
+        for number in range(600)
+    )
+    run = await filled("apply", "-f", "-", stdin=hosts)
+    assert "Applied in several steps" in run.err
+    assert len((await filled.ok("get", "hosts")).splitlines()) == 1 + 601
+
+
+async def test_an_empty_listing_prints_nothing_to_parse(ddnsd):
+    run = await ddnsd("get", "zones")
+    assert (run.code, run.out, run.err) == (0, "", "There are no zones.\n")
+
+
+async def test_a_problem_names_file_document_field_value_and_remedy(ddnsd, tmp_path):
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(INSTALLATION)
+    bad.write_text(INSTALLATION.replace("[AAAA, A]", "[AAAA, B]"))
+    run = await ddnsd("apply", "-f", str(good), "-f", str(bad))
+    assert (run.code, run.out) == (1, "")
+    line = f"{bad}, document 3 (Host Blog.Example.com.): spec.families[1]: 'B': write a list of A and AAAA"
+    assert line in run.err
+    bad.write_text("a: 1\na: 2\n")
+    assert f"{bad}: line 2, column 1: 'a' is written twice" in (await ddnsd("apply", "-f", str(bad))).err
+
+
+async def test_delete_refuses_what_has_hosts_and_cascades(filled):
+    run = await filled("delete", "zone", "example.com")
+    assert (run.code, "still has 1 host" in run.err, "--cascade" in run.err) == (1, True, True)
+    assert await filled.ok("delete", "zones", "example.com", "--cascade") == (
+        "zone/example.com deleted, with 1 host\n"
+    )
+    assert (await filled("delete", "zone", "example.com")).code == 1
+
+
+async def test_a_new_secret_stands_alone_on_standard_output(filled):
+    run = await filled("token", "create", "router", "--account", "007", "--expires", "2030-01-01T00:00:00Z")
+    secret = run.out.strip()
+    assert (run.code, len(secret), run.err) == (0, 43, "token/router created\n")
+    shown = await filled.ok("get", "tokens", "-o", "yaml")
+    assert digest(secret) in shown
+    for output in ("yaml", "json", "table"):
+        assert secret not in await filled.ok("get", "tokens", "-o", output)
+    again = await filled("token", "create", "router", "--account", "007")
+    assert (again.code, again.out, "there is a token router" in again.err) == (1, "", True)
+
+
+async def test_a_secret_is_imported_from_a_file(filled, tmp_path):
+    file = tmp_path / "secret"
+    file.write_text("an-old-secret-of-another-service\n")
+    create = ("token", "create", "--account", "007", "--secret-file")
+    assert await filled.ok(*create, str(file), "one") == ""
+    assert digest("an-old-secret-of-another-service") in await filled.ok("get", "token", "one", "-o", "json")
+    double = await filled(*create, str(file), "two")
+    assert (double.code, "an-old" in double.err) == (1, False)
+    assert await filled.ok(*create, "-", "three", stdin="sixteen-letters!") == ""
+
+
+@pytest.mark.parametrize("secret", ["fifteen-letters", "two lines of\nsecret text", "\0" * 20])
+async def test_a_secret_that_is_none_is_refused_unseen(filled, secret):
+    run = await filled("token", "create", "t", "--account", "007", "--secret-file", "-", stdin=secret)
+    assert (run.code, run.out) == (2, "")
+    assert secret[:8] not in run.err
+
+
+async def test_no_argument_takes_a_secret(filled):
+    help_text = await filled.ok("token", "create", "--help")
+    assert "--secret " not in help_text
+    assert "--token" not in help_text
+
+
+async def test_status_is_shown(ddnsd):
+    assert read_manifest(await ddnsd.ok("status")) == [{"leader": True, "zones": []}]
+    assert json.loads(await ddnsd.ok("status", "-o", "json")) == {"leader": True, "zones": []}
+
+
+async def test_zone_work_without_a_leader_says_so(filled):
+    run = await filled("zone", "takeover", "example.com", "--timeout", "1")
+    assert (run.code, "no leader has done it within 1 s" in run.err) == (1, True)
+
+
+async def test_a_server_that_is_not_there(ddnsd):
+    socket, port = bind_unused_port()
+    socket.close()
+    run = await ddnsd("get", "zones", "--server", f"http://127.0.0.1:{port}")
+    assert (run.code, "is ddnsd running there? Start it with" in run.err) == (1, True)
+    assert (await ddnsd("get", "zones", "--server", "nonsense")).code == 2
+
+
+async def test_a_token_file_that_is_not_the_right_one(ddnsd, tmp_path):
+    missing = await ddnsd("get", "zones", "--admin-token-file", str(tmp_path / "none"))
+    assert (missing.code, "--admin-token-file" in missing.err) == (1, True)
+    ddnsd.token_file.write_text("another-admin-token")
+    wrong = await ddnsd("get", "zones")
+    assert (wrong.code, "does not accept the admin token in" in wrong.err) == (1, True)
+    assert "another-admin-token" not in wrong.err
+
+
+async def test_wrong_usage_is_2(ddnsd):
+    for arguments in (["get"], ["get", "nothing"], ["nothing"], ["apply"], ["zone", "check"]):
+        run = await ddnsd(*arguments)
+        assert (run.code, run.out) == (2, "")
+
+
+async def test_check_tells_all_mistakes_of_a_configuration(ddnsd, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("publish: {timeout: soon}\nlisten: {pubic: 1}\n")
+    run = await ddnsd("check", str(config))
+    assert (run.code, "publish.timeout" in run.err, "listen.pubic" in run.err) == (1, True, True)
+    config.write_text("")
+    assert await ddnsd.ok("check", str(config)) == f"{config} is in order.\n"
+
+
+@pytest.mark.parametrize("work", Work)
+async def test_what_the_leader_found_is_printed(filled, work):
+    node = filled.server.node
+    asked = asyncio.create_task(filled.ok("zone", work, "example.com"))
+    while not node.cache.state.requests:
+        await asyncio.sleep(0.01)
+    (entry,) = node.cache.state.requests.values()
+    done = msgspec.structs.replace(entry.value, finished=datetime.now(UTC), findings=(f"{work}: one", "two"))
+    await node.commits.commit(Update({}, {entry.key: codec.encode(done)}))
+    assert await asked == f"{work}: one\ntwo\n"
+    assert entry.value.work is work
