@@ -71,10 +71,8 @@ class GroupCommit:
         except UnavailableError as error:
             self._metrics.committed(["unavailable"] * len(group))
             _refuse(group, UnavailableError, error)
-        except BaseException as error:
-            queue, self._queue = self._queue, []
-            _refuse([*group, *queue], RuntimeError, error)  # a bug, but nobody may wait for ever
-            raise
+        except Exception as error:  # noqa: BLE001  a bug: those who wait are told it, and nobody waits for ever
+            _refuse(group, RuntimeError, error)
         else:
             self._metrics.committed(type(outcome).__name__.lower() for outcome in outcomes)
             for caller, outcome in zip(group, outcomes, strict=True):

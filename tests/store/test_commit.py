@@ -193,9 +193,10 @@ async def test_no_caller_is_forgotten(store: EmbeddedStore) -> None:
 
 async def test_store_that_fails_otherwise_leaves_nobody_waiting(store: EmbeddedStore) -> None:
     gate = Gate(store, Limits(group=store.limits.group + 1, in_flight=1))  # more than the store takes
-    gate.let_through(1)
+    gate.let_through(2)
     commits = group_commit(gate)
     answers = await queued(*(put(commits, f"k{number}") for number in range(store.limits.group + 2)))
     async with asyncio.timeout(DEADLINE):
-        errors = await asyncio.gather(*answers, return_exceptions=True)
+        *errors, last = await asyncio.gather(*answers, return_exceptions=True)
     assert {str(error) for error in errors} == {"501 updates in one commit; 500 at most"}
+    assert last == Done(2)

@@ -64,13 +64,14 @@ async def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
 
 
 async def test_second_process_is_refused(tmp_path: Path) -> None:
+    await (await open_embedded(tmp_path)).close()  # leaves a lock file with our pid
     holder = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.store.committer", str(tmp_path), stdout=asyncio.subprocess.PIPE
     )
     assert holder.stdout
     try:
         await asyncio.wait_for(holder.stdout.readline(), DEADLINE)
-        with pytest.raises(LockedError, match=rf"{tmp_path} is in use .*pid {holder.pid}.*: stop"):
+        with pytest.raises(LockedError, match=rf"{tmp_path} is in use .*\(pid {holder.pid}\): stop"):
             await open_embedded(tmp_path)
     finally:
         holder.kill()
