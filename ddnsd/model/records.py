@@ -35,7 +35,6 @@ class Mark(StrEnum):
     """What is being done to a resource in more than one commit."""
 
     NONE = ""
-    CREATING = "creating"
     DELETING = "deleting"
 
 

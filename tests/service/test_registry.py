@@ -20,7 +20,8 @@ from ddnsd.service.registry import (
     Written,
 )
 from ddnsd.store import codec, keys
-from ddnsd.store.interface import Update
+from ddnsd.store.embedded import EmbeddedStore
+from ddnsd.store.interface import Unknown, Update
 
 from .registry_node import Node, account, document, host, node_on, single_node, token, zone
 
@@ -474,3 +475,37 @@ async def test_a_store_that_is_gone_fails_every_call(filled):
     ):
         with pytest.raises(StoreFailedError):
             await call
+
+
+# A store whose answers are lost
+
+
+class LossyStore:
+    """The real store behind a network that loses an answer: of what was done, or of what was not."""
+
+    def __init__(self, store: EmbeddedStore) -> None:
+        self._store = store
+        self.lose: list[bool] = []  # for each coming commit whose answer is lost: was it done?
+
+    def __getattr__(self, name: str):
+        return getattr(self._store, name)
+
+    async def commit(self, updates):
+        if not self.lose:
+            return await self._store.commit(updates)
+        if self.lose.pop(0):
+            await self._store.commit(updates)
+        return [Unknown("the answer was lost")] * len(updates)
+
+
+@pytest.mark.parametrize("lost", [[True], [False], [True, True], [False, True]])
+async def test_a_lost_answer_is_asked_for_until_it_is_known(filled, lost):
+    async with node_on(LossyStore(filled.store)) as node:
+        node.store.lose = list(lost)
+        assert (await put(node, account("bob"))).written is Written.CREATED
+        node.store.lose = list(lost)
+        assert (await node.registry.delete(Kind.ACCOUNT, "bob")).done
+        node.store.lose = list(lost)
+        created = await node.registry.create_token(document("Token", "new", account="alice"))
+        assert node.store.lose == []
+    assert (await filled.registry.get(Kind.TOKEN, "new")).revision == created.revision
