@@ -1,0 +1,115 @@
+"""The nameserver behind `nameserver.interface`, as its messages and connections."""
+
+import itertools
+from collections.abc import AsyncIterator, Sequence
+
+import structlog
+
+from ddnsd.nameserver.interface import NoAnswerError, Rcode, RecordType, RefusedError, RRset, Update
+
+from .channel import Channel
+from .messages import answered_rrset, check_answers, query_message, rcode, update_message
+from .reader import MalformedError, Message, read_message
+from .settings import Rfc2136Settings
+from .signature import SignatureError, Signer, UnsignedError, Verifier
+from .transfer import transfer
+
+_log = structlog.get_logger(__name__)
+
+_FOUND = frozenset((Rcode.NOERROR, Rcode.NXDOMAIN))
+# What a nameserver may say unsigned: that our key is not good (BIND and Knot: NOTAUTH, PowerDNS: REFUSED),
+# and that it does not answer a question. An UPDATE's other codes tell what was done, which only somebody
+# with the key can know.
+_UNSIGNED_TO_UPDATE = frozenset((Rcode.NOTAUTH, Rcode.REFUSED))
+_UNSIGNED_TO_QUERY = frozenset(Rcode) - _FOUND
+
+
+class Rfc2136Nameserver:
+    """A `Nameserver` that is reached over TCP. Belongs to the event loop that it is first used on.
+
+    Updates of a zone have a connection of their own, all queries share one, a transfer opens its own:
+    no zone waits for another, and a nameserver gets one connection a zone, and two (BIND's
+    `tcp-clients`: 150).
+    """
+
+    def __init__(self, settings: Rfc2136Settings) -> None:
+        self._settings = settings
+        self._signer = Signer(settings)
+        self._ids = itertools.cycle(range(2**16))  # in turn: no two requests in flight share one
+        self._queries = Channel(settings)
+        self._updates: dict[str, Channel] = {}  # by zone
+
+    async def update(self, update: Update) -> Rcode:
+        """Send one UPDATE and return the answer's code, whatever it is.
+
+        Raises:
+            UnreachableError: no connection; certainly nothing was applied.
+            NoAnswerError: sent; its outcome is unknown.
+            ValueError: longer than 65,535 octets, or a name or value that no record can have.
+        """
+        request = update_message(next(self._ids), update)
+        channel = self._updates.setdefault(update.zone, Channel(self._settings))
+        return rcode(await self._ask(channel, request, _UNSIGNED_TO_UPDATE))
+
+    async def query(self, zone: str, name: str, type: RecordType) -> RRset | None:
+        """Return the RRset as this nameserver serves it now, or None where there is none.
+
+        Raises:
+            UnreachableError: no connection.
+            NoAnswerError: no valid answer.
+            RefusedError: the answer is an error.
+        """
+        request = query_message(next(self._ids), name, type)
+        message = await self._ask(self._queries, request, _UNSIGNED_TO_QUERY)
+        if rcode(message) not in _FOUND:
+            raise RefusedError(f"{self._settings.name}: {name} {type}: {rcode(message)}")
+        try:
+            return answered_rrset(message, zone, name, type)
+        except MalformedError as error:
+            self._queries.abort()
+            raise NoAnswerError(f"{self._settings.name}: {error}") from error
+
+    async def _ask(self, channel: Channel, request: bytes, unsigned: frozenset[Rcode]) -> Message:
+        """Return the answer to a request; `unsigned` are the codes to be believed without a signature."""
+        signed, verifier = self._signer.sign(request)
+        answer = await channel.ask(signed)
+        try:
+            return self._read(answer, request, verifier, unsigned)
+        except (MalformedError, SignatureError) as error:
+            channel.abort()
+            raise NoAnswerError(f"{self._settings.name}: {error}") from error
+
+    def _read(self, answer: bytes, request: bytes, verifier: Verifier, unsigned: frozenset[Rcode]) -> Message:
+        message = read_message(answer)
+        check_answers(message, request)
+        try:
+            verifier.check(message)
+        except UnsignedError as error:
+            if rcode(message) not in unsigned:
+                raise
+            _log.warning(
+                "nameserver refused unsigned",
+                nameserver=self._settings.name,
+                rcode=rcode(message),
+                reason=str(error),
+            )
+        return message
+
+    def transfer(self, zone: str) -> AsyncIterator[Sequence[RRset]]:
+        """Yield the whole zone in parts: see `rfc2136.transfer`."""
+        return transfer(self._settings, self._signer, next(self._ids), zone)
+
+    async def open(self, zone: str, contents: Sequence[RRset]) -> None:
+        """Do nothing: the zone stands at the nameserver."""
+
+    async def leave(self, zone: str) -> None:
+        """Close the connection of the zone's updates."""
+        channel = self._updates.pop(zone, None)
+        if channel is not None:
+            await channel.close()
+
+    async def close(self) -> None:
+        """Close the connections; idempotent."""
+        for zone in list(self._updates):
+            await self.leave(zone)
+        await self._queries.close()
