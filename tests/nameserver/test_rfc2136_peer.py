@@ -1,0 +1,277 @@
+"""The adapter against peers that misbehave: what it says then, and that it lies to nobody."""
+
+import asyncio
+import time
+from contextlib import nullcontext
+
+import dns.message
+import dns.rrset
+import dns.tsig
+import pytest
+
+from ddnsd.nameserver.interface import (
+    NoAnswerError,
+    Rcode,
+    RecordType,
+    RefusedError,
+    Replace,
+    UnreachableError,
+    Update,
+)
+from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver, Rfc2136Settings
+
+from .peer import Peer, acknowledge, framed, peer, send
+
+CHANGE = Update("example.com", (), (Replace("a.example.com", RecordType.A, 60, ("192.0.2.1",)),))
+
+
+async def update_once(peer: Peer, *, key: str = "") -> Rcode:
+    nameserver = Rfc2136Nameserver(peer.settings(key=key))
+    try:
+        return await nameserver.update(CHANGE)
+    finally:
+        await nameserver.close()
+
+
+async def answer(request, writer):
+    send(writer, framed(acknowledge(request)))
+
+
+async def say_nothing(request, writer):
+    pass
+
+
+async def close_early(request, writer):
+    writer.close()
+
+
+async def close_within_an_answer(request, writer):
+    send(writer, framed(acknowledge(request))[:5])
+    writer.close()
+
+
+async def reset(request, writer):
+    writer.transport.abort()
+
+
+async def garbage(request, writer):
+    send(writer, framed(b"\xff" * 40))
+
+
+async def garbage_with_the_right_id(request, writer):
+    send(writer, framed(acknowledge(request)[:4] + b"\xff" * 40))
+
+
+async def too_short(request, writer):
+    send(writer, framed(b"x"))
+
+
+async def wrong_id(request, writer):
+    send(writer, framed(bytes((request[0] ^ 1,)) + acknowledge(request)[1:]))
+
+
+async def echo(request, writer):
+    send(writer, framed(request))
+
+
+async def another_opcode(request, writer):
+    send(writer, framed(request[:2] + b"\x80" + bytes(9)))
+
+
+async def drip(request, writer):
+    for octet in framed(acknowledge(request)):
+        send(writer, bytes((octet,)))
+        await asyncio.sleep(0.05)
+
+
+MISBEHAVIOURS = [
+    say_nothing,
+    close_early,
+    close_within_an_answer,
+    reset,
+    garbage,
+    garbage_with_the_right_id,
+    too_short,
+    wrong_id,
+    echo,
+    another_opcode,
+    drip,
+]
+
+
+@pytest.mark.parametrize("behaviour", MISBEHAVIOURS)
+async def test_without_a_valid_answer_the_outcome_is_unknown_and_the_connection_goes(behaviour):
+    async with peer(behaviour) as hostile:
+        nameserver = Rfc2136Nameserver(hostile.settings())
+        began = time.monotonic()
+        for _ in range(2):
+            with pytest.raises(NoAnswerError, match="peer"):
+                await nameserver.update(CHANGE)
+        await nameserver.close()
+        assert hostile.connections == 2
+        assert time.monotonic() - began < 1.5
+
+
+@pytest.mark.parametrize("behaviour", MISBEHAVIOURS)
+async def test_a_transfer_without_a_valid_answer_fails(behaviour):
+    async with peer(behaviour) as hostile:
+        with pytest.raises(NoAnswerError, match="peer"):
+            async for _ in Rfc2136Nameserver(hostile.settings()).transfer("example.com"):
+                pass
+
+
+@pytest.mark.parametrize("is_end_signed", [True, False])
+async def test_a_transfer_has_to_end_signed(is_end_signed):
+    async def transfer(request, writer):
+        key = dns.tsig.Key("key", b"k" * 32, "hmac-sha256")
+        query = dns.message.from_wire(request, keyring=key)
+        first, last = dns.message.make_response(query), dns.message.make_response(query)
+        for part in (first, last):
+            part.answer.append(dns.rrset.from_text("example.com.", 60, "IN", "SOA", "ns. host. 1 2 3 4 5"))
+        send(writer, framed(first.to_wire(multi=True)))
+        if not is_end_signed:
+            last.tsig = None
+        send(writer, framed(last.to_wire(multi=True, tsig_ctx=first.tsig_ctx)))
+
+    async with peer(transfer) as source:
+        parts = Rfc2136Nameserver(source.settings(key="key")).transfer("example.com")
+        with nullcontext() if is_end_signed else pytest.raises(NoAnswerError, match="end is not signed"):
+            assert [rrset.type async for part in parts for rrset in part] == [RecordType.SOA]
+
+
+async def test_nothing_is_sent_without_a_connection():
+    async with peer(answer) as gone:
+        settings = gone.settings()
+    with pytest.raises(UnreachableError, match="peer"):
+        await Rfc2136Nameserver(settings).update(CHANGE)
+
+
+async def test_callers_share_an_attempt_to_connect():
+    # An address that answers nothing (RFC 5737) or is refused at once: both are unreachable, in time.
+    settings = Rfc2136Settings("far", "192.0.2.1", 53, "", "", b"", connect_timeout=0.2)
+    nameserver = Rfc2136Nameserver(settings)
+    began = time.monotonic()
+    queries = [nameserver.query("example.com", "example.com", RecordType.SOA) for _ in range(20)]
+    outcomes = await asyncio.gather(*queries, return_exceptions=True)
+    assert all(isinstance(outcome, UnreachableError) for outcome in outcomes)
+    assert time.monotonic() - began < 1
+
+
+async def test_a_kept_connection_that_the_peer_closed_is_opened_again():
+    async with peer(answer) as restarted:
+        nameserver = Rfc2136Nameserver(restarted.settings())
+        await nameserver.update(CHANGE)
+        restarted.drop_connections()
+        await asyncio.sleep(0.05)  # the close arrives
+        assert await nameserver.update(CHANGE) is Rcode.NOERROR
+        assert (restarted.connections, len(restarted.requests)) == (2, 2)
+        await nameserver.close()
+
+
+async def test_a_connection_is_kept_and_closed_when_unused():
+    async with peer(answer) as kept:
+        nameserver = Rfc2136Nameserver(kept.settings(idle_timeout=0.1))
+        for _ in range(3):
+            await nameserver.update(CHANGE)
+        assert kept.connections == 1
+        await asyncio.sleep(0.3)  # longer than the timeout: that it is over is what is tested
+        await nameserver.update(CHANGE)
+        assert kept.connections == 2
+        await nameserver.close()
+
+
+async def test_answers_in_another_order_find_their_questions():
+    held = []
+
+    async def answer_in_reverse(request, writer):
+        held.append(request)
+        if len(held) == 10:
+            for each in reversed(held):
+                send(writer, framed(acknowledge(each)))
+
+    async with peer(answer_in_reverse) as reordering:
+        nameserver = Rfc2136Nameserver(reordering.settings())
+        names = [f"host{number}.example.com" for number in range(10)]
+        await asyncio.gather(*(nameserver.query("example.com", name, RecordType.A) for name in names))
+        assert reordering.connections == 1
+        await nameserver.close()
+
+
+async def test_zones_do_not_wait_for_each_other():
+    async def answer_all_but_one(request, writer):
+        if b"silent" not in request:
+            send(writer, framed(acknowledge(request)))
+
+    async with peer(answer_all_but_one) as uneven:
+        nameserver = Rfc2136Nameserver(uneven.settings())
+        waiting = asyncio.create_task(nameserver.update(Update("silent.example", (), ())))
+        assert await nameserver.update(CHANGE) is Rcode.NOERROR
+        assert not waiting.done()
+        with pytest.raises(NoAnswerError):
+            await waiting
+        await nameserver.close()
+
+
+async def test_a_caller_that_is_cancelled_leaves_no_answer_behind_for_the_next():
+    first = True
+
+    async def answer_the_first_late(request, writer):
+        nonlocal first
+        late, first = first, False
+        await asyncio.sleep(0.1 if late else 0)
+        send(writer, framed(acknowledge(request)))
+
+    async with peer(answer_the_first_late) as slow:
+        nameserver = Rfc2136Nameserver(slow.settings())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await nameserver.update(CHANGE)
+        assert await nameserver.update(CHANGE) is Rcode.NOERROR
+        assert slow.connections == 2
+        await nameserver.close()
+
+
+def unsigned(code: int):
+    async def answer_unsigned(request, writer):
+        send(writer, framed(acknowledge(request)[:3] + bytes((code,)) + bytes(8)))
+
+    return answer_unsigned
+
+
+@pytest.mark.parametrize(("code", "rcode"), [(5, Rcode.REFUSED), (9, Rcode.NOTAUTH)])
+async def test_that_the_key_is_bad_is_believed_unsigned(code, rcode):
+    async with peer(unsigned(code)) as refusing:
+        assert await update_once(refusing, key="key") is rcode
+
+
+@pytest.mark.parametrize("code", [0, 2, 7, 8])
+async def test_what_an_update_did_is_not_believed_unsigned(code):
+    async with peer(unsigned(code)) as unsigning:
+        with pytest.raises(NoAnswerError, match="not signed"):
+            await update_once(unsigning, key="key")
+
+
+async def test_a_query_refused_unsigned_is_refused():
+    async with peer(unsigned(5)) as refusing:
+        nameserver = Rfc2136Nameserver(refusing.settings(key="key"))
+        with pytest.raises(RefusedError, match="REFUSED"):
+            await nameserver.query("example.com", "a.example.com", RecordType.A)
+        await nameserver.close()
+
+
+async def test_an_update_too_long_for_a_message_is_not_sent():
+    changes = tuple(
+        Replace(f"{'x' * 60}{number}.example.com", RecordType.A, 60, ("192.0.2.1",)) for number in range(600)
+    )
+    async with peer(answer) as unasked:
+        with pytest.raises(ValueError, match="65535"):
+            await Rfc2136Nameserver(unasked.settings()).update(Update("example.com", (), changes))
+        assert unasked.connections == 0
+
+
+def test_weak_algorithms_are_refused_and_the_secret_is_never_shown():
+    with pytest.raises(ValueError, match="hmac-sha256"):
+        Rfc2136Settings("ns", "127.0.0.1", 53, "key", "hmac-md5", b"secret")
+    with pytest.raises(ValueError, match="no secret"):
+        Rfc2136Settings("ns", "127.0.0.1", 53, "key", "hmac-sha256", b"")
+    assert "topsecret" not in repr(Rfc2136Settings("ns", "::1", 53, "key", "hmac-sha512", b"topsecret"))

@@ -1,0 +1,13 @@
+"""Real nameservers for the tests: started for one test, in a folder and on a port of their own.
+
+The fixtures are in `tests.rigs.fixtures`; `tests/conftest.py` loads them.
+"""
+
+from .base import NameserverRig, Record
+from .bind import BindRig
+from .knot import KnotRig
+from .pdns import PowerDnsRig
+
+RIGS: dict[str, type[NameserverRig]] = {"bind": BindRig, "knot": KnotRig, "pdns": PowerDnsRig}
+
+__all__ = ["RIGS", "BindRig", "KnotRig", "NameserverRig", "PowerDnsRig", "Record"]

@@ -1,0 +1,80 @@
+"""One server process that never outlives the tests."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+_SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+_TERMINATION = 10.0  # seconds that a server gets for its own way out
+
+
+def find_program(name: str, package: str) -> str:
+    """Return the program's path; without it skip the test, or fail it where CI must have everything."""
+    path = shutil.which(name, path=_SEARCH)
+    if path is not None:
+        return path
+    remedy = f"{name} is not installed: sudo apt-get install --no-install-recommends {package}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(remedy)
+    pytest.skip(remedy)
+
+
+class ServerProcess:
+    """A program in its own process group; the kernel kills it with the thread that started it."""
+
+    def __init__(self, command: Sequence[str], output: Path) -> None:
+        with output.open("ab") as log:
+            self._process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The server's own process id, and its group's."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Say whether it has not ended yet."""
+        return self._process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the whole group, if it still runs."""
+        if self.running:
+            os.killpg(self.pid, number)
+
+    def stop(self) -> None:
+        """SIGSTOP the whole group and wait until none of the server's threads runs any more."""
+        self.signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.pid}/task")
+        while any(_state(task) != "T" for task in tasks.iterdir()):
+            time.sleep(0.001)
+
+    def terminate(self) -> None:
+        """End it as an administrator would, even if it is stopped; by force when that takes too long."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        try:
+            self._process.wait(_TERMINATION)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL the whole group and wait until it is gone."""
+        self.signal(signal.SIGKILL)
+        self._process.wait()
+
+
+def _state(task: Path) -> str:
+    """Return the state letter of a thread: T for stopped (proc(5), after the name in parentheses)."""
+    return (task / "stat").read_text().rpartition(")")[2].split()[0]
