@@ -34,6 +34,8 @@ def _command(work: Work) -> click.Command:
         done = client.call("POST", path, query={"timeout": timeout}, timeout=timeout + _ANSWER)
         for finding in done["findings"]:
             click.echo(finding)
+        if not done["findings"]:
+            click.echo(f"zone/{done['zone']}: nothing to report", err=True)
 
     return click.command(work.value, help=_HELP[work])(ask)
 

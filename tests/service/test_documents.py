@@ -1,5 +1,6 @@
 import string
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -206,3 +207,10 @@ def test_a_stream_that_is_no_plain_yaml_is_refused(text, expected):
 
 def test_an_unquoted_instant_is_text():
     assert read_manifest("a: 2026-12-01T00:00:00Z\n---\n") == [{"a": "2026-12-01T00:00:00Z"}]
+
+
+def test_the_documents_in_the_docs_are_right():
+    text = (Path(__file__).parents[2] / "docs/admin-api.md").read_text()
+    example = text.split("```yaml")[1].split("```")[0].replace("…", "1" * 64)
+    kinds = [read_document(raw).kind for raw in read_manifest(example)]
+    assert kinds == [Kind.ZONE, Kind.ACCOUNT, Kind.HOST, Kind.TOKEN]
