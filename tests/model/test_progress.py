@@ -1,0 +1,139 @@
+"""What has become of an address that a request waits for."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddnsd.model.decision import Progress, progress
+from ddnsd.model.records import RecordKey
+
+from .world import BLOG, World, small_world
+
+IP, NEWER_IP = "192.0.2.7", "192.0.2.8"
+
+
+def after(world: World, revision: int, *, verify: bool = False) -> Progress:
+    return progress(world.state, BLOG, revision, verify=verify)
+
+
+def test_a_commit_is_waited_for_until_it_is_published():
+    world = small_world()
+    revision = world.commit(BLOG, IP)
+    assert after(world, revision) is Progress.WAITING
+    world.publish(BLOG)
+    assert after(world, revision) is Progress.PUBLISHED
+
+
+def test_a_newer_value_counts_for_an_older_but_not_the_other_way_round():
+    world = small_world()
+    older = world.commit(BLOG, IP)
+    world.publish(BLOG)
+    newer = world.commit(BLOG, NEWER_IP, previous=IP)
+    assert after(world, older) is Progress.PUBLISHED
+    assert after(world, newer) is Progress.WAITING
+    world.publish(BLOG)
+    assert after(world, older) is after(world, newer) is Progress.PUBLISHED
+
+
+def test_a_value_that_was_overtaken_unpublished_waits_for_the_newer_one():
+    world = small_world()
+    older = world.commit(BLOG, IP)
+    world.commit(BLOG, NEWER_IP, previous=IP)
+    assert after(world, older) is Progress.WAITING
+    world.refuse(BLOG)
+    assert after(world, older) is Progress.REFUSED
+
+
+def test_a_refusal_ends_the_waiting_of_its_revision_and_older_ones_only():
+    world = small_world()
+    older = world.commit(BLOG, IP)
+    world.refuse(BLOG)
+    newer = world.commit(BLOG, NEWER_IP)
+    assert after(world, older) is Progress.REFUSED
+    assert after(world, newer) is Progress.WAITING
+
+
+def test_what_is_published_stays_so_though_a_newer_value_is_refused():
+    world = small_world()
+    older = world.commit(BLOG, IP)
+    world.publish(BLOG)
+    newer = world.commit(BLOG, NEWER_IP, previous=IP)
+    world.refuse(BLOG)
+    assert after(world, older) is Progress.PUBLISHED
+    assert after(world, newer) is Progress.REFUSED
+
+
+def test_what_may_have_drifted_is_waited_for():
+    world = small_world()
+    revision = world.commit(BLOG, IP)
+    world.publish(BLOG)
+    world.doubt(BLOG)
+    assert after(world, revision) is Progress.WAITING
+
+
+def test_a_moved_zone_is_waited_for_at_its_new_home():
+    world = small_world()
+    revision = world.commit(BLOG, IP)
+    world.publish(BLOG)
+    world.zone(nameserver="second")
+    assert after(world, revision) is Progress.WAITING
+    world.publish(BLOG)
+    assert after(world, revision) is Progress.PUBLISHED
+    assert after(world, revision, verify=True) is Progress.WAITING  # the new home is not verified
+
+
+def test_an_unverified_zone_is_waited_for_only_by_who_asks_for_it():
+    world = small_world()
+    world.footprint(verified=False)
+    revision = world.commit(BLOG, IP)
+    world.publish(BLOG)
+    assert after(world, revision) is Progress.PUBLISHED
+    assert after(world, revision, verify=True) is Progress.WAITING
+    world.footprint(verified=True)
+    assert after(world, revision, verify=True) is Progress.PUBLISHED
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda world: world.state.hosts.drop(BLOG.name),
+        lambda world: world.withdraw(BLOG),
+        lambda world: world.state.addresses.drop(BLOG),
+    ],
+    ids=["host deleted", "tombstone", "swept"],
+)
+@pytest.mark.parametrize(
+    "before", [World.publish, World.refuse, lambda *_: None], ids=["published", "refused", "pending"]
+)
+def test_a_withdrawn_address_is_gone_whatever_had_become_of_it(
+    before: Callable[[World, RecordKey], None], end: Callable[[World], None]
+):
+    world = small_world()
+    revision = world.commit(BLOG, IP)
+    before(world, BLOG)
+    end(world)
+    assert after(world, revision) is Progress.GONE
+
+
+def test_a_removal_that_is_published_publishes_no_address():
+    world = small_world()
+    revision = world.commit(BLOG, IP)
+    world.withdraw(BLOG)
+    world.publish(BLOG)
+    assert after(world, revision) is Progress.GONE
+
+
+@given(st.lists(st.sampled_from(["commit", "publish", "refuse", "doubt"]), max_size=12))
+def test_who_waits_for_an_older_value_never_waits_longer(steps):
+    world = small_world()
+    revisions = [world.commit(BLOG, IP)]
+    for step in steps:
+        if step == "commit":
+            revisions.append(world.commit(BLOG, IP))
+        elif step != "doubt" or BLOG in world.state.published:
+            getattr(world, step)(BLOG)
+    found = [after(world, revision) for revision in revisions]
+    order = [Progress.PUBLISHED, Progress.REFUSED, Progress.WAITING]
+    assert found == sorted(found, key=order.index)

@@ -1,0 +1,159 @@
+"""The tables in memory and what they are asked."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddnsd.model.records import Entry, RecordKey, Resource, Site
+from ddnsd.model.resources import TokenSpec
+from ddnsd.model.state import Table, TokenTable
+from ddnsd.model.tokens import digest
+
+from .world import BLOG, BLOG6, SITE, World, small_world
+
+DIGESTS = [digest(secret) for secret in ("one", "two")]
+
+
+def token(digest: str, created: int, revision: int = 0) -> Entry[Resource[TokenSpec]]:
+    return Entry("tokens/…", revision or created, created, Resource(TokenSpec("alice", digest)))
+
+
+def test_a_table_forgets_what_is_dropped_twice():
+    table: Table[str, str] = Table()
+    table.put("a", Entry("a", 1, 1, "value"))
+    table.drop("a")
+    table.drop("a")
+    assert table == {}
+
+
+def test_the_oldest_holder_of_a_digest_wins():
+    tokens = TokenTable()
+    young, old = token(DIGESTS[0], created=7), token(DIGESTS[0], created=3)
+    tokens.put("young", young)
+    tokens.put("old", old)
+    assert tokens.by_digest(DIGESTS[0]) is old
+    rewritten = token(DIGESTS[0], created=3, revision=9)
+    tokens.put("old", rewritten)
+    assert tokens.by_digest(DIGESTS[0]) is rewritten
+    tokens.drop("old")
+    assert tokens.by_digest(DIGESTS[0]) is young
+    tokens.drop("young")
+    assert tokens.by_digest(DIGESTS[0]) is None
+
+
+def test_a_token_with_a_new_secret_is_not_found_by_its_old_one():
+    tokens = TokenTable()
+    tokens.put("router", token(DIGESTS[0], created=1))
+    tokens.put("router", token(DIGESTS[1], created=1, revision=2))
+    assert tokens.by_digest(DIGESTS[0]) is None
+    assert tokens.by_digest(DIGESTS[1]) is tokens["router"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.none() | st.tuples(st.sampled_from(DIGESTS), st.integers(1, 5)))
+    )
+)
+def test_the_index_says_what_a_search_would_find(steps):
+    tokens = TokenTable()
+    for name, put in steps:
+        if put is None:
+            tokens.drop(name)
+        else:
+            tokens.put(name, token(*put))
+    for wanted in DIGESTS:
+        holders = [
+            (entry.created, name) for name, entry in tokens.items() if entry.value.spec.sha256 == wanted
+        ]
+        expected = tokens[min(holders)[1]] if holders else None
+        assert tokens.by_digest(wanted) is expected
+
+
+def zoned(*zones: str) -> World:
+    world = World()
+    for zone in zones:
+        world.zone(zone)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("name", "zone"),
+    [
+        ("blog.example.com", "example.com"),
+        ("a.b.example.com", "example.com"),
+        ("example.com", "example.com"),
+        ("a.sub.example.com", "sub.example.com"),
+        ("sub.example.com", "sub.example.com"),
+        ("a.notsub.example.com", "example.com"),
+        ("notexample.com", None),
+        ("com", None),
+    ],
+)
+def test_a_name_lies_in_the_zone_of_the_longest_match(name, zone):
+    assert zoned("example.com", "sub.example.com").state.zone_of(name) == zone
+
+
+LABELS = st.sampled_from("abc")
+NAMES = st.lists(LABELS, min_size=1, max_size=5).map(".".join)
+
+
+@given(st.sets(NAMES), NAMES)
+def test_the_longest_match_is_what_a_search_would_find(zones, name):
+    above = [zone for zone in zones if name == zone or name.endswith(f".{zone}")]
+    assert zoned(*zones).state.zone_of(name) == max(above, key=len, default=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_first_level"),
+    [
+        ("example.com", True),  # a zone's apex
+        ("sub.example.com", True),
+        ("blog.example.com", False),
+        ("elsewhere.net", True),  # in no zone, fewer than three labels
+        ("net", True),
+        ("blog.elsewhere.net", False),
+        ("home", True),  # an apex of one label
+        ("nas.home", False),  # two labels, but inside a zone
+        ("example.co.uk", False),  # in no zone, three labels: nobody can say
+    ],
+)
+def test_a_first_level_name_is_an_apex_or_short_outside_every_zone(name, is_first_level):
+    state = zoned("example.com", "sub.example.com", "home").state
+    assert state.is_first_level(name) == is_first_level
+
+
+def test_hosts_belong_to_their_innermost_zone():
+    world = zoned("example.com", "sub.example.com")
+    for name in ("blog.example.com", "a.sub.example.com", "blog.elsewhere.net"):
+        world.host(name)
+    assert list(world.state.hosts_in("example.com")) == ["blog.example.com"]
+    assert list(world.state.hosts_in("sub.example.com")) == ["a.sub.example.com"]
+    assert list(world.state.hosts_in("com")) == []
+
+
+def test_records_belong_to_the_zone_they_are_or_were_published_in():
+    world = small_world()
+    world.commit(BLOG, "192.0.2.1")
+    world.withdraw(BLOG6, "com")
+    elsewhere = RecordKey("a.elsewhere.net", BLOG.family)
+    world.commit(elsewhere, "192.0.2.1")
+    assert list(world.state.records_in("example.com")) == [BLOG]
+    assert list(world.state.records_in("com")) == [BLOG6]
+    assert list(world.state.records_in("elsewhere.net")) == []
+
+
+def test_a_site_is_retired_when_its_zone_is_gone_or_elsewhere():
+    world = small_world()
+    assert not world.state.is_retired(SITE)
+    world.zone(nameserver="second")
+    assert world.state.is_retired(SITE)
+    assert not world.state.is_retired(Site("example.com", "second"))
+    world.state.zones.drop("example.com")
+    assert world.state.is_retired(Site("example.com", "second"))
+
+
+def test_the_sites_of_a_zone_are_its_footprints():
+    world = small_world()
+    world.footprint(nameserver="second", verified=False)
+    world.footprint("elsewhere.net")
+    assert list(world.state.sites_of("example.com")) == [SITE, Site("example.com", "second")]

@@ -1,0 +1,202 @@
+"""The parameters of an update, however they are sent."""
+
+import json
+from urllib.parse import quote, urlencode
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tornado.httputil import HTTPHeaders
+
+from ddnsd.model.decision import Request
+from ddnsd.web.parameters import UnreadableRequestError, read_request
+
+SOURCE = "198.51.100.7"
+FORM = "application/x-www-form-urlencoded"
+ALL = Request("blog.example.com", "192.0.2.7", "secret", SOURCE)
+QUERY = "domain=blog.example.com&ip=192.0.2.7&token=secret"
+JSON = b'{"domain":"blog.example.com","ip":"192.0.2.7","token":"secret"}'
+
+
+def sent(query: str = "", body: bytes = b"", content_type: str | None = None, **headers: str) -> Request:
+    fields = HTTPHeaders(headers)
+    if content_type is not None:
+        fields["Content-Type"] = content_type
+    return read_request(query, fields, body, SOURCE)
+
+
+def test_a_query_a_form_and_json_say_the_same():
+    assert sent(QUERY) == ALL
+    assert sent(body=QUERY.encode(), content_type=FORM) == ALL
+    assert sent(body=QUERY.encode()) == ALL  # no content type: a form
+    assert sent(body=JSON, content_type="application/json") == ALL
+
+
+def test_what_is_absent_is_empty():
+    assert sent() == Request("", "", "", SOURCE)
+    assert sent(body=b"{}", content_type="application/json") == Request("", "", "", SOURCE)
+
+
+@pytest.mark.parametrize("empty", ["ip=", "ip=%20", "ip=+", "ip", "ip=&ip=", "Ip=192.0.2.7", ""])
+def test_an_empty_parameter_counts_as_absent(empty):
+    assert sent(f"domain=a.b.c&{empty}&token=secret") == Request("a.b.c", "", "secret", SOURCE)
+
+
+def test_blanks_around_a_value_are_not_part_of_it():
+    assert sent("domain=+a.b.c%0A&token=%20secret%20").token == "secret"
+    assert sent(body=b'{"domain":" a.b.c\\n"}', content_type="application/json").domain == "a.b.c"
+
+
+def test_the_first_value_counts():
+    assert sent("ip=192.0.2.7&ip=192.0.2.8").ip == "192.0.2.7"
+    assert sent("ip=&ip=192.0.2.8").ip == "192.0.2.8"
+
+
+def test_the_body_wins_over_the_query_where_it_says_something():
+    query = "domain=query.example.com&ip=192.0.2.1&token=query"
+    assert sent(query, b"domain=body.example.com", FORM) == Request(
+        "body.example.com", "192.0.2.1", "query", SOURCE
+    )
+    assert sent(query, b'{"ip":"192.0.2.2","token":null,"domain":""}', "application/json") == Request(
+        "query.example.com", "192.0.2.2", "query", SOURCE
+    )
+    blank = Request("query.example.com", "192.0.2.1", "query", SOURCE)
+    assert sent(query, b"domain=+&ip=%20&token=", FORM) == blank
+    assert sent(query, b'{"domain":" ","ip":"\\t"}', "application/json") == blank
+
+
+@pytest.mark.parametrize("value", ["Bearer secret", "bearer secret", "BEARER   secret "])
+def test_the_token_may_be_a_bearers(value):
+    assert sent(Authorization=value).token == "secret"
+
+
+@pytest.mark.parametrize("value", ["", "secret", "Bearer", "Bearer ", "Basic c2VjcmV0", "Bearersecret"])
+def test_no_other_authorization_is_a_token(value):
+    assert sent(Authorization=value).token == ""
+
+
+def test_a_token_parameter_wins_over_the_header():
+    assert sent("token=query", Authorization="Bearer header").token == "query"
+    assert sent(body=b"token=body", Authorization="Bearer header").token == "body"
+    assert sent("token=", Authorization="Bearer header").token == "header"
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json",
+        "Application/JSON",
+        "application/json; charset=utf-8",
+        'application/json;charset="UTF-8"',
+    ],
+)
+def test_json_is_told_by_its_media_type_alone(content_type):
+    assert sent(body=JSON, content_type=content_type) == ALL
+
+
+@pytest.mark.parametrize("content_type", [f"{FORM}; charset=UTF-8", FORM.upper(), f" {FORM} "])
+def test_a_form_is_told_by_its_media_type_alone(content_type):
+    assert sent(body=QUERY.encode(), content_type=content_type) == ALL
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "multipart/form-data; boundary=x", "json", ";"])
+def test_any_other_body_is_unreadable(content_type):
+    with pytest.raises(UnreadableRequestError):
+        sent(QUERY, body=b"token=secret", content_type=content_type)
+
+
+def test_a_body_that_is_not_there_has_no_type():
+    assert sent(QUERY, content_type="text/plain") == ALL
+
+
+@pytest.mark.parametrize("name", ["bücher.example.com", "例子.example.com", "ÿ\x85\xa0ÿ.example.com"])
+def test_international_text_is_utf8_percent_encoded_or_not(name):
+    raw = name.encode()
+    assert sent(f"domain={quote(name)}").domain == name
+    assert sent(f"domain={raw.decode('latin-1')}").domain == name  # as Tornado hands raw octets over
+    assert sent(f"domain={raw.decode('latin-1')}%2E").domain == f"{name}."
+    assert sent(body=b"domain=" + raw).domain == name
+    assert sent(body=json.dumps({"domain": name}).encode(), content_type="application/json").domain == name
+    unescaped = json.dumps({"domain": name}, ensure_ascii=False).encode()
+    assert sent(body=unescaped, content_type="application/json").domain == name
+
+
+@pytest.mark.parametrize(
+    ("query", "domain"),
+    [("domain=100%", "100%"), ("domain=%zz", "%zz"), ("domain=%2", "%2"), ("domain=a%00b", "a\x00b")],
+)
+def test_a_percent_that_begins_no_octet_stands_for_itself(query, domain):
+    assert sent(query).domain == domain
+
+
+@pytest.mark.parametrize(
+    "octets", [b"%ff", b"%C3", b"%ED%A0%80", b"%C0%AF", b"\xff", b"\xc3", b"b\xfccher", b"%F5%80%80%80"]
+)
+def test_octets_that_are_not_utf8_are_unreadable(octets):
+    with pytest.raises(UnreadableRequestError):
+        sent("domain=" + octets.decode("latin-1"))
+    with pytest.raises(UnreadableRequestError):
+        sent(body=b"token=" + octets)
+
+
+def test_octets_of_parameters_that_nobody_reads_do_not_matter():
+    assert sent(f"{QUERY}&comment=%ff") == ALL
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b" ", b"{", b"null", b"[]", b'"text"', b"7", b"domain=a.b.c", b'{"domain":"a"}{"domain":"b"}'),
+        *(b'{"domain":7}', b'{"ip":["192.0.2.7"]}', b'{"token":true}', b'{"token":{"secret":1}}'),
+        *(
+            b'{"domain":"\xff"}',
+            b'{"domain":"\\ud800"}',
+            b'{"domain":"a\x00b"}',
+            b'\xef\xbb\xbf{"domain":"a.b.c"}',
+        ),
+        *('{"domain":"a.b.c"}'.encode("utf-16"), b'{"x":' + b"[" * 60_000, b'{"x":' + b'{"x":' * 10_000),
+    ],
+    ids=lambda body: body[:30].decode("latin-1"),
+)
+def test_json_that_is_no_object_of_texts_is_unreadable(body):
+    with pytest.raises(UnreadableRequestError):
+        sent(body=body, content_type="application/json")
+
+
+def test_unknown_fields_are_tolerated():
+    assert sent(f"{QUERY}&hostname=x&_=1") == ALL
+    assert sent(body=JSON[:-1] + b',"ttl":60,"x":{"y":[1,null]}}', content_type="application/json") == ALL
+
+
+def test_only_so_many_fields_are_parsed():
+    assert sent("&".join(["x=1"] * 61 + [QUERY])) == ALL
+    with pytest.raises(UnreadableRequestError):
+        sent("&".join(["x=1"] * 62 + [QUERY]))
+
+
+VALUES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(
+    lambda text: text == text.strip()
+)
+
+
+@given(VALUES, VALUES, VALUES)
+@example("a&b=c", "+ %20", "密码=&")
+def test_every_text_can_be_sent_in_every_way(domain, ip, token):
+    fields = {"domain": domain, "ip": ip, "token": token}
+    expected = Request(domain, ip, token, SOURCE)
+    assert sent(urlencode(fields)) == expected
+    assert sent(body=urlencode(fields).encode()) == expected
+    assert sent(body=json.dumps(fields).encode(), content_type="application/json") == expected
+
+
+@given(
+    st.text(st.characters(max_codepoint=0xFF)),
+    st.binary() | st.text().map(lambda text: b'{"domain":"' + text.encode("utf-8", "replace")),
+    st.sampled_from([None, FORM, "application/json", "text/plain"]),
+)
+def test_whatever_is_sent_is_read_or_refused(query, body, content_type):
+    try:
+        request = sent(query, body, content_type)
+    except UnreadableRequestError:
+        return
+    assert all(value == value.strip() for value in request)

@@ -1,0 +1,78 @@
+"""The answers, byte for byte as the contract writes them."""
+
+import pytest
+
+from ddnsd.model.addresses import Family
+from ddnsd.model.answers import Refusal, Unchanged, Updated
+from ddnsd.web import replies
+
+# The contract's table, copied from the public document.
+CONTRACT = {
+    Refusal.FIRST_LEVEL: (400, "DDNS 功能仅支持子域名,不支持一级域名"),
+    Refusal.MISSING_DOMAIN: (400, "缺少 domain 参数"),
+    Refusal.MISSING_TOKEN: (400, "缺少 token 参数"),
+    Refusal.INVALID_IP: (400, "无效的 IP 地址格式"),
+    Refusal.UNKNOWN_TOKEN: (401, "无效的 token"),
+    Refusal.SUSPENDED: (403, "用户账号已被临时封禁"),
+    Refusal.BANNED: (403, "用户账号已被永久封禁"),
+    Refusal.RECORD_DISABLED: (403, "域名记录已被禁用"),
+    Refusal.ZONE_DISABLED: (403, "一级域名已被禁用"),
+    Refusal.NOT_FOUND: (404, "域名不存在或无权操作"),
+    Refusal.FAMILY_MISMATCH: (400, "IP 类型不匹配"),
+    Refusal.NAMESERVER_FAILED: (500, "更新 DNS 服务器失败"),
+    Refusal.STORE_FAILED: (500, "更新数据库失败"),
+}
+
+
+@pytest.mark.parametrize("refusal", Refusal)
+def test_each_refusal_has_the_contracts_status_and_text(refusal):
+    status, message = CONTRACT[refusal]
+    assert (refusal.status, refusal.message) == (status, message)
+    assert replies.body(refusal) == (status, f'{{"success":false,"error":"{message}"}}'.encode())
+
+
+def test_a_change_is_the_contracts_example():
+    answer = Updated("blog.example.com", "192.168.1.100", Family.A, "192.168.1.99")
+    expected = (
+        '{"success":true,"message":"DDNS 更新成功","data":{"domain":"blog.example.com","ip":"192.168.1.100",'
+        '"record_type":"A","old_ip":"192.168.1.99","updated":true}}'
+    )
+    assert replies.body(answer) == (200, expected.encode())
+
+
+def test_the_first_update_of_a_name_has_an_empty_old_ip():
+    answer = Updated("blog.example.com", "2001:db8::7", Family.AAAA, "")
+    expected = (
+        '{"success":true,"message":"DDNS 更新成功","data":{"domain":"blog.example.com","ip":"2001:db8::7",'
+        '"record_type":"AAAA","old_ip":"","updated":true}}'
+    )
+    assert replies.body(answer) == (200, expected.encode())
+
+
+def test_unchanged_is_the_contracts_example():
+    expected = (
+        '{"success":true,"message":"IP 地址未变化,无需更新",'
+        '"data":{"domain":"blog.example.com","ip":"192.168.1.100","updated":false}}'
+    )
+    assert replies.body(Unchanged("blog.example.com", "192.168.1.100")) == (200, expected.encode())
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, replies.BAD_REQUEST),
+        (404, replies.NO_SUCH_PATH),
+        (405, replies.METHOD_NOT_ALLOWED),
+        (413, replies.TOO_LARGE),
+        (418, replies.BAD_REQUEST),
+        (500, replies.INTERNAL),
+        (503, replies.UNAVAILABLE),
+        (504, replies.INTERNAL),
+    ],
+)
+def test_what_the_contract_has_no_row_for_has_its_shape(status, message):
+    assert replies.failure_of_status(status) == f'{{"success":false,"error":"{message}"}}'.encode()
+
+
+def test_a_failure_escapes_only_what_json_must():
+    assert replies.failure('"ü密\n') == '{"success":false,"error":"\\"ü密\\n"}'.encode()
