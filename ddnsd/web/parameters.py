@@ -1,6 +1,6 @@
 """The parameters of an update: query string, form or JSON body, and the Authorization header."""
 
-from urllib.parse import parse_qs
+from urllib.parse import unquote_plus
 
 import msgspec
 from tornado.httputil import HTTPHeaders
@@ -63,11 +63,23 @@ def _read_json(body: bytes) -> dict[str, str]:
 
 
 def _read_form(text: str) -> dict[str, str]:
+    """Read `application/x-www-form-urlencoded` (https://url.spec.whatwg.org/#urlencoded-parsing)."""
+    fields = text.split("&")
+    if len(fields) > _MAX_FIELDS:
+        raise UnreadableRequestError("too many parameters")
+    values: dict[str, str | None] = {}
     try:
-        fields = parse_qs(text, encoding="latin-1", max_num_fields=_MAX_FIELDS)
-        return _present({name: _as_utf8(fields[name][0]) for name in _NAMES if name in fields})
-    except ValueError as error:  # UnicodeError is one
-        raise UnreadableRequestError("parameters that are not UTF-8, or too many") from error
+        for name, _, value in (field.partition("=") for field in fields):
+            if value and (name := _unquoted(name)) in _NAMES:
+                values.setdefault(name, _as_utf8(_unquoted(value)))
+    except UnicodeError as error:
+        raise UnreadableRequestError("parameters that are not UTF-8") from error
+    return _present(values)
+
+
+def _unquoted(text: str) -> str:
+    """Return the text without its percent-encoding; nearly all has none."""
+    return unquote_plus(text, "latin-1") if "%" in text or "+" in text else text
 
 
 def _as_utf8(text: str) -> str:

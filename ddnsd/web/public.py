@@ -5,7 +5,7 @@ A `RequestHandler` costs as much again as all the work of an "unchanged" (docs/d
 
 import asyncio
 from collections.abc import Mapping
-from http import HTTPStatus
+from http.client import responses
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -30,13 +30,14 @@ _UNBOUNDED = 2**62  # Tornado's own limit answers without a body; ours answers i
 class Exchange(HTTPMessageDelegate):
     """One request and its answer."""
 
+    method: str  # these five are there once the request is complete
+    path: str
+    query: str
+    headers: HTTPHeaders
+    body: bytes
+
     def __init__(self, listener: "PublicListener", connection: HTTPConnection, peer: str) -> None:
         self.peer = peer
-        self.method = ""
-        self.path = ""
-        self.query = ""
-        self.headers = HTTPHeaders()
-        self.body = b""
         self._listener = listener
         self._connection = connection
         self._chunks: list[bytes] = []
@@ -83,13 +84,12 @@ class Exchange(HTTPMessageDelegate):
         if self._answered:
             return
         self._done()
-        headers = HTTPHeaders({"Content-Type": replies.CONTENT_TYPE, "Content-Length": str(len(body))})
-        headers.update(extra)
+        headers = HTTPHeaders(
+            {"Content-Type": replies.CONTENT_TYPE, "Content-Length": str(len(body)), **extra}
+        )
         if self._listener.draining:
             headers["Connection"] = "close"
-        self._connection.write_headers(
-            ResponseStartLine("", status, HTTPStatus(status).phrase), headers, body
-        )
+        self._connection.write_headers(ResponseStartLine("", status, responses[status]), headers, body)
         self._connection.finish()
 
     def _done(self) -> None:
