@@ -70,4 +70,4 @@ def parse_address(text: str, *, private: bool = True) -> Address:
 
 def is_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     """Say whether the address is one that the Internet cannot reach."""
-    return any(address.version == network.version and address in network for network in _PRIVATE)
+    return any(address in network for network in _PRIVATE)

@@ -39,9 +39,9 @@ def wanted(state: State, record: RecordKey) -> Wanted | None:
     committed = state.addresses.get(record)
     if committed is None:
         return None
-    zone_name = state.zone_of_record(record, committed.value)
-    zone = state.zones.get(zone_name) if zone_name is not None else None
-    if zone is None or zone_name is None:
+    zone_name = state.zone_of_record(record, committed.value) or ""
+    zone = state.zones.get(zone_name)
+    if zone is None:
         return None
     site = Site(zone_name, zone.value.spec.nameserver)
     host = state.hosts.get(record.name)
@@ -74,7 +74,7 @@ def is_removed(state: State, record: RecordKey) -> bool:
     sites = tuple(state.sites_of(committed.value.zone))
     if committed.value.zone not in state.zones:
         return not sites
-    gone = published is not None and not published.value.ip and published.value.revision >= committed.revision
+    gone = published is not None and published.value.revision >= committed.revision
     return gone and len(sites) <= 1
 
 

@@ -40,9 +40,7 @@ class SourceFinder:
 
     def _look_up(self, text: str) -> bool:
         address = _address(text)
-        return address is not None and any(
-            address.version == network.version and address in network for network in self._trusted
-        )
+        return address is not None and any(address in network for network in self._trusted)
 
 
 def _chains(headers: HTTPHeaders) -> Iterator[Iterable[str]]:

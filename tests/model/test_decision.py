@@ -332,6 +332,8 @@ def test_a_published_address_is_unchanged_though_its_new_ttl_is_pending_or_refus
     assert decided(world, request()) == Unchanged(BLOG.name, IP)
     world.refuse(BLOG)
     assert decided(world, request()) == Unchanged(BLOG.name, IP)
+    world.footprint(verified=False)
+    assert isinstance(decided(world, request()), Join)
 
 
 def test_a_zone_that_moved_has_to_publish_first():

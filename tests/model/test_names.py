@@ -82,6 +82,14 @@ def test_what_cannot_be_a_host_name_is_refused(text):
     assert len(str(caught.value)) < 2000
 
 
+def test_the_work_on_international_text_is_bounded():
+    name = "bücher.example.com"
+    padding = "\xad" * (1024 - len(name))  # soft hyphens, which UTS 46 drops
+    assert parse_name(padding + name) == "xn--bcher-kva.example.com"
+    with pytest.raises(InvalidNameError, match="longer than any name"):
+        parse_name("\xad" + padding + name)
+
+
 @given(NAMELIKE)
 @example("İ.example.com")
 @example("ﷺ" * 300)

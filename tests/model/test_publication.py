@@ -128,6 +128,23 @@ def test_without_an_address_nothing_is_served_or_refused(world):
     assert not is_refused(world.state, BLOG, 1)
 
 
+def test_nothing_is_served_or_refused_in_a_zone_that_is_gone(world):
+    revision = world.commit(BLOG, IP)
+    world.publish(BLOG)
+    world.refuse(BLOG)
+    world.state.zones.drop("example.com")
+    assert not is_served(world.state, BLOG, revision)
+    assert not is_refused(world.state, BLOG, revision)
+
+
+def test_a_zone_that_is_gone_has_no_contents_and_nothing_to_settle(world):
+    world.commit(BLOG, IP)
+    world.withdraw(BLOG)
+    world.state.zones.drop("example.com")
+    assert list(contents(world.state, SITE)) == []
+    assert is_settled(world.state, "example.com")
+
+
 def test_a_site_is_verified_once_its_footprint_says_so(world):
     assert is_verified(world.state, SITE)
     assert not is_verified(world.state, SECOND)
@@ -185,9 +202,11 @@ def test_an_address_is_not_removed(world):
     assert not is_removed(world.state, BLOG)
 
 
-def test_a_tombstone_is_removed_once_its_removal_is_published(world):
+@pytest.mark.parametrize("is_published", [True, False])
+def test_a_tombstone_is_removed_once_its_removal_is_published(world, is_published):
     world.commit(BLOG, IP)
-    world.publish(BLOG)
+    if is_published:
+        world.publish(BLOG)
     world.withdraw(BLOG)
     assert not is_removed(world.state, BLOG)
     world.publish(BLOG)
