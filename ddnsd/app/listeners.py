@@ -11,7 +11,8 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application
 
 from ddnsd.config import Endpoint, Settings, TlsSettings
-
+from ddnsd.web.public import PublicListener
+from ddnsd.web.server import PublicServer
 
 Served = Application | HTTPServerConnectionDelegate
 
@@ -43,7 +44,8 @@ class HttpListeners:
         """
         sockets = _bind(name, endpoint)
         http = self._settings.http
-        server = HTTPServer(
+        kind = PublicServer if isinstance(application, PublicListener) else HTTPServer
+        server = kind(
             application,
             ssl_options=_tls_context(tls) if tls else None,
             max_header_size=http.max_header,

@@ -1,6 +1,7 @@
 """One node: the parts, put together; started, supervised, drained."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -117,6 +118,8 @@ class Node:
         owner = Owner(await installation_id(store), store.identity)
         node.supervisor.start("watch", node.cache.run())
         await node.cache.loaded()
+        gc.collect()
+        gc.freeze()  # a full collection over a big state would hold the loop for tens of milliseconds
         nameservers = await open_nameservers(settings, node.cache.state, stack)
         candidate = Candidate(
             store, node.cache, node.commits, nameservers, owner, _publish_policy(settings), node.metrics

@@ -59,6 +59,9 @@ class Acknowledger:
         now = datetime.now(UTC)
         await asyncio.gather(*(self._settle(push, now) for push in pushes))
         self._count(pushes, "published")
+        for push in pushes:
+            seconds = max(0.0, (now - push.want.changed).total_seconds())
+            self._mandate.metrics.publish_took(self._site.nameserver, seconds)
 
     async def _settle(self, push: Push, now: datetime) -> None:
         want = push.want

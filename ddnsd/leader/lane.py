@@ -51,7 +51,7 @@ class Lane:
         self._claim: Claim | None = None
         self._claimer = Claimer(site, nameserver, mandate)
         self._footprints = Footprints(site, mandate)
-        self._pusher = Pusher(site, nameserver, self)
+        self._pusher = Pusher(site, nameserver, self, mandate.policy.batch)
         self._acknowledger = Acknowledger(site, nameserver, mandate)
         self._retirement = Retirement(site, self._pusher, mandate)
         self._drift = DriftWatch(site, nameserver, mandate, self)
@@ -160,7 +160,7 @@ class Lane:
             self._retiring = False
             self.reclaim()
             return
-        batch = self._queue.take(self._mandate.state, self._mandate.policy.batch)
+        batch = self._queue.take(self._mandate.state, self._pusher.batch)
         if batch:
             await self._push(claim, batch)
         else:

@@ -1,13 +1,15 @@
 """Pushing one batch: one fenced UPDATE, and the search for the record at fault when it is refused."""
 
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
 from ddnsd.leader.claim import Claim, FenceLostError, ZoneFaultError
+from ddnsd.leader.pace import Pace
 from ddnsd.leader.rrsets import removal, replacement
 from ddnsd.model.plan import Push
 from ddnsd.model.records import RecordKey, Site
-from ddnsd.nameserver.interface import Nameserver, Rcode, Replace, Update
+from ddnsd.nameserver.interface import Nameserver, NoAnswerError, Rcode, Replace, Update
 
 
 class Outcomes(Protocol):
@@ -25,10 +27,17 @@ class Outcomes(Protocol):
 class Pusher:
     """Pushes batches to one site. One UPDATE is in flight at a time: callers wait for each other's."""
 
-    def __init__(self, site: Site, nameserver: Nameserver, outcomes: Outcomes) -> None:
+    def __init__(self, site: Site, nameserver: Nameserver, outcomes: Outcomes, batch: int) -> None:
+        """`batch` is the most records in one UPDATE."""
         self._site = site
         self._nameserver = nameserver
         self._outcomes = outcomes
+        self._pace = Pace(batch)
+
+    @property
+    def batch(self) -> int:
+        """How many records the next UPDATE should hold."""
+        return self._pace.size
 
     async def push(self, claim: Claim, batch: Sequence[Push]) -> None:
         """Push the batch; if it is refused, split it until the records at fault stand alone.
@@ -79,7 +88,13 @@ class Pusher:
         return await self._checked(Update(self._site.zone, (claim.prerequisite,), changes))
 
     async def _checked(self, update: Update) -> Rcode:
-        rcode = await self._nameserver.update(update)
+        started, count = time.monotonic(), len(update.changes)
+        try:
+            rcode = await self._nameserver.update(update)
+        except NoAnswerError:
+            self._pace.unanswered(count)
+            raise
+        self._pace.answered(count, time.monotonic() - started)
         if rcode is Rcode.NXRRSET:
             raise FenceLostError("the zone's fence is not the one of this leader's claim")
         return rcode

@@ -25,9 +25,10 @@ class Retirement:
         if self._site.zone in state.zones and not is_settled(state, self._site.zone):
             return False
         records = list(state.records_in(self._site.zone))
-        size = self._mandate.policy.batch
-        for start in range(0, len(records), size):
-            await self._pusher.remove(claim, records[start : start + size])
+        while records:
+            size = self._pusher.batch
+            await self._pusher.remove(claim, records[:size])
+            del records[:size]
         if not state.is_retired(self._site):
             return False  # it came back meanwhile; what was removed is drift now
         await self._pusher.remove_fence(claim)

@@ -1,6 +1,7 @@
 """What shall be published, and how far it is: the comparison of `addresses` with `published`."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ class Wanted(NamedTuple):
     revision: int  # of the committed address
     ip: str
     ttl: int
+    changed: datetime  # when the address was committed
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -46,7 +48,8 @@ def wanted(state: State, record: RecordKey) -> Wanted | None:
     site = Site(zone_name, zone.value.spec.nameserver)
     host = state.hosts.get(record.name)
     ttl = (host.value.spec.ttl if host else None) or zone.value.spec.ttl
-    return Wanted(record, site, committed.revision, committed.value.ip, ttl)
+    address = committed.value
+    return Wanted(record, site, committed.revision, address.ip, ttl, address.changed)
 
 
 def contents(state: State, site: Site) -> Iterator[Wanted]:

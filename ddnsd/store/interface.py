@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-# Compares, and writes, each: 100 documents and their bookkeeping; leaves etcd's --max-txn-ops (128) some room.
+# Compares, and writes, each: 100 documents and bookkeeping; leaves etcd's --max-txn-ops (128) some room.
 MAX_KEYS_PER_UPDATE = 104
 CLOCK = "clock"  # written by every commit that changes something; no update may name it
 

@@ -51,22 +51,18 @@ class Load:
         await asyncio.gather(*map(self._client, self.sent))
 
     async def _client(self, host: str) -> None:
+        client = Client(self._ddnsd.addresses["public"])
         again = False
         while not self._stopping:
             if not again:
                 self.sent[host] += 1
-            client = Client(self._ddnsd.addresses["public"])
             try:
-                while not self._stopping:
-                    again = await self._step(client, host)
-                    if not again:
-                        self.sent[host] += 1
+                again = await self._step(client, host)
             except (OSError, asyncio.IncompleteReadError):
                 self.lost += 1
                 again = self._random.random() < 0.5
                 await asyncio.sleep(0.01)
-            finally:
-                await client.close()
+        await client.close()
 
     async def _step(self, client: Client, host: str) -> bool:
         """Send the newest value; say whether to send it again."""

@@ -121,7 +121,7 @@ def _embedded(ddnsd: Installation) -> Callable:
 async def test_no_gap_in_a_thousand_changes(
     tmp_path: Path, nameserver_rig: NameserverRig, rounds: Rounds
 ) -> None:
-    host, changes = HOSTS[0], rounds(300, 1000)
+    host, changes = HOSTS[0], rounds(100, 1000)
     async with Installation(tmp_path, nameserver_rig) as ddnsd:
         await ddnsd.apply(*example(HOSTS))
         assert (await ddnsd.update(host, address(1))).message == UPDATED

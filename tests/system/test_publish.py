@@ -151,6 +151,11 @@ async def test_lost_fence_distrusts_the_zone(ddnsd: Installation, nameserver_rig
     await nameserver_rig.remove_foreign(f"_ddnsd.{ZONE}", "TXT")
     await nameserver_rig.remove_foreign(BLOG, "A")
     await ddnsd.start()
+
+    async def claimed_again() -> bool:
+        return len(ddnsd.events("fence.claimed")) == 2
+
+    await until(claimed_again, 5, "the zone is claimed again")
     reply = await ddnsd.update(BLOG, "192.0.2.1")
     assert reply.json["success"]
     assert await nameserver_rig.query(BLOG, "A") == ("192.0.2.1",)
