@@ -38,6 +38,7 @@ class Exchange(HTTPMessageDelegate):
 
     def __init__(self, listener: "PublicListener", connection: HTTPConnection, peer: str) -> None:
         self.peer = peer
+        self.awaited_since: float | None = asyncio.get_running_loop().time()  # None once its head is here
         self._listener = listener
         self._connection = connection
         self._chunks: list[bytes] = []
@@ -47,6 +48,7 @@ class Exchange(HTTPMessageDelegate):
     def headers_received(self, start_line: RequestStartLine, headers: HTTPHeaders) -> None:  # type: ignore[override]
         """Take the head of the request (Tornado calls this)."""
         self._listener.begun(self)
+        self.awaited_since = None
         self.method = start_line.method
         self.headers = headers
         target = start_line.path
@@ -74,6 +76,10 @@ class Exchange(HTTPMessageDelegate):
     def on_connection_close(self) -> None:
         """Forget the answer: the client has gone (Tornado calls this)."""
         self._done()
+
+    def abandon(self) -> None:
+        """Close the connection: the request does not come."""
+        self._connection.close()  # type: ignore[attr-defined]
 
     def fail(self, status: int, **headers: str) -> None:
         """Answer with a failure that the contract has no row for."""

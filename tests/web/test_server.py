@@ -1,0 +1,76 @@
+"""Connections whose next request does not come."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from prometheus_client import CollectorRegistry
+from tornado.testing import bind_unused_port
+
+from ddnsd.telemetry.metrics import Metrics
+from ddnsd.web.public import Exchange, PublicListener
+from ddnsd.web.server import PublicServer
+
+IDLE = 0.2
+REQUEST = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def _at_once(exchange: Exchange) -> None:
+    exchange.reply(200, b"now")
+
+
+def _late(exchange: Exchange) -> None:
+    asyncio.get_running_loop().call_later(3 * IDLE, exchange.reply, 200, b"late")
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Callable]:
+    """Opens connections to a running server."""
+    routes = {"/now": {"GET": _at_once}, "/late": {"GET": _late}}
+    listener = PublicListener(routes, 100, Metrics(CollectorRegistry()))
+    server = PublicServer(listener, idle_connection_timeout=IDLE)
+    socket, port = bind_unused_port()
+    server.add_socket(socket)
+    writers = []
+
+    async def opened() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writers.append(writer)
+        return reader, writer
+
+    yield opened
+    for writer in writers:
+        writer.close()
+    server.stop()
+    await server.close_all_connections()
+
+
+async def _ended(reader: asyncio.StreamReader) -> bytes:
+    async with asyncio.timeout(20 * IDLE):
+        return await reader.read()
+
+
+async def test_a_connection_that_asks_nothing_is_closed(connect):
+    reader, _ = await connect()
+    assert await _ended(reader) == b""
+
+
+async def test_a_head_that_trickles_in_is_closed(connect):
+    reader, writer = await connect()
+    writer.write(REQUEST[:20])
+    assert await _ended(reader) == b""
+
+
+async def test_a_connection_is_kept_between_requests_and_closed_when_no_more_come(connect):
+    reader, writer = await connect()
+    for _ in range(4):
+        await asyncio.sleep(IDLE / 2)
+        writer.write(REQUEST % b"/now")
+        assert (await reader.readuntil(b"now")).startswith(b"HTTP/1.1 200 OK")
+    assert await _ended(reader) == b""
+
+
+async def test_a_request_may_wait_longer_for_its_answer(connect):
+    reader, writer = await connect()
+    writer.write(REQUEST % b"/late")
+    assert (await _ended(reader)).endswith(b"late")
