@@ -139,6 +139,10 @@ def test_octets_that_are_not_utf8_are_unreadable(octets):
         sent(body=b"token=" + octets)
 
 
+def test_a_parameters_name_may_be_encoded_too():
+    assert sent("d%6Fmain=a.b.c&%69p=192.0.2.7") == Request("a.b.c", "192.0.2.7", "", SOURCE)
+
+
 def test_octets_of_parameters_that_nobody_reads_do_not_matter():
     assert sent(f"{QUERY}&comment=%ff") == ALL
 
