@@ -184,6 +184,10 @@ class Value(NamedTuple):
     ttl: int
 
 
+def value_of(push: Push) -> Value:
+    return Value(push.want.revision, push.want.ip, push.want.ttl)
+
+
 @dataclass
 class Naive:
     """What one record shall be and what it is where, with no thought of queues."""
@@ -249,14 +253,14 @@ class QueueMachine(RuleBasedStateMachine):
         assert records(batch) == [record for record in self.arrival if record not in self.on_the_way][:limit]
         for push in batch:
             assert push.want.site == SITE
-            assert push.want[2:] == self.naive[push.record].wanted
+            assert value_of(push) == self.naive[push.record].wanted
             self.on_the_way[push.record] = push
 
     @precondition(lambda self: self.on_the_way)
     @rule(data=st.data())
     def acknowledge(self, data):
         record, push = data.draw(st.sampled_from(list(self.on_the_way.items())))
-        known, value = self.world.state.published.get(record), Value(*push.want[2:])
+        known, value = self.world.state.published.get(record), value_of(push)
         assert push.guard == (known.revision if known else 0)
         self.world.note(record, Published(*value, SITE.nameserver, NOW))
         self.naive[record].served, self.naive[record].refused = (value, SITE.nameserver), None

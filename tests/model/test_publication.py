@@ -41,7 +41,7 @@ def standing_of(world: World) -> Standing:
 
 def test_wanted_is_the_committed_address_at_the_zones_nameserver(world):
     revision = world.commit(BLOG, IP)
-    assert wanted(world.state, BLOG) == Wanted(BLOG, SITE, revision, IP, 60)
+    assert wanted(world.state, BLOG) == Wanted(BLOG, SITE, revision, IP, 60, NOW)
     assert wanted(world.state, BLOG).values == (IP,)
 
 
