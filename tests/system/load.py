@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 
 import dns.exception
 
@@ -100,10 +100,10 @@ class Witness:
         self.looks += 1
 
 
-@contextlib.contextmanager
-def running(*coroutines: Awaitable[None]) -> Iterator[list[asyncio.Task[None]]]:
+@contextlib.asynccontextmanager
+async def running(*coroutines: Coroutine[None, None, None]) -> AsyncIterator[list[asyncio.Task[None]]]:
     """Run these beside the block; a failure of one is the block's."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         yield tasks
         for task in tasks:
@@ -111,7 +111,9 @@ def running(*coroutines: Awaitable[None]) -> Iterator[list[asyncio.Task[None]]]:
                 task.result()
     finally:
         for task in tasks:
-            task.cancel()
+            while not task.done():  # asyncio.wait_for of Python 3.11, in dnspython, can lose a cancellation
+                task.cancel()
+                await asyncio.wait([task], timeout=0.1)
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float, what: str) -> float:

@@ -25,7 +25,7 @@ async def test_nameserver_killed(tmp_path: Path, nameserver_rig: NameserverRig, 
     async with Installation(tmp_path, nameserver_rig) as ddnsd:
         await ddnsd.apply(*example(HOSTS))
         load, witness = Load(ddnsd, HOSTS), Witness(nameserver_rig.query, HOSTS)
-        with running(witness.run(), load.run()) as (_, client):
+        async with running(witness.run(), load.run()) as (_, client):
             await asyncio.sleep(2)
             nameserver_rig.kill()
             await asyncio.sleep(rounds(6, 30))
@@ -44,10 +44,10 @@ async def test_nameserver_frozen(tmp_path: Path, nameserver_rig: NameserverRig, 
         await ddnsd.apply(*example(HOSTS))
         witness = Witness(nameserver_rig.query, HOSTS)
         load = Load(ddnsd, HOSTS)
-        with running(witness.run()):
+        async with running(witness.run()):
             for turn in range(rounds(2, 50)):
                 load = _more(ddnsd, load, seed=turn)
-                with running(load.run()) as (client,):
+                async with running(load.run()) as (client,):
                     await asyncio.sleep(random.Random(turn).uniform(0.3, 0.8))
                     nameserver_rig.freeze()
                     try:
@@ -81,7 +81,7 @@ async def test_node_killed(
         load = Load(ddnsd, HOSTS)
         for turn in range(rounds(8, 200)):
             load = _more(ddnsd, load, seed=turn)
-            with running(load.run()) as (client,):
+            async with running(load.run()) as (client,):
                 await asyncio.sleep(chance.uniform(0.05, 0.4))
                 await ddnsd.kill()
                 load.stop()
@@ -127,7 +127,7 @@ async def test_no_gap_in_a_thousand_changes(
         assert (await ddnsd.update(host, address(1))).message == UPDATED
         witness = Witness(nameserver_rig.query, [host])
         witness.seen[host] = 1  # from here on an empty answer counts as going back
-        with running(witness.run()):
+        async with running(witness.run()):
             for value in range(2, changes + 2):
                 reply = await ddnsd.update(host, address(value))
                 assert reply.message == UPDATED, reply
