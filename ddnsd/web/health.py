@@ -30,6 +30,7 @@ def make_health_application(ready: Ready, metrics: Metrics) -> Application:
             (r"/metrics", MetricsHandler, {"metrics": metrics}),
         ],
         default_handler_class=UnknownHandler,
+        log_function=lambda _: None,  # probes come every few seconds, for ever
     )
 
 

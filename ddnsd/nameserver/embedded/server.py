@@ -58,7 +58,7 @@ class EmbeddedNameserver(Nameserver):
         except BaseException:
             server._serials.close()
             raise
-        _log.info("nameserver listens", nameserver=settings.name, addresses=server.addresses)
+        _log.info("nameserver.listening", nameserver=settings.name, addresses=server.addresses)
         return server
 
     @property
