@@ -78,7 +78,12 @@ class UpdateService:
         walk = _Walk(self._cache, self._commits, self._waiting, self._policy, attempt, accepted)
         task = asyncio.create_task(self._finish(walk, decision, reply), name="update")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("update.crashed", exc_info=error)
 
     async def _finish(self, walk: "_Walk", decision: Change | Join, reply: Reply) -> None:
         answer: Answer = Refusal.STORE_FAILED  # also if the walk fails as it never should
