@@ -1,7 +1,6 @@
 """One node: the parts, put together; started, supervised, drained."""
 
 import asyncio
-import gc
 import json
 import os
 import signal
@@ -14,6 +13,7 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from ddnsd import __version__
+from ddnsd.app import collector
 from ddnsd.app.adapters import listening, open_nameservers
 from ddnsd.app.installation import installation_id
 from ddnsd.app.listeners import HttpListeners, ListenError
@@ -118,8 +118,7 @@ class Node:
         owner = Owner(await installation_id(store), store.identity)
         node.supervisor.start("watch", node.cache.run())
         await node.cache.loaded()
-        gc.collect()
-        gc.freeze()  # a full collection over a big state would hold the loop for tens of milliseconds
+        collector.settle()
         nameservers = await open_nameservers(settings, node.cache.state, stack)
         candidate = Candidate(
             store, node.cache, node.commits, nameservers, owner, _publish_policy(settings), node.metrics

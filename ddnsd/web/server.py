@@ -14,6 +14,7 @@ from tornado.ioloop import PeriodicCallback
 from ddnsd.web.public import Exchange, PublicListener
 
 _LOOKS = 8  # in the time that a connection may be idle
+_READ = 4096  # bytes at a time: Tornado clears a buffer of that size, 64 KiB by default, for each read
 
 
 class PublicServer(HTTPServer):
@@ -21,7 +22,7 @@ class PublicServer(HTTPServer):
 
     def initialize(self, listener: PublicListener, idle_connection_timeout: float, **settings: Any) -> None:  # type: ignore[override]
         """`idle_connection_timeout`: seconds in which the head of a request must have arrived whole."""
-        super().initialize(listener, **settings)
+        super().initialize(listener, chunk_size=_READ, **settings)
         self.conn_params.header_timeout = None  # Tornado's timer
         self._listener = listener
         self._timeout = idle_connection_timeout
