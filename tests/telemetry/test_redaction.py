@@ -3,10 +3,10 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddnsd.telemetry.redaction import HIDDEN, redact_event, redact_text, redact_value
+from ddnsd.telemetry.redaction import HIDDEN, redact_event, redact_text, redact_value, search_text
 
 SECRET = "S3cr3t-val/ue+x=="
 
@@ -62,6 +62,15 @@ def test_a_secret_in_a_text_is_hidden(text):
 )
 def test_a_harmless_text_stays_as_it_is(text):
     assert redact_text(text) == text
+
+
+_PIECES = ("token", "Bearer", "http://", "user@", "%3D", "2001:db8::1", ":", "=", "+", " ", "/", "x")
+
+
+@settings(max_examples=500)
+@given(st.lists(st.sampled_from(_PIECES), max_size=8).map("".join))
+def test_what_counts_as_harmless_without_a_search_is(text):
+    assert redact_text(text) == search_text(text)
 
 
 def test_the_rest_of_a_query_stays_readable():
