@@ -1,0 +1,53 @@
+"""A small asyncio client of etcd (v3 API, 3.4 and later) on grpc.aio. It knows nothing of DNS.
+
+Why not one from PyPI: docs/decisions/0001-own-etcd-client.md.
+"""
+
+from .client import Client
+from .election import Candidacy, campaign, enter
+from .errors import EtcdError, NotAppliedError, RestoredError, UnknownOutcomeError
+from .lease import Lease
+from .settings import Credentials, Settings, Tls
+from .values import (
+    Compare,
+    Delete,
+    Event,
+    KeyValue,
+    Order,
+    Put,
+    Range,
+    Relation,
+    Revision,
+    Snapshot,
+    Target,
+    Txn,
+)
+from .watch import Watch
+
+__all__ = [
+    "Candidacy",
+    "Client",
+    "Compare",
+    "Credentials",
+    "Delete",
+    "EtcdError",
+    "Event",
+    "KeyValue",
+    "Lease",
+    "NotAppliedError",
+    "Order",
+    "Put",
+    "Range",
+    "Relation",
+    "RestoredError",
+    "Revision",
+    "Settings",
+    "Snapshot",
+    "Target",
+    "Tls",
+    "Txn",
+    "UnknownOutcomeError",
+    "Watch",
+    "campaign",
+    "enter",
+]

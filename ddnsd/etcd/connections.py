@@ -1,0 +1,216 @@
+"""The cluster as one thing to call: chooses the member, tries again elsewhere, keeps the token."""
+
+import asyncio
+from typing import NamedTuple
+
+import grpc
+
+from .endpoint import Endpoint, Metadata, Stream
+from .errors import (
+    AuthenticationError,
+    RefusedError,
+    UnavailableError,
+    UnknownOutcomeError,
+    is_stale_token,
+    translate,
+)
+from .messages import AUTHENTICATE, MEMBER_LIST, AnyMessage, Method
+from .settings import Settings
+from .timeline import Timeline
+from .token import Token
+
+# grpc.aio delivers about one message of a stream per turn of the loop: with 256 puts in flight a watch
+# of the same loop starved for 2 to 3 s.
+MAX_IN_FLIGHT = 32
+_PAUSE = 0.05  # seconds before all members are tried anew
+_NEEDS_LEADER = ("hasleader", "true")  # a member without a leader refuses at once, and ends its watches
+
+
+class OpenWatch(NamedTuple):
+    """A watch stream and the endpoint that it runs on."""
+
+    endpoint: Endpoint
+    stream: Stream
+
+
+class Connections:
+    """All endpoints of a cluster. Calls go to one of them until it fails, then to the next."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.timeline = Timeline()
+        self.endpoints = tuple(Endpoint(address, settings) for address in settings.addresses())
+        self._index = 0
+        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._token = Token(settings.credentials)
+        self._closed = False
+
+    async def call(self, method: Method, request: AnyMessage, timeout: float) -> AnyMessage:
+        """Call in turn with others, at most `MAX_IN_FLIGHT` at a time; see `call_now`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise UnavailableError("too many calls in flight") from None
+        try:
+            return await self.call_now(method, request, deadline - loop.time())
+        finally:
+            self._slots.release()
+
+    async def call_now(self, method: Method, request: AnyMessage, timeout: float) -> AnyMessage:
+        """Call until a member answers; a repeatable call is sent again when its answer is lost.
+
+        Raises:
+            UnavailableError: not applied, no member answered in time.
+            UnknownOutcomeError: the answer to a call that is not repeatable was lost.
+            RefusedError: etcd refused it.
+            ClusterChangedError: the answer is another cluster's.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        tried = 0
+        while True:
+            endpoint = self.current
+            try:
+                return await self._attempt(endpoint, method, request, deadline)
+            except RefusedError:
+                raise
+            except (UnavailableError, UnknownOutcomeError) as error:
+                self.leave(endpoint)
+                if isinstance(error, UnknownOutcomeError) and not method.repeatable:
+                    raise
+                tried += 1
+                pause = 0 if tried % len(self.endpoints) else _PAUSE
+                if self._closed or loop.time() + pause >= deadline:
+                    raise UnavailableError(str(error)) from None
+                await asyncio.sleep(pause)
+
+    async def call_at(self, endpoint: Endpoint, method: Method, request: AnyMessage) -> AnyMessage:
+        """Ask this one member, once, also if it has no leader.
+
+        Raises:
+            NotAppliedError: it does not answer, or refuses.
+            ClusterChangedError: the answer is another cluster's.
+        """
+        timeout = self.settings.try_timeout
+        try:
+            await endpoint.ready(timeout)
+            return await self._send(endpoint, method, request, timeout, ())
+        except UnknownOutcomeError as error:
+            raise UnavailableError(str(error)) from None
+
+    async def open_watch(self) -> OpenWatch:
+        """Begin a watch stream on the member of now.
+
+        Raises:
+            UnavailableError: not there; the next time it is another member.
+            EtcdError: as `call_now`.
+        """
+        endpoint = self.current
+        deadline = asyncio.get_running_loop().time() + self.settings.try_timeout
+        try:
+            await self._prepare(endpoint, deadline)
+        except (UnavailableError, UnknownOutcomeError) as error:
+            self.leave(endpoint)
+            raise UnavailableError(str(error)) from None
+        return OpenWatch(endpoint, endpoint.open_watch(self._metadata()))
+
+    async def renew_token(self) -> bool:
+        """Authenticate anew; False where there are no credentials.
+
+        Raises:
+            EtcdError: as `call_now`.
+        """
+        if not self._token.renewable:
+            return False
+        deadline = asyncio.get_running_loop().time() + self.settings.try_timeout
+        await self._renew(self.current, self._token.text, deadline)
+        return True
+
+    @property
+    def current(self) -> Endpoint:
+        """The endpoint that calls go to."""
+        return self.endpoints[self._index % len(self.endpoints)]
+
+    def leave(self, endpoint: Endpoint) -> None:
+        """Go on with the next endpoint, if calls still go to this one; its watches move too."""
+        if len(self.endpoints) > 1 and endpoint is self.current:
+            self._index += 1
+            endpoint.drop_streams()
+
+    async def close(self) -> None:
+        """End all; calls in flight fail as if their answers were lost; idempotent."""
+        self._closed = True
+        await asyncio.gather(*(endpoint.close() for endpoint in self.endpoints))
+
+    async def _attempt(
+        self, endpoint: Endpoint, method: Method, request: AnyMessage, deadline: float
+    ) -> AnyMessage:
+        await self._prepare(endpoint, deadline)
+        token = self._token.text
+        try:
+            return await self._send(endpoint, method, request, self._left(deadline), self._metadata())
+        except AuthenticationError as error:
+            if not (is_stale_token(error) and self._token.renewable):
+                raise
+        await self._renew(endpoint, token, deadline)
+        return await self._send(endpoint, method, request, self._left(deadline), self._metadata())
+
+    async def _prepare(self, endpoint: Endpoint, deadline: float) -> None:
+        """Connect; on a new connection look which cluster it leads to, before anything is written there."""
+        await endpoint.ready(self._left(deadline))
+        losses = endpoint.losses
+        if not endpoint.verified:
+            await self._send(
+                endpoint, MEMBER_LIST, MEMBER_LIST.request(), self._left(deadline), (_NEEDS_LEADER,)
+            )
+            endpoint.verify(losses)
+        if self._token.text is None:
+            await self._renew(endpoint, None, deadline)
+
+    async def _renew(self, endpoint: Endpoint, stale: str | None, deadline: float) -> None:
+        async def ask(request: AnyMessage) -> AnyMessage:
+            return await self._send(endpoint, AUTHENTICATE, request, self._left(deadline), (_NEEDS_LEADER,))
+
+        try:
+            await self._token.renew(stale, ask)
+        except UnknownOutcomeError as error:  # of the authentication; the call itself was not sent
+            raise UnavailableError(str(error)) from None
+
+    async def _send(
+        self, endpoint: Endpoint, method: Method, request: AnyMessage, timeout: float, metadata: Metadata
+    ) -> AnyMessage:
+        try:
+            answer = await endpoint.send(method, request, timeout, metadata)
+        except grpc.aio.AioRpcError as error:
+            translated = translate(error)
+            if not isinstance(translated, RefusedError):
+                endpoint.doubt()
+            raise translated from None
+        except asyncio.CancelledError:
+            if not self._closed or is_cancelled():
+                raise
+            raise UnknownOutcomeError("the client was closed") from None
+        self.timeline.check_cluster(answer.header, endpoint.name)
+        return answer
+
+    def _metadata(self) -> Metadata:
+        token = self._token.text
+        return (_NEEDS_LEADER, ("token", token)) if token else (_NEEDS_LEADER,)
+
+    def _left(self, deadline: float) -> float:
+        """Return the seconds for one step of a try."""
+        if self._closed:
+            raise UnavailableError("the client is closed")
+        left = min(self.settings.try_timeout, deadline - asyncio.get_running_loop().time())
+        if left <= 0:
+            raise UnavailableError("no time left")
+        return left
+
+
+def is_cancelled() -> bool:
+    """Say whether somebody cancels the running task; gRPC raises the same error for a cancelled call."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,150 @@
+"""Election by lease: of the candidates' keys under a prefix the one that was created first leads.
+
+The recipe is etcd's client/v3/concurrency/election.go: every candidate has a key of its own, so that the
+queue is fair, and the revision that created the leader's key is its epoch.
+"""
+
+import asyncio
+
+from .client import Client
+from .errors import CampaignLostError, CompactedError, EtcdError, UnavailableError
+from .lease import Lease
+from .values import Compare, Put, Range, RangeResult, Revision, Target, Txn
+
+
+class Candidacy:
+    """One candidate: in the queue, then leading, then not.
+
+    `key` is its key; `epoch` the revision that created it, which grows with every leader. A write that
+    must fail once it leads no more compares that the key's CREATE revision is the epoch.
+    """
+
+    def __init__(self, client: Client, prefix: bytes, key: bytes, epoch: int, lease: Lease) -> None:
+        self.key = key
+        self.epoch = epoch
+        self._client = client
+        self._prefix = prefix
+        self._lease = lease
+        self._first = asyncio.Event()
+        self._following = asyncio.create_task(self._follow(), name="etcd election")
+
+    @property
+    def leads(self) -> bool:
+        """Say whether it leads by its own monotonic clock; nobody else is elected before that ends."""
+        return self._first.is_set() and self._lease.alive
+
+    async def elected(self) -> None:
+        """Wait until it leads.
+
+        Raises:
+            CampaignLostError: it left the queue before.
+        """
+        waits = [asyncio.create_task(self._first.wait()), asyncio.create_task(self._lease.ended())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if not self.leads:
+            raise CampaignLostError("the candidate's lease or key has gone")
+
+    async def lost(self) -> None:
+        """Wait until leadership (or the place in the queue) is over: by our clock before the TTL is."""
+        await self._lease.ended()
+
+    async def confirm(self) -> bool:
+        """Ask etcd, linearizably, whether it still leads.
+
+        Raises:
+            EtcdError: it cannot be known now.
+        """
+        item = await self._client.get(self.key)
+        # First once is first for good: whoever comes later has a higher create revision.
+        return item is not None and item.create_revision == self.epoch and self.leads
+
+    async def resign(self) -> None:
+        """Leave at once; the next in the queue leads. Idempotent."""
+        self._following.cancel()
+        await asyncio.wait([self._following])
+        await self._lease.revoke()
+
+    async def _follow(self) -> None:
+        """Keep up with the queue until the key has left it; then the lease is of no use."""
+        queued = True
+        while queued and self._lease.alive:
+            try:
+                queued = await self._follow_queue()
+            except (UnavailableError, CompactedError):
+                continue  # from a new snapshot, as long as the lease lives
+            except EtcdError:
+                break
+        await self._lease.revoke()
+
+    async def _follow_queue(self) -> bool:
+        """Read the queue and watch it; return False once the key is not in it."""
+        snapshot = await self._client.read_prefix(self._prefix)
+        queue = {item.key: item.create_revision for item in snapshot.items}
+        async with self._client.watch(self._prefix, snapshot.revision + 1) as watch:
+            while queue.get(self.key) == self.epoch:
+                if min(queue.values()) == self.epoch:
+                    self._first.set()
+                for revision in await watch.read():
+                    _apply(queue, revision)
+        return False
+
+
+def _apply(queue: dict[bytes, int], revision: Revision) -> None:
+    for event in revision.events:
+        if event.deleted:
+            queue.pop(event.item.key, None)
+        else:
+            queue[event.item.key] = event.item.create_revision
+
+
+async def enter(client: Client, prefix: bytes, value: bytes, ttl: int) -> Candidacy:
+    """Stand in the queue under `prefix` with a lease of `ttl` seconds; `value` says who.
+
+    Raises:
+        EtcdError: not now; the candidate is in the queue no more, at the latest after `ttl`.
+    """
+    lease = await client.grant(ttl)
+    try:
+        key = prefix + f"{lease.id:016x}".encode()
+        epoch = await _register(client, key, value, lease)
+    except BaseException:  # also when cancelled: nobody would ever end the lease
+        await lease.revoke()
+        raise
+    return Candidacy(client, prefix, key, epoch, lease)
+
+
+async def campaign(client: Client, prefix: bytes, value: bytes, ttl: int) -> Candidacy:
+    """Stand in the queue under `prefix` and wait until elected; cancelled, it leaves the queue.
+
+    Raises:
+        CampaignLostError: the key or the lease was lost while it waited.
+        EtcdError: as `enter`.
+    """
+    candidacy = await enter(client, prefix, value, ttl)
+    try:
+        await candidacy.elected()
+    except BaseException:  # also when cancelled
+        await candidacy.resign()
+        raise
+    return candidacy
+
+
+async def _register(client: Client, key: bytes, value: bytes, lease: Lease) -> int:
+    """Create the key and return its create revision; sent twice it finds the key of the first time."""
+    answer = await client.txn(
+        Txn(
+            compares=(Compare(key, Target.CREATE, 0),),
+            success=(Put(key, value, lease.id),),
+            failure=(Range(key),),
+        ),
+        repeatable=True,
+    )
+    if answer.succeeded:
+        return answer.revision
+    (found,) = answer.results
+    assert isinstance(found, RangeResult)
+    return found.items[0].create_revision

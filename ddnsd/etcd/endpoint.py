@@ -1,0 +1,135 @@
+"""One member's address and the gRPC channel to it."""
+
+import asyncio
+import math
+from typing import TypeAlias
+
+import grpc
+
+from .errors import UnavailableError
+from .messages import WATCH, AnyMessage, Method, encode
+from .settings import Address, Settings, Tls
+
+Stream: TypeAlias = "grpc.aio.StreamStreamCall[AnyMessage, AnyMessage]"
+Metadata: TypeAlias = tuple[tuple[str, str], ...]
+_Unary: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[AnyMessage, AnyMessage]"
+
+_UNDECIDED = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING)
+_READY = grpc.ChannelConnectivity.READY
+_POLL = 0.005  # seconds between two looks at a connection that is being made
+_FRESH = 1.0  # seconds for which an answer vouches for its connection
+
+
+class Endpoint:
+    """A channel that reconnects by itself; it must be opened after any fork, in its event loop."""
+
+    def __init__(self, address: Address, settings: Settings) -> None:
+        self.name = address.text
+        self._channel = _open(address, settings)
+        self._unary: dict[str, _Unary] = {}
+        self._streams: set[Stream] = set()
+        self._answered = -math.inf  # loop time of the last answer
+        self._losses = 0
+        self._verified = -1  # losses before the last verification
+
+    async def ready(self, timeout: float) -> None:
+        """Wait until it is connected.
+
+        Raises:
+            UnavailableError: it is not, or not within `timeout`; nothing was sent.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        # Polled, as gRPC's own wait for a state outlives its cancellation, its channel and its loop.
+        while (state := self._channel.get_state(try_to_connect=True)) is not _READY:
+            self.doubt()
+            if state not in _UNDECIDED or loop.time() > deadline:
+                raise UnavailableError(f"{self.name}: no connection")
+            await asyncio.sleep(_POLL)
+
+    @property
+    def losses(self) -> int:
+        """How often the connection was, or may have been, lost."""
+        return self._losses
+
+    @property
+    def verified(self) -> bool:
+        """Say whether this is certainly the connection that was verified.
+
+        A stream would have ended with it; without one, only a recent answer proves it.
+        """
+        fresh = self._streams or asyncio.get_running_loop().time() - self._answered < _FRESH
+        return self._verified == self._losses and bool(fresh)
+
+    def verify(self, losses: int) -> None:
+        """Note that the connection leads to the right cluster; `losses` were there before the look."""
+        self._verified = losses
+
+    def doubt(self) -> None:
+        """Note that the connection may have been lost."""
+        self._losses += 1
+
+    async def send(
+        self, method: Method, request: AnyMessage, timeout: float, metadata: Metadata
+    ) -> AnyMessage:
+        """Make one unary call.
+
+        Raises:
+            grpc.aio.AioRpcError: as gRPC tells it.
+        """
+        call = self._unary.get(method.path)
+        if call is None:
+            call = self._channel.unary_unary(
+                method.path, request_serializer=encode, response_deserializer=method.decode
+            )
+            self._unary[method.path] = call
+        answer = await call(request, timeout=timeout, metadata=metadata)
+        self._answered = asyncio.get_running_loop().time()
+        return answer
+
+    def open_watch(self, metadata: Metadata) -> Stream:
+        """Begin a watch stream, which `drop_streams` ends."""
+        method = self._channel.stream_stream(
+            WATCH.path, request_serializer=encode, response_deserializer=WATCH.decode
+        )
+        stream = method(metadata=metadata)
+        self._streams.add(stream)
+        stream.add_done_callback(self._ended)
+        return stream
+
+    def drop_streams(self) -> None:
+        """End its streams: they are to go to another member."""
+        for stream in tuple(self._streams):
+            stream.cancel()
+
+    async def close(self) -> None:
+        """End everything; idempotent."""
+        await self._channel.close()
+
+    def _ended(self, stream: Stream) -> None:
+        self._streams.discard(stream)
+        self.doubt()
+
+
+def _open(address: Address, settings: Settings) -> grpc.aio.Channel:
+    """Open the channel. The options: https://grpc.github.io/grpc/core/group__grpc__arg__keys.html"""
+    options: list[tuple[str, int]] = [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.enable_http_proxy", 0),  # etcd is never behind the proxy of the environment
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1000),  # its default is two minutes
+        ("grpc.min_reconnect_backoff_ms", int(settings.connect_timeout * 1000)),  # the time to connect
+        ("grpc.keepalive_time_ms", 5000),  # etcd closes connections that ping more often
+        ("grpc.keepalive_timeout_ms", 3000),
+        ("grpc.http2.ping_timeout_ms", 3000),  # alone the line above leaves a frozen member after 60 s
+        ("grpc.use_local_subchannel_pool", 1),  # two clients in one process share no connection
+    ]
+    if address.tls:
+        return grpc.aio.secure_channel(address.target, _credentials(settings.tls or Tls()), options)
+    return grpc.aio.insecure_channel(address.target, options)
+
+
+def _credentials(tls: Tls) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(
+        root_certificates=tls.authority, private_key=tls.key, certificate_chain=tls.certificate
+    )

@@ -1,0 +1,168 @@
+"""What can go wrong, and what is then known of the request.
+
+EtcdError
+├── NotAppliedError               nothing was changed
+│   ├── UnavailableError          no member could answer within the time; may work later
+│   ├── RefusedError              etcd refused this request; sent again it is refused again
+│   │   ├── CompactedError        the revision is no longer kept
+│   │   ├── FutureRevisionError   the revision is still to come
+│   │   ├── DuplicateKeyError     one transaction puts a key twice
+│   │   ├── TooManyOperationsError  more than --max-txn-ops
+│   │   ├── RequestTooLargeError  more than --max-request-bytes
+│   │   ├── LeaseNotFoundError    the lease has ended, or never was
+│   │   ├── LeaseExistsError      the chosen lease id is taken
+│   │   ├── NoSpaceError          the NOSPACE alarm is on: the quota is used up
+│   │   ├── OverloadedError       etcd has too many requests to do
+│   │   ├── AuthenticationError   wrong user, password or token
+│   │   └── PermissionDeniedError the role does not allow it
+│   └── CampaignLostError         the candidate's key or lease has gone before it was elected
+├── UnknownOutcomeError           perhaps applied, perhaps still to be applied
+└── RestoredError                 this is not the history that the client knew; a write may be in the new one
+    ├── ClusterChangedError       another cluster id
+    └── RevisionRegressedError    a linearizable answer below a revision that was known before the call
+"""
+
+import grpc
+
+
+class EtcdError(Exception):
+    """Any failure that this package raises."""
+
+
+class NotAppliedError(EtcdError):
+    """Certainly nothing was changed."""
+
+
+class UnavailableError(NotAppliedError):
+    """No member could answer within the caller's time."""
+
+
+class RefusedError(NotAppliedError):
+    """etcd looked at the request and refused it."""
+
+
+class CompactedError(RefusedError):
+    """History up to a revision is gone; `compact_revision` is the oldest that is kept, 0 if not told."""
+
+    def __init__(self, message: str, compact_revision: int = 0) -> None:
+        super().__init__(message)
+        self.compact_revision = compact_revision
+
+
+class FutureRevisionError(RefusedError):
+    """The revision asked for is higher than the store's."""
+
+
+class DuplicateKeyError(RefusedError):
+    """A transaction puts the same key twice."""
+
+
+class TooManyOperationsError(RefusedError):
+    """A transaction has more operations than --max-txn-ops."""
+
+
+class RequestTooLargeError(RefusedError):
+    """A request has more bytes than --max-request-bytes."""
+
+
+class LeaseNotFoundError(RefusedError):
+    """There is no such lease."""
+
+
+class LeaseExistsError(RefusedError):
+    """There is already a lease with this id."""
+
+
+class NoSpaceError(RefusedError):
+    """The database has reached its quota; only reads and deletes work until the alarm is disarmed."""
+
+
+class OverloadedError(RefusedError):
+    """etcd has more requests waiting than it takes; later it may work."""
+
+
+class AuthenticationError(RefusedError):
+    """etcd does not accept the user, the password or the token."""
+
+
+class PermissionDeniedError(RefusedError):
+    """The user's roles do not allow this."""
+
+
+class CampaignLostError(NotAppliedError):
+    """The candidate left the queue (lease over, or key deleted by somebody) before it was elected."""
+
+
+class UnknownOutcomeError(EtcdError):
+    """The answer to a write was lost: it may be applied, even later. Read back; never resend blindly."""
+
+
+class RestoredError(EtcdError):
+    """etcd's history is not the one that this client has seen before."""
+
+
+class ClusterChangedError(RestoredError):
+    """An endpoint belongs to another cluster (a restored snapshot has a new cluster id)."""
+
+
+class RevisionRegressedError(RestoredError):
+    """A linearizable answer lies below a revision that was known when the call began."""
+
+
+# etcd: api/v3rpc/rpctypes/error.go. The texts are its interface: several share one gRPC code.
+_BY_TEXT: tuple[tuple[str, type[RefusedError]], ...] = (
+    ("required revision has been compacted", CompactedError),
+    ("required revision is a future revision", FutureRevisionError),
+    ("duplicate key given in txn request", DuplicateKeyError),
+    ("too many operations in txn request", TooManyOperationsError),
+    ("request is too large", RequestTooLargeError),
+    ("received message larger than max", RequestTooLargeError),  # grpc-go's own limit, above etcd's
+    ("requested lease not found", LeaseNotFoundError),
+    ("lease already exists", LeaseExistsError),
+    ("database space exceeded", NoSpaceError),
+    ("too many requests", OverloadedError),
+    ("permission denied", PermissionDeniedError),
+    ("authentication failed", AuthenticationError),
+    ("user name is empty", AuthenticationError),
+    ("invalid auth token", AuthenticationError),
+    ("revision of auth store is old", AuthenticationError),
+)
+_REFUSALS = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.ALREADY_EXISTS,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
+)
+# A token that a restarted member has forgotten, or that is older than a change of the roles.
+_STALE_TOKEN = ("invalid auth token", "revision of auth store is old", "user name is empty")
+
+
+def refusal(text: str) -> RefusedError:
+    """Return the typed error for etcd's text."""
+    for part, kind in _BY_TEXT:
+        if part in text:
+            return kind(text)
+    return RefusedError(text)
+
+
+def translate(error: grpc.aio.AioRpcError) -> EtcdError:
+    """Return what a failed call means: refused, certainly not begun, or (all the rest) unknown."""
+    text = f"{error.code().name}: {error.details()}"
+    if error.code() in _REFUSALS:
+        return refusal(text)
+    # v3rpc/interceptor.go: checked before the call is looked at, as we send `hasleader`.
+    if "etcdserver: no leader" in text:
+        return UnavailableError(text)
+    return UnknownOutcomeError(text)
+
+
+def is_stale_token(error: EtcdError) -> bool:
+    """Say whether authenticating again may cure it."""
+    return isinstance(error, AuthenticationError) and any(part in str(error) for part in _STALE_TOKEN)

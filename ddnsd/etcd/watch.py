@@ -1,0 +1,175 @@
+"""A watch that survives its members (etcd: api/etcdserverpb/rpc.proto, service Watch).
+
+It goes on after the last revision that was delivered whole, never after a header's: while it catches up,
+the header carries the store's newest revision. With `fragment` a response may end inside a revision.
+Answers to progress requests prove that the member lives and nothing else (etcd issue 15220).
+"""
+
+import asyncio
+from collections import deque
+from itertools import groupby
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from .connections import Connections, is_cancelled
+from .encoding import decode_event
+from .endpoint import Endpoint, Stream
+from .errors import (
+    AuthenticationError,
+    CompactedError,
+    EtcdError,
+    OverloadedError,
+    PermissionDeniedError,
+    UnavailableError,
+    UnknownOutcomeError,
+    refusal,
+    translate,
+)
+from .messages import CLASSES, WATCH, AnyMessage
+from .pulse import Pulse
+from .values import Revision, prefix_range
+
+_MAX_WAITING = 64  # responses that the reader has not taken; beyond them etcd has to wait
+_PAUSE = 0.1  # seconds after a failure
+_CREATE = CLASSES["WatchCreateRequest"]
+
+
+class Watch:
+    """All changes under a prefix from a revision on: whole revisions, in order, each once.
+
+    For one reader: `async with client.watch(prefix, start) as watch: revisions = await watch.read()`
+    """
+
+    def __init__(self, connections: Connections, prefix: bytes, start: int) -> None:
+        if start < 1:
+            raise ValueError("a watch starts at a revision: 1 or higher")
+        self._connections = connections
+        self._key, self._range_end = prefix_range(prefix)
+        self._next = start
+        self._waiting: deque[tuple[Revision, ...]] = deque()
+        self._filled = asyncio.Event()
+        self._room = asyncio.Event()
+        self._end: EtcdError | None = None
+        self._denied = False  # refused with a token that may be stale, and not heard of since
+        self._task = asyncio.create_task(self._run(), name="etcd watch")
+
+    async def read(self) -> tuple[Revision, ...]:
+        """Return the next revisions, one or more; may be cancelled without losing any.
+
+        Raises:
+            CompactedError: the next revision is no longer kept.
+            RestoredError: etcd was restored from a snapshot.
+            RefusedError: etcd does not allow it.
+            UnavailableError: the watch was closed.
+        """
+        while not self._waiting:
+            if self._end is not None:
+                raise self._end
+            self._filled.clear()
+            await self._filled.wait()
+        self._room.set()
+        return self._waiting.popleft()
+
+    async def close(self) -> None:
+        """End it; idempotent."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _run(self) -> None:
+        end: EtcdError = UnavailableError("the watch is closed")
+        try:
+            while True:
+                await self._follow_and_recover()
+        except EtcdError as error:
+            end = error
+        finally:
+            self._end = end
+            self._filled.set()
+
+    async def _follow_and_recover(self) -> None:
+        try:
+            await self._follow()
+        except (UnavailableError, UnknownOutcomeError, OverloadedError):
+            await asyncio.sleep(_PAUSE)
+        except (AuthenticationError, PermissionDeniedError):
+            # etcd 3.4 says "permission denied" to a watch whose token its member has forgotten.
+            if self._denied:
+                raise
+            self._denied = True
+            if not await self._connections.renew_token():
+                raise
+
+    async def _follow(self) -> None:
+        """Read one stream until it fails.
+
+        Raises:
+            EtcdError: why it did.
+        """
+        endpoint, stream = await self._connections.open_watch()
+        settings = self._connections.settings
+        pulse = Pulse(stream, settings.idle_timeout, settings.dead_timeout)
+        try:
+            await self._read_stream(endpoint, stream, pulse)
+        except grpc.aio.AioRpcError as error:
+            self._connections.leave(endpoint)
+            raise translate(error) from None
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            self._connections.leave(endpoint)  # the stream was dropped, for its member's silence
+            raise UnavailableError(f"{endpoint.name}: silent") from None
+        finally:
+            pulse.close()
+            stream.cancel()
+
+    async def _read_stream(self, endpoint: Endpoint, stream: Stream, pulse: Pulse) -> None:
+        create = _CREATE(key=self._key, range_end=self._range_end, start_revision=self._next, fragment=True)
+        await stream.write(WATCH.request(create_request=create))
+        fragments: list[AnyMessage] = []
+        while True:
+            response: AnyMessage = await stream.read()
+            if response is grpc.aio.EOF:
+                raise UnavailableError(f"{endpoint.name}: ended the watch")
+            self._connections.timeline.check_cluster(response.header, endpoint.name)
+            _raise_if_canceled(response)
+            self._denied = False
+            fragments.extend(response.events)
+            if fragments and not response.fragment:
+                await self._deliver(_revisions(fragments), pulse)
+                fragments = []
+            pulse.heard()
+
+    async def _deliver(self, revisions: tuple[Revision, ...], pulse: Pulse) -> None:
+        self._waiting.append(revisions)
+        self._filled.set()
+        self._next = revisions[-1].revision + 1
+        self._connections.timeline.note(revisions[-1].revision)
+        while len(self._waiting) >= _MAX_WAITING:
+            pulse.pause()
+            self._room.clear()
+            await self._room.wait()
+
+
+def _raise_if_canceled(response: AnyMessage) -> None:
+    if response.compact_revision:
+        message = f"revisions before {response.compact_revision} are no longer kept"
+        raise CompactedError(message, response.compact_revision)
+    if response.canceled:
+        raise refusal(response.cancel_reason)
+
+
+def _revisions(events: list[AnyMessage]) -> tuple[Revision, ...]:
+    return tuple(
+        Revision(revision, tuple(map(decode_event, group)))
+        for revision, group in groupby(events, key=lambda event: event.kv.mod_revision)
+    )
