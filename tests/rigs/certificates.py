@@ -1,0 +1,58 @@
+"""Certificates for a test: an authority, a server's for the loopback, a client's."""
+
+import subprocess
+from pathlib import Path
+
+from .process import find_program
+
+_NAMES = "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1"
+
+
+class Certificates:
+    """Files and PEM texts, made with openssl; valid for an hour from now on a day's clock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self._openssl("req", "-x509", *self._key("ca"), "-out", "ca.pem", "-subj", "/CN=authority")
+        for name in ("server", "client"):
+            self._openssl("req", "-new", *self._key(name), "-out", f"{name}.csr", "-subj", f"/CN={name}")
+            (folder / "names").write_text(_NAMES)
+            self._openssl(
+                "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+                "-extfile", "names", "-out", f"{name}.pem", "-days", "1",
+            )  # fmt: skip
+
+    @property
+    def client(self) -> tuple[bytes, bytes, bytes]:
+        """Authority, certificate and key, as PEM."""
+        ca, certificate, key = (
+            (self.folder / name).read_bytes() for name in ("ca.pem", "client.pem", "client.key")
+        )
+        return ca, certificate, key
+
+    def server_options(self) -> tuple[str, ...]:
+        """Return etcd's options."""
+        ca, certificate, key = (str(self.folder / name) for name in ("ca.pem", "server.pem", "server.key"))
+        return ("--cert-file", certificate, "--key-file", key, "--trusted-ca-file", ca, "--client-cert-auth")
+
+    def client_options(self) -> tuple[str, ...]:
+        """Return etcdctl's options."""
+        ca, certificate, key = (str(self.folder / name) for name in ("ca.pem", "client.pem", "client.key"))
+        return ("--cacert", ca, "--cert", certificate, "--key", key)
+
+    def _key(self, name: str) -> tuple[str, ...]:
+        return (
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-keyout",
+            f"{name}.key",
+        )
+
+    def _openssl(self, *arguments: str) -> None:
+        subprocess.run(
+            [find_program("openssl", "openssl"), *arguments], cwd=self.folder, check=True, capture_output=True
+        )
