@@ -23,6 +23,8 @@ from .token import Token
 # of the same loop starved for 2 to 3 s.
 MAX_IN_FLIGHT = 32
 _PAUSE = 0.05  # seconds before all members are tried anew
+# gRPC's thread hands over what was cancelled a moment later, and complains when the loop is closed by then.
+_SETTLE = 0.02  # seconds
 _NEEDS_LEADER = ("hasleader", "true")  # a member without a leader refuses at once, and ends its watches
 
 
@@ -88,7 +90,7 @@ class Connections:
                 await asyncio.sleep(pause)
 
     async def call_at(self, endpoint: Endpoint, method: Method, request: AnyMessage) -> AnyMessage:
-        """Ask this one member, once, also if it has no leader.
+        """Ask this one member, once, also if it has no leader, with the token that is there.
 
         Raises:
             NotAppliedError: it does not answer, or refuses.
@@ -97,7 +99,7 @@ class Connections:
         timeout = self.settings.try_timeout
         try:
             await endpoint.ready(timeout)
-            return await self._send(endpoint, method, request, timeout, ())
+            return await self._send(endpoint, method, request, timeout, self._metadata()[1:])
         except UnknownOutcomeError as error:
             raise UnavailableError(str(error)) from None
 
@@ -144,11 +146,28 @@ class Connections:
         """End all; calls in flight fail as if their answers were lost; idempotent."""
         self._closed = True
         await asyncio.gather(*(endpoint.close() for endpoint in self.endpoints))
+        await asyncio.sleep(_SETTLE)
 
     async def _attempt(
         self, endpoint: Endpoint, method: Method, request: AnyMessage, deadline: float
     ) -> AnyMessage:
         await self._prepare(endpoint, deadline)
+        return await self._send_authenticated(endpoint, method, request, deadline)
+
+    async def _prepare(self, endpoint: Endpoint, deadline: float) -> None:
+        """Connect; on a new connection look which cluster it leads to, before anything is written there."""
+        await endpoint.ready(self._left(deadline))
+        if self._token.text is None:
+            await self._renew(endpoint, None, deadline)
+        losses = endpoint.losses
+        if not endpoint.verified:
+            await self._send_authenticated(endpoint, MEMBER_LIST, MEMBER_LIST.request(), deadline)
+            endpoint.verify(losses)
+
+    async def _send_authenticated(
+        self, endpoint: Endpoint, method: Method, request: AnyMessage, deadline: float
+    ) -> AnyMessage:
+        """Send it; once more with a new token if etcd no longer knows the token of now."""
         token = self._token.text
         try:
             return await self._send(endpoint, method, request, self._left(deadline), self._metadata())
@@ -157,18 +176,6 @@ class Connections:
                 raise
         await self._renew(endpoint, token, deadline)
         return await self._send(endpoint, method, request, self._left(deadline), self._metadata())
-
-    async def _prepare(self, endpoint: Endpoint, deadline: float) -> None:
-        """Connect; on a new connection look which cluster it leads to, before anything is written there."""
-        await endpoint.ready(self._left(deadline))
-        losses = endpoint.losses
-        if not endpoint.verified:
-            await self._send(
-                endpoint, MEMBER_LIST, MEMBER_LIST.request(), self._left(deadline), (_NEEDS_LEADER,)
-            )
-            endpoint.verify(losses)
-        if self._token.text is None:
-            await self._renew(endpoint, None, deadline)
 
     async def _renew(self, endpoint: Endpoint, stale: str | None, deadline: float) -> None:
         async def ask(request: AnyMessage) -> AnyMessage:

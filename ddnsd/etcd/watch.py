@@ -19,7 +19,6 @@ from .endpoint import Endpoint, Stream
 from .errors import (
     AuthenticationError,
     CompactedError,
-    EtcdError,
     OverloadedError,
     PermissionDeniedError,
     UnavailableError,
@@ -51,9 +50,10 @@ class Watch:
         self._waiting: deque[tuple[Revision, ...]] = deque()
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
-        self._end: EtcdError | None = None
+        self._end: BaseException | None = None
         self._denied = False  # refused with a token that may be stale, and not heard of since
         self._task = asyncio.create_task(self._run(), name="etcd watch")
+        self._task.add_done_callback(self._finish)
 
     async def read(self) -> tuple[Revision, ...]:
         """Return the next revisions, one or more; may be cancelled without losing any.
@@ -85,16 +85,13 @@ class Watch:
     ) -> None:
         await self.close()
 
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        self._end = UnavailableError("the watch is closed") if task.cancelled() else task.exception()
+        self._filled.set()
+
     async def _run(self) -> None:
-        end: EtcdError = UnavailableError("the watch is closed")
-        try:
-            while True:
-                await self._follow_and_recover()
-        except EtcdError as error:
-            end = error
-        finally:
-            self._end = end
-            self._filled.set()
+        while True:
+            await self._follow_and_recover()
 
     async def _follow_and_recover(self) -> None:
         try:

@@ -1,0 +1,117 @@
+"""Users, roles, tokens, certificates."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from ddnsd.etcd import Client, Credentials, Put, Range, Tls, Txn
+from ddnsd.etcd.errors import AuthenticationError, PermissionDeniedError, UnavailableError
+from tests.rigs.etcd import EtcdRig, Version
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def guarded(version: Version) -> Iterator[EtcdRig]:
+    """One member that asks for users: root, and `node` who may touch node/ only."""
+    with EtcdRig(version) as rig:
+        rig.ctl("user", "add", f"node:{PASSWORD}")
+        rig.ctl("role", "add", "node")
+        rig.ctl("role", "grant-permission", "node", "--prefix=true", "readwrite", "node/")
+        rig.ctl("user", "grant-role", "node", "node")
+        rig.enable_authentication("root's")
+        yield rig
+
+
+async def test_a_user_may_do_what_its_role_allows(guarded: EtcdRig):
+    settings = replace(guarded.settings, credentials=Credentials("node", PASSWORD))
+    async with Client(settings) as client:
+        start = (await client.put(Put(b"node/a", b"1"))).revision
+        with pytest.raises(PermissionDeniedError):
+            await client.put(Put(b"other", b"1"))
+        with pytest.raises(PermissionDeniedError):
+            await client.range(Range(b"other"))
+        async with client.watch(b"node/", start) as watch:
+            assert [revision.revision for revision in await watch.read()] == [start]
+        assert len(await client.members()) == 1
+        assert not any(isinstance(status, Exception) for status in (await client.statuses()).values())
+        async with client.watch(b"", start) as watch:
+            with pytest.raises(PermissionDeniedError):
+                await asyncio.wait_for(watch.read(), 5)
+
+
+async def test_a_nested_put_outside_the_role(guarded: EtcdRig):
+    """GHSA-rfx7-8w68-q57q: until etcd's patches of 2026 a nested transaction may write anywhere."""
+    settings = replace(guarded.settings, credentials=Credentials("node", PASSWORD))
+    async with Client(settings) as client:
+        nested = Txn(success=[Txn(success=[Put(b"other", b"")])])
+        if guarded.version.folder is None:
+            assert (await client.txn(nested)).succeeded  # Debian's 3.4.23 is not patched
+        else:
+            with pytest.raises(PermissionDeniedError):
+                await client.txn(nested)
+
+
+async def test_a_restarted_member_has_forgotten_the_token(guarded: EtcdRig):
+    async with Client(guarded.settings) as client:
+        start = (await client.put(Put(b"a", b"1"))).revision
+        async with client.watch(b"a", start) as watch:
+            await watch.read()
+            guarded.members[0].kill()
+            guarded.members[0].launch()
+            last = (await client.txn(Txn(success=[Put(b"a", b"2")]), repeatable=True, timeout=15)).revision
+            revisions = await asyncio.wait_for(watch.read(), 10)
+            assert [revision.revision for revision in revisions] == [last]
+
+
+async def test_a_change_of_roles_makes_the_token_old(guarded: EtcdRig):
+    settings = replace(guarded.settings, credentials=Credentials("node", PASSWORD))
+    async with Client(settings) as client:
+        await client.put(Put(b"node/a", b"1"))
+        guarded.ctl("role", "grant-permission", "node", "--prefix=true", "readwrite", "more/")
+        assert await client.get(b"node/a") is not None
+        await client.put(Put(b"more/a", b"1"))
+
+
+@pytest.mark.parametrize("credentials", [None, Credentials("node", "wrong"), Credentials("nobody", PASSWORD)])
+async def test_refused(guarded: EtcdRig, credentials: Credentials | None):
+    async with Client(replace(guarded.settings, credentials=credentials)) as client:
+        with pytest.raises(AuthenticationError) as caught:
+            await client.put(Put(b"node/a", b"1"))
+        assert "wrong" not in str(caught.value)
+        async with client.watch(b"node/", 1) as watch:
+            with pytest.raises((AuthenticationError, PermissionDeniedError)):
+                await asyncio.wait_for(watch.read(), 5)
+
+
+async def test_credentials_where_none_are_asked_for(etcd: EtcdRig):
+    async with Client(replace(etcd.settings, credentials=Credentials("node", PASSWORD))) as client:
+        assert (await client.put(Put(b"a", b""))).revision
+
+
+@pytest.fixture(scope="module")
+def encrypted(version: Version) -> Iterator[EtcdRig]:
+    """One member that asks for certificates."""
+    with EtcdRig(version, tls=True) as rig:
+        yield rig
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+async def test_tls_with_a_client_certificate(encrypted: EtcdRig, host: str):
+    settings = encrypted.settings_of(f"https://{host}:{encrypted.members[0].client_port}")
+    async with Client(settings) as client:
+        put = await client.put(Put(b"tls", b""))
+        async with client.watch(b"tls", put.revision) as watch:
+            assert (await watch.read())[0].revision == put.revision
+
+
+@pytest.mark.parametrize("missing", ["certificate", "authority"])
+async def test_tls_refused(encrypted: EtcdRig, missing: str):
+    whole = encrypted.settings.tls
+    assert whole is not None
+    tls = Tls(authority=whole.authority) if missing == "certificate" else whole._replace(authority=None)
+    async with Client(replace(encrypted.settings, tls=tls)) as client:
+        with pytest.raises(UnavailableError):
+            await client.put(Put(b"tls", b""), timeout=1)

@@ -1,0 +1,126 @@
+"""The election: one leader at a time, in the order of arrival, deposed by its own clock."""
+
+import asyncio
+import time
+
+import pytest
+
+from ddnsd.etcd import Candidacy, Client, Compare, Delete, Put, Range, Target, Txn, campaign, enter
+from ddnsd.etcd.errors import CampaignLostError, UnavailableError
+from tests.rigs.etcd import EtcdRig
+
+TTL = 3
+
+
+async def test_the_only_candidate_leads(client: Client):
+    leader = await campaign(client, b"alone/", b"me", TTL)
+    item = await client.get(leader.key)
+    assert item is not None
+    assert (item.value, item.create_revision) == (b"me", leader.epoch)
+    assert leader.leads
+    assert await leader.confirm()
+    guard = Compare(leader.key, Target.CREATE, leader.epoch)
+    assert (await client.txn(Txn([guard]))).succeeded
+    await leader.resign()
+    assert not leader.leads
+    assert not await leader.confirm()
+    assert not (await client.txn(Txn([guard]))).succeeded
+    await leader.resign()
+
+
+async def test_the_queue_is_fair_and_epochs_grow(client: Client):
+    candidates = [await enter(client, b"fair/", b"%d" % number, TTL) for number in range(4)]
+    won: list[Candidacy] = []
+
+    async def wait(candidate: Candidacy):
+        await candidate.elected()
+        won.append(candidate)
+
+    waiting = [asyncio.create_task(wait(candidate)) for candidate in reversed(candidates)]
+    await candidates[1].resign()  # leaves the queue before its turn
+    for number, leader in enumerate((candidates[0], candidates[2], candidates[3]), 1):
+        async with asyncio.timeout(1):
+            while len(won) < number:
+                await asyncio.sleep(0.01)
+        assert won[-1] is leader
+        assert [candidate.leads for candidate in candidates].count(True) == 1
+        await leader.resign()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert [leader.epoch for leader in won] == sorted(leader.epoch for leader in won)
+
+
+async def test_a_leader_that_dies_is_followed_after_its_ttl(etcd: EtcdRig, client: Client):
+    async with Client(etcd.settings) as other:
+        await campaign(other, b"dies/", b"other", TTL)
+    began = time.monotonic()
+    async with asyncio.timeout(TTL + 2):
+        leader = await campaign(client, b"dies/", b"me", TTL)
+    assert time.monotonic() - began > TTL - 1.5
+    await leader.resign()
+
+
+async def test_deposed_when_its_key_is_deleted(client: Client):
+    leader = await campaign(client, b"deleted/", b"me", TTL)
+    await client.delete(Delete(leader.key))
+    async with asyncio.timeout(1):
+        await leader.lost()
+    assert not leader.leads
+    await leader.resign()
+
+
+async def test_a_candidate_whose_key_is_deleted_is_told(client: Client):
+    leader = await campaign(client, b"queue/", b"1", TTL)
+    candidate = await enter(client, b"queue/", b"2", TTL)
+    await client.delete(Delete(candidate.key))
+    with pytest.raises(CampaignLostError):
+        await asyncio.wait_for(candidate.elected(), 1)
+    await candidate.resign()
+    await leader.resign()
+
+
+async def test_a_cancelled_campaign_leaves_the_queue(client: Client):
+    leader = await campaign(client, b"quit/", b"1", TTL)
+    waiting = asyncio.create_task(campaign(client, b"quit/", b"2", TTL))
+    while (await client.range(Range(b"quit/", b"quit0", count_only=True))).total < 2:
+        await asyncio.sleep(0.01)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert (await client.range(Range(b"quit/", b"quit0", count_only=True))).total == 1
+    await leader.resign()
+
+
+async def test_the_queue_survives_compaction(client: Client):
+    leader = await campaign(client, b"compacted/", b"1", TTL)
+    second = await enter(client, b"compacted/", b"2", TTL)
+    for _ in range(3):
+        await client.put(Put(b"compacted", b""))
+    await client.compact(client.revision)
+    await leader.resign()
+    async with asyncio.timeout(1):
+        await second.elected()
+    await second.resign()
+
+
+async def test_a_leader_without_etcd_steps_down_before_the_next_is_elected(cluster: EtcdRig):
+    """Its own member is frozen, and it knows no other: only its clock tells it."""
+    first, second, third = cluster.members
+    async with (
+        Client(cluster.settings_of(first.url)) as alone,
+        Client(cluster.settings_of(second.url, third.url)) as other,
+    ):
+        leader = await campaign(alone, b"frozen/", b"alone", TTL)
+        following = asyncio.create_task(campaign(other, b"frozen/", b"other", TTL))
+        while (await other.range(Range(b"frozen/", b"frozen0", count_only=True))).total < 2:
+            await asyncio.sleep(0.01)
+        with first.frozen():
+            async with asyncio.timeout(TTL + 1):
+                await leader.lost()
+            assert not following.done()
+            with pytest.raises(UnavailableError):
+                await asyncio.wait_for(leader.confirm(), 20)
+            async with asyncio.timeout(TTL + 5):
+                next_leader = await following
+        assert next_leader.epoch > leader.epoch
+        assert not await leader.confirm()
+        await leader.resign()
+        await next_leader.resign()

@@ -1,0 +1,139 @@
+"""What callers are told when members die, freeze, come back as another cluster, or are full."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from ddnsd.etcd import Client, Compare, Put, Range, Target, Txn
+from ddnsd.etcd.errors import (
+    ClusterChangedError,
+    NoSpaceError,
+    RevisionRegressedError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
+from tests.rigs.etcd import EtcdRig, Version
+
+from .test_watch import member_id
+
+
+async def test_nobody_there(version: Version):
+    with EtcdRig(version) as rig:
+        rig.members[0].kill()
+        async with Client(rig.settings) as client:
+            began = time.monotonic()
+            with pytest.raises(UnavailableError):
+                await client.put(Put(b"a", b""), timeout=1)
+            assert 0.9 < time.monotonic() - began < 1.3
+
+
+async def test_a_killed_member_costs_no_read_and_no_new_write(cluster: EtcdRig, cluster_client: Client):
+    await cluster_client.put(Put(b"a", b"1"))
+    if cluster.leader() is cluster.members[0]:
+        cluster.ctl("move-leader", member_id(cluster, 1))
+    cluster.members[0].kill()
+    began = time.monotonic()
+    assert await cluster_client.get(b"a") is not None
+    assert time.monotonic() - began < 1
+    await cluster_client.put(Put(b"a", b"2"))
+
+
+async def test_a_frozen_member_costs_a_read_one_try(cluster: EtcdRig, cluster_client: Client):
+    await cluster_client.put(Put(b"a", b"1"))
+    if cluster.leader() is cluster.members[0]:
+        cluster.ctl("move-leader", member_id(cluster, 1))
+    with cluster.members[0].frozen():
+        began = time.monotonic()
+        assert await cluster_client.get(b"a") is not None
+        assert time.monotonic() - began < 1.6
+        began = time.monotonic()
+        await cluster_client.put(Put(b"a", b"2"))
+        assert time.monotonic() - began < 0.5  # by then it has been left
+
+
+async def test_a_write_whose_answer_is_lost_is_unknown_and_not_sent_again(version: Version):
+    with EtcdRig(version) as rig:
+        async with Client(rig.settings) as client:
+            await client.put(Put(b"a", b"1"))
+            with rig.members[0].frozen():
+                with pytest.raises(UnknownOutcomeError):
+                    await client.put(Put(b"a", b"2"))
+                with pytest.raises(UnknownOutcomeError):
+                    await client.txn(Txn([Compare(b"a", Target.MOD, 0)], [], [Put(b"a", b"3")]))
+            async with asyncio.timeout(10):
+                while (item := await client.get(b"a")) is None:
+                    await asyncio.sleep(0.05)
+            assert item.version <= 3  # each at most once
+
+
+async def test_no_quorum(cluster: EtcdRig, cluster_client: Client):
+    await cluster_client.put(Put(b"a", b"1"))
+    for member in cluster.members[1:]:
+        member.kill()
+    began = time.monotonic()
+    with pytest.raises(UnavailableError):
+        await cluster_client.get(b"a", timeout=2)
+    assert time.monotonic() - began < 2.5
+    local = await cluster_client.statuses()
+    assert [isinstance(status, Exception) for status in local.values()] == [False, True, True]
+    cluster.members[1].launch()
+    assert await cluster_client.get(b"a", timeout=15) is not None
+
+
+async def test_another_cluster_behind_the_address(version: Version, tmp_path: Path):
+    """A restored snapshot with a new token: nothing is written there before the change is noticed."""
+    with EtcdRig(version) as rig:
+        async with Client(rig.settings) as client:
+            revision = (await client.put(Put(b"a", b"1"))).revision
+            rig.ctl("snapshot", "save", str(tmp_path / "snapshot"))
+            async with client.watch(b"a", revision) as watch:
+                await watch.read()
+                await asyncio.to_thread(rig.restore, tmp_path / "snapshot", "another")
+                with pytest.raises(ClusterChangedError):
+                    await asyncio.wait_for(watch.read(), 10)
+            with pytest.raises(ClusterChangedError):
+                await client.put(Put(b"a", b"2"))
+        async with Client(rig.settings) as client:
+            item = await client.get(b"a")
+            assert item is not None
+            assert item.value == b"1"
+
+
+async def test_the_past_of_the_same_cluster(version: Version, tmp_path: Path):
+    """A restored snapshot with the same token and members has the same cluster id."""
+    with EtcdRig(version) as rig:
+        async with Client(rig.settings) as client:
+            await client.put(Put(b"a", b"1"))
+            rig.ctl("snapshot", "save", str(tmp_path / "snapshot"))
+            for _ in range(10):
+                await client.put(Put(b"a", b"2"))
+            await asyncio.to_thread(rig.restore, tmp_path / "snapshot", rig.token)
+            with pytest.raises(RevisionRegressedError):
+                await client.range(Range(b"a"))
+
+
+async def fill_up(client: Client):
+    for number in range(1000):
+        await client.put(Put(b"full/%d" % number, b"x" * 50_000))
+
+
+async def test_a_full_database(version: Version):
+    with EtcdRig(version, options=("--quota-backend-bytes", "200000")) as rig:
+        async with Client(rig.settings) as client:
+            with pytest.raises(NoSpaceError):
+                await fill_up(client)
+            assert await client.get(b"full/0") is not None
+            (status,) = (await client.statuses()).values()
+            assert not isinstance(status, Exception)
+            assert "NOSPACE" in status.errors[0]
+
+
+async def test_closed(etcd: EtcdRig):
+    client = Client(etcd.settings)
+    await client.put(Put(b"closed", b""))
+    await client.close()
+    with pytest.raises(UnavailableError):
+        await client.put(Put(b"closed", b""))
+    await client.close()

@@ -1,0 +1,70 @@
+"""Leases: kept alive from the grant on, over failures; ended first by the holder's own clock."""
+
+import asyncio
+import time
+
+from ddnsd.etcd import Client, Put
+from tests.rigs.etcd import EtcdRig
+
+
+async def test_kept_alive_until_revoked(client: Client):
+    lease = await client.grant(2)
+    await client.put(Put(b"lease/a", b"", lease.id))
+    await asyncio.sleep(lease.ttl + 2)
+    assert lease.alive
+    assert await client.get(b"lease/a") is not None
+    await lease.revoke()
+    assert not lease.alive
+    assert await client.get(b"lease/a") is None
+    await asyncio.wait_for(lease.ended(), 1)
+
+
+async def test_etcd_frozen_the_holder_ends_first(version):
+    with EtcdRig(version) as rig:
+        async with Client(rig.settings) as client:
+            lease = await client.grant(3)
+            began = time.monotonic()
+            await client.put(Put(b"lease/b", b"", lease.id))
+            with rig.members[0].frozen():
+                async with asyncio.timeout(10):
+                    await lease.ended()
+                assert time.monotonic() - began < lease.ttl
+                assert not lease.alive
+            assert await client.get(b"lease/b") is not None  # etcd counts on after its thaw
+
+
+async def test_revoked_by_somebody_else(etcd: EtcdRig, client: Client):
+    lease = await client.grant(3)
+    etcd.ctl("lease", "revoke", f"{lease.id:x}")
+    async with asyncio.timeout(lease.ttl):
+        await lease.ended()
+
+
+async def test_a_blocked_loop_cannot_take_a_lease_for_alive(client: Client):
+    """After a pause of the process the clock is asked, not an event that has yet to be set."""
+    lease = await client.grant(2)
+    time.sleep(lease.ttl)
+    assert not lease.alive
+    await lease.revoke()
+
+
+async def test_without_its_holder_it_ends_after_the_ttl(etcd: EtcdRig, client: Client):
+    async with Client(etcd.settings) as holder:
+        lease = await holder.grant(2)
+        await holder.put(Put(b"lease/c", b"", lease.id))
+    began = time.monotonic()
+    async with asyncio.timeout(lease.ttl + 3):
+        while await client.get(b"lease/c") is not None:
+            await asyncio.sleep(0.05)
+    assert time.monotonic() - began > lease.ttl - 1
+    await lease.revoke()  # its client is closed: it says nothing and leaves no task
+
+
+async def test_keepalive_goes_on_elsewhere_when_its_member_dies(cluster: EtcdRig, cluster_client: Client):
+    lease = await cluster_client.grant(3)
+    await cluster_client.put(Put(b"lease/d", b"", lease.id))
+    cluster.members[0].kill()
+    await asyncio.sleep(lease.ttl + 1)
+    assert lease.alive
+    assert await cluster_client.get(b"lease/d") is not None
+    await lease.revoke()
