@@ -42,7 +42,9 @@ class Settings:
     `timeout` bounds a call for callers who say nothing, with all its tries, of which each gets
     `try_timeout`. `connect_timeout` is for TCP, TLS and HTTP/2 together: raise it for a distant member.
     A watch that hears nothing for `idle_timeout` asks for a sign of life, and leaves the member when it
-    is silent for `dead_timeout`.
+    is silent for `dead_timeout`. `fragment` asks etcd to split a watch's responses above 2 MiB, for a
+    proxy that bears no larger ones; it is slow at it (api/v3rpc/watch.go measures all events so far for
+    every event): 20,000 events/s of a catch-up where it did 228,000.
 
     Raises:
         ValueError: no endpoint, or one that is none.
@@ -56,6 +58,7 @@ class Settings:
     connect_timeout: float = 0.5
     idle_timeout: float = 2.0
     dead_timeout: float = 5.0
+    fragment: bool = False
 
     def __post_init__(self) -> None:
         if not self.endpoints:

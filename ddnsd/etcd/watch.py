@@ -7,6 +7,7 @@ Answers to progress requests prove that the member lives and nothing else (etcd 
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 from itertools import groupby
 from types import TracebackType
 from typing import Self
@@ -30,7 +31,8 @@ from .messages import CLASSES, WATCH, AnyMessage
 from .pulse import Pulse
 from .values import Revision, prefix_range
 
-_MAX_WAITING = 64  # responses that the reader has not taken; beyond them etcd has to wait
+_MAX_WAITING = 64  # batches that the reader has not taken; beyond them etcd has to wait
+_BATCH = 1000  # events that are converted at a time
 _PAUSE = 0.1  # seconds after a failure
 _CREATE = CLASSES["WatchCreateRequest"]
 
@@ -130,7 +132,12 @@ class Watch:
             stream.cancel()
 
     async def _read_stream(self, endpoint: Endpoint, stream: Stream, pulse: Pulse) -> None:
-        create = _CREATE(key=self._key, range_end=self._range_end, start_revision=self._next, fragment=True)
+        create = _CREATE(
+            key=self._key,
+            range_end=self._range_end,
+            start_revision=self._next,
+            fragment=self._connections.settings.fragment,
+        )
         await stream.write(WATCH.request(create_request=create))
         fragments: list[AnyMessage] = []
         while True:
@@ -142,7 +149,8 @@ class Watch:
             self._denied = False
             fragments.extend(response.events)
             if fragments and not response.fragment:
-                await self._deliver(_revisions(fragments), pulse)
+                for revisions in _batches(fragments):
+                    await self._deliver(revisions, pulse)
                 fragments = []
             pulse.heard()
 
@@ -151,6 +159,7 @@ class Watch:
         self._filled.set()
         self._next = revisions[-1].revision + 1
         self._connections.timeline.note(revisions[-1].revision)
+        await asyncio.sleep(0)  # a response may hold a thousand large revisions: others have their turn
         while len(self._waiting) >= _MAX_WAITING:
             pulse.pause()
             self._room.clear()
@@ -165,8 +174,15 @@ def _raise_if_canceled(response: AnyMessage) -> None:
         raise refusal(response.cancel_reason)
 
 
-def _revisions(events: list[AnyMessage]) -> tuple[Revision, ...]:
-    return tuple(
-        Revision(revision, tuple(map(decode_event, group)))
-        for revision, group in groupby(events, key=lambda event: event.kv.mod_revision)
-    )
+def _batches(events: list[AnyMessage]) -> Iterator[tuple[Revision, ...]]:
+    """Convert events into whole revisions, about `_BATCH` events at a time."""
+    batch: list[Revision] = []
+    size = 0
+    for revision, group in groupby(events, key=lambda event: event.kv.mod_revision):
+        batch.append(Revision(revision, tuple(map(decode_event, group))))
+        size += len(batch[-1].events)
+        if size >= _BATCH:
+            yield tuple(batch)
+            batch, size = [], 0
+    if batch:
+        yield tuple(batch)

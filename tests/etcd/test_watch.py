@@ -57,9 +57,14 @@ async def test_catching_up_over_more_than_a_thousand_revisions(client: Client):
     assert revisions(found) == sorted(revisions(found))
 
 
-async def test_a_revision_of_many_fragments_is_whole(client: Client):
+@pytest.mark.parametrize("fragment", [False, True])
+async def test_a_revision_of_many_fragments_is_whole(etcd: EtcdRig, fragment: bool):
     """etcd splits responses above --max-request-bytes + 512 KiB: a deletion of many long keys is such."""
-    name = b"fragment/" + b"n" * 12_000
+    async with Client(replace(etcd.settings, fragment=fragment)) as client:
+        await check_whole(client, b"fragment/" + b"n" * 12_000)
+
+
+async def check_whole(client: Client, name: bytes):
     for number in range(300):
         await client.put(Put(name + b"/%03d" % number, b""))
     start = client.revision + 1
