@@ -159,7 +159,8 @@ class Watch:
         self._filled.set()
         self._next = revisions[-1].revision + 1
         self._connections.timeline.note(revisions[-1].revision)
-        await asyncio.sleep(0)  # a response may hold a thousand large revisions: others have their turn
+        if len(revisions) > 1:  # one of a thousand revisions perhaps: let others have their turn
+            await asyncio.sleep(0)
         while len(self._waiting) >= _MAX_WAITING:
             pulse.pause()
             self._room.clear()

@@ -68,6 +68,18 @@ async def test_a_write_whose_answer_is_lost_is_unknown_and_not_sent_again(versio
             assert item.version <= 3  # each at most once
 
 
+async def test_at_most_32_calls_are_in_flight(version: Version):
+    with EtcdRig(version) as rig:
+        async with Client(rig.settings) as client:
+            await client.put(Put(b"a", b""))
+            with rig.members[0].frozen():
+                puts = (client.put(Put(b"a/%d" % number, b""), timeout=0.8) for number in range(100))
+                outcomes = await asyncio.gather(*puts, return_exceptions=True)
+    sent = [outcome for outcome in outcomes if isinstance(outcome, UnknownOutcomeError)]
+    kept = [outcome for outcome in outcomes if isinstance(outcome, UnavailableError)]
+    assert (len(sent), len(kept)) == (32, 68)
+
+
 async def test_no_quorum(cluster: EtcdRig, cluster_client: Client):
     await cluster_client.put(Put(b"a", b"1"))
     for member in cluster.members[1:]:

@@ -170,8 +170,3 @@ async def test_names_and_addresses(etcd: EtcdRig, endpoint: str):
     settings = replace(etcd.settings, endpoints=(endpoint.format(etcd.members[0].client_port),))
     async with Client(settings) as client:
         assert (await client.put(Put(b"address", b""))).revision
-
-
-async def test_at_most_32_calls_are_in_flight_and_none_waits_for_ever(client: Client):
-    answers = await asyncio.gather(*(client.put(Put(b"many/%d" % number, b"")) for number in range(500)))
-    assert len({answer.revision for answer in answers}) == 500

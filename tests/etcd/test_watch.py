@@ -118,31 +118,6 @@ async def test_closed(client: Client):
         await watch.read()
 
 
-async def test_a_watch_is_not_starved_by_callers_of_the_same_loop(client: Client):
-    """With 256 puts in flight at once the watch of the same loop came 2 to 3 s late."""
-    start = await next_revision(client)
-    late: list[float] = []
-
-    async def follow(watch: Watch):
-        while True:
-            for revision in await watch.read():
-                late.extend(time.monotonic() - float(event.item.value) for event in revision.events)
-
-    async def write(number: int):
-        for _ in range(10):
-            await client.put(Put(b"starve/%d" % number, repr(time.monotonic()).encode()))
-
-    async with client.watch(b"starve/", start) as watch:
-        following = asyncio.create_task(follow(watch))
-        await asyncio.gather(*map(write, range(256)))
-        async with asyncio.timeout(5):
-            while len(late) < 2560:
-                await asyncio.sleep(0.01)
-        following.cancel()
-        await asyncio.wait([following])
-    assert max(late) < 1.5
-
-
 async def test_no_loss_and_no_repetition_while_members_are_killed(cluster: EtcdRig, cluster_client: Client):
     client = cluster_client
     start = (await client.put(Put(b"load/", b""))).revision
