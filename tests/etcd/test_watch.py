@@ -61,7 +61,7 @@ async def test_catching_up_over_more_than_a_thousand_revisions(client: Client):
 async def test_a_revision_of_many_fragments_is_whole(etcd: EtcdRig, fragment: bool):
     """etcd splits responses above --max-request-bytes + 512 KiB: a deletion of many long keys is such."""
     async with Client(replace(etcd.settings, fragment=fragment)) as client:
-        await check_whole(client, b"fragment/" + b"n" * 12_000)
+        await check_whole(client, b"fragment/%d/" % fragment + b"n" * 12_000)
 
 
 async def check_whole(client: Client, name: bytes):
