@@ -4,10 +4,10 @@ A `RequestHandler` costs as much again as all the work of an "unchanged" (docs/d
 """
 
 import asyncio
+import re
 from collections.abc import Mapping
 from http.client import responses
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import structlog
 from tornado.httputil import (
@@ -24,6 +24,8 @@ from ddnsd.web import replies
 
 _log = structlog.get_logger(__name__)
 
+_ORIGIN = re.compile(r"https?://[^/?]*", re.IGNORECASE)  # before the path in absolute-form, RFC 9112 §3.2.2
+_DIGITS = 18  # of a Content-Length; `int` does not take thousands of them
 _UNBOUNDED = 2**62  # Tornado's own limit answers without a body; ours answers in JSON
 
 
@@ -52,12 +54,11 @@ class Exchange(HTTPMessageDelegate):
         self.method = start_line.method
         self.headers = headers
         target = start_line.path
-        if not target.startswith("/"):  # absolute-form, RFC 9112 §3.2.2
-            parts = urlsplit(target)
-            target = f"{parts.path or '/'}?{parts.query}"
+        if not target.startswith("/"):
+            target = _ORIGIN.sub("", target, count=1)
         self.path, _, self.query = target.partition("?")
         length = headers.get("Content-Length", "")
-        if length.isdecimal() and int(length) > self._listener.max_body:
+        if length.isdecimal() and (len(length) > _DIGITS or int(length) > self._listener.max_body):
             self.fail(413)
 
     def data_received(self, chunk: bytes) -> None:
@@ -95,7 +96,8 @@ class Exchange(HTTPMessageDelegate):
         )
         if self._listener.draining:
             headers["Connection"] = "close"
-        self._connection.write_headers(ResponseStartLine("", status, responses[status]), headers, body)
+        content = None if self.method == "HEAD" else body
+        self._connection.write_headers(ResponseStartLine("", status, responses[status]), headers, content)
         self._connection.finish()
 
     def _done(self) -> None:

@@ -1,13 +1,16 @@
 """The admin listener's application: its routes, its log, its metrics."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
+from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler
 
 from ...service.registry import Registry
 from ...telemetry.metrics import Metrics
+from ...telemetry.redaction import HIDDEN
 from . import apply, openapi, resources, status, work
 from .base import Services, UnknownPathHandler
 
@@ -42,9 +45,21 @@ def make_admin_application(
 
 
 def _record(metrics: Metrics, handler: RequestHandler) -> None:
-    """Log and count one answer; the path without its query, where a secret might stand by mistake."""
+    """Log and count one answer."""
     code, seconds = handler.get_status(), handler.request.request_time()
     result = "done" if code < 400 else "refused" if code < 500 else "failed"
     metrics.request("admin", result, seconds)
-    method, path = handler.request.method, handler.request.path
+    method, path = _shown(handler.request, code)
     _log.info("admin.request", method=method, path=path, status=code, seconds=round(seconds, 4))
+
+
+def _shown(request: HTTPServerRequest, status: int) -> tuple[str, str]:
+    """Return the method and path as they may be logged, of what was refused only the route.
+
+    Where a name belongs, somebody may have written a secret; so the query is never logged either.
+    """
+    method, path = request.method or "", request.path
+    if status < 400:
+        return method, path
+    route = next((route.path for route in ROUTES if re.fullmatch(route.pattern, path)), HIDDEN)
+    return method if method in RequestHandler.SUPPORTED_METHODS else HIDDEN, route

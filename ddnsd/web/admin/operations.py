@@ -63,7 +63,7 @@ def operation(shown: Operation) -> Callable[[Method], Callable[..., Awaitable[No
             self.set_status(answer.status)
             if answer.revision:
                 self.set_header("ETag", f'"{answer.revision}"')
-            await self.finish(msgspec.json.encode(answer.body))
+            self.finish(msgspec.json.encode(answer.body))  # not awaited: a client that has gone is no failure
 
         answering.operation = shown._replace(summary=(method.__doc__ or "").strip())  # type: ignore[attr-defined]
         return answering
