@@ -87,17 +87,19 @@ class DriftWatch:
                 await self._without_transfer(str(error))
             else:
                 if comparison.fence != claim.prerequisite.values:
-                    self._mistrust(claim)
+                    await self._mistrust(claim)
                     return
                 await self._mark(comparison)
             if self._claims.claim is claim and not self._footprints.is_verified:
                 await self._footprints.write(Footprint(verified=True))
 
-    def _mistrust(self, claim: Claim) -> None:
+    async def _mistrust(self, claim: Claim) -> None:
         """Claim anew: what was transferred does not carry the fence of the claim it was asked under."""
         if self._claims.claim is claim:
             _log.warning("fence.replaced", **self._site._asdict())
             self._claims.reclaim()
+            # The claim asks for a transfer. A nameserver that always transfers an older zone is not hurried.
+            await asyncio.sleep(self._mandate.policy.probe_interval)
 
     async def _mark(self, comparison: Comparison) -> None:
         marked = await self._reconciler.mark(comparison)
@@ -107,5 +109,7 @@ class DriftWatch:
     async def _without_transfer(self, reason: str) -> None:
         """Where the zone may not be read, publishing everything anew is what makes it known."""
         _log.warning("reconcile.transfer_refused", **self._site._asdict(), reason=reason)
-        if not self._footprints.is_verified:
+        if self._footprints.is_verified:
+            await self._reconciler.mark_refused()
+        else:
             await self._reconciler.mark_all()
