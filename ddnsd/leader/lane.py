@@ -49,6 +49,7 @@ class Lane:
         self._claimed = asyncio.Event()
         self._trouble = Trouble(site, nameserver, mandate)
         self._left = False
+        self._failure: BaseException | None = None  # of writing down what was pushed, as it never should
 
     @property
     def claim(self) -> Claim | None:
@@ -169,6 +170,8 @@ class Lane:
             await asyncio.sleep(self._mandate.policy.probe_interval)
 
     async def _step(self) -> None:
+        if self._failure:
+            raise self._failure
         if self._is_void():
             await self._leave()
             return
@@ -222,7 +225,13 @@ class Lane:
         self._pushing.difference_update(push.record for push in pushes)
         task = asyncio.create_task(self._written(pushes, writing), name=f"settle {self.site.zone}")
         self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
+        task.add_done_callback(self._settled)
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._settling.discard(task)
+        if not task.cancelled() and (failure := task.exception()):
+            self._failure = failure
+            self._wake.set()
 
     async def _written(self, pushes: Sequence[Push], writing: Coroutine[None, None, None]) -> None:
         """Let the records be planned again once the state shows what was written."""
