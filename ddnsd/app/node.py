@@ -35,6 +35,7 @@ from ddnsd.telemetry.logging import configure
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.admin import make_admin_application
 from ddnsd.web.health import Readiness, healthz, make_health_application
+from ddnsd.web.owed import Owed
 from ddnsd.web.public import PublicListener
 from ddnsd.web.source import SourceFinder
 from ddnsd.web.update import UpdateEndpoint
@@ -94,10 +95,11 @@ class Node:
         self.updates = UpdateService(self.cache, self.commits, _update_policy(settings))
         endpoint = UpdateEndpoint(self.updates, SourceFinder(settings.trusted_proxies), self.metrics)
         self.public = PublicListener(
-            {UPDATE_PATH: {"GET": endpoint, "POST": endpoint}, "/healthz": {"GET": healthz}},
+            {UPDATE_PATH: {"GET": endpoint, "POST": endpoint}, "/healthz": {"GET": healthz, "HEAD": healthz}},
             settings.http.max_body,
             self.metrics,
         )
+        self.admin_owed = Owed()
         self.health = make_health_application(self._readiness, self.metrics)
 
     @classmethod
@@ -132,10 +134,11 @@ class Node:
         """Accept nothing more, answer what was accepted, within `drain.timeout`."""
         self._draining = True
         _log.info("drain.started", waiting=self.updates.in_flight)
-        self.listeners.stop()
+        self.listeners.stop("public", "admin")  # health goes on: it is where this node says that it drains
         try:
             async with asyncio.timeout(self._settings.drain.timeout):
                 await self.public.drain()
+                await self.admin_owed.drain()
                 await self.updates.drain()
         except TimeoutError:
             _log.warning("drain.unfinished", waiting=self.updates.in_flight)
@@ -147,7 +150,7 @@ class Node:
         registry = Registry(
             self.cache, self.commits, nameservers=frozenset(nameservers), timeout=settings.store.timeout
         )
-        admin = make_admin_application(registry, token_digest, status.status, self.metrics)
+        admin = make_admin_application(registry, token_digest, status.status, self.metrics, self.admin_owed)
         self.listeners.open("health", listen.health, self.health)
         self.listeners.open("admin", listen.admin, admin)
         self.listeners.open("public", listen.public, self.public, listen.tls)

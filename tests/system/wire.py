@@ -39,13 +39,19 @@ class Wire:
         with contextlib.suppress(OSError):  # the other side may have ended already
             self._socket.shutdown(socket.SHUT_WR)
 
+    async def leave(self) -> None:
+        """Wait for `100 Continue`: the other side has taken the head and expects the body."""
+        while b"\r\n\r\n" not in self._received:
+            assert await self._more()
+        assert self._received.startswith(b"HTTP/1.1 100 ")
+
     async def receive(self, method: str) -> Reply | None:
         """Return the next complete answer, None when there is none any more."""
         while (end := self._received.find(b"\r\n\r\n") + 4) < 4:
             if not await self._more():
                 return None
         status, headers = _read_head(self._take(end))
-        if status == 100:
+        if status == 100:  # RFC 9110 §15.2: an answer before the answer
             return await self.receive(method)
         length = 0 if method == "HEAD" else int(headers.get("content-length", "0"))
         while len(self._received) < length:

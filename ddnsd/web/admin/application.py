@@ -1,5 +1,6 @@
 """The admin listener's application: its routes, its log, its metrics."""
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from tornado.web import Application, RequestHandler
 from ...service.registry import Registry
 from ...telemetry.metrics import Metrics
 from ...telemetry.redaction import HIDDEN
+from ..owed import Owed
 from . import apply, openapi, resources, status, work
 from .base import Services, UnknownPathHandler
 
@@ -24,23 +26,19 @@ def make_admin_application(
     token_digest: str,
     status: Callable[[], Mapping[str, Any]],
     metrics: Metrics,
+    owed: Owed,
 ) -> Application:
     """Return the application.
 
     `token_digest` is the hex SHA-256 of the admin token; `status` returns what `GET /api/v1/status`
-    shows, ready for JSON.
+    shows, ready for JSON; `owed` gets to know the requests that wait for their answer.
     """
-    services = Services(registry, token_digest, status, metrics, openapi.describe(ROUTES))
-    handlers = [(route.pattern, route.handler, {"services": services, **route.arguments}) for route in ROUTES]
-
-    def record(handler: RequestHandler) -> None:
-        _record(metrics, handler)
-
+    services = Services(registry, token_digest, status, metrics, openapi.describe(ROUTES), owed)
     return Application(
-        handlers,
+        [(route.pattern, route.handler, {"services": services, **route.arguments}) for route in ROUTES],
         default_handler_class=UnknownPathHandler,
         default_handler_args={"services": services},
-        log_function=record,
+        log_function=functools.partial(_record, metrics),
     )
 
 

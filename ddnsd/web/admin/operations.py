@@ -58,6 +58,7 @@ def operation(shown: Operation) -> Callable[[Method], Callable[..., Awaitable[No
     def decorate(method: Method) -> Callable[..., Awaitable[None]]:
         @functools.wraps(method)
         async def answering(self: AdminHandler, *arguments: str) -> None:
+            self.is_whole = True
             with translated():
                 answer = await method(self, *arguments)
             self.set_status(answer.status)
