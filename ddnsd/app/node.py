@@ -22,6 +22,7 @@ from ddnsd.app.status import StatusReport
 from ddnsd.app.tasks import Supervisor, TaskFellError
 from ddnsd.config import Settings, remarks
 from ddnsd.leader.mandate import PublishPolicy
+from ddnsd.leader.tasks import cancel
 from ddnsd.leader.term import Candidate
 from ddnsd.model.fence import Owner
 from ddnsd.nameserver.interface import Nameserver
@@ -125,9 +126,10 @@ class Node:
         candidate = Candidate(
             store, node.cache, node.commits, nameservers, owner, _publish_policy(settings), node.metrics
         )
-        node.supervisor.start("leader", candidate.run(_who()))
+        leader = node.supervisor.start("leader", candidate.run(_who()))
+        stack.push_async_callback(cancel, leader)  # resigned before the nameservers are closed
         stack.push_async_callback(node.listeners.close)
-        node._listen(StatusReport(node.cache, candidate, owner), nameservers)
+        node._listen(StatusReport(node.cache, candidate, owner, nameservers), nameservers)
         return node
 
     async def drain(self) -> None:
