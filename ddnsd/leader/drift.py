@@ -70,9 +70,20 @@ class DriftWatch:
         return tuple(map(str, comparison.differences))
 
     async def repair(self) -> tuple[str, ...]:
-        """Make what differs pending; return it, a line for each record. Raises as `check`."""
+        """Make what differs pending; return it, a line for each record.
+
+        Where the zone may not be read, everything is published anew.
+
+        Raises:
+            NameserverError: the transfer broke off.
+            UnavailableError: the store cannot take it now.
+        """
         async with self._one_at_a_time:
-            comparison = await self._reconciler.compare()
+            try:
+                comparison = await self._reconciler.compare()
+            except RefusedError as error:
+                await self._reconciler.mark_all()
+                return (f"everything is published anew, as the zone cannot be compared: {error}",)
             await self._reconciler.mark(comparison)
         return tuple(map(str, comparison.differences))
 

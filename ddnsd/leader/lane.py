@@ -136,7 +136,7 @@ class Lane:
     async def _open(self) -> None:
         """Let the nameserver get ready, however often it takes."""
         while True:
-            served = [rrset(want) for want in contents(self._mandate.state, self.site)]
+            served = [rrset(want) for want in contents(self._mandate.state, self.site.zone)]
             try:
                 await self._nameserver.open(self.site.zone, served)
             except NameserverError as error:

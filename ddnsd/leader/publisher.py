@@ -1,6 +1,7 @@
 """The leader's work: a lane for each site, and whatever else any node asked for in the store."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import structlog
@@ -31,6 +32,7 @@ class Publisher:
         self._nameservers = nameservers
         self._mandate = mandate
         self._lanes: dict[Site, Lane] = {}
+        self._of_zone: defaultdict[str | None, list[Lane]] = defaultdict(list)
         self._running: dict[Site, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self._unknown: set[str] = set()  # nameservers already complained about
@@ -81,7 +83,8 @@ class Publisher:
                 task.result()
         for site, task in list(self._running.items()):
             if task.done():
-                del self._running[site], self._lanes[site]
+                del self._running[site]
+                self._of_zone[site.zone].remove(self._lanes.pop(site))
                 task.result()
 
     def _start_lanes(self) -> None:
@@ -92,6 +95,7 @@ class Publisher:
                 self._complain(site)
             elif site not in self._lanes:
                 lane = self._lanes[site] = Lane(site, nameserver, self._mandate)
+                self._of_zone[site.zone].append(lane)
                 self._running[site] = asyncio.create_task(_run(lane), name=f"lane {site.zone}")
 
     def _sites(self) -> Collection[Site]:
@@ -112,7 +116,7 @@ class Publisher:
     def _look(self, touched: Sequence[Touched]) -> None:
         """Tell each lane which of its records to look at again."""
         records: dict[RecordKey, None] = {}
-        zones: set[object] = set()
+        zones: set[str] = set()
         for place in touched:
             if place.shelf in (keys.ADDRESSES, keys.PUBLISHED) and isinstance(place.id, RecordKey):
                 records[place.id] = None
@@ -122,7 +126,7 @@ class Publisher:
                 records.update(dict.fromkeys(self._records_of(str(place.id))))
             elif place.shelf == Kind.ZONE.plural:
                 records.update(dict.fromkeys(self._mandate.state.records_in(str(place.id))))
-                zones.add(place.id)
+                zones.add(str(place.id))
                 self._changed.set()
                 self._sweeper.due()
             elif place.shelf == keys.FOOTPRINTS:
@@ -132,17 +136,16 @@ class Publisher:
                 self._workdesk.due()
         self._dispatch(records, zones)
 
-    def _dispatch(self, records: Iterable[RecordKey], zones: Collection[object]) -> None:
+    def _dispatch(self, records: Iterable[RecordKey], zones: Collection[str]) -> None:
         state = self._mandate.state
         by_zone: dict[str | None, list[RecordKey]] = {}
         for record in records:
             committed = state.addresses.get(record)
             zone = state.zone_of_record(record, committed.value) if committed else state.zone_of(record.name)
             by_zone.setdefault(zone, []).append(record)
-        for lane in self._lanes.values():
-            part = by_zone.get(lane.site.zone, ())
-            if part or lane.site.zone in zones:  # a zone without records comes and goes, too
-                lane.look(part)
+        for zone in {*by_zone, *zones}:  # a zone without records comes and goes, too
+            for lane in self._of_zone.get(zone, ()):
+                lane.look(by_zone.get(zone, ()))
 
     def _records_of(self, host: str) -> Iterable[RecordKey]:
         records = (RecordKey(host, family) for family in Family)

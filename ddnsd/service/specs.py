@@ -37,6 +37,7 @@ _INDEX = re.compile(r"\[(\d+)\]")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _OBJECT_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _MAX_NAME = 253
+_MAX_ZONE = _MAX_NAME - 64  # a label before it, such as the fence's, and its dot
 _MAX_FIELD = 60  # characters shown of an unknown field's name
 
 
@@ -84,13 +85,20 @@ def _read_name(kind: Kind, text: object) -> str:
     if not isinstance(text, str):
         raise ValueError(f"{shown(text)} is no text: quote it")  # noqa: TRY004 - a mistake of the document
     if kind in (Kind.ZONE, Kind.HOST):
-        try:
-            return parse_name(text)
-        except InvalidNameError as error:
-            raise ValueError(f"{shown(text)} is no DNS name of letters, digits and hyphens") from error
+        return _read_dns_name(kind, text)
     if len(text) > _MAX_NAME or not _OBJECT_NAME.fullmatch(text):
         raise ValueError(f"{shown(text)}: write lower-case letters, digits, '-' and '.', {_MAX_NAME} at most")
     return text
+
+
+def _read_dns_name(kind: Kind, text: str) -> str:
+    try:
+        name = parse_name(text)
+    except InvalidNameError as error:
+        raise ValueError(f"{shown(text)} is no DNS name of letters, digits and hyphens") from error
+    if kind is Kind.ZONE and len(name) > _MAX_ZONE:
+        raise ValueError(f"{shown(text)} leaves no room for the names in it: {_MAX_ZONE} characters at most")
+    return name
 
 
 def _unknown(kind: Kind, key: object, fields: Mapping[str, object]) -> Problem:

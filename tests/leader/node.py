@@ -97,7 +97,8 @@ class Node:
     def wanted(self, zone: str = ZONE) -> dict[RecordKey, tuple[str, int]]:
         """Return address and TTL of each record that the zone shall have."""
         site = Site(zone, self.state.zones[zone].value.spec.nameserver)
-        return {want.record: (want.ip, want.ttl) for want in contents(self.state, site)}
+        wants = (want for want in contents(self.state, site.zone) if want.site == site)
+        return {want.record: (want.ip, want.ttl) for want in wants}
 
 
 async def until(condition: Callable[[], bool], what: Callable[[], str] = str) -> None:

@@ -128,6 +128,7 @@ def test_an_account_needs_no_spec():
         (zone(True), "metadata.name: true is no text: quote it"),
         (account("Alice"), "metadata.name: 'Alice': write lower-case letters, digits, '-' and '.'"),
         (account("a" * 254), "253 at most"),
+        (zone(".".join(["z" * 60] * 4)), "leaves no room for the names in it: 189 characters at most"),
         (zone("example.com", ttl=0), "spec.ttl: 0: write whole seconds"),
         (zone("example.com", ttl=True), "spec.ttl: true: write whole seconds"),
         (zone("example.com", enabled=None), "spec.enabled: null: write true or false"),

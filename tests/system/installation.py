@@ -14,6 +14,7 @@ import yaml
 
 from ddnsd.model.tokens import digest
 from tests.rigs.base import NameserverRig
+from tests.rigs.client import ask
 from tests.system.http import Client, Reply
 
 UPDATE = "/api/ddns/update"
@@ -137,6 +138,10 @@ class Installation:
     def dns_port(self) -> int:
         """Port of the embedded nameserver."""
         return int(self.addresses["dns"]["default"].rpartition(":")[2])
+
+    async def query(self, name: str, type: str) -> tuple[str, ...]:
+        """Ask the embedded nameserver."""
+        return await ask("127.0.0.1", self.dns_port, name, type)
 
     async def admin(self, method: str, path: str, document: Any = None) -> Reply:
         token = (self.data / "admin-token").read_text().strip()

@@ -64,6 +64,40 @@ async def test_zone_moves(tmp_path: Path) -> None:
         assert await knot.query(BLOG, "A") == ("192.0.2.2",)
 
 
+async def test_restart_while_the_zone_moves_away(tmp_path: Path) -> None:
+    """It keeps no records: it must be given what it serves until the new home is complete."""
+    async with KnotRig() as knot:
+        key = tmp_path / "second.key"
+        key.write_text(knot.secret_text)
+        key.chmod(0o600)
+        second = {
+            "kind": "rfc2136",
+            "address": knot.address,
+            "port": knot.port,
+            "key": {"name": knot.key_name, "secret_file": str(key)},
+        }
+        nameservers = {"default": {"kind": "embedded", "listen": "127.0.0.1:0"}, "second": second}
+        async with Installation(tmp_path, nameservers=nameservers) as ddnsd:
+            await ddnsd.apply(*example([BLOG]))
+            assert (await ddnsd.update(BLOG, "192.0.2.1")).message == UPDATED
+            knot.freeze()
+            await ddnsd.apply(document("Zone", ZONE, nameserver="second"))
+            await ddnsd.kill()
+            await ddnsd.start()
+
+            async def served() -> bool:
+                return await ddnsd.query(BLOG, "A") == ("192.0.2.1",)
+
+            await until(served, 5, "the old home serves on")
+            knot.thaw()
+
+            async def left() -> bool:
+                return await ddnsd.query(BLOG, "A") == ()
+
+            await until(left, 10, "the zone has moved")
+            assert await knot.query(BLOG, "A") == ("192.0.2.1",)
+
+
 async def test_zone_is_deleted(tmp_path: Path, nameserver_rig: NameserverRig) -> None:
     async with Installation(tmp_path, nameserver_rig) as ddnsd:
         await nameserver_rig.add_foreign(FOREIGN)
@@ -130,6 +164,11 @@ async def test_transfer_is_refused(tmp_path: Path) -> None:
         assert (await ddnsd.update(BLOG, "192.0.2.1")).message in (UPDATED, UNCHANGED)
         check = await ddnsd.admin("POST", f"zones/{ZONE}/check")
         assert "REFUSED" in check.body.decode(), check.body
+
+        await bind.remove_foreign(BLOG, "A")
+        repair = await ddnsd.admin("POST", f"zones/{ZONE}/repair")
+        assert "everything is published anew" in repair.json["findings"][0]
+        await until(published_anew, 5, "a repair needs no transfer")
 
 
 async def _status(ddnsd: Installation) -> dict:
