@@ -32,7 +32,7 @@ _ABSENT = {
 _SECRETS = ("secret", "token", "password", "value", "key")
 _NO_SECRETS = "a secret is stored nowhere: import it with `ddnsd token create NAME --secret-file FILE`"
 _HIDDEN = ("sha256",)  # somebody may have written the secret itself there
-_INDEX = re.compile(r"\[(\d+)\]")
+_MOST = 20  # wrong items of one list that are told
 # As Kubernetes names its objects (RFC 1123 subdomains).
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _OBJECT_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -115,21 +115,32 @@ def _convert(key: str, value: object, wanted: Any) -> Any:
     try:
         converted = msgspec.convert(value, wanted)
     except msgspec.ValidationError as error:
-        raise InvalidDocumentError(_mismatch(key, value, str(error))) from error
+        raise InvalidDocumentError(*_mismatches(key, value, wanted)) from error
     try:
         return _canonical(key, converted)
     except (ValueError, OverflowError) as error:
         raise InvalidDocumentError(Problem(f"spec.{key}", str(error))) from error
 
 
-def _mismatch(key: str, value: object, text: str) -> Problem:
+def _mismatches(key: str, value: object, wanted: Any) -> list[Problem]:
+    """Return what is wrong with a field: its wrong items where it is a list that has some."""
     path = f"spec.{key}"
     if key in _HIDDEN:
-        return Problem(path, f"not a SHA-256: {REMEDIES[key]}")
-    index = _INDEX.search(text)
-    if index and isinstance(value, list):
-        path, value = path + index[0], value[int(index[1])]
-    return Problem(path, f"{shown(value)}: {REMEDIES[key]}")
+        return [Problem(path, f"not a SHA-256: {REMEDIES[key]}")]
+    items = enumerate(value) if isinstance(value, list) else ()
+    wrong = [(f"{path}[{at}]", item) for at, item in items if not _fits([item], wanted)]
+    return [
+        Problem(place, f"{shown(found)}: {REMEDIES[key]}")
+        for place, found in wrong[:_MOST] or [(path, value)]
+    ]
+
+
+def _fits(value: object, wanted: Any) -> bool:
+    try:
+        msgspec.convert(value, wanted)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _canonical(key: str, value: Any) -> Any:

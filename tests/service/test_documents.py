@@ -1,5 +1,5 @@
 import string
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ from .registry_node import account, document, host, token, zone
 
 LABELS = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=10)
 NAMES = st.lists(LABELS, min_size=1, max_size=4).map(".".join)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 INSTANTS = st.none() | st.datetimes(timezones=st.just(UTC))
 TTLS = st.integers(1, 2**31 - 1)
 ACCOUNTS = st.builds(AccountSpec, st.sampled_from(["active", "banned"])) | st.builds(
@@ -166,6 +167,12 @@ def test_a_mistaken_secret_is_never_shown(field):
     assert "correct" not in str(problems_of(raw))
 
 
+def test_all_wrong_items_of_a_list_are_found_at_once():
+    found = problems_of(host("a.example.com", families=["a", "A", "MX"]))
+    assert [problem.split(":")[0] for problem in found] == ["spec.families[0]", "spec.families[2]"]
+    assert len(problems_of(host("a.example.com", families=["a"] * 1000))) == 20
+
+
 def test_every_field_has_a_remedy():
     for spec in SPECS.values():
         for field in msgspec.structs.fields(spec):
@@ -173,14 +180,24 @@ def test_every_field_has_a_remedy():
 
 
 def test_a_new_token_gets_a_digest_unless_it_brings_one():
-    made, was_made = read_new_token(document("Token", "t", account="alice"), "abc")
+    made, was_made = read_new_token(document("Token", "t", account="alice"), "abc", NOW)
     assert was_made
     assert made.spec.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    brought, was_made = read_new_token(token("t", "1"), "abc")
+    brought, was_made = read_new_token(token("t", "1"), "abc", NOW)
     assert not was_made
     assert brought.spec.sha256 == "1" * 64
     with pytest.raises(InvalidDocumentError, match="only a Token"):
-        read_new_token(account("a"), "abc")
+        read_new_token(account("a"), "abc", NOW)
+
+
+def test_a_new_token_has_not_expired():
+    raw = token("t", "1", expires="2026-01-01T01:00:00+01:00")
+    with pytest.raises(
+        InvalidDocumentError, match=r"2026-01-01T00:00:00\+00:00 is over: write an instant to"
+    ):
+        read_new_token(raw, "abc", NOW)
+    assert read_new_token(raw, "abc", NOW - timedelta(seconds=1))
+    assert read_document(raw).spec.expires == NOW
 
 
 @pytest.mark.parametrize("text", ["on", "y", "N", "1e5", "12:30", "007", "0o17", "1_000", "~", ".5"])
