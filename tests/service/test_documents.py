@@ -229,6 +229,20 @@ def test_an_unquoted_instant_is_text():
 
 def test_the_documents_in_the_docs_are_right():
     text = (Path(__file__).parents[2] / "docs/admin-api.md").read_text()
-    example = text.split("```yaml")[1].split("```")[0].replace("…", "1" * 64)
-    kinds = [read_document(raw).kind for raw in read_manifest(example)]
-    assert kinds == [Kind.ZONE, Kind.ACCOUNT, Kind.HOST, Kind.TOKEN]
+    whole, token = (block.split("```")[0] for block in text.split("```yaml")[1:])
+    documents = read_manifest(whole) + read_manifest(token.replace("…", "1" * 64))
+    assert [read_document(raw).kind for raw in documents] == [Kind.ZONE, Kind.ACCOUNT, Kind.HOST, Kind.TOKEN]
+
+
+def test_the_defaults_in_the_docs_are_right():
+    text = (Path(__file__).parents[2] / "docs/admin-api.md").read_text()
+    for raw in read_manifest("---".join(block.split("```")[0] for block in text.split("```yaml")[1:])):
+        required = {"account": "alice", "sha256": "1" * 64}
+        spec = {key: required.get(key, value) for key, value in raw["spec"].items()}
+        bare = {key: spec[key] for key in spec if key in required}
+        assert read_document(raw | {"spec": spec}) == read_document(raw | {"spec": bare})
+
+
+@pytest.mark.parametrize(("text", "value"), [("off", False), ("0100", 64), ("1:30", 90), ('"0100"', "0100")])
+def test_yaml_is_1_1(text, value):
+    assert read_manifest(f"a: {text}") == [{"a": value}]
