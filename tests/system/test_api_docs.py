@@ -6,6 +6,8 @@ import subprocess
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from ddnsd.model.answers import Refusal
 from ddnsd.web import replies
 from tests.system.installation import SECRET, Installation, example
@@ -32,6 +34,34 @@ def test_no_other_answer_is_told() -> None:
     assert ROWS[:2] == success
     assert ROWS[-len(below) :] == below
     assert len(ROWS) == len(success) + len(Refusal) + len(below)
+
+
+UPDATE = b"POST /api/ddns/update HTTP/1.1\r\nHost: a\r\n"
+EMPTY_400 = b"HTTP/1.1 400 Bad Request"
+
+
+@pytest.mark.parametrize(
+    ("message", "answer"),
+    [
+        (b"GET /a b HTTP/1.1\r\n\r\n", EMPTY_400),
+        (b"GET / HTTP/2.0\r\n\r\n", EMPTY_400),
+        (UPDATE + b"no colon\r\n\r\n", EMPTY_400),
+        (UPDATE + b"A: b\r\n folded\r\n\r\n", EMPTY_400),
+        (UPDATE + b"Content-Length: x\r\n\r\n", EMPTY_400),
+        (UPDATE + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", EMPTY_400),
+        (UPDATE + b"Transfer-Encoding: gzip\r\n\r\n", EMPTY_400),
+        (UPDATE + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", EMPTY_400),
+        (UPDATE + b"A: " + b"a" * 20_000 + b"\r\n\r\n", b""),
+    ],
+)
+async def test_what_is_no_http_gets_no_json(tmp_path: Path, message: bytes, answer: bytes) -> None:
+    async with Installation(tmp_path) as ddnsd:
+        host, port = ddnsd.addresses["public"].rsplit(":", 1)
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(message)
+        received = await asyncio.wait_for(reader.read(), 10)  # to the end of the connection
+        writer.close()
+    assert received.strip() == answer
 
 
 async def test_the_examples(tmp_path: Path) -> None:
