@@ -73,6 +73,7 @@ def test_all_mistakes_are_told_at_once_with_path_value_and_remedy(write):
     assert found["publish.batch"] == "publish.batch: 1.5: write a whole number of records from 1 to 1000"
     assert found["store.timeout"].startswith("store.timeout: 0 from DDNSD_STORE_TIMEOUT: write a number")
     assert found["DDNSD_STORE_TIMOUT"].endswith("did you mean DDNSD_STORE_TIMEOUT?")
+    assert found["listen.admin"] == "listen.admin: '127.0.0.1:99999': the port is 0 to 65535"
     assert found["log.level"] == "log.level: 'loud': write debug or info or warning or error"
     assert found.keys() == {
         *("listen.public", "listen.admin", "listen.helth", "publish.timeout", "publish.batch"),
