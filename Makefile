@@ -1,6 +1,9 @@
 # Each target is one script, which says what it does.
 
-.PHONY: run test test-faults lint bench lock clean
+.PHONY: help run test test-faults lint bench lock clean
+
+help:         ## these targets
+	@sed -n 's/^\([a-z-]*:\) *## /make \1  /p' $(firstword $(MAKEFILE_LIST)) | sed 's/:  /\t/' | expand -t 20
 
 run:          ## start ddnsd with an example, and print a curl and a dig to try
 	@script/run

@@ -27,6 +27,7 @@ PORTS = {  # short names for people
     "HEALTH_PORT": ("DDNSD_LISTEN_HEALTH", "127.0.0.1:{}"),
     "DNS_PORT": ("DDNSD_NAMESERVERS_DEFAULT_LISTEN", "127.0.0.1:{}"),
 }
+DNS_PORT_IS = "(DNS_PORT is for the embedded nameserver only: leave it out with another)"
 
 
 class NotStartedError(Exception):
@@ -60,7 +61,7 @@ def main(root: Path) -> int:
     try:
         run = Run(root, config, load(config, environ), environ)
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(in_short_names(str(error), os.environ), file=sys.stderr)
         return 2
     run.listening.unlink(missing_ok=True)
     # A group of its own: a Ctrl-C reaches this process alone, which passes it on once.
@@ -83,6 +84,14 @@ def with_short_names(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment with HTTP_PORT and the like in the variables that ddnsd reads."""
     short = {long: form.format(environ[name]) for name, (long, form) in PORTS.items() if environ.get(name)}
     return {**short, **environ}
+
+
+def in_short_names(text: str, environ: Mapping[str, str]) -> str:
+    """Return what is wrong with the configuration in the names that the user has set."""
+    used = {long: name for name, (long, _) in PORTS.items() if environ.get(name) and long not in environ}
+    for long, name in used.items():
+        text = text.replace(long, f"{name}={environ[name]}")
+    return f"{text}\n{DNS_PORT_IS}" if "DNS_PORT=" in text else text
 
 
 def introduce(run: Run, server: "subprocess.Popen[bytes]") -> None:

@@ -22,10 +22,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "logs_errors: provokes what is logged as an error")
     # What the parts log goes where `caplog` looks, with its fields.
     structlog.configure(
-        processors=[structlog.stdlib.render_to_log_kwargs],
+        processors=[_rename_name, structlog.stdlib.render_to_log_kwargs],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+
+
+def _rename_name(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Make room: a `LogRecord` has a name of its own."""
+    if "name" in event:
+        event["domain_name"] = event.pop("name")
+    return event
 
 
 @pytest.fixture(scope="session")

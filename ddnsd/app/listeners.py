@@ -57,14 +57,14 @@ class HttpListeners:
         self._servers[name] = server
         self._endpoints[name] = Endpoint(endpoint.host, sockets[0].getsockname()[1])
 
-    def stop(self) -> None:
-        """Accept no more connections; those that are open go on."""
-        for server in self._servers.values():
-            server.stop()
+    def stop(self, *names: str) -> None:
+        """Accept no more connections on these; those that are open go on."""
+        for name in names:
+            self._servers[name].stop()
 
     async def close(self) -> None:
         """Close every connection."""
-        self.stop()
+        self.stop(*self._servers)
         for server in self._servers.values():
             await server.close_all_connections()
 

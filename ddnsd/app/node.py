@@ -22,6 +22,7 @@ from ddnsd.app.status import StatusReport
 from ddnsd.app.tasks import Supervisor, TaskFellError
 from ddnsd.config import Settings, remarks
 from ddnsd.leader.mandate import PublishPolicy
+from ddnsd.leader.tasks import cancel
 from ddnsd.leader.term import Candidate
 from ddnsd.model.fence import Owner
 from ddnsd.nameserver.interface import Nameserver
@@ -35,6 +36,7 @@ from ddnsd.telemetry.logging import configure
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.admin import make_admin_application
 from ddnsd.web.health import Readiness, healthz, make_health_application
+from ddnsd.web.owed import Owed
 from ddnsd.web.public import PublicListener
 from ddnsd.web.source import SourceFinder
 from ddnsd.web.update import UpdateEndpoint
@@ -94,10 +96,11 @@ class Node:
         self.updates = UpdateService(self.cache, self.commits, _update_policy(settings))
         endpoint = UpdateEndpoint(self.updates, SourceFinder(settings.trusted_proxies), self.metrics)
         self.public = PublicListener(
-            {UPDATE_PATH: {"GET": endpoint, "POST": endpoint}, "/healthz": {"GET": healthz}},
+            {UPDATE_PATH: {"GET": endpoint, "POST": endpoint}, "/healthz": {"GET": healthz, "HEAD": healthz}},
             settings.http.max_body,
             self.metrics,
         )
+        self.admin_owed = Owed()
         self.health = make_health_application(self._readiness, self.metrics)
 
     @classmethod
@@ -123,19 +126,21 @@ class Node:
         candidate = Candidate(
             store, node.cache, node.commits, nameservers, owner, _publish_policy(settings), node.metrics
         )
-        node.supervisor.start("leader", candidate.run(_who()))
+        leader = node.supervisor.start("leader", candidate.run(_who()))
+        stack.push_async_callback(cancel, leader)  # resigned before the nameservers are closed
         stack.push_async_callback(node.listeners.close)
-        node._listen(StatusReport(node.cache, candidate, owner), nameservers)
+        node._listen(StatusReport(node.cache, candidate, owner, nameservers), nameservers)
         return node
 
     async def drain(self) -> None:
         """Accept nothing more, answer what was accepted, within `drain.timeout`."""
         self._draining = True
         _log.info("drain.started", waiting=self.updates.in_flight)
-        self.listeners.stop()
+        self.listeners.stop("public", "admin")  # health goes on: it is where this node says that it drains
         try:
             async with asyncio.timeout(self._settings.drain.timeout):
                 await self.public.drain()
+                await self.admin_owed.drain()
                 await self.updates.drain()
         except TimeoutError:
             _log.warning("drain.unfinished", waiting=self.updates.in_flight)
@@ -147,7 +152,7 @@ class Node:
         registry = Registry(
             self.cache, self.commits, nameservers=frozenset(nameservers), timeout=settings.store.timeout
         )
-        admin = make_admin_application(registry, token_digest, status.status, self.metrics)
+        admin = make_admin_application(registry, token_digest, status.status, self.metrics, self.admin_owed)
         self.listeners.open("health", listen.health, self.health)
         self.listeners.open("admin", listen.admin, admin)
         self.listeners.open("public", listen.public, self.public, listen.tls)

@@ -1,19 +1,23 @@
 """What `ddnsd status` and `GET /api/v1/status` show."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ddnsd import __version__
 from ddnsd.leader.term import Candidate
 from ddnsd.model.fence import Owner
-from ddnsd.model.records import Site
+from ddnsd.model.records import Entry, Footprint, Site
 from ddnsd.store.snapshot import WatchCache
 
 
 class StatusReport:
     """Reads the node's parts; changes nothing."""
 
-    def __init__(self, cache: WatchCache, candidate: Candidate, owner: Owner) -> None:
+    def __init__(
+        self, cache: WatchCache, candidate: Candidate, owner: Owner, nameservers: Collection[str]
+    ) -> None:
+        """`nameservers` are the names in config.yaml."""
+        self._nameservers = nameservers
         self._cache = cache
         self._candidate = candidate
         self._owner = owner
@@ -45,6 +49,11 @@ class StatusReport:
             "nameserver": nameserver,
             "verified": footprint is not None and footprint.value.verified,
             "fenceHeldBy": footprint.value.holder if footprint else "",
-            "error": footprint.value.error if footprint else "",
+            "error": self._error(nameserver, footprint),
             "pending": publisher.backlog(Site(zone, nameserver)) if publisher else None,
         }
+
+    def _error(self, nameserver: str, footprint: Entry[Footprint] | None) -> str:
+        if nameserver not in self._nameservers:
+            return f"nameserver {nameserver!r} is not under `nameservers` in config.yaml"
+        return footprint.value.error if footprint else ""

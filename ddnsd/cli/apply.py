@@ -81,5 +81,8 @@ def _explain(error: AdminApiError, sources: Sequence[_Source]) -> str:
 def _locate(problem: Mapping[str, Any], sources: Sequence[_Source]) -> str:
     place = str(sources[problem["document"] - 1])
     resource = problem.get("resource", "")
-    parts = (f"{place} ({resource})" if resource else place, problem["field"], problem["message"])
+    message = problem["message"]
+    if other := problem.get("other"):
+        message = message.replace(f"document {other}", str(sources[other - 1]))
+    parts = (f"{place} ({resource})" if resource else place, problem["field"], message)
     return ": ".join(part for part in parts if part)

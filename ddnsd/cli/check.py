@@ -5,15 +5,17 @@ from pathlib import Path
 
 import click
 
-from ..config import ConfigError, load
+from ..config import ConfigError, load, remarks
 
 
-@click.command()
+@click.command(short_help="Check a configuration file.")
 @click.argument("config", type=click.Path(path_type=Path))
 def check(config: Path) -> None:
     """Check the configuration in the file CONFIG, with the environment; all mistakes at once."""
     try:
-        load(config, os.environ)
+        settings = load(config, os.environ)
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
+    for remark in remarks(settings):
+        click.echo(f"Warning: {remark}", err=True)
     click.echo(f"{config} is in order.")

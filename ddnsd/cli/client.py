@@ -11,6 +11,8 @@ import click
 import msgspec
 
 _TIMEOUT = 60.0  # seconds for one answer
+_CONNECT_TIMEOUT = 5.0  # seconds, with the TLS handshake
+_NOT_ADMIN = "is not the admin API: use the address of listen.admin"
 
 
 class AdminApiError(click.ClickException):
@@ -61,6 +63,8 @@ class AdminClient:
         target = self._base + path + (f"?{urlencode(query)}" if query else "")
         status, content = self._exchange(method, target, body, timeout)
         answer = self._decode(status, content)
+        if isinstance(answer, dict) and "success" in answer:  # as the update API and the health listener say
+            raise AdminApiError(f"{self._server} {_NOT_ADMIN}")
         if status == 401:
             raise AdminApiError(
                 f"{self._server} does not accept the admin token in {self._token_file}: name the right file "
@@ -75,10 +79,10 @@ class AdminClient:
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         if content is not None:
             headers["Content-Type"] = "application/json"
-        self._connection.timeout = timeout
-        if self._connection.sock is not None:
-            self._connection.sock.settimeout(timeout)
         try:
+            if self._connection.sock is None:
+                self._connect()
+            self._connection.sock.settimeout(timeout)
             self._connection.request(method, target, content, headers)
             response = self._connection.getresponse()
             return response.status, response.read()
@@ -89,14 +93,23 @@ class AdminClient:
                 "or name the right one with --server or DDNSD_SERVER"
             ) from error
 
+    def _connect(self) -> None:
+        self._connection.timeout = _CONNECT_TIMEOUT
+        try:
+            self._connection.connect()
+        except (ssl.SSLError, TimeoutError) as error:
+            # Who does not speak TLS answers at once in plain HTTP, or waits for the rest of a "request".
+            if getattr(error, "reason", "") == "WRONG_VERSION_NUMBER" or "handshake" in str(error):
+                raise AdminApiError(
+                    f"no TLS with {self._server}: it speaks plain HTTP: write http://"
+                ) from error
+            raise
+
     def _decode(self, status: int, content: bytes) -> Any:
         try:
             return msgspec.json.decode(content)
         except msgspec.DecodeError as error:
-            message = (
-                f"{self._server} answered {status} without JSON: is it ddnsd's admin listener (port 8081)?"
-            )
-            raise AdminApiError(message) from error
+            raise AdminApiError(f"{self._server} {_NOT_ADMIN} (it answered {status} without JSON)") from error
 
 
 def resource_path(plural: str, name: str, *rest: str) -> str:

@@ -3,7 +3,7 @@
 import click
 
 from ..model.resources import Kind
-from .client import AdminApiError, AdminClient, resource_path
+from .client import AdminClient, resource_path
 from .options import KIND, admin_api
 
 _TIMEOUT = 600.0  # seconds: an account with tens of thousands of hosts
@@ -17,12 +17,7 @@ _TIMEOUT = 600.0  # seconds: an account with tens of thousands of hosts
 def delete(client: AdminClient, kind: Kind, name: str, cascade: bool) -> None:
     """Delete the resource of this KIND and NAME. A deleted host's records leave the nameserver."""
     query = {"cascade": "true"} if cascade else None
-    try:
-        gone = client.call("DELETE", resource_path(kind.plural, name), query=query, timeout=_TIMEOUT)
-    except AdminApiError as error:
-        if error.answer.get("hosts"):
-            raise click.ClickException(f"{error} (--cascade deletes them too)") from error
-        raise
+    gone = client.call("DELETE", resource_path(kind.plural, name), query=query, timeout=_TIMEOUT)
     deleted_kind, _, deleted_name = gone["deleted"].partition(" ")
     along = "" if kind is Kind.HOST else _along(gone["hosts"], gone["tokens"])
     click.echo(f"{deleted_kind.lower()}/{deleted_name} deleted{along}")

@@ -11,7 +11,7 @@ from .options import KIND, admin_api
 from .output import FORMATS, print_json, print_table, print_yaml
 
 
-@click.command()
+@click.command(short_help="Show all resources of a kind, or one.")
 @click.argument("kind", type=KIND)
 @click.argument("name", required=False)
 @click.option("-o", "--output", type=FORMATS, default="table", show_default=True, help="How to print.")

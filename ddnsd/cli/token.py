@@ -17,7 +17,7 @@ def token() -> None:
     """Make tokens, by which clients may change hosts."""
 
 
-@token.command()
+@token.command(short_help="Create a token and print its secret.")
 @click.argument("name")
 @click.option("--account", required=True, help="Whose token it is.")
 @click.option("--host", "hosts", multiple=True, help="A host it may change; without: all of the account's.")
@@ -36,7 +36,9 @@ def create(
     expires: str | None,
     secret_file: IO[bytes] | None,
 ) -> None:
-    """Create the token NAME and print its new secret: once, alone on the standard output.
+    """Create the token NAME and print its new secret, the only time it is shown.
+
+    The secret stands alone on the standard output.
 
     The secret is stored nowhere; who loses it deletes the token and creates another.
     """

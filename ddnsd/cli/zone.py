@@ -11,6 +11,12 @@ _HELP = {
     Work.REPAIR: "Compare ZONE on its nameserver with the store, and publish what differs.",
     Work.TAKEOVER: "Claim the fence of ZONE from whoever holds it. Make sure first that the other is gone.",
 }
+_SHORT_HELP = {
+    Work.CHECK: "Say how a zone differs from the store.",
+    Work.REPAIR: "Publish what differs.",
+    Work.TAKEOVER: "Claim a zone's fence from another installation.",
+}
+_EXIT_CODE = click.option("--exit-code", is_flag=True, help="Exit with 1 if anything differs, as git diff.")
 _ANSWER = 30.0  # seconds that the answer may take beyond the leader's work
 
 
@@ -29,15 +35,18 @@ def _command(work: Work) -> click.Command:
         help="Seconds to wait for the leader.",
     )
     @admin_api
-    def ask(client: AdminClient, name: str, timeout: int) -> None:
+    def ask(client: AdminClient, name: str, timeout: int, *, exit_code: bool = False) -> None:
         path = resource_path("zones", name, work)
         done = client.call("POST", path, query={"timeout": timeout}, timeout=timeout + _ANSWER)
         for finding in done["findings"]:
             click.echo(finding)
         if not done["findings"]:
             click.echo(f"zone/{done['zone']}: nothing to report", err=True)
+        if exit_code and done["findings"]:
+            raise SystemExit(1)
 
-    return click.command(work.value, help=_HELP[work])(ask)
+    command = click.command(work.value, help=_HELP[work], short_help=_SHORT_HELP[work])
+    return command(_EXIT_CODE(ask) if work is Work.CHECK else ask)
 
 
 for _work in Work:

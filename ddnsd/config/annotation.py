@@ -35,6 +35,12 @@ class Unit(StrEnum):
     RECORDS = "records"
 
 
+class Example(NamedTuple):
+    """What to write where the value is required and missing."""
+
+    text: str
+
+
 class FromText(NamedTuple):
     """Reads a text; a ValueError's message is the remedy."""
 

@@ -32,7 +32,7 @@ class _Composer(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent):
+        if getattr(event, "anchor", None) is not None:  # an alias has its anchor's
             raise _refusal(event, "anchors and aliases are not read here: write the value out")
         if getattr(event, "tag", None) is not None:
             raise _refusal(event, "tags are not read here: remove it")
@@ -81,6 +81,8 @@ def _where(error: yaml.YAMLError) -> str:
     """Say what and where, without PyYAML's excerpt of the file: it could show anything."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
+    if "'\\t'" in str(problem):
+        problem = f"{problem}: indent with spaces, not tabs"
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else str(problem)
 
 

@@ -1,7 +1,7 @@
 """Environment variables over config.yaml: `DDNSD_` and a setting's path, in upper case, joined by `_`."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .annotation import Section
@@ -31,7 +31,7 @@ def overlay(
     for name, text in sorted(_ours(environ)):
         places = known.get(name, {})
         if len(places) != 1:
-            mistakes.append(Mistake((name,), "", _remedy(name, known, places)))
+            mistakes.append(Mistake((name,), "", _remedy(name, known, places, raw)))
         elif not text.isprintable():
             mistakes.append(Mistake((name,), "", "has characters that cannot be printed"))
         else:
@@ -60,10 +60,28 @@ def _ours(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield name, text
 
 
-def _remedy(name: str, known: Mapping[str, object], places: Mapping[Path, object]) -> str:
+def _remedy(
+    name: str, known: Mapping[str, object], places: Mapping[Path, object], raw: Mapping[str, Raw]
+) -> str:
     if places:
         return f"means each of {', '.join(map('.'.join, places))}: set it in config.yaml instead"
+    written = raw.get("nameservers")
+    names = sorted(written) if isinstance(written, dict) else []
+    if absent := _absent_nameserver(name, known, names):
+        return f"there is no nameserver {absent!r} in the file; known: {', '.join(names)}"
     return f"unknown variable; {did_you_mean(name, known)}"
+
+
+def _absent_nameserver(name: str, known: Iterable[str], names: Iterable[str]) -> str:
+    """Return which nameserver a variable is for, by its end; "" if it is for one of these, or for none."""
+    prefixes = tuple(variable(("nameservers", each)) + "_" for each in names)
+    group = variable(("nameservers",)) + "_"
+    if not name.startswith(group) or name.startswith(prefixes):
+        return ""
+    ends = {each.removeprefix(prefix) for prefix in prefixes for each in known if each.startswith(prefix)}
+    rests = [name.removesuffix(f"_{end}") for end in ends if name.endswith(f"_{end}")]
+    shortest = min(rests, key=len, default="")  # without CONNECT_TIMEOUT rather than TIMEOUT
+    return shortest.removeprefix(group).lower().replace("_", "-")
 
 
 def _plain(form: Shape, text: str) -> Raw:

@@ -9,6 +9,8 @@ from .mistakes import ConfigError, Mistake
 from .tree import Settings
 from .validate import Walk
 
+_NO_FILE = "name one that can; `ddnsd serve` without --config and config.yaml takes every default"
+
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     """Read and check the settings, once.
@@ -22,7 +24,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     folder = path.resolve().parent if path else Path.cwd()
     mistakes: list[Mistake] = []
     raw = _read(path, source, mistakes)
-    if raw.get("nameservers") is None:
+    if raw.get("nameservers") in (None, {}):
         raw["nameservers"] = {"default": {"kind": "embedded"}}
     origins = overlay(Settings, raw, environ, mistakes)
     settings = Walk(folder, origins, mistakes).tree(Settings, raw)
@@ -37,7 +39,8 @@ def _read(path: Path | None, source: str, mistakes: list[Mistake]) -> dict[str, 
     try:
         raw = parse_document(path.read_bytes(), mistakes)
     except OSError as error:
-        raise ConfigError(source, (Mistake((), "", f"cannot be read: {error.strerror}"),)) from error
+        remedy = f"cannot be read: {error.strerror}: {_NO_FILE}"
+        raise ConfigError(source, (Mistake((), "", remedy),)) from error
     except DocumentError as error:
         raise ConfigError(source, (Mistake((), "", str(error)),)) from error
     if raw is not None and not isinstance(raw, dict):

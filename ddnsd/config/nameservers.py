@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Self
 
-from .annotation import Bounds, FromFile, FromText, Section, Unit
+from .annotation import Bounds, Example, FromFile, FromText, Section, Unit
 from .mistakes import Mistake, SectionError
 from .parse import Endpoint, parse_endpoint, parse_host, parse_key_name, parse_mailbox, parse_server
-from .secrets import ALGORITHMS, KeyFile, parse_algorithm, read_key_file
+from .secrets import ALGORITHMS, MAKE_KEY, KeyFile, parse_algorithm, read_key_file
 
 Listen = Annotated[Endpoint, FromText(parse_endpoint)]
 
@@ -69,7 +69,9 @@ class Rfc2136Nameserver(Section):
     address: Annotated[str, FromText(parse_server)]
     """Its IP address or host name."""
 
-    key: TsigKey
+    key: Annotated[
+        TsigKey, Example(f"`key: {{secret_file: ddnsd.key}}`; `{MAKE_KEY} > ddnsd.key` makes the file")
+    ]
     """The TSIG key that may update and transfer the zones."""
 
     port: Annotated[int, Bounds(1, 65535)] = 53

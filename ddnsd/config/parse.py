@@ -8,8 +8,9 @@ from ..model.names import InvalidNameError, parse_name
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_ENDPOINT = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^\[\]:/@\s]*)):(?P<port>[0-9]{1,5})")
+_ENDPOINT = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^\[\]:/@\s]*)):(?P<port>[0-9]{1,9})")
 _MAX_NAME = 253
+_MAX_PORT = 65535
 _LOCAL_PART = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 
@@ -33,11 +34,13 @@ def parse_endpoint(text: str) -> Endpoint:
     """Return the endpoint that `host:port`, `[v6]:port` or `:port` names.
 
     Raises:
-        ValueError: none of these.
+        ValueError: none of these, or no such port.
     """
     match = _ENDPOINT.fullmatch(text)
-    if match is None or int(match["port"]) > 65535:
+    if match is None:
         raise ValueError('write "host:port", "[IPv6 address]:port" or ":port" for every address')
+    if int(match["port"]) > _MAX_PORT:
+        raise ValueError(f"the port is 0 to {_MAX_PORT}")
     if match["v6"]:
         return Endpoint(str(_address(match["v6"], version=6)), int(match["port"]))
     return Endpoint(parse_server(match["host"]) if match["host"] else "", int(match["port"]))

@@ -13,6 +13,9 @@ from .parse import parse_key_name
 ALGORITHMS = ("hmac-sha256", "hmac-sha384", "hmac-sha512")
 """TSIG algorithms that are neither broken nor truncated (RFC 8945 §6)."""
 
+MAKE_KEY = f"tsig-keygen -a {ALGORITHMS[0]} ddnsd"
+"""The command, of BIND's, that prints a new key statement."""
+
 _MAX_BYTES = 65536
 _MIN_SECRET = 16  # bytes; RFC 8945 §10 asks for as many as the digest has, real keys are often shorter
 _KEY_STATEMENT = re.compile(r'\s*key\s+"?(?P<name>[\w.-]+)"?\s*\{(?P<body>[^{}]*)\}\s*;?\s*')
@@ -83,9 +86,14 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+        remedy = (
+            f"make it with {MAKE_KEY}" if isinstance(error, FileNotFoundError) else "let ddnsd's user read it"
+        )
+        raise ValueError(f"cannot read {path}: {error.strerror}: {remedy}") from error
     if len(content) > _MAX_BYTES or not content.isascii():
         raise ValueError(f"{path} is not a key file: write base64 or what tsig-keygen prints")
+    if not content.strip():
+        raise ValueError(f"{path} is empty: write what {MAKE_KEY} prints")
     return content.decode("ascii")
 
 

@@ -7,7 +7,7 @@ from dataclasses import MISSING
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple, TypeVar
 
-from .annotation import Bounds, FromFile, Section
+from .annotation import Bounds, Example, FromFile, Section
 from .mistakes import Mistake, Path, SectionError, did_you_mean, shown
 from .schema import Shape, default, keys, sections, shape
 from .secrets import looks_pasted
@@ -63,7 +63,7 @@ class Walk(NamedTuple):
                 raw_value = written.get(key)
                 here = (*path, key)
                 values[key] = (
-                    self._default(section, here)
+                    self._default(section, annotation, here)
                     if raw_value is None
                     else self._value(annotation, raw_value, here)
                 )
@@ -71,10 +71,11 @@ class Walk(NamedTuple):
             raise _ReportedError
         return self._complete(section(**values), path)
 
-    def _default(self, section: type[Section], path: Path) -> object:
+    def _default(self, section: type[Section], annotation: Any, path: Path) -> object:
         value = default(section, path[-1])
         if value is MISSING:
-            raise self._wrong(path, "", "missing: write it")
+            example = shape(annotation).note(Example)
+            raise self._wrong(path, "", f"missing: write {example.text if example else 'it'}")
         return self.folder / value if isinstance(value, FilePath) else value
 
     def _complete(self, section: S, path: Path) -> S:

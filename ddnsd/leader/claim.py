@@ -7,6 +7,7 @@ its claim refused, or has a state that is newer than the claim.
 
 from typing import NamedTuple
 
+import msgspec
 import structlog
 
 from ddnsd.leader.footprint import Footprints
@@ -94,9 +95,12 @@ class Claimer:
             raise ForeignFenceError(" | ".join(found.values))
         if not await self._mandate.leadership.confirm():
             raise DeposedError(f"another node leads; this one was about to claim {self._site.zone}")
-        await self._footprints.write(Footprint(verified=expected and self._footprints.is_verified))
+        noted = self._footprints.value  # what is wrong there stays shown until the claim is confirmed
+        verified = expected and noted.verified
+        await self._footprints.write(msgspec.structs.replace(noted, verified=verified, untouched=False))
         claim = Claim(self._name, self._mandate.new_fence())
         await self._replace(found, claim)
+        await self._footprints.write(Footprint(verified=verified))
         await self._mandate.cache.current()
         _log.info("fence.claimed", **self._site._asdict(), expected=expected)
         return claim
@@ -113,6 +117,8 @@ class Claimer:
         )
         self._sent.add((claim.fence.text,))
         rcode = await self._nameserver.update(Update(self._site.zone, (before,), (claim.renewal,)))
+        if rcode is not Rcode.NOERROR:  # it is not applied later either; else each try would be remembered
+            self._sent.discard((claim.fence.text,))
         if rcode in (Rcode.NXRRSET, Rcode.YXRRSET):
             raise FenceLostError("the fence changed between reading and replacing it")
         if rcode is not Rcode.NOERROR:

@@ -70,9 +70,20 @@ class DriftWatch:
         return tuple(map(str, comparison.differences))
 
     async def repair(self) -> tuple[str, ...]:
-        """Make what differs pending; return it, a line for each record. Raises as `check`."""
+        """Make what differs pending; return it, a line for each record.
+
+        Where the zone may not be read, everything is published anew.
+
+        Raises:
+            NameserverError: the transfer broke off.
+            UnavailableError: the store cannot take it now.
+        """
         async with self._one_at_a_time:
-            comparison = await self._reconciler.compare()
+            try:
+                comparison = await self._reconciler.compare()
+            except RefusedError as error:
+                await self._reconciler.mark_all()
+                return (f"everything is published anew, as the zone cannot be compared: {error}",)
             await self._reconciler.mark(comparison)
         return tuple(map(str, comparison.differences))
 
@@ -87,17 +98,19 @@ class DriftWatch:
                 await self._without_transfer(str(error))
             else:
                 if comparison.fence != claim.prerequisite.values:
-                    self._mistrust(claim)
+                    await self._mistrust(claim)
                     return
                 await self._mark(comparison)
             if self._claims.claim is claim and not self._footprints.is_verified:
                 await self._footprints.write(Footprint(verified=True))
 
-    def _mistrust(self, claim: Claim) -> None:
+    async def _mistrust(self, claim: Claim) -> None:
         """Claim anew: what was transferred does not carry the fence of the claim it was asked under."""
         if self._claims.claim is claim:
             _log.warning("fence.replaced", **self._site._asdict())
             self._claims.reclaim()
+            # The claim asks for a transfer. A nameserver that always transfers an older zone is not hurried.
+            await asyncio.sleep(self._mandate.policy.probe_interval)
 
     async def _mark(self, comparison: Comparison) -> None:
         marked = await self._reconciler.mark(comparison)
@@ -107,5 +120,7 @@ class DriftWatch:
     async def _without_transfer(self, reason: str) -> None:
         """Where the zone may not be read, publishing everything anew is what makes it known."""
         _log.warning("reconcile.transfer_refused", **self._site._asdict(), reason=reason)
-        if not self._footprints.is_verified:
+        if self._footprints.is_verified:
+            await self._reconciler.mark_refused()
+        else:
             await self._reconciler.mark_all()

@@ -17,8 +17,13 @@ class Footprints:
     @property
     def is_verified(self) -> bool:
         """Say whether `published` is known to tell the truth about the site."""
+        return self.value.verified
+
+    @property
+    def value(self) -> Footprint:
+        """What is noted about the site; of a new one, that nothing was sent there yet."""
         entry = self._entry
-        return entry is not None and entry.value.verified
+        return entry.value if entry else Footprint(untouched=True)
 
     async def write(self, footprint: Footprint) -> None:
         """Make the footprint this, durably; return when this node's state shows it.

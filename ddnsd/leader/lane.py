@@ -2,10 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import assert_never
 
-import msgspec
 import structlog
 
 from ddnsd.leader.acknowledge import Acknowledger
@@ -17,27 +16,14 @@ from ddnsd.leader.push import Pusher
 from ddnsd.leader.retire import Retirement
 from ddnsd.leader.rrsets import rrset
 from ddnsd.leader.tasks import cancel
+from ddnsd.leader.trouble import Trouble, kind_of
 from ddnsd.model.plan import Push, Queue
 from ddnsd.model.publication import contents
 from ddnsd.model.records import Footprint, RecordKey, Site, Work
-from ddnsd.nameserver.interface import (
-    Nameserver,
-    NameserverError,
-    NoAnswerError,
-    RecordType,
-    RefusedError,
-    UnreachableError,
-)
+from ddnsd.nameserver.interface import Nameserver, NameserverError
 from ddnsd.store.interface import UnavailableError
 
 _log = structlog.get_logger(__name__)
-
-_PROBE_SECONDS = 1.0
-_ERROR_KINDS: Mapping[type[NameserverError], str] = {
-    UnreachableError: "unreachable",
-    NoAnswerError: "no_answer",
-    RefusedError: "refused",
-}
 
 
 class Lane:
@@ -58,11 +44,12 @@ class Lane:
         self._settling: set[asyncio.Task[None]] = set()
         self._pushing: set[RecordKey] = set()
         self._wake = asyncio.Event()
-        self._takeover = False
+        self._takeover = asyncio.Event()
         self._retiring = False
         self._claimed = asyncio.Event()
-        self._complaint = ""
+        self._trouble = Trouble(site, nameserver, mandate)
         self._left = False
+        self._failure: BaseException | None = None  # of writing down what was pushed, as it never should
 
     @property
     def claim(self) -> Claim | None:
@@ -74,6 +61,11 @@ class Lane:
         """How many records are pending."""
         return len(self._queue)
 
+    @property
+    def is_paused(self) -> bool:
+        """Say whether somebody else holds the fence."""
+        return bool(self._footprints.value.holder)
+
     async def run(self) -> None:
         """Publish until the site is left.
 
@@ -81,14 +73,15 @@ class Lane:
             DeposedError: this node does not lead any more.
         """
         self.look(self._mandate.state.records_in(self.site.zone))
-        served = [rrset(want) for want in contents(self._mandate.state, self.site)]
-        await self._nameserver.open(self.site.zone, served)
-        reconciling = asyncio.create_task(self._drift.run(), name=f"drift {self.site.zone}")
+        tasks = [
+            asyncio.create_task(self._publish(), name=f"publish {self.site.zone}"),
+            asyncio.create_task(self._drift.run(), name=f"drift {self.site.zone}"),
+        ]
         try:
-            while not self._left:
-                await self._turn()
+            for task in (await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))[0]:
+                task.result()
         finally:
-            await cancel(reconciling, *self._settling)
+            await cancel(*tasks, *self._settling)
 
     def look(self, records: Iterable[RecordKey]) -> None:
         """Note that these records, or what decides about them, have changed."""
@@ -108,9 +101,7 @@ class Lane:
             case Work.REPAIR:
                 return await self._drift.repair()
             case Work.TAKEOVER:
-                self._takeover = True
-                self.reclaim()
-                await self._claimed.wait()
+                await self._take_over()
                 return (f"{self.site.zone} at {self.site.nameserver} is claimed",)
             case _:
                 assert_never(work)
@@ -129,6 +120,31 @@ class Lane:
         """Write down what the nameserver refuses."""
         self._settle(pushes, self._acknowledger.refuse(pushes, reason))
 
+    async def _take_over(self) -> None:
+        self._takeover.set()
+        self.reclaim()
+        try:
+            await self._claimed.wait()
+        finally:
+            self._takeover.clear()  # who asked was told: not done; it must not be done hours later
+
+    async def _publish(self) -> None:
+        await self._open()
+        while not self._left:
+            await self._turn()
+
+    async def _open(self) -> None:
+        """Let the nameserver get ready, however often it takes."""
+        while True:
+            served = [rrset(want) for want in contents(self._mandate.state, self.site.zone)]
+            try:
+                await self._nameserver.open(self.site.zone, served)
+            except NameserverError as error:
+                await self._trouble.note(str(error), kind_of(error))
+                await self._trouble.rest()
+            else:
+                return
+
     async def _turn(self) -> None:
         """Do one thing, and decide what follows if it fails."""
         self._wake.clear()
@@ -137,21 +153,28 @@ class Lane:
         except FenceLostError as error:
             _log.warning("fence.lost", **self.site._asdict(), reason=str(error))
             self.reclaim()
+            await self._trouble.rest()
         except ForeignFenceError as error:
             await self._pause(error.holder)
         except ZoneFaultError as error:
-            await self._complain(str(error), "zone")
+            await self._trouble.note(str(error), "zone")
             self.reclaim()
-            await asyncio.sleep(self._mandate.policy.probe_interval)
+            await self._trouble.rest()
         except NameserverError as error:
-            await self._complain(str(error), _ERROR_KINDS[type(error)])
+            await self._trouble.note(str(error), kind_of(error))
             self.reclaim()
-            await self._answers()
+            await self._trouble.rest()
+            await self._trouble.end_of_silence(self._is_void)
         except UnavailableError as error:
             _log.warning("publish.store_unavailable", zone=self.site.zone, reason=str(error))
             await asyncio.sleep(self._mandate.policy.probe_interval)
 
     async def _step(self) -> None:
+        if self._failure:
+            raise self._failure
+        if self._is_void():
+            await self._leave()
+            return
         claim = self._claim or await self._take_claim()
         if self._mandate.state.is_retired(self.site):
             await self._retire(claim)
@@ -166,6 +189,10 @@ class Lane:
         else:
             await self._wake.wait()
 
+    def _is_void(self) -> bool:
+        """Say whether the zone has left this site before anything was sent there."""
+        return self._mandate.state.is_retired(self.site) and self._footprints.value.untouched
+
     async def _retire(self, claim: Claim) -> None:
         self._retiring = True
         await self._footprints.write(Footprint())
@@ -175,8 +202,12 @@ class Lane:
             await self._wake.wait()
 
     async def _take_claim(self) -> Claim:
-        claim = await self._claimer.claim(takeover=self._takeover)
-        self._claim, self._takeover, self._complaint = claim, False, ""
+        if self._settling:
+            # The claim's reconcile compares what was acknowledged; nothing taken before may come after.
+            await asyncio.wait(self._settling)
+        claim = await self._claimer.claim(takeover=self._takeover.is_set())
+        self._claim = claim
+        self._trouble.over()
         self._claimed.set()
         self._drift.due()
         return claim
@@ -194,7 +225,13 @@ class Lane:
         self._pushing.difference_update(push.record for push in pushes)
         task = asyncio.create_task(self._written(pushes, writing), name=f"settle {self.site.zone}")
         self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
+        task.add_done_callback(self._settled)
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._settling.discard(task)
+        if not task.cancelled() and (failure := task.exception()):
+            self._failure = failure
+            self._wake.set()
 
     async def _written(self, pushes: Sequence[Push], writing: Coroutine[None, None, None]) -> None:
         """Let the records be planned again once the state shows what was written."""
@@ -217,36 +254,8 @@ class Lane:
 
     async def _pause(self, holder: str) -> None:
         """Publish nothing here until an operator takes the zone over, or its fence is ours again."""
-        await self._footprints.write(Footprint(holder=holder))
-        await self._complain(f"the zone's fence is held by {holder!r}; see `ddnsd zone takeover`", "fence")
+        reason = f"the zone's fence is held by {holder!r}; see `ddnsd zone takeover`"
+        await self._trouble.note(reason, "fence", holder=holder, verified=False)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._mandate.policy.probe_interval):
-                await self._wake.wait()
-
-    async def _complain(self, reason: str, kind: str) -> None:
-        """Show the trouble where people look: once in the log, in the metrics, in the footprint."""
-        self._mandate.metrics.nameserver_error(self.site.nameserver, kind)
-        if reason == self._complaint:
-            return
-        self._complaint = reason
-        _log.warning("publish.trouble", **self.site._asdict(), reason=reason)
-        entry = self._mandate.state.footprints.get(self.site)
-        if entry is not None:
-            try:
-                await self._footprints.write(msgspec.structs.replace(entry.value, error=reason))
-            except UnavailableError as error:
-                _log.warning("publish.store_unavailable", zone=self.site.zone, reason=str(error))
-
-    async def _answers(self) -> None:
-        """Wait until the nameserver answers again; ask it at most every `probe_interval`."""
-        loop = asyncio.get_running_loop()
-        while True:
-            asked = loop.time()
-            try:
-                async with asyncio.timeout(_PROBE_SECONDS):
-                    await self._nameserver.query(self.site.zone, self.site.zone, RecordType.SOA)
-            except (NameserverError, TimeoutError) as error:
-                _log.debug("nameserver.silent", nameserver=self.site.nameserver, reason=str(error))
-            else:
-                return
-            await asyncio.sleep(max(0.0, asked + self._mandate.policy.probe_interval - loop.time()))
+                await self._takeover.wait()

@@ -1,16 +1,18 @@
 """The leader's work: a lane for each site, and whatever else any node asked for in the store."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import structlog
 
 from ddnsd.leader.lane import Lane
-from ddnsd.leader.mandate import Mandate
+from ddnsd.leader.mandate import DeposedError, Mandate
 from ddnsd.leader.sweep import Sweeper
 from ddnsd.leader.tasks import cancel
 from ddnsd.leader.workdesk import Workdesk
 from ddnsd.model.addresses import Family
+from ddnsd.model.publication import is_removed
 from ddnsd.model.records import RecordKey, Site
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.interface import Nameserver
@@ -19,15 +21,18 @@ from ddnsd.store.snapshot import Touched
 
 _log = structlog.get_logger(__name__)
 
+_FALLEN_SECONDS = 5.0  # before a lane that fell is begun anew
+
 
 class Publisher:
-    """Publishes all zones for as long as this node leads. Lanes fall alone or all together: one that
-    fails as it never should ends the leadership, so that a fresh start mends what can be mended."""
+    """Publishes all zones for as long as this node leads. A lane that fails as it never should falls
+    alone, and is begun anew: what is wrong with one zone delays no other."""
 
     def __init__(self, nameservers: Mapping[str, Nameserver], mandate: Mandate) -> None:
         self._nameservers = nameservers
         self._mandate = mandate
         self._lanes: dict[Site, Lane] = {}
+        self._of_zone: defaultdict[str | None, list[Lane]] = defaultdict(list)
         self._running: dict[Site, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self._unknown: set[str] = set()  # nameservers already complained about
@@ -78,7 +83,8 @@ class Publisher:
                 task.result()
         for site, task in list(self._running.items()):
             if task.done():
-                del self._running[site], self._lanes[site]
+                del self._running[site]
+                self._of_zone[site.zone].remove(self._lanes.pop(site))
                 task.result()
 
     def _start_lanes(self) -> None:
@@ -89,7 +95,8 @@ class Publisher:
                 self._complain(site)
             elif site not in self._lanes:
                 lane = self._lanes[site] = Lane(site, nameserver, self._mandate)
-                self._running[site] = asyncio.create_task(lane.run(), name=f"lane {site.zone}")
+                self._of_zone[site.zone].append(lane)
+                self._running[site] = asyncio.create_task(_run(lane), name=f"lane {site.zone}")
 
     def _sites(self) -> Collection[Site]:
         """Return where the zones live, and where something of them may still be."""
@@ -109,32 +116,52 @@ class Publisher:
     def _look(self, touched: Sequence[Touched]) -> None:
         """Tell each lane which of its records to look at again."""
         records: dict[RecordKey, None] = {}
+        zones: set[str] = set()
         for place in touched:
             if place.shelf in (keys.ADDRESSES, keys.PUBLISHED) and isinstance(place.id, RecordKey):
                 records[place.id] = None
+                if is_removed(self._mandate.state, place.id):
+                    self._sweeper.due()
             elif place.shelf == Kind.HOST.plural:
                 records.update(dict.fromkeys(self._records_of(str(place.id))))
             elif place.shelf == Kind.ZONE.plural:
                 records.update(dict.fromkeys(self._mandate.state.records_in(str(place.id))))
+                zones.add(str(place.id))
                 self._changed.set()
+                self._sweeper.due()
             elif place.shelf == keys.FOOTPRINTS:
                 self._changed.set()
                 self._sweeper.due()
             elif place.shelf == keys.REQUESTS:
                 self._workdesk.due()
-        self._dispatch(records)
+        self._dispatch(records, zones)
 
-    def _dispatch(self, records: Iterable[RecordKey]) -> None:
+    def _dispatch(self, records: Iterable[RecordKey], zones: Collection[str]) -> None:
         state = self._mandate.state
         by_zone: dict[str | None, list[RecordKey]] = {}
         for record in records:
             committed = state.addresses.get(record)
             zone = state.zone_of_record(record, committed.value) if committed else state.zone_of(record.name)
             by_zone.setdefault(zone, []).append(record)
-        for lane in self._lanes.values():
-            if part := by_zone.get(lane.site.zone):
-                lane.look(part)
+        for zone in {*by_zone, *zones}:  # a zone without records comes and goes, too
+            for lane in self._of_zone.get(zone, ()):
+                lane.look(by_zone.get(zone, ()))
 
     def _records_of(self, host: str) -> Iterable[RecordKey]:
         records = (RecordKey(host, family) for family in Family)
         return [record for record in records if record in self._mandate.state.addresses]
+
+
+async def _run(lane: Lane) -> None:
+    """Run the lane until its site is left, or until it falls and has rested.
+
+    Raises:
+        DeposedError: another node leads.
+    """
+    try:
+        await lane.run()
+    except DeposedError:
+        raise
+    except Exception:  # noqa: BLE001  a bug, or a zone like no other: the others are published all the same
+        _log.exception("lane.fell", **lane.site._asdict())
+        await asyncio.sleep(_FALLEN_SECONDS)

@@ -90,8 +90,7 @@ class Reconciler:
         drifted = [_unknown(difference.expected.published.value) for difference in comparison.differences]
         items = [difference.expected for difference in comparison.differences]
         marked = await self._write(items, drifted)
-        again = [_to_try_again(item.published.value) for item in comparison.refused]
-        await self._write(comparison.refused, again)
+        await self._try_again(comparison.refused)
         self._mandate.metrics.drift(self._site.nameserver, marked)
         return marked
 
@@ -102,7 +101,14 @@ class Reconciler:
             UnavailableError: the store cannot take it now.
         """
         items = [item async for item, _ in self._expectations()]
-        await self._write(items, [_unknown(item.published.value) for item in items])
+        await self._write(items, [_to_try_again(_unknown(item.published.value)) for item in items])
+
+    async def mark_refused(self) -> None:
+        """Make pending what was refused before. Raises as `mark_all`."""
+        await self._try_again([item async for item, how in self._expectations() if how is Standing.REFUSED])
+
+    async def _try_again(self, refused: Sequence[Expected]) -> None:
+        await self._write(refused, [_to_try_again(item.published.value) for item in refused])
 
     async def _expectations(self) -> AsyncIterator[tuple[Expected, Standing]]:
         """Yield what should be served, as it is known now, a turn of the loop between any 500."""
@@ -146,5 +152,6 @@ def _unknown(published: Published) -> Published:
 
 def _to_try_again(published: Published) -> Published:
     error = published.error
-    assert error is not None
+    if error is None:
+        return published
     return msgspec.structs.replace(published, error=msgspec.structs.replace(error, revision=0))

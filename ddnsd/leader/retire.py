@@ -3,6 +3,7 @@
 from ddnsd.leader.claim import Claim
 from ddnsd.leader.mandate import Mandate
 from ddnsd.leader.push import Pusher
+from ddnsd.model.plan import portion
 from ddnsd.model.publication import is_settled
 from ddnsd.model.records import Site
 
@@ -26,9 +27,9 @@ class Retirement:
             return False
         records = list(state.records_in(self._site.zone))
         while records:
-            size = self._pusher.batch
-            await self._pusher.remove(claim, records[:size])
-            del records[:size]
+            part = portion(records, self._pusher.batch)
+            await self._pusher.remove(claim, part)
+            del records[: len(part)]
         if not state.is_retired(self._site):
             return False  # it came back meanwhile; what was removed is drift now
         await self._pusher.remove_fence(claim)

@@ -1,5 +1,6 @@
 """Campaign, lead, stop leading, campaign again."""
 
+import asyncio
 from collections.abc import Mapping
 
 import structlog
@@ -9,11 +10,13 @@ from ddnsd.leader.publisher import Publisher
 from ddnsd.model.fence import Owner
 from ddnsd.nameserver.interface import Nameserver
 from ddnsd.store.commit import GroupCommit
-from ddnsd.store.interface import Store
+from ddnsd.store.interface import Store, UnavailableError
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
+
+_RETRY_SECONDS = 1.0
 
 
 class Candidate:
@@ -42,7 +45,11 @@ class Candidate:
         """Lead whenever elected; `who` names this node to the others. Never returns."""
         while True:
             await self._cache.loaded()
-            await self._lead(who)
+            try:
+                await self._lead(who)
+            except UnavailableError as error:
+                _log.warning("leader.store_unavailable", reason=str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
 
     async def _lead(self, who: bytes) -> None:
         leadership = await self._store.campaign(who)

@@ -1,15 +1,16 @@
 """Work that any node asks of the leader through the store: check, repair, takeover of a zone."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 
 import msgspec
 import structlog
 
 from ddnsd.leader.lane import Lane
 from ddnsd.leader.mandate import Mandate
-from ddnsd.model.records import Site, WorkRequest
+from ddnsd.model.records import Site, Work, WorkRequest
 from ddnsd.nameserver.interface import NameserverError
 from ddnsd.store import codec, keys
 from ddnsd.store.interface import UnavailableError
@@ -60,19 +61,27 @@ class Workdesk:
             _log.warning("work.not_stored", work=request.work, zone=request.zone, reason=str(error))
 
     async def _answer(self, request: WorkRequest) -> WorkRequest:
-        zone = self._mandate.state.zones.get(request.zone)
-        site = Site(request.zone, zone.value.spec.nameserver) if zone else None
-        lane = self._lanes.get(site) if site else None
-        if lane is None:
+        lanes = self._lanes_for(request)
+        if not lanes:
             reason = f"{request.zone} is no zone that this leader publishes"
             return msgspec.structs.replace(request, failure=reason)
         try:
             async with asyncio.timeout(_BOUND_SECONDS):
-                findings = await lane.work(request.work)
+                found = [await lane.work(request.work) for lane in lanes]
         except TimeoutError:
             reason = f"not done within {_BOUND_SECONDS:g} s: does the nameserver answer?"
             return msgspec.structs.replace(request, failure=reason)
         except (NameserverError, UnavailableError) as error:
             return msgspec.structs.replace(request, failure=str(error))
+        findings = tuple(chain.from_iterable(found))
         _log.info("work.done", work=request.work, zone=request.zone, findings=len(findings))
         return msgspec.structs.replace(request, findings=findings[:_FINDINGS])
+
+    def _lanes_for(self, request: WorkRequest) -> Sequence[Lane]:
+        """Return the lane of the zone's home; for a takeover also those that cannot leave a site."""
+        state = self._mandate.state
+        lanes = [lane for site, lane in self._lanes.items() if site.zone == request.zone]
+        home = [lane for lane in lanes if not state.is_retired(lane.site)]
+        if request.work is not Work.TAKEOVER:
+            return home
+        return home + [lane for lane in lanes if lane not in home and lane.is_paused]

@@ -1,11 +1,15 @@
 """Which records of a site to push next: the newest value of each pending one, oldest request first."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from .publication import Wanted, is_pending, wanted
 from .records import Published, RecordKey, Site
 from .state import State
+
+_MOST_OCTETS = 60_000  # of the 65,535 of a message (RFC 1035 §4.2.2); the fence and the signature need some
+_RECORDS = 48  # octets of a deletion and an addition of an address, beside the name in each
 
 
 class Push(NamedTuple):
@@ -23,6 +27,16 @@ class Push(NamedTuple):
     def record(self) -> RecordKey:
         """The record that is pushed."""
         return self.want.record
+
+
+def portion(records: Sequence[RecordKey], limit: int) -> Sequence[RecordKey]:
+    """Return the first of the records, at most `limit`, that are sure to fit one UPDATE together."""
+    octets = 0
+    for count, record in enumerate(records[:limit]):
+        octets += 2 * len(record.name) + _RECORDS
+        if count and octets > _MOST_OCTETS:
+            return records[:count]
+    return records[:limit]
 
 
 class Queue:
@@ -46,14 +60,12 @@ class Queue:
 
     def take(self, state: State, limit: int) -> tuple[Push, ...]:
         """Return the next batch, of at most `limit` records, and count its records as busy."""
-        batch: list[Push] = []
-        for record in self._pending:
-            if record not in self._busy and (want := self._due(state, record)) is not None:
-                batch.append(_push(state, want))
-                if len(batch) == limit:
-                    break
-        self._busy.update(push.record for push in batch)
-        return tuple(batch)
+        free = (record for record in self._pending if record not in self._busy)
+        wants = (want for record in free if (want := self._due(state, record)) is not None)
+        due = {want.record: want for want in islice(wants, limit)}
+        fitting = portion(tuple(due), limit)
+        self._busy.update(fitting)
+        return tuple(_push(state, due[record]) for record in fitting)
 
     def release(self, records: Iterable[RecordKey]) -> None:
         """Let records be planned again, if they are still pending."""

@@ -52,11 +52,14 @@ def wanted(state: State, record: RecordKey) -> Wanted | None:
     return Wanted(record, site, committed.revision, address.ip, ttl, address.changed)
 
 
-def contents(state: State, site: Site) -> Iterator[Wanted]:
-    """Yield every RRset that shall be served at the site."""
-    for record in state.records_in(site.zone):
+def contents(state: State, zone: str) -> Iterator[Wanted]:
+    """Yield every RRset of the zone that shall be served.
+
+    A nameserver that the zone is leaving serves on until the zone is complete at its new one.
+    """
+    for record in state.records_in(zone):
         want = wanted(state, record)
-        if want is not None and want.site == site and want.ip:
+        if want is not None and want.ip:
             yield want
 
 

@@ -98,6 +98,8 @@ class Published(Stored, frozen=True):
 class Footprint(Stored, frozen=True):
     """`fences/<zone>/<nameserver>`: written before the first UPDATE there, deleted after the last.
 
+    One that is `untouched` only says what is wrong: no UPDATE was sent there yet.
+
     While it is not `verified` no request may be told "unchanged": the zone has lost its fence, or
     somebody else holds it, so what is served is not known.
     """
@@ -105,6 +107,7 @@ class Footprint(Stored, frozen=True):
     verified: bool = False
     holder: str = ""  # text of somebody else's fence: publishing is paused until `zone takeover`
     error: str = ""  # why the zone as a whole takes no update now
+    untouched: bool = False
 
 
 class Work(StrEnum):

@@ -1,10 +1,11 @@
 """Documents as users write them: (kind, name, spec) out of plain JSON values, and back."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from ..config.mistakes import did_you_mean
-from ..model.resources import API_VERSION, Kind, Spec
+from ..model.resources import API_VERSION, Kind, Spec, TokenSpec
 from ..model.tokens import digest
 from .problems import InvalidDocumentError, Problem, shown
 from .specs import read_name, read_spec, write_spec
@@ -50,18 +51,25 @@ def read_document(raw: object) -> Document:
     return Document(kind, name, spec)
 
 
-def read_new_token(raw: object, secret: str) -> tuple[Document, bool]:
+def read_new_token(raw: object, secret: str, now: datetime) -> tuple[Document, bool]:
     """Read a Token that may lack `sha256`; then it gets this secret's, and True is returned with it.
 
     Raises:
-        InvalidDocumentError: with all of its problems.
+        InvalidDocumentError: with all of its problems; one is to have expired `now` already.
     """
     if not isinstance(raw, dict) or raw.get("kind") != Kind.TOKEN:
         raise InvalidDocumentError(Problem("kind", "only a Token has a secret: write kind: Token"))
     spec = raw.get("spec")
-    if not isinstance(spec, dict) or "sha256" in spec:
-        return read_document(raw), False
-    return read_document(raw | {"spec": spec | {"sha256": digest(secret)}}), True
+    made = False
+    if isinstance(spec, dict) and "sha256" not in spec:
+        raw, made = raw | {"spec": spec | {"sha256": digest(secret)}}, True
+    document = read_document(raw)
+    assert isinstance(document.spec, TokenSpec)
+    expires = document.spec.expires
+    if expires is not None and expires <= now:
+        message = f"{expires.isoformat()} is over: write an instant to come"
+        raise InvalidDocumentError(Problem("spec.expires", message))
+    return document, made
 
 
 def write_document(document: Document) -> dict[str, Any]:

@@ -12,6 +12,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str
     document: int = 0  # the document's place in the call, from 1; 0: there is but one
     resource: str = ""  # "Host blog.example.com", as far as it could be read
+    other: int = 0  # the place of the other document that the message speaks of; 0: of none
 
     def of(self, document: int, resource: str) -> "Problem":
         """Return the problem as one of the document at this place."""

@@ -32,11 +32,12 @@ _ABSENT = {
 _SECRETS = ("secret", "token", "password", "value", "key")
 _NO_SECRETS = "a secret is stored nowhere: import it with `ddnsd token create NAME --secret-file FILE`"
 _HIDDEN = ("sha256",)  # somebody may have written the secret itself there
-_INDEX = re.compile(r"\[(\d+)\]")
+_MOST = 20  # wrong items of one list that are told
 # As Kubernetes names its objects (RFC 1123 subdomains).
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _OBJECT_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _MAX_NAME = 253
+_MAX_ZONE = _MAX_NAME - 64  # a label before it, such as the fence's, and its dot
 _MAX_FIELD = 60  # characters shown of an unknown field's name
 
 
@@ -84,13 +85,20 @@ def _read_name(kind: Kind, text: object) -> str:
     if not isinstance(text, str):
         raise ValueError(f"{shown(text)} is no text: quote it")  # noqa: TRY004 - a mistake of the document
     if kind in (Kind.ZONE, Kind.HOST):
-        try:
-            return parse_name(text)
-        except InvalidNameError as error:
-            raise ValueError(f"{shown(text)} is no DNS name of letters, digits and hyphens") from error
+        return _read_dns_name(kind, text)
     if len(text) > _MAX_NAME or not _OBJECT_NAME.fullmatch(text):
         raise ValueError(f"{shown(text)}: write lower-case letters, digits, '-' and '.', {_MAX_NAME} at most")
     return text
+
+
+def _read_dns_name(kind: Kind, text: str) -> str:
+    try:
+        name = parse_name(text)
+    except InvalidNameError as error:
+        raise ValueError(f"{shown(text)} is no DNS name of letters, digits and hyphens") from error
+    if kind is Kind.ZONE and len(name) > _MAX_ZONE:
+        raise ValueError(f"{shown(text)} leaves no room for the names in it: {_MAX_ZONE} characters at most")
+    return name
 
 
 def _unknown(kind: Kind, key: object, fields: Mapping[str, object]) -> Problem:
@@ -107,21 +115,32 @@ def _convert(key: str, value: object, wanted: Any) -> Any:
     try:
         converted = msgspec.convert(value, wanted)
     except msgspec.ValidationError as error:
-        raise InvalidDocumentError(_mismatch(key, value, str(error))) from error
+        raise InvalidDocumentError(*_mismatches(key, value, wanted)) from error
     try:
         return _canonical(key, converted)
     except (ValueError, OverflowError) as error:
         raise InvalidDocumentError(Problem(f"spec.{key}", str(error))) from error
 
 
-def _mismatch(key: str, value: object, text: str) -> Problem:
+def _mismatches(key: str, value: object, wanted: Any) -> list[Problem]:
+    """Return what is wrong with a field: its wrong items where it is a list that has some."""
     path = f"spec.{key}"
     if key in _HIDDEN:
-        return Problem(path, f"not a SHA-256: {REMEDIES[key]}")
-    index = _INDEX.search(text)
-    if index and isinstance(value, list):
-        path, value = path + index[0], value[int(index[1])]
-    return Problem(path, f"{shown(value)}: {REMEDIES[key]}")
+        return [Problem(path, f"not a SHA-256: {REMEDIES[key]}")]
+    items = enumerate(value) if isinstance(value, list) else ()
+    wrong = [(f"{path}[{at}]", item) for at, item in items if not _fits([item], wanted)]
+    return [
+        Problem(place, f"{shown(found)}: {REMEDIES[key]}")
+        for place, found in wrong[:_MOST] or [(path, value)]
+    ]
+
+
+def _fits(value: object, wanted: Any) -> bool:
+    try:
+        msgspec.convert(value, wanted)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _canonical(key: str, value: Any) -> Any:

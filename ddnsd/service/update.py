@@ -61,11 +61,11 @@ class UpdateService:
                 _log.warning("update.store_unavailable", reason=str(error))
                 reply(Refusal.STORE_FAILED)
                 return
-            decision = decide(self._cache.state, attempt, datetime.now(UTC))
-            if isinstance(decision, Refusal | Unchanged):
-                reply(decision)
-            else:
-                self._start(attempt, decision, accepted, reply)
+            try:
+                self._decide(attempt, accepted, reply)
+            except Exception:  # noqa: BLE001 - a bug with this request must not reach all that share its round
+                _log.exception("update.crashed")
+                reply(Refusal.STORE_FAILED)
 
         self._cache.when_current(proceed)
 
@@ -73,6 +73,13 @@ class UpdateService:
         """Wait until every accepted update is answered."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _decide(self, attempt: Attempt, accepted: float, reply: Reply) -> None:
+        decision = decide(self._cache.state, attempt, datetime.now(UTC))
+        if isinstance(decision, Refusal | Unchanged):
+            reply(decision)
+        else:
+            self._start(attempt, decision, accepted, reply)
 
     def _start(self, attempt: Attempt, decision: Change | Join, accepted: float, reply: Reply) -> None:
         walk = _Walk(self._cache, self._commits, self._waiting, self._policy, attempt, accepted)

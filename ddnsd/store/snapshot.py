@@ -58,7 +58,7 @@ class WatchCache:
         self._listeners: list[Listener] = []
         self._arrived: list[Callback] = []  # waits for the next question
         self._asking: asyncio.Task[None] | None = None
-        self._behind: deque[_Round] = deque()  # waits for the watch
+        self._behind: deque[tuple[_Round, asyncio.TimerHandle]] = deque()  # waits for the watch
 
     @property
     def is_loaded(self) -> bool:
@@ -137,17 +137,15 @@ class WatchCache:
         if self.revision >= round.revision and self.is_loaded:
             self._admit(round)
             return
-        self._behind.append(round)
-        asyncio.get_running_loop().call_later(self._timeout, self._give_up, round)
+        timer = asyncio.get_running_loop().call_later(self._timeout, self._give_up, round)
+        self._behind.append((round, timer))
 
     def _admit(self, round: "_Round") -> None:
         self._metrics.became_current(time.perf_counter() - round.asked)
         _release(round.waiting, None)
 
     def _give_up(self, round: "_Round") -> None:
-        if round not in self._behind:
-            return
-        self._behind.remove(round)
+        self._behind = deque(behind for behind in self._behind if behind[0] is not round)
         late = f"the watch stands at revision {self.revision} and is {self._timeout:g} s late"
         _log.warning("watch.behind", revision=self.revision, waiting=len(round.waiting))
         _release(round.waiting, UnavailableError(late))
@@ -158,8 +156,10 @@ class WatchCache:
         self._metrics.applied(revision)
         for listener in tuple(self._listeners):
             listener(touched)
-        while self._behind and self._behind[0].revision <= revision:
-            self._admit(self._behind.popleft())
+        while self._behind and self._behind[0][0].revision <= revision:
+            round, timer = self._behind.popleft()
+            timer.cancel()  # else it would keep the requests of this round until its end
+            self._admit(round)
 
     def _place(self, event: Event) -> Touched | None:
         """Put one event into its table."""

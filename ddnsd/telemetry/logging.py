@@ -37,6 +37,8 @@ def configure(format: Literal["console", "json"], level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # Below a warning it only quotes malformed requests, and so whatever secret stands in one.
+    logging.getLogger("tornado.general").setLevel(max(root.level, logging.WARNING))
     sys.excepthook = _log_uncaught
 
 

@@ -68,8 +68,8 @@ class Metrics:
     def queue(self, nameserver: str, zone: str, count: int) -> None:
         """Say how many records of a zone are pending; a nameserver shows the sum over its zones."""
         zones = self._queues[nameserver]
+        self._queue.labels(nameserver).inc(count - zones.get(zone, 0))
         zones[zone] = count
-        self._queue.labels(nameserver).set(sum(zones.values()))
 
     def nameserver_error(self, nameserver: str, kind: str) -> None:
         """Count a failure of a nameserver or of one of its zones (`NAMESERVER_ERRORS`)."""

@@ -29,7 +29,7 @@ _QUOTED = re.compile(  # "token": "…", 'token': b'…', ("token", "…"), \"to
 )
 _HEADER_LINE = re.compile(rf"({_HEADER}\\*[\"']?\s*{_EQUALS})(?!\s*[a-z]?\\*[\"'])[^\r\n]++", re.IGNORECASE)
 _PLAIN = re.compile(  # …?token=…&, token: …; ends where a query's parameter ends
-    rf"({_NAME}\\*[\"']?\s*{_EQUALS}\s*)(?![\s\"'\\])(?![a-z]?\\*[\"'])[^&\s]++", re.IGNORECASE
+    rf"({_NAME}\\*[\"']?\s*{_EQUALS}\s*)(?![\s\"'])(?![a-z]?\\*[\"'])[^&\s]++", re.IGNORECASE
 )
 _SCHEME = re.compile(r"\b(Bearer|Basic|Digest)((?:\s|%20|\+)+)[^\s\"'&]++", re.IGNORECASE)
 _AFTER_SCHEME = re.compile(r"(?<=://)[^\s?\"'<>]++")

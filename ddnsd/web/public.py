@@ -4,10 +4,10 @@ A `RequestHandler` costs as much again as all the work of an "unchanged" (docs/d
 """
 
 import asyncio
+import re
 from collections.abc import Mapping
 from http.client import responses
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import structlog
 from tornado.httputil import (
@@ -21,9 +21,13 @@ from tornado.httputil import (
 
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web import replies
+from ddnsd.web.owed import Owed
 
 _log = structlog.get_logger(__name__)
 
+_ORIGIN = re.compile(r"https?://[^/?]*", re.IGNORECASE)  # before the path in absolute-form, RFC 9112 §3.2.2
+_DIGITS = 18  # of a Content-Length; `int` does not take thousands of them
+_DROPPED = 8 << 20  # bytes of too large a body that are read: a client cut off while it sends sees no answer
 _UNBOUNDED = 2**62  # Tornado's own limit answers without a body; ours answers in JSON
 
 
@@ -38,7 +42,8 @@ class Exchange(HTTPMessageDelegate):
 
     def __init__(self, listener: "PublicListener", connection: HTTPConnection, peer: str) -> None:
         self.peer = peer
-        self.awaited_since: float | None = asyncio.get_running_loop().time()  # None once its head is here
+        # Since when the client has been waited for, for its head or to take its answer; else None.
+        self.awaited_since: float | None = asyncio.get_running_loop().time()
         self._listener = listener
         self._connection = connection
         self._chunks: list[bytes] = []
@@ -47,29 +52,32 @@ class Exchange(HTTPMessageDelegate):
 
     def headers_received(self, start_line: RequestStartLine, headers: HTTPHeaders) -> None:  # type: ignore[override]
         """Take the head of the request (Tornado calls this)."""
-        self._listener.begun(self)
+        self._listener.owed.add(self)
         self.awaited_since = None
         self.method = start_line.method
         self.headers = headers
         target = start_line.path
-        if not target.startswith("/"):  # absolute-form, RFC 9112 §3.2.2
-            parts = urlsplit(target)
-            target = f"{parts.path or '/'}?{parts.query}"
+        if not target.startswith("/"):
+            target = _ORIGIN.sub("", target, count=1)
         self.path, _, self.query = target.partition("?")
+        most = self._listener.max_body if "Expect" in headers else self._listener.max_read
         length = headers.get("Content-Length", "")
-        if length.isdecimal() and int(length) > self._listener.max_body:
+        if length.isdecimal() and (len(length) > _DIGITS or int(length) > most):
             self.fail(413)
 
     def data_received(self, chunk: bytes) -> None:
         """Take a part of the body (Tornado calls this)."""
         self._size += len(chunk)
-        if self._size > self._listener.max_body:
+        if self._size > self._listener.max_read:
             self.fail(413)
-        else:
+        elif self._size <= self._listener.max_body:
             self._chunks.append(chunk)
 
     def finish(self) -> None:
         """Answer the complete request (Tornado calls this)."""
+        if self._size > self._listener.max_body:
+            self.fail(413)
+            return
         self.body = b"".join(self._chunks)
         self._listener.dispatch(self)
 
@@ -78,7 +86,7 @@ class Exchange(HTTPMessageDelegate):
         self._done()
 
     def abandon(self) -> None:
-        """Close the connection: the request does not come."""
+        """Close the connection: the request does not come, or its answer is not taken."""
         self._connection.close()  # type: ignore[attr-defined]
 
     def fail(self, status: int, **headers: str) -> None:
@@ -90,18 +98,20 @@ class Exchange(HTTPMessageDelegate):
         if self._answered:
             return
         self._done()
+        self.awaited_since = asyncio.get_running_loop().time()
         headers = HTTPHeaders(
             {"Content-Type": replies.CONTENT_TYPE, "Content-Length": str(len(body)), **extra}
         )
         if self._listener.draining:
             headers["Connection"] = "close"
-        self._connection.write_headers(ResponseStartLine("", status, responses[status]), headers, body)
+        content = None if self.method == "HEAD" else body
+        self._connection.write_headers(ResponseStartLine("", status, responses[status]), headers, content)
         self._connection.finish()
 
     def _done(self) -> None:
         if not self._answered:
             self._answered = True
-            self._listener.settled(self)
+            self._listener.owed.settle(self)
 
 
 class Endpoint(Protocol):
@@ -121,21 +131,17 @@ class PublicListener(HTTPServerConnectionDelegate):
     def __init__(self, routes: Routes, max_body: int, metrics: Metrics) -> None:
         """`max_body` in bytes."""
         self.max_body = max_body
+        self.max_read = max(max_body, _DROPPED)
         self._metrics = metrics
         self.draining = False
         self._routes = routes
-        self._open: set[Exchange] = set()
-        self._idle: list[asyncio.Future[None]] = []
+        self.owed = Owed()
 
     def start_request(self, _server_conn: object, request_conn: HTTPConnection) -> Exchange:
         """Get ready for the connection's next request (Tornado calls this)."""
         request_conn.set_max_body_size(_UNBOUNDED)  # type: ignore[attr-defined]
         context = request_conn.context  # type: ignore[attr-defined]
         return Exchange(self, request_conn, context.remote_ip)
-
-    def begun(self, exchange: Exchange) -> None:
-        """Note that a request has arrived, so that an answer is owed."""
-        self._open.add(exchange)
 
     def dispatch(self, exchange: Exchange) -> None:
         """Hand a complete request to its endpoint."""
@@ -157,19 +163,7 @@ class PublicListener(HTTPServerConnectionDelegate):
         self._metrics.request("update", "malformed", 0.0)
         exchange.fail(status, **headers)
 
-    def settled(self, exchange: Exchange) -> None:
-        """Note that an exchange has its answer, or needs none any more."""
-        self._open.discard(exchange)
-        if not self._open:
-            for future in self._idle:
-                if not future.done():
-                    future.set_result(None)
-            self._idle.clear()
-
     async def drain(self) -> None:
         """From now on close each connection after its answer; return when none is owed."""
         self.draining = True
-        if self._open:
-            idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._idle.append(idle)
-            await idle
+        await self.owed.drain()

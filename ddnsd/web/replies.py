@@ -15,14 +15,12 @@ BAD_REQUEST = "请求格式错误"
 NO_SUCH_PATH = "接口不存在"
 METHOD_NOT_ALLOWED = "不支持的请求方法"
 TOO_LARGE = "请求内容过大"
-UNAVAILABLE = "服务正在停止"
 INTERNAL = "服务器内部错误"
 
 _BY_STATUS: Mapping[int, str] = {
     404: NO_SUCH_PATH,
     405: METHOD_NOT_ALLOWED,
     413: TOO_LARGE,
-    503: UNAVAILABLE,
 }
 
 

@@ -21,7 +21,7 @@ class PublicServer(HTTPServer):
     """Serves a `PublicListener`. Takes the same settings as `HTTPServer`."""
 
     def initialize(self, listener: PublicListener, idle_connection_timeout: float, **settings: Any) -> None:  # type: ignore[override]
-        """`idle_connection_timeout`: seconds in which the head of a request must have arrived whole."""
+        """`idle_connection_timeout`: seconds in which a request's head must be here, and its answer gone."""
         super().initialize(listener, chunk_size=_READ, **settings)
         self.conn_params.header_timeout = None  # Tornado's timer
         self._listener = listener

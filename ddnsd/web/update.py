@@ -5,8 +5,10 @@ import time
 import structlog
 
 from ..model.answers import Answer, Refusal, Unchanged, Updated
+from ..model.names import InvalidNameError, label_count, parse_name
 from ..service.update import UpdateService
 from ..telemetry.metrics import Metrics
+from ..telemetry.redaction import HIDDEN
 from . import replies
 from .parameters import UnreadableRequestError, read_request
 from .public import Exchange
@@ -59,4 +61,13 @@ def _record(answer: Answer, domain: str, source: str) -> None:
         case Updated():
             _log.info("update.done", name=answer.name, ip=answer.ip, old_ip=answer.old_ip, source=source)
         case Refusal():
-            _log.info("update.refused", domain=domain[:255], result=label(answer), source=source)
+            _log.info("update.refused", domain=_shown(domain), result=label(answer), source=source)
+
+
+def _shown(domain: str) -> str:
+    """Return the name as it may be logged: what is none may be a token in the wrong parameter."""
+    try:
+        name = parse_name(domain)
+    except InvalidNameError:
+        return HIDDEN
+    return name if label_count(name) > 1 else HIDDEN

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from ddnsd.model.records import Work
@@ -17,8 +18,10 @@ from ddnsd.model.tokens import digest
 from ddnsd.service.manifests import read_manifest
 from ddnsd.store import codec
 from ddnsd.store.interface import Update
+from ddnsd.web.health import Readiness, make_health_application
 from tests.web.admin_server import ADMIN_TOKEN, AdminServer, admin_server
 
+ROOT = Path(__file__).parents[2]
 INSTALLATION = """\
 apiVersion: ddnsd.dev/v1alpha1
 kind: Zone
@@ -54,16 +57,15 @@ class CommandLine:
         self.token_file = folder / "admin-token"
         self.token_file.write_text(ADMIN_TOKEN + "\n")
 
-    async def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> Run:
+    async def __call__(self, *arguments: str, stdin: str = "", cwd: Path = ROOT, **environment: str) -> Run:
         variables = {
             "DDNSD_SERVER": self.server.url,
             "DDNSD_ADMIN_TOKEN_FILE": str(self.token_file),
             "PATH": os.environ["PATH"],
         }
         command = [sys.executable, "-W", "error", "-m", "ddnsd", *arguments]
-        root = Path(__file__).parents[2]
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=root, env=variables | environment
+            *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=cwd, env=variables | environment
         )
         out, err = await process.communicate(stdin.encode())
         return Run(process.returncode, out.decode(), err.decode())
@@ -141,6 +143,9 @@ async def test_a_problem_names_file_document_field_value_and_remedy(ddnsd, tmp_p
     assert (run.code, run.out) == (1, "")
     line = f"{bad}, document 3 (Host Blog.Example.com.): spec.families[1]: 'B': write a list of A and AAAA"
     assert line in run.err
+    double = await ddnsd("apply", "-f", str(good), "-f", str(good))
+    first = f"{good}, document 1"
+    assert f"{first} (Zone example.com): metadata.name: the same as {first}: keep one" in double.err
     bad.write_text("a: 1\na: 2\n")
     assert f"{bad}: line 2, column 1: 'a' is written twice" in (await ddnsd("apply", "-f", str(bad))).err
 
@@ -208,6 +213,23 @@ async def test_a_server_that_is_not_there(ddnsd):
     assert (await ddnsd("get", "zones", "--server", "nonsense")).code == 2
 
 
+async def test_https_to_the_plain_listener(ddnsd):
+    server = ddnsd.server.url.replace("http://", "https://")
+    run = await ddnsd("get", "zones", "--server", server)
+    assert (run.code, run.err) == (1, f"Error: no TLS with {server}: it speaks plain HTTP: write http://\n")
+
+
+async def test_a_listener_that_is_not_the_admin_api(ddnsd):
+    health = HTTPServer(make_health_application(lambda: Readiness(True, ()), ddnsd.server.metrics))
+    socket, port = bind_unused_port()
+    health.add_socket(socket)
+    server = f"http://127.0.0.1:{port}"
+    run = await ddnsd("get", "zones", "--server", server)
+    health.stop()
+    await health.close_all_connections()
+    assert run.err == f"Error: {server} is not the admin API: use the address of listen.admin\n"
+
+
 async def test_a_token_file_that_is_not_the_right_one(ddnsd, tmp_path):
     missing = await ddnsd("get", "zones", "--admin-token-file", str(tmp_path / "none"))
     assert (missing.code, "--admin-token-file" in missing.err) == (1, True)
@@ -230,16 +252,49 @@ async def test_check_tells_all_mistakes_of_a_configuration(ddnsd, tmp_path):
     assert (run.code, "publish.timeout" in run.err, "listen.pubic" in run.err) == (1, True, True)
     config.write_text("")
     assert await ddnsd.ok("check", str(config)) == f"{config} is in order.\n"
+    token_file = tmp_path / "open"
+    token_file.write_text("a-secret")
+    token_file.chmod(0o644)
+    config.write_text("admin: {token_file: open}\n")
+    run = await ddnsd("check", str(config), DDNSD_ADMIN_TOKEN_FILE="")
+    assert (run.code, run.err) == (
+        0,
+        f"Warning: {token_file} holds a secret and is open to others: chmod 600 {token_file}\n",
+    )
+
+
+async def test_the_summary_of_each_command_is_whole(ddnsd):
+    for arguments in ([], ["token"], ["zone"]):
+        assert "..." not in (await ddnsd.ok(*arguments, "--help")).replace("[ARGS]...", "")
+
+
+async def test_serve_without_a_file_takes_the_defaults(ddnsd, tmp_path):
+    run = await ddnsd("serve", cwd=tmp_path, DDNSD_PUBLISH_TIMEOUT="soon")
+    assert run.err.startswith("Error: 1 mistake in the environment:")
+    (tmp_path / "config.yaml").write_text("")
+    run = await ddnsd("serve", cwd=tmp_path, DDNSD_PUBLISH_TIMEOUT="soon")
+    assert run.err.startswith("Error: 1 mistake in config.yaml:")
+
+
+async def test_serve_names_what_it_reads(ddnsd, tmp_path):
+    assert "DDNSD_CONFIG" in await ddnsd.ok("serve", "--help")
+    for given in ({"DDNSD_CONFIG": str(tmp_path / "none")}, {}):
+        run = await ddnsd("serve", *([] if given else ["--config", str(tmp_path / "none")]), **given)
+        assert (run.code, "cannot be read: No such file" in run.err, "takes every default" in run.err) == (
+            (1, True, True)
+        )
 
 
 @pytest.mark.parametrize("work", Work)
 async def test_what_the_leader_found_is_printed(filled, work):
     node = filled.server.node
-    asked = asyncio.create_task(filled.ok("zone", work, "example.com"))
+    exit_code = ["--exit-code"] if work is Work.CHECK else []
+    asked = asyncio.create_task(filled("zone", work, "example.com", *exit_code))
     while not node.cache.state.requests:
         await asyncio.sleep(0.01)
     (entry,) = node.cache.state.requests.values()
     done = msgspec.structs.replace(entry.value, finished=datetime.now(UTC), findings=(f"{work}: one", "two"))
     await node.commits.commit(Update({}, {entry.key: codec.encode(done)}))
-    assert await asked == f"{work}: one\ntwo\n"
+    run = await asked
+    assert (run.code, run.out) == (int(work is Work.CHECK), f"{work}: one\ntwo\n")
     assert entry.value.work is work

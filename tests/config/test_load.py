@@ -44,7 +44,8 @@ def test_the_shipped_file_holds_the_defaults(write):
 
 
 def test_an_empty_section_keeps_its_defaults(write):
-    assert load(write("publish:\n  # timeout: 8\nlog:\n"), {}) == load(write(""), {})
+    empty = "publish:\n  # timeout: 8\nlog:\nhttp: {}\ntrusted_proxies: []\nnameservers: {}\n"
+    assert load(write(empty), {}) == load(write(""), {})
 
 
 def test_relative_paths_start_at_the_files_folder(write, tmp_path):
@@ -72,6 +73,7 @@ def test_all_mistakes_are_told_at_once_with_path_value_and_remedy(write):
     assert found["publish.batch"] == "publish.batch: 1.5: write a whole number of records from 1 to 1000"
     assert found["store.timeout"].startswith("store.timeout: 0 from DDNSD_STORE_TIMEOUT: write a number")
     assert found["DDNSD_STORE_TIMOUT"].endswith("did you mean DDNSD_STORE_TIMEOUT?")
+    assert found["listen.admin"] == "listen.admin: '127.0.0.1:99999': the port is 0 to 65535"
     assert found["log.level"] == "log.level: 'loud': write debug or info or warning or error"
     assert found.keys() == {
         *("listen.public", "listen.admin", "listen.helth", "publish.timeout", "publish.batch"),
@@ -119,6 +121,22 @@ def test_a_variable_that_could_mean_two_keys_is_refused(write):
     assert "nameservers.a.connect_timeout, nameservers.a-connect.timeout" in "".join(found.values())
 
 
+@pytest.mark.parametrize("end", ["PORT", "CONNECT_TIMEOUT", "KEY_SECRET_FILE"])
+def test_a_variable_of_a_nameserver_that_the_file_lacks(end):
+    (remedy,) = mistakes(None, {f"DDNSD_NAMESERVERS_MY_BIND_{end}": "1"}).values()
+    assert remedy.endswith(": there is no nameserver 'my-bind' in the file; known: default")
+
+
+def test_a_misspelled_variable_of_a_nameserver_in_the_file():
+    (remedy,) = mistakes(None, {"DDNSD_NAMESERVERS_DEFAULT_LISTN": "1"}).values()
+    assert remedy.endswith("did you mean DDNSD_NAMESERVERS_DEFAULT_LISTEN?")
+
+
+def test_a_missing_key_is_told_how_to_make_it(write):
+    found = mistakes(write("nameservers: {default: {kind: rfc2136, address: 192.0.2.1}}"))
+    assert "write `key: {secret_file: ddnsd.key}`; `tsig-keygen" in found["nameservers.default.key"]
+
+
 def test_a_variable_that_cannot_be_printed_is_refused():
     assert mistakes(None, {"DDNSD_DATA": "a\udcff"}) == {
         "DDNSD_DATA": "DDNSD_DATA: has characters that cannot be printed"
@@ -144,7 +162,9 @@ def test_two_listeners_cannot_share_a_port():
         ("log: {level: info}\nlog: {level: debug}", "log: written twice, in lines 1 and 2: keep one"),
         ("log: {level: info, level: info}", "log.level: written twice"),
         ("data: !!binary aGk=", "line 1, column 7: tags are not read here"),
-        ("data: &a x\nlog: *a", "line 2, column 6: anchors and aliases are not read here"),
+        ("data: &a x", "line 1, column 7: anchors and aliases are not read here"),
+        ("log: *a", "line 1, column 6: anchors and aliases are not read here"),
+        ("log:\n\tlevel: info", "cannot start any token: indent with spaces, not tabs"),
         ("data: [", "line 1, column 8: "),
         ("- a", "write a group of keys"),
         ("a: 1\n---\nb: 2", "line 2, column 1: "),
@@ -154,7 +174,7 @@ def test_two_listeners_cannot_share_a_port():
         ("? [a]\n: b", "line 1: a key is a plain word"),
         ("#" * 2**21, "larger than 1048576 bytes"),
         ("data: ''", "data: '': write a path"),
-        ("nameservers: {}", "nameservers: a group of keys: write 1 to 1000 entries"),
+        ("nameservers: []", "nameservers: a list: write a group of keys"),
         ("nameservers: {default: {kind: embedded, listen: []}}", "listen: a list: write 1 to 16 entries"),
     ],
 )
@@ -163,7 +183,7 @@ def test_what_yaml_makes_a_trap_is_a_clear_mistake(write, text, expected):
 
 
 def test_a_missing_file_is_a_mistake(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+    with pytest.raises(ConfigError, match="cannot be read: No such file or directory: name one that can"):
         load(tmp_path / "absent.yaml", {})
 
 

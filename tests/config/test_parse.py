@@ -44,7 +44,7 @@ def test_an_endpoint(text, expected):
     ],
 )
 def test_no_endpoint(text):
-    with pytest.raises(ValueError, match=r"write|brackets"):
+    with pytest.raises(ValueError, match=r"write|brackets|the port is 0 to 65535"):
         parse_endpoint(text)
 
 

@@ -60,6 +60,7 @@ def test_the_shown_settings_hold_no_secret(nameserver):
         (STATEMENT.replace("HMAC-SHA512", "hmac-md5"), "name: ddnsd_key", "says 'hmac-md5'"),
         (STATEMENT, "algorithm: hmac-md5", "write one of hmac-sha256"),
         (SECRET[:8], "name: a", "holds a secret of 6 bytes"),
+        (" \n", "name: a", "tsig.key is empty: write what tsig-keygen"),
         (SECRET + "!", "name: a", "holds no base64"),
         (f'key "a" {{ algorithm hmac-sha256; }}; # {SECRET}', "name: a", "without a secret"),
         (SECRET + "ü", "name: a", "is not a key file"),
@@ -72,6 +73,13 @@ def test_a_mistake_names_the_file_and_never_shows_the_secret(nameserver, content
     assert expected in str(caught.value)
     assert "tsig.key" in str(caught.value) or "algorithm" in str(caught.value)
     assert SECRET[:8] not in str(caught.value)
+
+
+def test_a_missing_file_is_told_how_to_make_it(nameserver):
+    with pytest.raises(
+        ConfigError, match=r"nope\.key: No such file or directory: make it with tsig-keygen -a"
+    ):
+        nameserver("", "secret_file: nope.key")
 
 
 @pytest.mark.parametrize("key", [f"secret_file: {SECRET}", f"secret: {SECRET}", f"secrt_file: {SECRET}"])

@@ -98,3 +98,15 @@ def test_a_wrong_setting_is_told_and_nothing_starts(environ):
     assert process.returncode == 2
     assert "publish.timeout: 'soon' from DDNSD_PUBLISH_TIMEOUT" in log
     assert not Path(environ["DDNSD_DATA"]).exists()
+
+
+def test_a_wrong_port_is_told_by_its_short_name(environ, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("nameservers: {default: {kind: rfc2136, address: 192.0.2.1}}")
+    process = start({**environ, "DDNSD_CONFIG": str(config), "HTTP_PORT": "abc"})
+    _, log = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "listen.public: ':abc' from HTTP_PORT=abc: write" in log
+    assert f"nameservers.default.listen: from DNS_PORT={environ['DNS_PORT']}: unknown key" in log
+    assert "(DNS_PORT is for the embedded nameserver only" in log
+    assert "_LISTEN" not in log

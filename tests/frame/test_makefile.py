@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,11 @@ RECIPES = re.findall(r"(?m)^([a-z-]+):.*\n\t@(\S+)$", (ROOT / "Makefile").read_t
 
 def test_the_targets_are_the_documented_ones():
     assert {target for target, _ in RECIPES} >= {"run", "test", "test-faults", "lint", "bench", "clean"}
+
+
+def test_a_bare_make_prints_the_targets():
+    printed = subprocess.run(["make"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert {line.split()[1] for line in printed.splitlines()} == {"help", *dict(RECIPES)}
 
 
 @pytest.mark.parametrize("recipe", [*dict(RECIPES).values(), ".ci/run"])

@@ -13,6 +13,15 @@ import dns.update
 import dns.zone
 
 
+async def ask(address: str, port: int, name: str, type: str) -> tuple[str, ...]:
+    """Return the sorted values that a nameserver serves, () for none, as any client would see them."""
+    query = dns.message.make_query(name, type, flags=0)
+    answer, _ = await dns.asyncquery.udp_with_fallback(query, address, timeout=2, port=port)
+    rdatatype = dns.rdatatype.from_text(type)
+    found = [rrset for rrset in answer.answer if rrset.rdtype == rdatatype]
+    return tuple(sorted(rdata.to_text() for rrset in found for rdata in rrset))
+
+
 class Record(NamedTuple):
     """One record. `name` without the trailing dot, `ttl` in seconds, `value` in presentation format."""
 
@@ -34,11 +43,7 @@ class Client:
 
     async def query(self, name: str, type: str) -> tuple[str, ...]:
         """Return the sorted values that it serves, () for none, as any client would see them."""
-        query = dns.message.make_query(name, type, flags=0)
-        answer, _ = await dns.asyncquery.udp_with_fallback(query, self.address, timeout=2, port=self.port)
-        rdatatype = dns.rdatatype.from_text(type)
-        found = [rrset for rrset in answer.answer if rrset.rdtype == rdatatype]
-        return tuple(sorted(rdata.to_text() for rrset in found for rdata in rrset))
+        return await ask(self.address, self.port, name, type)
 
     async def zone_records(self, zone: str) -> set[Record]:
         """Return the whole zone (AXFR)."""

@@ -1,5 +1,5 @@
 import string
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ from .registry_node import account, document, host, token, zone
 
 LABELS = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=10)
 NAMES = st.lists(LABELS, min_size=1, max_size=4).map(".".join)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 INSTANTS = st.none() | st.datetimes(timezones=st.just(UTC))
 TTLS = st.integers(1, 2**31 - 1)
 ACCOUNTS = st.builds(AccountSpec, st.sampled_from(["active", "banned"])) | st.builds(
@@ -128,6 +129,7 @@ def test_an_account_needs_no_spec():
         (zone(True), "metadata.name: true is no text: quote it"),
         (account("Alice"), "metadata.name: 'Alice': write lower-case letters, digits, '-' and '.'"),
         (account("a" * 254), "253 at most"),
+        (zone(".".join(["z" * 60] * 4)), "leaves no room for the names in it: 189 characters at most"),
         (zone("example.com", ttl=0), "spec.ttl: 0: write whole seconds"),
         (zone("example.com", ttl=True), "spec.ttl: true: write whole seconds"),
         (zone("example.com", enabled=None), "spec.enabled: null: write true or false"),
@@ -165,6 +167,12 @@ def test_a_mistaken_secret_is_never_shown(field):
     assert "correct" not in str(problems_of(raw))
 
 
+def test_all_wrong_items_of_a_list_are_found_at_once():
+    found = problems_of(host("a.example.com", families=["a", "A", "MX"]))
+    assert [problem.split(":")[0] for problem in found] == ["spec.families[0]", "spec.families[2]"]
+    assert len(problems_of(host("a.example.com", families=["a"] * 1000))) == 20
+
+
 def test_every_field_has_a_remedy():
     for spec in SPECS.values():
         for field in msgspec.structs.fields(spec):
@@ -172,14 +180,24 @@ def test_every_field_has_a_remedy():
 
 
 def test_a_new_token_gets_a_digest_unless_it_brings_one():
-    made, was_made = read_new_token(document("Token", "t", account="alice"), "abc")
+    made, was_made = read_new_token(document("Token", "t", account="alice"), "abc", NOW)
     assert was_made
     assert made.spec.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    brought, was_made = read_new_token(token("t", "1"), "abc")
+    brought, was_made = read_new_token(token("t", "1"), "abc", NOW)
     assert not was_made
     assert brought.spec.sha256 == "1" * 64
     with pytest.raises(InvalidDocumentError, match="only a Token"):
-        read_new_token(account("a"), "abc")
+        read_new_token(account("a"), "abc", NOW)
+
+
+def test_a_new_token_has_not_expired():
+    raw = token("t", "1", expires="2026-01-01T01:00:00+01:00")
+    with pytest.raises(
+        InvalidDocumentError, match=r"2026-01-01T00:00:00\+00:00 is over: write an instant to"
+    ):
+        read_new_token(raw, "abc", NOW)
+    assert read_new_token(raw, "abc", NOW - timedelta(seconds=1))
+    assert read_document(raw).spec.expires == NOW
 
 
 @pytest.mark.parametrize("text", ["on", "y", "N", "1e5", "12:30", "007", "0o17", "1_000", "~", ".5"])
@@ -211,6 +229,20 @@ def test_an_unquoted_instant_is_text():
 
 def test_the_documents_in_the_docs_are_right():
     text = (Path(__file__).parents[2] / "docs/admin-api.md").read_text()
-    example = text.split("```yaml")[1].split("```")[0].replace("…", "1" * 64)
-    kinds = [read_document(raw).kind for raw in read_manifest(example)]
-    assert kinds == [Kind.ZONE, Kind.ACCOUNT, Kind.HOST, Kind.TOKEN]
+    whole, token = (block.split("```")[0] for block in text.split("```yaml")[1:])
+    documents = read_manifest(whole) + read_manifest(token.replace("…", "1" * 64))
+    assert [read_document(raw).kind for raw in documents] == [Kind.ZONE, Kind.ACCOUNT, Kind.HOST, Kind.TOKEN]
+
+
+def test_the_defaults_in_the_docs_are_right():
+    text = (Path(__file__).parents[2] / "docs/admin-api.md").read_text()
+    for raw in read_manifest("---".join(block.split("```")[0] for block in text.split("```yaml")[1:])):
+        required = {"account": "alice", "sha256": "1" * 64}
+        spec = {key: required.get(key, value) for key, value in raw["spec"].items()}
+        bare = {key: spec[key] for key in spec if key in required}
+        assert read_document(raw | {"spec": spec}) == read_document(raw | {"spec": bare})
+
+
+@pytest.mark.parametrize(("text", "value"), [("off", False), ("0100", 64), ("1:30", 90), ('"0100"', "0100")])
+def test_yaml_is_1_1(text, value):
+    assert read_manifest(f"a: {text}") == [{"a": value}]

@@ -258,7 +258,7 @@ async def test_the_status_tells_what_is_committed(filled):
 
 @pytest.mark.parametrize(("kind", "name"), [(Kind.ZONE, "example.com"), (Kind.ACCOUNT, "alice")])
 async def test_what_has_hosts_goes_only_with_them(filled, kind, name):
-    with pytest.raises(RefusedError, match="still has 1 host: delete with cascade") as caught:
+    with pytest.raises(RefusedError, match="still has 1 host: delete them first, or use --cascade") as caught:
         await filled.registry.delete(kind, name)
     assert caught.value.count == 1
     gone = await filled.registry.delete(kind, name, cascade=True)

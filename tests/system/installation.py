@@ -14,6 +14,7 @@ import yaml
 
 from ddnsd.model.tokens import digest
 from tests.rigs.base import NameserverRig
+from tests.rigs.client import ask
 from tests.system.http import Client, Reply
 
 UPDATE = "/api/ddns/update"
@@ -58,10 +59,9 @@ class Installation:
         await self.disconnect()
 
     async def start(self) -> None:
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, allow_unicode=True))
         listening = self.data / "listening.json"
         listening.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "ddnsd", "serve", "--config", str(self.folder / "config.yaml")]
+        command = self.command("serve", "--config")
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(*command, stderr=log, env=self._environ)
         deadline = time.monotonic() + START_SECONDS
@@ -74,6 +74,22 @@ class Installation:
         self.public = Client(self.addresses["public"])
         self._admin = Client(self.addresses["admin"])
         self.health = Client(self.addresses["health"])
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return a command whose last argument is config.yaml, and write that."""
+        path = self.folder / "config.yaml"
+        path.write_text(yaml.safe_dump(self.config, allow_unicode=True))
+        return [sys.executable, "-m", "ddnsd", *arguments, str(path)]
+
+    async def fail(self, *arguments: str) -> tuple[int, str]:
+        """Run a command that ends by itself, as `serve` should here; return its status and what it says."""
+        command = self.command(*arguments or ("serve", "--config"))
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=self._environ
+        )
+        said, _ = await asyncio.wait_for(process.communicate(), START_SECONDS)
+        assert process.returncode is not None
+        return process.returncode, said.decode()
 
     async def disconnect(self) -> None:
         for name in ("public", "_admin", "health"):
@@ -90,6 +106,11 @@ class Installation:
         """SIGTERM; return the exit status."""
         assert self._process is not None
         self._process.terminate()
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Wait until it has ended by itself; return the exit status."""
+        assert self._process is not None
         return await self._process.wait()
 
     def freeze(self) -> None:
@@ -117,6 +138,10 @@ class Installation:
     def dns_port(self) -> int:
         """Port of the embedded nameserver."""
         return int(self.addresses["dns"]["default"].rpartition(":")[2])
+
+    async def query(self, name: str, type: str) -> tuple[str, ...]:
+        """Ask the embedded nameserver."""
+        return await ask("127.0.0.1", self.dns_port, name, type)
 
     async def admin(self, method: str, path: str, document: Any = None) -> Reply:
         token = (self.data / "admin-token").read_text().strip()

@@ -200,7 +200,7 @@ async def test_odd_requests_get_json(
 async def test_unsized_body_is_bounded(ddnsd: Installation) -> None:
     client = Client(ddnsd.addresses["public"])
     head = f"POST {UPDATE} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
-    reply = await client.raw(head + b"10000\r\n" + b"a" * 65536 + b"\r\n10000\r\n" + b"a" * 65536 + b"\r\n")
+    reply = await client.raw(head + b"10000\r\n" + b"a" * 65536 + b"\r\n1\r\na\r\n0\r\n\r\n")
     await client.close()
     assert reply.status == 413
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import structlog
-from tornado.log import access_log
+from tornado.log import access_log, gen_log
 
 from ddnsd.telemetry.logging import configure
 
@@ -19,6 +19,7 @@ def restore():
     root, before, hook = logging.getLogger(), structlog.get_config(), sys.excepthook
     handlers, level = root.handlers[:], root.level
     yield
+    gen_log.setLevel(logging.NOTSET)
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.configure(**before)
@@ -62,6 +63,13 @@ def test_tornados_access_log_goes_the_same_way_without_tokens(capsys):
     (line,) = lines(capsys)
     assert line["logger"] == "tornado.access"
     assert line["event"] == "200 GET /api/ddns/update?token=***&domain=a (::1) 1.50ms"
+
+
+def test_what_tornado_quotes_of_malformed_requests_is_not_written(capsys):
+    configure("json", "debug")
+    gen_log.info("Malformed HTTP message from %s: %s", "::1", f"Invalid header value {SECRET!r}")
+    gen_log.warning("SSL Error")
+    assert [line["event"] for line in lines(capsys)] == ["SSL Error"]
 
 
 @pytest.mark.parametrize("format", ["json", "console"])

@@ -23,6 +23,7 @@ SECRET = "S3cr3t-val/ue+x=="
         "/next?to=%2Fupdate%3Ftoken%3D{}",
         "/update?access_token={}",
         "/update?key={}",
+        r"Bad header 'token=\x12{}'",
         "token={}'\"quoted",
         'body {{"domain":"a","token":"{}","ip":""}}',
         'body {{"token": "a\\"{}"}}',

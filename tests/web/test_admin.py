@@ -194,6 +194,14 @@ async def test_a_token_is_made_and_its_secret_shown_once(filled):
     assert (await filled.ask("POST", "/api/v1/tokens", NEW_TOKEN)).code == 409
 
 
+async def test_a_token_that_is_over_is_applied_but_not_made(filled):
+    over = {"expires": "2020-01-01T00:00:00Z"}
+    response = await filled.ask("POST", "/api/v1/tokens", document("Token", "new", account="alice", **over))
+    (problem,) = body(response)["problems"]
+    assert (response.code, problem["field"]) == (422, "spec.expires")
+    assert (await filled.ask("POST", "/api/v1/apply", token("old", "2", **over))).code == 200
+
+
 async def test_an_imported_token_shows_no_secret(filled):
     response = await filled.ask("POST", "/api/v1/tokens", token("new", "2"))
     assert (response.code, "secret" in body(response)) == (201, False)

@@ -66,7 +66,6 @@ def test_unchanged_is_the_contracts_example():
         (413, replies.TOO_LARGE),
         (418, replies.BAD_REQUEST),
         (500, replies.INTERNAL),
-        (503, replies.UNAVAILABLE),
         (504, replies.INTERNAL),
     ],
 )

@@ -12,11 +12,16 @@ from ddnsd.web.public import Exchange, PublicListener
 from ddnsd.web.server import PublicServer
 
 IDLE = 0.2
+LARGE = b"x" * (32 << 20)  # more than all buffers on the way hold
 REQUEST = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def _at_once(exchange: Exchange) -> None:
     exchange.reply(200, b"now")
+
+
+def _large(exchange: Exchange) -> None:
+    exchange.reply(200, LARGE)
 
 
 def _late(exchange: Exchange) -> None:
@@ -26,7 +31,7 @@ def _late(exchange: Exchange) -> None:
 @pytest.fixture
 async def connect() -> AsyncIterator[Callable]:
     """Opens connections to a running server."""
-    routes = {"/now": {"GET": _at_once}, "/late": {"GET": _late}}
+    routes = {"/now": {"GET": _at_once}, "/large": {"GET": _large}, "/late": {"GET": _late}}
     listener = PublicListener(routes, 100, Metrics(CollectorRegistry()))
     server = PublicServer(listener, idle_connection_timeout=IDLE)
     socket, port = bind_unused_port()
@@ -68,6 +73,16 @@ async def test_a_connection_is_kept_between_requests_and_closed_when_no_more_com
         writer.write(REQUEST % b"/now")
         assert (await reader.readuntil(b"now")).startswith(b"HTTP/1.1 200 OK")
     assert await _ended(reader) == b""
+
+
+async def test_an_answer_that_is_not_taken_is_given_up(connect):
+    reader, writer = await connect()
+    writer.write(REQUEST % b"/large")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+    writer.transport.pause_reading()
+    await asyncio.sleep(3 * IDLE)
+    writer.transport.resume_reading()
+    assert len(await _ended(reader)) < len(LARGE)
 
 
 async def test_a_request_may_wait_longer_for_its_answer(connect):

@@ -76,7 +76,7 @@ class EmbeddedNameserver(Nameserver):
         for zone in zones:
             self._zones.setdefault(zone)
 
-    def drop(self, zone: str) -> None:
+    async def leave(self, zone: str) -> None:
         """Forget a zone that was deleted or moved away: from now on REFUSED. Its serials are remembered."""
         self._zones.pop(zone, None)
 

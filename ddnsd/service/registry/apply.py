@@ -51,7 +51,7 @@ async def read_documents(raws: Sequence[object]) -> list[_Numbered]:
         first = documents.setdefault((document.kind, document.name), _Numbered(place, document))
         if first.place != place:
             message = f"the same as document {first.place}: keep one"
-            problems.append(Problem("metadata.name", message, place, document.title))
+            problems.append(Problem("metadata.name", message, place, document.title, first.place))
     if problems:
         raise InvalidDocumentError(*problems)
     return sorted(documents.values(), key=lambda numbered: _ORDER.index(numbered.document.kind))

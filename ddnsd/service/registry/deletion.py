@@ -33,7 +33,7 @@ def delete(draft: Draft, kind: Kind, name: str, resource: Resource[Spec], *, cas
     begun = resource.mark is Mark.DELETING
     if kind is not Kind.HOST and hosts and not (cascade or begun):
         count = "1 host" if len(hosts) == 1 else f"{len(hosts)} hosts"
-        message = f"{kind.value.lower()} {name} still has {count}: delete with cascade, or delete them first"
+        message = f"{kind.value.lower()} {name} still has {count}: delete them first, or use --cascade"
         raise RefusedError(message, count=len(hosts))
     tokens = list(_tokens_of(draft, kind, name))
     gone_hosts = _delete_hosts(draft, hosts)

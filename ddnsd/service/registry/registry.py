@@ -3,6 +3,7 @@
 import heapq
 import secrets
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple
 
 from ...model.records import Entry, Resource, Work, WorkRequest
@@ -145,11 +146,11 @@ class Registry:
         """Create a Token from a document that may lack `sha256`; then its secret is made here.
 
         Raises:
-            InvalidDocumentError: the document is wrong, or refers to what is not there.
+            InvalidDocumentError: the document is wrong, expires in the past, or refers to what is not there.
             RefusedError: there is a token of this name, or with this secret.
         """
         secret = secrets.token_urlsafe(_SECRET_BYTES)
-        document, made = read_new_token(raw, secret)
+        document, made = read_new_token(raw, secret, datetime.now(UTC))
 
         def decide(draft: Draft) -> Written:
             if document.name in draft.state.tokens:

@@ -1,13 +1,18 @@
 """The admin listener's application: its routes, its log, its metrics."""
 
+import functools
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
+from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler
 
 from ...service.registry import Registry
 from ...telemetry.metrics import Metrics
+from ...telemetry.redaction import HIDDEN
+from ..owed import Owed
 from . import apply, openapi, resources, status, work
 from .base import Services, UnknownPathHandler
 
@@ -21,30 +26,38 @@ def make_admin_application(
     token_digest: str,
     status: Callable[[], Mapping[str, Any]],
     metrics: Metrics,
+    owed: Owed,
 ) -> Application:
     """Return the application.
 
     `token_digest` is the hex SHA-256 of the admin token; `status` returns what `GET /api/v1/status`
-    shows, ready for JSON.
+    shows, ready for JSON; `owed` gets to know the requests that wait for their answer.
     """
-    services = Services(registry, token_digest, status, metrics, openapi.describe(ROUTES))
-    handlers = [(route.pattern, route.handler, {"services": services, **route.arguments}) for route in ROUTES]
-
-    def record(handler: RequestHandler) -> None:
-        _record(metrics, handler)
-
+    services = Services(registry, token_digest, status, metrics, openapi.describe(ROUTES), owed)
     return Application(
-        handlers,
+        [(route.pattern, route.handler, {"services": services, **route.arguments}) for route in ROUTES],
         default_handler_class=UnknownPathHandler,
         default_handler_args={"services": services},
-        log_function=record,
+        log_function=functools.partial(_record, metrics),
     )
 
 
 def _record(metrics: Metrics, handler: RequestHandler) -> None:
-    """Log and count one answer; the path without its query, where a secret might stand by mistake."""
+    """Log and count one answer."""
     code, seconds = handler.get_status(), handler.request.request_time()
     result = "done" if code < 400 else "refused" if code < 500 else "failed"
     metrics.request("admin", result, seconds)
-    method, path = handler.request.method, handler.request.path
+    method, path = _shown(handler.request, code)
     _log.info("admin.request", method=method, path=path, status=code, seconds=round(seconds, 4))
+
+
+def _shown(request: HTTPServerRequest, status: int) -> tuple[str, str]:
+    """Return the method and path as they may be logged, of what was refused only the route.
+
+    Where a name belongs, somebody may have written a secret; so the query is never logged either.
+    """
+    method, path = request.method or "", request.path
+    if status < 400:
+        return method, path
+    route = next((route.path for route in ROUTES if re.fullmatch(route.pattern, path)), HIDDEN)
+    return method if method in RequestHandler.SUPPORTED_METHODS else HIDDEN, route

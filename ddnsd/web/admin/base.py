@@ -13,6 +13,7 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 from ...model.tokens import digest
 from ...service.registry import Registry
 from ...telemetry.metrics import Metrics
+from ..owed import Owed
 from .failures import FailedError
 from .shapes import Failure
 
@@ -30,6 +31,7 @@ class Services(NamedTuple):
     status: Callable[[], Mapping[str, Any]]
     metrics: Metrics
     openapi: Mapping[str, Any]
+    owed: Owed
 
 
 @stream_request_body
@@ -39,6 +41,7 @@ class AdminHandler(RequestHandler):
     def initialize(self, services: Services) -> None:
         """Keep what the handler works with."""
         self.services = services
+        self.is_whole = False  # whether the request has been read to its end
         self._chunks: list[bytes] = []
         self._received = 0
 
@@ -51,6 +54,7 @@ class AdminHandler(RequestHandler):
         """Refuse who is not the admin, before a body is read."""
         if not self._is_admin():
             raise HTTPError(401)
+        self.services.owed.add(self)
         if isinstance(self.request.connection, HTTP1Connection):
             self.request.connection.set_max_body_size(_DRAINED)
 
@@ -97,6 +101,15 @@ class AdminHandler(RequestHandler):
             raise FailedError(400, Failure(f"{name} is not a whole number from 1 to {most}"))
         return int(text)
 
+    def on_finish(self) -> None:
+        """Note that it has been answered."""
+        self.services.owed.settle(self)
+
+    def on_connection_close(self) -> None:
+        """Note that nobody waits for the answer any more."""
+        super().on_connection_close()
+        self.services.owed.settle(self)
+
     def set_default_headers(self) -> None:
         """Answer JSON that nobody keeps."""
         self.set_header("Content-Type", "application/json; charset=utf-8")
@@ -113,6 +126,8 @@ class AdminHandler(RequestHandler):
         """Answer a failure in JSON."""
         error = kwargs.get("exc_info", (None, None))[1]
         failure = error.failure if isinstance(error, FailedError) else Failure(_default(status_code))
+        if not self.is_whole:
+            self.set_header("Connection", "close")  # Tornado does, so as not to read the rest
         if status_code == 401:
             self.set_header("WWW-Authenticate", "Bearer")
         if status_code == 405:

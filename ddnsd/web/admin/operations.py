@@ -58,12 +58,13 @@ def operation(shown: Operation) -> Callable[[Method], Callable[..., Awaitable[No
     def decorate(method: Method) -> Callable[..., Awaitable[None]]:
         @functools.wraps(method)
         async def answering(self: AdminHandler, *arguments: str) -> None:
+            self.is_whole = True
             with translated():
                 answer = await method(self, *arguments)
             self.set_status(answer.status)
             if answer.revision:
                 self.set_header("ETag", f'"{answer.revision}"')
-            await self.finish(msgspec.json.encode(answer.body))
+            self.finish(msgspec.json.encode(answer.body))  # not awaited: a client that has gone is no failure
 
         answering.operation = shown._replace(summary=(method.__doc__ or "").strip())  # type: ignore[attr-defined]
         return answering

@@ -101,7 +101,7 @@ async def test_the_zones_that_it_does_not_have(server, ask):
     assert (await ask("x.example.org")).rcode() == Code.REFUSED
     await server.open("example.net", [])
     assert (await ask("x.example.net")).rcode() == Code.NXDOMAIN
-    server.drop("example.net")
+    await server.leave("example.net")
     assert (await ask("x.example.net")).rcode() == Code.REFUSED
 
 

@@ -1,0 +1,148 @@
+"""Real parts that fail at one call of the test's choice: a lost message, a lost answer, a death."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from enum import StrEnum
+from typing import Any
+
+from ddnsd.nameserver.interface import Nameserver, NoAnswerError, Rcode, RecordType, RRset, Update
+from ddnsd.store.interface import Outcome, Store, UnavailableError, Unknown
+from ddnsd.store.interface import Update as StoreUpdate
+
+
+class Fault(StrEnum):
+    """What happens to one call."""
+
+    LOST = "lost"  # it never arrives, and no answer comes
+    UNANSWERED = "unanswered"  # it is done, and the answer is lost
+    LATE = "late"  # no answer comes, and it arrives after the next call
+    DEATH_BEFORE = "death before"  # it never arrives: the caller is stopped there
+    DEATH_AFTER = "death after"  # it is done: the caller is stopped before it hears of that
+
+
+DEATHS = (Fault.DEATH_BEFORE, Fault.DEATH_AFTER)
+
+
+class Trigger:
+    """Counts calls, and says which one fails. `died` is set when the caller should be stopped."""
+
+    def __init__(self, fault: Fault, at: int) -> None:
+        self._fault = fault
+        self._at = at
+        self.calls = 0
+        self.died = asyncio.Event()
+        self.buried = asyncio.Event()
+
+    @property
+    def happened(self) -> bool:
+        return self.calls >= self._at
+
+    def next(self) -> Fault | None:
+        self.calls += 1
+        return self._fault if self.calls == self._at else None
+
+    async def death(self) -> None:
+        """Stop here until the caller is dead and buried."""
+        self.died.set()
+        await self.buried.wait()
+        raise UnavailableError("dead")
+
+
+class FaultyNameserver(Nameserver):
+    """A real nameserver behind a network that fails once. Tells `look` of each UPDATE that was done."""
+
+    def __init__(self, real: Nameserver, trigger: Trigger, look: Callable[[Update], None]) -> None:
+        self._real = real
+        self._trigger = trigger
+        self._look = look
+        self._late: Update | None = None
+
+    async def update(self, update: Update) -> Rcode:
+        fault = self._trigger.next()
+        if fault is Fault.DEATH_BEFORE:
+            await self._trigger.death()
+        if fault is Fault.LOST:
+            raise NoAnswerError("lost")
+        if fault is Fault.LATE:
+            self._late = update
+            raise NoAnswerError("late")
+        rcode = await self._deliver(update)
+        if fault is Fault.DEATH_AFTER:
+            await self._trigger.death()
+        if fault is Fault.UNANSWERED:
+            raise NoAnswerError("unanswered")
+        if self._late is not None:
+            late, self._late = self._late, None
+            await self._deliver(late)
+        return rcode
+
+    async def _deliver(self, update: Update) -> Rcode:
+        rcode = await self._real.update(update)
+        if rcode is Rcode.NOERROR:
+            self._look(update)
+        return rcode
+
+    async def query(self, zone: str, name: str, type: RecordType) -> RRset | None:
+        fault = self._trigger.next()
+        if fault in DEATHS:
+            await self._trigger.death()
+        if fault is not None:
+            raise NoAnswerError("lost")
+        return await self._real.query(zone, name, type)
+
+    async def transfer(self, zone: str) -> AsyncIterator[Sequence[RRset]]:
+        fault = self._trigger.next()
+        if fault is Fault.DEATH_BEFORE:
+            await self._trigger.death()
+        if fault is Fault.LOST:
+            raise NoAnswerError("lost")
+        async for part in self._real.transfer(zone):
+            yield part
+        if fault is Fault.DEATH_AFTER:
+            await self._trigger.death()
+        if fault is not None:
+            raise NoAnswerError("broken off")
+
+    async def open(self, zone: str, contents: Sequence[RRset]) -> None:
+        """Only for the first time: it stands for a nameserver that is not this process's."""
+        try:
+            await self._real.query(zone, zone, RecordType.SOA)
+        except Exception:  # noqa: BLE001  whatever it is: not open
+            await self._real.open(zone, ())
+
+    async def leave(self, zone: str) -> None:
+        await self._real.leave(zone)
+
+    async def close(self) -> None:
+        """The real one belongs to somebody else."""
+
+
+class FaultyStore:
+    """A real store behind a network that fails once, at a commit."""
+
+    def __init__(self, real: Store, trigger: Trigger) -> None:
+        self._real = real
+        self._trigger = trigger
+        self._late: Sequence[StoreUpdate] = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def commit(self, updates: Sequence[StoreUpdate]) -> Sequence[Outcome]:
+        fault = self._trigger.next()
+        if fault is Fault.DEATH_BEFORE:
+            await self._trigger.death()
+        if fault is Fault.LOST:
+            raise UnavailableError("lost")
+        if fault is Fault.LATE:
+            self._late = updates
+            return [Unknown("late")] * len(updates)
+        outcomes = await self._real.commit(updates)
+        if self._late:
+            late, self._late = self._late, ()
+            await self._real.commit(late)
+        if fault is Fault.DEATH_AFTER:
+            await self._trigger.death()
+        if fault is Fault.UNANSWERED:
+            return [Unknown("unanswered")] * len(updates)
+        return outcomes

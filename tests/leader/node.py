@@ -1,0 +1,207 @@
+"""A node as `app.node` wires it, without HTTP: the real store, the real nameserver, the real leader."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from ddnsd.leader.mandate import PublishPolicy
+from ddnsd.leader.term import Candidate
+from ddnsd.model.addresses import Family
+from ddnsd.model.answers import Answer
+from ddnsd.model.decision import Request
+from ddnsd.model.fence import Owner
+from ddnsd.model.publication import contents, is_settled, is_verified
+from ddnsd.model.records import RecordKey, Site
+from ddnsd.model.resources import Kind
+from ddnsd.model.state import State
+from ddnsd.model.tokens import digest
+from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings
+from ddnsd.nameserver.interface import Nameserver, RecordType
+from ddnsd.service.registry import Registry
+from ddnsd.service.update import UpdatePolicy, UpdateService
+from ddnsd.store.commit import GroupCommit
+from ddnsd.store.embedded import open_embedded
+from ddnsd.store.interface import Store
+from ddnsd.store.snapshot import WatchCache
+from ddnsd.telemetry.metrics import Metrics
+from tests.tasks import running
+
+ZONE, BLOG = "example.com", "blog.example.com"
+SECRET = "test-secret-0123456789"
+POLICY = PublishPolicy("_ddnsd", batch=200, reconcile_interval=3600, probe_interval=0.05)
+PATIENCE = 10.0  # seconds; nothing here takes more than a fraction of one
+
+
+@dataclass
+class Node:
+    """One node. It leads from `lead()` on."""
+
+    cache: WatchCache
+    commits: GroupCommit
+    registry: Registry
+    updates: UpdateService
+    candidate: Candidate
+    _leading: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def state(self) -> State:
+        return self.cache.state
+
+    def lead(self) -> None:
+        self._leading.append(asyncio.create_task(self.candidate.run(b"node"), name="candidate"))
+
+    async def stop_leading(self) -> None:
+        """End the leader wherever it is, as the death of its process would, but for the open sockets."""
+        while self._leading:
+            task = self._leading.pop()
+            task.cancel()
+            (end,) = await asyncio.gather(task, return_exceptions=True)
+            assert isinstance(end, asyncio.CancelledError), end
+
+    async def apply(self, *documents: dict[str, Any]) -> None:
+        await self.registry.apply(documents)
+
+    async def delete(self, kind: Kind, name: str, *, cascade: bool = False) -> None:
+        await self.registry.delete(kind, name, cascade=cascade)
+
+    async def update(self, name: str, ip: str) -> Answer:
+        """Send one update and return its answer."""
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.updates.submit(Request(name, ip, SECRET, ""), answered.set_result)
+        return await answered
+
+    async def published(self, zone: str = ZONE) -> None:
+        """Wait until nothing is left to do: all published and verified, no tombstone, one site."""
+
+        def quiet() -> bool:
+            state, spec = self.state, self.state.zones[zone].value.spec
+            return (
+                is_settled(state, zone)
+                and is_verified(state, Site(zone, spec.nameserver))
+                and len(list(state.sites_of(zone))) == 1
+                and not any(entry.value.is_tombstone for entry in state.addresses.values())
+            )
+
+        await self.until(quiet)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until the state, as this node knows it, fulfils the condition."""
+        await until(condition, lambda: f"{self.state.published} {self.state.footprints}")
+
+    def wanted(self, zone: str = ZONE) -> dict[RecordKey, tuple[str, int]]:
+        """Return address and TTL of each record that the zone shall have."""
+        site = Site(zone, self.state.zones[zone].value.spec.nameserver)
+        wants = (want for want in contents(self.state, site.zone) if want.site == site)
+        return {want.record: (want.ip, want.ttl) for want in wants}
+
+
+async def until(condition: Callable[[], bool], what: Callable[[], str] = str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"never came: {what()}"
+        await asyncio.sleep(0.005)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not await condition():
+        assert time.monotonic() < deadline, "never came"
+        await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def node_on(
+    store: Store,
+    nameservers: Mapping[str, Nameserver],
+    *,
+    policy: PublishPolicy = POLICY,
+    timeout: float = 8.0,
+    installation: str = "mine",
+) -> AsyncIterator[Node]:
+    """Run a node on a store, which may have several."""
+    metrics = Metrics(CollectorRegistry())
+    cache = WatchCache(store, 5.0, metrics)
+    commits = GroupCommit(store, metrics)
+    registry = Registry(cache, commits, nameservers=frozenset(nameservers), timeout=5.0)
+    updates = UpdateService(cache, commits, UpdatePolicy(private=True, timeout=timeout, store_timeout=5.0))
+    owner = Owner(installation, store.identity)
+    candidate = Candidate(store, cache, commits, nameservers, owner, policy, metrics)
+    async with running(cache.run()):
+        await cache.loaded()
+        node = Node(cache, commits, registry, updates, candidate)
+        try:
+            yield node
+        finally:
+            await node.stop_leading()
+            await updates.drain()
+            await commits.aclose()
+
+
+@asynccontextmanager
+async def embedded_nameservers(
+    folder: Path, *names: str, zones: tuple[str, ...] = ()
+) -> AsyncIterator[Mapping[str, EmbeddedNameserver]]:
+    """Run embedded nameservers, with fences like any other's."""
+    servers = {}
+    try:
+        for name in names or ("default",):
+            settings = EmbeddedSettings(name=name, listen=(("127.0.0.1", 0),), folder=folder / name)
+            servers[name] = await EmbeddedNameserver.start(settings, zones)
+        yield servers
+    finally:
+        for server in servers.values():
+            await server.close()
+
+
+@asynccontextmanager
+async def single_node(folder: Path, *names: str, **settings: Any) -> AsyncIterator[tuple[Node, Mapping]]:
+    """Run a leading node with a store and embedded nameservers of its own."""
+    store = await open_embedded(folder / "store")
+    try:
+        async with (
+            embedded_nameservers(folder, *names) as servers,
+            node_on(store, servers, **settings) as node,
+        ):
+            node.lead()
+            yield node, servers
+    finally:
+        await store.close()
+
+
+async def served(nameserver: Nameserver, zone: str = ZONE) -> dict[RecordKey, tuple[str, int]]:
+    """Return address and TTL of each record that a nameserver has."""
+    found = {}
+    async for part in nameserver.transfer(zone):
+        for rrset in part:
+            if rrset.type in (RecordType.A, RecordType.AAAA):
+                (value,) = rrset.values
+                found[RecordKey(rrset.name, Family(rrset.type.value))] = (value, rrset.ttl)
+    return found
+
+
+def document(kind: str, name: str, **spec: Any) -> dict[str, Any]:
+    return {"apiVersion": "ddnsd.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def host(name: str = BLOG, **spec: Any) -> dict[str, Any]:
+    return document("Host", name, account="alice", **spec)
+
+
+def zone(name: str = ZONE, **spec: Any) -> dict[str, Any]:
+    return document("Zone", name, **spec)
+
+
+def example(*hosts: str, nameserver: str = "default") -> list[dict[str, Any]]:
+    """One zone, one account with a token, and hosts."""
+    return [
+        zone(nameserver=nameserver),
+        document("Account", "alice"),
+        document("Token", "router", account="alice", sha256=digest(SECRET)),
+        *map(host, hosts or (BLOG,)),
+    ]

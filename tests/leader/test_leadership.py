@@ -1,0 +1,97 @@
+"""Two leaders of one installation: the one that was deposed changes nothing more."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from ddnsd.model.addresses import Family
+from ddnsd.model.answers import Updated
+from ddnsd.model.fence import parse_fence
+from ddnsd.model.records import RecordKey
+from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, Update
+from ddnsd.store.embedded import EmbeddedStore, open_embedded
+from ddnsd.store.embedded.election import ELECTION
+from ddnsd.store.interface import Stale
+from ddnsd.store.interface import Update as StoreUpdate
+from tests.leader.faults import Fault, FaultyNameserver, Trigger
+from tests.leader.node import BLOG, ZONE, Node, embedded_nameservers, example, node_on, served
+
+BLOG_A = RecordKey(BLOG, Family.A)
+
+
+@asynccontextmanager
+async def two_nodes(
+    folder: Path,
+) -> AsyncIterator[tuple[EmbeddedStore, Nameserver, list[Update], Node, Node]]:
+    """Run two nodes, of which the first leads; note the UPDATEs of the first that were done."""
+    store = await open_embedded(folder / "store")
+    done: list[Update] = []
+    try:
+        async with embedded_nameservers(folder) as servers:
+            watched = {"default": FaultyNameserver(servers["default"], Trigger(Fault.LOST, 0), done.append)}
+            async with node_on(store, watched) as first, node_on(store, servers) as second:
+                first.lead()
+                await first.until(lambda: first.candidate.publisher is not None)
+                second.lead()
+                await first.apply(*example())
+                yield store, servers["default"], done, first, second
+    finally:
+        await store.close()
+
+
+async def _depose(store: EmbeddedStore, first: Node, second: Node) -> dict[str, int]:
+    """Take the first node's key away, as the end of its lease would; return its guard."""
+    epoch = first.candidate.publisher.epoch
+    keys = (await store.snapshot(ELECTION)).items
+    (mine,) = [key for key, item in keys.items() if item.created == epoch]
+    await first.commits.commit(StoreUpdate({}, deletes=frozenset({mine})))
+    await second.until(lambda: second.candidate.publisher is not None)
+    return {mine: epoch}
+
+
+async def test_late_update_of_the_deposed_is_refused(tmp_path: Path) -> None:
+    async with two_nodes(tmp_path) as (store, nameserver, done, first, second):
+        assert isinstance(await first.update(BLOG, "192.0.2.1"), Updated)
+        late = done[-1]
+        await _depose(store, first, second)
+        assert isinstance(await first.update(BLOG, "192.0.2.2"), Updated), "any node answers"
+        assert await nameserver.update(late) is Rcode.NXRRSET
+        assert (await served(nameserver))[BLOG_A][0] == "192.0.2.2"
+
+
+async def test_commit_of_the_deposed_fails(tmp_path: Path) -> None:
+    async with two_nodes(tmp_path) as (store, _, _, first, second):
+        publisher = first.candidate.publisher
+        guard = await _depose(store, first, second)
+        assert guard[next(iter(guard))] == publisher.epoch
+        outcome = await first.commits.commit(StoreUpdate(guard, {"installation": b"x"}))
+        assert isinstance(outcome, Stale)
+        await first.until(lambda: first.candidate.publisher is not publisher)
+
+
+async def test_leadership_goes_to_and_fro_under_load(tmp_path: Path) -> None:
+    """Each change is answered, and the fence is the last leader's."""
+    async with two_nodes(tmp_path) as (store, nameserver, _, first, second):
+        leader, other = first, second
+        for turn in range(1, 8):
+            asking = asyncio.create_task(other.update(BLOG, f"192.0.2.{turn}"))
+            if turn % 2:
+                await asyncio.sleep(0)
+            await _depose(store, leader, other)
+            leader, other = other, leader
+            assert isinstance(await asking, Updated)
+        await leader.published()
+        assert await served(nameserver) == leader.wanted()
+        fence = await nameserver.query(ZONE, f"_ddnsd.{ZONE}", RecordType.TXT)
+        assert parse_fence(fence.values[0]).epoch == leader.candidate.publisher.epoch
+
+
+async def test_orderly_end_hands_over_at_once(tmp_path: Path) -> None:
+    async with two_nodes(tmp_path) as (_, nameserver, _, first, second):
+        await first.update(BLOG, "192.0.2.1")
+        await first.stop_leading()
+        async with asyncio.timeout(1):
+            assert isinstance(await first.update(BLOG, "192.0.2.2"), Updated)
+        assert (await served(nameserver))[BLOG_A][0] == "192.0.2.2"
+        assert second.candidate.publisher is not None

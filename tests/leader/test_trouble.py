@@ -1,0 +1,301 @@
+"""Nameservers and stores that fail for long: the trouble is shown, others are not held up, nothing spins."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ddnsd.leader.lane import Lane
+from ddnsd.leader.mandate import Mandate
+from ddnsd.model.answers import Refusal, Updated
+from ddnsd.model.fence import Owner
+from ddnsd.model.records import Footprint, Site, Work
+from ddnsd.model.resources import Kind
+from ddnsd.nameserver.embedded import EmbeddedNameserver
+from ddnsd.nameserver.interface import (
+    Nameserver,
+    NoAnswerError,
+    Rcode,
+    RecordType,
+    RefusedError,
+    Replace,
+    RRset,
+    Update,
+)
+from ddnsd.nameserver.rfc2136.messages import update_message
+from ddnsd.nameserver.rfc2136.wire import MAX_MESSAGE
+from ddnsd.store.embedded import open_embedded
+from ddnsd.store.interface import Leadership, UnavailableError
+from ddnsd.telemetry.metrics import Metrics
+from tests.leader.faults import Fault, FaultyStore, Trigger
+from tests.leader.node import (
+    BLOG,
+    POLICY,
+    ZONE,
+    Node,
+    embedded_nameservers,
+    example,
+    host,
+    node_on,
+    served,
+    single_node,
+    zone,
+)
+from tests.tasks import running
+
+SITE = Site(ZONE, "default")
+Judge = Callable[[Update], Rcode | None]
+FOREIGN = "ddnsd1 installation=other cluster=other epoch=1 claim=x"
+
+
+class Moody(Nameserver):
+    """A real nameserver, but for what the test has it refuse."""
+
+    def __init__(self, real: EmbeddedNameserver) -> None:
+        self.real = real
+        self.judge: Judge = lambda _: None
+        self.transfers = True
+        self.updates: list[Update] = []
+        self.queries = 0
+
+    async def update(self, update: Update) -> Rcode:
+        self.updates.append(update)
+        return self.judge(update) or await self.real.update(update)
+
+    async def query(self, zone: str, name: str, type: RecordType) -> RRset | None:
+        self.queries += 1
+        return await self.real.query(zone, name, type)
+
+    async def transfer(self, zone: str) -> AsyncIterator[Sequence[RRset]]:
+        if not self.transfers:
+            raise RefusedError("no transfers here")
+        async for part in self.real.transfer(zone):
+            yield part
+
+    async def open(self, zone: str, contents: Sequence[RRset]) -> None:
+        await self.real.open(zone, contents)
+
+    async def leave(self, zone: str) -> None:
+        await self.real.leave(zone)
+
+    async def close(self) -> None:
+        """The real one belongs to somebody else."""
+
+
+@asynccontextmanager
+async def moody_node(
+    folder: Path, *, timeout: float = 8.0, reconcile: float = 3600
+) -> AsyncIterator[tuple[Node, Moody]]:
+    store = await open_embedded(folder / "store")
+    policy = POLICY.__class__(POLICY.fence_label, POLICY.batch, reconcile, POLICY.probe_interval)
+    try:
+        async with embedded_nameservers(folder) as servers:
+            moody = Moody(servers["default"])
+            async with node_on(store, {"default": moody}, timeout=timeout, policy=policy) as node:
+                node.lead()
+                await node.apply(*example())
+                yield node, moody
+    finally:
+        await store.close()
+
+
+def _drop(_: Update) -> Rcode:
+    raise NoAnswerError("the connection was reset")
+
+
+@pytest.mark.parametrize("mood", [_drop, lambda _: Rcode.NXRRSET, lambda _: Rcode.REFUSED])
+async def test_what_fails_for_ever_does_not_spin(tmp_path: Path, mood: Judge) -> None:
+    """It answers questions, so it is not silent; and it takes no UPDATE."""
+    async with moody_node(tmp_path, timeout=0.1) as (node, moody):
+        await node.published()
+        moody.judge = mood
+        assert await node.update(BLOG, "192.0.2.1") is Refusal.NAMESERVER_FAILED
+        before = len(moody.updates) + moody.queries
+        await asyncio.sleep(10 * POLICY.probe_interval)
+        assert 3 < len(moody.updates) + moody.queries - before < 50
+        moody.judge = lambda _: None
+        await node.published()
+        assert await served(moody) == node.wanted()
+
+
+async def test_trouble_is_shown_for_as_long_as_it_lasts(tmp_path: Path) -> None:
+    async with moody_node(tmp_path) as (node, moody):
+        await node.published()
+        moody.judge = lambda _: Rcode.NOTAUTH
+        waiting = asyncio.create_task(node.update(BLOG, "192.0.2.1"))
+        await node.until(lambda: "NOTAUTH" in node.state.footprints[SITE].value.error)
+        shown: set[str] = set()
+        node.cache.subscribe(lambda _: shown.add(node.state.footprints[SITE].value.error))
+        await asyncio.sleep(10 * POLICY.probe_interval)
+        assert "" not in shown
+        moody.judge = lambda _: None
+        assert isinstance(await waiting, Updated)
+        assert node.state.footprints[SITE].value == Footprint(verified=True)
+
+
+@pytest.mark.logs_errors
+async def test_lane_that_falls_falls_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A bug with one zone is no reason to publish no other."""
+    async with moody_node(tmp_path) as (node, moody):
+
+        def bug(update: Update) -> None:
+            if update.zone == "cursed.test":
+                raise ValueError("nobody thought of that")
+
+        moody.judge = bug
+        await node.apply(zone("cursed.test"), host("x.cursed.test"))
+        assert isinstance(await node.update(BLOG, "192.0.2.1"), Updated)
+        await node.until(lambda: "lane.fell" in caplog.text)
+        assert isinstance(await node.update(BLOG, "192.0.2.2"), Updated)
+        assert node.candidate.publisher is not None
+
+
+def _refuse_blog(update: Update) -> Rcode | None:
+    bad = any(isinstance(change, Replace) and change.name == BLOG for change in update.changes)
+    return Rcode.REFUSED if bad else None
+
+
+@pytest.mark.parametrize("transfers", [True, False])
+async def test_refused_record_is_tried_again_at_each_reconcile(tmp_path: Path, transfers: bool) -> None:
+    async with moody_node(tmp_path, reconcile=0.2) as (node, moody):
+        await node.published()
+        moody.transfers, moody.judge = transfers, _refuse_blog
+        assert await node.update(BLOG, "192.0.2.1") is Refusal.NAMESERVER_FAILED
+        pushed = len(moody.updates)
+        moody.judge = lambda _: None
+        await node.until(lambda: not any(entry.value.error for entry in node.state.published.values()))
+        assert len(moody.updates) == pushed + 1
+        assert await served(moody.real) == node.wanted()
+
+
+async def test_lost_fence_where_no_transfer_is_allowed(tmp_path: Path) -> None:
+    """What cannot be compared is published anew, and then the zone counts as known."""
+    async with moody_node(tmp_path) as (node, moody):
+        await node.update(BLOG, "192.0.2.1")
+        await node.published()
+        moody.transfers = False
+        lost = tuple(Replace(name, type, 0, ()) for name, type in ((f"_ddnsd.{ZONE}", "TXT"), (BLOG, "A")))
+        await moody.real.update(Update(ZONE, (), tuple(x._replace(type=RecordType(x.type)) for x in lost)))
+        await node.apply(host("www.example.com"))
+        assert isinstance(await node.update("www.example.com", "192.0.2.7"), Updated)
+        await node.update(BLOG, "192.0.2.1")
+        await node.published()
+        assert await served(moody.real) == node.wanted()
+
+
+async def _scribble(server: Nameserver, text: str) -> None:
+    fence = Replace(f"_ddnsd.{ZONE}", RecordType.TXT, 60, (text,))
+    assert await server.update(Update(ZONE, (), (fence,))) is Rcode.NOERROR
+
+
+async def test_foreign_fence_is_shown_for_as_long_as_it_is_there(tmp_path: Path) -> None:
+    async with single_node(tmp_path) as (node, servers):
+        await node.apply(*example())
+        await node.published()
+        await _scribble(servers["default"], FOREIGN)
+        waiting = asyncio.create_task(node.update(BLOG, "192.0.2.1"))
+        await node.until(lambda: node.state.footprints[SITE].value.holder == FOREIGN)
+        shown: set[tuple[str, bool]] = set()
+        node.cache.subscribe(
+            lambda _: shown.add((footprint := node.state.footprints[SITE].value).holder and footprint.error)
+        )
+        await asyncio.sleep(5 * POLICY.probe_interval)
+        assert "" not in shown
+        assert await served(servers["default"]) == {}
+        await servers["default"].update(Update(ZONE, (), (Replace(f"_ddnsd.{ZONE}", RecordType.TXT, 0, ()),)))
+        assert isinstance(await waiting, Updated), "its fence was given back"
+        assert node.state.footprints[SITE].value == Footprint(verified=True)
+
+
+async def test_takeover_of_a_zone_that_is_leaving(tmp_path: Path) -> None:
+    async with single_node(tmp_path) as (node, servers):
+        await node.apply(*example())
+        await node.update(BLOG, "192.0.2.1")
+        await _scribble(servers["default"], FOREIGN)
+        await node.delete(Kind.ZONE, ZONE, cascade=True)
+        await node.until(lambda: node.state.footprints[SITE].value.holder == FOREIGN)
+        answer = await node.registry.await_work(await node.registry.request_work(ZONE, Work.TAKEOVER), 5)
+        assert answer is not None
+        assert not answer.failure
+        await node.until(lambda: not node.state.footprints and not node.state.addresses)
+
+
+async def test_takeover_that_came_too_late_is_not_done(tmp_path: Path) -> None:
+    """Who asked has been told that it was not done."""
+    store = await open_embedded(tmp_path / "store")
+    async with embedded_nameservers(tmp_path) as servers, node_on(store, servers) as node:
+        await node.apply(*example())
+        fence = RRset(f"_ddnsd.{ZONE}", RecordType.TXT, 60, (FOREIGN,))
+        metrics = Metrics(CollectorRegistry())
+        leadership, owner = await store.campaign(b""), Owner("mine", store.identity)
+        lane = Lane(
+            SITE, servers["default"], Mandate(node.cache, node.commits, leadership, owner, POLICY, metrics)
+        )
+        async with running(lane.run()):
+            await node.until(lambda: SITE in node.state.footprints)
+            await servers["default"].leave(ZONE)  # silent, as it were
+            lane.reclaim()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(2 * POLICY.probe_interval):
+                    await lane.work(Work.TAKEOVER)
+            await servers["default"].open(ZONE, [fence])
+            await node.until(lambda: node.state.footprints[SITE].value.holder == FOREIGN)
+            await asyncio.sleep(3 * POLICY.probe_interval)
+            assert await servers["default"].query(ZONE, fence.name, fence.type) == fence
+            assert await lane.work(Work.TAKEOVER)
+    await store.close()
+
+
+async def test_full_disk_under_the_embedded_nameserver(tmp_path: Path) -> None:
+    """No serial can be reserved: the zone waits, and opens when there is room again."""
+    async with single_node(tmp_path) as (node, _):
+        shutil.rmtree(tmp_path / "default")
+        await node.apply(*example())
+        await node.until(lambda: SITE in node.state.footprints)
+        assert "serial" in node.state.footprints[SITE].value.error
+        (tmp_path / "default").mkdir()
+        assert isinstance(await node.update(BLOG, "192.0.2.1"), Updated)
+
+
+class _AwayAtElections(FaultyStore):
+    async def campaign(self, value: bytes) -> Leadership:
+        if self._trigger.next():
+            raise UnavailableError("no quorum")
+        return await self._real.campaign(value)
+
+
+async def test_election_waits_for_the_store(tmp_path: Path) -> None:
+    store = await open_embedded(tmp_path / "store")
+    try:
+        trigger = Trigger(Fault.LOST, 1)
+        async with (
+            embedded_nameservers(tmp_path) as servers,
+            node_on(_AwayAtElections(store, trigger), servers) as node,
+        ):
+            node.lead()
+            await node.until(lambda: node.candidate.publisher is not None)
+        assert trigger.happened
+    finally:
+        await store.close()
+
+
+async def test_names_of_full_length_fit_one_message(tmp_path: Path) -> None:
+    """A batch of 200 such names would be 100,000 octets: more than a message can have."""
+    sizes: list[int] = []
+
+    def weigh(update: Update) -> None:
+        sizes.append(len(update_message(0, update)))
+
+    async with moody_node(tmp_path) as (node, moody):
+        moody.judge = weigh
+        label = "x" * 63
+        names = [f"{number:03}{label[3:]}.{label}.{label}.{'y' * 45}.{ZONE}" for number in range(300)]
+        await node.apply(*map(host, names))
+        await asyncio.gather(*(node.update(name, "192.0.2.1") for name in names))
+        await node.delete(Kind.ZONE, ZONE, cascade=True)
+        await node.until(lambda: not node.state.footprints)
+    assert 30_000 < max(sizes) < MAX_MESSAGE - 1000

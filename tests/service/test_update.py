@@ -1,0 +1,246 @@
+"""What a waiting request is told: over the real store, with a leader whose every step is the test's."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ddnsd.model.addresses import Family
+from ddnsd.model.answers import Answer, Refusal, Unchanged, Updated
+from ddnsd.model.decision import Request
+from ddnsd.model.publication import Wanted, wanted
+from ddnsd.model.records import Footprint, Published, PublishError, RecordKey, Site
+from ddnsd.model.resources import Kind
+from ddnsd.model.tokens import digest
+from ddnsd.service.update import UpdatePolicy, UpdateService
+from ddnsd.store import codec, keys
+from ddnsd.store.interface import Done, Update
+from tests.leader.faults import Fault, FaultyStore, Trigger
+from tests.leader.node import until
+from tests.service.registry_node import Node, account, document, host, node_on, open_embedded, zone
+
+ZONE, BLOG = "example.com", "blog.example.com"
+BLOG_A = RecordKey(BLOG, Family.A)
+SITE = Site(ZONE, "default")
+SECRET = "secret"
+NOW = datetime.now(UTC)
+ONE = Updated(BLOG, "192.0.2.1", Family.A, "")
+TWO = Updated(BLOG, "192.0.2.2", Family.A, "192.0.2.1")
+
+
+class Desk:
+    """A node's update service, and what the leader would write."""
+
+    def __init__(self, node: Node, policy: UpdatePolicy) -> None:
+        self.node = node
+        self.service = UpdateService(node.cache, node.commits, policy)
+
+    async def ask(self, ip: str = "192.0.2.1") -> Answer:
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.service.submit(Request(BLOG, ip, SECRET, ""), answered.set_result)
+        return await answered
+
+    async def asking(self, ip: str = "192.0.2.1") -> asyncio.Task[Answer]:
+        """Ask, and wait until the address is committed."""
+        await asyncio.sleep(0)  # who was answered just now is in flight no more
+        before = self.service.in_flight
+        task = asyncio.create_task(self.ask(ip))
+        await until(lambda: self._committed(ip) and self.service.in_flight > before)
+        assert not task.done()
+        return task
+
+    def _committed(self, ip: str) -> bool:
+        entry = self.node.cache.state.addresses.get(BLOG_A)
+        return entry is not None and entry.value.ip == ip
+
+    @property
+    def want(self) -> Wanted:
+        want = wanted(self.node.cache.state, BLOG_A)
+        assert want is not None
+        return want
+
+    async def publish(self) -> None:
+        want = self.want
+        await self.write(keys.published(BLOG_A), Published(want.revision, want.ip, want.ttl, "default", NOW))
+
+    async def refuse(self) -> None:
+        want = self.want
+        error = PublishError(want.revision, "REFUSED", NOW, "default")
+        await self.write(keys.published(BLOG_A), Published(0, "", want.ttl, "default", error=error))
+
+    async def verify(self, *, verified: bool = True) -> None:
+        await self.write(keys.footprint(SITE), Footprint(verified=verified))
+
+    async def write(self, key: str, value: object) -> None:
+        outcome = await self.node.commits.commit(Update({}, {key: codec.encode(value)}))
+        assert isinstance(outcome, Done)
+        await self.node.cache.current()
+
+
+@asynccontextmanager
+async def desk_in(
+    folder: Path, *, timeout: float = 8.0, store_timeout: float = 5.0, trigger: Trigger | None = None
+) -> AsyncIterator[Desk]:
+    store = await open_embedded(folder)
+    try:
+        async with node_on(store) as admin:
+            token = document("Token", "router", account="alice", sha256=digest(SECRET))
+            await admin.registry.apply([zone(ZONE), account("alice"), token, host(BLOG)])
+            faulty = FaultyStore(store, trigger or Trigger(Fault.LOST, 0))
+            async with node_on(faulty) as node:
+                desk = Desk(node, UpdatePolicy(private=True, timeout=timeout, store_timeout=store_timeout))
+                yield desk
+                await desk.service.drain()
+    finally:
+        await store.close()
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk_in(tmp_path) as desk:
+        await desk.verify()
+        yield desk
+
+
+async def test_change_waits_for_its_publication(desk: Desk) -> None:
+    asking = await desk.asking()
+    await desk.write("installation", Footprint())  # anything else that happens
+    assert not asking.done()
+    await desk.publish()
+    assert await asking == ONE
+
+
+async def test_published_is_unchanged(desk: Desk) -> None:
+    asking = await desk.asking()
+    await desk.publish()
+    await asking
+    assert await desk.ask() == Unchanged(BLOG, "192.0.2.1")
+
+
+async def test_pending_is_joined_with_its_predecessor(desk: Desk) -> None:
+    first = await desk.asking()
+    await desk.publish()
+    await first
+    changes = [await desk.asking("192.0.2.2") for _ in range(3)]
+    revision = desk.want.revision
+    await desk.publish()
+    assert await asyncio.gather(*changes) == [TWO] * 3
+    assert desk.want.revision == revision, "one commit for all of them"
+
+
+async def test_newer_value_answers_for_an_older(desk: Desk) -> None:
+    one = await desk.asking()
+    two = await desk.asking("192.0.2.2")
+    assert not one.done()
+    await desk.publish()
+    assert (await one, await two) == (ONE, TWO)
+
+
+async def test_refused_is_told_and_each_request_is_a_new_attempt(desk: Desk) -> None:
+    asking = await desk.asking()
+    revision = desk.want.revision
+    await desk.refuse()
+    assert await asking is Refusal.NAMESERVER_FAILED
+    again = await desk.asking()
+    assert desk.want.revision > revision
+    await desk.publish()
+    assert await again == ONE, "a new attempt has the predecessor of the first"
+
+
+@pytest.mark.parametrize("change", ["deleted", "narrowed", "given away"])
+async def test_host_gone_meanwhile(desk: Desk, change: str) -> None:
+    asking = await desk.asking()
+    registry = desk.node.registry
+    if change == "deleted":
+        await registry.delete(Kind.HOST, BLOG)
+    elif change == "narrowed":
+        await registry.apply([host(BLOG, families=["AAAA"])])
+    else:
+        await registry.apply([account("bob"), host(BLOG, "bob")])
+    assert await asking is Refusal.NOT_FOUND
+
+
+async def test_not_published_at_the_deadline(tmp_path: Path) -> None:
+    async with desk_in(tmp_path, timeout=0.2) as desk:
+        await desk.verify()
+        started = asyncio.get_running_loop().time()
+        assert await desk.ask() is Refusal.NAMESERVER_FAILED
+        assert 0.2 <= asyncio.get_running_loop().time() - started < 1
+        again = await desk.asking()  # the change stays, and a retry joins it
+        await desk.publish()
+        assert await again == ONE
+
+
+async def test_unverified_zone_is_waited_for(desk: Desk) -> None:
+    """Published it is, but the zone has lost its fence: "unchanged" only once it has been compared."""
+    first = await desk.asking()
+    await desk.publish()
+    await first
+    await desk.verify(verified=False)
+    again = await desk.asking()
+    assert not again.done()
+    await desk.verify()
+    assert await again == Unchanged(BLOG, "192.0.2.1")
+
+
+async def test_ttl_is_no_business_of_a_clients(desk: Desk) -> None:
+    first = await desk.asking()
+    await desk.publish()
+    await first
+    await desk.node.registry.apply([host(BLOG, ttl=33)])
+    assert await desk.ask() == Unchanged(BLOG, "192.0.2.1")
+
+
+async def test_revoked_while_the_store_decides(desk: Desk) -> None:
+    """The commit names all that was read: one of a token deleted before it is no commit."""
+    asking = asyncio.create_task(desk.ask())
+    await desk.node.registry.delete(Kind.TOKEN, "router")
+    assert await desk.ask("192.0.2.9") is Refusal.UNKNOWN_TOKEN
+    entry = desk.node.cache.state.addresses.get(BLOG_A)
+    if entry is None:
+        assert await asking is Refusal.UNKNOWN_TOKEN
+    else:
+        await desk.publish()
+        assert await asking == ONE
+
+
+@pytest.mark.parametrize("fault", [Fault.UNANSWERED, Fault.LATE])
+async def test_lost_answer_of_the_store(tmp_path: Path, fault: Fault) -> None:
+    """It is sent again, and is done once."""
+    trigger = Trigger(fault, 1)
+    async with desk_in(tmp_path, trigger=trigger) as desk:
+        asking = await desk.asking()
+        assert trigger.happened
+        await desk.node.cache.current()
+        assert desk.want.ip == "192.0.2.1"
+        assert desk.node.cache.state.addresses[BLOG_A].created == desk.want.revision
+        await desk.publish()
+        assert await asking == ONE
+
+
+async def test_store_away(tmp_path: Path) -> None:
+    async with desk_in(tmp_path, trigger=Trigger(Fault.LOST, 1)) as desk:
+        assert await desk.ask() is Refusal.STORE_FAILED
+        assert BLOG_A not in desk.node.cache.state.addresses
+
+
+async def test_store_silent(tmp_path: Path) -> None:
+    trigger = Trigger(Fault.DEATH_BEFORE, 1)
+    async with desk_in(tmp_path, store_timeout=0.2, trigger=trigger) as desk:
+        assert await desk.ask() is Refusal.STORE_FAILED
+        trigger.buried.set()
+
+
+async def test_nothing_is_left_of_a_thousand_requests(desk: Desk) -> None:
+    for turn in range(20):
+        asking = [asyncio.create_task(desk.ask(f"192.0.2.{turn}")) for _ in range(50)]
+        await until(lambda: desk.service.in_flight == 50)
+        await until(lambda ip=f"192.0.2.{turn}": desk.want.ip == ip)
+        await desk.publish()
+        await asyncio.gather(*asking)
+    async with asyncio.timeout(1):
+        await desk.service.drain()
+    assert desk.service.in_flight == 0

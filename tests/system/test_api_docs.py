@@ -1,0 +1,81 @@
+"""docs/api.md says what the program does: its tables, its examples."""
+
+import asyncio
+import re
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from ddnsd.model.answers import Refusal
+from ddnsd.web import replies
+from tests.system.installation import SECRET, Installation, example
+
+TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+ROWS = [(int(status), said) for status, said in re.findall(r"^\| (\d{3}) \| `(.+?)` \|", TEXT, re.MULTILINE)]
+EXAMPLES = [(line, after[2:]) for line, after in pairwise(TEXT.splitlines()) if line.startswith("curl ")]
+
+
+def test_the_table_of_failures_is_the_contracts() -> None:
+    refusals = [row for row in ROWS if row in {refusal.value for refusal in Refusal}]
+    assert sorted(refusals) == sorted(refusal.value for refusal in Refusal)
+
+
+def test_no_other_answer_is_told() -> None:
+    below = [
+        (400, replies.BAD_REQUEST),
+        (404, replies.NO_SUCH_PATH),
+        (405, replies.METHOD_NOT_ALLOWED),
+        (413, replies.TOO_LARGE),
+        (500, replies.INTERNAL),
+    ]
+    success = [(200, "DDNS 更新成功"), (200, "IP 地址未变化,无需更新")]
+    assert ROWS[:2] == success
+    assert ROWS[-len(below) :] == below
+    assert len(ROWS) == len(success) + len(Refusal) + len(below)
+
+
+UPDATE = b"POST /api/ddns/update HTTP/1.1\r\nHost: a\r\n"
+EMPTY_400 = b"HTTP/1.1 400 Bad Request"
+
+
+@pytest.mark.parametrize(
+    ("message", "answer"),
+    [
+        (b"GET /a b HTTP/1.1\r\n\r\n", EMPTY_400),
+        (b"GET / HTTP/2.0\r\n\r\n", EMPTY_400),
+        (UPDATE + b"no colon\r\n\r\n", EMPTY_400),
+        (UPDATE + b"A: b\r\n folded\r\n\r\n", EMPTY_400),
+        (UPDATE + b"Content-Length: x\r\n\r\n", EMPTY_400),
+        (UPDATE + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", EMPTY_400),
+        (UPDATE + b"Transfer-Encoding: gzip\r\n\r\n", EMPTY_400),
+        (UPDATE + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", EMPTY_400),
+        (UPDATE + b"A: " + b"a" * 20_000 + b"\r\n\r\n", b""),
+    ],
+)
+async def test_what_is_no_http_gets_no_json(tmp_path: Path, message: bytes, answer: bytes) -> None:
+    async with Installation(tmp_path) as ddnsd:
+        host, port = ddnsd.addresses["public"].rsplit(":", 1)
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(message)
+        received = await asyncio.wait_for(reader.read(), 10)  # to the end of the connection
+        writer.close()
+    assert received.strip() == answer
+
+
+async def test_the_examples(tmp_path: Path) -> None:
+    async with Installation(tmp_path) as ddnsd:
+        await ddnsd.apply(*example())
+        for command, answer in EXAMPLES:
+            here = command.replace("127.0.0.1:8080", ddnsd.addresses["public"])
+            done = await asyncio.to_thread(
+                subprocess.run,
+                ["sh", "-c", here],
+                env={"TOKEN": SECRET, "PATH": "/usr/bin:/bin"},
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=True,
+            )
+            assert done.stdout == answer, command
