@@ -1,5 +1,6 @@
 """What `ddnsd status` and `GET /api/v1/status` show."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -25,13 +26,16 @@ class StatusReport:
     def status(self) -> Mapping[str, Any]:
         """Return the installation's and this node's state, ready for JSON."""
         state, publisher = self._cache.state, self._candidate.publisher
+        refused = Counter(
+            state.zone_of(record.name) for record, entry in state.published.items() if entry.value.error
+        )
         return {
             "version": __version__,
             "installation": self._owner.installation,
             "revision": self._cache.revision,
             "leader": publisher is not None,
             "epoch": publisher.epoch if publisher else None,
-            "zones": [self._zone(zone) for zone in sorted(state.zones)],
+            "zones": [{**self._zone(zone), "refused": refused[zone]} for zone in sorted(state.zones)],
             "counts": {
                 "accounts": len(state.accounts),
                 "zones": len(state.zones),

@@ -20,7 +20,7 @@ from ddnsd.leader.trouble import Trouble, kind_of
 from ddnsd.model.plan import Push, Queue
 from ddnsd.model.publication import contents
 from ddnsd.model.records import Footprint, RecordKey, Site, Work
-from ddnsd.nameserver.interface import Nameserver, NameserverError
+from ddnsd.nameserver.interface import Nameserver, NameserverError, RecordType
 from ddnsd.store.interface import UnavailableError
 
 _log = structlog.get_logger(__name__)
@@ -121,6 +121,7 @@ class Lane:
         self._settle(pushes, self._acknowledger.refuse(pushes, reason))
 
     async def _take_over(self) -> None:
+        await self._nameserver.query(self.site.zone, self.site.zone, RecordType.SOA)  # or say at once why not
         self._takeover.set()
         self.reclaim()
         try:

@@ -49,6 +49,11 @@ class Comparison(NamedTuple):
     refused: tuple[Expected, ...]  # refused before; a reconcile tries them again
     fence: tuple[str, ...]
 
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What is not as it should be, a line for each record."""
+        return (*map(str, self.differences), *map(_refusal, self.refused))
+
 
 class Reconciler:
     """Compares one site, and marks what differs."""
@@ -155,3 +160,9 @@ def _to_try_again(published: Published) -> Published:
     if error is None:
         return published
     return msgspec.structs.replace(published, error=msgspec.structs.replace(error, revision=0))
+
+
+def _refusal(item: Expected) -> str:
+    error = item.published.value.error
+    assert error is not None
+    return f"{item.want.record.name} {item.want.record.family}: {error.message}"

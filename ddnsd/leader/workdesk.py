@@ -8,6 +8,7 @@ from itertools import chain
 import msgspec
 import structlog
 
+from ddnsd.leader.claim import ForeignFenceError
 from ddnsd.leader.lane import Lane
 from ddnsd.leader.mandate import Mandate
 from ddnsd.model.records import Site, Work, WorkRequest
@@ -70,6 +71,11 @@ class Workdesk:
                 found = [await lane.work(request.work) for lane in lanes]
         except TimeoutError:
             reason = f"not done within {_BOUND_SECONDS:g} s: does the nameserver answer?"
+            return msgspec.structs.replace(request, failure=reason)
+        except ForeignFenceError as error:
+            reason = (
+                f"nothing is published: the fence is held by {error.holder!r}; `ddnsd zone takeover` takes it"
+            )
             return msgspec.structs.replace(request, failure=reason)
         except (NameserverError, UnavailableError) as error:
             return msgspec.structs.replace(request, failure=str(error))

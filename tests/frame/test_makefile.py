@@ -16,7 +16,9 @@ def test_the_targets_are_the_documented_ones():
 
 
 def test_a_bare_make_prints_the_targets():
-    printed = subprocess.run(["make"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run(
+        ["make", "--no-print-directory"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
     assert {line.split()[1] for line in printed.splitlines()} == {"help", *dict(RECIPES)}
 
 

@@ -38,6 +38,7 @@ class Rfc2136Nameserver:
         self._ids = itertools.cycle(range(2**16))  # in turn: no two requests in flight share one
         self._queries = Channel(settings)
         self._updates: dict[str, Channel] = {}  # by zone
+        self._refused_key = ""  # why, while it is refused
 
     async def update(self, update: Update) -> Rcode:
         """Send one UPDATE and return the answer's code, whatever it is.
@@ -87,13 +88,21 @@ class Rfc2136Nameserver:
         except UnsignedError as error:
             if rcode(message) not in unsigned:
                 raise
-            _log.warning(
-                "nameserver refused unsigned",
-                nameserver=self._settings.name,
-                rcode=rcode(message),
-                reason=str(error),
-            )
+            self._note_refused_key(f"{rcode(message)}, {error}")
+        else:
+            self._refused_key = ""
         return message
+
+    def _note_refused_key(self, reason: str) -> None:
+        """Log it once, not at each try: it stays so until somebody changes a key or a clock."""
+        if reason != self._refused_key:
+            self._refused_key = reason
+            _log.warning(
+                "nameserver.key_refused",
+                nameserver=self._settings.name,
+                reason=reason,
+                remedy="give both the same key (name, algorithm, secret); let both clocks agree",
+            )
 
     def transfer(self, zone: str) -> AsyncIterator[Sequence[RRset]]:
         """Yield the whole zone in parts: see `rfc2136.transfer`."""

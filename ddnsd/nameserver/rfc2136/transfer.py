@@ -76,7 +76,10 @@ class _Messages:
         message = read_message(wire)
         check_answers(message, self._request)
         if rcode(message) is not Rcode.NOERROR:  # an error may be unsigned
-            raise RefusedError(f"{self._settings.name}: {rcode(message)}")
+            raise RefusedError(
+                f"{self._settings.name} answers {rcode(message)} to a zone transfer: "
+                "has it the zone, and may the key transfer it? (docs/nameservers.md)"
+            )
         self._verifier.check(message)
         return message
 
