@@ -23,6 +23,10 @@ _KEPT_SECONDS = 600.0  # how long an answer stays readable
 _FINDINGS = 1000  # lines kept of one answer
 
 
+class _NoLaneError(Exception):
+    """Nobody publishes the zone that work was asked for."""
+
+
 class Workdesk:
     """Takes each request once, answers it in the store, and clears old answers away."""
 
@@ -62,26 +66,26 @@ class Workdesk:
             _log.warning("work.not_stored", work=request.work, zone=request.zone, reason=str(error))
 
     async def _answer(self, request: WorkRequest) -> WorkRequest:
-        lanes = self._lanes_for(request)
-        if not lanes:
-            reason = f"{request.zone} is no zone that this leader publishes"
-            return msgspec.structs.replace(request, failure=reason)
         try:
             async with asyncio.timeout(_BOUND_SECONDS):
-                found = [await lane.work(request.work) for lane in lanes]
+                findings = await self._do(request)
         except TimeoutError:
             reason = f"not done within {_BOUND_SECONDS:g} s: does the nameserver answer?"
-            return msgspec.structs.replace(request, failure=reason)
         except ForeignFenceError as error:
-            reason = (
-                f"nothing is published: the fence is held by {error.holder!r}; `ddnsd zone takeover` takes it"
-            )
-            return msgspec.structs.replace(request, failure=reason)
-        except (NameserverError, UnavailableError) as error:
-            return msgspec.structs.replace(request, failure=str(error))
-        findings = tuple(chain.from_iterable(found))
-        _log.info("work.done", work=request.work, zone=request.zone, findings=len(findings))
-        return msgspec.structs.replace(request, findings=findings[:_FINDINGS])
+            remedy = f"`ddnsd zone takeover {request.zone}` takes it"
+            reason = f"nothing is published, the fence is held by {error.holder!r}; {remedy}"
+        except (NameserverError, UnavailableError, _NoLaneError) as error:
+            reason = str(error)
+        else:
+            _log.info("work.done", work=request.work, zone=request.zone, findings=len(findings))
+            return msgspec.structs.replace(request, findings=findings[:_FINDINGS])
+        return msgspec.structs.replace(request, failure=reason)
+
+    async def _do(self, request: WorkRequest) -> tuple[str, ...]:
+        lanes = self._lanes_for(request)
+        if not lanes:
+            raise _NoLaneError(f"{request.zone} is no zone that this leader publishes")
+        return tuple(chain.from_iterable([await lane.work(request.work) for lane in lanes]))
 
     def _lanes_for(self, request: WorkRequest) -> Sequence[Lane]:
         """Return the lane of the zone's home; for a takeover also those that cannot leave a site."""

@@ -224,28 +224,33 @@ async def test_takeover_of_a_zone_that_is_leaving(tmp_path: Path) -> None:
         await node.until(lambda: not node.state.footprints and not node.state.addresses)
 
 
+def _silence(_: Update) -> None:
+    raise NoAnswerError("no answer to an UPDATE")
+
+
 async def test_takeover_that_came_too_late_is_not_done(tmp_path: Path) -> None:
     """Who asked has been told that it was not done."""
     store = await open_embedded(tmp_path / "store")
     async with embedded_nameservers(tmp_path) as servers, node_on(store, servers) as node:
         await node.apply(*example())
-        fence = RRset(f"_ddnsd.{ZONE}", RecordType.TXT, 60, (FOREIGN,))
         metrics = Metrics(CollectorRegistry())
         leadership, owner = await store.campaign(b""), Owner("mine", store.identity)
-        lane = Lane(
-            SITE, servers["default"], Mandate(node.cache, node.commits, leadership, owner, POLICY, metrics)
-        )
+        moody = Moody(servers["default"])
+        lane = Lane(SITE, moody, Mandate(node.cache, node.commits, leadership, owner, POLICY, metrics))
         async with running(lane.run()):
             await node.until(lambda: SITE in node.state.footprints)
-            await servers["default"].leave(ZONE)  # silent, as it were
+            moody.judge = _silence
             lane.reclaim()
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(2 * POLICY.probe_interval):
                     await lane.work(Work.TAKEOVER)
-            await servers["default"].open(ZONE, [fence])
+            await _scribble(moody.real, FOREIGN)
+            moody.judge = lambda _: None
             await node.until(lambda: node.state.footprints[SITE].value.holder == FOREIGN)
             await asyncio.sleep(3 * POLICY.probe_interval)
-            assert await servers["default"].query(ZONE, fence.name, fence.type) == fence
+            fence = await moody.real.query(ZONE, f"_ddnsd.{ZONE}", RecordType.TXT)
+            assert fence is not None
+            assert fence.values == (FOREIGN,)
             assert await lane.work(Work.TAKEOVER)
     await store.close()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from .base import NameserverRig, Record
 from .process import find_program
 
-_SCHEMA = Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")
+SCHEMA = Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")
 
 
 class PowerDnsRig(NameserverRig):
@@ -17,7 +17,7 @@ class PowerDnsRig(NameserverRig):
         find_program("pdns_server", "pdns-server pdns-backend-sqlite3")
         if not self._database.exists():
             with closing(sqlite3.connect(self._database)) as database, database:
-                database.executescript(_SCHEMA.read_text())
+                database.executescript(SCHEMA.read_text())
                 self._fill(database)
         (self.folder / "pdns.conf").write_text(self._configuration())
 

@@ -89,6 +89,9 @@ async def test_one_bad_record_delays_no_other(ddnsd: Installation, nameserver_ri
     shown = (await ddnsd.admin("GET", f"hosts/{bad}")).json["status"]["A"]
     assert shown["error"]
     assert shown["ip"] == "192.0.2.7"
+    assert (await ddnsd.admin("GET", "status")).json["zones"][0]["refused"] == 1
+    check = await ddnsd.admin("POST", f"zones/{ZONE}/check")
+    assert check.json["findings"] == [f"{bad} A: {shown['error']}"], check.body
 
     await nameserver_rig.remove_foreign(bad, "CNAME")
     assert (await ddnsd.update(bad, "192.0.2.7")).message == UPDATED, "a new attempt for each request"
@@ -184,6 +187,10 @@ async def test_foreign_fence_pauses_the_zone(
         return (await ddnsd.admin("GET", "status")).json["zones"][0]["fenceHeldBy"] == holder
 
     await until(shown, 5, "status shows who holds the fence")
+    for work in ("check", "repair"):
+        refused = await ddnsd.admin("POST", f"zones/{ZONE}/{work}")
+        assert holder in refused.json["error"]
+        assert f"ddnsd zone takeover {ZONE}" in refused.json["error"]
     assert await nameserver_rig.query(BLOG, "A") == ("192.0.2.1",)
     assert (await ddnsd.admin("POST", f"zones/{ZONE}/takeover")).status == 200
     assert (await asking).message == UPDATED
