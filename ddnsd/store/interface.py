@@ -6,7 +6,7 @@ created it and the one that last wrote it. Keys are text relative to the install
 values are bytes. The rest of the program knows this file, never a particular store.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -122,10 +122,34 @@ class FormatError(StoreError):
 
 
 class Limits(NamedTuple):
-    """How many updates one group may hold, and how many groups may be in flight."""
+    """What one commit may hold, and how many groups may be in flight.
+
+    `group` is the most updates. `operations` is the most that their number and the size of the largest
+    one (its compares or its writes, whichever are more) may be together; None where that is no matter.
+    """
 
     group: int
     in_flight: int
+    operations: int | None = None
+
+
+class Watch(Protocol):
+    """An iterator over revisions, for one reader; one that is cancelled while it waits can read on later."""
+
+    def __aiter__(self) -> "Watch": ...
+
+    async def __anext__(self) -> Revision:
+        """Return the next revision.
+
+        Raises:
+            CompactedError: it is no longer kept: the reader fell too far behind, or began too early.
+            UnavailableError: the store does not let it be read, or is closed.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release it, read to its end or not; idempotent."""
+        ...
 
 
 class Leadership(Protocol):
@@ -179,11 +203,10 @@ class Store(Protocol):
         """
         ...
 
-    def watch(self, prefix: str, start: int) -> AsyncIterator[Revision]:
-        """Yield every revision ≥ `start` that wrote under the prefix, whole, in order, once.
+    def watch(self, prefix: str, start: int) -> Watch:
+        """Return every revision ≥ `start` that wrote under the prefix: whole, in order, once.
 
-        Raises (while iterating):
-            CompactedError: `start` is no longer kept, or the reader fell too far behind.
+        To be closed by the reader; those of a store end with it.
         """
         ...
 
@@ -191,7 +214,7 @@ class Store(Protocol):
         """Apply each update for itself, all at one revision, durably; outcomes in the same order.
 
         Every compare sees the state before the call. The updates must not conflict
-        (`store.group`) and not exceed `limits.group`.
+        (`store.group`) and not exceed `limits`.
 
         Raises:
             UnavailableError: certainly nothing was applied.

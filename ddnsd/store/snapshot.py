@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from typing import NamedTuple
 
 import structlog
@@ -79,8 +80,9 @@ class WatchCache:
         while True:
             try:
                 await self._load()
-                async for revision in self._store.watch("", self.revision + 1):
-                    self._apply(revision.revision, revision.events)
+                async with aclosing(self._store.watch("", self.revision + 1)) as watch:
+                    async for revision in watch:
+                        self._apply(revision.revision, revision.events)
             except CompactedError:
                 _log.warning("watch.compacted", revision=self.revision)
             except UnavailableError as error:

@@ -1,15 +1,16 @@
 from itertools import combinations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ddnsd.store.embedded.plan import plan
-from ddnsd.store.group import MAX_GROUP_BYTES, Waiting, check_group, next_group, size
+from ddnsd.store.group import MAX_GROUP_BYTES, Waiting, check_group, next_group, operations, size
 from ddnsd.store.interface import CLOCK, Done, KeyValue, Limits, Update
 
 KEYS = [f"k{number}" for number in range(12)]
 LIMITS = Limits(group=4, in_flight=1)
+BUDGET = Limits(group=4, in_flight=1, operations=5)
 
 keys = st.sets(st.sampled_from(KEYS), max_size=2)
 
@@ -46,6 +47,21 @@ def test_group_holds_no_conflict_and_keeps_the_limits(queue: list[Waiting[int]])
     assert not any(conflict(one, other) for one, other in combinations(members, 2))
     assert len(group) <= LIMITS.group
     assert len(group) <= 1 or sum(map(size, members)) <= MAX_GROUP_BYTES
+
+
+@given(queues)
+def test_group_keeps_the_budget_of_operations(queue: list[Waiting[int]]) -> None:
+    assume(queue)
+    group, rest = next_group(queue, BUDGET)
+    members = [waiting.update for waiting in group]
+    assert len(members) + max(map(operations, members)) <= 5
+    check_group(members, BUDGET)
+    for waiting in rest if len(group) < BUDGET.group and len(rest) < BUDGET.group else []:
+        before = [member.update for member in group if member.answer < waiting.answer]
+        if all(not conflict(waiting.update, one) for one in before):
+            together = [*before, waiting.update]
+            too_many = len(together) + max(map(operations, together)) > 5
+            assert too_many or sum(map(size, together)) > MAX_GROUP_BYTES
 
 
 @given(queues)
@@ -109,6 +125,13 @@ def test_check_refuses_too_many() -> None:
     check_group([Update({})] * 4, LIMITS)
     with pytest.raises(ValueError, match="5 updates in one commit; 4 at most"):
         check_group([Update({})] * 5, LIMITS)
+
+
+def test_check_refuses_too_many_operations() -> None:
+    large = Update({"k1": 0, "k2": 0, "k3": 0}, {"k4": b"", "k5": b""})
+    check_group([large, Update({})], BUDGET)
+    with pytest.raises(ValueError, match="an update of 3 operations is too large"):
+        check_group([Update({}), Update({}), large], BUDGET)
 
 
 def test_thousands_that_wait_for_one_key_are_not_all_looked_at() -> None:

@@ -71,3 +71,6 @@ class Watch:
             self._next += 1
             if events := tuple(event for event in revision.events if event.key.startswith(self._prefix)):
                 return Revision(revision.revision, events)
+
+    async def aclose(self) -> None:
+        """Do nothing: there is nothing to release."""

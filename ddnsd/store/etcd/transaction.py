@@ -1,0 +1,54 @@
+"""A group of updates as one transaction of etcd, and its answer as their outcomes.
+
+Each update is a nested transaction with compares of its own, and reads what it compared where they do
+not hold; so the updates succeed and fail one by one, at one revision. The transaction around them puts
+the clock, and does nothing at all where the timeline is another.
+"""
+
+from collections.abc import Sequence
+
+from ddnsd.etcd import Compare, Delete, Put, Range, Target, Txn
+from ddnsd.etcd.values import RangeResult, Result, TxnResult
+from ddnsd.store.etcd.keyspace import Keyspace, item
+from ddnsd.store.interface import Done, Limits, Outcome, Stale, Update
+
+_MAX_TXN_OPS = 128  # etcd's default of --max-txn-ops
+# etcd allows a nested level what the level above leaves (server/etcdserver/api/v3rpc/key.go,
+# checkTxnRequest), where there are the updates and the clock's put.
+_OPERATIONS = _MAX_TXN_OPS - 1
+# Two in flight give half as much again as one.
+LIMITS = Limits(group=_OPERATIONS - 1, in_flight=2, operations=_OPERATIONS)
+
+
+def encode(space: Keyspace, timeline: bytes, updates: Sequence[Update]) -> Txn:
+    """Return the transaction of a group of updates."""
+    same_timeline = Compare(space.timeline, Target.VALUE, timeline)
+    return Txn((same_timeline,), [*(_nested(space, update) for update in updates), Put(space.clock, b"")])
+
+
+def _nested(space: Keyspace, update: Update) -> Txn:
+    return Txn(
+        [Compare(space.key(key), Target.MOD, revision) for key, revision in update.expects.items()],
+        [
+            *(Put(space.key(key), value) for key, value in update.puts.items()),
+            *(Delete(space.key(key)) for key in update.deletes),
+        ],
+        [Range(space.key(key)) for key in update.expects],
+    )
+
+
+def decode(updates: Sequence[Update], answer: TxnResult) -> list[Outcome]:
+    """Return the outcomes of a transaction that found its timeline."""
+    *results, _clock = answer.results
+    return [_outcome(update, result) for update, result in zip(updates, results, strict=True)]
+
+
+def _outcome(update: Update, result: Result) -> Outcome:
+    assert isinstance(result, TxnResult)
+    if result.succeeded:
+        return Done(result.revision)
+    found = (read.items for read in result.results if isinstance(read, RangeResult))
+    current = {
+        key: item(items[0]) if items else None for key, items in zip(update.expects, found, strict=True)
+    }
+    return Stale(result.revision, current)

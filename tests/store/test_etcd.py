@@ -1,0 +1,122 @@
+"""The store on each etcd that is there: one process for the module, a prefix for each test."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+
+import pytest
+
+from ddnsd.etcd import Client, Delete, Put
+from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
+from ddnsd.store.interface import CLOCK, MAX_KEYS_PER_UPDATE, Done, Stale, UnavailableError, Update
+from tests.rigs.etcd import EtcdRig, versions
+from tests.rigs.ports import PortLease
+
+from .contract import StoreContract
+from .contract.actions import DEADLINE, Compact, put, take
+
+
+@pytest.fixture(scope="module", params=versions(), ids=lambda version: version.name)
+def rig(request: pytest.FixtureRequest) -> Iterator[EtcdRig]:
+    with EtcdRig(request.param) as rig:
+        yield rig
+
+
+@pytest.fixture
+def settings(rig: EtcdRig) -> EtcdStoreSettings:
+    return EtcdStoreSettings(rig.settings, prefix=f"{uuid.uuid4().hex}/")
+
+
+@pytest.fixture
+async def store(settings: EtcdStoreSettings) -> AsyncIterator[EtcdStore]:
+    store = await open_etcd(settings)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def compact(store: EtcdStore, settings: EtcdStoreSettings) -> Compact:
+    async def compact_up_to_now() -> None:
+        async with Client(settings.cluster) as client:
+            await client.compact(await put(store, "filler"))
+
+    return compact_up_to_now
+
+
+class TestEtcdStore(StoreContract):
+    pass
+
+
+@pytest.mark.parametrize("compared", [0, 1, 5, 60, MAX_KEYS_PER_UPDATE])
+@pytest.mark.parametrize("written", [1, 5, MAX_KEYS_PER_UPDATE])
+async def test_etcd_takes_the_largest_groups(store: EtcdStore, compared: int, written: int) -> None:
+    largest = Update(
+        {f"compared/{number}": 0 for number in range(compared)},
+        {f"written/{number}": b"" for number in range(written)},
+    )
+    assert store.limits.operations is not None
+    small = store.limits.operations - max(compared, written) - 1
+    updates = [largest, *(Update({}, {f"small/{number}": b""}) for number in range(small))]
+    outcomes = await store.commit(updates)
+    assert all(isinstance(outcome, Done) for outcome in outcomes)
+    expected = dict.fromkeys([f"written/{number}" for number in range(written)], 0)
+    (outcome,) = await store.commit([Update(expected, {"other": b""})])
+    assert isinstance(outcome, Stale)
+    assert len(outcome.current) == written
+
+
+async def test_two_installations_do_not_see_each_other(store: EtcdStore, settings: EtcdStoreSettings) -> None:
+    other = await open_etcd(replace(settings, prefix=f"2{settings.prefix}"))
+    leaderships = [await store.campaign(b""), await other.campaign(b"")]
+    before = await other.revision()
+    await put(store, "hosts/a")
+    assert await other.revision() == before
+    assert (await other.snapshot("hosts/")).items == {}
+    assert all([await leadership.confirm() for leadership in leaderships])
+    assert other.identity != store.identity
+    await other.close()
+
+
+async def test_store_opened_again_is_the_same(store: EtcdStore, settings: EtcdStoreSettings) -> None:
+    await put(store, "hosts/a")
+    again = await open_etcd(settings)
+    assert again.identity == store.identity
+    assert await again.snapshot() == await store.snapshot()
+    await again.close()
+
+
+async def test_deleted_clock_is_written_anew(store: EtcdStore, settings: EtcdStoreSettings) -> None:
+    """Whoever deletes the clock may have deleted more, which a watch must have shown before the answer."""
+    await put(store, "hosts/a")
+    async with Client(settings.cluster) as client:
+        for key in (CLOCK, "hosts/a"):
+            deleted = (await client.delete(Delete(f"{settings.prefix}{key}".encode()))).revision
+    assert await store.revision() > deleted
+    assert (await store.snapshot(CLOCK)).items.keys() == {CLOCK}
+
+
+async def test_key_of_another_program_is_no_failure(store: EtcdStore, settings: EtcdStoreSettings) -> None:
+    watch = store.watch("", await store.revision() + 1)
+    async with Client(settings.cluster) as client:
+        await client.put(Put(settings.prefix.encode() + b"\xff", b""))
+    (revision,) = await take(watch, 1)
+    assert [event.key for event in revision.events] == ["\\xff"]
+    assert "\\xff" in (await store.snapshot()).items
+
+
+async def test_closing_hands_the_lead_over(store: EtcdStore, settings: EtcdStoreSettings) -> None:
+    """Long before the lease is over."""
+    other = await open_etcd(replace(settings, lease_ttl=60))
+    await other.campaign(b"1")
+    waiting = asyncio.create_task(store.campaign(b"2"))
+    await other.close()
+    await asyncio.wait_for(waiting, DEADLINE)
+
+
+async def test_nobody_there(rig: EtcdRig) -> None:
+    port = PortLease()
+    nowhere = replace(rig.settings_of(f"http://127.0.0.1:{port.port}"), timeout=0.3)
+    with pytest.raises(UnavailableError, match="no connection"):
+        await open_etcd(EtcdStoreSettings(nowhere))
+    port.release()
