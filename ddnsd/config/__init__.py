@@ -3,12 +3,13 @@
 `load` is the only way to make one; nothing looks a setting up by name afterwards.
 """
 
+from .etcd import EtcdSettings, EtcdTlsSettings
 from .load import load
 from .mistakes import ConfigError, Mistake
 from .nameservers import EmbeddedNameserver, Rfc2136Nameserver, TsigKey
 from .parse import Endpoint, Network
 from .remarks import remarks
-from .secrets import KeyFile
+from .secrets import KeyFile, PasswordFile
 from .tree import (
     AddressSettings,
     AdminSettings,
@@ -29,12 +30,15 @@ __all__ = [
     "DrainSettings",
     "EmbeddedNameserver",
     "Endpoint",
+    "EtcdSettings",
+    "EtcdTlsSettings",
     "HttpSettings",
     "KeyFile",
     "ListenSettings",
     "LogSettings",
     "Mistake",
     "Network",
+    "PasswordFile",
     "PublishSettings",
     "Rfc2136Nameserver",
     "Settings",

@@ -48,6 +48,10 @@ class FromText(NamedTuple):
 
 
 class FromFile(NamedTuple):
-    """Reads the file that a text names; the text itself might be a secret pasted by mistake."""
+    """Reads the file that a text names; the text itself might be a secret pasted by mistake.
+
+    `hidden`: it is never shown, nor does `read` show it, as nothing tells such a secret from a name.
+    """
 
     read: Callable[[Path], object]
+    hidden: bool = False

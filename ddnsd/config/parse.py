@@ -12,6 +12,7 @@ _ENDPOINT = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^\[\]:/@\s]*)):
 _MAX_NAME = 253
 _MAX_PORT = 65535
 _LOCAL_PART = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
+_PREFIX = re.compile(r"[A-Za-z0-9._/-]{0,199}/")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 
 
@@ -44,6 +45,43 @@ def parse_endpoint(text: str) -> Endpoint:
     if match["v6"]:
         return Endpoint(str(_address(match["v6"], version=6)), int(match["port"]))
     return Endpoint(parse_server(match["host"]) if match["host"] else "", int(match["port"]))
+
+
+def parse_member(text: str) -> str:
+    """Return the address of an etcd member, canonical: `http(s)://host:port` or `host:port`.
+
+    Raises:
+        ValueError: neither.
+    """
+    scheme, marker, place = text.rpartition("://")
+    if scheme not in ("", "http", "https") or "@" in place:
+        raise ValueError('write "http://host:2379", "https://host:2379" or "host:2379"; no user, no password')
+    endpoint = parse_endpoint(place.removesuffix("/"))
+    if not endpoint.host or not endpoint.port:
+        raise ValueError("write the host and its port, such as etcd1.example.com:2379")
+    return f"{scheme}{marker}{endpoint}"
+
+
+def parse_prefix(text: str) -> str:
+    """Return a prefix of keys.
+
+    Raises:
+        ValueError: not of the usual characters, or without an end: `ddnsd` also begins `ddnsd-test`.
+    """
+    if not _PREFIX.fullmatch(text):
+        raise ValueError('write a prefix that ends with "/", such as ddnsd/')
+    return text
+
+
+def parse_user(text: str) -> str:
+    """Return a user's name.
+
+    Raises:
+        ValueError: not a printable one.
+    """
+    if not text.isprintable():
+        raise ValueError("write the name of an etcd user")
+    return text
 
 
 def parse_server(text: str) -> str:

@@ -4,6 +4,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from .etcd import EtcdSettings
 from .nameservers import Rfc2136Nameserver
 from .tree import Settings
 
@@ -11,17 +12,29 @@ _TOO_OPEN = stat.S_IRWXO | stat.S_IWGRP  # a group may read: systemd and Kuberne
 
 
 def remarks(settings: Settings) -> Iterator[str]:
-    """Yield a sentence for each secret file that more people can read than should."""
+    """Yield a sentence for each secret that more people can read than should."""
     for path in _secret_files(settings):
         if path.exists() and path.stat().st_mode & _TOO_OPEN:
             yield f"{path} holds a secret and is open to others: chmod 600 {path}"
+    etcd = settings.store.etcd
+    if etcd and etcd.password_file and etcd.is_plain:
+        yield "store.etcd: the password crosses the network in plain text: write https:// in endpoints"
 
 
 def _secret_files(settings: Settings) -> Iterator[Path]:
     if settings.admin.token_file:
         yield settings.admin.token_file
+    if settings.store.etcd:
+        yield from _etcd_files(settings.store.etcd)
     if settings.listen.tls:
         yield settings.listen.tls.key
     for nameserver in settings.nameservers.values():
         if isinstance(nameserver, Rfc2136Nameserver):
             yield nameserver.key.secret_file.path
+
+
+def _etcd_files(etcd: EtcdSettings) -> Iterator[Path]:
+    if etcd.password_file:
+        yield etcd.password_file.path
+    if etcd.tls and etcd.tls.key:
+        yield etcd.tls.key

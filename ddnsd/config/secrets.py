@@ -20,6 +20,7 @@ _MAX_BYTES = 65536
 _MIN_SECRET = 16  # bytes; RFC 8945 §10 asks for as many as the digest has, real keys are often shorter
 _KEY_STATEMENT = re.compile(r'\s*key\s+"?(?P<name>[\w.-]+)"?\s*\{(?P<body>[^{}]*)\}\s*;?\s*')
 _COMMENT = re.compile(r'("[^"\n]*")|//[^\n]*|#[^\n]*|/\*.*?\*/', re.DOTALL)  # a quoted "a//b" is none
+_URL_USER = re.compile(r"//[^/\s]*@")
 _PASTED = re.compile(r"(?:[A-Za-z0-9+/]{4}){5,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
@@ -31,6 +32,14 @@ class KeyFile:
     secret: bytes = field(repr=False)
     name: str = ""
     algorithm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordFile:
+    """A password and where it was."""
+
+    path: Path
+    password: str = field(repr=False)
 
 
 def read_key_file(path: Path) -> KeyFile:
@@ -64,6 +73,40 @@ def parse_algorithm(text: str) -> str:
 def looks_pasted(text: str) -> bool:
     """Say whether somebody seems to have written a secret where the path of its file belongs."""
     return _PASTED.fullmatch(text) is not None
+
+
+def holds_password(text: str) -> bool:
+    """Say whether a text is a URL with a user in it, and perhaps a password."""
+    return _URL_USER.search(text) is not None
+
+
+def read_password_file(path: Path) -> PasswordFile:
+    """Read a password: the file's only line.
+
+    Raises:
+        ValueError: no such file, or no such content; the message shows nothing of it, nor the path.
+    """
+    remedy = "name the file that holds the password, on one line"
+    try:
+        password = path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or no path at all
+        reason = (error.strerror or "") if isinstance(error, OSError) else "not UTF-8"
+        raise ValueError(f"cannot be read ({reason}): {remedy}") from None
+    if not password or not password.isprintable():
+        raise ValueError(f"not a password of one line: {remedy}")
+    return PasswordFile(path, password)
+
+
+def check_authority(authority: Path) -> None:
+    """Check that a file holds certificates to trust.
+
+    Raises:
+        ValueError: it does not.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(authority)
+    except OSError as error:
+        raise ValueError(f"{authority} does not load: {error.strerror or error.args[0]}") from error
 
 
 def check_certificate(certificate: Path, key: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from .annotation import Bounds, FromText, Section, Unit
+from .etcd import EtcdSettings
 from .mistakes import Mistake, SectionError
 from .nameservers import Listen, Nameserver
 from .parse import Endpoint, Network, parse_label, parse_network
@@ -20,11 +21,25 @@ from .secrets import check_certificate
 class StoreSettings(Section):
     """Where the state is kept."""
 
-    kind: Literal["embedded"] = "embedded"
-    """`embedded`: SQLite in the data folder, for a single node."""
+    kind: Literal["embedded", "etcd"] = "embedded"
+    """`embedded`: SQLite in the data folder, for one node; `etcd`: a cluster, for any number of nodes."""
 
     timeout: Annotated[float, Bounds(0.1, 60), Unit.SECONDS] = 5.0
     """How long one call to the store may take."""
+
+    etcd: EtcdSettings | None = None
+    """The cluster, for the kind `etcd`."""
+
+    def complete(self) -> Self:
+        """Check that the kind fits what is written."""
+        if self.kind == "etcd" and self.etcd is None:
+            example = "`endpoints: [https://etcd1.example.com:2379]`"
+            raise SectionError(Mistake(("etcd",), "", f"missing: write the members' addresses, {example}"))
+        if self.kind == "embedded" and self.etcd is not None:
+            raise SectionError(
+                Mistake(("kind",), "embedded", "write etcd, or remove store.etcd: one of them is wrong")
+            )
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

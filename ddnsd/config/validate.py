@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from .annotation import Bounds, Example, FromFile, Section
 from .mistakes import Mistake, Path, SectionError, did_you_mean, shown
 from .schema import Shape, default, keys, sections, shape
-from .secrets import looks_pasted
+from .secrets import holds_password, looks_pasted
 from .values import read_value
 
 S = TypeVar("S", bound=Section)
@@ -128,10 +128,12 @@ class Walk(NamedTuple):
         raise self._wrong(path, shown(raw), "write a group of keys here, one a line, indented")
 
     def _unreadable(self, form: Shape, raw: object, path: Path, remedy: str) -> _ReportedError:
-        if form.note(FromFile) and isinstance(raw, str) and looks_pasted(raw):
+        from_file = form.note(FromFile)
+        if from_file and isinstance(raw, str) and looks_pasted(raw):
             remedy = "not shown, as it looks like a secret itself: put it into a file, and name the file here"
             return self._wrong(path, "", remedy)
-        return self._wrong(path, shown(raw), remedy)
+        hidden = (from_file and from_file.hidden) or (isinstance(raw, str) and holds_password(raw))
+        return self._wrong(path, "" if hidden else shown(raw), remedy)
 
     def _wrong(self, path: Path, value: str, remedy: str) -> _ReportedError:
         origin = self.origins.get(path)
