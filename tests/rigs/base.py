@@ -19,7 +19,8 @@ import dns.message
 from ddnsd.nameserver.rfc2136 import Rfc2136Settings
 
 from .client import Client, Record
-from .ports import ADDRESS, PortLease
+from .place import LOOPBACK, Place
+from .ports import PortLease
 from .process import ServerProcess
 
 _START = 10.0  # seconds that a start may take, on a busy machine
@@ -36,10 +37,15 @@ class NameserverRig(Client, ABC):
     `async with BindRig(zones=["a.test", "b.test"]) as rig:` starts it and leaves nothing behind.
     """
 
-    address = ADDRESS
-
-    def __init__(self, zones: Sequence[str] = ("example.com",), records: Sequence[Record] = ()) -> None:
+    def __init__(
+        self,
+        zones: Sequence[str] = ("example.com",),
+        records: Sequence[Record] = (),
+        place: Place = LOOPBACK,
+    ) -> None:
         """Say which zones it has; `records` stand there from the start, beside SOA and NS."""
+        self.place = place
+        self.address = place.address
         self.zones = tuple(zones)
         self.records = tuple(records)
         self.key_secret = secrets.token_bytes(32)
@@ -101,7 +107,7 @@ class NameserverRig(Client, ABC):
                 return
 
     async def _launch(self) -> None:
-        self._process = ServerProcess(self.command(), self.folder / "output")
+        self._process = ServerProcess(self.place.command(*self.command()), self.folder / "output")
         deadline = time.monotonic() + _START
         for zone in self.zones:
             while not await self._serves(zone):

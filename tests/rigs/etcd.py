@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,8 @@ from typing import NamedTuple, Self
 from ddnsd.etcd import Credentials, Settings, Tls
 
 from .certificates import Certificates
-from .ports import ADDRESS, PortLease
+from .place import LOOPBACK, Place
+from .ports import PortLease
 from .process import ServerProcess, find_program
 
 _START = 20.0  # seconds that a start may take, on a busy machine
@@ -51,8 +52,9 @@ def versions() -> list[Version]:
 class Member:
     """One etcd process."""
 
-    def __init__(self, rig: "EtcdRig", name: str) -> None:
+    def __init__(self, rig: "EtcdRig", name: str, place: Place) -> None:
         self.name = name
+        self.place = place
         self.folder = rig.folder / name
         self._rig = rig
         self._ports = PortLease(), PortLease()
@@ -64,11 +66,11 @@ class Member:
 
     @property
     def url(self) -> str:
-        return f"{self._rig.scheme}://{ADDRESS}:{self.client_port}"
+        return f"{self._rig.scheme}://{self.place.address}:{self.client_port}"
 
     @property
     def peer_url(self) -> str:
-        return f"http://{ADDRESS}:{self._ports[1].port}"
+        return f"http://{self.place.address}:{self._ports[1].port}"
 
     def launch(self) -> None:
         """Start it, with what data it has; it joins the others by itself."""
@@ -108,11 +110,17 @@ class Member:
 class EtcdRig:
     """A cluster; `with EtcdRig(version, members=3) as rig:` starts it and leaves nothing behind.
 
-    `tls` asks clients for a certificate. Peers talk plaintext.
+    `tls` asks clients for a certificate. Peers talk plaintext. `places` are the members', and as many.
     """
 
     def __init__(
-        self, version: Version, members: int = 1, *, tls: bool = False, options: tuple[str, ...] = ()
+        self,
+        version: Version,
+        members: int = 1,
+        *,
+        places: Sequence[Place] = (),
+        tls: bool = False,
+        options: tuple[str, ...] = (),
     ):
         self.version = version
         self.folder = Path(tempfile.mkdtemp(prefix="ddnsd-etcd-", dir=_MEMORY if _MEMORY.is_dir() else None))
@@ -121,7 +129,9 @@ class EtcdRig:
         self.token = "rig"  # of the cluster: with the peers' URLs it makes the cluster id
         self.password: str | None = None
         self._options = options
-        self.members = [Member(self, f"m{number}") for number in range(members)]
+        self.members = [
+            Member(self, f"m{number}", place) for number, place in enumerate(places or [LOOPBACK] * members)
+        ]
 
     def __enter__(self) -> Self:
         try:
@@ -217,7 +227,7 @@ class EtcdRig:
     def command(self, member: Member) -> list[str]:
         """Return the command that runs a member in the foreground."""
         listen = f"{member.url},{self.scheme}://[::1]:{member.client_port}"
-        return [
+        return member.place.command(
             self.version.program("etcd"),
             "--name",
             member.name,
@@ -237,7 +247,7 @@ class EtcdRig:
             self.token,
             *(self.certificates.server_options() if self.certificates else ()),
             *self._options,
-        ]
+        )
 
     def close(self) -> None:
         """Leave nothing behind."""
