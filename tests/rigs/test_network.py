@@ -2,7 +2,10 @@
 
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.rigs.network import Network
 from tests.rigs.place import Place
@@ -22,19 +25,32 @@ def connects(here: Place, there: Place, seconds: float = 5) -> str:
     return subprocess.run(command, check=False, capture_output=True, text=True).stderr
 
 
-def test_a_cut_is_silent_and_heals(tmp_path: Path) -> None:
+@pytest.fixture
+def network() -> Iterator[Network]:
     with Network() as network:
-        server, client, other = (network.place(name) for name in ("server", "client", "other"))
-        listener = f"import socket, time; s = socket.create_server(('', {PORT})); time.sleep(60)"
-        process = ServerProcess(server.command("python3", "-c", listener), tmp_path / "log")
-        while "refused" in connects(client, server):
-            assert process.running
-        network.cut(client, server)
-        assert "TimeoutError: timed out" in connects(client, server, 0.5)
-        assert not connects(other, server)
-        socket.create_connection((server.address, PORT), 5).close()  # the tests' own way in is no part of it
-        network.heal()
-        assert not connects(client, server)
+        yield network
+
+
+@pytest.fixture
+def server(network: Network, tmp_path: Path) -> Iterator[Place]:
+    """A place that listens on `PORT`."""
+    place = network.place("server")
+    listener = f"import socket, time; s = socket.create_server(('', {PORT})); time.sleep(60)"
+    process = ServerProcess(place.command("python3", "-c", listener), tmp_path / "log")
+    while "refused" in connects(place, place):
+        assert process.running
+    yield place
+    process.kill()
+
+
+def test_a_cut_is_silent_and_heals(network: Network, server: Place) -> None:
+    client, other = network.place("client"), network.place("other")
+    network.cut(client, server)
+    assert "TimeoutError: timed out" in connects(client, server, 0.5)
+    assert not connects(other, server)
+    socket.create_connection((server.address, PORT), 5).close()  # the tests' own way in is no part of it
+    network.heal()
+    assert not connects(client, server)
 
 
 def test_two_networks_at_once() -> None:
