@@ -90,7 +90,7 @@ class Node:
         registry = CollectorRegistry()
         self.metrics = Metrics(registry, settings.nameservers)
         self.cache = WatchCache(store, settings.store.timeout, self.metrics)
-        self.commits = GroupCommit(store, self.metrics)
+        self.commits = GroupCommit(store, self.metrics, self.cache.preserved)
         self.supervisor = Supervisor()
         self.listeners = HttpListeners(settings)
         self.updates = UpdateService(self.cache, self.commits, _update_policy(settings))

@@ -154,10 +154,7 @@ class _Walk:
         if isinstance(outcome, Done):
             return outcome.revision
         current = outcome.current.get(keys.address(change.record)) if isinstance(outcome, Stale) else None
-        if current is None:
-            return None
-        stored = codec.decode(codec.SHELVES[keys.ADDRESSES], current.value)
-        return current.revision if stored.commit == committed.commit else None
+        return current.revision if current and codec.is_of_commit(current.value, committed.commit) else None
 
     async def _await_publication(self, join: Join) -> Answer:
         try:

@@ -5,14 +5,37 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..model.records import Committed, Footprint, Published, RegistryHead, Resource, Stored, WorkRequest
-from ..model.resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
-from ..model.state import State, Table
-from . import keys
+from ddnsd.model.records import (
+    Committed,
+    Footprint,
+    Published,
+    RegistryHead,
+    Resource,
+    Stored,
+    WorkRequest,
+)
+from ddnsd.model.resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
+from ddnsd.model.state import State, Table
+from ddnsd.store import keys
 
 
 class UnreadableError(ValueError):
     """A stored value is not what this version can read."""
+
+
+class NewerVersionError(UnreadableError):
+    """A stored value is of a later version of its shape than this program knows."""
+
+    def __init__(self, version: int, known: int) -> None:
+        super().__init__(f"it is of version {version} of its shape, and this ddnsd reads up to {known}")
+
+
+class _Version(msgspec.Struct):
+    v: int = 0
+
+
+class _Commit(msgspec.Struct):
+    commit: str = ""
 
 
 class Shelf(NamedTuple):
@@ -21,6 +44,7 @@ class Shelf(NamedTuple):
     decoder: msgspec.json.Decoder[Any]
     read_id: Callable[[str], Any]
     table: Callable[[State], Table[Any, Any]]
+    version: int = 1  # of the shape; it stands in each value under `v`
 
 
 SHELVES: dict[str, Shelf] = {
@@ -37,7 +61,11 @@ SHELVES: dict[str, Shelf] = {
     keys.REGISTRY: Shelf(msgspec.json.Decoder(RegistryHead), str, lambda state: state.registry),
 }
 
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the last: nested too deep
+
 _encoder = msgspec.json.Encoder()
+_version = msgspec.json.Decoder(_Version)
+_commit = msgspec.json.Decoder(_Commit)
 
 
 def encode(value: Stored) -> bytes:
@@ -49,9 +77,28 @@ def decode(shelf: Shelf, value: bytes) -> Any:
     """Return the value stored on a shelf.
 
     Raises:
-        UnreadableError: not of the shape, of a version that this program does not know, or no JSON.
+        NewerVersionError: of a version that this program does not know yet.
+        UnreadableError: not of the shape, or no JSON.
     """
     try:
         return shelf.decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested too deep
+    except _MALFORMED as error:
+        version = _version_of(value)
+        if version > shelf.version:
+            raise NewerVersionError(version, shelf.version) from error
         raise UnreadableError(str(error)) from error
+
+
+def is_of_commit(value: bytes, commit: str) -> bool:
+    """Say whether a stored value, of whatever version, was written by the commit with this id."""
+    try:
+        return _commit.decode(value).commit == commit
+    except _MALFORMED:
+        return False
+
+
+def _version_of(value: bytes) -> int:
+    try:
+        return _version.decode(value).v
+    except _MALFORMED:
+        return 0

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from ..telemetry.metrics import Metrics
 from .group import Waiting, next_group
 from .interface import Outcome, Store, UnavailableError, Update
+from .preserved import Preserved
 
 Caller: TypeAlias = Waiting[asyncio.Future[Outcome]]
 
@@ -20,8 +21,10 @@ Caller: TypeAlias = Waiting[asyncio.Future[Outcome]]
 class GroupCommit:
     """Commits single updates in groups. Any number of callers on one event loop."""
 
-    def __init__(self, store: Store, metrics: Metrics) -> None:
+    def __init__(self, store: Store, metrics: Metrics, preserved: Preserved) -> None:
+        """`preserved` is what the values now stored hold and this version does not know."""
         self._store = store
+        self._preserved = preserved
         self._metrics = metrics
         self._queue: list[Caller] = []
         self._senders: set[asyncio.Task[None]] = set()
@@ -34,11 +37,13 @@ class GroupCommit:
         update may be applied all the same. The others are not disturbed.
 
         Raises:
-            UnavailableError: certainly not applied.
+            UnavailableError: certainly not applied; also from a node that is outdated.
         """
         if self._closed:
             raise UnavailableError("the group commit is closed")
-        caller: Caller = Waiting(update, asyncio.get_running_loop().create_future())
+        if obstacle := self._preserved.obstacle:
+            raise obstacle
+        caller: Caller = Waiting(self._preserved.restore(update), asyncio.get_running_loop().create_future())
         self._queue.append(caller)
         if len(self._senders) < self._store.limits.in_flight:
             # It starts in the loop's next turn, so callers of this turn share its first group.

@@ -19,6 +19,7 @@ from ..model.state import State
 from ..telemetry.metrics import Metrics
 from . import codec
 from .interface import CompactedError, Event, Store, StoreError, UnavailableError
+from .preserved import Preserved
 
 _log = structlog.get_logger(__name__)
 
@@ -50,6 +51,7 @@ class WatchCache:
     def __init__(self, store: Store, timeout: float, metrics: Metrics) -> None:
         """`timeout` bounds, in seconds, how long anybody waits for the state to be current."""
         self.state = State()
+        self.preserved = Preserved()
         self.revision = 0  # the newest that is applied whole
         self._store = store
         self._timeout = timeout
@@ -93,7 +95,7 @@ class WatchCache:
         """Return once the state is at least as new as the store was when this was called.
 
         Raises:
-            UnavailableError: that could not be known within the timeout.
+            UnavailableError: that could not be known within the timeout, or this node is outdated.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -144,7 +146,7 @@ class WatchCache:
 
     def _admit(self, round: "_Round") -> None:
         self._metrics.became_current(time.perf_counter() - round.asked)
-        _release(round.waiting, None)
+        _release(round.waiting, self.preserved.obstacle)
 
     def _give_up(self, round: "_Round") -> None:
         self._behind = deque(behind for behind in self._behind if behind[0] is not round)
@@ -164,19 +166,23 @@ class WatchCache:
             self._admit(round)
 
     def _place(self, event: Event) -> Touched | None:
-        """Put one event into its table."""
+        """Put one event into its table; what cannot be read leaves there what was read before."""
         prefix, _, rest = event.key.partition("/")
         shelf = codec.SHELVES.get(prefix)
         if shelf is None:
             return None
         try:
             id = shelf.read_id(rest)
-            value = codec.decode(shelf, event.item.value) if event.item else None
+            value = self.preserved.read(event.key, shelf, event.item.value) if event.item else None
+        except codec.NewerVersionError:
+            self._known.add(event.key)  # to notice when it goes
+            return None
         except ValueError as error:
             _log.error("store.unreadable", key=event.key, reason=str(error))
             return None
         if event.item is None:
             self._known.discard(event.key)
+            self.preserved.forget(event.key)
             shelf.table(self.state).drop(id)
         else:
             self._known.add(event.key)

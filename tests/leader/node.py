@@ -127,7 +127,7 @@ async def node_on(
     """Run a node on a store, which may have several."""
     metrics = Metrics(CollectorRegistry())
     cache = WatchCache(store, 5.0, metrics)
-    commits = GroupCommit(store, metrics)
+    commits = GroupCommit(store, metrics, cache.preserved)
     registry = Registry(cache, commits, nameservers=frozenset(nameservers), timeout=5.0)
     updates = UpdateService(cache, commits, UpdatePolicy(private=True, timeout=timeout, store_timeout=5.0))
     owner = Owner(installation, store.identity)

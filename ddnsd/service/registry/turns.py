@@ -95,7 +95,4 @@ class Turns:
 
 
 def _own_revision(head: KeyValue | None, commit: str) -> int | None:
-    if head is None:
-        return None
-    stored = codec.decode(codec.SHELVES[keys.REGISTRY], head.value)
-    return head.revision if stored.commit == commit else None
+    return head.revision if head and codec.is_of_commit(head.value, commit) else None

@@ -1,0 +1,63 @@
+"""Values as they were once stored stay readable for ever: a file of `golden/` is never changed, only added.
+
+A file is named after the shelf, what is special about it, and the version of ddnsd that wrote it.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ddnsd.model.addresses import Family
+from ddnsd.model.records import (
+    Committed,
+    Footprint,
+    Mark,
+    Published,
+    PublishError,
+    RegistryHead,
+    Resource,
+    Stored,
+    Work,
+    WorkRequest,
+)
+from ddnsd.model.resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
+from ddnsd.store.codec import SHELVES, decode
+
+FOLDER = Path(__file__).parent / "golden"
+AT = datetime(2026, 7, 1, 12, 30, 15, 123456, UTC)
+LATER = datetime(2027, 1, 1, tzinfo=UTC)
+DIGEST = "0123456789abcdef" * 4
+
+MEANING: dict[str, Stored] = {
+    "zones.0.1": Resource(ZoneSpec()),
+    "zones.set.0.1": Resource(ZoneSpec("second", 300, enabled=False), Mark.DELETING),
+    "accounts.0.1": Resource(AccountSpec()),
+    "accounts.set.0.1": Resource(AccountSpec("suspended", LATER), Mark.DELETING),
+    "hosts.0.1": Resource(HostSpec("alice")),
+    "hosts.set.0.1": Resource(HostSpec("alice", (Family.AAAA,), 2147483647, enabled=False)),
+    "tokens.0.1": Resource(TokenSpec("alice", DIGEST)),
+    "tokens.set.0.1": Resource(TokenSpec("alice", DIGEST, ("blog.example.com",), LATER, disabled=True)),
+    "addresses.0.1": Committed("192.0.2.7", "192.0.2.4", "c0ffee", AT),
+    "addresses.tombstone.0.1": Committed("", "", "c0ffee", AT, "example.com"),
+    "published.0.1": Published(42, "2001:db8::7", 60, "default", AT),
+    "published.refused.0.1": Published(
+        0, "", 60, "default", None, PublishError(42, "REFUSED", AT, "default")
+    ),
+    "fences.0.1": Footprint(verified=True),
+    "fences.set.0.1": Footprint(holder="somebody else", error="no answer", untouched=True),
+    "requests.0.1": WorkRequest(Work.TAKEOVER, "example.com", AT),
+    "requests.set.0.1": WorkRequest(Work.CHECK, "xn--fiq228c.example", AT, LATER, "failed", ("一", "two")),
+    "registry.0.1": RegistryHead("c0ffee"),
+}
+
+
+def test_every_shelf_has_one_and_every_file_its_meaning() -> None:
+    assert {path.stem for path in FOLDER.glob("*.json")} == MEANING.keys()
+    assert {name.partition(".")[0] for name in MEANING} == SHELVES.keys()
+
+
+@pytest.mark.parametrize("name", MEANING)
+def test_what_was_stored_once_means_the_same(name: str) -> None:
+    value = (FOLDER / f"{name}.json").read_bytes().rstrip(b"\n")
+    assert decode(SHELVES[name.partition(".")[0]], value) == MEANING[name]
