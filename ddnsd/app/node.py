@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-import os
+import secrets
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 
 import structlog
 import uvloop
@@ -15,21 +16,22 @@ from prometheus_client import CollectorRegistry
 from ddnsd import __version__
 from ddnsd.app import collector
 from ddnsd.app.adapters import listening, open_nameservers
-from ddnsd.app.installation import installation_id
 from ddnsd.app.listeners import HttpListeners, ListenError
 from ddnsd.app.secret import AdminTokenError, admin_token_digest
 from ddnsd.app.status import StatusReport
+from ddnsd.app.stores import open_store
 from ddnsd.app.tasks import Supervisor, TaskFellError
 from ddnsd.config import Settings, remarks
 from ddnsd.leader.mandate import PublishPolicy
+from ddnsd.leader.preference import Preference
 from ddnsd.leader.tasks import cancel
 from ddnsd.leader.term import Candidate
-from ddnsd.model.fence import Owner
+from ddnsd.model.records import Beat, Member
 from ddnsd.nameserver.interface import Nameserver
 from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.store.commit import GroupCommit
-from ddnsd.store.embedded import open_embedded
+from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import Store, StoreError
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.logging import configure
@@ -114,22 +116,24 @@ class Node:
         for remark in remarks(settings):
             _log.warning("config.remark", remark=remark)
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        store = await open_embedded(settings.data / "store")
+        store = await open_store(settings)
         stack.push_async_callback(store.close)
         node = cls(settings, store)
         stack.push_async_callback(node.supervisor.stop)
-        owner = Owner(await installation_id(store), store.identity)
+        await installation_owner(store)  # so that there is one
         node.supervisor.start("watch", node.cache.run())
         await node.cache.loaded()
         collector.settle()
         nameservers = await open_nameservers(settings, node.cache.state, stack)
+        member = _member(settings, nameservers)
+        preference = Preference(node.cache, secrets.token_hex(4), member)
         candidate = Candidate(
-            store, node.cache, node.commits, nameservers, owner, _publish_policy(settings), node.metrics
+            store, node.cache, node.commits, nameservers, preference, _publish_policy(settings), node.metrics
         )
-        leader = node.supervisor.start("leader", candidate.run(_who()))
+        leader = node.supervisor.start("leader", candidate.run())
         stack.push_async_callback(cancel, leader)  # resigned before the nameservers are closed
         stack.push_async_callback(node.listeners.close)
-        node._listen(StatusReport(node.cache, candidate, owner, nameservers), nameservers)
+        node._listen(StatusReport(node.cache, candidate, nameservers), nameservers)
         return node
 
     async def drain(self) -> None:
@@ -182,8 +186,19 @@ def _publish_policy(settings: Settings) -> PublishPolicy:
     return PublishPolicy(publish.fence, publish.batch, publish.reconcile_interval, publish.probe_interval)
 
 
-def _who() -> bytes:
-    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "version": __version__}).encode()
+def _member(settings: Settings, nameservers: Collection[str]) -> Member:
+    now = datetime.now(UTC)
+    return Member(
+        name=settings.node.name or socket.gethostname(),
+        region=settings.node.region,
+        version=__version__,
+        started=now,
+        nameservers=frozenset(nameservers),
+        eligible=settings.leader.eligible,
+        priority=settings.leader.priority,
+        addresses={},
+        beat=Beat(now, 0, 0),
+    )
 
 
 def _note_addresses(settings: Settings, addresses: Mapping[str, object]) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 from ddnsd import __version__
 from ddnsd.leader.term import Candidate
-from ddnsd.model.fence import Owner
 from ddnsd.model.records import Entry, Footprint, Site
 from ddnsd.store.snapshot import WatchCache
 
@@ -14,14 +13,11 @@ from ddnsd.store.snapshot import WatchCache
 class StatusReport:
     """Reads the node's parts; changes nothing."""
 
-    def __init__(
-        self, cache: WatchCache, candidate: Candidate, owner: Owner, nameservers: Collection[str]
-    ) -> None:
+    def __init__(self, cache: WatchCache, candidate: Candidate, nameservers: Collection[str]) -> None:
         """`nameservers` are the names in config.yaml."""
         self._nameservers = nameservers
         self._cache = cache
         self._candidate = candidate
-        self._owner = owner
 
     def status(self) -> Mapping[str, Any]:
         """Return the installation's and this node's state, ready for JSON."""
@@ -31,7 +27,7 @@ class StatusReport:
         )
         return {
             "version": __version__,
-            "installation": self._owner.installation,
+            "installation": next((entry.value.id for entry in state.installation.values()), None),
             "revision": self._cache.revision,
             "leader": publisher is not None,
             "epoch": publisher.epoch if publisher else None,

@@ -13,6 +13,7 @@ _MAX_NAME = 253
 _MAX_PORT = 65535
 _LOCAL_PART = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
 _PREFIX = re.compile(r"[A-Za-z0-9._/-]{0,199}/")
+_WORD = re.compile(r"[A-Za-z0-9._-]{1,63}")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 
 
@@ -162,3 +163,25 @@ def _address(text: str, version: int | None = None) -> ipaddress.IPv4Address | i
     if version not in (None, address.version):
         raise ValueError("brackets are for an IPv6 address")
     return address
+
+
+def parse_truth(text: str) -> bool:
+    """Return what `true` or `false` says.
+
+    Raises:
+        ValueError: neither.
+    """
+    if text not in ("true", "false"):
+        raise ValueError("write true or false")
+    return text == "true"
+
+
+def parse_word(text: str) -> str:
+    """Return a name for a node or a region.
+
+    Raises:
+        ValueError: it has blanks or control characters, or is longer than 63.
+    """
+    if not _WORD.fullmatch(text):
+        raise ValueError("write 1 to 63 letters, digits, dots, hyphens or underscores")
+    return text

@@ -13,7 +13,7 @@ from .annotation import Bounds, FromText, Section, Unit
 from .etcd import EtcdSettings
 from .mistakes import Mistake, SectionError
 from .nameservers import Listen, Nameserver
-from .parse import Endpoint, Network, parse_label, parse_network
+from .parse import Endpoint, Network, parse_label, parse_network, parse_truth, parse_word
 from .secrets import check_certificate
 
 
@@ -26,6 +26,9 @@ class StoreSettings(Section):
 
     timeout: Annotated[float, Bounds(0.1, 60), Unit.SECONDS] = 5.0
     """How long one call to the store may take."""
+
+    compact_after: Annotated[float, Bounds(0, 604_800), Unit.SECONDS] = 3600.0
+    """How long etcd keeps the history that this installation's leader lets it forget; 0: for ever."""
 
     etcd: EtcdSettings | None = None
     """The cluster, for the kind `etcd`."""
@@ -144,6 +147,28 @@ class PublishSettings(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings(Section):
+    """What this node is called among the nodes of a cluster."""
+
+    name: Annotated[str, FromText(parse_word)] = ""
+    """Its name in `ddnsd status`; absent: the machine's host name."""
+
+    region: Annotated[str, FromText(parse_word)] = ""
+    """Where it stands, shown in `ddnsd status`; absent: nowhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderSettings(Section):
+    """Which node of a cluster publishes: one that has every nameserver, then the highest priority."""
+
+    eligible: Annotated[bool, FromText(parse_truth)] = True
+    """Whether this node may lead; `false` for one that cannot reach the nameserver."""
+
+    priority: Annotated[int, Bounds(-1000, 1000)] = 0
+    """A node with a higher one takes leadership over as soon as it runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings(Section):
     """What is written to standard error."""
 
@@ -179,6 +204,8 @@ class Settings(Section):
     addresses: AddressSettings = field(default_factory=AddressSettings)
     admin: AdminSettings = field(default_factory=AdminSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
+    node: NodeSettings = field(default_factory=NodeSettings)
+    leader: LeaderSettings = field(default_factory=LeaderSettings)
     log: LogSettings = field(default_factory=LogSettings)
     drain: DrainSettings = field(default_factory=DrainSettings)
 

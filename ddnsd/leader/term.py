@@ -1,22 +1,29 @@
 """Campaign, lead, stop leading, campaign again."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import TypeVar
 
 import structlog
 
 from ddnsd.leader.mandate import DeposedError, Mandate, PublishPolicy
+from ddnsd.leader.preference import Preference
 from ddnsd.leader.publisher import Publisher
-from ddnsd.model.fence import Owner
+from ddnsd.leader.tasks import cancel
+from ddnsd.model.records import Candidacy
 from ddnsd.nameserver.interface import Nameserver
+from ddnsd.store import codec
 from ddnsd.store.commit import GroupCommit
-from ddnsd.store.interface import Store, UnavailableError
+from ddnsd.store.installation import installation_owner
+from ddnsd.store.interface import Leadership, Store, UnavailableError
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 1.0
+
+Result = TypeVar("Result")
 
 
 class Candidate:
@@ -28,7 +35,7 @@ class Candidate:
         cache: WatchCache,
         commits: GroupCommit,
         nameservers: Mapping[str, Nameserver],
-        owner: Owner,
+        preference: Preference,
         policy: PublishPolicy,
         metrics: Metrics,
     ) -> None:
@@ -36,34 +43,53 @@ class Candidate:
         self._cache = cache
         self._commits = commits
         self._nameservers = nameservers
-        self._owner = owner
+        self._preference = preference
         self._policy = policy
         self._metrics = metrics
         self.publisher: Publisher | None = None
 
-    async def run(self, who: bytes) -> None:
-        """Lead whenever elected; `who` names this node to the others. Never returns."""
+    async def run(self) -> None:
+        """Lead whenever elected, unless another node is preferred. Never returns."""
+        who = codec.encode(Candidacy(self._preference.me))
         while True:
             await self._cache.loaded()
+            await self._preference.stands()
             try:
-                await self._lead(who)
+                leadership = await self._unless_better(self._store.campaign(who))
+                if leadership is not None:
+                    await self._lead(leadership)
             except UnavailableError as error:
                 _log.warning("leader.store_unavailable", reason=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _lead(self, who: bytes) -> None:
-        leadership = await self._store.campaign(who)
+    async def _unless_better(self, running: Coroutine[None, None, Result]) -> Result | None:
+        """Return what the coroutine does, or None if it was cancelled for a node that is preferred."""
+        task = asyncio.create_task(running, name="candidate")
+        better = asyncio.create_task(self._preference.better(), name="preference")
+        try:
+            await asyncio.wait([task, better], return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            await cancel(better, task)
+
+    async def _lead(self, leadership: Leadership) -> None:
         _log.info("leader.elected", epoch=leadership.epoch)
         self._metrics.leading(True)
-        mandate = Mandate(self._cache, self._commits, leadership, self._owner, self._policy, self._metrics)
+        try:
+            await self._unless_better(self._publish(leadership))
+        except DeposedError as error:
+            _log.warning("leader.deposed", reason=str(error))
+        finally:
+            self._metrics.leading(False)
+            await leadership.resign()
+            _log.info("leader.resigned", epoch=leadership.epoch)
+
+    async def _publish(self, leadership: Leadership) -> None:
+        owner = await installation_owner(self._store)
+        mandate = Mandate(self._cache, self._commits, leadership, owner, self._policy, self._metrics)
         self.publisher = Publisher(self._nameservers, mandate)
         try:
             await self._cache.current()
             await self.publisher.run()
-        except DeposedError as error:
-            _log.warning("leader.deposed", reason=str(error))
         finally:
             self.publisher = None
-            self._metrics.leading(False)
-            await leadership.resign()
-            _log.info("leader.resigned", epoch=leadership.epoch)

@@ -1,5 +1,6 @@
 """What the store holds, as frozen values. Every write makes a new value with a new revision."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
@@ -127,6 +128,43 @@ class WorkRequest(Stored, frozen=True):
     finished: datetime | None = None
     failure: str = ""  # why it could not be done
     findings: tuple[str, ...] = ()  # a line each: what differs, what was done
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """What a node says of itself every few seconds."""
+
+    at: datetime  # by the node's own clock
+    revision: int  # that it has applied
+    watch_lag: float  # seconds from its last question for the newest revision until it had applied that
+
+
+class Member(Stored, frozen=True):
+    """`members/<id>`: a running node; the key goes when the node does.
+
+    `addresses` are where it listens, by listener; `nameservers` the names in its config.yaml.
+    """
+
+    name: str
+    region: str
+    version: str
+    started: datetime
+    nameservers: frozenset[str]
+    eligible: bool  # to lead
+    priority: int
+    addresses: Mapping[str, str]
+    beat: Beat
+
+
+class Candidacy(Stored, frozen=True):
+    """`election/<key>`: a node that leads, or stands in the queue. The oldest key leads."""
+
+    member: str  # its id
+
+
+class Installation(Stored, frozen=True):
+    """`installation`: its random id, made once."""
+
+    id: str
 
 
 class Entry(NamedTuple, Generic[ValueT]):

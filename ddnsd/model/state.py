@@ -8,9 +8,12 @@ from typing import TypeVar
 
 from .names import ancestors, is_below, label_count
 from .records import (
+    Candidacy,
     Committed,
     Entry,
     Footprint,
+    Installation,
+    Member,
     Published,
     RecordKey,
     RegistryHead,
@@ -83,6 +86,14 @@ class State:
         self.footprints: Table[Site, Footprint] = Table()
         self.requests: Table[str, WorkRequest] = Table()
         self.registry: Table[str, RegistryHead] = Table()  # one entry at most, under ""
+        self.installation: Table[str, Installation] = Table()  # one entry, under ""
+        self.members: Table[str, Member] = Table()
+        self.candidates: Table[str, Candidacy] = Table()
+
+    @property
+    def leader(self) -> Entry[Candidacy] | None:
+        """The candidate whose key is the oldest; when that was created is its epoch."""
+        return min(self.candidates.values(), key=lambda entry: entry.created, default=None)
 
     def zone_of(self, name: str) -> str | None:
         """Return the zone that a name lies in: the longest match, the apex included."""

@@ -6,8 +6,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ddnsd.model.records import (
+    Candidacy,
     Committed,
     Footprint,
+    Installation,
+    Member,
     Published,
     RegistryHead,
     Resource,
@@ -59,6 +62,9 @@ SHELVES: dict[str, Shelf] = {
     keys.FOOTPRINTS: Shelf(msgspec.json.Decoder(Footprint), keys.read_site, lambda state: state.footprints),
     keys.REQUESTS: Shelf(msgspec.json.Decoder(WorkRequest), str, lambda state: state.requests),
     keys.REGISTRY: Shelf(msgspec.json.Decoder(RegistryHead), str, lambda state: state.registry),
+    keys.INSTALLATION: Shelf(msgspec.json.Decoder(Installation), str, lambda state: state.installation),
+    keys.MEMBERS: Shelf(msgspec.json.Decoder(Member), str, lambda state: state.members),
+    keys.ELECTION: Shelf(msgspec.json.Decoder(Candidacy), str, lambda state: state.candidates),
 }
 
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the last: nested too deep

@@ -4,8 +4,9 @@ from ..model.addresses import Family
 from ..model.records import RecordKey, Site
 from ..model.resources import Kind
 
-INSTALLATION = "installation"
-ELECTION = "election/"
+INSTALLATION = "installation"  # a single key: see `model.records.Installation`
+ELECTION = "election"
+MEMBERS = "members"
 ADDRESSES = "addresses"
 PUBLISHED = "published"
 FOOTPRINTS = "fences"
@@ -31,6 +32,11 @@ def published(record: RecordKey) -> str:
 def footprint(site: Site) -> str:
     """Return the key that says that ddnsd publishes, or published, at a site."""
     return f"{FOOTPRINTS}/{site.zone}/{site.nameserver}"
+
+
+def member(id: str) -> str:
+    """Return the key of a running node."""
+    return f"{MEMBERS}/{id}"
 
 
 def request(id: str) -> str:

@@ -75,6 +75,8 @@ def field_docs(section: type[Any]) -> dict[str, str]:
 def _text(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -2,22 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from ddnsd.leader.mandate import PublishPolicy
+from ddnsd.leader.preference import Preference
 from ddnsd.leader.term import Candidate
 from ddnsd.model.addresses import Family
 from ddnsd.model.answers import Answer
 from ddnsd.model.decision import Request
-from ddnsd.model.fence import Owner
 from ddnsd.model.publication import contents, is_settled, is_verified
-from ddnsd.model.records import RecordKey, Site
+from ddnsd.model.records import Beat, Member, RecordKey, Site
 from ddnsd.model.resources import Kind
 from ddnsd.model.state import State
 from ddnsd.model.tokens import digest
@@ -54,7 +55,7 @@ class Node:
         return self.cache.state
 
     def lead(self) -> None:
-        self._leading.append(asyncio.create_task(self.candidate.run(b"node"), name="candidate"))
+        self._leading.append(asyncio.create_task(self.candidate.run(), name="candidate"))
 
     async def stop_leading(self) -> None:
         """End the leader wherever it is, as the death of its process would, but for the open sockets."""
@@ -101,6 +102,11 @@ class Node:
         return {want.record: (want.ip, want.ttl) for want in wants}
 
 
+def member(nameservers: Collection[str], *, eligible: bool = True, priority: int = 0) -> Member:
+    now = datetime.now(UTC)
+    return Member("node", "", "0", now, frozenset(nameservers), eligible, priority, {}, Beat(now, 0, 0))
+
+
 async def until(condition: Callable[[], bool], what: Callable[[], str] = str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
@@ -122,16 +128,17 @@ async def node_on(
     *,
     policy: PublishPolicy = POLICY,
     timeout: float = 8.0,
-    installation: str = "mine",
+    me: str = "node",
+    **leader: Any,
 ) -> AsyncIterator[Node]:
-    """Run a node on a store, which may have several."""
+    """Run a node on a store, which may have several; `leader` is what it says of itself as a member."""
     metrics = Metrics(CollectorRegistry())
     cache = WatchCache(store, 5.0, metrics)
     commits = GroupCommit(store, metrics, cache.preserved)
     registry = Registry(cache, commits, nameservers=frozenset(nameservers), timeout=5.0)
     updates = UpdateService(cache, commits, UpdatePolicy(private=True, timeout=timeout, store_timeout=5.0))
-    owner = Owner(installation, store.identity)
-    candidate = Candidate(store, cache, commits, nameservers, owner, policy, metrics)
+    preference = Preference(cache, me, member(nameservers, **leader))
+    candidate = Candidate(store, cache, commits, nameservers, preference, policy, metrics)
     async with running(cache.run()):
         await cache.loaded()
         node = Node(cache, commits, registry, updates, candidate)

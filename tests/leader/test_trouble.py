@@ -13,7 +13,7 @@ from ddnsd.leader.lane import Lane
 from ddnsd.leader.mandate import Mandate
 from ddnsd.model.answers import Refusal, Updated
 from ddnsd.model.fence import Owner
-from ddnsd.model.records import Footprint, Site, Work
+from ddnsd.model.records import Candidacy, Footprint, Site, Work
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.embedded import EmbeddedNameserver
 from ddnsd.nameserver.interface import (
@@ -28,6 +28,7 @@ from ddnsd.nameserver.interface import (
 )
 from ddnsd.nameserver.rfc2136.messages import update_message
 from ddnsd.nameserver.rfc2136.wire import MAX_MESSAGE
+from ddnsd.store.codec import encode
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Leadership, UnavailableError
 from ddnsd.telemetry.metrics import Metrics
@@ -234,7 +235,8 @@ async def test_takeover_that_came_too_late_is_not_done(tmp_path: Path) -> None:
     async with embedded_nameservers(tmp_path) as servers, node_on(store, servers) as node:
         await node.apply(*example())
         metrics = Metrics(CollectorRegistry())
-        leadership, owner = await store.campaign(b""), Owner("mine", store.identity)
+        leadership = await store.campaign(encode(Candidacy("node")))
+        owner = Owner("mine", store.identity)
         moody = Moody(servers["default"])
         lane = Lane(SITE, moody, Mandate(node.cache, node.commits, leadership, owner, POLICY, metrics))
         async with running(lane.run()):

@@ -12,7 +12,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.answers import Answer, Refusal, Unchanged, Updated
 from ddnsd.model.decision import Request
 from ddnsd.model.publication import Wanted, wanted
-from ddnsd.model.records import Footprint, Published, PublishError, RecordKey, Site
+from ddnsd.model.records import Footprint, Installation, Published, PublishError, RecordKey, Site
 from ddnsd.model.resources import Kind
 from ddnsd.model.tokens import digest
 from ddnsd.service.update import UpdatePolicy, UpdateService
@@ -107,7 +107,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 async def test_change_waits_for_its_publication(desk: Desk) -> None:
     asking = await desk.asking()
-    await desk.write("installation", Footprint())  # anything else that happens
+    await desk.write("installation", Installation("x"))  # anything else that happens
     assert not asking.done()
     await desk.publish()
     assert await asking == ONE

@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import (
+    Beat,
+    Candidacy,
     Committed,
     Footprint,
+    Installation,
     Mark,
+    Member,
     Published,
     PublishError,
     RegistryHead,
@@ -59,6 +63,20 @@ VALUES: dict[str, st.SearchStrategy[Stored]] = {
         st.lists(TEXT).map(tuple),
     ),
     "registry": st.builds(RegistryHead, TEXT),
+    "installation": st.builds(Installation, TEXT),
+    "election": st.builds(Candidacy, TEXT),
+    "members": st.builds(
+        Member,
+        TEXT,
+        TEXT,
+        TEXT,
+        INSTANTS,
+        st.frozensets(TEXT),
+        st.booleans(),
+        st.integers(-1000, 1000),
+        st.dictionaries(TEXT, TEXT),
+        st.builds(Beat, INSTANTS, REVISIONS, st.floats(0, 60)),
+    ),
 }
 STORED = st.sampled_from(sorted(VALUES)).flatmap(lambda shelf: st.tuples(st.just(shelf), VALUES[shelf]))
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 
+from .. import keys
 from ..interface import (
     MAX_KEYS_PER_UPDATE,
     Done,
@@ -20,7 +21,7 @@ from ..interface import (
 from .plan import Items
 from .pulse import Pulse
 
-ELECTION = "election/"
+ELECTION = f"{keys.ELECTION}/"
 
 Commit = Callable[[Sequence[Update]], Awaitable[Sequence[Outcome]]]
 

@@ -12,7 +12,7 @@ class Keyspace:
         self._prefix = prefix.encode()
         self.clock = self.key(CLOCK)
         self.timeline = self.key(f"{CLOCK}/timeline")  # beside the clock: one range reads both
-        self.election = self.key(keys.ELECTION)
+        self.election = self.key(f"{keys.ELECTION}/")
 
     def key(self, name: str) -> bytes:
         """Return etcd's key, or prefix, of a key of the store."""

@@ -1,0 +1,47 @@
+"""How far the zones are: what any node can tell from the state alone, whoever leads."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from ddnsd.model.publication import Standing, standing, wanted
+from ddnsd.model.state import State
+
+_SLICE = 2_000  # records between two breaths of the event loop
+
+
+class ZoneProgress(NamedTuple):
+    """Records of a zone: how many wait, how many the nameserver refuses, when one was last published."""
+
+    pending: int = 0
+    refused: int = 0
+    last_push: datetime | None = None
+
+
+async def zone_progress(state: State) -> Mapping[str, ZoneProgress]:
+    """Count the records of each zone, without holding the event loop for long.
+
+    What changes meanwhile is counted as it was before or after.
+    """
+    zones: defaultdict[str, ZoneProgress] = defaultdict(ZoneProgress)
+    for number, record in enumerate(list(state.addresses)):
+        if number % _SLICE == 0:
+            await asyncio.sleep(0)
+        want = wanted(state, record)
+        if want is None:
+            continue
+        entry = state.published.get(record)
+        published = entry.value if entry else None
+        found, so_far = standing(want, published), zones[want.site.zone]
+        zones[want.site.zone] = ZoneProgress(
+            so_far.pending + (found is Standing.PENDING),
+            so_far.refused + (found is Standing.REFUSED),
+            _later(so_far.last_push, published.at if published else None),
+        )
+    return zones
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(one, other) if one and other else one or other

@@ -1,0 +1,105 @@
+"""The node that should lead does, and gets leadership while updates go on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddnsd.model.answers import Updated
+from ddnsd.model.records import Resource
+from ddnsd.model.resources import Kind, ZoneSpec
+from ddnsd.store import codec, keys
+from ddnsd.store.embedded import open_embedded
+from ddnsd.store.interface import Update
+from tests.leader.node import BLOG, Node, embedded_nameservers, example, member, node_on
+
+PAUSE = 0.3  # seconds, in which what must not happen would
+
+
+@asynccontextmanager
+async def cluster(folder: Path, *nodes: Mapping[str, Any]) -> AsyncIterator[list[Node]]:
+    """Run nodes on one store, none of which leads yet; each mapping is what a node says of itself."""
+    store = await open_embedded(folder / "store")
+    try:
+        async with embedded_nameservers(folder) as servers:
+            contexts = [node_on(store, servers, me=f"node{n}", **said) for n, said in enumerate(nodes)]
+            running = [await context.__aenter__() for context in contexts]
+            try:
+                await running[0].apply(*example())
+                yield running
+            finally:
+                for context in reversed(contexts):
+                    await context.__aexit__(None, None, None)
+    finally:
+        await store.close()
+
+
+async def register(node: Node, id: str, **said: Any) -> None:
+    value = codec.encode(member(said.pop("nameservers", ("default",)), **said))
+    await node.commits.commit(Update({}, {keys.member(id): value}))
+
+
+async def leads(node: Node) -> None:
+    await node.until(lambda: node.candidate.publisher is not None)
+
+
+async def test_node_that_may_not_lead_does_not(tmp_path: Path) -> None:
+    async with cluster(tmp_path, {"eligible": False}, {}) as (never, other):
+        never.lead()
+        await asyncio.sleep(PAUSE)
+        assert never.candidate.publisher is None
+        other.lead()
+        await leads(other)
+
+
+async def test_preferred_node_takes_over_and_gives_back(tmp_path: Path) -> None:
+    async with cluster(tmp_path, {}, {"priority": 5}) as (low, high):
+        low.lead()
+        assert isinstance(await low.update(BLOG, "192.0.2.1"), Updated)
+        high.lead()
+        await asyncio.sleep(PAUSE)
+        assert high.candidate.publisher is None, "not registered, so nobody steps aside for it"
+        await register(low, "node1", priority=5)
+        await leads(high)
+        assert low.candidate.publisher is None
+        assert isinstance(await low.update(BLOG, "192.0.2.2"), Updated)
+
+        await high.stop_leading()
+        await asyncio.sleep(PAUSE)
+        assert low.candidate.publisher is None, "the other one is still there, as far as anybody knows"
+        await low.commits.commit(Update({}, deletes=frozenset({keys.member("node1")})))
+        await leads(low)
+        assert isinstance(await high.update(BLOG, "192.0.2.3"), Updated)
+
+
+async def test_node_in_the_queue_steps_aside(tmp_path: Path) -> None:
+    """Else it would be elected first when the leader goes."""
+    async with cluster(tmp_path, {}, {}, {"priority": 5}) as (first, second, preferred):
+        first.lead()
+        await leads(first)
+        second.lead()
+        await register(first, "node2", priority=5)
+        await asyncio.sleep(PAUSE)
+        assert not any(node.candidate.publisher for node in (first, second, preferred))
+        preferred.lead()
+        await leads(preferred)
+
+
+@pytest.mark.logs_errors
+async def test_leader_without_a_zones_nameserver_steps_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with cluster(tmp_path, {"priority": 9}, {}) as (lacking, complete):
+        lacking.lead()
+        await leads(lacking)
+        await register(lacking, "node1", nameservers=("default", "second"))
+        complete.lead()
+        await asyncio.sleep(PAUSE)
+        assert lacking.candidate.publisher is not None, "no zone names what it lacks"
+        there = codec.encode(Resource(ZoneSpec("second")))
+        await lacking.commits.commit(Update({}, {keys.resource(Kind.ZONE, "example.net"): there}))
+        await lacking.until(lambda: lacking.candidate.publisher is None)
+    assert "leader.lacks_nameservers" in [record.message for record in caplog.records]
