@@ -1,5 +1,5 @@
 """Wires the parts into one node, supervises its tasks, drains it."""
 
-from .node import serve
+from .serve import serve
 
 __all__ = ["serve"]

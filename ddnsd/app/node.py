@@ -1,27 +1,25 @@
-"""One node: the parts, put together; started, supervised, drained."""
+"""One node: the parts, put together; started and drained."""
 
 import asyncio
 import json
 import secrets
-import signal
 import socket
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import structlog
-import uvloop
 from prometheus_client import CollectorRegistry
 
 from ddnsd import __version__
 from ddnsd.app import collector
 from ddnsd.app.adapters import listening, open_nameservers
-from ddnsd.app.listeners import HttpListeners, ListenError
-from ddnsd.app.secret import AdminTokenError, admin_token_digest
+from ddnsd.app.listeners import HttpListeners
+from ddnsd.app.secret import admin_token_digest
 from ddnsd.app.status import StatusReport
 from ddnsd.app.stores import open_store
-from ddnsd.app.tasks import Supervisor, TaskFellError
-from ddnsd.config import Settings, remarks
+from ddnsd.app.tasks import Supervisor
+from ddnsd.config import Settings
 from ddnsd.leader.mandate import PublishPolicy
 from ddnsd.leader.preference import Preference
 from ddnsd.leader.tasks import cancel
@@ -32,9 +30,8 @@ from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.store.commit import GroupCommit
 from ddnsd.store.installation import installation_owner
-from ddnsd.store.interface import Store, StoreError
+from ddnsd.store.interface import Store, UnavailableError
 from ddnsd.store.snapshot import WatchCache
-from ddnsd.telemetry.logging import configure
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.admin import make_admin_application
 from ddnsd.web.health import Readiness, healthz, make_health_application
@@ -46,41 +43,7 @@ from ddnsd.web.update import UpdateEndpoint
 _log = structlog.get_logger(__name__)
 
 UPDATE_PATH = "/api/ddns/update"
-
-
-def serve(settings: Settings) -> int:
-    """Run a node until SIGTERM or SIGINT; return the exit status."""
-    configure(settings.log.format, settings.log.level)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        try:
-            runner.run(_run(settings))
-        except (ListenError, AdminTokenError, StoreError, OSError, ValueError) as error:
-            _log.error("start.failed", reason=str(error))
-            return 1
-        except TaskFellError:
-            return 70  # EX_SOFTWARE; whoever supervises the process starts it anew
-    return 0
-
-
-async def _run(settings: Settings) -> None:
-    stopping = _stop_signals()
-    async with AsyncExitStack() as stack:
-        node = await Node.start(settings, stack)
-        fallen = asyncio.create_task(node.supervisor.fallen(), name="supervisor")
-        stopped = asyncio.create_task(stopping.wait(), name="signals")
-        await asyncio.wait([fallen, stopped], return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        await node.drain()
-        if fallen.done():
-            fallen.result()
-        fallen.cancel()
-
-
-def _stop_signals() -> asyncio.Event:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    return stopping
+_STORE_RETRY_SECONDS = 1.0
 
 
 class Node:
@@ -113,10 +76,8 @@ class Node:
             StoreError, ListenError, AdminTokenError, OSError, ValueError: it cannot start; the message
                 says what to do.
         """
-        for remark in remarks(settings):
-            _log.warning("config.remark", remark=remark)
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        store = await open_store(settings)
+        store = await _store(settings)
         stack.push_async_callback(store.close)
         node = cls(settings, store)
         stack.push_async_callback(node.supervisor.stop)
@@ -171,6 +132,19 @@ class Node:
         if self._draining:
             reasons.append("draining")
         return Readiness(not reasons, tuple(reasons))
+
+
+async def _store(settings: Settings) -> Store:
+    """Open the store, and wait for it as long as it takes: it may be started after this node."""
+    said = ""
+    while True:
+        try:
+            return await open_store(settings)
+        except UnavailableError as error:
+            if str(error) != said:
+                said = str(error)
+                _log.warning("start.waiting_for_store", reason=said)
+        await asyncio.sleep(_STORE_RETRY_SECONDS)
 
 
 def _update_policy(settings: Settings) -> UpdatePolicy:
