@@ -129,6 +129,8 @@ class Node:
         reasons = []
         if not self.cache.is_loaded:
             reasons.append("no snapshot of the store has been loaded yet")
+        if obstacle := self.cache.preserved.obstacle:
+            reasons.append(str(obstacle))
         if self._draining:
             reasons.append("draining")
         return Readiness(not reasons, tuple(reasons))

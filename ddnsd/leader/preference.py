@@ -18,6 +18,8 @@ from ddnsd.store.snapshot import Touched, WatchCache
 
 _log = structlog.get_logger(__name__)
 
+_SHELVES = (keys.MEMBERS, Kind.ZONE.plural)  # on which what is preferred depends
+
 
 class Preference:
     """Whether this node should stand for election. Lives as long as the node."""
@@ -29,12 +31,18 @@ class Preference:
         self._member = member
         self._changed = asyncio.Event()
         self._lacking: frozenset[str] = frozenset()
+        self._outdated = False
         cache.subscribe(self._look)
 
     @property
     def stands_back(self) -> bool:
         """Say whether this node should not lead now."""
-        return not self._member.eligible or self._better() is not None
+        return not self._member.eligible or self._is_outdated or self._better() is not None
+
+    @property
+    def _is_outdated(self) -> bool:
+        """Say whether something is stored that is too new for this node: it can acknowledge nothing."""
+        return self._cache.preserved.obstacle is not None
 
     async def stands(self) -> None:
         """Wait until this node should lead if it is elected."""
@@ -54,7 +62,8 @@ class Preference:
         return preferred_to(self._cache.state, self.me, self._member)
 
     def _look(self, touched: Sequence[Touched]) -> None:
-        if any(place.shelf in (keys.MEMBERS, Kind.ZONE.plural) for place in touched):
+        outdated, self._outdated = self._outdated, self._is_outdated
+        if outdated is not self._outdated or any(place.shelf in _SHELVES for place in touched):
             self._note_lacking()
             self._changed.set()
 

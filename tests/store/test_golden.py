@@ -10,9 +10,13 @@ import pytest
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import (
+    Beat,
+    Candidacy,
     Committed,
     Footprint,
+    Installation,
     Mark,
+    Member,
     Published,
     PublishError,
     RegistryHead,
@@ -49,6 +53,19 @@ MEANING: dict[str, Stored] = {
     "requests.0.1": WorkRequest(Work.TAKEOVER, "example.com", AT),
     "requests.set.0.1": WorkRequest(Work.CHECK, "xn--fiq228c.example", AT, LATER, "failed", ("一", "two")),
     "registry.0.1": RegistryHead("c0ffee"),
+    "installation.0.1": Installation("0123456789abcdef"),
+    "election.0.1": Candidacy("c0ffee"),
+    "members.0.1": Member(
+        name="one",
+        region="北京",
+        version="0.1.0",
+        started=AT,
+        nameservers=frozenset({"default"}),
+        eligible=True,
+        priority=-1,
+        addresses={"public": "192.0.2.1:8080"},
+        beat=Beat(LATER, 42, 0.25),
+    ),
 }
 
 
