@@ -13,7 +13,7 @@ from ..model.decision import Attempt, Change, Join, Progress, Request, decide, r
 from ..model.records import Committed
 from ..store import codec, keys
 from ..store.commit import GroupCommit
-from ..store.interface import Done, Outcome, Stale, StoreError, Unknown, Update
+from ..store.interface import Done, Outcome, RestoredError, Stale, StoreError, Unknown, Update
 from ..store.snapshot import WatchCache
 from .waiting import Waiting
 
@@ -162,6 +162,9 @@ class _Walk:
                 now = await self._waiting.settled(join.record, join.revision, verify=join.published)
         except TimeoutError:
             return Refusal.NAMESERVER_FAILED  # the change stays, and is published later
+        except RestoredError as error:  # perhaps to a state before the change
+            _log.warning("update.restored", name=self._attempt.name, reason=str(error))
+            return Refusal.STORE_FAILED
         match now:
             case Progress.PUBLISHED if join.published:
                 return Unchanged(join.record.name, join.ip)

@@ -9,10 +9,12 @@ from ..model.decision import Progress, progress
 from ..model.records import RecordKey
 from ..model.resources import Kind
 from ..store import keys
+from ..store.interface import RestoredError
 from ..store.snapshot import Touched, WatchCache
 
 
 class _Waiter(NamedTuple):
+    identity: str  # of the history that the revision is of
     revision: int
     verify: bool
     settled: asyncio.Future[Progress]
@@ -33,8 +35,11 @@ class Waiting:
         """Wait until the value committed at `revision` is published, refused or gone.
 
         Arguments as of `model.decision.progress`. The caller bounds the time.
+
+        Raises:
+            RestoredError: the store was restored, and perhaps knows nothing of the value.
         """
-        waiter = _Waiter(revision, verify, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(self._cache.identity, revision, verify, asyncio.get_running_loop().create_future())
         self._waiters[record].append(waiter)
         self._settle(record, waiter)
         try:
@@ -55,8 +60,10 @@ class Waiting:
                     self._settle(record, waiter)
 
     def _concerned(self, touched: Sequence[Touched]) -> Iterable[RecordKey]:
-        """Return the records whose progress these changes can have moved."""
-        if any(place.shelf in (keys.FOOTPRINTS, Kind.ZONE.plural) for place in touched):
+        """Return the records whose progress these changes, or the end of the history, can have moved."""
+        if not self._cache.identity or any(
+            place.shelf in (keys.FOOTPRINTS, Kind.ZONE.plural) for place in touched
+        ):
             return list(self._waiters)
         names = {place.id for place in touched if place.shelf == Kind.HOST.plural}
         records = {place.id for place in touched if place.shelf in (keys.ADDRESSES, keys.PUBLISHED)}
@@ -65,6 +72,10 @@ class Waiting:
         return [record for record in records if isinstance(record, RecordKey) and record in self._waiters]
 
     def _settle(self, record: RecordKey, waiter: _Waiter) -> None:
+        if self._cache.identity != waiter.identity:
+            if not waiter.settled.done():
+                waiter.settled.set_exception(RestoredError("the store was restored meanwhile"))
+            return
         if self._cache.revision < waiter.revision:
             return  # this node has not even seen the commit
         now = progress(self._cache.state, record, waiter.revision, verify=waiter.verify)

@@ -99,6 +99,7 @@ class StoreError(Exception):
 
     StoreError
     ├── UnavailableError    not now (no quorum, disk full, closed); may work later
+    │   └── RestoredError   the history is another one: all that was read of the old one is void
     ├── CompactedError      the watch's first revision is no longer kept: take a new snapshot
     ├── LockedError         another process owns this store
     └── FormatError         what is stored is damaged, or of a version that this one does not know
@@ -107,6 +108,10 @@ class StoreError(Exception):
 
 class UnavailableError(StoreError):
     """The store cannot answer now."""
+
+
+class RestoredError(UnavailableError):
+    """The store was restored from a backup, or wiped: revisions known before mean nothing any more."""
 
 
 class CompactedError(StoreError):
@@ -143,6 +148,7 @@ class Watch(Protocol):
 
         Raises:
             CompactedError: it is no longer kept: the reader fell too far behind, or began too early.
+            RestoredError: there is another history now; a new watch, after a new snapshot, reads that.
             UnavailableError: the store does not let it be read, or is closed.
         """
         ...
@@ -192,7 +198,11 @@ class Store(Protocol):
 
     @property
     def identity(self) -> str:
-        """The store's own id (etcd: the cluster id). Changes when it was restored from elsewhere."""
+        """The id of the store's history; another one whenever it was restored.
+
+        What was asked after reading it, in the same turn of the loop, is answered of this history or
+        raises `RestoredError`.
+        """
         ...
 
     async def snapshot(self, prefix: str = "") -> SnapshotAt:

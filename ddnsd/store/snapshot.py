@@ -18,7 +18,15 @@ from ..model.records import Entry
 from ..model.state import State
 from ..telemetry.metrics import Metrics
 from . import codec
-from .interface import CompactedError, Event, Store, StoreError, UnavailableError
+from .interface import (
+    CompactedError,
+    Event,
+    RestoredError,
+    SnapshotAt,
+    Store,
+    StoreError,
+    UnavailableError,
+)
 from .preserved import Preserved
 
 _log = structlog.get_logger(__name__)
@@ -40,6 +48,7 @@ Callback = Callable[[StoreError | None], None]
 class _Round(NamedTuple):
     """One question to the store, and who shares it."""
 
+    identity: str  # of the history that the question was about
     revision: int  # the answer: what the watch must have applied
     asked: float
     waiting: list[Callback]
@@ -53,6 +62,7 @@ class WatchCache:
         self.state = State()
         self.preserved = Preserved()
         self.revision = 0  # the newest that is applied whole
+        self.identity = ""  # of the history that the state is of; "" until it is of any, or if that is over
         self._store = store
         self._timeout = timeout
         self._metrics = metrics
@@ -73,7 +83,10 @@ class WatchCache:
         await self._loaded.wait()
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call the listener after each applied revision, with what it touched; return what ends that."""
+        """Call the listener after each applied revision, with what it touched; return what ends that.
+
+        It is also called, with nothing touched, when the history of the state is over (`identity`).
+        """
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
@@ -81,12 +94,12 @@ class WatchCache:
         """Load a snapshot, follow it, and load anew whenever its history is gone. Never returns."""
         while True:
             try:
-                await self._load()
-                async with aclosing(self._store.watch("", self.revision + 1)) as watch:
-                    async for revision in watch:
-                        self._apply(revision.revision, revision.events)
+                await self._follow()
             except CompactedError:
                 _log.warning("watch.compacted", revision=self.revision)
+            except RestoredError as error:
+                self._abandon(error)
+                await asyncio.sleep(_RETRY_SECONDS)
             except UnavailableError as error:
                 _log.warning("watch.unavailable", reason=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -120,11 +133,29 @@ class WatchCache:
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask(), name="snapshot.ask")
 
+    async def _follow(self) -> None:
+        """Load a snapshot and follow the watch until it ends.
+
+        Raises:
+            StoreError: why it did.
+        """
+        identity = self._store.identity
+        snapshot = await self._store.snapshot()
+        if self.is_loaded and self.identity != identity:
+            self._abandon(RestoredError("the store was restored"))
+        self.identity = self.state.identity = identity
+        self._load(snapshot)
+        async with aclosing(self._store.watch("", snapshot.revision + 1)) as watch:
+            if self._store.identity != identity:
+                raise RestoredError("the store was restored again")
+            async for revision in watch:
+                self._apply(revision.revision, revision.events)
+
     async def _ask(self) -> None:
         try:
             while self._arrived:
                 waiting, self._arrived = self._arrived, []
-                asked = time.perf_counter()
+                identity, asked = self._store.identity, time.perf_counter()
                 try:
                     async with asyncio.timeout(self._timeout):
                         revision = await self._store.revision()
@@ -133,16 +164,32 @@ class WatchCache:
                 except StoreError as error:
                     _release(waiting, error)
                 else:
-                    self._wait_for(_Round(revision, asked, waiting))
+                    self._wait_for(_Round(identity, revision, asked, waiting))
         finally:
             self._asking = None
 
     def _wait_for(self, round: "_Round") -> None:
-        if self.revision >= round.revision and self.is_loaded:
+        if self._has(round):
             self._admit(round)
             return
         timer = asyncio.get_running_loop().call_later(self._timeout, self._give_up, round)
         self._behind.append((round, timer))
+
+    def _has(self, round: "_Round") -> bool:
+        return self.identity == round.identity and self.revision >= round.revision
+
+    def _abandon(self, error: RestoredError) -> None:
+        """Fail all who wait for the watch, as the history of the state is over, and tell the listeners."""
+        self.identity = ""
+        lost, self._behind = self._behind, deque()
+        for round, timer in lost:
+            timer.cancel()
+            _release(round.waiting, error)
+        self._tell(())
+
+    def _tell(self, touched: Sequence[Touched]) -> None:
+        for listener in tuple(self._listeners):
+            listener(touched)
 
     def _admit(self, round: "_Round") -> None:
         self._metrics.became_current(time.perf_counter() - round.asked)
@@ -158,9 +205,8 @@ class WatchCache:
         touched = [place for event in events if (place := self._place(event))]
         self.revision = revision
         self._metrics.applied(revision)
-        for listener in tuple(self._listeners):
-            listener(touched)
-        while self._behind and self._behind[0][0].revision <= revision:
+        self._tell(touched)
+        while self._behind and self._has(self._behind[0][0]):
             round, timer = self._behind.popleft()
             timer.cancel()  # else it would keep the requests of this round until its end
             self._admit(round)
@@ -190,9 +236,8 @@ class WatchCache:
             shelf.table(self.state).put(id, entry)
         return Touched(prefix, id)
 
-    async def _load(self) -> None:
-        """Make the state that of a fresh snapshot, noticing what was deleted meanwhile."""
-        snapshot = await self._store.snapshot()
+    def _load(self, snapshot: SnapshotAt) -> None:
+        """Make the state that of a snapshot, noticing what was deleted meanwhile."""
         gone = self._known - snapshot.items.keys()
         events = [Event(key, None) for key in gone]
         events += [Event(key, item) for key, item in snapshot.items.items()]

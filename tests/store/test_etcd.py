@@ -9,12 +9,20 @@ import pytest
 
 from ddnsd.etcd import Client, Delete, Put
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
-from ddnsd.store.interface import CLOCK, MAX_KEYS_PER_UPDATE, Done, Stale, UnavailableError, Update
+from ddnsd.store.interface import (
+    CLOCK,
+    MAX_KEYS_PER_UPDATE,
+    Done,
+    RestoredError,
+    Stale,
+    UnavailableError,
+    Update,
+)
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.ports import PortLease
 
 from .contract import StoreContract
-from .contract.actions import DEADLINE, Compact, put, take
+from .contract.actions import DEADLINE, Compact, put, take, until
 
 
 @pytest.fixture(scope="module", params=versions(), ids=lambda version: version.name)
@@ -120,3 +128,53 @@ async def test_nobody_there(rig: EtcdRig) -> None:
     with pytest.raises(UnavailableError, match="no connection"):
         await open_etcd(EtcdStoreSettings(nowhere))
     port.release()
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize("action", ["commit", "revision", "watch", "idle"])
+async def test_restore_that_another_node_has_noticed(
+    store: EtcdStore, settings: EtcdStoreSettings, action: str
+) -> None:
+    """A node that was cut off may come back when the new history has gone beyond what it knows."""
+    async with Client(settings.cluster) as client:
+        before = store.identity
+        watch = store.watch("", await store.revision() + 1)
+        await client.put(Put(f"{settings.prefix}clock/timeline".encode(), b"another"))
+        match action:
+            case "commit":
+                with pytest.raises(RestoredError):
+                    await put(store, "hosts/a")
+                assert await client.get(f"{settings.prefix}hosts/a".encode()) is None
+            case "revision":
+                with pytest.raises(RestoredError):
+                    await store.revision()
+            case "watch":
+                with pytest.raises(RestoredError):
+                    await asyncio.wait_for(anext(watch), 10)
+        await until_renewed(store, before)
+        assert store.identity.endswith("-another")
+        with pytest.raises(RestoredError):
+            await anext(watch)
+        await put(store, "hosts/a")
+
+
+@pytest.mark.logs_errors
+async def test_wiped_prefix_is_another_history(
+    store: EtcdStore, settings: EtcdStoreSettings, rig: EtcdRig
+) -> None:
+    before = store.identity
+    await put(store, "hosts/a")
+    watch = store.watch("", await store.revision())
+    rig.ctl("del", "--prefix", settings.prefix)
+    with pytest.raises(RestoredError):
+        await take(watch, 2)
+    await until_renewed(store, before)
+    assert (await store.snapshot("hosts/")).items == {}
+    await put(store, "hosts/a")
+
+
+async def until_renewed(store: EtcdStore, identity: str) -> None:
+    async def renewed() -> bool:
+        return store.identity != identity
+
+    await until(renewed)

@@ -27,7 +27,7 @@ class EtcdLeadership:
         """Ask etcd, linearizably, whether I still lead and nobody has written to my key.
 
         Raises:
-            UnavailableError: it cannot be known now.
+            UnavailableError: it cannot be known now, or etcd was restored.
         """
         with self._session.translated():
             found = await self._session.client.get(self._candidacy.key)

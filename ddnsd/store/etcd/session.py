@@ -1,46 +1,54 @@
-"""One client, and all that lives by it: what the store is made of from its opening to its end."""
+"""One client, and all that lives by it: the store's part that a restored etcd replaces."""
 
 import asyncio
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import structlog
+
 from ddnsd import etcd
-from ddnsd.etcd import Client, Compare, Put, Range, Target, Txn
 from ddnsd.etcd.errors import CompactedError as EtcdCompactedError
-from ddnsd.etcd.values import RangeResult
 from ddnsd.store.etcd.keyspace import Keyspace
-from ddnsd.store.etcd.settings import EtcdStoreSettings
-from ddnsd.store.interface import CompactedError, UnavailableError
+from ddnsd.store.interface import CompactedError, RestoredError, UnavailableError
+
+_log = structlog.get_logger(__name__)
 
 
 class Session:
-    """A client on the timeline that it found, its watches and its candidates. `end` ends them all."""
+    """A client on the timeline that it found, its watches and its candidates.
 
-    def __init__(self, client: Client, space: Keyspace, timeline: bytes) -> None:
+    It is over when the store is closed, or when somebody notices that etcd was restored.
+    """
+
+    def __init__(self, client: etcd.Client, space: Keyspace, timeline: bytes) -> None:
         self.client = client
         self.space = space
         self.timeline = timeline
+        self.restored = asyncio.Event()
+        self._closed = False
         self._watches: set[etcd.Watch] = set()
         self._candidacies: set[etcd.Candidacy] = set()
-        self._ended = False
 
     @property
     def identity(self) -> str:
         """The cluster's id and the timeline."""
-        return f"{self.client.cluster_id:x}-{self.timeline.decode()}"
+        return f"{self.client.cluster_id:x}-{self.timeline.decode(errors='replace')}"
 
     @contextmanager
     def translated(self) -> Iterator[None]:
         """Make etcd's errors the store's.
 
         Raises:
+            RestoredError: etcd was restored.
             CompactedError: of a watch.
-            UnavailableError: all others, and where the session has ended.
+            UnavailableError: all others, and after the end.
         """
         self.check()
         try:
             yield
+        except etcd.RestoredError as error:
+            self.note_restored(str(error))
+            self.check()
         except EtcdCompactedError as error:
             raise CompactedError(str(error)) from error
         except etcd.EtcdError as error:
@@ -51,16 +59,35 @@ class Session:
         """Go on only while the session lasts.
 
         Raises:
-            UnavailableError: it has ended.
+            RestoredError: etcd was restored.
+            UnavailableError: the store is closed.
         """
-        if self._ended:
+        if self._closed:
             raise UnavailableError("the store is closed")
+        if self.restored.is_set():
+            raise RestoredError("etcd was restored: another history has begun")
+
+    def check_timeline(self, found: bytes | None) -> None:
+        """Compare what stands in the timeline's key, None if there is none.
+
+        Raises:
+            RestoredError: it is not ours: somebody has noticed that etcd was restored.
+        """
+        if found != self.timeline:
+            self.note_restored("another timeline has begun" if found else "its keys were deleted")
+            self.check()
+
+    def note_restored(self, reason: str) -> None:
+        """Note that this session's history is over."""
+        if not self.restored.is_set():
+            _log.error("store.restored", reason=reason, identity=self.identity)
+            self.restored.set()
 
     def watch(self, prefix: bytes, start: int) -> etcd.Watch:
         """Begin a watch of etcd's, to be released.
 
         Raises:
-            UnavailableError: the session has ended.
+            UnavailableError: as `check`.
         """
         self.check()
         watch = self.client.watch(prefix, start)
@@ -77,13 +104,15 @@ class Session:
 
         Raises:
             EtcdError: not now.
-            UnavailableError: the session has ended.
+            UnavailableError: as `check`.
         """
         candidacy = await etcd.enter(self.client, self.space.election, value, ttl)
-        if self._ended:
-            await candidacy.resign()
-        self.check()
         self._candidacies.add(candidacy)
+        try:
+            self.check()
+        except UnavailableError:
+            await self.leave(candidacy)
+            raise
         return candidacy
 
     async def leave(self, candidacy: etcd.Candidacy) -> None:
@@ -91,41 +120,14 @@ class Session:
         self._candidacies.discard(candidacy)
         await candidacy.resign()
 
+    async def close(self) -> None:
+        """End it because the store is closed; idempotent."""
+        self._closed = True
+        await self.end()
+
     async def end(self) -> None:
         """Resign, end the watches, close the client; idempotent."""
-        self._ended = True
         leaving = [self.leave(candidacy) for candidacy in self._candidacies]
         releasing = [self.release(watch) for watch in self._watches]
         await asyncio.gather(*leaving, *releasing)
         await self.client.close()
-
-
-async def open_session(settings: EtcdStoreSettings) -> Session:
-    """Connect, and learn the timeline; make it where there is none.
-
-    Raises:
-        EtcdError: not now.
-    """
-    space = Keyspace(settings.prefix)
-    client = Client(settings.cluster)
-    try:
-        return Session(client, space, await _timeline(client, space))
-    except BaseException:  # cancelled, too
-        await client.close()
-        raise
-
-
-async def _timeline(client: Client, space: Keyspace) -> bytes:
-    fresh = secrets.token_hex(8).encode()
-    create = Txn(
-        (Compare(space.timeline, Target.CREATE, 0),),
-        (Put(space.timeline, fresh), Put(space.clock, b"")),
-        (Range(space.timeline),),
-    )
-    # Done twice it finds the one of the first time.
-    answer = await client.txn(create, repeatable=True)
-    if answer.succeeded:
-        return fresh
-    (found,) = answer.results
-    assert isinstance(found, RangeResult)
-    return found.items[0].value

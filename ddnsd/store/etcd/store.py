@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
-from ddnsd.etcd import EtcdError, NotAppliedError, Put, Range
+from ddnsd import etcd
+from ddnsd.etcd import EtcdError, Put, Txn, UnknownOutcomeError
 from ddnsd.etcd.errors import CompactedError as EtcdCompactedError
-from ddnsd.etcd.values import prefix_range
+from ddnsd.etcd.errors import RevisionRegressedError
+from ddnsd.etcd.values import TxnResult
 from ddnsd.store.etcd import transaction
+from ddnsd.store.etcd.keeper import Keeper, open_session, read_clock
 from ddnsd.store.etcd.leadership import EtcdLeadership
-from ddnsd.store.etcd.session import Session, open_session
+from ddnsd.store.etcd.session import Session
 from ddnsd.store.etcd.settings import EtcdStoreSettings
 from ddnsd.store.etcd.watch import EtcdWatch
 from ddnsd.store.group import check_group
@@ -18,8 +21,8 @@ class EtcdStore:
     """The `Store` of a cluster; make it with `open_etcd`."""
 
     def __init__(self, settings: EtcdStoreSettings, session: Session) -> None:
-        self._settings = settings
-        self._session = session
+        self._lease_ttl = settings.lease_ttl
+        self._keeper = Keeper(settings, session)
 
     @property
     def limits(self) -> Limits:
@@ -28,8 +31,8 @@ class EtcdStore:
 
     @property
     def identity(self) -> str:
-        """The cluster's id and the timeline."""
-        return self._session.identity
+        """The cluster's id and the timeline. It changes once the store is open on the new history."""
+        return self._keeper.session.identity
 
     async def snapshot(self, prefix: str = "") -> SnapshotAt:
         """Return all keys under the prefix at one, linearizable revision.
@@ -37,7 +40,7 @@ class EtcdStore:
         Raises:
             UnavailableError: not now.
         """
-        session = self._session
+        session = self._keeper.session
         with session.translated():
             try:
                 found = await session.client.read_prefix(session.space.key(prefix))
@@ -47,7 +50,7 @@ class EtcdStore:
 
     def watch(self, prefix: str, start: int) -> EtcdWatch:
         """Return every revision ≥ `start` that wrote under the prefix; to be closed."""
-        return EtcdWatch(self._session, prefix, start)
+        return EtcdWatch(self._keeper.session, prefix, start)
 
     async def commit(self, updates: Sequence[Update]) -> Sequence[Outcome]:
         """Apply each update for itself, all at one revision, durably; outcomes in the same order.
@@ -59,17 +62,18 @@ class EtcdStore:
         check_group(updates, self.limits)
         if not updates:
             return []
-        session = self._session
+        session = self._keeper.session
         txn = transaction.encode(session.space, session.timeline, updates)
         with session.translated():
             try:
-                answer = await session.client.txn(txn)
-            except NotAppliedError:
-                raise
-            except EtcdError as error:
+                answer = await _send(session, txn)
+            except UnknownOutcomeError as error:
+                return [Unknown(str(error))] * len(updates)
+            except etcd.RestoredError as error:  # of the answer: it may stand in the new history
+                session.note_restored(str(error))
                 return [Unknown(str(error))] * len(updates)
         if not answer.succeeded:
-            raise UnavailableError("etcd was restored: this is another timeline")
+            session.check_timeline(transaction.found_timeline(answer))
         return transaction.decode(updates, answer)
 
     async def revision(self) -> int:
@@ -78,13 +82,12 @@ class EtcdStore:
         Raises:
             UnavailableError: not now.
         """
-        session = self._session
+        session = self._keeper.session
+        revision = await read_clock(session)
+        if revision is not None:
+            return revision
         with session.translated():
-            found = await session.client.range(Range(*prefix_range(session.space.clock)))
-            for item in found.items:
-                if item.key == session.space.clock:
-                    return item.mod_revision
-            # Deleted by somebody, so that it cannot tell of other deletions: what comes now, does.
+            # Whoever has deleted it may have deleted more: what is written now comes after that.
             return (await session.client.put(Put(session.space.clock, b""))).revision
 
     async def campaign(self, value: bytes) -> EtcdLeadership:
@@ -93,9 +96,9 @@ class EtcdStore:
         Raises:
             UnavailableError: not now; the caller is in the queue no more.
         """
-        session = self._session
+        session = self._keeper.session
         with session.translated():
-            candidacy = await session.enter(value, self._settings.lease_ttl)
+            candidacy = await session.enter(value, self._lease_ttl)
             try:
                 await candidacy.elected()
             except BaseException:  # cancelled, too
@@ -105,7 +108,20 @@ class EtcdStore:
 
     async def close(self) -> None:
         """Resign, and release everything; idempotent."""
-        await self._session.end()
+        await self._keeper.close()
+
+
+async def _send(session: Session, txn: Txn) -> TxnResult:
+    """Do a transaction that writes, if it does anything.
+
+    Raises:
+        EtcdError: as `Client.txn`, which notices revisions below those known; a write makes one above.
+    """
+    known = session.client.revision
+    answer = await session.client.txn(txn)
+    if answer.succeeded and answer.revision <= known:
+        raise RevisionRegressedError(f"a write has revision {answer.revision}, {known} had been seen")
+    return answer
 
 
 async def open_etcd(settings: EtcdStoreSettings) -> EtcdStore:

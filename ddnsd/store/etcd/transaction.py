@@ -22,8 +22,11 @@ LIMITS = Limits(group=_OPERATIONS - 1, in_flight=2, operations=_OPERATIONS)
 
 def encode(space: Keyspace, timeline: bytes, updates: Sequence[Update]) -> Txn:
     """Return the transaction of a group of updates."""
-    same_timeline = Compare(space.timeline, Target.VALUE, timeline)
-    return Txn((same_timeline,), [*(_nested(space, update) for update in updates), Put(space.clock, b"")])
+    return Txn(
+        [Compare(space.timeline, Target.VALUE, timeline)],
+        [*(_nested(space, update) for update in updates), Put(space.clock, b"")],
+        [Range(space.timeline)],
+    )
 
 
 def _nested(space: Keyspace, update: Update) -> Txn:
@@ -37,8 +40,15 @@ def _nested(space: Keyspace, update: Update) -> Txn:
     )
 
 
+def found_timeline(answer: TxnResult) -> bytes | None:
+    """Return the timeline that a transaction found in place of its own; None if there is none."""
+    (read,) = answer.results
+    assert isinstance(read, RangeResult)
+    return read.items[0].value if read.items else None
+
+
 def decode(updates: Sequence[Update], answer: TxnResult) -> list[Outcome]:
-    """Return the outcomes of a transaction that found its timeline."""
+    """Return the outcomes of a transaction that found its own timeline."""
     *results, _clock = answer.results
     return [_outcome(update, result) for update, result in zip(updates, results, strict=True)]
 

@@ -25,6 +25,7 @@ class EtcdWatch:
 
         Raises:
             CompactedError: it is no longer kept.
+            RestoredError: there is another history now.
             UnavailableError: etcd refuses the watch, or the store is closed.
         """
         while not self._waiting:
@@ -42,5 +43,8 @@ class EtcdWatch:
         with self._session.translated():
             found = await self._watch.read()
         for revision in found:
+            for event in revision.events:
+                if event.item.key == self._session.space.timeline:
+                    self._session.check_timeline(None if event.deleted else event.item.value)
             if events := self._session.space.events(revision.events):
                 self._waiting.append(Revision(revision.revision, events))

@@ -1,0 +1,36 @@
+"""A request that waits for its publication while etcd is restored to a state before its change."""
+
+import asyncio
+
+import pytest
+
+from ddnsd.model.answers import Answer, Refusal
+from ddnsd.model.decision import Request
+from ddnsd.model.tokens import digest
+from ddnsd.service.update import UpdatePolicy, UpdateService
+from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
+from tests.leader.node import until
+from tests.rigs.etcd import EtcdRig, versions
+from tests.service.registry_node import account, document, host, node_on, zone
+
+SECRET = "secret"
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize("version", versions(), ids=lambda version: version.name)
+async def test_waiter_of_the_old_history_is_told_at_once(version):
+    with EtcdRig(version) as rig:
+        store = await open_etcd(EtcdStoreSettings(rig.settings))
+        async with node_on(store) as node:
+            token = document("Token", "router", account="alice", sha256=digest(SECRET))
+            await node.registry.apply(
+                [zone("example.com"), account("alice"), token, host("blog.example.com")]
+            )
+            rig.ctl("snapshot", "save", str(rig.folder / "backup"))
+            service = UpdateService(node.cache, node.commits, UpdatePolicy(True, 60, 5))
+            answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            service.submit(Request("blog.example.com", "192.0.2.1", SECRET, ""), answered.set_result)
+            await until(lambda: node.cache.state.addresses)
+            await asyncio.to_thread(rig.restore, rig.folder / "backup", "another")
+            assert await asyncio.wait_for(answered, 10) is Refusal.STORE_FAILED
+        await store.close()

@@ -1,0 +1,194 @@
+"""etcd restored behind the running stores' back: nothing of the old history is taken for the new one's."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ddnsd.etcd import Client
+from ddnsd.model.records import Work, WorkRequest
+from ddnsd.store import codec, keys
+from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
+from ddnsd.store.interface import RestoredError, UnavailableError, Unknown, Update
+from ddnsd.store.snapshot import WatchCache
+from ddnsd.telemetry.metrics import Metrics
+from tests.rigs.etcd import EtcdRig, Version, versions
+
+from .contract.actions import commit, delete, put, until
+
+pytestmark = pytest.mark.logs_errors  # "store.restored"
+
+REQUEST = codec.encode(WorkRequest(Work.CHECK, "example.com", datetime.now(UTC)))
+Restore: TypeAlias = Callable[[EtcdRig], None]
+
+
+@pytest.fixture(params=versions(), ids=lambda version: version.name)
+def version(request: pytest.FixtureRequest) -> Version:
+    return request.param
+
+
+@pytest.fixture
+def rig(version: Version) -> Iterator[EtcdRig]:
+    with EtcdRig(version) as rig:
+        yield rig
+
+
+@asynccontextmanager
+async def opened(rig: EtcdRig) -> AsyncIterator[EtcdStore]:
+    store = await open_etcd(EtcdStoreSettings(rig.settings))
+    yield store
+    await store.close()
+
+
+@asynccontextmanager
+async def watching(store: EtcdStore) -> AsyncIterator[WatchCache]:
+    cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
+    async with running(cache):
+        await cache.loaded()
+        yield cache
+
+
+@asynccontextmanager
+async def running(cache: WatchCache) -> AsyncIterator[None]:
+    task = asyncio.create_task(cache.run())
+    yield
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def another_cluster(rig: EtcdRig) -> None:
+    rig.restore(rig.folder / "backup", "another")
+
+
+def same_cluster(rig: EtcdRig) -> None:
+    rig.restore(rig.folder / "backup", rig.token)
+
+
+def folder_copied_back(rig: EtcdRig) -> None:
+    (member,) = rig.members
+    member.kill()
+    shutil.rmtree(member.folder)
+    shutil.copytree(rig.folder / "copy", member.folder)
+    rig.start()
+
+
+def back_up(rig: EtcdRig) -> None:
+    """Save a snapshot, and copy the data folder of the stopped member."""
+    (member,) = rig.members
+    rig.ctl("snapshot", "save", str(rig.folder / "backup"))
+    member.kill()
+    shutil.copytree(member.folder, rig.folder / "copy")
+    rig.start()
+
+
+@pytest.mark.parametrize(
+    "restore", [another_cluster, same_cluster, folder_copied_back], ids=lambda way: way.__name__
+)
+async def test_nodes_go_on_with_the_restored_state(rig: EtcdRig, restore: Restore) -> None:
+    async with opened(rig) as one, opened(rig) as two, watching(one) as cache:
+        touched: list[object] = []
+        cache.subscribe(lambda places: touched.extend(place.id for place in places))
+        before = one.identity
+        await put(one, keys.request("kept"), REQUEST)
+        await put(one, keys.request("deleted later"), REQUEST)
+        await asyncio.to_thread(back_up, rig)
+        await cache.current()
+        await put(one, keys.request("lost"), REQUEST)
+        await delete(one, keys.request("deleted later"))
+        await cache.current()
+        assert cache.state.requests.keys() == {"kept", "lost"}
+        leadership = await one.campaign(b"1")
+        touched.clear()
+
+        await asyncio.to_thread(restore, rig)
+        await asyncio.wait_for(leadership.lost(), 10)
+        await until(lambda: is_new(one, before))
+        await until(lambda: is_new(two, before))
+        await until_current(cache)
+        assert cache.state.requests.keys() == {"kept", "deleted later"}
+        assert set(touched) >= {"kept", "deleted later", "lost"}
+        assert one.identity == two.identity == cache.identity
+        await put(two, keys.request("new"), REQUEST)
+        await cache.current()
+        assert "new" in cache.state.requests
+        assert await (await one.campaign(b"1")).confirm()
+
+
+async def is_new(store: EtcdStore, identity: str) -> bool:
+    return store.identity != identity
+
+
+async def until_current(cache: WatchCache) -> None:
+    async def current() -> bool:
+        try:
+            await cache.current()
+        except UnavailableError:
+            return False
+        return True
+
+    await until(current)
+
+
+@pytest.mark.parametrize("restore", [another_cluster, same_cluster], ids=lambda way: way.__name__)
+async def test_whoever_waited_for_the_old_history_is_told(rig: EtcdRig, restore: Restore) -> None:
+    async with opened(rig) as store:
+        cache = WatchCache(store, 60, Metrics(CollectorRegistry()))
+        async with running(cache):
+            await cache.loaded()
+            await cache.current()
+        await asyncio.to_thread(back_up, rig)
+        await put(store, keys.request("lost"), REQUEST)
+        waiting = asyncio.create_task(cache.current())  # for a revision that the cache does not follow
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(waiting), 0.2)
+        await asyncio.to_thread(restore, rig)
+        async with running(cache):
+            with pytest.raises(RestoredError):
+                await asyncio.wait_for(waiting, 10)
+            await until_current(cache)
+            assert "lost" not in cache.state.requests
+
+
+async def test_several_nodes_begin_one_timeline(rig: EtcdRig) -> None:
+    """Of a restored cluster with the same id; where the id is another one they need none."""
+    stores = [await open_etcd(EtcdStoreSettings(rig.settings)) for _ in range(5)]
+    before = stores[0].identity
+    rig.ctl("snapshot", "save", str(rig.folder / "backup"))
+    await put(stores[0], "hosts/a")
+    for store in stores:
+        await store.revision()
+    await asyncio.to_thread(same_cluster, rig)
+    await asyncio.gather(*(store.revision() for store in stores), return_exceptions=True)
+    for store in stores:
+        await until(lambda store=store: is_new(store, before))
+    assert len({store.identity for store in stores}) == 1
+    async with Client(rig.settings) as client:
+        timeline = await client.get(b"ddnsd/clock/timeline")
+    assert timeline is not None
+    assert timeline.version == 2
+    for store in stores:
+        await store.close()
+
+
+async def test_commit_that_notices_is_unknown(rig: EtcdRig) -> None:
+    """It stands in the new history."""
+    async with opened(rig) as store:
+        before = store.identity
+        await put(store, "hosts/a")
+        rig.ctl("snapshot", "save", str(rig.folder / "backup"))
+        await put(store, "hosts/b")
+        await asyncio.to_thread(same_cluster, rig)
+        try:
+            outcome = await commit(store, Update({}, {"hosts/a": b"new"}))
+        except RestoredError:  # it was noticed before
+            written = b""
+        else:
+            assert isinstance(outcome, Unknown)
+            written = b"new"
+        await until(lambda: is_new(store, before))
+        assert (await store.snapshot("hosts/")).items["hosts/a"].value == written
