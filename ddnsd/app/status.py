@@ -6,6 +6,7 @@ from typing import Any
 
 from ddnsd import __version__
 from ddnsd.leader.term import Candidate
+from ddnsd.model.publication import is_verified
 from ddnsd.model.records import Entry, Footprint, Site
 from ddnsd.store.snapshot import WatchCache
 
@@ -47,7 +48,7 @@ class StatusReport:
         return {
             "zone": zone,
             "nameserver": nameserver,
-            "verified": footprint is not None and footprint.value.verified,
+            "verified": is_verified(self._cache.state, Site(zone, nameserver)),
             "fenceHeldBy": footprint.value.holder if footprint else "",
             "error": self._error(nameserver, footprint),
             "pending": publisher.backlog(Site(zone, nameserver)) if publisher else None,

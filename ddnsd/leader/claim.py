@@ -96,11 +96,11 @@ class Claimer:
         if not await self._mandate.leadership.confirm():
             raise DeposedError(f"another node leads; this one was about to claim {self._site.zone}")
         noted = self._footprints.value  # what is wrong there stays shown until the claim is confirmed
-        verified = expected and noted.verified
-        await self._footprints.write(msgspec.structs.replace(noted, verified=verified, untouched=False))
+        verified_in = noted.verified_in if expected else ""
+        await self._footprints.write(msgspec.structs.replace(noted, verified_in=verified_in, untouched=False))
         claim = Claim(self._name, self._mandate.new_fence())
         await self._replace(found, claim)
-        await self._footprints.write(Footprint(verified=verified))
+        await self._footprints.write(Footprint(verified_in=verified_in))
         await self._mandate.cache.current()
         _log.info("fence.claimed", **self._site._asdict(), expected=expected)
         return claim

@@ -10,7 +10,7 @@ from ddnsd.leader.claim import Claim, ForeignFenceError
 from ddnsd.leader.footprint import Footprints
 from ddnsd.leader.mandate import Mandate
 from ddnsd.leader.reconcile import Comparison, Reconciler
-from ddnsd.model.records import Footprint, Site
+from ddnsd.model.records import Site
 from ddnsd.nameserver.interface import Nameserver, NameserverError, RefusedError
 from ddnsd.store.interface import UnavailableError
 
@@ -109,7 +109,7 @@ class DriftWatch:
                     return
                 await self._mark(comparison)
             if self._claims.claim is claim and not self._footprints.is_verified:
-                await self._footprints.write(Footprint(verified=True))
+                await self._footprints.verify()
 
     async def _mistrust(self, claim: Claim) -> None:
         """Claim anew: what was transferred does not carry the fence of the claim it was asked under."""

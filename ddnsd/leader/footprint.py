@@ -1,6 +1,7 @@
 """The leader's own notes about a site, in the store: that it publishes there, and how that stands."""
 
 from ddnsd.leader.mandate import DeposedError, Mandate
+from ddnsd.model.publication import is_verified
 from ddnsd.model.records import Entry, Footprint, Site
 from ddnsd.store import codec, keys
 from ddnsd.store.interface import Done, Stale, UnavailableError
@@ -17,13 +18,17 @@ class Footprints:
     @property
     def is_verified(self) -> bool:
         """Say whether `published` is known to tell the truth about the site."""
-        return self.value.verified
+        return is_verified(self._mandate.state, self._site)
 
     @property
     def value(self) -> Footprint:
         """What is noted about the site; of a new one, that nothing was sent there yet."""
         entry = self._entry
         return entry.value if entry else Footprint(untouched=True)
+
+    async def verify(self) -> None:
+        """Note that all is well at the site, and known. Raises as `write` does."""
+        await self.write(Footprint(verified_in=self._mandate.owner.cluster))
 
     async def write(self, footprint: Footprint) -> None:
         """Make the footprint this, durably; return when this node's state shows it.

@@ -256,7 +256,7 @@ class Lane:
     async def _pause(self, holder: str) -> None:
         """Publish nothing here until an operator takes the zone over, or its fence is ours again."""
         reason = f"the zone's fence is held by {holder!r}; see `ddnsd zone takeover`"
-        await self._trouble.note(reason, "fence", holder=holder, verified=False)
+        await self._trouble.note(reason, "fence", holder=holder, verified_in="")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._mandate.policy.probe_interval):
                 await self._takeover.wait()

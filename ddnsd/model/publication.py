@@ -127,7 +127,7 @@ def is_refused(state: State, record: RecordKey, revision: int) -> bool:
 def is_verified(state: State, site: Site) -> bool:
     """Say whether `published` is known to tell the truth about the site."""
     footprint = state.footprints.get(site)
-    return footprint is not None and footprint.value.verified
+    return footprint is not None and footprint.value.verified_in == state.identity != ""
 
 
 def _is_served(want: Wanted, published: Published) -> bool:

@@ -101,11 +101,11 @@ class Footprint(Stored, frozen=True):
 
     One that is `untouched` only says what is wrong: no UPDATE was sent there yet.
 
-    While it is not `verified` no request may be told "unchanged": the zone has lost its fence, or
-    somebody else holds it, so what is served is not known.
+    While it is not verified in the store's present history no request may be told "unchanged": the zone
+    has lost its fence, somebody else holds it, or the store was restored, so what is served is not known.
     """
 
-    verified: bool = False
+    verified_in: str = ""  # identity of the store's history in which the zone was compared; "": not yet
     holder: str = ""  # text of somebody else's fence: publishing is paused until `zone takeover`
     error: str = ""  # why the zone as a whole takes no update now
     untouched: bool = False

@@ -77,6 +77,7 @@ class State:
     """Tables of everything that is stored."""
 
     def __init__(self) -> None:
+        self.identity = ""  # of the store's history that this is a state of
         self.accounts: Table[str, Resource[AccountSpec]] = Table()
         self.zones: Table[str, Resource[ZoneSpec]] = Table()
         self.hosts: Table[str, Resource[HostSpec]] = Table()

@@ -135,7 +135,7 @@ async def test_trouble_is_shown_for_as_long_as_it_lasts(tmp_path: Path) -> None:
         assert "" not in shown
         moody.judge = lambda _: None
         assert isinstance(await waiting, Updated)
-        assert node.state.footprints[SITE].value == Footprint(verified=True)
+        assert node.state.footprints[SITE].value == Footprint(verified_in=node.state.identity)
 
 
 @pytest.mark.logs_errors
@@ -209,7 +209,7 @@ async def test_foreign_fence_is_shown_for_as_long_as_it_is_there(tmp_path: Path)
         assert await served(servers["default"]) == {}
         await servers["default"].update(Update(ZONE, (), (Replace(f"_ddnsd.{ZONE}", RecordType.TXT, 0, ()),)))
         assert isinstance(await waiting, Updated), "its fence was given back"
-        assert node.state.footprints[SITE].value == Footprint(verified=True)
+        assert node.state.footprints[SITE].value == Footprint(verified_in=node.state.identity)
 
 
 async def test_takeover_of_a_zone_that_is_leaving(tmp_path: Path) -> None:

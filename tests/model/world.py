@@ -29,6 +29,7 @@ class World:
 
     def __init__(self) -> None:
         self.state = State()
+        self.state.identity = "here"
         self.revision = 0
 
     def zone(self, name: str = "example.com", **spec: Any) -> None:
@@ -81,7 +82,12 @@ class World:
         self, zone: str = "example.com", nameserver: str = "default", *, verified: bool = True
     ) -> None:
         key = f"fences/{zone}/{nameserver}"
-        self._put(self.state.footprints, Site(zone, nameserver), key, Footprint(verified))
+        self._put(
+            self.state.footprints,
+            Site(zone, nameserver),
+            key,
+            Footprint(self.state.identity if verified else ""),
+        )
 
     def _committed(self, record: RecordKey, value: Committed) -> int:
         self._put(self.state.addresses, record, f"addresses/{record.name}/{record.family}", value)

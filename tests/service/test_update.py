@@ -72,7 +72,7 @@ class Desk:
         await self.write(keys.published(BLOG_A), Published(0, "", want.ttl, "default", error=error))
 
     async def verify(self, *, verified: bool = True) -> None:
-        await self.write(keys.footprint(SITE), Footprint(verified=verified))
+        await self.write(keys.footprint(SITE), Footprint(self.node.cache.identity if verified else ""))
 
     async def write(self, key: str, value: object) -> None:
         outcome = await self.node.commits.commit(Update({}, {key: codec.encode(value)}))

@@ -48,7 +48,7 @@ MEANING: dict[str, Stored] = {
     "published.refused.0.1": Published(
         0, "", 60, "default", None, PublishError(42, "REFUSED", AT, "default")
     ),
-    "fences.0.1": Footprint(verified=True),
+    "fences.0.1": Footprint(verified_in="c0ffee"),
     "fences.set.0.1": Footprint(holder="somebody else", error="no answer", untouched=True),
     "requests.0.1": WorkRequest(Work.TAKEOVER, "example.com", AT),
     "requests.set.0.1": WorkRequest(Work.CHECK, "xn--fiq228c.example", AT, LATER, "failed", ("一", "two")),
