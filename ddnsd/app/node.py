@@ -54,6 +54,7 @@ class Node:
         self._draining = False
         registry = CollectorRegistry()
         self.metrics = Metrics(registry, settings.nameservers)
+        self.metrics.count_tasks(asyncio.get_running_loop())
         self.cache = WatchCache(store, settings.store.timeout, self.metrics)
         self.commits = GroupCommit(store, self.metrics, self.cache.preserved)
         self.supervisor = Supervisor()

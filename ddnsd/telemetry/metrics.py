@@ -4,6 +4,7 @@ Labels are bounded: the APIs, the results below, the nameservers of config.yaml.
 an account.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
@@ -91,6 +92,10 @@ class Metrics:
         """Observe how long requests waited for this node to know the newest state."""
         self._watch_seconds.observe(seconds)
 
+    def count_tasks(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Show from now on how many tasks of a loop there are."""
+        self._tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
+
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format, of the type `CONTENT_TYPE`."""
         return generate_latest(self._registry)
@@ -105,6 +110,7 @@ class Metrics:
             buckets=_REQUEST_SECONDS,
             registry=at,
         )
+        self._tasks = Gauge("ddnsd_tasks", "Asyncio tasks: as many as ever, when nothing waits.", registry=at)
         self._groups = Counter("ddnsd_commit_groups", "Group commits sent to the store.", registry=at)
         self._updates = Counter(
             "ddnsd_commit_updates", "Conditional updates in group commits.", ("outcome",), registry=at
