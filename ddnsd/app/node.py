@@ -127,6 +127,10 @@ class Node:
         _log.info("ready", version=__version__, **addresses)
 
     def _readiness(self) -> Readiness:
+        """Say whether to send requests here; a lost store is told, and is no reason to send them elsewhere.
+
+        No other node has a store either, and from here clients get the contract's answer.
+        """
         reasons = []
         if not self.cache.is_loaded:
             reasons.append("no snapshot of the store has been loaded yet")
@@ -134,7 +138,8 @@ class Node:
             reasons.append(str(obstacle))
         if self._draining:
             reasons.append("draining")
-        return Readiness(not reasons, tuple(reasons))
+        notes = [f"the store: {self.cache.trouble}"] if self.cache.trouble else []
+        return Readiness(not reasons, (*reasons, *notes))
 
 
 async def _store(settings: Settings) -> Store:

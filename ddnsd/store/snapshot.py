@@ -63,6 +63,8 @@ class WatchCache:
         self.preserved = Preserved()
         self.revision = 0  # the newest that is applied whole
         self.identity = ""  # of the history that the state is of; "" until it is of any, or if that is over
+        self.trouble = ""  # why the state could not be made current when last asked for; "" if it could
+        self.lag = 0.0  # seconds that it took when it last could
         self._store = store
         self._timeout = timeout
         self._metrics = metrics
@@ -160,9 +162,9 @@ class WatchCache:
                     async with asyncio.timeout(self._timeout):
                         revision = await self._store.revision()
                 except TimeoutError:
-                    _release(waiting, UnavailableError(f"the store did not answer in {self._timeout:g} s"))
+                    self._refuse(waiting, UnavailableError(f"the store did not answer in {self._timeout:g} s"))
                 except StoreError as error:
-                    _release(waiting, error)
+                    self._refuse(waiting, error)
                 else:
                     self._wait_for(_Round(identity, revision, asked, waiting))
         finally:
@@ -192,14 +194,20 @@ class WatchCache:
             listener(touched)
 
     def _admit(self, round: "_Round") -> None:
-        self._metrics.became_current(time.perf_counter() - round.asked)
+        self.lag = time.perf_counter() - round.asked
+        self.trouble = ""
+        self._metrics.became_current(self.lag)
         _release(round.waiting, self.preserved.obstacle)
+
+    def _refuse(self, waiting: Sequence[Callback], error: StoreError) -> None:
+        self.trouble = str(error)
+        _release(waiting, error)
 
     def _give_up(self, round: "_Round") -> None:
         self._behind = deque(behind for behind in self._behind if behind[0] is not round)
         late = f"the watch stands at revision {self.revision} and is {self._timeout:g} s late"
         _log.warning("watch.behind", revision=self.revision, waiting=len(round.waiting))
-        _release(round.waiting, UnavailableError(late))
+        self._refuse(round.waiting, UnavailableError(late))
 
     def _apply(self, revision: int, events: Sequence[Event]) -> None:
         touched = [place for event in events if (place := self._place(event))]

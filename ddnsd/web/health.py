@@ -12,7 +12,7 @@ from ddnsd.web.public import Exchange
 
 
 class Readiness(NamedTuple):
-    """Whether the node should get traffic, and if not, why."""
+    """Whether the node should get traffic, and what is the matter, if anything."""
 
     ready: bool
     reasons: tuple[str, ...]
