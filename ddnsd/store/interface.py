@@ -188,6 +188,22 @@ class Leadership(Protocol):
         ...
 
 
+class Registration(Protocol):
+    """A key that lives as long as whoever registered it. Lost meanwhile, it is written anew by itself."""
+
+    async def update(self, value: bytes) -> None:
+        """Replace the value.
+
+        Raises:
+            UnavailableError: not now; perhaps later, by itself.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Remove the key, unless somebody else has registered it since; idempotent."""
+        ...
+
+
 class Store(Protocol):
     """The interface. Any number of callers on one event loop."""
 
@@ -245,6 +261,14 @@ class Store(Protocol):
 
         Raises:
             UnavailableError: not now; the caller is in the queue no more.
+        """
+        ...
+
+    async def register(self, name: str, value: bytes) -> Registration:
+        """Write `members/<name>` for as long as the caller lives; the last one to register a name has it.
+
+        Raises:
+            UnavailableError: not now.
         """
         ...
 

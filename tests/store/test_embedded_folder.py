@@ -127,3 +127,13 @@ def alter(file: Path, statement: str) -> None:
     connection = sqlite3.connect(file)
     connection.execute(statement)
     connection.close()
+
+
+async def test_registration_left_behind_is_removed(tmp_path: Path) -> None:
+    store = await open_embedded(tmp_path)
+    for number in range(200):
+        await store.register(f"node {number}", b"")
+    await store.close()
+    store = await open_embedded(tmp_path)
+    assert (await store.snapshot("members/")).items == {}
+    await store.close()

@@ -178,3 +178,36 @@ async def until_renewed(store: EtcdStore, identity: str) -> None:
         return store.identity != identity
 
     await until(renewed)
+
+
+async def test_lost_registration_is_written_anew(settings: EtcdStoreSettings, rig: EtcdRig) -> None:
+    store = await open_etcd(replace(settings, lease_ttl=2))
+    registration = await store.register("one", b"1")
+    lost = await lease_of(settings, "members/one")
+    rig.ctl("lease", "revoke", f"{lost:x}")
+    await until(lambda: stands(store, "members/one"))
+    assert await lease_of(settings, "members/one") not in (0, lost)
+    rig.ctl("del", f"{settings.prefix}members/one")
+    await until(lambda: stands(store, "members/one"))
+    await registration.close()
+    assert (await store.snapshot("members/")).items == {}
+    await store.close()
+
+
+async def test_registration_goes_with_its_node(store: EtcdStore, settings: EtcdStoreSettings) -> None:
+    other = await open_etcd(settings)
+    await other.register("one", b"1")
+    assert await stands(store, "members/one")
+    await other.close()
+    assert not await stands(store, "members/one")
+
+
+async def stands(store: EtcdStore, key: str) -> bool:
+    return key in (await store.snapshot()).items
+
+
+async def lease_of(settings: EtcdStoreSettings, key: str) -> int:
+    async with Client(settings.cluster) as client:
+        found = await client.get(f"{settings.prefix}{key}".encode())
+    assert found is not None
+    return found.lease

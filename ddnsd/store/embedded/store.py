@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from .. import keys
 from ..group import check_group
 from ..interface import CLOCK, Done, Limits, Outcome, Revision, SnapshotAt, Unknown, Update
 from .disk import Disk, open_disk
@@ -11,6 +12,7 @@ from .election import Election, EmbeddedLeadership
 from .history import History, Watch
 from .plan import plan
 from .pulse import Pulse
+from .registration import EmbeddedRegistration, remove_left_behind
 from .sqlite import Contents, InDoubtError
 
 HISTORY = 100_000  # events kept for watches: some tens of MB at most; 5 s at 20,000 updates/s
@@ -70,6 +72,14 @@ class EmbeddedStore:
             UnavailableError: not now; the candidate is in the queue no more.
         """
         return await self._election.campaign(value)
+
+    async def register(self, name: str, value: bytes) -> EmbeddedRegistration:
+        """Write `members/<name>`; if it is not closed, the next opening of the store removes it.
+
+        Raises:
+            UnavailableError: not now.
+        """
+        return await EmbeddedRegistration.open(self.commit, keys.member(name), value)
 
     async def commit(self, updates: Sequence[Update]) -> Sequence[Outcome]:
         """Apply each update for itself, all at one revision, durably; outcomes in the same order.
@@ -136,4 +146,6 @@ async def open_embedded(folder: Path, *, history: int = HISTORY) -> EmbeddedStor
         UnavailableError: the folder or the database cannot be used now.
     """
     disk, contents = await open_disk(folder)
-    return EmbeddedStore(disk, contents, history)
+    store = EmbeddedStore(disk, contents, history)
+    await remove_left_behind(store.commit, contents.items)
+    return store

@@ -1,5 +1,6 @@
 """The store on etcd: see the package's docstring."""
 
+import asyncio
 from collections.abc import Sequence
 
 from ddnsd import etcd
@@ -7,9 +8,11 @@ from ddnsd.etcd import EtcdError, Put, Txn, UnknownOutcomeError
 from ddnsd.etcd.errors import CompactedError as EtcdCompactedError
 from ddnsd.etcd.errors import RevisionRegressedError
 from ddnsd.etcd.values import TxnResult
+from ddnsd.store import keys
 from ddnsd.store.etcd import transaction
 from ddnsd.store.etcd.keeper import Keeper, open_session, read_clock
 from ddnsd.store.etcd.leadership import EtcdLeadership
+from ddnsd.store.etcd.registration import EtcdRegistration
 from ddnsd.store.etcd.session import Session
 from ddnsd.store.etcd.settings import EtcdStoreSettings
 from ddnsd.store.etcd.watch import EtcdWatch
@@ -23,6 +26,7 @@ class EtcdStore:
     def __init__(self, settings: EtcdStoreSettings, session: Session) -> None:
         self._lease_ttl = settings.lease_ttl
         self._keeper = Keeper(settings, session)
+        self._registrations: set[EtcdRegistration] = set()
 
     @property
     def limits(self) -> Limits:
@@ -106,8 +110,19 @@ class EtcdStore:
                 raise
         return EtcdLeadership(session, candidacy)
 
+    async def register(self, name: str, value: bytes) -> EtcdRegistration:
+        """Write `members/<name>` for as long as the caller lives.
+
+        Raises:
+            UnavailableError: not now.
+        """
+        registration = await EtcdRegistration.open(self._keeper, keys.member(name), value, self._lease_ttl)
+        self._registrations.add(registration)
+        return registration
+
     async def close(self) -> None:
         """Resign, and release everything; idempotent."""
+        await asyncio.gather(*(registration.close() for registration in self._registrations))
         await self._keeper.close()
 
 

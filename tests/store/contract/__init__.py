@@ -7,8 +7,9 @@ with nothing in it, and `compact`, a coroutine function that makes it forget its
 from .commits import CommitContract
 from .elections import ElectionContract
 from .lifetime import LifetimeContract
+from .registrations import RegistrationContract
 from .watches import WatchContract
 
 
-class StoreContract(CommitContract, WatchContract, ElectionContract, LifetimeContract):
+class StoreContract(CommitContract, WatchContract, ElectionContract, RegistrationContract, LifetimeContract):
     """All of it."""
