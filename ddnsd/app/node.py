@@ -8,13 +8,16 @@ from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
+import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
 
 from ddnsd import __version__
 from ddnsd.app import collector
 from ddnsd.app.adapters import listening, open_nameservers
+from ddnsd.app.clocks import Clocks
 from ddnsd.app.listeners import HttpListeners
+from ddnsd.app.membership import Membership
 from ddnsd.app.secret import admin_token_digest
 from ddnsd.app.status import StatusReport
 from ddnsd.app.stores import open_store
@@ -87,15 +90,18 @@ class Node:
         await node.cache.loaded()
         collector.settle()
         nameservers = await open_nameservers(settings, node.cache.state, stack)
-        member = _member(settings, nameservers)
-        preference = Preference(node.cache, secrets.token_hex(4), member)
+        id, member = secrets.token_hex(4), _member(settings, nameservers)
+        preference = Preference(node.cache, id, member)
         candidate = Candidate(
             store, node.cache, node.commits, nameservers, preference, _publish_policy(settings), node.metrics
         )
         leader = node.supervisor.start("leader", candidate.run())
         stack.push_async_callback(cancel, leader)  # resigned before the nameservers are closed
-        stack.push_async_callback(node.listeners.close)
-        node._listen(StatusReport(node.cache, candidate, nameservers), nameservers)
+        status = StatusReport(store, node.cache, Clocks(node.cache), id, nameservers)
+        node._listen(status, nameservers, stack)
+        present = msgspec.structs.replace(member, addresses=node.listeners.addresses)
+        membership = node.supervisor.start("member", Membership(store, node.cache, id, present).run())
+        stack.push_async_callback(cancel, membership)  # before it resigns: nobody shall wait for this node
         return node
 
     async def drain(self) -> None:
@@ -112,7 +118,10 @@ class Node:
             _log.warning("drain.unfinished", waiting=self.updates.in_flight)
         _log.info("drain.done")
 
-    def _listen(self, status: StatusReport, nameservers: Mapping[str, Nameserver]) -> None:
+    def _listen(
+        self, status: StatusReport, nameservers: Mapping[str, Nameserver], stack: AsyncExitStack
+    ) -> None:
+        stack.push_async_callback(self.listeners.close)
         settings, listen = self._settings, self._settings.listen
         token_digest = admin_token_digest(settings.admin.token_file or settings.data / "admin-token")
         registry = Registry(

@@ -1,38 +1,46 @@
-"""What `ddnsd status` and `GET /api/v1/status` show."""
+"""What `ddnsd status` and `GET /api/v1/status` show: the same from every node."""
 
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from ddnsd import __version__
-from ddnsd.leader.term import Candidate
+from ddnsd.app.clocks import TOLERATED_SECONDS, Clocks
+from ddnsd.model.members import needed_nameservers
 from ddnsd.model.publication import is_verified
-from ddnsd.model.records import Entry, Footprint, Site
+from ddnsd.model.records import Entry, Footprint, Member, Site
+from ddnsd.service.zone_progress import ZoneProgress, zone_progress
+from ddnsd.store.interface import Store
 from ddnsd.store.snapshot import WatchCache
 
 
 class StatusReport:
     """Reads the node's parts; changes nothing."""
 
-    def __init__(self, cache: WatchCache, candidate: Candidate, nameservers: Collection[str]) -> None:
-        """`nameservers` are the names in config.yaml."""
-        self._nameservers = nameservers
+    def __init__(
+        self, store: Store, cache: WatchCache, clocks: Clocks, me: str, nameservers: Collection[str]
+    ) -> None:
+        """`me` is this node's id among the members, `nameservers` are the names in its config.yaml."""
+        self._store = store
         self._cache = cache
-        self._candidate = candidate
+        self._clocks = clocks
+        self._me = me
+        self._nameservers = nameservers
 
-    def status(self) -> Mapping[str, Any]:
-        """Return the installation's and this node's state, ready for JSON."""
-        state, publisher = self._cache.state, self._candidate.publisher
-        refused = Counter(
-            state.zone_of(record.name) for record, entry in state.published.items() if entry.value.error
-        )
+    async def status(self) -> Mapping[str, Any]:
+        """Return the installation's state as this node knows it, ready for JSON."""
+        state = self._cache.state
+        progress = await zone_progress(state)
         return {
             "version": __version__,
             "installation": next((entry.value.id for entry in state.installation.values()), None),
+            "node": self._me,
             "revision": self._cache.revision,
-            "leader": publisher is not None,
-            "epoch": publisher.epoch if publisher else None,
-            "zones": [{**self._zone(zone), "refused": refused[zone]} for zone in sorted(state.zones)],
+            "leader": self._leader(),
+            "warnings": list(self._warnings()),
+            "nodes": [self._node(id, entry.value) for id, entry in sorted(state.members.items())],
+            "zones": [self._zone(zone, progress.get(zone, ZoneProgress())) for zone in sorted(state.zones)],
             "counts": {
                 "accounts": len(state.accounts),
                 "zones": len(state.zones),
@@ -41,17 +49,53 @@ class StatusReport:
             },
         }
 
-    def _zone(self, zone: str) -> Mapping[str, Any]:
+    def _leader(self) -> Mapping[str, Any] | None:
+        leader = self._cache.state.leader
+        if leader is None:
+            return None
+        member = self._cache.state.members.get(leader.value.member)
+        return {
+            "node": leader.value.member,
+            "name": member.value.name if member else None,
+            "epoch": leader.created,
+        }
+
+    def _warnings(self) -> Iterator[str]:
+        state = self._cache.state
+        if state.leader is None:
+            yield "no node leads: nothing is published"
+        elif leader := state.members.get(state.leader.value.member):
+            for name in sorted(self._lacking(leader.value)):
+                yield f"the leader {leader.value.name} has no nameserver {name!r} in its config.yaml"
+        for id, seconds in self._clocks.differences.items():
+            if abs(seconds) > TOLERATED_SECONDS and id in state.members:
+                name, side = state.members[id].value.name, "ahead of" if seconds > 0 else "behind"
+                yield f"the clock of {name} is {abs(seconds):.1f} s {side} this node's: synchronize them"
+
+    def _lacking(self, member: Member) -> Collection[str]:
+        return needed_nameservers(self._cache.state) - member.nameservers
+
+    def _node(self, id: str, member: Member) -> Mapping[str, Any]:
+        return {
+            "node": id,
+            **msgspec.to_builtins(member),
+            "nameservers": sorted(member.nameservers),
+            "lacks": sorted(self._lacking(member)),
+            "clockAhead": self._clocks.differences.get(id),
+        }
+
+    def _zone(self, zone: str, progress: ZoneProgress) -> Mapping[str, Any]:
         nameserver = self._cache.state.zones[zone].value.spec.nameserver
         footprint = self._cache.state.footprints.get(Site(zone, nameserver))
-        publisher = self._candidate.publisher
         return {
             "zone": zone,
             "nameserver": nameserver,
             "verified": is_verified(self._cache.state, Site(zone, nameserver)),
             "fenceHeldBy": footprint.value.holder if footprint else "",
             "error": self._error(nameserver, footprint),
-            "pending": publisher.backlog(Site(zone, nameserver)) if publisher else None,
+            "pending": progress.pending,
+            "refused": progress.refused,
+            "lastPush": progress.last_push and progress.last_push.isoformat(timespec="milliseconds"),
         }
 
     def _error(self, nameserver: str, footprint: Entry[Footprint] | None) -> str:

@@ -196,8 +196,8 @@ async def test_no_argument_takes_a_secret(filled):
 
 
 async def test_status_is_shown(ddnsd):
-    assert read_manifest(await ddnsd.ok("status")) == [{"leader": True, "zones": []}]
-    assert json.loads(await ddnsd.ok("status", "-o", "json")) == {"leader": True, "zones": []}
+    assert read_manifest(await ddnsd.ok("status")) == [{"leader": {"name": "one"}, "zones": []}]
+    assert json.loads(await ddnsd.ok("status", "-o", "json")) == {"leader": {"name": "one"}, "zones": []}
 
 
 async def test_zone_work_without_a_leader_says_so(filled):

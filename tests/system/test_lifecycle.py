@@ -150,7 +150,7 @@ async def test_the_admin_token_is_made_once(tmp_path: Path) -> None:
         client = Client(ddnsd.addresses["admin"])
         status = await client.send("GET", "/api/v1/status", {"Authorization": f"Bearer {first.strip()}"})
         await client.close()
-        assert status.json["leader"] in (True, False)
+        assert status.json["version"]
 
 
 @pytest.mark.parametrize(

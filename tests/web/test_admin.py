@@ -268,7 +268,7 @@ async def test_work_that_nobody_does_is_a_504(filled):
 
 
 async def test_the_status_is_what_the_node_says(server):
-    assert body(await server.ask("GET", "/api/v1/status")) == {"leader": True, "zones": []}
+    assert body(await server.ask("GET", "/api/v1/status")) == {"leader": {"name": "one"}, "zones": []}
 
 
 async def test_the_openapi_document_is_whole(server):

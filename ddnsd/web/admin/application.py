@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -24,7 +24,7 @@ ROUTES = (*resources.ROUTES, *work.ROUTES, *apply.ROUTES, *status.ROUTES, *opena
 def make_admin_application(
     registry: Registry,
     token_digest: str,
-    status: Callable[[], Mapping[str, Any]],
+    status: Callable[[], Awaitable[Mapping[str, Any]]],
     metrics: Metrics,
     owed: Owed,
 ) -> Application:

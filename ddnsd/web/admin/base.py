@@ -2,7 +2,7 @@
 
 import hmac
 import http
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,7 +28,7 @@ class Services(NamedTuple):
 
     registry: Registry
     token_digest: str
-    status: Callable[[], Mapping[str, Any]]
+    status: Callable[[], Awaitable[Mapping[str, Any]]]
     metrics: Metrics
     openapi: Mapping[str, Any]
     owed: Owed

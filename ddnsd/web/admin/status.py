@@ -9,8 +9,8 @@ class StatusHandler(AdminHandler):
 
     @operation(Operation("Status"))
     async def get(self) -> Answer:
-        """Show this node's view of the installation."""
-        return Answer(self.services.status())
+        """Show the installation, as this node knows it."""
+        return Answer(await self.services.status())
 
 
 ROUTES = (Route("/api/v1/status", StatusHandler),)
