@@ -1,12 +1,15 @@
 # Each target is one script, which says what it does.
 
-.PHONY: help run test test-faults lint bench lock clean
+.PHONY: help run cluster test test-faults lint bench lock clean
 
 help:         ## these targets
 	@sed -n 's/^\([a-z-]*:\) *## /make \1  /p' $(firstword $(MAKEFILE_LIST)) | sed 's/:  /\t/' | expand -t 20
 
 run:          ## start ddnsd with an example, and print a curl and a dig to try
 	@script/run
+
+cluster:      ## start three etcd members, three nodes and a BIND, and print what to try
+	@script/cluster
 
 test:         ## everything, with real nameservers
 	@script/test
