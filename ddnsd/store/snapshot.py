@@ -162,7 +162,8 @@ class WatchCache:
                     async with asyncio.timeout(self._timeout):
                         revision = await self._store.revision()
                 except TimeoutError:
-                    self._refuse(waiting, UnavailableError(f"the store did not answer in {self._timeout:g} s"))
+                    late = f"the store did not answer in {self._timeout:g} s"
+                    self._refuse(waiting, UnavailableError(late))
                 except StoreError as error:
                     self._refuse(waiting, error)
                 else:
