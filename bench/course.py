@@ -15,6 +15,7 @@ from .backlog import check_served, commit_addresses, first_publication, replacem
 from .bare import bare_server
 from .load import CONNECTIONS, Rate, Walk, WrongAnswerError, address, load
 from .raw import RawFeed
+from .store import StoreProcess, store_process
 from .table import Figure, Samples
 
 _ZONE, _BACKLOG_ZONE, _RAW_ZONE = "example.com", "backlog.example", "raw.example"
@@ -79,11 +80,13 @@ class Course:
             }
             raw = stack.enter_context(RawFeed(self._bind, _RAW_ZONE))
             raw.replace(_names(self._plan.backlog, _RAW_ZONE), _FIRST_TTL, _IP, _BATCH)
+            store = await stack.enter_async_context(store_process())
             for number in range(1, self._plan.rounds + 1):
                 print(f"round {number} of {self._plan.rounds}", file=sys.stderr)
                 await self._changed(number)
                 await self._unchanged(bare)
                 await self._published(number, raw)
+                await self._shared(store)
         return self._samples
 
     async def _first_publication(self) -> None:
@@ -138,6 +141,16 @@ class Course:
             Figure.RAW_SINGLE,
             await asyncio.to_thread(raw.replace, hosts[: plan.singles], ttl, address(round), 1),
         )
+
+    async def _shared(self, store: StoreProcess) -> None:
+        """Measure what callers gain by sharing a question to etcd, or a transaction."""
+        for figure, name in (
+            (Figure.READS, "reads"),
+            (Figure.GETS, "gets"),
+            (Figure.COMMITS, "commits"),
+            (Figure.TXNS, "txns"),
+        ):
+            self._samples[figure].append(await store.measure(name, self._plan.seconds))
 
     def _note(self, figure: Figure, per_second: float) -> None:
         self._samples[figure].append(Rate(per_second))

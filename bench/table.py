@@ -22,6 +22,10 @@ class Figure(StrEnum):
     RAW_BATCHED = "  dnspython, batches of the same size"
     RAW_SINGLE = "  dnspython, one record per UPDATE"
     FIRST = "published to BIND, first time (read back)"
+    READS = "read from memory, etcd, 1,000 readers"
+    GETS = "  one get each"
+    COMMITS = "committed in groups, etcd, 1,000 writers"
+    TXNS = "  one transaction each"
 
 
 class Line(NamedTuple):
@@ -42,7 +46,12 @@ LINES = (
     Line(Figure.RAW_BATCHED, ours=Figure.REPLACED, at_least=0.8),
     Line(Figure.RAW_SINGLE, ours=Figure.REPLACED),
     Line(Figure.FIRST),
+    Line(Figure.READS, at_least=20_000),
+    Line(Figure.GETS, ours=Figure.READS),
+    Line(Figure.COMMITS, at_least=15_000),
+    Line(Figure.TXNS, ours=Figure.COMMITS),
 )
+_LAST_OF_SECTION = (Figure.DELEGATE, Figure.FIRST)
 
 Samples = Mapping[Figure, Sequence[Rate]]  # a rate per round, in the order of the rounds
 
@@ -54,7 +63,7 @@ def table(samples: Samples) -> Table:
     for heading in ("median", "min - max", "p50 / p99 ms", "ddnsd ÷ this", "target", ""):
         drawn.add_column(heading, justify="right")
     for line in LINES:
-        drawn.add_row(*_cells(line, samples), end_section=line.figure is Figure.DELEGATE)
+        drawn.add_row(*_cells(line, samples), end_section=line.figure in _LAST_OF_SECTION)
     return drawn
 
 
