@@ -1,6 +1,7 @@
 """This node among the installation's members, for as long as it runs."""
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime
 
 import msgspec
@@ -18,33 +19,59 @@ _RETRY_SECONDS = 1.0
 
 
 class Membership:
-    """Registers the node and says every few seconds how it is. Run `run()` as a task of its own."""
+    """Registers the node and says every few seconds how it is. Run `run()` as a task of its own.
+
+    An outdated node is no member: the others would leave leadership to it.
+    """
 
     def __init__(self, store: Store, cache: WatchCache, id: str, member: Member) -> None:
         self._store = store
         self._cache = cache
         self._id = id
         self._member = member
+        self._registration: Registration | None = None
+        self._due = asyncio.Event()
 
     async def run(self) -> None:
         """Stay registered. Never returns; cancelled, it takes the registration away."""
-        registration: Registration | None = None
+        unsubscribe = self._cache.subscribe(lambda _: self._look())
         try:
             while True:
-                try:
-                    await self._cache.current()
-                    if registration is None:
-                        registration = await self._store.register(self._id, self._value())
-                    else:
-                        await registration.update(self._value())
-                except UnavailableError as error:
-                    _log.warning("member.not_registered", reason=str(error))
-                    await asyncio.sleep(_RETRY_SECONDS)
-                else:
-                    await asyncio.sleep(_BEAT_SECONDS)
+                self._due.clear()
+                await self._wait(await self._beat())
         finally:
-            if registration is not None:
-                await registration.close()
+            unsubscribe()
+            await self._leave()
+
+    async def _beat(self) -> float:
+        """Say how the node is; return in how many seconds to say it again."""
+        try:
+            await self._cache.current()
+            if self._registration is None:
+                self._registration = await self._store.register(self._id, self._value())
+            else:
+                await self._registration.update(self._value())
+        except UnavailableError as error:
+            _log.warning("member.not_registered", reason=str(error))
+            if self._cache.preserved.obstacle:
+                await self._leave()
+            return _RETRY_SECONDS
+        return _BEAT_SECONDS
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._due.wait()
+
+    async def _leave(self) -> None:
+        registration, self._registration = self._registration, None
+        if registration is not None:
+            await registration.close()
+
+    def _look(self) -> None:
+        """Notice at once that this node has become outdated."""
+        if self._registration is not None and self._cache.preserved.obstacle:
+            self._due.set()
 
     def _value(self) -> bytes:
         beat = Beat(datetime.now(UTC), self._cache.revision, round(self._cache.lag, 6))

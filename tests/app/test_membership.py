@@ -1,0 +1,66 @@
+"""A node among the members, and what it notices of the others' clocks."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ddnsd.app.clocks import Clocks
+from ddnsd.app.membership import Membership
+from ddnsd.model.records import Beat
+from ddnsd.store import codec, keys
+from ddnsd.store.embedded import EmbeddedStore, open_embedded
+from ddnsd.store.interface import Update
+from ddnsd.store.snapshot import WatchCache
+from ddnsd.telemetry.metrics import Metrics
+from tests.leader.node import member, until
+from tests.tasks import running
+
+
+@asynccontextmanager
+async def watched(folder: Path) -> AsyncIterator[tuple[EmbeddedStore, WatchCache]]:
+    store = await open_embedded(folder / "store")
+    cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
+    async with running(cache.run()):
+        await cache.loaded()
+        yield store, cache
+    await store.close()
+
+
+async def test_member_goes_with_its_node(tmp_path: Path) -> None:
+    async with watched(tmp_path) as (store, cache):
+        async with running(Membership(store, cache, "me", member(["default"])).run()):
+            await until(lambda: "me" in cache.state.members)
+            shown = cache.state.members["me"].value
+            assert abs(shown.beat.at - datetime.now(UTC)) < timedelta(seconds=5)
+            assert shown.nameservers == {"default"}
+        await until(lambda: "me" not in cache.state.members)
+
+
+@pytest.mark.logs_errors
+async def test_outdated_node_is_no_member(tmp_path: Path) -> None:
+    """Else the others would leave leadership to it."""
+    async with watched(tmp_path) as (store, cache):
+        async with running(Membership(store, cache, "me", member(["default"])).run()):
+            await until(lambda: "me" in cache.state.members)
+            await store.commit([Update({}, {"hosts/h.example.com": b'{"v":2}'})])
+            await until(lambda: "me" not in cache.state.members)
+            await store.commit([Update({}, deletes=frozenset({"hosts/h.example.com"}))])
+            await until(lambda: "me" in cache.state.members)
+
+
+async def test_clock_of_another_member_is_compared_when_it_beats(tmp_path: Path) -> None:
+    async with watched(tmp_path) as (store, cache):
+        clocks = Clocks(cache)
+        ahead = msgspec.structs.replace(
+            member([]), beat=Beat(datetime.now(UTC) + timedelta(seconds=90), 1, 0.0)
+        )
+        await store.commit([Update({}, {keys.member("fast"): codec.encode(ahead)})])
+        await until(lambda: "fast" in clocks.differences)
+        assert clocks.differences["fast"] == pytest.approx(90, abs=5)
+        await store.commit([Update({}, deletes=frozenset({keys.member("fast")}))])
+        await until(lambda: not clocks.differences)
