@@ -1,51 +1,38 @@
-"""Opening the HTTP listeners, all or none, with an error that names the address and the remedy."""
+"""The node's HTTP servers, on sockets that are bound already."""
 
-import errno
-import socket
+import asyncio
 import ssl
 from collections.abc import Mapping
 
-from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPServerConnectionDelegate
-from tornado.netutil import bind_sockets
-from tornado.web import Application
-
-from ddnsd.config import Endpoint, Settings, TlsSettings
+from ddnsd.app.sockets import Bound
+from ddnsd.config import Settings, TlsSettings
 from ddnsd.web.public import PublicListener
-from ddnsd.web.server import PublicServer
-
-Served = Application | HTTPServerConnectionDelegate
-
-
-class ListenError(Exception):
-    """An address is not to be had."""
+from ddnsd.web.server import ON_THE_WAY, PublicServer, Server
 
 
 class HttpListeners:
-    """The node's HTTP servers by name (`public`, `admin`, `health`)."""
+    """The servers by name (`public`, `admin`, `health`)."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, bound: Mapping[str, Bound]) -> None:
         self._settings = settings
-        self._servers: dict[str, HTTPServer] = {}
-        self._endpoints: dict[str, Endpoint] = {}
+        self._bound = bound
+        self._servers: dict[str, Server] = {}
 
     @property
     def addresses(self) -> Mapping[str, str]:
         """Where each listens, with its actual port."""
-        return {name: str(endpoint) for name, endpoint in self._endpoints.items()}
+        return {name: str(bound.endpoint) for name, bound in self._bound.items()}
 
-    def open(
-        self, name: str, endpoint: Endpoint, application: object, tls: TlsSettings | None = None
-    ) -> None:
-        """Serve an application at the endpoint.
+    def open(self, name: str, application: object, tls: TlsSettings | None = None) -> None:
+        """Serve an application.
 
         Raises:
-            ListenError: the address is taken, not this machine's, or needs privileges.
+            ListenError: another program listens there.
         """
-        sockets = _bind(name, endpoint)
         http = self._settings.http
-        kind = PublicServer if isinstance(application, PublicListener) else HTTPServer
-        server = kind(
+        kind = PublicServer if isinstance(application, PublicListener) else Server
+        self._bound[name].listen()
+        self._servers[name] = server = kind(
             application,
             ssl_options=_tls_context(tls) if tls else None,
             max_header_size=http.max_header,
@@ -53,36 +40,31 @@ class HttpListeners:
             idle_connection_timeout=http.idle_timeout,
             body_timeout=http.body_timeout,
         )
-        server.add_sockets(sockets)
-        self._servers[name] = server
-        self._endpoints[name] = Endpoint(endpoint.host, sockets[0].getsockname()[1])
+        server.add_sockets(self._bound[name].sockets)
 
-    def stop(self, *names: str) -> None:
-        """Accept no more connections on these; those that are open go on."""
+    async def end(self, *names: str) -> None:
+        """Turn new clients away, in all workers, and take in all who were there before; close the sockets."""
+        for name in names:
+            self._bound[name].turn_away()
+        await asyncio.sleep(ON_THE_WAY)
+        for name in names:
+            self._servers[name].take_waiting()
+        self.leave(*names)
+
+    def leave(self, *names: str) -> None:
+        """Leave new connections to the other workers; those that are open go on."""
         for name in names:
             self._servers[name].stop()
 
+    async def quiet(self, *names: str) -> None:
+        """Wait for requests that may be on their way."""
+        await asyncio.gather(*(self._servers[name].quiet() for name in names))
+
     async def close(self) -> None:
         """Close every connection."""
-        self.stop(*self._servers)
+        self.leave(*self._servers)
         for server in self._servers.values():
             await server.close_all_connections()
-
-
-def _bind(name: str, endpoint: Endpoint) -> list[socket.socket]:
-    try:
-        return bind_sockets(endpoint.port, endpoint.host or None, backlog=1024)
-    except OSError as error:
-        remedies = {
-            errno.EADDRINUSE: "another program has it",
-            errno.EACCES: "a port below 1024 needs privileges",
-            errno.EADDRNOTAVAIL: "it is not an address of this machine",
-        }
-        reason = remedies.get(error.errno or 0, str(error))
-        raise ListenError(
-            f"cannot listen on {endpoint}: {reason}; change listen.{name} in config.yaml "
-            f"or set DDNSD_LISTEN_{name.upper()}"
-        ) from error
 
 
 def _tls_context(tls: TlsSettings) -> ssl.SSLContext:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import secrets
 import socket
 from collections.abc import Collection, Mapping
@@ -18,10 +19,12 @@ from ddnsd.app.adapters import listening, open_nameservers
 from ddnsd.app.clocks import Clocks
 from ddnsd.app.listeners import HttpListeners
 from ddnsd.app.membership import Membership
-from ddnsd.app.secret import admin_token_digest
+from ddnsd.app.premises import Premises
+from ddnsd.app.siblings import Siblings
 from ddnsd.app.status import StatusReport
 from ddnsd.app.stores import open_store
 from ddnsd.app.tasks import Supervisor
+from ddnsd.app.worker import Worker
 from ddnsd.config import Settings
 from ddnsd.leader.mandate import PublishPolicy
 from ddnsd.leader.preference import Preference
@@ -37,7 +40,7 @@ from ddnsd.store.interface import Store, UnavailableError
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.admin import make_admin_application
-from ddnsd.web.health import Readiness, healthz, make_health_application
+from ddnsd.web.health import Exposition, Readiness, healthz, make_health_application
 from ddnsd.web.owed import Owed
 from ddnsd.web.public import PublicListener
 from ddnsd.web.source import SourceFinder
@@ -50,9 +53,9 @@ _STORE_RETRY_SECONDS = 1.0
 
 
 class Node:
-    """The running parts of one node. Make it with `start`."""
+    """The running parts of one node, or of one of its workers. Make it with `start`."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, premises: Premises, store: Store) -> None:
         self._settings = settings
         self._draining = False
         registry = CollectorRegistry()
@@ -61,7 +64,7 @@ class Node:
         self.cache = WatchCache(store, settings.store.timeout, self.metrics)
         self.commits = GroupCommit(store, self.metrics, self.cache.preserved)
         self.supervisor = Supervisor()
-        self.listeners = HttpListeners(settings)
+        self.listeners = HttpListeners(settings, premises.bound)
         self.updates = UpdateService(self.cache, self.commits, _update_policy(settings))
         endpoint = UpdateEndpoint(self.updates, SourceFinder(settings.trusted_proxies), self.metrics)
         self.public = PublicListener(
@@ -70,27 +73,26 @@ class Node:
             self.metrics,
         )
         self.admin_owed = Owed()
-        self.health = make_health_application(self._readiness, self.metrics)
 
     @classmethod
-    async def start(cls, settings: Settings, stack: AsyncExitStack) -> "Node":
-        """Return a node that serves; leaving the stack ends it.
+    async def start(
+        cls, settings: Settings, premises: Premises, worker: Worker | None, stack: AsyncExitStack
+    ) -> "Node":
+        """Return a node that serves; leaving the stack ends it. `worker` is None for the only process.
 
         Raises:
-            StoreError, ListenError, AdminTokenError, OSError, ValueError: it cannot start; the message
-                says what to do.
+            StoreError, ListenError, OSError, ValueError: it cannot start; the message says what to do.
         """
-        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         store = await _store(settings)
         stack.push_async_callback(store.close)
-        node = cls(settings, store)
+        node = cls(settings, premises, store)
         stack.push_async_callback(node.supervisor.stop)
         await installation_owner(store)  # so that there is one
         node.supervisor.start("watch", node.cache.run())
         await node.cache.loaded()
         collector.settle()
         nameservers = await open_nameservers(settings, node.cache.state, stack)
-        id, member = secrets.token_hex(4), _member(settings, nameservers)
+        id, member = secrets.token_hex(4), _member(settings, worker, nameservers)
         preference = Preference(node.cache, id, member)
         candidate = Candidate(
             store, node.cache, node.commits, nameservers, preference, _publish_policy(settings), node.metrics
@@ -98,19 +100,29 @@ class Node:
         leader = node.supervisor.start("leader", candidate.run())
         stack.push_async_callback(cancel, leader)  # resigned before the nameservers are closed
         status = StatusReport(store, node.cache, Clocks(node.cache), id, nameservers)
-        node._listen(status, nameservers, stack)
+        stack.push_async_callback(node.listeners.close)
+        exposition = await node._exposition(worker, stack)
+        node.listeners.open("health", make_health_application(node._readiness, exposition))
+        node._listen(premises.admin_token, status, nameservers)
         present = msgspec.structs.replace(member, addresses=node.listeners.addresses)
         membership = node.supervisor.start("member", Membership(store, node.cache, id, present).run())
         stack.push_async_callback(cancel, membership)  # before it resigns: nobody shall wait for this node
         return node
 
-    async def drain(self) -> None:
-        """Accept nothing more, answer what was accepted, within `drain.timeout`."""
-        self._draining = True
+    async def drain(self, *, others_go_on: bool) -> None:
+        """Accept nothing more, answer what was accepted, within `drain.timeout`.
+
+        Health goes on, where this node says that it drains; but not while other workers do not.
+        """
+        self._draining = self.public.draining = True
         _log.info("drain.started", waiting=self.updates.in_flight)
-        self.listeners.stop("public", "admin")  # health goes on: it is where this node says that it drains
+        if others_go_on:
+            self.listeners.leave("public", "admin", "health")
+        else:
+            await self.listeners.end("public", "admin")
         try:
             async with asyncio.timeout(self._settings.drain.timeout):
+                await self.listeners.quiet("public", "admin")
                 await self.public.drain()
                 await self.admin_owed.drain()
                 await self.updates.drain()
@@ -118,19 +130,25 @@ class Node:
             _log.warning("drain.unfinished", waiting=self.updates.in_flight)
         _log.info("drain.done")
 
-    def _listen(
-        self, status: StatusReport, nameservers: Mapping[str, Nameserver], stack: AsyncExitStack
-    ) -> None:
-        stack.push_async_callback(self.listeners.close)
-        settings, listen = self._settings, self._settings.listen
-        token_digest = admin_token_digest(settings.admin.token_file or settings.data / "admin-token")
+    async def _exposition(self, worker: Worker | None, stack: AsyncExitStack) -> Exposition:
+        """Return what has the metrics of this node, of all workers if there are several."""
+        if worker is None:
+            return self._own_metrics
+        siblings = Siblings(worker, self.metrics)
+        stack.callback((await siblings.listen()).close)
+        return siblings.exposition
+
+    async def _own_metrics(self) -> bytes:
+        return self.metrics.text()
+
+    def _listen(self, token_digest: str, status: StatusReport, nameservers: Mapping[str, Nameserver]) -> None:
+        settings = self._settings
         registry = Registry(
             self.cache, self.commits, nameservers=frozenset(nameservers), timeout=settings.store.timeout
         )
         admin = make_admin_application(registry, token_digest, status.status, self.metrics, self.admin_owed)
-        self.listeners.open("health", listen.health, self.health)
-        self.listeners.open("admin", listen.admin, admin)
-        self.listeners.open("public", listen.public, self.public, listen.tls)
+        self.listeners.open("admin", admin)
+        self.listeners.open("public", self.public, settings.listen.tls)
         addresses = {**self.listeners.addresses, "dns": listening(nameservers)}
         _note_addresses(settings, addresses)
         _log.info("ready", version=__version__, **addresses)
@@ -177,10 +195,11 @@ def _publish_policy(settings: Settings) -> PublishPolicy:
     return PublishPolicy(publish.fence, publish.batch, publish.reconcile_interval, publish.probe_interval)
 
 
-def _member(settings: Settings, nameservers: Collection[str]) -> Member:
+def _member(settings: Settings, worker: Worker | None, nameservers: Collection[str]) -> Member:
     now = datetime.now(UTC)
+    name = settings.node.name or socket.gethostname()
     return Member(
-        name=settings.node.name or socket.gethostname(),
+        name=f"{name}/{worker.number}" if worker else name,
         region=settings.node.region,
         version=__version__,
         started=now,
@@ -195,6 +214,6 @@ def _member(settings: Settings, nameservers: Collection[str]) -> Member:
 def _note_addresses(settings: Settings, addresses: Mapping[str, object]) -> None:
     """Write down where this node listens, for `script/run` and for people who chose port 0."""
     path = settings.data / "listening.json"
-    fresh = path.with_suffix(".new")
+    fresh = path.with_suffix(f".{os.getpid()}")  # each worker writes it; they listen when the first is ready
     fresh.write_text(json.dumps(addresses) + "\n")
     fresh.replace(path)

@@ -1,43 +1,69 @@
 """The life of a process: start a node, wait for a signal or a fallen task, drain, end."""
 
 import asyncio
+import os
+import shutil
 import signal
 from contextlib import AsyncExitStack
 
 import structlog
 import uvloop
 
-from ddnsd.app.listeners import ListenError
 from ddnsd.app.node import Node
+from ddnsd.app.parent import BLOCKED, CANNOT_START, STOP_SIGNALS, Parent
+from ddnsd.app.premises import Premises, prepare
 from ddnsd.app.secret import AdminTokenError
+from ddnsd.app.sockets import ListenError
 from ddnsd.app.tasks import TaskFellError
+from ddnsd.app.worker import Worker
 from ddnsd.config import Settings, remarks
 from ddnsd.store.interface import StoreError
 from ddnsd.telemetry.logging import configure
 
 _log = structlog.get_logger(__name__)
 
+_EXPECTED = (AdminTokenError, ListenError, StoreError, OSError, ValueError)  # their messages say what to do
+
 
 def serve(settings: Settings) -> int:
-    """Run a node until SIGTERM or SIGINT; return the exit status."""
+    """Run a node until SIGTERM or SIGINT, in one process or several; return the exit status."""
     configure(settings.log.format, settings.log.level)
     for remark in remarks(settings):
         _log.warning("config.remark", remark=remark)
+    try:
+        premises = prepare(settings)
+    except _EXPECTED as error:
+        _log.error("start.failed", reason=str(error))
+        return CANNOT_START
+    if settings.workers == 1:
+        return _live(settings, premises, None)
+    return Parent(settings.workers, lambda worker: _work(settings, premises, worker), premises.leave).keep()
+
+
+def _work(settings: Settings, premises: Premises, worker: Worker) -> int:
+    structlog.contextvars.bind_contextvars(worker=worker.number)
+    status = _live(settings, premises, worker)
+    if os.getppid() != worker.parent:  # it was killed, and leaves the folder to whoever finds it
+        shutil.rmtree(worker.folder, ignore_errors=True)
+    return status
+
+
+def _live(settings: Settings, premises: Premises, worker: Worker | None) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(_run(settings))
-        except (ListenError, AdminTokenError, StoreError, OSError, ValueError) as error:
+            runner.run(_run(settings, premises, worker))
+        except _EXPECTED as error:
             _log.error("start.failed", reason=str(error))
-            return 1
+            return CANNOT_START
         except TaskFellError:
-            return 70  # EX_SOFTWARE; whoever supervises the process starts it anew
+            return os.EX_SOFTWARE  # whoever supervises the process starts it anew
     return 0
 
 
-async def _run(settings: Settings) -> None:
-    stopped = asyncio.create_task(_stop_signal(), name="signals")
+async def _run(settings: Settings, premises: Premises, worker: Worker | None) -> None:
+    stopped = asyncio.create_task(_stop_sign(worker), name="signals")
     async with AsyncExitStack() as stack:
-        starting = asyncio.create_task(Node.start(settings, stack), name="start")
+        starting = asyncio.create_task(Node.start(settings, premises, worker, stack), name="start")
         await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             starting.cancel()
@@ -46,14 +72,29 @@ async def _run(settings: Settings) -> None:
         node = starting.result()
         fallen = asyncio.create_task(node.supervisor.fallen(), name="supervisor")
         await asyncio.wait([fallen, stopped], return_when=asyncio.FIRST_COMPLETED)
-        await node.drain()
+        others_go_on = worker is not None and not (stopped.done() and stopped.result())
+        await node.drain(others_go_on=others_go_on)
         if fallen.done():
             fallen.result()
         fallen.cancel()
 
 
-async def _stop_signal() -> None:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    await stopping.wait()
+async def _stop_sign(worker: Worker | None) -> bool:
+    """Wait for SIGTERM, SIGINT, or the sign to all workers; return whether no worker goes on."""
+    loop = asyncio.get_running_loop()
+    sign: asyncio.Future[bool] = loop.create_future()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, _give, sign, worker is None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)
+    if worker is None:
+        return await sign
+    loop.add_reader(worker.lifeline, _give, sign, True)
+    try:
+        return await sign
+    finally:
+        loop.remove_reader(worker.lifeline)
+
+
+def _give(sign: asyncio.Future[bool], nobody_goes_on: bool) -> None:
+    if not sign.done():
+        sign.set_result(nobody_goes_on)

@@ -12,13 +12,19 @@ _TOO_OPEN = stat.S_IRWXO | stat.S_IWGRP  # a group may read: systemd and Kuberne
 
 
 def remarks(settings: Settings) -> Iterator[str]:
-    """Yield a sentence for each secret that more people can read than should."""
+    """Yield a sentence for each secret that more people can read than should, and each part out of place."""
     for path in _secret_files(settings):
         if path.exists() and path.stat().st_mode & _TOO_OPEN:
             yield f"{path} holds a secret and is open to others: chmod 600 {path}"
     etcd = settings.store.etcd
     if etcd and etcd.password_file and etcd.is_plain:
         yield "store.etcd: the password crosses the network in plain text: write https:// in endpoints"
+    if etcd:
+        for name in settings.embedded_nameservers:
+            yield (
+                f"nameservers.{name}: an embedded nameserver serves what its own node publishes, and only "
+                "while that one leads: beside other nodes use one of kind rfc2136"
+            )
 
 
 def _secret_files(settings: Settings) -> Iterator[Path]:

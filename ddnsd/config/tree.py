@@ -4,7 +4,7 @@ Each field is one key of the same name. Times are seconds, sizes bytes.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from .annotation import Bounds, FromText, Section, Unit
 from .etcd import EtcdSettings
 from .mistakes import Mistake, SectionError
-from .nameservers import Listen, Nameserver
+from .nameservers import EmbeddedNameserver, Listen, Nameserver
 from .parse import Endpoint, Network, parse_label, parse_network, parse_truth, parse_word
 from .secrets import check_certificate
 
@@ -194,6 +194,9 @@ class Settings(Section):
     data: Path = Path("data")
     """Folder for what ddnsd keeps on this machine; a relative path starts at config.yaml's folder."""
 
+    workers: Annotated[int, Bounds(1, 64)] = 1
+    """How many processes share the work, one for each core; more than 1 needs the store kind `etcd`."""
+
     store: StoreSettings = field(default_factory=StoreSettings)
     listen: ListenSettings = field(default_factory=ListenSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
@@ -211,3 +214,23 @@ class Settings(Section):
 
     nameservers: Annotated[Mapping[str, Nameserver], Bounds(1, 1000)]
     """The nameservers that a Zone can name; absent: `default`, an embedded one."""
+
+    @property
+    def embedded_nameservers(self) -> Sequence[str]:
+        """The names of those inside this process."""
+        return [name for name, each in self.nameservers.items() if isinstance(each, EmbeddedNameserver)]
+
+    def complete(self) -> Self:
+        """Check that several workers have nothing that only one process can have."""
+        if self.workers == 1:
+            return self
+        mistakes = []
+        if self.store.kind == "embedded":
+            remedy = "write 1, or use etcd (store.kind): the embedded store is for one process"
+            mistakes.append(Mistake(("workers",), str(self.workers), remedy))
+        for name in self.embedded_nameservers:
+            remedy = "write rfc2136, or 1 for workers: the embedded nameserver is for one process"
+            mistakes.append(Mistake(("nameservers", name, "kind"), "embedded", remedy))
+        if mistakes:
+            raise SectionError(*mistakes)
+        return self

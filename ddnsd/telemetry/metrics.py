@@ -96,6 +96,10 @@ class Metrics:
         """Show from now on how many tasks of a loop there are."""
         self._tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
 
+    def worker_unanswered(self) -> None:
+        """Count a worker that did not answer when the metrics of all were asked for."""
+        self._unanswered.inc()
+
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format, of the type `CONTENT_TYPE`."""
         return generate_latest(self._registry)
@@ -111,6 +115,9 @@ class Metrics:
             registry=at,
         )
         self._tasks = Gauge("ddnsd_tasks", "Asyncio tasks: as many as ever, when nothing waits.", registry=at)
+        self._unanswered = Counter(
+            "ddnsd_workers_unanswered", "Workers that did not answer when /metrics asked them.", registry=at
+        )
         self._groups = Counter("ddnsd_commit_groups", "Group commits sent to the store.", registry=at)
         self._updates = Counter(
             "ddnsd_commit_updates", "Conditional updates in group commits.", ("outcome",), registry=at

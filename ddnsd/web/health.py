@@ -1,12 +1,12 @@
 """Health and metrics, on a listener of their own; there is no admin API here."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import msgspec
 from tornado.web import Application, RequestHandler
 
-from ddnsd.telemetry.metrics import CONTENT_TYPE, Metrics
+from ddnsd.telemetry.metrics import CONTENT_TYPE
 from ddnsd.web import replies
 from ddnsd.web.public import Exchange
 
@@ -19,15 +19,16 @@ class Readiness(NamedTuple):
 
 
 Ready = Callable[[], Readiness]
+Exposition = Callable[[], Awaitable[bytes]]  # all metrics, in Prometheus' text format
 
 
-def make_health_application(ready: Ready, metrics: Metrics) -> Application:
+def make_health_application(ready: Ready, exposition: Exposition) -> Application:
     """Return the application of the health listener."""
     return Application(
         [
             (r"/healthz", HealthHandler),
             (r"/readyz", ReadyHandler, {"ready": ready}),
-            (r"/metrics", MetricsHandler, {"metrics": metrics}),
+            (r"/metrics", MetricsHandler, {"exposition": exposition}),
         ],
         default_handler_class=UnknownHandler,
         log_function=lambda _: None,  # probes come every few seconds, for ever
@@ -82,11 +83,11 @@ class ReadyHandler(_Handler):
 class MetricsHandler(_Handler):
     """`/metrics`, in Prometheus' text format."""
 
-    def initialize(self, metrics: Metrics) -> None:
-        """Take the metrics (Tornado calls this)."""
-        self._metrics = metrics
+    def initialize(self, exposition: Exposition) -> None:
+        """Take what has the metrics (Tornado calls this)."""
+        self._exposition = exposition
 
-    def get(self) -> None:
+    async def get(self) -> None:
         """Answer all series."""
         self.set_header("Content-Type", CONTENT_TYPE)
-        self.finish(self._metrics.text())
+        await self.finish(await self._exposition())

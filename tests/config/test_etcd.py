@@ -8,17 +8,23 @@ from ddnsd.config import ConfigError, EtcdSettings, Settings, load, remarks
 from tests.rigs.certificates import Certificates
 
 PASSWORD = "correct horse battery"
+BIND = """
+nameservers:
+  bind: {kind: rfc2136, address: 192.0.2.1, key: {name: ddnsd, secret_file: key}}
+"""
 
 
 @pytest.fixture
 def write(tmp_path: Path):
     """Write a configuration whose `store.etcd` has these lines; return its path."""
     (tmp_path / "password").write_text(f"{PASSWORD}\n")
-    (tmp_path / "password").chmod(0o600)
+    (tmp_path / "key").write_text("c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0\n")
+    for name in ("password", "key"):
+        (tmp_path / name).chmod(0o600)
 
     def write(*lines: str, kind: str = "etcd") -> Path:
         path = tmp_path / "config.yaml"
-        path.write_text("\n    ".join((f"store:\n  kind: {kind}\n  etcd:", *lines)))
+        path.write_text("\n    ".join((f"{BIND}store:\n  kind: {kind}\n  etcd:", *lines)))
         return path
 
     return write
