@@ -44,13 +44,15 @@ async def test_member_goes_with_its_node(tmp_path: Path) -> None:
 @pytest.mark.logs_errors
 async def test_outdated_node_is_no_member(tmp_path: Path) -> None:
     """Else the others would leave leadership to it."""
-    async with watched(tmp_path) as (store, cache):
-        async with running(Membership(store, cache, "me", member(["default"])).run()):
-            await until(lambda: "me" in cache.state.members)
-            await store.commit([Update({}, {"hosts/h.example.com": b'{"v":2}'})])
-            await until(lambda: "me" not in cache.state.members)
-            await store.commit([Update({}, deletes=frozenset({"hosts/h.example.com"}))])
-            await until(lambda: "me" in cache.state.members)
+    async with (
+        watched(tmp_path) as (store, cache),
+        running(Membership(store, cache, "me", member(["default"])).run()),
+    ):
+        await until(lambda: "me" in cache.state.members)
+        await store.commit([Update({}, {"hosts/h.example.com": b'{"v":2}'})])
+        await until(lambda: "me" not in cache.state.members)
+        await store.commit([Update({}, deletes=frozenset({"hosts/h.example.com"}))])
+        await until(lambda: "me" in cache.state.members)
 
 
 async def test_clock_of_another_member_is_compared_when_it_beats(tmp_path: Path) -> None:
