@@ -136,6 +136,11 @@ class Connections:
         """The endpoint that calls go to."""
         return self.endpoints[self._index % len(self.endpoints)]
 
+    @property
+    def closed(self) -> bool:
+        """Say whether nothing can be called any more."""
+        return self._closed
+
     def leave(self, endpoint: Endpoint) -> None:
         """Go on with the next endpoint, if calls still go to this one; its watches move too."""
         if len(self.endpoints) > 1 and endpoint is self.current:

@@ -5,15 +5,15 @@ from before the request was sent, so that we are always the first to end.
 """
 
 import asyncio
-import contextlib
 import secrets
 
 from .connections import Connections
-from .errors import EtcdError, LeaseExistsError, LeaseNotFoundError
+from .errors import EtcdError, LeaseExistsError, LeaseNotFoundError, RefusedError
 from .messages import LEASE_GRANT, LEASE_KEEP_ALIVE, LEASE_REVOKE, AnyMessage
 
 _MARGIN = 0.1  # of the TTL, for clocks that do not run alike
 _RENEW_AFTER = 1 / 3  # of the TTL
+_PAUSE = 0.2  # seconds between two tries to revoke
 
 
 class Lease:
@@ -40,15 +40,35 @@ class Lease:
         await self._over.wait()
 
     async def revoke(self) -> None:
-        """End it now, and in etcd as soon as a member answers, else after its TTL; idempotent."""
+        """End it now, and in etcd as soon as a member answers; idempotent.
+
+        Where none answers in time this returns, and the tries go on until the client is closed: after a
+        failure of all its members etcd grants each lease its whole TTL anew.
+        """
         self._stop()
         await asyncio.wait([self._task])
+        if not await self._is_revoked():
+            self._task = asyncio.create_task(self._revoke(), name="etcd lease revocation")
+
+    async def _revoke(self) -> None:
+        while not await self._is_revoked():
+            if self._connections.closed:
+                break
+            await asyncio.sleep(_PAUSE)
+
+    async def _is_revoked(self) -> bool:
+        """Try to revoke it; say whether there is nothing more to do."""
         if self._revoked:
-            return
+            return True
         timeout = self._connections.settings.try_timeout
-        with contextlib.suppress(EtcdError):
+        try:
             await self._connections.call_now(LEASE_REVOKE, LEASE_REVOKE.request(ID=self.id), timeout)
-            self._revoked = True
+        except RefusedError:
+            pass  # as a rule because it has ended
+        except EtcdError:
+            return False
+        self._revoked = True
+        return True
 
     @property
     def _until(self) -> float:

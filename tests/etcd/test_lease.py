@@ -40,6 +40,21 @@ async def test_revoked_by_somebody_else(etcd: EtcdRig, client: Client):
         await lease.ended()
 
 
+async def test_revoked_as_soon_as_etcd_is_back(version):
+    """etcd grants every lease its whole TTL anew when it was gone."""
+    with EtcdRig(version) as rig:
+        async with Client(rig.settings) as client:
+            lease = await client.grant(30)
+            await client.put(Put(b"lease/e", b"", lease.id))
+            rig.members[0].kill()
+            await lease.revoke()
+            assert not lease.alive
+            rig.start()
+            async with asyncio.timeout(5):
+                while await client.get(b"lease/e") is not None:
+                    await asyncio.sleep(0.05)
+
+
 async def test_a_blocked_loop_cannot_take_a_lease_for_alive(client: Client):
     """After a pause of the process the clock is asked, not an event that has yet to be set."""
     lease = await client.grant(2)
