@@ -26,7 +26,7 @@ from ddnsd.app.stores import open_store
 from ddnsd.app.tasks import Supervisor
 from ddnsd.app.worker import Worker
 from ddnsd.config import Settings
-from ddnsd.leader.mandate import PublishPolicy
+from ddnsd.leader.mandate import LeaderPolicy
 from ddnsd.leader.preference import Preference
 from ddnsd.leader.tasks import cancel
 from ddnsd.leader.term import Candidate
@@ -95,7 +95,7 @@ class Node:
         id, member = secrets.token_hex(4), _member(settings, worker, nameservers)
         preference = Preference(node.cache, id, member)
         candidate = Candidate(
-            store, node.cache, node.commits, nameservers, preference, _publish_policy(settings), node.metrics
+            store, node.cache, node.commits, nameservers, preference, _leader_policy(settings), node.metrics
         )
         leader = node.supervisor.start("leader", candidate.run())
         stack.push_async_callback(cancel, leader)  # resigned before the nameservers are closed
@@ -190,9 +190,15 @@ def _update_policy(settings: Settings) -> UpdatePolicy:
     )
 
 
-def _publish_policy(settings: Settings) -> PublishPolicy:
+def _leader_policy(settings: Settings) -> LeaderPolicy:
     publish = settings.publish
-    return PublishPolicy(publish.fence, publish.batch, publish.reconcile_interval, publish.probe_interval)
+    return LeaderPolicy(
+        publish.fence,
+        publish.batch,
+        publish.reconcile_interval,
+        publish.probe_interval,
+        settings.store.compact_after,
+    )
 
 
 def _member(settings: Settings, worker: Worker | None, nameservers: Collection[str]) -> Member:

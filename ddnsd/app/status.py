@@ -31,16 +31,20 @@ class StatusReport:
     async def status(self) -> Mapping[str, Any]:
         """Return the installation's state as this node knows it, ready for JSON."""
         state = self._cache.state
-        progress = await zone_progress(state)
+        health, progress = await self._store.health(), await zone_progress(state)
         return {
             "version": __version__,
             "installation": next((entry.value.id for entry in state.installation.values()), None),
             "node": self._me,
             "revision": self._cache.revision,
             "leader": self._leader(),
-            "warnings": list(self._warnings()),
+            "warnings": [*(f"{text}: {remedy}" for text, remedy in health.problems), *self._warnings()],
             "nodes": [self._node(id, entry.value) for id, entry in sorted(state.members.items())],
             "zones": [self._zone(zone, progress.get(zone, ZoneProgress())) for zone in sorted(state.zones)],
+            "store": {
+                "servers": [server._asdict() for server in health.servers],
+                "members": list(health.members),
+            },
             "counts": {
                 "accounts": len(state.accounts),
                 "zones": len(state.zones),

@@ -20,13 +20,14 @@ class DeposedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class PublishPolicy:
-    """The installation's settings of publishing; times in seconds."""
+class LeaderPolicy:
+    """The installation's settings for whoever leads; times in seconds."""
 
     fence_label: str  # the fence of a zone is the TXT record <fence_label>.<zone>
     batch: int  # records in one UPDATE
     reconcile_interval: float
     probe_interval: float  # between questions to a silent nameserver, tries of a zone at fault
+    compact_after: float  # the age of history that the store may forget; 0: never
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Mandate:
     commits: GroupCommit
     leadership: Leadership
     owner: Owner
-    policy: PublishPolicy
+    policy: LeaderPolicy
     metrics: Metrics
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import structlog
 
+from ddnsd.leader.compaction import Compactor
 from ddnsd.leader.lane import Lane
 from ddnsd.leader.mandate import DeposedError, Mandate
 from ddnsd.leader.sweep import Sweeper
@@ -28,8 +29,9 @@ class Publisher:
     """Publishes all zones for as long as this node leads. A lane that fails as it never should falls
     alone, and is begun anew: what is wrong with one zone delays no other."""
 
-    def __init__(self, nameservers: Mapping[str, Nameserver], mandate: Mandate) -> None:
+    def __init__(self, nameservers: Mapping[str, Nameserver], mandate: Mandate, compactor: Compactor) -> None:
         self._nameservers = nameservers
+        self._compactor = compactor
         self._mandate = mandate
         self._lanes: dict[Site, Lane] = {}
         self._of_zone: defaultdict[str | None, list[Lane]] = defaultdict(list)
@@ -60,6 +62,7 @@ class Publisher:
             asyncio.create_task(self._mandate.leadership.lost(), name="leadership"),
             asyncio.create_task(self._sweeper.run(), name="sweep"),
             asyncio.create_task(self._workdesk.run(), name="workdesk"),
+            asyncio.create_task(self._compactor.run(), name="compaction"),
         ]
         try:
             while not helpers[0].done():

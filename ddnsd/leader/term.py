@@ -6,7 +6,8 @@ from typing import TypeVar
 
 import structlog
 
-from ddnsd.leader.mandate import DeposedError, Mandate, PublishPolicy
+from ddnsd.leader.compaction import Compactor
+from ddnsd.leader.mandate import DeposedError, LeaderPolicy, Mandate
 from ddnsd.leader.preference import Preference
 from ddnsd.leader.publisher import Publisher
 from ddnsd.leader.tasks import cancel
@@ -36,7 +37,7 @@ class Candidate:
         commits: GroupCommit,
         nameservers: Mapping[str, Nameserver],
         preference: Preference,
-        policy: PublishPolicy,
+        policy: LeaderPolicy,
         metrics: Metrics,
     ) -> None:
         self._store = store
@@ -87,7 +88,8 @@ class Candidate:
     async def _publish(self, leadership: Leadership) -> None:
         owner = await installation_owner(self._store)
         mandate = Mandate(self._cache, self._commits, leadership, owner, self._policy, self._metrics)
-        self.publisher = Publisher(self._nameservers, mandate)
+        compactor = Compactor(self._store, self._cache, self._policy.compact_after)
+        self.publisher = Publisher(self._nameservers, mandate, compactor)
         try:
             await self._cache.current()
             await self.publisher.run()

@@ -11,7 +11,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from ddnsd.leader.mandate import PublishPolicy
+from ddnsd.leader.mandate import LeaderPolicy
 from ddnsd.leader.preference import Preference
 from ddnsd.leader.term import Candidate
 from ddnsd.model.addresses import Family
@@ -35,7 +35,7 @@ from tests.tasks import running
 
 ZONE, BLOG = "example.com", "blog.example.com"
 SECRET = "test-secret-0123456789"
-POLICY = PublishPolicy("_ddnsd", batch=200, reconcile_interval=3600, probe_interval=0.05)
+POLICY = LeaderPolicy("_ddnsd", batch=200, reconcile_interval=3600, probe_interval=0.05, compact_after=0)
 PATIENCE = 10.0  # seconds; nothing here takes more than a fraction of one
 
 
@@ -126,7 +126,7 @@ async def node_on(
     store: Store,
     nameservers: Mapping[str, Nameserver],
     *,
-    policy: PublishPolicy = POLICY,
+    policy: LeaderPolicy = POLICY,
     timeout: float = 8.0,
     me: str = "node",
     **leader: Any,

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,7 @@ async def moody_node(
     folder: Path, *, timeout: float = 8.0, reconcile: float = 3600
 ) -> AsyncIterator[tuple[Node, Moody]]:
     store = await open_embedded(folder / "store")
-    policy = POLICY.__class__(POLICY.fence_label, POLICY.batch, reconcile, POLICY.probe_interval)
+    policy = replace(POLICY, reconcile_interval=reconcile)
     try:
         async with embedded_nameservers(folder) as servers:
             moody = Moody(servers["default"])

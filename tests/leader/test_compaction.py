@@ -1,0 +1,44 @@
+"""The leader lets etcd forget what is old, and nothing that is not."""
+
+import asyncio
+import time
+
+from prometheus_client import CollectorRegistry
+
+from ddnsd.etcd import Client, Range
+from ddnsd.etcd.errors import CompactedError
+from ddnsd.leader.compaction import Compactor
+from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
+from ddnsd.store.interface import Update
+from ddnsd.store.snapshot import WatchCache
+from ddnsd.telemetry.metrics import Metrics
+from tests.leader.node import eventually
+from tests.rigs.etcd import EtcdRig, versions
+from tests.tasks import running
+
+KEPT = 2.0  # seconds
+
+
+async def test_only_what_is_old_is_forgotten() -> None:
+    with EtcdRig(versions()[0]) as rig:
+        store = await open_etcd(EtcdStoreSettings(rig.settings))
+        cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
+        async with Client(rig.settings) as client, running(cache.run()):
+            await cache.loaded()
+
+            async def is_forgotten(revision: int) -> bool:
+                try:
+                    await client.range(Range(b"anything", revision=revision))
+                except CompactedError:
+                    return True
+                return False
+
+            (first,) = await store.commit([Update({}, {"filler/old": b""})])
+            began = time.monotonic()
+            async with running(Compactor(store, cache, KEPT).run()):
+                await eventually(lambda: is_forgotten(first.revision - 1))
+                assert time.monotonic() - began >= KEPT
+                (second,) = await store.commit([Update({}, {"filler/new": b""})])
+                await asyncio.sleep(KEPT / 2)
+                assert not await is_forgotten(second.revision - 1)
+        await store.close()
