@@ -8,10 +8,11 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from tests.share import FULL_SHARE
+
 pytest_plugins = ["tests.rigs.fixtures"]
 
 IN_CI = os.environ.get("CI") == "true"
-FULL_SHARE = os.environ.get("FAULT_SHARE") == "full"
 
 # A fixed seed: the same examples every time. No deadline: the machine may be busy with other tests.
 settings.register_profile("ddnsd", derandomize=True, deadline=None, max_examples=1000 if FULL_SHARE else 100)

@@ -15,13 +15,20 @@ class Certificates:
         self.folder = folder
         folder.mkdir()
         self._openssl("req", "-x509", *self._key("ca"), "-out", "ca.pem", "-subj", "/CN=authority")
+        (folder / "names").write_text(_NAMES)
         for name in ("server", "client"):
             self._openssl("req", "-new", *self._key(name), "-out", f"{name}.csr", "-subj", f"/CN={name}")
-            (folder / "names").write_text(_NAMES)
-            self._openssl(
-                "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-                "-extfile", "names", "-out", f"{name}.pem", "-days", "1",
-            )  # fmt: skip
+            self.renew(name)
+
+    def renew(self, name: str, days: int = 1) -> None:
+        """Make the server's or the client's certificate anew; one of -1 days is over since yesterday.
+
+        etcd reads its own for each connection.
+        """
+        self._openssl(
+            "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+            "-extfile", "names", "-out", f"{name}.pem", "-days", str(days),
+        )  # fmt: skip
 
     @property
     def client(self) -> tuple[bytes, bytes, bytes]:

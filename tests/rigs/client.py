@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import dns.asyncquery
+import dns.exception
 import dns.message
 import dns.name
 import dns.rcode
@@ -13,10 +14,21 @@ import dns.update
 import dns.zone
 
 
+class NotServedError(dns.exception.DNSException):
+    """The nameserver says that it cannot answer now: it loads the zone, or does not have it."""
+
+
 async def ask(address: str, port: int, name: str, type: str) -> tuple[str, ...]:
-    """Return the sorted values that a nameserver serves, () for none, as any client would see them."""
+    """Return the sorted values that a nameserver serves, () for none, as any client would see them.
+
+    Raises:
+        NotServedError: it is asked too early; a resolver would ask another one.
+        DNSException, OSError: no usable answer.
+    """
     query = dns.message.make_query(name, type, flags=0)
     answer, _ = await dns.asyncquery.udp_with_fallback(query, address, timeout=2, port=port)
+    if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+        raise NotServedError(f"{name} {type}: {dns.rcode.to_text(answer.rcode())}")
     rdatatype = dns.rdatatype.from_text(type)
     found = [rrset for rrset in answer.answer if rrset.rdtype == rdatatype]
     return tuple(sorted(rdata.to_text() for rrset in found for rdata in rrset))

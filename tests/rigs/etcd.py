@@ -20,6 +20,7 @@ from typing import NamedTuple, Self
 from ddnsd.etcd import Credentials, Settings, Tls
 
 from .certificates import Certificates
+from .etcdctl import Etcdctl
 from .place import LOOPBACK, Place
 from .ports import PortLease
 from .process import ServerProcess, find_program
@@ -165,7 +166,7 @@ class EtcdRig:
         """Wait until every member answers a linearizable read."""
         for member in self.members:
             deadline = time.monotonic() + _START
-            while self._run(member, "get", "health").returncode:
+            while self.ctl_of(member).run("get", "health").returncode:
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"{member.name} does not answer:\n{self.log_text()}")
 
@@ -183,9 +184,19 @@ class EtcdRig:
 
     def ctl(self, *arguments: str, member: Member | None = None) -> str:
         """Run etcdctl on a member and return what it says."""
-        done = self._run(member or self.members[0], *arguments)
+        done = self.ctl_of(member or self.members[0]).run(*arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def ctl_of(self, member: Member) -> Etcdctl:
+        """Return etcdctl for a member."""
+        return Etcdctl(
+            self.version.program("etcdctl"),
+            f"--endpoints={member.url}",
+            "--command-timeout=2s",
+            *(self.certificates.client_options() if self.certificates else ()),
+            environ={"ETCDCTL_USER": f"root:{self.password}"} if self.password else {},
+        )
 
     def enable_authentication(self, password: str) -> None:
         """Add the user root and ask for users from now on."""
@@ -261,23 +272,3 @@ class EtcdRig:
 
     def _cluster(self) -> str:
         return ",".join(f"{member.name}={member.peer_url}" for member in self.members)
-
-    def _run(self, member: Member, *arguments: str) -> subprocess.CompletedProcess[str]:
-        # The password goes by the environment, never by the arguments.
-        user = {"ETCDCTL_USER": f"root:{self.password}"} if self.password else {}
-        options = self.certificates.client_options() if self.certificates else ()
-        return subprocess.run(
-            [
-                self.version.program("etcdctl"),
-                "--endpoints",
-                member.url,
-                "--command-timeout",
-                "2s",
-                *options,
-                *arguments,
-            ],
-            env={**os.environ, "ETCDCTL_API": "3", **user},
-            capture_output=True,
-            text=True,
-            check=False,
-        )

@@ -15,6 +15,7 @@ import yaml
 from ddnsd.model.tokens import digest
 from tests.rigs.base import NameserverRig
 from tests.rigs.client import ask
+from tests.rigs.place import LOOPBACK, Place
 from tests.system.http import Client, Reply
 
 UPDATE = "/api/ddns/update"
@@ -31,10 +32,12 @@ class Installation:
         rig: NameserverRig | None = None,
         rigs: Mapping[str, NameserverRig] | None = None,
         environ: Mapping[str, str] | None = None,
+        place: Place = LOOPBACK,
         **settings: Any,
     ) -> None:
         """`settings` are added to config.yaml; `rigs` are its nameservers (`rig`: the default one)."""
         self.folder = folder
+        self.place = place
         self.data = folder / "data"
         self._environ = {**os.environ, **(environ or {})}
         self._process: asyncio.subprocess.Process | None = None
@@ -43,7 +46,7 @@ class Installation:
         rigs = dict(rigs or {}) | ({"default": rig} if rig else {})
         nameservers = {name: _section(folder, name, rig) for name, rig in rigs.items()}
         self.config = {
-            "listen": {"public": "127.0.0.1:0", "admin": "127.0.0.1:0", "health": "127.0.0.1:0"},
+            "listen": _listen(place),
             "nameservers": nameservers or {"default": {"kind": "embedded", "listen": "127.0.0.1:0"}},
             "log": {"format": "json", "level": "debug"},
             **settings,
@@ -55,6 +58,10 @@ class Installation:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End it, whether it was started or not."""
         await self.kill()
         await self.disconnect()
 
@@ -79,7 +86,7 @@ class Installation:
         """Return a command whose last argument is config.yaml, and write that."""
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(self.config, allow_unicode=True))
-        return [sys.executable, "-m", "ddnsd", *arguments, str(path)]
+        return self.place.command(sys.executable, "-m", "ddnsd", *arguments, str(path))
 
     async def fail(self, *arguments: str) -> tuple[int, str]:
         """Run a command that ends by itself, as `serve` should here; return its status and what it says."""
@@ -143,6 +150,11 @@ class Installation:
         """Ask the embedded nameserver."""
         return await ask("127.0.0.1", self.dns_port, name, type)
 
+    async def metric(self, name: str) -> float:
+        """Return a metric that has no labels."""
+        lines = (await self.health.get("/metrics")).body.decode().splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
     async def admin(self, method: str, path: str, document: Any = None) -> Reply:
         token = (self.data / "admin-token").read_text().strip()
         body = b"" if document is None else json.dumps(document).encode()
@@ -170,6 +182,12 @@ def example(hosts: Sequence[str] = ("blog.example.com",), zone: str = "example.c
         document("Token", "alice-router", account="alice", sha256=digest(SECRET)),
         *(document("Host", host, account="alice") for host in hosts),
     ]
+
+
+def _listen(place: Place) -> dict[str, str]:
+    """Return any free ports; the usual ones, over all restarts, where the node has an address of its own."""
+    ports = {"public": 8080, "admin": 8081, "health": 8082}
+    return {name: f"{place.address}:{port if place.namespace else 0}" for name, port in ports.items()}
 
 
 def _section(folder: Path, name: str, rig: NameserverRig) -> dict[str, Any]:

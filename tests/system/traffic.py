@@ -1,0 +1,117 @@
+"""A steady load of changes on all nodes of a cluster, by clients that follow docs/api.md; all is recorded."""
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Self
+
+import dns.exception
+
+from tests.rigs.base import NameserverRig
+from tests.system.history import Answer, Record, Sample
+from tests.system.http import Client
+from tests.system.installation import SECRET, UPDATE
+from tests.system.load import UNCHANGED, UPDATED, address, running
+
+PATIENCE = 3.0  # seconds that a client waits for an answer, before it asks another node
+_PAUSE = 0.1  # seconds between a name's changes
+_BACKOFF = 0.1  # seconds after a failure
+_GLANCE = 0.005  # seconds between two questions to the nameserver
+
+
+class Customer:
+    """Changes one name's address again and again, on any node; some changes it gives up for newer ones."""
+
+    def __init__(self, host: str, nodes: Sequence[str], record: Record) -> None:
+        """`nodes` are their public addresses."""
+        self.is_leaving = False
+        self._host = host
+        self._record = record
+        self._clients = [Client(node) for node in nodes]
+        self._random = random.Random(host)
+
+    async def run(self) -> None:
+        """Go on until `is_leaving`."""
+        for number in itertools.count(1):
+            if self.is_leaving:
+                break
+            await self._change(address(number))
+            await asyncio.sleep(_PAUSE)
+        for client in self._clients:
+            await client.close()
+
+    async def _change(self, address: str) -> None:
+        node = self._random.randrange(len(self._clients))
+        while not await self._ask(node, address):
+            if self.is_leaving or self._random.random() < 0.3:
+                return
+            await asyncio.sleep(_BACKOFF)
+            node = (node + 1) % len(self._clients)
+        if self._random.random() < 0.2:  # what one node has answered, all must know
+            await self._ask((node + 1) % len(self._clients), address)
+
+    async def _ask(self, node: int, address: str) -> bool:
+        """Ask for a change; return whether it was answered as done."""
+        begin = time.monotonic()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                reply = await self._clients[node].get(UPDATE, domain=self._host, ip=address, token=SECRET)
+        except (OSError, asyncio.IncompleteReadError):  # TimeoutError is an OSError
+            self._record.lost += 1
+            return False
+        previous = reply.json.get("data", {}).get("old_ip")
+        answer = Answer(self._host, node, address, reply.message, previous, begin, time.monotonic())
+        self._record.answers.append(answer)
+        return reply.message in (UPDATED, UNCHANGED)
+
+
+class Onlooker:
+    """Asks the nameserver for all names, over and over."""
+
+    def __init__(self, hosts: Sequence[str], nameserver: NameserverRig, record: Record) -> None:
+        self._hosts = hosts
+        self._nameserver = nameserver
+        self._record = record
+
+    async def run(self) -> None:
+        """Never ends."""
+        while True:
+            for host in self._hosts:
+                await self._look(host)
+                await asyncio.sleep(_GLANCE)
+
+    async def _look(self, host: str) -> None:
+        begin = time.monotonic()
+        try:
+            found = await self._nameserver.query(host, "A")
+        except (OSError, dns.exception.DNSException):
+            return
+        self._record.samples.append(Sample(host, " ".join(found), begin, time.monotonic()))
+
+
+class Traffic:
+    """`async with Traffic(hosts, nodes, nameserver) as traffic:` runs it; `stop` ends the changes."""
+
+    def __init__(self, hosts: Sequence[str], nodes: Sequence[str], nameserver: NameserverRig) -> None:
+        """`nodes` are their public addresses."""
+        self.record = Record()
+        self._customers = [Customer(host, nodes, self.record) for host in hosts]
+        self._onlooker = Onlooker(hosts, nameserver, self.record)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        everybody = (self._onlooker.run(), *(customer.run() for customer in self._customers))
+        _, *self._busy = await self._stack.enter_async_context(running(*everybody))
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._stack.__aexit__(*failure)
+
+    async def stop(self) -> None:
+        """Let every client come to its end; what is served is still looked at."""
+        for customer in self._customers:
+            customer.is_leaving = True
+        await asyncio.gather(*self._busy)
