@@ -3,6 +3,11 @@
 Why not one from PyPI: docs/decisions/0001-own-etcd-client.md.
 """
 
+import os
+
+# Before gRPC is imported: else it writes each failed try to connect to standard error by itself.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
 from .client import Client
 from .election import Candidacy, campaign, enter
 from .errors import EtcdError, NotAppliedError, RestoredError, UnknownOutcomeError

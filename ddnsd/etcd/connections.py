@@ -13,6 +13,7 @@ from .errors import (
     UnknownOutcomeError,
     is_stale_token,
     translate,
+    unavailable,
 )
 from .messages import AUTHENTICATE, MEMBER_LIST, AnyMessage, Method
 from .settings import Settings
@@ -86,7 +87,7 @@ class Connections:
                 tried += 1
                 pause = 0 if tried % len(self.endpoints) else _PAUSE
                 if self._closed or loop.time() + pause >= deadline:
-                    raise UnavailableError(str(error)) from None
+                    raise unavailable(error) from None
                 await asyncio.sleep(pause)
 
     async def call_at(self, endpoint: Endpoint, method: Method, request: AnyMessage) -> AnyMessage:
@@ -101,7 +102,7 @@ class Connections:
             await endpoint.ready(timeout)
             return await self._send(endpoint, method, request, timeout, self._metadata()[1:])
         except UnknownOutcomeError as error:
-            raise UnavailableError(str(error)) from None
+            raise unavailable(error) from None
 
     async def open_watch(self) -> OpenWatch:
         """Begin a watch stream on the member of now.
@@ -116,7 +117,7 @@ class Connections:
             await self._prepare(endpoint, deadline)
         except (UnavailableError, UnknownOutcomeError) as error:
             self.leave(endpoint)
-            raise UnavailableError(str(error)) from None
+            raise unavailable(error) from None
         return OpenWatch(endpoint, endpoint.open_watch(self._metadata()))
 
     async def renew_token(self) -> bool:
@@ -189,7 +190,7 @@ class Connections:
         try:
             await self._token.renew(stale, ask)
         except UnknownOutcomeError as error:  # of the authentication; the call itself was not sent
-            raise UnavailableError(str(error)) from None
+            raise unavailable(error) from None
 
     async def _send(
         self, endpoint: Endpoint, method: Method, request: AnyMessage, timeout: float, metadata: Metadata

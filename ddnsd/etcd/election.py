@@ -11,6 +11,8 @@ from .errors import CampaignLostError, CompactedError, EtcdError, UnavailableErr
 from .lease import Lease
 from .values import Compare, Put, Range, RangeResult, Revision, Target, Txn
 
+_PAUSE = 0.05  # seconds after a failure
+
 
 class Candidacy:
     """One candidate: in the queue, then leading, then not.
@@ -75,7 +77,7 @@ class Candidacy:
             try:
                 queued = await self._follow_queue()
             except (UnavailableError, CompactedError):
-                continue  # from a new snapshot, as long as the lease lives
+                await asyncio.sleep(_PAUSE)  # then from a new snapshot, as long as the lease lives
             except EtcdError:
                 break
         await self._lease.revoke()

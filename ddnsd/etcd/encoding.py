@@ -159,6 +159,7 @@ def decode_status(endpoint: str, message: AnyMessage) -> Status:
         message.header.revision,
         message.dbSize,
         message.dbSizeInUse,
+        message.dbSizeQuota,
         message.isLearner,
         tuple(message.errors),
     )

@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 import grpc
 
-from .errors import UnavailableError
-from .messages import WATCH, AnyMessage, Method, encode
+from .errors import UnavailableError, no_connection
+from .messages import MEMBER_LIST, WATCH, AnyMessage, Method, encode
 from .settings import Address, Settings, Tls
 
 Stream: TypeAlias = "grpc.aio.StreamStreamCall[AnyMessage, AnyMessage]"
@@ -17,6 +17,7 @@ _Unary: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[AnyMessage, AnyMessage]"
 _UNDECIDED = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING)
 _READY = grpc.ChannelConnectivity.READY
 _POLL = 0.005  # seconds between two looks at a connection that is being made
+_TELLING = 0.2  # seconds for gRPC to tell why there is no connection
 _FRESH = 1.0  # seconds for which an answer vouches for its connection
 
 
@@ -43,8 +44,10 @@ class Endpoint:
         # Polled, as gRPC's own wait for a state outlives its cancellation, its channel and its loop.
         while (state := self._channel.get_state(try_to_connect=True)) is not _READY:
             self.doubt()
-            if state not in _UNDECIDED or loop.time() > deadline:
-                raise UnavailableError(f"{self.name}: no connection")
+            if state not in _UNDECIDED:
+                raise no_connection(self.name, await self._last_error())
+            if loop.time() > deadline:
+                raise UnavailableError(f"{self.name}: no connection within {timeout:g} s")
             await asyncio.sleep(_POLL)
 
     @property
@@ -105,6 +108,17 @@ class Endpoint:
     async def close(self) -> None:
         """End everything; idempotent."""
         await self._channel.close()
+
+    async def _last_error(self) -> str:
+        """Return why the last try to connect failed: only a call is told it, which then fails at once."""
+        ask = self._channel.unary_unary(
+            MEMBER_LIST.path, request_serializer=encode, response_deserializer=MEMBER_LIST.decode
+        )
+        try:
+            await ask(MEMBER_LIST.request(), timeout=_TELLING)
+        except grpc.aio.AioRpcError as error:
+            return error.details() or ""
+        return "it was lost"  # and is there again: the answer is nobody's
 
     def _ended(self, stream: Stream) -> None:
         self._streams.discard(stream)

@@ -3,6 +3,8 @@
 EtcdError
 ├── NotAppliedError               nothing was changed
 │   ├── UnavailableError          no member could answer within the time; may work later
+│   │   ├── CertificateError      no connection, as one side does not accept the other's certificate
+│   │   └── NoLeaderError         the member has no leader: fewer than half of the members are there
 │   ├── RefusedError              etcd refused this request; sent again it is refused again
 │   │   ├── CompactedError        the revision is no longer kept
 │   │   ├── FutureRevisionError   the revision is still to come
@@ -35,6 +37,14 @@ class NotAppliedError(EtcdError):
 
 class UnavailableError(NotAppliedError):
     """No member could answer within the caller's time."""
+
+
+class CertificateError(UnavailableError):
+    """TLS fails: a certificate is over, or by another authority, or etcd wants one and gets none."""
+
+
+class NoLeaderError(UnavailableError):
+    """The members cannot agree on a leader: too many of them are not there."""
 
 
 class RefusedError(NotAppliedError):
@@ -140,6 +150,9 @@ _REFUSALS = frozenset(
         grpc.StatusCode.UNIMPLEMENTED,
     }
 )
+# In BoringSSL's and gRPC's words: the handshake failed; or, with TLS 1.3, the server has refused our
+# certificate after it, with an alert that gRPC takes for corrupt data.
+_TLS = ("CERTIFICATE_", "TSI_PROTOCOL_FAILURE", "TSI_DATA_CORRUPTED", "ALERT_")
 # A token that a restarted member has forgotten, or that is older than a change of the roles.
 _STALE_TOKEN = ("invalid auth token", "revision of auth store is old", "user name is empty")
 
@@ -159,8 +172,20 @@ def translate(error: grpc.aio.AioRpcError) -> EtcdError:
         return refusal(text)
     # v3rpc/interceptor.go: checked before the call is looked at, as we send `hasleader`.
     if "etcdserver: no leader" in text:
-        return UnavailableError(text)
+        return NoLeaderError(text)
     return UnknownOutcomeError(text)
+
+
+def no_connection(endpoint: str, details: str) -> UnavailableError:
+    """Return the error for an endpoint, by what gRPC says of its last try to connect."""
+    reason = details.rpartition("last error: ")[2]
+    kind = CertificateError if any(word in reason for word in _TLS) else UnavailableError
+    return kind(f"{endpoint}: no connection: {reason}")
+
+
+def unavailable(error: EtcdError) -> UnavailableError:
+    """Return the error of a call that was given up, by why its last try failed."""
+    return error if isinstance(error, UnavailableError) else UnavailableError(str(error))
 
 
 def is_stale_token(error: EtcdError) -> bool:

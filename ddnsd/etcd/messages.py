@@ -116,6 +116,7 @@ _SCHEMA: Mapping[str, tuple[str, ...]] = {
         "8 errors string*",
         "9 dbSizeInUse int64",
         "10 isLearner bool",
+        "12 dbSizeQuota int64",
     ),
 }
 

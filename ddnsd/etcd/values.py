@@ -167,7 +167,10 @@ class Member(NamedTuple):
 
 
 class Status(NamedTuple):
-    """One member's own view (Maintenance.Status). Sizes in bytes; `errors` holds its alarms as text."""
+    """One member's own view (Maintenance.Status). Sizes in bytes; `errors` holds its alarms as text.
+
+    `leader` 0 is none. `quota` is --quota-backend-bytes, 0 where the member does not tell (before 3.6).
+    """
 
     endpoint: str
     member_id: int
@@ -177,6 +180,7 @@ class Status(NamedTuple):
     revision: int
     size: int
     size_in_use: int
+    quota: int
     is_learner: bool
     errors: tuple[str, ...]
 

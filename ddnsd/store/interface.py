@@ -6,8 +6,9 @@ created it and the one that last wrote it. Keys are text relative to the install
 values are bytes. The rest of the program knows this file, never a particular store.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 # Compares, and writes, each: 100 documents and bookkeeping; leaves etcd's --max-txn-ops (128) some room.
@@ -124,6 +125,45 @@ class LockedError(StoreError):
 
 class FormatError(StoreError):
     """The embedded store's file cannot be used: damaged, foreign, or of another version."""
+
+
+class FailureKind(StrEnum):
+    """Why a call fails."""
+
+    UNREACHABLE = "unreachable"  # no answer from any server
+    NO_QUORUM = "no_quorum"  # too few of the servers are there
+    CERTIFICATE = "certificate"
+    AUTHENTICATION = "authentication"
+    PERMISSION = "permission"
+    NO_SPACE = "no_space"
+    REFUSED = "refused"  # anything else that the server does not do
+    DISK = "disk"  # of the embedded store
+
+
+class Problem(NamedTuple):
+    """Something that an operator should know, and what to do about it."""
+
+    text: str
+    remedy: str
+
+
+class StoreServer(NamedTuple):
+    """One server's own view. Sizes in bytes; `error` says why it does not tell, "" if it does."""
+
+    name: str
+    version: str = ""
+    size: int = 0
+    in_use: int = 0
+    leads: bool = False
+    error: str = ""
+
+
+class StoreHealth(NamedTuple):
+    """How the store is. `members` are the names of all servers of its cluster, known here or not."""
+
+    servers: tuple[StoreServer, ...]
+    members: tuple[str, ...]
+    problems: tuple[Problem, ...]
 
 
 class Limits(NamedTuple):
@@ -270,6 +310,22 @@ class Store(Protocol):
         Raises:
             UnavailableError: not now.
         """
+        ...
+
+    async def compact(self, revision: int) -> bool:
+        """Let go of the history before a revision; False where the store does not let us: see `health`.
+
+        Raises:
+            UnavailableError: not now.
+        """
+        ...
+
+    async def health(self) -> StoreHealth:
+        """Ask all servers how they are; what cannot be known stands among the problems."""
+        ...
+
+    def on_failure(self, count: Callable[[FailureKind], None]) -> None:
+        """Call this at each call that fails from now on."""
         ...
 
     async def close(self) -> None:

@@ -69,6 +69,7 @@ class WatchCache:
         self._timeout = timeout
         self._metrics = metrics
         self._known: set[str] = set()
+        self._broken = ""  # why the watch ended last; "" once it has shown something since
         self._loaded = asyncio.Event()
         self._listeners: list[Listener] = []
         self._arrived: list[Callback] = []  # waits for the next question
@@ -103,7 +104,7 @@ class WatchCache:
                 self._abandon(error)
                 await asyncio.sleep(_RETRY_SECONDS)
             except UnavailableError as error:
-                _log.warning("watch.unavailable", reason=str(error))
+                self._note_broken(str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def current(self) -> None:
@@ -135,6 +136,11 @@ class WatchCache:
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask(), name="snapshot.ask")
 
+    def _note_broken(self, reason: str) -> None:
+        if reason != self._broken:  # else it is one of many tries
+            _log.warning("watch.unavailable", reason=reason)
+        self._broken = reason
+
     async def _follow(self) -> None:
         """Load a snapshot and follow the watch until it ends.
 
@@ -151,6 +157,7 @@ class WatchCache:
             if self._store.identity != identity:
                 raise RestoredError("the store was restored again")
             async for revision in watch:
+                self._broken = ""
                 self._apply(revision.revision, revision.events)
 
     async def _ask(self) -> None:

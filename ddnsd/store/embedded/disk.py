@@ -19,8 +19,8 @@ class Disk:
     """A locked folder and its database, on a thread of their own. One call at a time."""
 
     def __init__(self, worker: ThreadPoolExecutor, folder: Folder, database: Database) -> None:
+        self.folder = folder
         self._worker = worker
-        self._folder = folder
         self._database = database
 
     async def append(self, change: Revision) -> None:
@@ -33,10 +33,10 @@ class Disk:
 
     async def close(self) -> None:
         """Close the database and unlock the folder; idempotent."""
-        if not self._folder.locked:
+        if not self.folder.locked:
             return
         await _run(self._worker, self._database.close)
-        self._folder.unlock()
+        self.folder.unlock()
         self._worker.shutdown(wait=False)
 
 

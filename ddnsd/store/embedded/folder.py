@@ -31,6 +31,11 @@ class Folder:
         """The SQLite file."""
         return self.path / "ddnsd.db"
 
+    @property
+    def size(self) -> int:
+        """The bytes of the SQLite file and its companions."""
+        return sum(file.stat().st_size for file in self.path.glob(f"{self.database.name}*"))
+
     def flush(self) -> None:
         """Make the database durable as it is, before anybody reads what a killed process did not flush.
 

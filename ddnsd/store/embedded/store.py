@@ -1,12 +1,27 @@
 """The embedded store: see the package's docstring."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from sqlite3 import sqlite_version
 
 from .. import keys
 from ..group import check_group
-from ..interface import CLOCK, Done, Limits, Outcome, Revision, SnapshotAt, Unknown, Update
+from ..interface import (
+    CLOCK,
+    Done,
+    FailureKind,
+    Limits,
+    Outcome,
+    Revision,
+    SnapshotAt,
+    StoreHealth,
+    StoreServer,
+    UnavailableError,
+    Unknown,
+    Update,
+)
 from .disk import Disk, open_disk
 from .election import Election, EmbeddedLeadership
 from .history import History, Watch
@@ -31,6 +46,7 @@ class EmbeddedStore:
         self._election = Election(self._items, self.commit, self._pulse)
         self._writing = asyncio.Lock()
         self._in_doubt: Revision | None = None  # given to the disk, not known to be there
+        self._count: Callable[[FailureKind], None] = lambda _: None
 
     @property
     def limits(self) -> Limits:
@@ -93,6 +109,21 @@ class EmbeddedStore:
         check_group(updates, self.limits)
         return await asyncio.shield(asyncio.create_task(self._commit(updates)))
 
+    async def compact(self, revision: int) -> bool:  # noqa: ARG002  the interface's
+        """Do nothing: the history is bounded by itself, and none of it is on the disk."""
+        self._pulse.check()
+        return True
+
+    async def health(self) -> StoreHealth:
+        """Say how large the database is."""
+        folder = self._disk.folder
+        server = StoreServer(str(folder.database), f"SQLite {sqlite_version}", folder.size, folder.size, True)
+        return StoreHealth((server,), (), ())
+
+    def on_failure(self, count: Callable[[FailureKind], None]) -> None:
+        """Call this at each failure of the disk from now on."""
+        self._count = count
+
     async def close(self) -> None:
         """Finish the commit in flight and release the folder; idempotent."""
         self._pulse.stop()
@@ -108,7 +139,8 @@ class EmbeddedStore:
                 return outcomes
             self._in_doubt = change
             try:
-                await self._disk.append(change)
+                with self._counted():
+                    await self._disk.append(change)
             except InDoubtError as error:
                 return [Unknown(str(error)) if isinstance(it, Done) else it for it in outcomes]
             self._apply(change)
@@ -119,9 +151,19 @@ class EmbeddedStore:
         """After an error, make memory and file agree before anything is built on either."""
         if self._in_doubt is None:
             return
-        if await self._disk.settle() == self._in_doubt.revision:
+        with self._counted():
+            newest = await self._disk.settle()
+        if newest == self._in_doubt.revision:
             self._apply(self._in_doubt)
         self._in_doubt = None
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        try:
+            yield
+        except (UnavailableError, InDoubtError):
+            self._count(FailureKind.DISK)
+            raise
 
     def _apply(self, change: Revision) -> None:
         """Show everybody what is durable now."""

@@ -8,6 +8,7 @@ import structlog
 from ddnsd import etcd
 from ddnsd.etcd import EtcdError, Range
 from ddnsd.etcd.values import prefix_range
+from ddnsd.store.etcd.failures import Access, Failures
 from ddnsd.store.etcd.keyspace import Keyspace
 from ddnsd.store.etcd.session import Session
 from ddnsd.store.etcd.settings import EtcdStoreSettings
@@ -23,8 +24,9 @@ _RETRY = 0.5  # seconds
 class Keeper:
     """Holds the session of now; replaces it when etcd was restored."""
 
-    def __init__(self, settings: EtcdStoreSettings, session: Session) -> None:
+    def __init__(self, settings: EtcdStoreSettings, session: Session, failures: Failures) -> None:
         self.session = session
+        self._failures = failures
         self._settings = settings
         self._task = asyncio.create_task(self._run(), name="etcd store")
 
@@ -54,13 +56,15 @@ class Keeper:
         ended = Ended(self.session.client.cluster_id, self.session.timeline)
         while True:
             try:
-                return await open_session(self._settings, ended)
+                return await open_session(self._settings, self._failures, ended)
             except EtcdError as error:
-                _log.warning("store.not_reopened", reason=str(error))
+                self._failures.failed(Access.READ, error)
                 await asyncio.sleep(_RETRY)
 
 
-async def open_session(settings: EtcdStoreSettings, ended: Ended | None = None) -> Session:
+async def open_session(
+    settings: EtcdStoreSettings, failures: Failures, ended: Ended | None = None
+) -> Session:
     """Connect, and learn the timeline; `ended` is the history that was known before.
 
     Raises:
@@ -76,7 +80,7 @@ async def open_session(settings: EtcdStoreSettings, ended: Ended | None = None) 
     except BaseException:  # cancelled, too
         await client.close()
         raise
-    return Session(client, space, timeline)
+    return Session(client, space, timeline, failures)
 
 
 async def read_clock(session: Session) -> int | None:

@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from typing import NamedTuple
 
 from ddnsd.etcd import Lease, Put, Txn
+from ddnsd.store.etcd.failures import Access
 from ddnsd.store.etcd.keeper import Keeper
 from ddnsd.store.etcd.session import Session
 from ddnsd.store.interface import UnavailableError
@@ -60,7 +61,7 @@ class EtcdRegistration:
 
     async def _begin(self) -> _Hold:
         session = self._keeper.session
-        with session.translated():
+        with session.translated(Access.WRITE):
             lease = await session.client.grant(self._ttl)
         hold = _Hold(session, lease)
         try:
@@ -73,7 +74,7 @@ class EtcdRegistration:
     async def _write(self, hold: _Hold) -> None:
         async with self._writing:
             put = Put(hold.session.space.key(self._key), self._value, hold.lease.id)
-            with hold.session.translated():
+            with hold.session.translated(Access.WRITE):
                 await hold.session.client.txn(Txn(success=(put,)), repeatable=True)
 
     async def _run(self) -> None:

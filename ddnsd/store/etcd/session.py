@@ -8,10 +8,15 @@ import structlog
 
 from ddnsd import etcd
 from ddnsd.etcd.errors import CompactedError as EtcdCompactedError
+from ddnsd.store.etcd.failures import Access, Failures
 from ddnsd.store.etcd.keyspace import Keyspace
 from ddnsd.store.interface import CompactedError, RestoredError, UnavailableError
 
 _log = structlog.get_logger(__name__)
+
+
+class LostAnswerError(UnavailableError):
+    """Perhaps done, perhaps later."""
 
 
 class Session:
@@ -20,7 +25,8 @@ class Session:
     It is over when the store is closed, or when somebody notices that etcd was restored.
     """
 
-    def __init__(self, client: etcd.Client, space: Keyspace, timeline: bytes) -> None:
+    def __init__(self, client: etcd.Client, space: Keyspace, timeline: bytes, failures: Failures) -> None:
+        self._failures = failures
         self.client = client
         self.space = space
         self.timeline = timeline
@@ -35,24 +41,30 @@ class Session:
         return f"{self.client.cluster_id:x}-{self.timeline.decode(errors='replace')}"
 
     @contextmanager
-    def translated(self) -> Iterator[None]:
-        """Make etcd's errors the store's.
+    def translated(self, access: Access = Access.READ) -> Iterator[None]:
+        """Make etcd's errors the store's, and note them.
 
         Raises:
-            RestoredError: etcd was restored.
+            RestoredError: etcd was restored; a write may stand in the new history.
+            LostAnswerError: of a write, which may be done.
             CompactedError: of a watch.
             UnavailableError: all others, and after the end.
         """
         self.check()
         try:
             yield
+            self._failures.succeeded(access)
         except etcd.RestoredError as error:
             self.note_restored(str(error))
             self.check()
+        except etcd.UnknownOutcomeError as error:
+            self._failures.failed(access, error)
+            raise LostAnswerError(str(error)) from error
         except EtcdCompactedError as error:
             raise CompactedError(str(error)) from error
         except etcd.EtcdError as error:
             self.check()  # by then the end may be the better reason
+            self._failures.failed(access, error)
             raise UnavailableError(str(error)) from error
 
     def check(self) -> None:

@@ -1,32 +1,47 @@
 """The store on etcd: see the package's docstring."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from weakref import WeakSet
 
-from ddnsd import etcd
-from ddnsd.etcd import EtcdError, Put, Txn, UnknownOutcomeError
+from ddnsd.etcd import EtcdError, Put, Txn
 from ddnsd.etcd.errors import CompactedError as EtcdCompactedError
 from ddnsd.etcd.errors import RevisionRegressedError
 from ddnsd.etcd.values import TxnResult
 from ddnsd.store import keys
 from ddnsd.store.etcd import transaction
+from ddnsd.store.etcd.compaction import Compaction
+from ddnsd.store.etcd.failures import Access, Failures
+from ddnsd.store.etcd.health import ask_health
 from ddnsd.store.etcd.keeper import Keeper, open_session, read_clock
 from ddnsd.store.etcd.leadership import EtcdLeadership
 from ddnsd.store.etcd.registration import EtcdRegistration
-from ddnsd.store.etcd.session import Session
+from ddnsd.store.etcd.session import LostAnswerError, Session
 from ddnsd.store.etcd.settings import EtcdStoreSettings
 from ddnsd.store.etcd.watch import EtcdWatch
 from ddnsd.store.group import check_group
-from ddnsd.store.interface import Limits, Outcome, SnapshotAt, UnavailableError, Unknown, Update
+from ddnsd.store.interface import (
+    FailureKind,
+    Limits,
+    Outcome,
+    RestoredError,
+    SnapshotAt,
+    StoreHealth,
+    UnavailableError,
+    Unknown,
+    Update,
+)
 
 
 class EtcdStore:
     """The `Store` of a cluster; make it with `open_etcd`."""
 
-    def __init__(self, settings: EtcdStoreSettings, session: Session) -> None:
-        self._lease_ttl = settings.lease_ttl
-        self._keeper = Keeper(settings, session)
-        self._registrations: set[EtcdRegistration] = set()
+    def __init__(self, settings: EtcdStoreSettings, session: Session, failures: Failures) -> None:
+        self._settings = settings
+        self._failures = failures
+        self._keeper = Keeper(settings, session, failures)
+        self._registrations: WeakSet[EtcdRegistration] = WeakSet()
+        self._compaction = Compaction()
 
     @property
     def limits(self) -> Limits:
@@ -68,14 +83,12 @@ class EtcdStore:
             return []
         session = self._keeper.session
         txn = transaction.encode(session.space, session.timeline, updates)
-        with session.translated():
-            try:
+        session.check()
+        try:
+            with session.translated(Access.WRITE):
                 answer = await _send(session, txn)
-            except UnknownOutcomeError as error:
-                return [Unknown(str(error))] * len(updates)
-            except etcd.RestoredError as error:  # of the answer: it may stand in the new history
-                session.note_restored(str(error))
-                return [Unknown(str(error))] * len(updates)
+        except (LostAnswerError, RestoredError) as error:
+            return [Unknown(str(error))] * len(updates)
         if not answer.succeeded:
             session.check_timeline(transaction.found_timeline(answer))
         return transaction.decode(updates, answer)
@@ -90,7 +103,7 @@ class EtcdStore:
         revision = await read_clock(session)
         if revision is not None:
             return revision
-        with session.translated():
+        with session.translated(Access.WRITE):
             # Whoever has deleted it may have deleted more: what is written now comes after that.
             return (await session.client.put(Put(session.space.clock, b""))).revision
 
@@ -101,8 +114,9 @@ class EtcdStore:
             UnavailableError: not now; the caller is in the queue no more.
         """
         session = self._keeper.session
+        with session.translated(Access.WRITE):
+            candidacy = await session.enter(value, self._settings.lease_ttl)
         with session.translated():
-            candidacy = await session.enter(value, self._lease_ttl)
             try:
                 await candidacy.elected()
             except BaseException:  # cancelled, too
@@ -116,9 +130,27 @@ class EtcdStore:
         Raises:
             UnavailableError: not now.
         """
-        registration = await EtcdRegistration.open(self._keeper, keys.member(name), value, self._lease_ttl)
+        key, ttl = keys.member(name), self._settings.lease_ttl
+        registration = await EtcdRegistration.open(self._keeper, key, value, ttl)
         self._registrations.add(registration)
         return registration
+
+    async def compact(self, revision: int) -> bool:
+        """Let etcd forget the history before a revision; False where it does not let us.
+
+        Raises:
+            UnavailableError: not now.
+        """
+        return await self._compaction.compact(self._keeper.session, revision)
+
+    async def health(self) -> StoreHealth:
+        """Ask all endpoints how they are."""
+        known = (*self._failures.problems, *self._compaction.problems)
+        return await ask_health(self._keeper.session.client, self._settings, known)
+
+    def on_failure(self, count: Callable[[FailureKind], None]) -> None:
+        """Call this at each call that fails from now on."""
+        self._failures.on_failure(count)
 
     async def close(self) -> None:
         """Resign, and release everything; idempotent."""
@@ -145,7 +177,11 @@ async def open_etcd(settings: EtcdStoreSettings) -> EtcdStore:
     Raises:
         UnavailableError: etcd does not answer, or does not let us in.
     """
+    failures = Failures(settings.prefix)
     try:
-        return EtcdStore(settings, await open_session(settings))
+        session = await open_session(settings, failures)
     except EtcdError as error:
-        raise UnavailableError(str(error)) from error
+        failures.failed(Access.READ, error)
+        (problem,) = failures.problems
+        raise UnavailableError(": ".join(problem)) from error
+    return EtcdStore(settings, session, failures)

@@ -3,6 +3,7 @@
 from collections import deque
 
 from ddnsd import etcd
+from ddnsd.store.etcd.failures import Access
 from ddnsd.store.etcd.session import Session
 from ddnsd.store.interface import Revision
 
@@ -40,7 +41,7 @@ class EtcdWatch:
     async def _read(self) -> None:
         if self._watch is None:
             self._watch = self._session.watch(self._prefix, self._start)
-        with self._session.translated():
+        with self._session.translated(Access.WATCH):
             found = await self._watch.read()
         for revision in found:
             for event in revision.events:

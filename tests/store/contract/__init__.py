@@ -8,8 +8,16 @@ from .commits import CommitContract
 from .elections import ElectionContract
 from .lifetime import LifetimeContract
 from .registrations import RegistrationContract
+from .upkeep import UpkeepContract
 from .watches import WatchContract
 
 
-class StoreContract(CommitContract, WatchContract, ElectionContract, RegistrationContract, LifetimeContract):
+class StoreContract(
+    CommitContract,
+    WatchContract,
+    ElectionContract,
+    RegistrationContract,
+    UpkeepContract,
+    LifetimeContract,
+):
     """All of it."""
