@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.rigs.process import find_program
 
@@ -46,15 +47,17 @@ def is_free(port: int) -> bool:
 
 
 class Running:
-    """A running `make cluster`; `lines` are those to paste."""
+    """A running `make cluster`; `lines` are those to paste, `leader` the node that leads."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process
         assert process.stdout
-        self.lines = []
+        self.lines, self.leader = [], ""
         for line in process.stdout:
             if line.startswith(COMMANDS):
                 self.lines.append(line.strip())
+            if " leads. " in line:
+                self.leader = line.split()[0]
             if line.startswith("Ctrl-C"):
                 break
         else:
@@ -111,7 +114,7 @@ def test_the_printed_lines_show_what_is_said_of_them(environ: dict[str, str]) ->
         assert '"updated":true' in paste(change)
         assert paste(dig) == "192.0.2.7\n"
         assert "未变化" in paste(same)
-        assert "leader: true" in paste(status)
+        assert yaml.safe_load(paste(status))["leader"]["name"] == cluster.leader
         paste(kill)
         assert '"updated":true' in paste(next_change)
         assert paste(dig) == "192.0.2.8\n"
