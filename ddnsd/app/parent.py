@@ -77,8 +77,9 @@ class Parent:
         return self._status
 
     def _patience(self) -> float:
-        """Return seconds until the next worker is to start, or an hour."""
-        return max(0.0, min((start.due for start in self._waiting), default=3600.0) - time.monotonic())
+        """Return seconds until the next worker is to start; an hour where none is."""
+        now = time.monotonic()
+        return max(0.0, min((start.due for start in self._waiting), default=now + 3600) - now)
 
     def _start_due(self, folder: Path) -> None:
         now = time.monotonic()
