@@ -52,7 +52,7 @@ VALUES: dict[str, st.SearchStrategy[Stored]] = {
     **{shelf: st.builds(Resource, specs, MARKS) for shelf, specs in SPECS.items()},
     "addresses": st.builds(Committed, TEXT, TEXT, TEXT, INSTANTS, TEXT),
     "published": st.builds(Published, REVISIONS, TEXT, TTLS, TEXT, st.none() | INSTANTS, st.none() | ERRORS),
-    "fences": st.builds(Footprint, st.booleans(), TEXT, TEXT),
+    "fences": st.builds(Footprint, TEXT, TEXT, TEXT, st.booleans()),
     "requests": st.builds(
         WorkRequest,
         st.sampled_from(Work),
