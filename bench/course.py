@@ -78,7 +78,7 @@ class Course:
                 kind: await stack.enter_async_context(bare_server(kind, body))
                 for kind in ("handler", "delegate")
             }
-            raw = stack.enter_context(RawFeed(self._bind, _RAW_ZONE))
+            raw = RawFeed(self._bind, _RAW_ZONE)
             raw.replace(_names(self._plan.backlog, _RAW_ZONE), _FIRST_TTL, _IP, _BATCH)
             store = await stack.enter_async_context(store_process())
             for number in range(1, self._plan.rounds + 1):

@@ -3,8 +3,6 @@
 import socket
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 import dns.query
 import dns.rcode
@@ -21,43 +19,42 @@ _TIMEOUT_SECONDS = 10
 
 
 class RawFeed:
-    """One zone of a rig, one kept connection, one UPDATE in flight; each signed, each fenced."""
+    """One zone of a rig, one UPDATE in flight; each signed, each fenced."""
 
     def __init__(self, rig: NameserverRig, zone: str) -> None:
         self._address = (rig.address, rig.port)
         self._zone = zone
         self._key = dns.tsig.Key(rig.key_name, rig.key_secret, rig.key_algorithm)
-        self._socket = socket.create_connection(self._address)
-        self._socket.setblocking(False)  # dnspython waits by itself
         fence = dns.update.UpdateMessage(zone, keyring=self._key)
         fence.replace(_FENCE, 60, "TXT", _FENCE_TEXT)
-        self._send(fence)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._socket.close()
+        with self._connected() as connection:
+            self._send(fence, connection)
 
     def replace(self, hosts: Sequence[str], ttl: int, ip: str, batch: int) -> float:
         """Replace the A RRset of every host, `batch` of them in one UPDATE; return records a second.
 
+        All on one connection. It is not kept for the next time: BIND closes it after 30 s.
+
         Raises:
             WrongAnswerError: the nameserver refused an UPDATE.
         """
-        started = time.perf_counter()
-        for start in range(0, len(hosts), batch):
-            update = dns.update.UpdateMessage(self._zone, keyring=self._key)
-            update.present(_FENCE, "TXT", _FENCE_TEXT)
-            for host in hosts[start : start + batch]:
-                update.replace(f"{host}.", ttl, "A", ip)
-            self._send(update)
-        return len(hosts) / (time.perf_counter() - started)
+        with self._connected() as connection:
+            started = time.perf_counter()
+            for start in range(0, len(hosts), batch):
+                update = dns.update.UpdateMessage(self._zone, keyring=self._key)
+                update.present(_FENCE, "TXT", _FENCE_TEXT)
+                for host in hosts[start : start + batch]:
+                    update.replace(f"{host}.", ttl, "A", ip)
+                self._send(update, connection)
+            return len(hosts) / (time.perf_counter() - started)
 
-    def _send(self, update: dns.update.UpdateMessage) -> None:
+    def _connected(self) -> socket.socket:
+        connection = socket.create_connection(self._address)
+        connection.setblocking(False)  # dnspython waits by itself
+        return connection
+
+    def _send(self, update: dns.update.UpdateMessage, connection: socket.socket) -> None:
         host, port = self._address
-        answer = dns.query.tcp(update, host, _TIMEOUT_SECONDS, port, sock=self._socket)
+        answer = dns.query.tcp(update, host, _TIMEOUT_SECONDS, port, sock=connection)
         if answer.rcode() != dns.rcode.NOERROR:
             raise WrongAnswerError(f"raw UPDATE: {dns.rcode.to_text(answer.rcode())}")
