@@ -61,6 +61,7 @@ class Node:
         registry = CollectorRegistry()
         self.metrics = Metrics(registry, settings.nameservers)
         self.metrics.count_tasks(asyncio.get_running_loop())
+        store.on_failure(self.metrics.store_failed)
         self.cache = WatchCache(store, settings.store.timeout, self.metrics)
         self.commits = GroupCommit(store, self.metrics, self.cache.preserved)
         self.supervisor = Supervisor()

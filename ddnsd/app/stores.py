@@ -29,7 +29,7 @@ def _etcd(section: EtcdSettings, timeout: float) -> EtcdStoreSettings:
         try_timeout=section.try_timeout,
         connect_timeout=section.connect_timeout,
     )
-    return EtcdStoreSettings(cluster, prefix=section.prefix, lease_ttl=section.lease_ttl)
+    return EtcdStoreSettings(cluster, section.prefix, section.lease_ttl, section.quota)
 
 
 def _tls(section: EtcdTlsSettings) -> etcd.Tls:

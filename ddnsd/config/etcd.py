@@ -70,6 +70,9 @@ class EtcdSettings(Section):
     try_timeout: Annotated[float, Bounds(0.1, 30), Unit.SECONDS] = 1.0
     """How long one member may take to answer, before another one is asked."""
 
+    quota: Annotated[int, Bounds(1_048_576, 1 << 40), Unit.BYTES] = 2_147_483_648
+    """The members' `--quota-backend-bytes`, for the warning before it is full; etcd 3.6 tells it itself."""
+
     def complete(self) -> Self:
         """Check that user and password go together, and that `tls` is not left unused."""
         if bool(self.user) is not (self.password_file is not None):

@@ -24,6 +24,10 @@ RESULTS = {
 """`result` of `ddnsd_requests_total`, by `api`. malformed: no such path, method or encoding, or too large."""
 COMMIT_OUTCOMES = ("done", "stale", "unknown", "unavailable")
 PUBLISH_RESULTS = ("published", "refused")
+STORE_FAILURES = (
+    *("unreachable", "no_quorum", "certificate", "authentication", "permission"),
+    *("no_space", "refused", "disk"),
+)
 NAMESERVER_ERRORS = ("unreachable", "no_answer", "refused", "zone", "fence")
 
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -84,6 +88,10 @@ class Metrics:
         """Say whether this node leads."""
         self._leader.set(leads)
 
+    def store_failed(self, kind: str) -> None:
+        """Count a call that the store did not do (`STORE_FAILURES`)."""
+        self._store_failures.labels(kind).inc()
+
     def applied(self, revision: int) -> None:
         """Say which revision of the store this node has applied."""
         self._revision.set(revision)
@@ -122,6 +130,9 @@ class Metrics:
         self._updates = Counter(
             "ddnsd_commit_updates", "Conditional updates in group commits.", ("outcome",), registry=at
         )
+        self._store_failures = Counter(
+            "ddnsd_store_failures", "Calls that the store did not do.", ("kind",), registry=at
+        )
         self._revision = Gauge("ddnsd_store_revision", "Newest revision that this node knows.", registry=at)
         self._watch_seconds = Histogram(
             "ddnsd_watch_lag_seconds",
@@ -158,6 +169,8 @@ class Metrics:
         }
         for outcome in COMMIT_OUTCOMES:
             self._updates.labels(outcome)
+        for kind in STORE_FAILURES:
+            self._store_failures.labels(kind)
         for nameserver in nameservers:
             for metric in (self._batches, self._queue, self._drift, self._publish_seconds):
                 metric.labels(nameserver)

@@ -20,7 +20,7 @@ from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.embedded.disk import Disk
 from ddnsd.store.embedded.folder import Folder
 from ddnsd.store.embedded.sqlite import Database, InDoubtError
-from ddnsd.store.interface import KeyValue, Revision, Stale, UnavailableError, Unknown, Update
+from ddnsd.store.interface import FailureKind, KeyValue, Revision, Stale, UnavailableError, Unknown, Update
 
 from .contract.actions import DEADLINE, commit, put, take, write
 from .full_disk import attempt, fill
@@ -121,11 +121,14 @@ async def test_leader_that_resigns_while_the_disk_is_full(
     tmp_path: Path, limit_files: Callable[[bool], None]
 ) -> None:
     store = await open_embedded(tmp_path)
+    failures: set[FailureKind] = set()
+    store.on_failure(failures.add)
     first = await store.campaign(b"1")
     waiting = asyncio.create_task(store.campaign(b"2"))
     limit_files(True)
     while await attempt(store, f"filler/{uuid.uuid4()}") != "UnavailableError":
         pass
+    assert failures == {FailureKind.DISK}
     await first.resign()
     await asyncio.wait_for(first.lost(), DEADLINE)
     assert not await first.confirm()

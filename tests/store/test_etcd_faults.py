@@ -12,6 +12,7 @@ import pytest
 from ddnsd.etcd import Credentials
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
 from ddnsd.store.interface import Done, FailureKind, StoreHealth, UnavailableError, Unknown, Update
+from ddnsd.telemetry.metrics import STORE_FAILURES
 from tests.rigs.etcd import EtcdRig, Version, versions
 
 from .contract.actions import commit, put, take, until
@@ -64,6 +65,10 @@ async def works(store: EtcdStore) -> bool:
         return isinstance(await commit(store, Update({}, {"hosts/a": b""})), Done)
     except UnavailableError:
         return False
+
+
+def test_each_kind_of_failure_has_a_metric() -> None:
+    assert set(STORE_FAILURES) == set(FailureKind)
 
 
 async def test_without_quorum_calls_end_in_time_and_work_again_by_themselves(version: Version, said) -> None:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 VALUES = {
     ("ddnsd_requests", "result"): {result for results in RESULTS.values() for result in results},
     ("ddnsd_commit_updates", "outcome"): set(constants.COMMIT_OUTCOMES),
+    ("ddnsd_store_failures", "kind"): set(constants.STORE_FAILURES),
     ("ddnsd_publish_records", "result"): set(constants.PUBLISH_RESULTS),
     ("ddnsd_nameserver_errors", "kind"): set(constants.NAMESERVER_ERRORS),
 }
@@ -77,6 +78,8 @@ def test_nothing_that_happens_adds_a_series(metrics):
     metrics.drift("bind", 3)
     for result in constants.PUBLISH_RESULTS:
         metrics.published("bind", result, 2)
+    for kind in constants.STORE_FAILURES:
+        metrics.store_failed(kind)
     for kind in constants.NAMESERVER_ERRORS:
         metrics.nameserver_error("bind", kind)
     after = {
