@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import click
 
 from ..service.manifests import ManifestError, read_manifest
-from .client import AdminApiError, AdminClient
+from .client import AdminClient
+from .connection import AdminApiError
 from .options import admin_api
 
 _TIMEOUT = 600.0  # seconds: tens of thousands of documents

@@ -1,26 +1,18 @@
 """A client of the admin API: one connection, errors that say what to do."""
 
 import http.client
-import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote, urlencode, urlsplit
 
-import click
 import msgspec
 
+from ddnsd.cli.connection import AdminApiError, Body, Connection
+
 _TIMEOUT = 60.0  # seconds for one answer
-_CONNECT_TIMEOUT = 5.0  # seconds, with the TLS handshake
+_PART = 65_536  # bytes
 _NOT_ADMIN = "is not the admin API: use the address of listen.admin"
-
-
-class AdminApiError(click.ClickException):
-    """The admin API refused, or could not be asked. `answer` is its JSON, {} if there is none."""
-
-    def __init__(self, message: str, answer: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.answer = answer or {}
 
 
 class AdminClient:
@@ -36,7 +28,7 @@ class AdminClient:
         self._server = server
         self._token_file = token_file
         self._base = urlsplit(server).path.rstrip("/")
-        self._connection = _connection(server)
+        self._connection = Connection(server)
         self._token = _read_token(token_file)
 
     def close(self) -> None:
@@ -60,8 +52,43 @@ class AdminClient:
         Raises:
             AdminApiError: no answer, or another than 2xx.
         """
-        target = self._base + path + (f"?{urlencode(query)}" if query else "")
-        status, content = self._exchange(method, target, body, timeout)
+        target = path + (f"?{urlencode(query)}" if query else "")
+        content = None if body is None else msgspec.json.encode(body)
+        return self._answer(*self._exchange(method, target, content, "application/json", timeout))
+
+    def download(self, path: str, timeout: float) -> Iterator[bytes]:
+        """Yield the body of a GET as it comes; `timeout` is for each part, in seconds.
+
+        Raises:
+            AdminApiError: no answer, another than 2xx, or one that broke off.
+        """
+        try:
+            response = self._send("GET", path, None, "", timeout)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._connection.unreachable(error) from error
+        try:
+            if response.status != http.HTTPStatus.OK:
+                self._answer(response.status, response.read())
+            while part := response.read(_PART):
+                yield part
+        except (OSError, http.client.HTTPException) as error:
+            message = f"the answer of {self._server} broke off: what came of it is not whole: try again"
+            raise AdminApiError(message) from error
+
+    def upload(self, path: str, file: IO[bytes], content_type: str, timeout: float) -> Any:
+        """Return the JSON answer to a POST of a file, which is sent as it is read.
+
+        Raises:
+            AdminApiError: no answer, or another than 2xx.
+        """
+        return self._answer(*self._exchange("POST", path, file, content_type, timeout))
+
+    def _answer(self, status: int, content: bytes) -> Any:
+        """Return an answer's JSON.
+
+        Raises:
+            AdminApiError: it is none of the admin API, or no 2xx.
+        """
         answer = self._decode(status, content)
         if isinstance(answer, dict) and "success" in answer:  # as the update API and the health listener say
             raise AdminApiError(f"{self._server} {_NOT_ADMIN}")
@@ -71,39 +98,25 @@ class AdminClient:
                 "with --admin-token-file or DDNSD_ADMIN_TOKEN_FILE (the server's is in its data folder)"
             )
         if not 200 <= status < 300:
-            raise AdminApiError(str(answer.get("error", f"HTTP status {status}")), answer)
+            raise AdminApiError(str(answer.get("error", f"HTTP status {status}")), answer, status)
         return answer
 
-    def _exchange(self, method: str, target: str, body: Any, timeout: float) -> tuple[int, bytes]:
-        content = None if body is None else msgspec.json.encode(body)
-        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
-        if content is not None:
-            headers["Content-Type"] = "application/json"
+    def _exchange(
+        self, method: str, path: str, body: Body, content_type: str, timeout: float
+    ) -> tuple[int, bytes]:
         try:
-            if self._connection.sock is None:
-                self._connect()
-            self._connection.sock.settimeout(timeout)
-            self._connection.request(method, target, content, headers)
-            response = self._connection.getresponse()
+            response = self._send(method, path, body, content_type, timeout)
             return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise AdminApiError(
-                f"cannot reach the admin API at {self._server} ({error or type(error).__name__}): "
-                "is ddnsd running there? Start it with `ddnsd serve`, "
-                "or name the right one with --server or DDNSD_SERVER"
-            ) from error
+            raise self._connection.unreachable(error) from error
 
-    def _connect(self) -> None:
-        self._connection.timeout = _CONNECT_TIMEOUT
-        try:
-            self._connection.connect()
-        except (ssl.SSLError, TimeoutError) as error:
-            # Who does not speak TLS answers at once in plain HTTP, or waits for the rest of a "request".
-            if getattr(error, "reason", "") == "WRONG_VERSION_NUMBER" or "handshake" in str(error):
-                raise AdminApiError(
-                    f"no TLS with {self._server}: it speaks plain HTTP: write http://"
-                ) from error
-            raise
+    def _send(
+        self, method: str, path: str, body: Body, content_type: str, timeout: float
+    ) -> http.client.HTTPResponse:
+        headers = {"Authorization": f"Bearer {self._token}"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        return self._connection.send(method, self._base + path, body, headers, timeout)
 
     def _decode(self, status: int, content: bytes) -> Any:
         try:
@@ -115,19 +128,6 @@ class AdminClient:
 def resource_path(plural: str, name: str, *rest: str) -> str:
     """Return the path of a resource, or of what lies below it."""
     return "/".join(("/api/v1", plural, quote(name, safe=""), *rest))
-
-
-def _connection(server: str) -> http.client.HTTPConnection:
-    try:
-        url = urlsplit(server)
-        host, port = url.hostname, url.port
-    except ValueError:
-        host = None
-    if not host or url.scheme not in ("http", "https"):
-        raise click.UsageError(f"--server: {server!r} is no URL such as http://127.0.0.1:8081")
-    if url.scheme == "https":
-        return http.client.HTTPSConnection(host, port, context=ssl.create_default_context())
-    return http.client.HTTPConnection(host, port)
 
 
 def _read_token(path: Path) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..model.resources import Kind
+from ..service.archive import Counts
 from ..service.manifests import write_manifest
 
 FORMATS = click.Choice(["table", "yaml", "json"])
@@ -103,3 +104,13 @@ def print_yaml(documents: list[Any]) -> None:
 def print_json(value: Any) -> None:
     """Print JSON for readers."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def told(count: int, one: str, many: str) -> str:
+    """Return a number with its noun."""
+    return f"{count} {one if count == 1 else many}"
+
+
+def told_counts(counts: Counts) -> str:
+    """Return how many there are of each kind, in words."""
+    return ", ".join(told(counts.of(kind), kind.value.lower(), kind.plural) for kind in Kind)

@@ -3,6 +3,7 @@
 import msgspec
 
 _SHOWN = 60  # characters of a value that nobody has checked
+_TOLD = 1000
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -43,3 +44,34 @@ class InvalidDocumentError(ValueError):
     def __init__(self, *problems: Problem) -> None:
         self.problems = problems
         super().__init__("; ".join(map(str, problems)))
+
+
+class ProblemList:
+    """Gathers the problems of many documents: all are counted, the first thousand are told."""
+
+    def __init__(self) -> None:
+        self._told: list[Problem] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, *problems: Problem) -> None:
+        """Note problems."""
+        self._count += len(problems)
+        self._told += problems[: _TOLD - len(self._told)]
+
+    @property
+    def told(self) -> tuple[Problem, ...]:
+        """The first of them and, if there are more, how many."""
+        more = self._count - len(self._told)
+        return (*self._told, Problem("", f"and {more} more")) if more else tuple(self._told)
+
+    def demand_none(self) -> None:
+        """Check that there is none.
+
+        Raises:
+            InvalidDocumentError: there are some.
+        """
+        if self._told:
+            raise InvalidDocumentError(*self.told)

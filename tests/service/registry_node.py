@@ -15,6 +15,7 @@ from ddnsd.service.registry import Registry
 from ddnsd.store import codec, keys
 from ddnsd.store.commit import GroupCommit
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
+from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import Done, Update
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import Metrics
@@ -72,6 +73,7 @@ async def node_on(store: EmbeddedStore) -> AsyncIterator[Node]:
 async def single_node(folder: Path) -> AsyncIterator[Node]:
     """Run a node on a store of its own."""
     store = await open_embedded(folder)
+    await installation_owner(store)  # so that there is one
     try:
         async with node_on(store) as node:
             yield node

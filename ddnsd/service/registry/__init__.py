@@ -5,13 +5,14 @@ from .deletion import Deleted
 from .errors import (
     NotFoundError,
     PartlyAppliedError,
+    PartlyRestoredError,
     PreconditionFailedError,
     RefusedError,
     RegistryError,
     StoreFailedError,
 )
 from .registry import ANY, CreatedToken, Page, Precondition, Put, Registry
-from .results import Applied, ApplyResult, Result
+from .results import Applied, ApplyResult, Restored, Result
 from .rules import Written
 
 __all__ = [
@@ -24,12 +25,14 @@ __all__ = [
     "NotFoundError",
     "Page",
     "PartlyAppliedError",
+    "PartlyRestoredError",
     "Precondition",
     "PreconditionFailedError",
     "Put",
     "RefusedError",
     "Registry",
     "RegistryError",
+    "Restored",
     "Result",
     "StoreFailedError",
     "Written",

@@ -1,5 +1,6 @@
 """The resources as they will be: the state with the changes gathered so far laid over it. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -31,6 +32,10 @@ class Overlay(Generic[SpecT]):
             return self._changed[name]
         entry = self._table.get(name)
         return entry.value if entry else None
+
+    def names(self) -> Sequence[str]:
+        """Return the names of the resources as they are, without the changes."""
+        return tuple(self._table)
 
     def put(self, name: str, spec: SpecT, mark: Mark = Mark.NONE) -> None:
         """Add or replace a resource."""
@@ -64,7 +69,7 @@ class Draft:
         self.tokens: Overlay[TokenSpec] = Overlay(Kind.TOKEN, state.tokens)
         self._digests: dict[str, str] = {}
         self._addresses: dict[str, int] = {}  # compared: key -> revision
-        self._tombstones: dict[str, Committed] = {}
+        self._committed: dict[str, Committed] = {}  # written, by key; mostly tombstones
 
     def of_kind(self, kind: Kind) -> Overlay[Any]:
         """Return the resources of a kind."""
@@ -101,16 +106,22 @@ class Draft:
         self._addresses[key] = entry.revision if entry else 0
         if entry is not None and not entry.value.is_tombstone:
             zone = self.state.zone_of(record.name) or ""
-            self._tombstones[key] = Committed("", "", self.commit, self.now, zone)
+            self._committed[key] = Committed("", "", self.commit, self.now, zone)
+
+    def restore(self, record: RecordKey, ip: str, previous: str, changed: datetime) -> None:
+        """Commit an address where there is none, or only a tombstone, as it was committed elsewhere."""
+        key, entry = keys.address(record), self.state.addresses.get(record)
+        self._addresses[key] = entry.revision if entry else 0
+        self._committed[key] = Committed(ip, previous, self.commit, changed)
 
     @property
     def is_empty(self) -> bool:
         """Say whether nothing would be written."""
-        return self._resources == 0
+        return self._resources == 0 and not self._committed
 
     def fits(self, more: int = 0) -> bool:
         """Say whether one commit can hold this, and so many further keys."""
-        writes = self._resources + len(self._tombstones)
+        writes = self._resources + len(self._committed)
         return max(writes, len(self._addresses)) + _HEAD + more <= MAX_KEYS_PER_UPDATE
 
     def update(self) -> Update:
@@ -118,7 +129,7 @@ class Draft:
         head = self.state.registry.get("")
         expects = {keys.REGISTRY: head.revision if head else 0, **self._addresses}
         puts = {keys.REGISTRY: codec.encode(RegistryHead(self.commit))}
-        puts |= {key: codec.encode(tombstone) for key, tombstone in self._tombstones.items()}
+        puts |= {key: codec.encode(committed) for key, committed in self._committed.items()}
         deletes: frozenset[str] = frozenset()
         for kind in Kind:
             overlay = self.of_kind(kind)

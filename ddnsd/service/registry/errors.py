@@ -1,7 +1,7 @@
 """Why the registry did not do what was asked."""
 
-from ..problems import Problem
-from .results import Applied
+from ddnsd.service.problems import Problem
+from ddnsd.service.registry.results import Applied, Restored
 
 
 class RegistryError(Exception):
@@ -12,7 +12,8 @@ class RegistryError(Exception):
     ├── PreconditionFailedError   it is not at the revision that the caller expects
     ├── RefusedError              other resources stand in the way
     ├── StoreFailedError          the store did not do it, or its answer is not known
-    └── PartlyAppliedError        a part of the documents is applied
+    ├── PartlyAppliedError        a part of the documents is applied
+    └── PartlyRestoredError       a part of an archive is imported
 
     Beside it, `service.problems.InvalidDocumentError`: the documents themselves are wrong.
     """
@@ -49,3 +50,12 @@ class PartlyAppliedError(RegistryError):
     def __init__(self, applied: Applied, cause: Exception) -> None:
         super().__init__(str(cause))
         self.applied = applied
+
+
+class PartlyRestoredError(RegistryError):
+    """An import ended early; `restored` says how far it came, the cause says why."""
+
+    def __init__(self, restored: Restored, done: int, total: int, cause: Exception) -> None:
+        remedy = "import the same export again to go on"
+        super().__init__(f"{done} of {total} documents are imported, then it ended: {cause}; {remedy}")
+        self.restored = restored

@@ -11,13 +11,15 @@ from ...model.resources import Kind, Spec
 from ...model.state import State, Table
 from ...store.commit import GroupCommit
 from ...store.snapshot import WatchCache
+from ..archive import Archive, Export
 from ..documents import Document, read_new_token
 from . import deletion, rules
 from .apply import apply, read_documents
 from .deletion import Deleted
 from .draft import Draft
 from .errors import NotFoundError, PreconditionFailedError, RefusedError
-from .results import Applied
+from .restore import restore
+from .results import Applied, Restored
 from .rules import Written
 from .turns import Turns
 from .work import WorkDesk
@@ -141,6 +143,15 @@ class Registry:
     async def apply(self, raws: Sequence[object]) -> Applied:
         """Apply many documents, given as plain JSON values; see `registry.apply.apply`."""
         return await apply(self._turns, await read_documents(raws), self._nameservers)
+
+    async def export(self) -> Export:
+        """Return all resources and their addresses, as they are at the newest revision."""
+        state = (await self._turns.read()).state
+        return Export(state, self._turns.cache.revision, datetime.now(UTC))
+
+    async def restore(self, archive: Archive) -> Restored:
+        """Put an archive into this installation; see `registry.restore.restore`."""
+        return await restore(self._turns, archive, self._nameservers)
 
     async def create_token(self, raw: object) -> CreatedToken:
         """Create a Token from a document that may lack `sha256`; then its secret is made here.

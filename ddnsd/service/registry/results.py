@@ -1,10 +1,11 @@
-"""What came of an apply."""
+"""What came of an apply, of an import."""
 
 from enum import StrEnum
 
 import msgspec
 
-from ...model.resources import Kind
+from ddnsd.model.resources import Kind
+from ddnsd.service.archive import Counts
 
 
 class Result(StrEnum):
@@ -30,3 +31,16 @@ class Applied(msgspec.Struct, frozen=True):
 
     atomic: bool
     results: tuple[ApplyResult, ...]
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """What came of an import: what it made, and what was there already, the same.
+
+    `addresses` are those that it committed, `kept` those that clients have changed since the export
+    was made and that stay so.
+    """
+
+    created: Counts
+    unchanged: Counts
+    addresses: int
+    kept: int

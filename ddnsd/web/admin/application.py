@@ -13,12 +13,12 @@ from ...service.registry import Registry
 from ...telemetry.metrics import Metrics
 from ...telemetry.redaction import HIDDEN
 from ..owed import Owed
-from . import apply, openapi, resources, status, work
+from . import apply, archive, openapi, resources, status, work
 from .base import Services, UnknownPathHandler
 
 _log = structlog.get_logger(__name__)
 
-ROUTES = (*resources.ROUTES, *work.ROUTES, *apply.ROUTES, *status.ROUTES, *openapi.ROUTES)
+ROUTES = (*resources.ROUTES, *work.ROUTES, *apply.ROUTES, *archive.ROUTES, *status.ROUTES, *openapi.ROUTES)
 
 
 def make_admin_application(

@@ -2,12 +2,13 @@
 
 import hmac
 import http
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 import structlog
 from tornado.http1connection import HTTP1Connection
+from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from ...model.tokens import digest
@@ -20,7 +21,7 @@ from .shapes import Failure
 _log = structlog.get_logger(__name__)
 
 MAX_BODY = 8 << 20  # bytes: some 50,000 documents
-_DRAINED = 8 * MAX_BODY  # what is read of a larger one to answer it; beyond, the connection is cut
+_DRAINED = 8  # times that much is read of a larger one to answer it; beyond, the connection is cut
 
 
 class Services(NamedTuple):
@@ -37,6 +38,8 @@ class Services(NamedTuple):
 @stream_request_body
 class AdminHandler(RequestHandler):
     """Base of the handlers. Methods are declared with `operations.operation`."""
+
+    max_body: ClassVar[int] = MAX_BODY
 
     def initialize(self, services: Services) -> None:
         """Keep what the handler works with."""
@@ -56,28 +59,53 @@ class AdminHandler(RequestHandler):
             raise HTTPError(401)
         self.services.owed.add(self)
         if isinstance(self.request.connection, HTTP1Connection):
-            self.request.connection.set_max_body_size(_DRAINED)
+            self.request.connection.set_max_body_size(_DRAINED * self.max_body)
 
     def _is_admin(self) -> bool:
         scheme, _, credentials = self.request.headers.get("Authorization", "").partition(" ")
         given = digest(credentials.strip())
         return scheme.lower() == "bearer" and hmac.compare_digest(given, self.services.token_digest)
 
-    def data_received(self, chunk: bytes) -> None:
-        """Keep a part of the body, as long as it is not too large."""
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """Take a part of the body, as long as it is not too large."""
         self._received += len(chunk)
-        if self._received <= MAX_BODY:
-            self._chunks.append(chunk)
+        return self.take(chunk) if self._received <= self.max_body else None
+
+    def take(self, chunk: bytes) -> Awaitable[None] | None:
+        """Keep a part of the body."""
+        self._chunks.append(chunk)
+        return None
+
+    def demand_fitting(self) -> None:
+        """Check that the body was not too large.
+
+        Raises:
+            FailedError: 413.
+        """
+        if self._received > self.max_body:
+            raise FailedError(
+                413, Failure(f"the body is larger than {self.max_body} bytes: send it in parts")
+            )
 
     def body(self) -> bytes:
         """Return the request's body.
 
         Raises:
-            HTTPError: 413.
+            FailedError: 413.
         """
-        if self._received > MAX_BODY:
-            raise FailedError(413, Failure(f"the body is larger than {MAX_BODY} bytes: send it in parts"))
+        self.demand_fitting()
         return b"".join(self._chunks)
+
+    async def stream(self, parts: AsyncIterator[bytes]) -> None:
+        """Answer with YAML, each part when the client has taken the one before."""
+        self.set_header("Content-Type", "application/yaml; charset=utf-8")
+        try:
+            async for part in parts:
+                self.write(part)
+                await self.flush()
+        except StreamClosedError:
+            return  # a client that has gone is no failure
+        self.finish()
 
     def json_body(self) -> Any:
         """Return the JSON value of the request's body.

@@ -9,6 +9,7 @@ from ...service.problems import InvalidDocumentError
 from ...service.registry import (
     NotFoundError,
     PartlyAppliedError,
+    PartlyRestoredError,
     PreconditionFailedError,
     RefusedError,
     RegistryError,
@@ -47,7 +48,7 @@ def translated() -> Iterator[None]:
 
 
 def _status(error: Exception) -> int:
-    if isinstance(error, PartlyAppliedError):
+    if isinstance(error, PartlyAppliedError | PartlyRestoredError):
         return _status(error.__cause__) if isinstance(error.__cause__, Exception) else 500
     return _STATUSES[type(error)]
 
@@ -60,4 +61,6 @@ def _failure(error: Exception) -> Failure:
             return Failure(str(error), error.problems, error.count)
         case PartlyAppliedError():
             return Failure(str(error), applied=error.applied)
+        case PartlyRestoredError():
+            return Failure(str(error), imported=error.restored)
     return Failure(str(error))

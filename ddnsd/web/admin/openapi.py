@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from ... import __version__
-from ...service.registry import Applied
+from ...service.registry import Applied, Restored
 from . import shapes
 from .base import AdminHandler
 from .operations import Answer, Operation, Route, operation
@@ -21,6 +21,7 @@ _TYPES = (
     shapes.WorkAnswer,
     shapes.Failure,
     Applied,
+    Restored,
 )
 
 
@@ -53,6 +54,7 @@ def _schemas() -> dict[str, Any]:
     return schemas | {
         "Documents": {"type": "array", "items": {"anyOf": documents}},
         "Status": {"type": "object"},
+        "Archive": {"type": "string", "description": "a stream of YAML documents: docs/admin-api.md"},
         "OpenApi": {"type": "object"},
     }
 
@@ -87,7 +89,8 @@ def _method(route: Route, method: str, shown: Operation) -> dict[str, Any]:
 
 
 def _content(name: str) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": _REFERENCE.format(name=name)}}}
+    media = "application/yaml" if name == "Archive" else "application/json"
+    return {media: {"schema": {"$ref": _REFERENCE.format(name=name)}}}
 
 
 def _parameter(name: str, place: str, text: str, *, required: bool = False) -> dict[str, Any]:

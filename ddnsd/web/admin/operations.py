@@ -1,7 +1,7 @@
 """Operations: handler methods that return their answer, and say of themselves what OpenAPI shows."""
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +12,7 @@ from .failures import translated
 
 
 class Answer(NamedTuple):
-    """What a method answers: plain values or a struct. `revision` becomes the ETag."""
+    """What a method answers: plain values, a struct, or YAML part by part. `revision` becomes the ETag."""
 
     body: Any
     status: int = 200
@@ -20,7 +20,10 @@ class Answer(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """What OpenAPI shows of a method. Shapes are component names; `{kind}` is the route's kind."""
+    """What OpenAPI shows of a method. Shapes are component names; `{kind}` is the route's kind.
+
+    The shape `Archive` is YAML, all others are JSON.
+    """
 
     answer: str
     body: str = ""
@@ -64,7 +67,12 @@ def operation(shown: Operation) -> Callable[[Method], Callable[..., Awaitable[No
             self.set_status(answer.status)
             if answer.revision:
                 self.set_header("ETag", f'"{answer.revision}"')
-            self.finish(msgspec.json.encode(answer.body))  # not awaited: a client that has gone is no failure
+            if isinstance(answer.body, AsyncIterator):
+                await self.stream(answer.body)
+            else:
+                self.finish(
+                    msgspec.json.encode(answer.body)
+                )  # not awaited: a client that has gone is no failure
 
         answering.operation = shown._replace(summary=(method.__doc__ or "").strip())  # type: ignore[attr-defined]
         return answering

@@ -8,7 +8,7 @@ from ...model.records import Work
 from ...model.resources import API_VERSION, SPECS, Digest, Kind, TokenSpec
 from ...service.host_status import RecordStatus
 from ...service.problems import Problem
-from ...service.registry import Applied
+from ...service.registry import Applied, Restored
 
 
 class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,14 +33,15 @@ class HostStatus(msgspec.Struct, frozen=True, omit_defaults=True):
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why it was not done.
 
-    `problems` are those of single documents, `hosts` how many hosts stand in the way, `applied` how
-    far an apply came that ended early.
+    `problems` are those of single documents, `hosts` how many hosts stand in the way, `applied` and
+    `imported` how far an apply or an import came that ended early.
     """
 
     error: str
     problems: tuple[Problem, ...] = ()
     hosts: int = 0
     applied: Applied | None = None
+    imported: Restored | None = None
 
 
 class DeletedAnswer(msgspec.Struct, frozen=True):

@@ -1,0 +1,170 @@
+"""An archive put into an installation: whole, again, or not at all."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ddnsd.model.addresses import Family
+from ddnsd.model.resources import Kind
+from ddnsd.service.archive import Archive, Counts
+from ddnsd.service.problems import InvalidDocumentError
+from ddnsd.service.registry import PartlyRestoredError, RefusedError, Restored
+from ddnsd.store.embedded import open_embedded
+from ddnsd.store.installation import installation_owner
+from tests.leader.faults import Fault, FaultyStore, Trigger
+from tests.service.archives import body, exported, read
+from tests.service.registry_node import Node, account, host, node_on, single_node, token, zone
+from tests.service.test_archive import GOLDEN
+
+ZONE, BLOG = "example.com", "blog.example.com"
+HOSTS = [f"h{number}.example.com" for number in range(200)]
+NOTHING = Counts()
+
+
+@pytest.fixture
+async def node(tmp_path):
+    async with single_node(tmp_path) as node:
+        yield node
+
+
+async def archive(tmp_path: Path) -> bytes:
+    """Return what another installation exports: 200 hosts with two addresses each, all else once."""
+    async with single_node(tmp_path / "source") as source:
+        documents = [zone(ZONE), account("alice", status="banned"), token("t", "a", hosts=[BLOG])]
+        await source.registry.apply([*documents, *map(host, HOSTS)])
+        for family, ip in ((Family.A, "192.0.2.7"), (Family.AAAA, "2001:db8::7")):
+            await asyncio.gather(*(source.commit_address(name, ip, family) for name in HOSTS))
+        return await exported(source)
+
+
+async def restore(node: Node, text: bytes) -> Restored:
+    return await node.registry.restore(await read(text))
+
+
+async def test_archive_restored_and_exported_is_the_same(node, tmp_path):
+    source = await archive(tmp_path)
+    assert await restore(node, source) == Restored(Counts(1, 1, 200, 1), NOTHING, 400, 0)
+    assert body(await exported(node)) == body(source)
+    state = node.cache.state
+    assert (len(state.published), state.registry[""].revision) == (0, node.cache.revision)
+    assert await restore(node, source) == Restored(NOTHING, Counts(1, 1, 200, 1), 0, 0)
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST, Fault.UNANSWERED])
+@pytest.mark.parametrize("at", [1, 2, 5])
+async def test_import_that_broke_off_goes_on(tmp_path, fault, at):
+    source = await archive(tmp_path)
+    store = await open_embedded(tmp_path / "target")
+    await installation_owner(store)
+    try:
+        async with node_on(FaultyStore(store, Trigger(fault, at))) as node:
+            (restored,) = await asyncio.gather(restore(node, source), return_exceptions=True)
+            if fault is Fault.LOST:
+                assert isinstance(restored, PartlyRestoredError)
+                assert "import the same export again to go on" in str(restored)
+                assert restored.restored.addresses == len(node.cache.state.addresses)
+                restored = await restore(node, source)
+            counts = [msgspec.structs.astuple(part) for part in (restored.created, restored.unchanged)]
+            assert tuple(map(sum, zip(*counts, strict=True))) == (1, 1, 200, 1)
+            assert body(await exported(node)) == body(source)
+    finally:
+        await store.close()
+
+
+async def test_address_that_a_client_has_changed_since_is_kept(node, tmp_path):
+    source = await archive(tmp_path)
+    await restore(node, source)
+    await node.commit_address(HOSTS[3], "192.0.2.99")
+    assert await restore(node, source) == Restored(NOTHING, Counts(1, 1, 200, 1), 0, 1)
+    assert (await node.address(HOSTS[3])).ip == "192.0.2.99"
+
+
+async def test_address_that_is_older_than_the_export_stands_in_the_way(node, tmp_path):
+    source = await archive(tmp_path)
+    await restore(node, source)
+    await node.commit_address(HOSTS[3], "192.0.2.99")
+    later = msgspec.structs.replace((await read(source)).header, time=datetime.now(UTC) + timedelta(days=1))
+    before = await node.store.snapshot()
+    with pytest.raises(RefusedError, match="1 that differ from the export's: import into an empty") as caught:
+        await node.registry.restore(Archive(later, (await read(source)).items))
+    (problem,) = caught.value.problems
+    assert (problem.resource, caught.value.count) == (f"Host {HOSTS[3]}", 1)
+    assert "its A is 192.0.2.99 already" in problem.message
+    assert await node.store.snapshot() == before
+
+
+async def test_tombstone_is_overwritten(node):
+    await node.registry.apply([zone(ZONE, ttl=300), account("alice"), host(BLOG)])
+    await node.commit_address(BLOG, "192.0.2.1")
+    await node.registry.delete(Kind.HOST, BLOG)
+    restored = await restore(node, GOLDEN)
+    assert restored == Restored(Counts(0, 0, 2, 1), Counts(1, 1, 0, 0), 3, 0)
+    committed = await node.address(BLOG)
+    assert (committed.ip, committed.previous) == ("192.0.2.7", "192.0.2.4")
+    assert committed.changed == datetime(2026, 7, 1, 8, 15, 30, 123456, UTC)
+
+
+IN_THE_WAY = (
+    ([zone("example.org")], "1 zone that the export has not", 0),
+    ([account("bob"), account("carol")], "2 accounts that the export has not", 0),
+    ([account("alice"), zone(ZONE, ttl=60)], "1 that differ from the export's", 0),
+    (
+        [account("alice"), zone(ZONE, ttl=300), host(BLOG), host(f"my.{BLOG}"), token("other", "b")],
+        "1 host and 1 token that the export has not, and 1 that differ from the export's",
+        1,
+    ),
+)
+
+
+@pytest.mark.parametrize(("present", "message", "hosts"), IN_THE_WAY)
+async def test_nothing_that_exists_is_replaced(node, present, message, hosts):
+    await node.registry.apply(present)
+    before = await node.store.snapshot()
+    with pytest.raises(RefusedError) as caught:
+        await restore(node, GOLDEN)
+    assert f"the installation is not empty: it has {message}: " in str(caught.value)
+    assert caught.value.count == hosts
+    assert await node.store.snapshot() == before
+
+
+async def test_what_documents_refer_to_is_checked_before_anything_is_written(node):
+    before = await node.store.snapshot()
+    broken = GOLDEN.replace(b'"nameserver": "default"', b'"nameserver": "third"')
+    broken = broken.replace(b'{"name": "alice"}', b'{"name": "bob"}')
+    with pytest.raises(InvalidDocumentError) as caught:
+        await restore(node, broken)
+    assert [(problem.document, problem.field) for problem in caught.value.problems] == [
+        (2, "spec.nameserver"),
+        *((place, "metadata.name") for place in (4, 5)),
+        (6, "spec.account"),
+    ]
+    assert await node.store.snapshot() == before
+
+
+async def test_others_change_what_they_like_meanwhile(node, tmp_path):
+    """Updates of hosts that are imported already, and a change of resources between two chunks."""
+    source = await archive(tmp_path)
+    importing = asyncio.create_task(restore(node, source))
+    while HOSTS[0] not in node.cache.state.hosts:
+        await asyncio.sleep(0)
+    changes = [node.commit_address(name, "192.0.2.99") for name in list(node.cache.state.hosts)]
+    await asyncio.gather(node.registry.apply([account("bob")]), *changes)
+    restored = await importing
+    assert restored.created == Counts(1, 1, 200, 1)
+    ips = [(await node.address(name)).ip for name in HOSTS]
+    assert ips.count("192.0.2.99") == len(changes)
+    assert ips.count("192.0.2.7") == len(HOSTS) - len(changes)
+
+
+async def test_what_another_has_put_in_the_way_meanwhile_ends_it(node, tmp_path):
+    source = await archive(tmp_path)
+    importing = asyncio.create_task(restore(node, source))
+    while HOSTS[0] not in node.cache.state.hosts:
+        await asyncio.sleep(0)
+    await node.registry.apply([token("t", "b", disabled=True)])
+    with pytest.raises(PartlyRestoredError, match=r"\d+ of 203 documents are imported, .* \(Token t\)"):
+        await importing
+    assert node.cache.state.tokens["t"].value.spec.disabled
