@@ -24,7 +24,11 @@ class Wire:
         self._socket.setblocking(False)
         # Closed by a reset: tens of thousands of connections would else use up the ports.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        await asyncio.get_running_loop().sock_connect(self._socket, self._address)
+        try:
+            await asyncio.get_running_loop().sock_connect(self._socket, self._address)
+        except BaseException:
+            self._socket.close()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

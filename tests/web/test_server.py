@@ -1,6 +1,7 @@
 """Connections whose next request does not come."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -34,8 +35,8 @@ async def connect() -> AsyncIterator[Callable]:
     routes = {"/now": {"GET": _at_once}, "/large": {"GET": _large}, "/late": {"GET": _late}}
     listener = PublicListener(routes, 100, Metrics(CollectorRegistry()))
     server = PublicServer(listener, idle_connection_timeout=IDLE)
-    socket, port = bind_unused_port()
-    server.add_socket(socket)
+    listening, port = bind_unused_port()
+    server.add_socket(listening)
     writers = []
 
     async def opened() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -89,3 +90,26 @@ async def test_a_request_may_wait_longer_for_its_answer(connect):
     reader, writer = await connect()
     writer.write(REQUEST % b"/late")
     assert (await _ended(reader)).endswith(b"late")
+
+
+async def test_what_waits_when_it_stops_is_answered():
+    listener, server, address = _served()
+    clients = [socket.create_connection(address) for _ in range(20)]  # without a turn of the event loop
+    server.take_waiting()
+    server.stop()
+    for client in clients:
+        client.sendall(REQUEST % b"/now")  # only after it was accepted
+    await server.quiet()
+    await listener.drain()
+    await server.close_all_connections()
+    for client in clients:
+        with client:
+            assert client.recv(4096).endswith(b"now")
+
+
+def _served() -> tuple[PublicListener, PublicServer, tuple[str, int]]:
+    listener = PublicListener({"/now": {"GET": _at_once}}, 100, Metrics(CollectorRegistry()))
+    server = PublicServer(listener, idle_connection_timeout=60)
+    listening, port = bind_unused_port()
+    server.add_socket(listening)
+    return listener, server, ("127.0.0.1", port)
