@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import grpc
 
-from .endpoint import Endpoint, Metadata, Stream
+from .endpoint import Endpoint, Metadata, Stream, is_cancelled
 from .errors import (
     AuthenticationError,
     RefusedError,
@@ -27,6 +27,10 @@ _PAUSE = 0.05  # seconds before all members are tried anew
 # gRPC's thread hands over what was cancelled a moment later, and complains when the loop is closed by then.
 _SETTLE = 0.02  # seconds
 _NEEDS_LEADER = ("hasleader", "true")  # a member without a leader refuses at once, and ends its watches
+
+
+class _OutOfTimeError(UnavailableError):
+    """The caller's time is over; why, says what failed before."""
 
 
 class OpenWatch(NamedTuple):
@@ -73,7 +77,7 @@ class Connections:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        tried = 0
+        tried, cause = 0, None
         while True:
             endpoint = self.current
             try:
@@ -85,22 +89,24 @@ class Connections:
                 if isinstance(error, UnknownOutcomeError) and not method.repeatable:
                     raise
                 tried += 1
+                if cause is None or not isinstance(error, _OutOfTimeError):
+                    cause = error
                 pause = 0 if tried % len(self.endpoints) else _PAUSE
                 if self._closed or loop.time() + pause >= deadline:
-                    raise unavailable(error) from None
+                    raise unavailable(cause) from None
                 await asyncio.sleep(pause)
 
     async def call_at(self, endpoint: Endpoint, method: Method, request: AnyMessage) -> AnyMessage:
-        """Ask this one member, once, also if it has no leader, with the token that is there.
+        """Ask this one member, also if it has no leader.
 
         Raises:
             NotAppliedError: it does not answer, or refuses.
             ClusterChangedError: the answer is another cluster's.
         """
-        timeout = self.settings.try_timeout
+        deadline = asyncio.get_running_loop().time() + self.settings.try_timeout
         try:
-            await endpoint.ready(timeout)
-            return await self._send(endpoint, method, request, timeout, self._metadata()[1:])
+            await endpoint.ready(self._left(deadline))
+            return await self._send_authenticated(endpoint, method, request, deadline, leaderless=True)
         except UnknownOutcomeError as error:
             raise unavailable(error) from None
 
@@ -118,6 +124,7 @@ class Connections:
         except (UnavailableError, UnknownOutcomeError) as error:
             self.leave(endpoint)
             raise unavailable(error) from None
+        self._check_open()
         return OpenWatch(endpoint, endpoint.open_watch(self._metadata()))
 
     async def renew_token(self) -> bool:
@@ -171,17 +178,25 @@ class Connections:
             endpoint.verify(losses)
 
     async def _send_authenticated(
-        self, endpoint: Endpoint, method: Method, request: AnyMessage, deadline: float
+        self,
+        endpoint: Endpoint,
+        method: Method,
+        request: AnyMessage,
+        deadline: float,
+        *,
+        leaderless: bool = False,
     ) -> AnyMessage:
         """Send it; once more with a new token if etcd no longer knows the token of now."""
         token = self._token.text
         try:
-            return await self._send(endpoint, method, request, self._left(deadline), self._metadata())
+            metadata = self._metadata(leaderless=leaderless)
+            return await self._send(endpoint, method, request, self._left(deadline), metadata)
         except AuthenticationError as error:
             if not (is_stale_token(error) and self._token.renewable):
                 raise
         await self._renew(endpoint, token, deadline)
-        return await self._send(endpoint, method, request, self._left(deadline), self._metadata())
+        metadata = self._metadata(leaderless=leaderless)
+        return await self._send(endpoint, method, request, self._left(deadline), metadata)
 
     async def _renew(self, endpoint: Endpoint, stale: str | None, deadline: float) -> None:
         async def ask(request: AnyMessage) -> AnyMessage:
@@ -209,21 +224,19 @@ class Connections:
         self.timeline.check_cluster(answer.header, endpoint.name)
         return answer
 
-    def _metadata(self) -> Metadata:
+    def _metadata(self, *, leaderless: bool = False) -> Metadata:
         token = self._token.text
-        return (_NEEDS_LEADER, ("token", token)) if token else (_NEEDS_LEADER,)
+        needs = () if leaderless else (_NEEDS_LEADER,)
+        return (*needs, ("token", token)) if token else needs
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UnavailableError("the client is closed")
 
     def _left(self, deadline: float) -> float:
         """Return the seconds for one step of a try."""
-        if self._closed:
-            raise UnavailableError("the client is closed")
+        self._check_open()
         left = min(self.settings.try_timeout, deadline - asyncio.get_running_loop().time())
         if left <= 0:
-            raise UnavailableError("no time left")
+            raise _OutOfTimeError("no time left")
         return left
-
-
-def is_cancelled() -> bool:
-    """Say whether somebody cancels the running task; gRPC raises the same error for a cancelled call."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -29,6 +29,7 @@ class Endpoint:
         self._channel = _open(address, settings)
         self._unary: dict[str, _Unary] = {}
         self._streams: set[Stream] = set()
+        self._closed = False
         self._answered = -math.inf  # loop time of the last answer
         self._losses = 0
         self._verified = -1  # losses before the last verification
@@ -42,7 +43,7 @@ class Endpoint:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         # Polled, as gRPC's own wait for a state outlives its cancellation, its channel and its loop.
-        while (state := self._channel.get_state(try_to_connect=True)) is not _READY:
+        while (state := self._state()) is not _READY:
             self.doubt()
             if state not in _UNDECIDED:
                 raise no_connection(self.name, await self._last_error())
@@ -107,7 +108,13 @@ class Endpoint:
 
     async def close(self) -> None:
         """End everything; idempotent."""
+        self._closed = True
         await self._channel.close()
+
+    def _state(self) -> grpc.ChannelConnectivity:
+        if self._closed:  # of a closed channel gRPC raises an error that is not about connections
+            raise UnavailableError(f"{self.name}: the client is closed")
+        return self._channel.get_state(try_to_connect=True)
 
     async def _last_error(self) -> str:
         """Return why the last try to connect failed: only a call is told it, which then fails at once."""
@@ -118,6 +125,10 @@ class Endpoint:
             await ask(MEMBER_LIST.request(), timeout=_TELLING)
         except grpc.aio.AioRpcError as error:
             return error.details() or ""
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            return "the client is closed"
         return "it was lost"  # and is there again: the answer is nobody's
 
     def _ended(self, stream: Stream) -> None:
@@ -147,3 +158,9 @@ def _credentials(tls: Tls) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(
         root_certificates=tls.authority, private_key=tls.key, certificate_chain=tls.certificate
     )
+
+
+def is_cancelled() -> bool:
+    """Say whether somebody cancels the running task; gRPC raises the same error for a cancelled call."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

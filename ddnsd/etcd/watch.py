@@ -14,9 +14,9 @@ from typing import Self
 
 import grpc
 
-from .connections import Connections, is_cancelled
+from .connections import Connections
 from .encoding import decode_event
-from .endpoint import Endpoint, Stream
+from .endpoint import Endpoint, Stream, is_cancelled
 from .errors import (
     AuthenticationError,
     CompactedError,

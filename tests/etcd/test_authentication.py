@@ -7,7 +7,12 @@ from dataclasses import replace
 import pytest
 
 from ddnsd.etcd import Client, Credentials, Put, Range, Tls, Txn
-from ddnsd.etcd.errors import AuthenticationError, PermissionDeniedError, UnavailableError
+from ddnsd.etcd.errors import (
+    AuthenticationError,
+    CertificateError,
+    PermissionDeniedError,
+    UnavailableError,
+)
 from tests.rigs.etcd import EtcdRig, Version
 
 PASSWORD = "correct horse"
@@ -113,5 +118,32 @@ async def test_tls_refused(encrypted: EtcdRig, missing: str):
     assert whole is not None
     tls = Tls(authority=whole.authority) if missing == "certificate" else whole._replace(authority=None)
     async with Client(replace(encrypted.settings, tls=tls)) as client:
-        with pytest.raises(UnavailableError):
+        with pytest.raises(CertificateError):
             await client.put(Put(b"tls", b""), timeout=1)
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+async def test_certificate_that_is_over(version: Version, side: str):
+    with EtcdRig(version, tls=True) as rig:
+        assert rig.certificates is not None
+        rig.certificates.renew(side, days=-1)
+        async with Client(rig.settings) as client:
+            with pytest.raises(CertificateError):
+                await client.put(Put(b"tls", b""), timeout=1)
+
+
+async def test_plaintext_where_tls_is_expected_is_no_matter_of_certificates(etcd: EtcdRig):
+    async with Client(etcd.settings_of(f"https://127.0.0.1:{etcd.members[0].client_port}")) as client:
+        with pytest.raises(UnavailableError) as caught:
+            await client.put(Put(b"tls", b""), timeout=1)
+    assert not isinstance(caught.value, CertificateError)
+
+
+async def test_status_where_the_token_was_not_used_for_long(version: Version):
+    """A member forgets a token that is only used elsewhere; it is asked for its status all the same."""
+    with EtcdRig(version, options=("--auth-token-ttl", "1")) as rig:
+        rig.enable_authentication("root's")
+        async with Client(rig.settings) as client:
+            await client.put(Put(b"a", b""))
+            await asyncio.sleep(3)
+            assert not any(isinstance(status, Exception) for status in (await client.statuses()).values())

@@ -1,14 +1,16 @@
 """What callers are told when members die, freeze, come back as another cluster, or are full."""
 
 import asyncio
+import socket
 import time
 from pathlib import Path
 
 import pytest
 
-from ddnsd.etcd import Client, Compare, Put, Range, Target, Txn
+from ddnsd.etcd import Client, Compare, Put, Range, Settings, Target, Txn
 from ddnsd.etcd.errors import (
     ClusterChangedError,
+    NoLeaderError,
     NoSpaceError,
     RevisionRegressedError,
     UnavailableError,
@@ -88,6 +90,10 @@ async def test_no_quorum(cluster: EtcdRig, cluster_client: Client):
     with pytest.raises(UnavailableError):
         await cluster_client.get(b"a", timeout=2)
     assert time.monotonic() - began < 2.5
+    lonely = Client(cluster.settings_of(cluster.members[0].url))
+    with pytest.raises(NoLeaderError):
+        await lonely.get(b"a", timeout=2)
+    await lonely.close()
     local = await cluster_client.statuses()
     assert [isinstance(status, Exception) for status in local.values()] == [False, True, True]
     cluster.members[1].launch()
@@ -140,6 +146,7 @@ async def test_a_full_database(version: Version):
             (status,) = (await client.statuses()).values()
             assert not isinstance(status, Exception)
             assert "NOSPACE" in status.errors[0]
+            assert status.quota == (0 if version.folder is None else 200_000)
 
 
 async def test_closed(etcd: EtcdRig):
@@ -148,4 +155,20 @@ async def test_closed(etcd: EtcdRig):
     await client.close()
     with pytest.raises(UnavailableError):
         await client.put(Put(b"closed", b""))
+    (status,) = (await client.statuses()).values()
+    assert isinstance(status, UnavailableError)
     await client.close()
+
+
+async def test_closed_while_it_connects():
+    """Of a closed channel gRPC raises what is no `EtcdError`."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = Client(Settings((f"http://127.0.0.1:{silent.getsockname()[1]}",)))
+        put = asyncio.create_task(client.put(Put(b"a", b"")))
+        statuses = asyncio.create_task(client.statuses())
+        await asyncio.sleep(0.1)
+        await client.close()
+        with pytest.raises(UnavailableError):
+            await put
+        (status,) = (await statuses).values()
+        assert isinstance(status, UnavailableError)

@@ -29,6 +29,7 @@ class LifetimeContract:
             with pytest.raises(UnavailableError):
                 await call
         await leadership.resign()
+        assert (await store.health()).servers
 
     async def test_closing_ends_what_waits(self, store: Store) -> None:
         leadership = await store.campaign(b"1")
