@@ -203,25 +203,28 @@ async def test_the_end_under_load_loses_no_request(start, workers: int) -> None:
     assert len(ddnsd.events("drain.done")) == workers
 
 
-async def test_what_was_sent_before_the_end_is_answered(start) -> None:
+@pytest.mark.parametrize("all_end", [True, False])
+async def test_what_was_sent_before_the_end_is_answered(start, all_end: bool) -> None:
     """It waits in the sockets of a worker that is frozen, and finds the signal when it goes on."""
     ddnsd = await start()
-    request = (
-        f"GET {UPDATE}?domain={{}}&ip=192.0.2.1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\n\r\n"
-    )
+    head = f"HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\n\r\n"
+    requests = [f"GET {UPDATE}?domain={host}&ip=192.0.2.1 {head}".encode() for host in HOSTS]
     async with AsyncExitStack() as stack:
-        kept = [await stack.enter_async_context(Wire(ddnsd.addresses["public"])) for _ in HOSTS[:8]]
-        for wire, host in zip(kept, HOSTS, strict=False):
-            await wire.send(request.format(host).encode())
-            assert await wire.receive("GET")
+        wires = [Wire(ddnsd.addresses["public"]) for _ in HOSTS]
+        with only(ddnsd, 0):
+            for wire, request in zip(wires[:8], requests, strict=False):
+                await stack.enter_async_context(wire)
+                await wire.send(request)
+                assert await wire.receive("GET")
         with only(ddnsd, -1):
-            new = [await stack.enter_async_context(Wire(ddnsd.addresses["public"])) for _ in HOSTS[8:]]
-            for wire, host in zip([*kept, *new], HOSTS, strict=True):
-                await wire.send(request.format(host).encode())
-            os.kill(ddnsd.pid, signal.SIGTERM)
-        replies = [await wire.receive("GET") for wire in (*kept, *new)]
+            for wire in wires[8:]:
+                await stack.enter_async_context(wire)
+            for wire, request in zip(wires, requests, strict=True):
+                await wire.send(request)
+            os.kill(ddnsd.pid if all_end else pids(ddnsd)[0], signal.SIGTERM)
+        replies = [await wire.receive("GET") for wire in wires]
     assert [reply and reply.message for reply in replies] == [UNCHANGED] * 8 + [UPDATED] * 8
-    assert await ddnsd.ended() == 0
+    assert (await ddnsd.ended() if all_end else await ddnsd.terminate()) == 0
 
 
 async def test_workers_leave_when_their_parent_is_killed(start, temporary: Path) -> None:
