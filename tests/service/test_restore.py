@@ -16,7 +16,7 @@ from ddnsd.store.embedded import open_embedded
 from ddnsd.store.installation import installation_owner
 from tests.leader.faults import Fault, FaultyStore, Trigger
 from tests.service.archives import body, exported, read
-from tests.service.registry_node import Node, account, host, node_on, single_node, token, zone
+from tests.service.registry_node import Node, account, document, host, node_on, single_node, token, zone
 from tests.service.test_archive import GOLDEN
 
 ZONE, BLOG = "example.com", "blog.example.com"
@@ -142,6 +142,28 @@ async def test_what_documents_refer_to_is_checked_before_anything_is_written(nod
         (6, "spec.account"),
     ]
     assert await node.store.snapshot() == before
+
+
+async def test_no_commit_is_larger_than_etcd_takes(node, tmp_path):
+    many = [f"h{number}.{'x' * 50}.example.com" for number in range(1000)]
+    async with single_node(tmp_path / "source") as source:
+        tokens = [
+            document("Token", f"t{number}", account="alice", sha256=f"{number:064x}", hosts=many)
+            for number in range(30)
+        ]
+        await source.registry.apply([zone(ZONE), account("alice"), *tokens])
+        text = await exported(source)
+    start = await node.store.revision() + 1
+    await restore(node, text)
+    watch = node.store.watch("", start)
+    sizes = []
+    async for revision in watch:
+        sizes.append(sum(len(event.item.value) for event in revision.events))
+        if revision.revision == node.cache.revision:
+            break
+    await watch.aclose()
+    assert sum(sizes) > 2_000_000
+    assert max(sizes) < 1_500_000
 
 
 async def test_others_change_what_they_like_meanwhile(node, tmp_path):

@@ -238,7 +238,7 @@ async def test_nothing_is_left_of_a_thousand_requests(desk: Desk) -> None:
     for turn in range(20):
         asking = [asyncio.create_task(desk.ask(f"192.0.2.{turn}")) for _ in range(50)]
         await until(lambda: desk.service.in_flight == 50)
-        await until(lambda ip=f"192.0.2.{turn}": desk.want.ip == ip)
+        await until(lambda ip=f"192.0.2.{turn}": desk._committed(ip))
         await desk.publish()
         await asyncio.gather(*asking)
     async with asyncio.timeout(1):

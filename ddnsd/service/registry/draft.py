@@ -9,9 +9,11 @@ from ...model.records import Committed, Mark, RecordKey, RegistryHead, Resource
 from ...model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
 from ...model.state import State, Table
 from ...store import codec, keys
+from ...store.group import MAX_GROUP_BYTES
 from ...store.interface import MAX_KEYS_PER_UPDATE, Update
 
 SpecT = TypeVar("SpecT", bound=Spec)
+_MOST_BYTES = MAX_GROUP_BYTES // 2  # of resources: the last one and the addresses come on top
 _HEAD = 1  # the registry's own key, compared and written by each commit
 
 
@@ -22,6 +24,7 @@ class Overlay(Generic[SpecT]):
         self._kind = kind
         self._table = table
         self._changed: dict[str, Resource[SpecT] | None] = {}
+        self.size = 0  # bytes to write, at most
 
     def __len__(self) -> int:
         return len(self._changed)
@@ -39,7 +42,9 @@ class Overlay(Generic[SpecT]):
 
     def put(self, name: str, spec: SpecT, mark: Mark = Mark.NONE) -> None:
         """Add or replace a resource."""
-        self._changed[name] = Resource(spec, mark)
+        resource = Resource(spec, mark)
+        self._changed[name] = resource
+        self.size += len(codec.encode(resource))
 
     def drop(self, name: str) -> None:
         """Remove a resource."""
@@ -122,7 +127,8 @@ class Draft:
     def fits(self, more: int = 0) -> bool:
         """Say whether one commit can hold this, and so many further keys."""
         writes = self._resources + len(self._committed)
-        return max(writes, len(self._addresses)) + _HEAD + more <= MAX_KEYS_PER_UPDATE
+        keys = max(writes, len(self._addresses)) + _HEAD + more
+        return keys <= MAX_KEYS_PER_UPDATE and self._size <= _MOST_BYTES
 
     def update(self) -> Update:
         """Return the commit: valid only while no resource, and no address to withdraw, has changed."""
@@ -136,6 +142,10 @@ class Draft:
             puts |= overlay.puts()
             deletes |= overlay.deletes()
         return Update(expects, puts, deletes)
+
+    @property
+    def _size(self) -> int:
+        return self.zones.size + self.accounts.size + self.hosts.size + self.tokens.size
 
     @property
     def _resources(self) -> int:

@@ -1,0 +1,78 @@
+"""What one item of an archive may be, given what is there already. Pure: judges and fills a draft."""
+
+from collections import Counter
+from collections.abc import Collection
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from ddnsd.model.addresses import Family
+from ddnsd.model.records import RecordKey, Resource
+from ddnsd.model.resources import Kind
+from ddnsd.service.archive import Address, Item
+from ddnsd.service.problems import InvalidDocumentError, Problem
+from ddnsd.service.registry import rules
+from ddnsd.service.registry.draft import Draft
+from ddnsd.service.registry.errors import RefusedError
+
+PUT_COST = rules.PUT_COST  # keys that the put of one item compares or writes, at most
+
+
+class Came(NamedTuple):
+    """What came of one item: whether it is new, how many of its addresses are, how many were kept."""
+
+    kind: Kind
+    created: bool
+    addresses: int
+    kept: int
+
+
+def put_item(draft: Draft, item: Item, *, exported: datetime, nameservers: Collection[str]) -> Came:
+    """Put one item into the draft; `exported` is when the archive was made.
+
+    Raises:
+        InvalidDocumentError: it refers to what is not there; with the item's place.
+        RefusedError: something else is there already; with the item's place.
+    """
+    title = item.document.title
+    try:
+        return _put(draft, item, exported, nameservers)
+    except InvalidDocumentError as error:
+        raise InvalidDocumentError(*(problem.of(item.place, title) for problem in error.problems)) from error
+    except RefusedError as error:
+        problem = Problem("", str(error), item.place, title)
+        hosts = int(item.document.kind is Kind.HOST)
+        raise RefusedError(str(problem), count=hosts, problems=(problem,)) from error
+
+
+def _put(draft: Draft, item: Item, exported: datetime, nameservers: Collection[str]) -> Came:
+    kind, name, spec = item.document
+    old = draft.of_kind(kind).get(name)
+    if old is not None and old != Resource(spec):
+        raise RefusedError("it is there already, and is not the same")
+    rules.put(draft, item.document, nameservers)
+    came = Counter[str]()
+    if kind is Kind.HOST:
+        for family in Family:
+            came[_put_address(draft, RecordKey(name, family), item.addresses.get(family), exported)] += 1
+    return Came(kind, old is None, came["restored"], came["kept"])
+
+
+def _put_address(draft: Draft, record: RecordKey, address: Address | None, exported: datetime) -> str:
+    """Put one address into the draft; say whether it was restored, kept as it is, or neither ("")."""
+    entry = draft.state.addresses.get(record)
+    if entry is None or entry.value.is_tombstone:
+        if address is None:
+            return ""
+        draft.restore(record, *msgspec.structs.astuple(address))
+        return "restored"
+    present = entry.value
+    if address is not None and address.ip == present.ip:
+        return ""
+    if present.changed > exported:
+        return "kept"
+    since = present.changed.isoformat(timespec="seconds")
+    raise RefusedError(
+        f"its {record.family} is {present.ip} already, since {since}, before the export was made"
+    )
