@@ -21,9 +21,7 @@ from .values import (
     TxnResult,
 )
 
-_COMPARE = CLASSES["Compare"]
 _DELETE = CLASSES["DeleteRangeRequest"]
-_OPERATION = CLASSES["RequestOp"]
 _PUT = CLASSES["PutRequest"]
 _RANGE = CLASSES["RangeRequest"]
 _TXN = CLASSES["TxnRequest"]
@@ -40,53 +38,87 @@ _DELETED = 1  # Event.EventType DELETE
 
 def encode_range(wanted: Range) -> AnyMessage:
     """Return the RangeRequest."""
-    return _RANGE(
-        key=wanted.key,
-        range_end=wanted.end,
-        limit=wanted.limit,
-        revision=wanted.revision,
-        sort_order=wanted.order,
-        sort_target=_SORT_BY_CREATION if wanted.order is not Order.NONE else 0,
-        serializable=wanted.serializable,
-        keys_only=wanted.keys_only,
-        count_only=wanted.count_only,
-    )
+    message = _RANGE()
+    _fill_range(message, wanted)
+    return message
 
 
 def encode_put(put: Put) -> AnyMessage:
     """Return the PutRequest."""
-    return _PUT(key=put.key, value=put.value, lease=put.lease)
+    message = _PUT()
+    _fill_put(message, put)
+    return message
 
 
 def encode_delete(delete: Delete) -> AnyMessage:
     """Return the DeleteRangeRequest."""
-    return _DELETE(key=delete.key, range_end=delete.end)
+    message = _DELETE()
+    _fill_delete(message, delete)
+    return message
 
 
 def encode_txn(txn: Txn) -> AnyMessage:
-    """Return the TxnRequest, with all that it nests."""
-    return _TXN(
-        compare=[_encode_compare(compare) for compare in txn.compares],
-        success=[_encode_operation(operation) for operation in txn.success],
-        failure=[_encode_operation(operation) for operation in txn.failure],
-    )
+    """Return the TxnRequest, with all that it nests.
+
+    Filled in place: what is passed to a message's constructor is copied, which costs a group three times.
+    """
+    message = _TXN()
+    _fill_txn(message, txn)
+    return message
 
 
-def _encode_compare(compare: Compare) -> AnyMessage:
-    operand = {_OPERANDS[compare.target]: compare.operand}
-    return _COMPARE(result=compare.relation, target=compare.target, key=compare.key, **operand)
+def _fill_txn(message: AnyMessage, txn: Txn) -> None:
+    for compare in txn.compares:
+        _fill_compare(message.compare.add(), compare)
+    for operation in txn.success:
+        _fill_operation(message.success.add(), operation)
+    for operation in txn.failure:
+        _fill_operation(message.failure.add(), operation)
 
 
-def _encode_operation(operation: Operation) -> AnyMessage:
+def _fill_compare(message: AnyMessage, compare: Compare) -> None:
+    message.key = compare.key
+    message.target = compare.target
+    message.result = compare.relation
+    setattr(message, _OPERANDS[compare.target], compare.operand)
+
+
+def _fill_operation(message: AnyMessage, operation: Operation) -> None:
     match operation:
-        case Put():
-            return _OPERATION(request_put=encode_put(operation))
         case Range():
-            return _OPERATION(request_range=encode_range(operation))
+            _fill_range(message.request_range, operation)
+        case Put():
+            _fill_put(message.request_put, operation)
         case Delete():
-            return _OPERATION(request_delete_range=encode_delete(operation))
+            _fill_delete(message.request_delete_range, operation)
         case Txn():
-            return _OPERATION(request_txn=encode_txn(operation))
+            message.request_txn.SetInParent()  # though there may be nothing in it
+            _fill_txn(message.request_txn, operation)
+
+
+def _fill_range(message: AnyMessage, wanted: Range) -> None:
+    message.key = wanted.key
+    if wanted == Range(wanted.key):
+        return  # the shape of nearly all
+    message.range_end = wanted.end
+    message.limit = wanted.limit
+    message.revision = wanted.revision
+    message.sort_order = wanted.order
+    message.sort_target = _SORT_BY_CREATION if wanted.order is not Order.NONE else 0
+    message.serializable = wanted.serializable
+    message.keys_only = wanted.keys_only
+    message.count_only = wanted.count_only
+
+
+def _fill_put(message: AnyMessage, put: Put) -> None:
+    message.key = put.key
+    message.value = put.value
+    message.lease = put.lease
+
+
+def _fill_delete(message: AnyMessage, delete: Delete) -> None:
+    message.key = delete.key
+    message.range_end = delete.end
 
 
 def decode_key_value(message: AnyMessage) -> KeyValue:

@@ -5,6 +5,7 @@ an account.
 """
 
 import asyncio
+from collections import Counter as Tally
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
@@ -55,8 +56,8 @@ class Metrics:
     def committed(self, outcomes: Iterable[str]) -> None:
         """Count one group commit and the outcome of each of its updates (`COMMIT_OUTCOMES`)."""
         self._groups.inc()
-        for outcome in outcomes:
-            self._updates.labels(outcome).inc()
+        for outcome, count in Tally(outcomes).items():
+            self._updates.labels(outcome).inc(count)
 
     def batch(self, nameserver: str) -> None:
         """Count an UPDATE with records."""

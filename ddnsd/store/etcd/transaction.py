@@ -30,14 +30,10 @@ def encode(space: Keyspace, timeline: bytes, updates: Sequence[Update]) -> Txn:
 
 
 def _nested(space: Keyspace, update: Update) -> Txn:
-    return Txn(
-        [Compare(space.key(key), Target.MOD, revision) for key, revision in update.expects.items()],
-        [
-            *(Put(space.key(key), value) for key, value in update.puts.items()),
-            *(Delete(space.key(key)) for key in update.deletes),
-        ],
-        [Range(space.key(key)) for key in update.expects],
-    )
+    compares = [Compare(space.key(key), Target.MOD, revision) for key, revision in update.expects.items()]
+    puts = [Put(space.key(key), value) for key, value in update.puts.items()]
+    deletes = [Delete(space.key(key)) for key in update.deletes]
+    return Txn(compares, [*puts, *deletes], [Range(compare.key) for compare in compares])
 
 
 def found_timeline(answer: TxnResult) -> bytes | None:

@@ -88,6 +88,7 @@ class CommitContract:
         revision = await put(store, "hosts/a")
         assert isinstance(await commit(store, Update({"hosts/a": revision})), Done)
         assert isinstance(await commit(store, Update({"hosts/a": 0})), Stale)
+        assert isinstance(await commit(store, Update({})), Done)
 
     async def test_updates_of_one_commit_succeed_and_fail_one_by_one(self, store: Store) -> None:
         shared = await put(store, "zones/z")
