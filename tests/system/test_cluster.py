@@ -2,14 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from math import inf
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from tests.rigs.etcd import versions
 from tests.share import FULL_SHARE
 from tests.system import breakage
 from tests.system.breakage import Breakage, frozen, isolated, killed
@@ -23,10 +20,11 @@ from tests.system.vitals import Vitals
 
 HOSTS = [f"h{number}.example.com" for number in range(24)]
 QUIET = "quiet.example.com"  # changed by nobody but the last question to each node
-WARMTH = 2.0  # seconds of load before anything breaks
-BROKEN = 15.0 if FULL_SHARE else 6.0  # seconds
+WARMTH = 1.5  # seconds of load before anything breaks
+BROKEN = 15.0 if FULL_SHARE else 5.0  # seconds
 BACK = 2.0  # seconds after the heal in which everything is published
 REST = 60.0 if FULL_SHARE else 15.0  # seconds after which nothing is left of it
+BUSY = 1.0  # seconds that two clusters at once on two cores may add to any deadline
 # Seconds of an outage:
 TAKEOVER = LEASE_TTL + 1.0  # the leader is gone: its lease ends, the next one publishes
 ELECTION = 4.0  # etcd's leader is gone: 1 s to 2 s for its election, up to 1 s for a call to the lost one
@@ -63,15 +61,9 @@ SCENARIOS = {
 }
 
 
-@pytest.fixture(params=versions() if FULL_SHARE else versions()[:1], ids=lambda version: version.name)
-async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Cluster]:
-    async with Cluster(tmp_path, request.param) as cluster:
-        await cluster.nodes[0].apply(*example([*HOSTS, QUIET]))
-        yield cluster
-
-
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
 async def test_broken_for_a_while(cluster: Cluster, scenario: Scenario) -> None:
+    await cluster.nodes[0].apply(*example([*HOSTS, QUIET]))
     async with Traffic(HOSTS, cluster.addresses, cluster.nameserver) as traffic:
         await asyncio.sleep(WARMTH)
         vitals = await Vitals.of(cluster.nodes)
@@ -88,9 +80,9 @@ async def test_broken_for_a_while(cluster: Cluster, scenario: Scenario) -> None:
     print(f"{len(traffic.record.answers)} answers, {traffic.record.lost} lost")
     print(f"during: {figures(during)}; after: {figures(after)}")
     assert not verdict.faults
-    assert max(longest_pause(during), longest_delay(during)) <= scenario.outage
-    assert all(one.served < healed + BACK for one in during)
-    assert longest_delay(after) < BACK
+    assert max(longest_pause(during), longest_delay(during)) <= scenario.outage + BUSY
+    assert all(one.served < healed + BACK + BUSY for one in during)
+    assert longest_delay(after) < BACK + BUSY
     await _all_know(cluster, history)
     await vitals.recovered(cluster.nodes, REST)
 

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import random
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Self
@@ -22,8 +23,8 @@ _BACKOFF = 0.1  # seconds after a failure
 _GLANCE = 0.005  # seconds between two questions to the nameserver
 
 
-class Customer:
-    """Changes one name's address again and again, on any node; some changes it gives up for newer ones."""
+class Customer(ABC):
+    """Changes one name's address again and again."""
 
     def __init__(self, host: str, nodes: Sequence[str], record: Record) -> None:
         """`nodes` are their public addresses."""
@@ -43,29 +44,60 @@ class Customer:
         for client in self._clients:
             await client.close()
 
+    @abstractmethod
+    async def _change(self, address: str) -> None:
+        """Do what it takes to change the address."""
+
+    async def _ask(self, node: int, address: str) -> bool:
+        """Ask for a change; return whether it was answered as done.
+
+        Raises:
+            OSError, IncompleteReadError: no answer.
+        """
+        begin = time.monotonic()
+        async with asyncio.timeout(PATIENCE):
+            reply = await self._clients[node].get(UPDATE, domain=self._host, ip=address, token=SECRET)
+        previous = reply.json.get("data", {}).get("old_ip")
+        answer = Answer(self._host, node, address, reply.message, previous, begin, time.monotonic())
+        self._record.answers.append(answer)
+        return reply.message in (UPDATED, UNCHANGED)
+
+
+class Wanderer(Customer):
+    """Asks any node, and the next one after a failure; some changes it gives up for newer ones."""
+
     async def _change(self, address: str) -> None:
         node = self._random.randrange(len(self._clients))
-        while not await self._ask(node, address):
+        while not await self._try(node, address):
             if self.is_leaving or self._random.random() < 0.3:
                 return
             await asyncio.sleep(_BACKOFF)
             node = (node + 1) % len(self._clients)
         if self._random.random() < 0.2:  # what one node has answered, all must know
-            await self._ask((node + 1) % len(self._clients), address)
+            await self._try((node + 1) % len(self._clients), address)
 
-    async def _ask(self, node: int, address: str) -> bool:
-        """Ask for a change; return whether it was answered as done."""
-        begin = time.monotonic()
+    async def _try(self, node: int, address: str) -> bool:
         try:
-            async with asyncio.timeout(PATIENCE):
-                reply = await self._clients[node].get(UPDATE, domain=self._host, ip=address, token=SECRET)
+            return await self._ask(node, address)
         except (OSError, asyncio.IncompleteReadError):  # TimeoutError is an OSError
             self._record.lost += 1
             return False
-        previous = reply.json.get("data", {}).get("old_ip")
-        answer = Answer(self._host, node, address, reply.message, previous, begin, time.monotonic())
-        self._record.answers.append(answer)
-        return reply.message in (UPDATED, UNCHANGED)
+
+
+class Caller(Customer):
+    """Connects for each change, to the next address where that is refused; nothing else may fail."""
+
+    async def _change(self, address: str) -> None:
+        first = self._random.randrange(len(self._clients))
+        for node in (*range(first, len(self._clients)), *range(first)):
+            try:
+                assert await self._ask(node, address), self._record.answers[-1]
+                return
+            except ConnectionRefusedError:
+                self._record.lost += 1
+            finally:
+                await self._clients[node].close()
+        raise AssertionError(f"refused by all: {self._host}")
 
 
 class Onlooker:
@@ -95,10 +127,16 @@ class Onlooker:
 class Traffic:
     """`async with Traffic(hosts, nodes, nameserver) as traffic:` runs it; `stop` ends the changes."""
 
-    def __init__(self, hosts: Sequence[str], nodes: Sequence[str], nameserver: NameserverRig) -> None:
-        """`nodes` are their public addresses."""
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        nodes: Sequence[str],
+        nameserver: NameserverRig,
+        customer: type[Customer] = Wanderer,
+    ) -> None:
+        """`nodes` are their public addresses, or that of a proxy."""
         self.record = Record()
-        self._customers = [Customer(host, nodes, self.record) for host in hosts]
+        self._customers = [customer(host, nodes, self.record) for host in hosts]
         self._onlooker = Onlooker(hosts, nameserver, self.record)
         self._stack = AsyncExitStack()
 

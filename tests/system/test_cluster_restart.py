@@ -1,0 +1,47 @@
+"""A rolling restart of all nodes under load: nobody notices who knows more than one address."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from tests.rigs.haproxy import HaproxyRig
+from tests.system.cluster import PREFIX, Cluster
+from tests.system.history import read_history
+from tests.system.installation import example
+from tests.system.judge import figures, judge, longest_delay
+from tests.system.traffic import Caller, Traffic
+
+HOSTS = [f"h{number}.example.com" for number in range(12)]
+BETWEEN = 0.5  # seconds from one node's return to the next one's end
+HANDOVER = 2.0  # seconds in which all is published although the leader leaves, on a busy machine
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+
+
+async def test_clients_that_try_the_next_address_when_refused(cluster: Cluster) -> None:
+    await _restart_under_load(cluster, cluster.addresses)
+
+
+async def test_clients_behind_a_proxy_with_retries(cluster: Cluster) -> None:
+    with HaproxyRig(cluster.addresses) as proxy:
+        await _restart_under_load(cluster, [proxy.address])
+
+
+async def _restart_under_load(cluster: Cluster, addresses: Sequence[str]) -> None:
+    """A client fails the test by anything but a refused connection."""
+    await cluster.nodes[0].apply(*example(HOSTS))
+    async with Traffic(HOSTS, addresses, cluster.nameserver, Caller) as traffic:
+        await asyncio.sleep(BETWEEN)
+        began = time.monotonic()
+        for node in cluster.nodes:
+            assert await node.terminate() == 0
+            await node.start()
+            await asyncio.sleep(BETWEEN)
+        await traffic.stop()
+        await asyncio.sleep(HANDOVER)
+    verdict = judge(traffic.record, read_history(cluster.etcd, PREFIX))
+    print(f"{figures(verdict.between(began))}; {traffic.record.lost} connections refused")
+    assert not verdict.faults
+    assert longest_delay(verdict.between(began)) < HANDOVER
