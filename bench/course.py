@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from tests.rigs import BindRig
-from tests.system.installation import Installation, document, example
+from tests.system.installation import Installation, document
 
 from .backlog import check_served, commit_addresses, first_publication, replacement
 from .bare import bare_server
-from .load import CONNECTIONS, Rate, Walk, WrongAnswerError, address, load
+from .cluster import ZONES, EtcdNode, etcd_nodes
+from .hosts import Hosts
+from .load import Rate, Walk, address, load
 from .raw import RawFeed
 from .store import StoreProcess, store_process
 from .table import Figure, Samples
 
 _ZONE, _BACKLOG_ZONE, _RAW_ZONE = "example.com", "backlog.example", "raw.example"
-_CHANGING, _RESTING = "moves", "rests"  # prefixes of host names
-_LAPS_PER_ROUND = 1000  # more than any round can walk
 _BATCH = 200  # publish.batch, as config.yaml has it
 _IP = address(0)
 _FIRST_TTL = 60  # a zone's default
@@ -39,30 +39,29 @@ class Plan(NamedTuple):
 class Course:
     """The installations, nameservers and bare servers of a run. Make it with `start`."""
 
-    def __init__(self, plan: Plan, bind: BindRig, on_bind: Installation, embedded: Installation) -> None:
+    def __init__(
+        self, plan: Plan, folder: Path, bind: BindRig, on_bind: Installation, embedded: Installation
+    ) -> None:
         self._plan = plan
+        self._folder = folder
         self._bind = bind
         self._on_bind = on_bind
         self._embedded = embedded
+        self._walked = Hosts(_ZONE, plan.names)
         self._hosts = _names(plan.backlog, _BACKLOG_ZONE)
         self._samples: defaultdict[Figure, list[Rate]] = defaultdict(list)
 
     @classmethod
     async def start(cls, plan: Plan, folder: Path, stack: AsyncExitStack) -> Self:
         """Start all that is measured; leaving the stack ends it."""
-        bind = await stack.enter_async_context(BindRig((_ZONE, _BACKLOG_ZONE, _RAW_ZONE)))
+        bind = await stack.enter_async_context(BindRig((_ZONE, _BACKLOG_ZONE, _RAW_ZONE, *ZONES)))
         log = {"format": "json", "level": "info"}
         on_bind = Installation(_made(folder / "bind"), bind, log=log)
         embedded = Installation(_made(folder / "embedded"), log=log)
         for ddnsd in (on_bind, embedded):
             await stack.enter_async_context(ddnsd)
-            names = [
-                f"{prefix}{number}.{_ZONE}"
-                for prefix in (_CHANGING, _RESTING)
-                for number in range(plan.names)
-            ]
-            await ddnsd.apply(*example(names, _ZONE))
-        return cls(plan, bind, on_bind, embedded)
+            await Hosts(_ZONE, plan.names).make(ddnsd)
+        return cls(plan, folder, bind, on_bind, embedded)
 
     async def run(self) -> Samples:
         """Measure everything.
@@ -71,9 +70,8 @@ class Course:
             WrongAnswerError: an answer, or what is served in the end, is not what it should be.
         """
         await self._first_publication()
-        await self._settle_resting()
         async with AsyncExitStack() as stack:
-            body = await self._unchanged_body()
+            body = await self._walked.settle(self._embedded)
             bare = {
                 kind: await stack.enter_async_context(bare_server(kind, body))
                 for kind in ("handler", "delegate")
@@ -81,10 +79,12 @@ class Course:
             raw = RawFeed(self._bind, _RAW_ZONE)
             raw.replace(_names(self._plan.backlog, _RAW_ZONE), _FIRST_TTL, _IP, _BATCH)
             store = await stack.enter_async_context(store_process())
+            nodes = await stack.enter_async_context(etcd_nodes(self._folder, self._bind, self._plan.names))
             for number in range(1, self._plan.rounds + 1):
                 print(f"round {number} of {self._plan.rounds}", file=sys.stderr)
                 await self._changed(number)
                 await self._unchanged(bare)
+                await self._on_etcd(nodes, number)
                 await self._published(number, raw)
                 await self._shared(store)
         return self._samples
@@ -101,31 +101,21 @@ class Course:
         self._note(Figure.FIRST, await first_publication(ddnsd, _BACKLOG_ZONE))
         await check_served(self._bind, _BACKLOG_ZONE, self._hosts, _FIRST_TTL, _IP)
 
-    async def _settle_resting(self) -> None:
-        """Give each resting host the address that it then keeps."""
-        gate = asyncio.Semaphore(CONNECTIONS)
-
-        async def settle(number: int) -> None:
-            async with gate:
-                reply = await self._embedded.update(f"{_RESTING}{number}.{_ZONE}", _IP)
-            if reply.status != 200:
-                raise WrongAnswerError(reply.message)
-
-        await asyncio.gather(*map(settle, range(self._plan.names)))
-
-    async def _unchanged_body(self) -> bytes:
-        return (await self._embedded.update(f"{_RESTING}0.{_ZONE}", _IP)).body
-
     async def _changed(self, round: int) -> None:
-        walk = Walk(_ZONE, _CHANGING, self._plan.names, round * _LAPS_PER_ROUND, step=1, updated=True)
+        walk = self._walked.changing(round)
         await self._load(Figure.CHANGED_BIND, self._on_bind.addresses["public"], walk)
         await self._load(Figure.CHANGED_EMBEDDED, self._embedded.addresses["public"], walk)
 
     async def _unchanged(self, bare: Mapping[str, str]) -> None:
-        walk = Walk(_ZONE, _RESTING, self._plan.names, lap=0, step=0, updated=False)
+        walk = self._walked.resting()
         await self._load(Figure.UNCHANGED, self._embedded.addresses["public"], walk)
         await self._load(Figure.HANDLER, bare["handler"], walk)
         await self._load(Figure.DELEGATE, bare["delegate"], walk)
+
+    async def _on_etcd(self, nodes: Sequence[EtcdNode], round: int) -> None:
+        for node in nodes:
+            for figure, rate in await node.measure(round, self._plan.seconds):
+                self._samples[figure].append(rate)
 
     async def _load(self, figure: Figure, endpoint: str, walk: Walk) -> None:
         self._samples[figure].append(await load(endpoint, walk, self._plan.seconds))

@@ -16,6 +16,10 @@ class Figure(StrEnum):
     CHANGED_BIND = "changed, BIND, 64 clients"
     CHANGED_EMBEDDED = "changed, embedded nameserver, 64 clients"
     UNCHANGED = "unchanged, 64 clients"
+    CHANGED_ETCD = "changed, etcd, BIND, 64 clients"
+    CHANGED_WORKERS = "changed, etcd, BIND, two workers, 64 clients"
+    UNCHANGED_ETCD = "unchanged, etcd, 64 clients"
+    UNCHANGED_WORKERS = "unchanged, etcd, two workers, 64 clients"
     HANDLER = "  bare Tornado RequestHandler"
     DELEGATE = "  bare Tornado delegate"
     REPLACED = "published to BIND, replacing records"
@@ -42,6 +46,10 @@ LINES = (
     Line(Figure.UNCHANGED),
     Line(Figure.HANDLER, ours=Figure.UNCHANGED, at_least=1.2),
     Line(Figure.DELEGATE, ours=Figure.UNCHANGED),
+    Line(Figure.CHANGED_ETCD),
+    Line(Figure.CHANGED_WORKERS),
+    Line(Figure.UNCHANGED_ETCD),
+    Line(Figure.UNCHANGED_WORKERS),
     Line(Figure.REPLACED),
     Line(Figure.RAW_BATCHED, ours=Figure.REPLACED, at_least=0.8),
     Line(Figure.RAW_SINGLE, ours=Figure.REPLACED),
@@ -51,7 +59,7 @@ LINES = (
     Line(Figure.COMMITS, at_least=15_000),
     Line(Figure.TXNS, ours=Figure.COMMITS),
 )
-_LAST_OF_SECTION = (Figure.DELEGATE, Figure.FIRST)
+_LAST_OF_SECTION = (Figure.DELEGATE, Figure.UNCHANGED_WORKERS, Figure.FIRST)
 
 Samples = Mapping[Figure, Sequence[Rate]]  # a rate per round, in the order of the rounds
 
