@@ -10,7 +10,7 @@ from typing import TypeAlias
 import pytest
 from prometheus_client import CollectorRegistry
 
-from ddnsd.etcd import Client
+from ddnsd.etcd import Client, Put
 from ddnsd.model.records import Work, WorkRequest
 from ddnsd.store import codec, keys
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
@@ -144,14 +144,59 @@ async def test_whoever_waited_for_the_old_history_is_told(rig: EtcdRig, restore:
         await asyncio.to_thread(back_up, rig)
         await put(store, keys.request("lost"), REQUEST)
         waiting = asyncio.create_task(cache.current())  # for a revision that the cache does not follow
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(waiting), 0.2)
+        await still_waits(waiting)
         await asyncio.to_thread(restore, rig)
         async with running(cache):
             with pytest.raises(RestoredError):
                 await asyncio.wait_for(waiting, 10)
             await until_current(cache)
             assert "lost" not in cache.state.requests
+
+
+async def test_whoever_waited_is_told_at_once(rig: EtcdRig) -> None:
+    """Not only when there is a new state to load."""
+    async with opened(rig) as store, Client(rig.settings) as client:
+        cache = WatchCache(store, 60, Metrics(CollectorRegistry()))
+        async with running(cache):
+            await cache.loaded()
+        await put(store, keys.request("a"), REQUEST)
+        waiting = asyncio.create_task(cache.current())
+        await still_waits(waiting)
+        watch = store.watch("", await store.revision() + 1)
+        await client.put(Put(b"ddnsd/clock/timeline", b"another"))
+        with pytest.raises(RestoredError):
+            await asyncio.wait_for(anext(watch), 10)
+        rig.members[0].kill()
+        async with running(cache):
+            with pytest.raises(RestoredError):
+                await asyncio.wait_for(waiting, 10)
+
+
+async def test_state_of_the_old_history_is_not_current_in_the_new(rig: EtcdRig) -> None:
+    """Though its revision is higher."""
+    async with opened(rig) as store:
+        before = store.identity
+        rig.ctl("snapshot", "save", str(rig.folder / "backup"))
+        for _ in range(20):
+            await put(store, keys.request("lost"), REQUEST)
+        async with watching(store) as cache:
+            await cache.current()
+        await asyncio.to_thread(same_cluster, rig)
+        await until(lambda: is_new(store, before))
+        assert await store.revision() < cache.revision
+        waiting = asyncio.create_task(cache.current())
+        await still_waits(waiting)
+        async with running(cache):
+            with pytest.raises(RestoredError):
+                await asyncio.wait_for(waiting, 10)
+            await until_current(cache)
+            assert not cache.state.requests
+
+
+async def still_waits(task: asyncio.Task[None]) -> None:
+    """Check that it waits, by waiting for a moment."""
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(task), 0.2)
 
 
 async def test_several_nodes_begin_one_timeline(rig: EtcdRig) -> None:
