@@ -39,6 +39,7 @@ def configure(format: Literal["console", "json"], level: str) -> None:
     root.setLevel(level.upper())
     # Below a warning it only quotes malformed requests, and so whatever secret stands in one.
     logging.getLogger("tornado.general").setLevel(max(root.level, logging.WARNING))
+    logging.getLogger("grpc").setLevel(max(root.level, logging.INFO))  # it tells of every turn of the loop
     sys.excepthook = _log_uncaught
 
 
