@@ -100,7 +100,7 @@ class Node:
         )
         leader = node.supervisor.start("leader", candidate.run())
         stack.push_async_callback(cancel, leader)  # resigned before the nameservers are closed
-        status = StatusReport(store, node.cache, Clocks(node.cache), id, nameservers)
+        status = StatusReport(store, node.cache, Clocks(node.cache), id)
         stack.push_async_callback(node.listeners.close)
         exposition = await node._exposition(worker, stack)
         node.listeners.open("health", make_health_application(node._readiness, exposition))

@@ -1,6 +1,6 @@
 """What `ddnsd status` and `GET /api/v1/status` show: the same from every node."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -9,24 +9,23 @@ from ddnsd import __version__
 from ddnsd.app.clocks import TOLERATED_SECONDS, Clocks
 from ddnsd.model.members import needed_nameservers
 from ddnsd.model.publication import is_verified
-from ddnsd.model.records import Entry, Footprint, Member, Site
+from ddnsd.model.records import Member, Site
 from ddnsd.service.zone_progress import ZoneProgress, zone_progress
 from ddnsd.store.interface import Store
 from ddnsd.store.snapshot import WatchCache
+
+_SHOWN = 5  # zones in a warning
 
 
 class StatusReport:
     """Reads the node's parts; changes nothing."""
 
-    def __init__(
-        self, store: Store, cache: WatchCache, clocks: Clocks, me: str, nameservers: Collection[str]
-    ) -> None:
-        """`me` is this node's id among the members, `nameservers` are the names in its config.yaml."""
+    def __init__(self, store: Store, cache: WatchCache, clocks: Clocks, me: str) -> None:
+        """`me` is this node's id among the members."""
         self._store = store
         self._cache = cache
         self._clocks = clocks
         self._me = me
-        self._nameservers = nameservers
 
     async def status(self) -> Mapping[str, Any]:
         """Return the installation's state as this node knows it, ready for JSON."""
@@ -38,7 +37,7 @@ class StatusReport:
             "node": self._me,
             "revision": self._cache.revision,
             "leader": self._leader(),
-            "warnings": [*(f"{text}: {remedy}" for text, remedy in health.problems), *self._warnings()],
+            "warnings": [*(f"{text}; {remedy}" for text, remedy in health.problems), *self._warnings()],
             "nodes": [self._node(id, entry.value) for id, entry in sorted(state.members.items())],
             "zones": [self._zone(zone, progress.get(zone, ZoneProgress())) for zone in sorted(state.zones)],
             "store": {
@@ -68,9 +67,16 @@ class StatusReport:
         state = self._cache.state
         if state.leader is None:
             yield "no node leads: nothing is published"
-        elif leader := state.members.get(state.leader.value.member):
-            for name in sorted(self._lacking(leader.value)):
-                yield f"the leader {leader.value.name} has no nameserver {name!r} in its config.yaml"
+        for member in state.members.values():
+            for name in sorted(self._lacking(member.value)) if member.value.eligible else ():
+                zones = sorted(zone for zone in state.zones if self._home(zone).nameserver == name)
+                yield (
+                    f"{member.value.name} has no nameserver {name!r}, which {_some(zones)} need if it leads: "
+                    "add it to its config.yaml, or set leader.eligible: false there"
+                )
+        for zone in sorted(state.zones):
+            if error := self._error(zone):
+                yield f"{zone} is not published: {error}"
         for id, seconds in self._clocks.differences.items():
             if abs(seconds) > TOLERATED_SECONDS and id in state.members:
                 name, side = state.members[id].value.name, "ahead of" if seconds > 0 else "behind"
@@ -89,20 +95,31 @@ class StatusReport:
         }
 
     def _zone(self, zone: str, progress: ZoneProgress) -> Mapping[str, Any]:
-        nameserver = self._cache.state.zones[zone].value.spec.nameserver
-        footprint = self._cache.state.footprints.get(Site(zone, nameserver))
+        home = self._home(zone)
+        footprint = self._cache.state.footprints.get(home)
         return {
             "zone": zone,
-            "nameserver": nameserver,
-            "verified": is_verified(self._cache.state, Site(zone, nameserver)),
+            "nameserver": home.nameserver,
+            "verified": is_verified(self._cache.state, home),
             "fenceHeldBy": footprint.value.holder if footprint else "",
-            "error": self._error(nameserver, footprint),
+            "error": self._error(zone),
             "pending": progress.pending,
             "refused": progress.refused,
             "lastPush": progress.last_push and progress.last_push.isoformat(timespec="milliseconds"),
         }
 
-    def _error(self, nameserver: str, footprint: Entry[Footprint] | None) -> str:
-        if nameserver not in self._nameservers:
-            return f"nameserver {nameserver!r} is not under `nameservers` in config.yaml"
+    def _error(self, zone: str) -> str:
+        state, home = self._cache.state, self._home(zone)
+        leader = state.leader and state.members.get(state.leader.value.member)
+        if leader and home.nameserver not in leader.value.nameservers:
+            return f"the leader {leader.value.name} has no nameserver {home.nameserver!r} in its config.yaml"
+        footprint = state.footprints.get(home)
         return footprint.value.error if footprint else ""
+
+    def _home(self, zone: str) -> Site:
+        return Site(zone, self._cache.state.zones[zone].value.spec.nameserver)
+
+
+def _some(zones: Sequence[str]) -> str:
+    shown = ", ".join(zones[:_SHOWN])
+    return f"{shown} and {len(zones) - _SHOWN} more" if len(zones) > _SHOWN else shown

@@ -255,7 +255,9 @@ class Lane:
 
     async def _pause(self, holder: str) -> None:
         """Publish nothing here until an operator takes the zone over, or its fence is ours again."""
-        reason = f"the zone's fence is held by {holder!r}; see `ddnsd zone takeover`"
+        mine = f"installation={self._mandate.owner.installation} " in holder
+        whose = "this installation's own history before a restore" if mine else "somebody else"
+        reason = f"the zone's fence is held by {whose}, {holder!r}; see `ddnsd zone takeover`"
         await self._trouble.note(reason, "fence", holder=holder, verified_in="")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._mandate.policy.probe_interval):

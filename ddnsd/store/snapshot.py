@@ -32,6 +32,7 @@ from .preserved import Preserved
 _log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 0.2
+_OVERTAKEN_SECONDS = 1.0  # a question that takes longer keeps the next one waiting no more
 
 
 class Touched(NamedTuple):
@@ -58,7 +59,7 @@ class WatchCache:
     """The state of the installation as this node knows it. Run `run()` as a task of its own."""
 
     def __init__(self, store: Store, timeout: float, metrics: Metrics) -> None:
-        """`timeout` bounds, in seconds, how long anybody waits for the state to be current."""
+        """`timeout` bounds, in seconds, a question and what follows it; an arrival waits a second more."""
         self.state = State()
         self.preserved = Preserved()
         self.revision = 0  # the newest that is applied whole
@@ -73,7 +74,8 @@ class WatchCache:
         self._loaded = asyncio.Event()
         self._listeners: list[Listener] = []
         self._arrived: list[Callback] = []  # waits for the next question
-        self._asking: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None  # whoever asks the next question
+        self._overtaken: set[asyncio.Task[None]] = set()  # those whose question takes long
         self._behind: deque[tuple[_Round, asyncio.TimerHandle]] = deque()  # waits for the watch
 
     @property
@@ -134,7 +136,7 @@ class WatchCache:
         """
         self._arrived.append(callback)
         if self._asking is None:
-            self._asking = asyncio.create_task(self._ask(), name="snapshot.ask")
+            self._start_asking()
 
     def _note_broken(self, reason: str) -> None:
         if reason != self._broken:  # else it is one of many tries
@@ -161,10 +163,15 @@ class WatchCache:
                 self._apply(revision.revision, revision.events)
 
     async def _ask(self) -> None:
+        """Ask for all who have arrived, again and again, until nobody has or another task does so."""
+        me = self._asking
+        assert me is not None
+        loop = asyncio.get_running_loop()
         try:
-            while self._arrived:
+            while self._arrived and self._asking is me:
                 waiting, self._arrived = self._arrived, []
                 identity, asked = self._store.identity, time.perf_counter()
+                slow = loop.call_later(_OVERTAKEN_SECONDS, self._overtake, me)
                 try:
                     async with asyncio.timeout(self._timeout):
                         revision = await self._store.revision()
@@ -175,14 +182,29 @@ class WatchCache:
                     self._refuse(waiting, error)
                 else:
                     self._wait_for(_Round(identity, revision, asked, waiting))
+                finally:
+                    slow.cancel()
         finally:
-            self._asking = None
+            if self._asking is me:
+                self._asking = None
+
+    def _overtake(self, slow: asyncio.Task[None]) -> None:
+        """Let others ask for those who have arrived since a question that takes long."""
+        self._asking = None
+        self._overtaken.add(slow)
+        slow.add_done_callback(self._overtaken.discard)
+        if self._arrived:
+            self._start_asking()
+
+    def _start_asking(self) -> None:
+        self._asking = asyncio.create_task(self._ask(), name="snapshot.ask")
 
     def _wait_for(self, round: "_Round") -> None:
         if self._has(round):
             self._admit(round)
             return
-        timer = asyncio.get_running_loop().call_later(self._timeout, self._give_up, round)
+        left = self._timeout - (time.perf_counter() - round.asked)
+        timer = asyncio.get_running_loop().call_later(left, self._give_up, round)
         self._behind.append((round, timer))
 
     def _has(self, round: "_Round") -> bool:

@@ -96,7 +96,12 @@ async def test_without_quorum_calls_end_in_time_and_work_again_by_themselves(ver
             assert (await take(watch, 1))[0].events[0].key == "hosts/a"
             await store.revision()
             assert said("store.recovered") != []
-            assert [server.error == "" for server in (await store.health()).servers] == [True, True, False]
+
+            async def two_tell() -> bool:
+                servers = (await store.health()).servers
+                return [server.error == "" for server in servers] == [True, True, False]
+
+            await until(two_tell)
 
 
 async def test_full_etcd(version: Version, said) -> None:
@@ -184,12 +189,11 @@ async def test_permission_lost_and_granted_again(guarded: EtcdRig, said) -> None
         await watch.aclose()
 
 
-async def test_wrong_password(guarded: EtcdRig, said) -> None:
+async def test_wrong_password(guarded: EtcdRig) -> None:
     settings = as_node(guarded, "wrong horse")
     message = await fails(open_etcd(settings))
     assert "store.etcd.user and password_file" in message
     assert "wrong horse" not in message
-    assert said("store.failing") == ["authentication"]
 
 
 async def test_password_changed_meanwhile(guarded: EtcdRig, said) -> None:
@@ -210,13 +214,12 @@ def replace_user(rig: EtcdRig, password: str) -> None:
 
 
 @pytest.mark.parametrize("side", ["server", "client"])
-async def test_certificate_that_is_over(version: Version, side: str, said) -> None:
+async def test_certificate_that_is_over(version: Version, side: str) -> None:
     with EtcdRig(version, tls=True) as rig:
         assert rig.certificates is not None
         rig.certificates.renew(side, days=-1)
         message = await fails(open_etcd(EtcdStoreSettings(replace(rig.settings, timeout=0.5))))
         assert "are still valid" in message
-        assert said("store.failing") == ["certificate"]
 
 
 async def test_certificate_that_ends_while_the_store_is_open(version: Version, said) -> None:

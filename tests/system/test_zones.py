@@ -189,7 +189,11 @@ async def test_nameserver_that_is_not_configured_any_more(tmp_path: Path, bind_r
         section = ddnsd.config["nameservers"].pop("default")
         ddnsd.config["nameservers"]["renamed"] = section
         await ddnsd.start()
-        assert "'default' is not under `nameservers`" in (await _status(ddnsd))["error"]
+
+        async def told() -> bool:
+            return "has no nameserver 'default' in its config.yaml" in (await _status(ddnsd))["error"]
+
+        await until(told, 5, "status tells")
         assert (await ddnsd.update(BLOG, "192.0.2.2")).message == NOT_PUBLISHED
         assert await bind_rig.query(BLOG, "A") == ("192.0.2.1",)
         await ddnsd.apply(document("Zone", ZONE, nameserver="renamed"))

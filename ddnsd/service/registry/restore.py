@@ -19,7 +19,7 @@ from ddnsd.service.registry.turns import Turns
 from ddnsd.service.timeslice import TimeSlice
 
 _CHUNK = 200  # items looked at in one turn; most of them are there already, or it ends sooner
-_REMEDY = "import into an empty installation (another data folder, or store.prefix), or delete them first"
+_REMEDY = "import into an empty installation (another data folder or store.etcd.prefix), or delete them first"
 
 _Put = Callable[[Draft, Item], Came]
 

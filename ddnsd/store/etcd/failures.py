@@ -13,6 +13,7 @@ from ddnsd.etcd.errors import (
     CampaignLostError,
     CertificateError,
     CompactedError,
+    LeaseNotFoundError,
     NoLeaderError,
     NoSpaceError,
     OverloadedError,
@@ -75,7 +76,10 @@ class Failures:
         self._told: set[FailureKind] = set()  # in the log, since all was well
         self._count: Callable[[FailureKind], None] = lambda _: None
         grant = f"etcdctl role grant-permission ROLE --prefix=true readwrite {prefix}"
-        self._remedies = {**_REMEDIES, FailureKind.PERMISSION: f"`{grant}`, for a role of store.etcd.user"}
+        self._remedies = {
+            **_REMEDIES,
+            FailureKind.PERMISSION: f"`{grant}`, for a role of store.etcd.user; or correct store.etcd.prefix",
+        }
 
     def on_failure(self, count: Callable[[FailureKind], None]) -> None:
         """Call this at each failure from now on."""
@@ -87,11 +91,15 @@ class Failures:
         for kind, reason in {failure.kind: failure.reason for failure in self._now.values()}.items():
             yield Problem(reason, self._remedies[kind])
 
+    def problem_of(self, error: EtcdError) -> Problem:
+        """Return what an error means to an operator."""
+        return Problem(str(error), self._remedies[_kind(error)])
+
     def failed(self, access: Access, error: EtcdError) -> None:
         """Note that a call failed."""
-        if isinstance(error, CampaignLostError | CompactedError):
-            return  # of no access
-        kind = next(kind for type, kind in _KINDS if isinstance(error, type))
+        if isinstance(error, CampaignLostError | CompactedError | LeaseNotFoundError):
+            return  # of no access: a node that was frozen finds its lease ended
+        kind = _kind(error)
         self._count(kind)
         self._now[access] = Failure(kind, str(error))
         if kind not in self._told:
@@ -102,5 +110,9 @@ class Failures:
     def succeeded(self, access: Access) -> None:
         """Note that a call was answered."""
         if self._now.pop(access, None) is not None and not self._now:
-            _log.log(INFO, "store.recovered", kinds=sorted(self._told))
+            _log.log(INFO, "store.recovered", kinds=sorted(map(str, self._told)))
             self._told.clear()
+
+
+def _kind(error: EtcdError) -> FailureKind:
+    return next(kind for type, kind in _KINDS if isinstance(error, type))

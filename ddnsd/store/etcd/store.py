@@ -181,7 +181,6 @@ async def open_etcd(settings: EtcdStoreSettings) -> EtcdStore:
     try:
         session = await open_session(settings, failures)
     except EtcdError as error:
-        failures.failed(Access.READ, error)
-        (problem,) = failures.problems
-        raise UnavailableError(": ".join(problem)) from error
+        problem = failures.problem_of(error)  # whoever opens it tells it
+        raise UnavailableError(f"{problem.text}; {problem.remedy}") from error
     return EtcdStore(settings, session, failures)
