@@ -47,12 +47,13 @@ class Comparison(NamedTuple):
 
     differences: tuple[Difference, ...]
     refused: tuple[Expected, ...]  # refused before; a reconcile tries them again
+    unclaimed: tuple[RRset, ...]  # a host's, but nothing is committed for it: served before it was ours
     fence: tuple[str, ...]
 
     @property
     def findings(self) -> tuple[str, ...]:
         """What is not as it should be, a line for each record."""
-        return (*map(str, self.differences), *map(_refusal, self.refused))
+        return (*map(str, self.differences), *map(_refusal, self.refused), *map(_stray, self.unclaimed))
 
 
 class Reconciler:
@@ -75,6 +76,7 @@ class Reconciler:
         expected = {item.want.record: item for item, how in standings if how is Standing.PUBLISHED}
         refused = tuple(item for item, how in standings if how is Standing.REFUSED)
         found: dict[RecordKey, RRset] = {}
+        unclaimed: list[RRset] = []
         fence: tuple[str, ...] = ()
         async for part in self._nameserver.transfer(self._site.zone):
             for rrset in part:
@@ -82,9 +84,17 @@ class Reconciler:
                     fence = rrset.values
                 elif (record := _record(rrset)) in expected:
                     found[record] = rrset
+                elif record is not None and self._is_unclaimed(record):
+                    unclaimed.append(rrset)
         pairs = ((item, found.get(record)) for record, item in expected.items())
         differences = tuple(Difference(item, rrset) for item, rrset in pairs if not _is_as(item.want, rrset))
-        return Comparison(differences, refused, fence)
+        return Comparison(differences, refused, tuple(unclaimed), fence)
+
+    def _is_unclaimed(self, record: RecordKey) -> bool:
+        state = self._mandate.state
+        host = state.hosts.get(record.name)
+        ours = host is not None and record.family in host.value.spec.families
+        return ours and record not in state.addresses and state.zone_of(record.name) == self._site.zone
 
     async def mark(self, comparison: Comparison) -> int:
         """Make what differs, and what was refused, pending again; return how many records differ.
@@ -166,3 +176,8 @@ def _refusal(item: Expected) -> str:
     error = item.published.value.error
     assert error is not None
     return f"{item.want.record.name} {item.want.record.family}: {error.message}"
+
+
+def _stray(rrset: RRset) -> str:
+    served = " ".join(rrset.values)
+    return f"{rrset.name} {rrset.type}: no address is committed; {served} stays until the host's first update"

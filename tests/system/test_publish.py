@@ -135,6 +135,22 @@ async def test_drift_is_found_and_repaired(ddnsd: Installation, nameserver_rig: 
     assert (await ddnsd.admin("POST", f"zones/{ZONE}/check")).json["findings"] == []
 
 
+async def test_what_a_host_had_before_stays_until_its_first_update(
+    ddnsd: Installation, nameserver_rig: NameserverRig
+) -> None:
+    """Else every name would stop resolving when a zone comes to ddnsd."""
+    await nameserver_rig.add_foreign(Record(BLOG, 60, "A", "198.51.100.66"))
+    check = await ddnsd.admin("POST", f"zones/{ZONE}/check")
+    assert check.json["findings"] == [
+        f"{BLOG} A: no address is committed; 198.51.100.66 stays until the host's first update"
+    ]
+    await ddnsd.admin("POST", f"zones/{ZONE}/repair")
+    assert await nameserver_rig.query(BLOG, "A") == ("198.51.100.66",)
+    assert (await ddnsd.update(BLOG, "192.0.2.1")).message == UPDATED
+    assert await nameserver_rig.query(BLOG, "A") == ("192.0.2.1",)
+    assert (await ddnsd.admin("POST", f"zones/{ZONE}/check")).json["findings"] == []
+
+
 async def test_drift_is_repaired_at_start(ddnsd: Installation, nameserver_rig: NameserverRig) -> None:
     await ddnsd.update(BLOG, "192.0.2.1")
     assert await ddnsd.terminate() == 0
