@@ -58,7 +58,7 @@ class UpdateService:
 
         def proceed(error: StoreError | None) -> None:
             if error is not None:
-                _log.warning("update.store_unavailable", reason=str(error))
+                _log.debug("update.store_unavailable", reason=str(error))
                 reply(Refusal.STORE_FAILED)
                 return
             try:
@@ -124,7 +124,7 @@ class _Walk:
             async with asyncio.timeout_at(self._store_deadline):
                 settled = await self._commit(decision)
         except (StoreError, TimeoutError) as error:
-            _log.warning("update.not_stored", name=self._attempt.name, reason=str(error) or "timeout")
+            _log.debug("update.not_stored", name=self._attempt.name, reason=str(error) or "timeout")
             return Refusal.STORE_FAILED
         if isinstance(settled, Join):
             return await self._await_publication(settled)

@@ -225,11 +225,15 @@ class WatchCache:
 
     def _admit(self, round: "_Round") -> None:
         self.lag = time.perf_counter() - round.asked
-        self.trouble = ""
+        if self.trouble:
+            self.trouble = ""
+            _log.info("state.current_again", revision=self.revision)
         self._metrics.became_current(self.lag)
         _release(round.waiting, self.preserved.obstacle)
 
     def _refuse(self, waiting: Sequence[Callback], error: StoreError) -> None:
+        if not self.trouble:  # once, not for each request of an outage
+            _log.warning("state.not_current", reason=str(error))
         self.trouble = str(error)
         _release(waiting, error)
 
