@@ -205,8 +205,8 @@ class EtcdRig:
         self.ctl("auth", "enable")
         self.password = password
 
-    def restore(self, snapshot: Path, token: str) -> None:
-        """Stop, replace all data by a snapshot's, start."""
+    def restore(self, snapshot: Path, token: str, *options: str) -> None:
+        """Stop, replace all data by a snapshot's, start; `options` are etcdutl's."""
         self.token = token
         (member,) = self.members
         member.kill()
@@ -228,6 +228,7 @@ class EtcdRig:
                 token,
                 "--initial-advertise-peer-urls",
                 member.peer_url,
+                *options,
             ],
             env={**os.environ, "ETCDCTL_API": "3"},
             check=True,

@@ -100,7 +100,10 @@ async def test_deleted_clock_is_written_anew(store: EtcdStore, settings: EtcdSto
     async with Client(settings.cluster) as client:
         for key in (CLOCK, "hosts/a"):
             deleted = (await client.delete(Delete(f"{settings.prefix}{key}".encode()))).revision
+    with pytest.raises(UnavailableError):
+        await put(store, "hosts/b")
     assert await store.revision() > deleted
+    await put(store, "hosts/b")
     assert (await store.snapshot(CLOCK)).items.keys() == {CLOCK}
 
 

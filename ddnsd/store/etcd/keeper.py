@@ -6,8 +6,8 @@ from contextlib import suppress
 import structlog
 
 from ddnsd import etcd
-from ddnsd.etcd import EtcdError, Range
-from ddnsd.etcd.values import prefix_range
+from ddnsd.etcd import EtcdError
+from ddnsd.etcd.values import RangeResult
 from ddnsd.store.etcd.failures import Access, Failures
 from ddnsd.store.etcd.keyspace import Keyspace
 from ddnsd.store.etcd.session import Session
@@ -87,13 +87,26 @@ async def read_clock(session: Session) -> int | None:
     """Return the clock's revision, None where somebody has deleted it; read linearizably.
 
     Raises:
-        RestoredError: of another timeline.
+        RestoredError: of another history.
         UnavailableError: not now.
     """
+    known = session.clock
     with session.translated():
-        found = await session.client.range(Range(*prefix_range(session.space.clock)))
+        found = await session.client.range(session.space.clocks)
+    return check_clocks(session, found, known)
+
+
+def check_clocks(session: Session, found: RangeResult, known: int) -> int | None:
+    """Return the clock's revision out of a range of it and the timeline; `known` is the one known before.
+
+    Raises:
+        RestoredError: of another history.
+    """
     items = {item.key: item for item in found.items}
     timeline = items.get(session.space.timeline)
     session.check_timeline(timeline.value if timeline else None)
     clock = items.get(session.space.clock)
-    return clock.mod_revision if clock else None
+    if clock is None:
+        return None
+    session.check_clock(clock.mod_revision, known)
+    return clock.mod_revision

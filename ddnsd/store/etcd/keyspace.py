@@ -1,6 +1,7 @@
 """An installation's keys in etcd, and etcd's answers in the words of the interface."""
 
 from ddnsd import etcd
+from ddnsd.etcd.values import prefix_range
 from ddnsd.store import keys
 from ddnsd.store.interface import CLOCK, Event, KeyValue
 
@@ -11,7 +12,8 @@ class Keyspace:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix.encode()
         self.clock = self.key(CLOCK)
-        self.timeline = self.key(f"{CLOCK}/timeline")  # beside the clock: one range reads both
+        self.timeline = self.key(f"{CLOCK}/timeline")
+        self.clocks = etcd.Range(*prefix_range(self.clock))  # both
         self.election = self.key(f"{keys.ELECTION}/")
 
     def key(self, name: str) -> bytes:

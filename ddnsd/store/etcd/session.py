@@ -30,6 +30,7 @@ class Session:
         self.client = client
         self.space = space
         self.timeline = timeline
+        self.clock = 0  # the highest revision of the clock that is known to be committed
         self.restored = asyncio.Event()
         self._closed = False
         self._watches: set[etcd.Watch] = set()
@@ -88,6 +89,21 @@ class Session:
         if found != self.timeline:
             self.note_restored("another timeline has begun" if found else "its keys were deleted")
             self.check()
+
+    def note_clock(self, revision: int) -> None:
+        """Remember that the clock was written at a revision."""
+        self.clock = max(self.clock, revision)
+
+    def check_clock(self, revision: int, known: int) -> None:
+        """Compare the clock's revision, read linearizably, with the one known when the call began.
+
+        Raises:
+            RestoredError: it lies below, though etcd's own may not: a restore can raise that.
+        """
+        if revision < known:
+            self.note_restored(f"the clock went back from revision {known} to {revision}")
+            self.check()
+        self.note_clock(revision)
 
     def note_restored(self, reason: str) -> None:
         """Note that this session's history is over."""

@@ -13,7 +13,7 @@ from ddnsd.store.etcd import transaction
 from ddnsd.store.etcd.compaction import Compaction
 from ddnsd.store.etcd.failures import Access, Failures
 from ddnsd.store.etcd.health import ask_health
-from ddnsd.store.etcd.keeper import Keeper, open_session, read_clock
+from ddnsd.store.etcd.keeper import Keeper, check_clocks, open_session, read_clock
 from ddnsd.store.etcd.leadership import EtcdLeadership
 from ddnsd.store.etcd.registration import EtcdRegistration
 from ddnsd.store.etcd.session import LostAnswerError, Session
@@ -82,7 +82,8 @@ class EtcdStore:
         if not updates:
             return []
         session = self._keeper.session
-        txn = transaction.encode(session.space, session.timeline, updates)
+        known = session.clock
+        txn = transaction.encode(session.space, session.timeline, known, updates)
         session.check()
         try:
             with session.translated(Access.WRITE):
@@ -90,7 +91,9 @@ class EtcdStore:
         except (LostAnswerError, RestoredError) as error:
             return [Unknown(str(error))] * len(updates)
         if not answer.succeeded:
-            session.check_timeline(transaction.found_timeline(answer))
+            check_clocks(session, transaction.found_clocks(answer), known)
+            raise UnavailableError("the clock has been deleted")  # whoever asks for its revision writes it
+        session.note_clock(answer.revision)
         return transaction.decode(updates, answer)
 
     async def revision(self) -> int:
@@ -105,7 +108,9 @@ class EtcdStore:
             return revision
         with session.translated(Access.WRITE):
             # Whoever has deleted it may have deleted more: what is written now comes after that.
-            return (await session.client.put(Put(session.space.clock, b""))).revision
+            revision = (await session.client.put(Put(session.space.clock, b""))).revision
+        session.note_clock(revision)
+        return revision
 
     async def campaign(self, value: bytes) -> EtcdLeadership:
         """Wait until elected; the lowest create revision leads.

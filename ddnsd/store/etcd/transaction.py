@@ -2,12 +2,12 @@
 
 Each update is a nested transaction with compares of its own, and reads what it compared where they do
 not hold; so the updates succeed and fail one by one, at one revision. The transaction around them puts
-the clock, and does nothing at all where the timeline is another.
+the clock, and does nothing at all where the timeline is another, or the clock behind what is known of it.
 """
 
 from collections.abc import Sequence
 
-from ddnsd.etcd import Compare, Delete, Put, Range, Target, Txn
+from ddnsd.etcd import Compare, Delete, Put, Range, Relation, Target, Txn
 from ddnsd.etcd.values import RangeResult, Result, TxnResult
 from ddnsd.store.etcd.keyspace import Keyspace, item
 from ddnsd.store.interface import Done, Limits, Outcome, Stale, Update
@@ -20,12 +20,15 @@ _OPERATIONS = _MAX_TXN_OPS - 1
 LIMITS = Limits(group=_OPERATIONS - 1, in_flight=2, operations=_OPERATIONS)
 
 
-def encode(space: Keyspace, timeline: bytes, updates: Sequence[Update]) -> Txn:
-    """Return the transaction of a group of updates."""
+def encode(space: Keyspace, timeline: bytes, clock: int, updates: Sequence[Update]) -> Txn:
+    """Return the transaction of a group of updates; `clock` is the highest known revision of the clock."""
     return Txn(
-        [Compare(space.timeline, Target.VALUE, timeline)],
+        [
+            Compare(space.timeline, Target.VALUE, timeline),
+            Compare(space.clock, Target.MOD, clock - 1, Relation.GREATER),
+        ],
         [*(_nested(space, update) for update in updates), Put(space.clock, b"")],
-        [Range(space.timeline)],
+        [space.clocks],
     )
 
 
@@ -36,11 +39,11 @@ def _nested(space: Keyspace, update: Update) -> Txn:
     return Txn(compares, [*puts, *deletes], [Range(compare.key) for compare in compares])
 
 
-def found_timeline(answer: TxnResult) -> bytes | None:
-    """Return the timeline that a transaction found in place of its own; None if there is none."""
+def found_clocks(answer: TxnResult) -> RangeResult:
+    """Return the timeline and the clock that a transaction found, which was not to be done with these."""
     (read,) = answer.results
     assert isinstance(read, RangeResult)
-    return read.items[0].value if read.items else None
+    return read
 
 
 def decode(updates: Sequence[Update], answer: TxnResult) -> list[Outcome]:

@@ -47,5 +47,7 @@ class EtcdWatch:
             for event in revision.events:
                 if event.item.key == self._session.space.timeline:
                     self._session.check_timeline(None if event.deleted else event.item.value)
+                elif event.item.key == self._session.space.clock and not event.deleted:
+                    self._session.note_clock(revision.revision)
             if events := self._session.space.events(revision.events):
                 self._waiting.append(Revision(revision.revision, events))
