@@ -1,6 +1,6 @@
 # Each target is one script, which says what it does.
 
-.PHONY: help run cluster test test-faults lint bench lock clean
+.PHONY: help run cluster image test test-faults lint bench lock clean
 
 help:         ## these targets
 	@sed -n 's/^\([a-z-]*:\) *## /make \1  /p' $(firstword $(MAKEFILE_LIST)) | sed 's/:  /\t/' | expand -t 20
@@ -10,6 +10,9 @@ run:          ## start ddnsd with an example, and print a curl and a dig to try
 
 cluster:      ## start three etcd members, three nodes and a BIND, and print what to try
 	@script/cluster
+
+image:        ## build the image, with docker or buildah
+	@script/image
 
 test:         ## everything, with real nameservers
 	@script/test
