@@ -140,7 +140,7 @@ class _Walk:
             while revision is None and isinstance(outcome, Unknown):
                 # It may be applied later still. Sent again with the same compares, on a key that it
                 # writes itself, only one of the two can be.
-                _log.warning("update.outcome_unknown", name=decision.record.name, reason=outcome.reason)
+                _log.debug("update.outcome_unknown", name=decision.record.name, reason=outcome.reason)
                 outcome = await self._commits.commit(update)
                 revision = self._applied(decision, committed, outcome)
             if revision is not None:

@@ -10,10 +10,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import TypeAlias
 
+import structlog
+
 from ..telemetry.metrics import Metrics
 from .group import Waiting, next_group
-from .interface import Outcome, Store, UnavailableError, Update
+from .interface import Outcome, Store, UnavailableError, Unknown, Update
 from .preserved import Preserved
+
+_log = structlog.get_logger(__name__)
 
 Caller: TypeAlias = Waiting[asyncio.Future[Outcome]]
 
@@ -80,6 +84,8 @@ class GroupCommit:
             _refuse(group, RuntimeError, error)
         else:
             self._metrics.committed(type(outcome).__name__.lower() for outcome in outcomes)
+            if lost := [outcome for outcome in outcomes if isinstance(outcome, Unknown)]:
+                _log.warning("commit.outcome_unknown", updates=len(lost), reason=lost[0].reason)
             for caller, outcome in zip(group, outcomes, strict=True):
                 if not caller.answer.cancelled():
                     caller.answer.set_result(outcome)

@@ -238,9 +238,11 @@ class WatchCache:
         _release(waiting, error)
 
     def _give_up(self, round: "_Round") -> None:
-        self._behind = deque(behind for behind in self._behind if behind[0] is not round)
+        if self._behind[0][0] is round:
+            self._behind.popleft()
+        else:
+            self._behind = deque(behind for behind in self._behind if behind[0] is not round)
         late = f"the watch stands at revision {self.revision} and is {self._timeout:g} s late"
-        _log.warning("watch.behind", revision=self.revision, waiting=len(round.waiting))
         self._refuse(round.waiting, UnavailableError(late))
 
     def _apply(self, revision: int, events: Sequence[Event]) -> None:
