@@ -268,3 +268,16 @@ async def test_the_embedded_store_is_for_one_process(tmp_path: Path) -> None:
     assert status == 1
     assert "workers: 2: write 1, or use etcd" in said
     assert "nameservers.default.kind" in said
+
+
+async def test_the_parent_rests(start) -> None:
+    ddnsd = await start()
+    before = _processor_seconds(ddnsd.pid)
+    await asyncio.sleep(1)
+    assert _processor_seconds(ddnsd.pid) - before < 0.2
+
+
+def _processor_seconds(pid: int) -> float:
+    """Return the processor time of one process, without its children (proc(5): utime and stime)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
