@@ -69,7 +69,7 @@ class WatchCache:
         self._store = store
         self._timeout = timeout
         self._metrics = metrics
-        self._known: set[str] = set()
+        self._known: dict[str, int] = {}  # by key, the revision of its value
         self._broken = ""  # why the watch ended last; "" once it has shown something since
         self._loaded = asyncio.Event()
         self._listeners: list[Listener] = []
@@ -153,6 +153,7 @@ class WatchCache:
         snapshot = await self._store.snapshot()
         if self.is_loaded and self.identity != identity:
             self._abandon(RestoredError("the store was restored"))
+            self._known = dict.fromkeys(self._known, 0)  # in another history a revision is another value's
         self.identity = self.state.identity = identity
         self._load(snapshot)
         async with aclosing(self._store.watch("", snapshot.revision + 1)) as watch:
@@ -265,26 +266,31 @@ class WatchCache:
             id = shelf.read_id(rest)
             value = self.preserved.read(event.key, shelf, event.item.value) if event.item else None
         except codec.NewerVersionError:
-            self._known.add(event.key)  # to notice when it goes
+            self._known[event.key] = event.item.revision if event.item else 0  # to notice when it goes
             return None
         except ValueError as error:
             _log.error("store.unreadable", key=event.key, reason=str(error))
             return None
         if event.item is None:
-            self._known.discard(event.key)
+            self._known.pop(event.key, None)
             self.preserved.forget(event.key)
             shelf.table(self.state).drop(id)
         else:
-            self._known.add(event.key)
+            self._known[event.key] = event.item.revision
             entry = Entry(event.key, event.item.revision, event.item.created, value)
             shelf.table(self.state).put(id, entry)
         return Touched(prefix, id)
 
     def _load(self, snapshot: SnapshotAt) -> None:
-        """Make the state that of a snapshot, noticing what was deleted meanwhile."""
-        gone = self._known - snapshot.items.keys()
+        """Make the state that of a snapshot, noticing what was deleted meanwhile.
+
+        What is as it was is not read again: a hundred thousand hosts would hold the loop for seconds, in
+        which a leader's lease ends.
+        """
+        gone = self._known.keys() - snapshot.items.keys()
         events = [Event(key, None) for key in gone]
-        events += [Event(key, item) for key, item in snapshot.items.items()]
+        items = snapshot.items.items()
+        events += [Event(key, item) for key, item in items if self._known.get(key) != item.revision]
         self._loaded.set()
         self._apply(snapshot.revision, events)
 
