@@ -79,10 +79,10 @@ def parse_address(text: str, *, tls: bool = False) -> Address:
         ValueError: none of these.
     """
     url = urlsplit(text if "://" in text else f"{'https' if tls else 'http'}://{text}")
+    if "@" in text:  # also where the rest is wrong: the text is not to be shown
+        raise ValueError("an etcd endpoint holds no user or password: they have settings of their own")
     if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query:
         raise ValueError(f"etcd endpoint {text!r}: write http://host:2379 or https://host:2379")
-    if "@" in url.netloc:
-        raise ValueError("an etcd endpoint holds no user or password: they have settings of their own")
     port = url.port or DEFAULT_PORT
     return Address(text, _target(url.hostname, port), url.scheme == "https")
 

@@ -24,7 +24,10 @@ def test_tls_makes_https_the_default():
     assert parse_address("etcd:2379", tls=True).tls
 
 
-@pytest.mark.parametrize("text", ["", "ftp://a:1", "http://", "http://a/path", "http://user:secret@a", "a:b"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "ftp://a:1", "http://", "http://a/path", "http://user:secret@a", "http://user:secret@a/path", "a:b"],
+)
 def test_no_addresses(text: str):
     with pytest.raises(ValueError, match=r"etcd endpoint|[Pp]ort") as caught:
         Settings((text,))
