@@ -21,7 +21,8 @@ _RETRY_SECONDS = 1.0
 class Membership:
     """Registers the node and says every few seconds how it is. Run `run()` as a task of its own.
 
-    An outdated node is no member: the others would leave leadership to it.
+    A node that is outdated, or cannot make its state current, is no member: the others would leave
+    leadership to it, and it cannot lead.
     """
 
     def __init__(self, store: Store, cache: WatchCache, id: str, member: Member) -> None:
@@ -53,7 +54,7 @@ class Membership:
                 await self._registration.update(self._value())
         except UnavailableError as error:
             _log.warning("member.not_registered", reason=str(error))
-            if self._cache.preserved.obstacle:
+            if self._cache.trouble or self._cache.preserved.obstacle:
                 await self._leave()
             return _RETRY_SECONDS
         return _BEAT_SECONDS

@@ -1,5 +1,6 @@
 """A node among the members, and what it notices of the others' clocks."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -53,6 +54,22 @@ async def test_outdated_node_is_no_member(tmp_path: Path) -> None:
         await until(lambda: "me" not in cache.state.members)
         await store.commit([Update({}, deletes=frozenset({"hosts/h.example.com"}))])
         await until(lambda: "me" in cache.state.members)
+
+
+async def test_node_that_cannot_be_current_is_no_member(tmp_path: Path) -> None:
+    """Nor can it lead: the others must not leave that to it. It is noticed at its next beat, after 10 s."""
+    store = await open_embedded(tmp_path / "store")
+    cache = WatchCache(store, 0.2, Metrics(CollectorRegistry()))
+    async with running(Membership(store, cache, "me", member([])).run()):
+        async with running(cache.run()):
+            await until(lambda: "me" in cache.state.members)
+        await store.commit([Update({}, {keys.request("unseen"): b"{}"})])  # its watch stands still
+        watch = store.watch(keys.member("me"), cache.revision + 1)
+        (event,) = (await asyncio.wait_for(anext(watch), 15)).events
+        assert event.item is None
+        async with running(cache.run()):
+            await until(lambda: "me" in cache.state.members)
+    await store.close()
 
 
 async def test_clock_of_another_member_is_compared_when_it_beats(tmp_path: Path) -> None:
