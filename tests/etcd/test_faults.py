@@ -75,8 +75,10 @@ async def test_at_most_32_calls_are_in_flight(version: Version):
         async with Client(rig.settings) as client:
             await client.put(Put(b"a", b""))
             with rig.members[0].frozen():
-                puts = (client.put(Put(b"a/%d" % number, b""), timeout=0.8) for number in range(100))
-                outcomes = await asyncio.gather(*puts, return_exceptions=True)
+                # The first ones keep their slots until after the others have given up waiting for one.
+                puts = [client.put(Put(b"a/%d" % number, b""), timeout=2) for number in range(32)]
+                more = [client.put(Put(b"a/%d" % number, b""), timeout=0.5) for number in range(32, 100)]
+                outcomes = await asyncio.gather(*puts, *more, return_exceptions=True)
     sent = [outcome for outcome in outcomes if isinstance(outcome, UnknownOutcomeError)]
     kept = [outcome for outcome in outcomes if isinstance(outcome, UnavailableError)]
     assert (len(sent), len(kept)) == (32, 68)
