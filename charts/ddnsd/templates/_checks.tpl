@@ -1,0 +1,84 @@
+{{/* What the schema cannot say, or cannot say the remedy of. */}}
+
+{{- define "ddnsd.checkMode" -}}
+{{- $config := include "ddnsd.config" . | fromJson -}}
+{{- $kind := ternary "embedded" "etcd" (eq .Values.mode "embedded") -}}
+{{- if ne $config.store.kind $kind -}}
+{{- fail (printf "config.store.kind is %s, but mode is %s: leave config.store.kind out, or change mode" $config.store.kind .Values.mode) -}}
+{{- end -}}
+{{- if eq .Values.mode "embedded" -}}
+{{- if or .Values.etcd.enabled .Values.externalEtcd.endpoints -}}
+{{- fail "an etcd is named, but mode is embedded, which has no use for it: set mode: cluster, or remove etcd.enabled and externalEtcd.endpoints" -}}
+{{- end -}}
+{{- if .Values.autoscaling.enabled -}}
+{{- fail "autoscaling.enabled is for mode: cluster: in embedded mode the state is on one pod's volume" -}}
+{{- end -}}
+{{- if gt (int $config.workers) 1 -}}
+{{- fail "config.workers above 1 needs mode: cluster: the embedded store is for one process" -}}
+{{- end -}}
+{{- else if and .Values.etcd.enabled .Values.externalEtcd.endpoints -}}
+{{- fail "etcd.enabled and externalEtcd.endpoints are both set: remove one of them" -}}
+{{- end -}}
+{{- if gt (len (include "ddnsd.embeddedNameservers" . | fromJsonArray)) 1 -}}
+{{- fail "config.nameservers has more than one of the kind embedded: a pod serves one, write rfc2136 for the others" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "ddnsd.checkListeners" -}}
+{{- $config := include "ddnsd.config" . | fromJson -}}
+{{- range $name := list "public" "health" -}}
+{{- $listen := index $config.listen $name -}}
+{{- if include "ddnsd.isLoopback" $listen -}}
+{{- fail (printf "config.listen.%s is %s, where nobody outside of the pod reaches it: write \":%s\"" $name $listen (include "ddnsd.port" $listen)) -}}
+{{- end -}}
+{{- end -}}
+{{- with include "ddnsd.dnsListen" . -}}
+{{- if include "ddnsd.isLoopback" . -}}
+{{- fail (printf "the embedded nameserver listens on %s, where nobody outside of the pod reaches it: write listen: \":%s\" under config.nameservers" . (include "ddnsd.port" .)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "ddnsd.checkAdmin" -}}
+{{- $listen := (include "ddnsd.config" . | fromJson).listen.admin -}}
+{{- if .Values.admin.service.enabled -}}
+{{- if not .Values.networkPolicy.enabled -}}
+{{- fail "admin.service.enabled lets other pods reach the admin API, so it needs networkPolicy.enabled: true, which says which ones" -}}
+{{- end -}}
+{{- if and (eq .Values.mode "cluster") (not .Values.admin.existingSecret) -}}
+{{- fail "admin.service.enabled in mode cluster needs admin.existingSecret: without it each pod has a token of its own. Make one: kubectl create secret generic ddnsd-admin --from-literal=token=\"$(openssl rand -hex 24)\"" -}}
+{{- end -}}
+{{- if include "ddnsd.isLoopback" $listen -}}
+{{- fail (printf "admin.service.enabled, but config.listen.admin is %s, where no Service reaches it: leave config.listen.admin out" $listen) -}}
+{{- end -}}
+{{- else if not (include "ddnsd.isLoopback" $listen) -}}
+{{- fail (printf "config.listen.admin is %s, open to other pods: leave it out, or set admin.service.enabled: true, which restricts who may" $listen) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "ddnsd.checkSecrets" -}}
+{{- $mounted := include "ddnsd.secrets" . | fromJsonArray -}}
+{{- range $path := regexFindAll "\"/secrets/[^\"]*" (include "ddnsd.config" .) -1 -}}
+{{- $name := index (splitList "/" $path) 2 -}}
+{{- if not (has $name $mounted) -}}
+{{- fail (printf "config names the file %s, but no Secret %s is mounted: add it to existingSecrets" (trimPrefix "\"" $path) $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What an upgrade cannot change. `lookup` finds nothing in `helm template`. */}}
+{{- define "ddnsd.checkRelease" -}}
+{{- $name := include "ddnsd.fullname" . -}}
+{{- $other := ternary (list "Deployment" "cluster" "deployment") (list "StatefulSet" "embedded" "statefulset") (eq .Values.mode "embedded") -}}
+{{- with lookup "apps/v1" (index $other 0) .Release.Namespace $name -}}
+{{- $command := printf "kubectl exec -n %s %s/%s --" $.Release.Namespace (index $other 2) $name -}}
+{{- fail (printf "this release runs in mode %s, and mode %s would start with nothing: state moves by export and import.\n  1. %s ddnsd export >backup.yaml\n  2. helm uninstall -n %s %s   (volumes stay)\n  3. helm install -n %s %s … --set mode=%s\n  4. kubectl exec -i -n %s %s/%s -- ddnsd import - <backup.yaml\ndocs/operations.md has more: moving from one machine to a cluster, and back" (index $other 1) $.Values.mode $command $.Release.Namespace $.Release.Name $.Release.Namespace $.Release.Name $.Values.mode $.Release.Namespace (ternary "statefulset" "deployment" (eq $.Values.mode "embedded")) $name) -}}
+{{- end -}}
+{{- if and (eq .Values.mode "cluster") .Values.etcd.enabled -}}
+{{- with lookup "apps/v1" "StatefulSet" .Release.Namespace (include "ddnsd.etcdName" .) -}}
+{{- if ne (int .spec.replicas) (int $.Values.etcd.members) -}}
+{{- fail (printf "etcd.members is %v, and this release has %v: pods alone make no members, so an upgrade cannot change it. Set etcd.members: %v, or move: `ddnsd export`, a new release with %v members, `ddnsd import` (docs/operations.md)" $.Values.etcd.members .spec.replicas .spec.replicas $.Values.etcd.members) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

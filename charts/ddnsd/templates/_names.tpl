@@ -1,0 +1,81 @@
+{{/* Names, labels and images. */}}
+
+{{- define "ddnsd.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 45 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* At most 45 characters: what the objects' names and the pods' labels add has 18 of the 63. */}}
+{{- define "ddnsd.fullname" -}}
+{{- $name := include "ddnsd.name" . -}}
+{{- $both := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- default $both .Values.fullnameOverride | trunc 45 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "ddnsd.etcdName" -}}
+{{- printf "%s-etcd" (include "ddnsd.fullname" .) -}}
+{{- end -}}
+
+{{- define "ddnsd.serviceAccountName" -}}
+{{- default (ternary (include "ddnsd.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
+{{- end -}}
+
+{{/* Takes a list of the root and a component: `node` answers clients, `etcd` is a member, `test` is helm test's. */}}
+{{- define "ddnsd.selectorLabels" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ include "ddnsd.name" $root | quote }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{- define "ddnsd.labels" -}}
+{{- $root := index . 0 -}}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+{{ include "ddnsd.selectorLabels" . }}
+app.kubernetes.io/part-of: ddnsd
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+{{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* An object's metadata: `root`, `suffix` of its name, `component`, and perhaps `labels` and `annotations`. */}}
+{{- define "ddnsd.metadata" -}}
+name: {{ printf "%s%s" (include "ddnsd.fullname" .root) .suffix | quote }}
+namespace: {{ .root.Release.Namespace | quote }}
+labels:
+  {{- include "ddnsd.labels" (list .root .component) | nindent 2 }}
+  {{- with .labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Takes a list of the root, an image and the tag that it has by default. */}}
+{{- define "ddnsd.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := index . 1 -}}
+{{- $registry := default $image.registry $root.Values.global.imageRegistry -}}
+{{- $name := ternary (printf "%s/%s" $registry $image.repository) $image.repository (ne $registry "") -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $name $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $name (default (index . 2) $image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "ddnsd.imagePullSecrets" -}}
+{{- with concat .Values.global.imagePullSecrets .Values.imagePullSecrets -}}
+imagePullSecrets:
+{{- range . }}
+  {{- if kindIs "string" . }}
+  - name: {{ . | quote }}
+  {{- else }}
+  - name: {{ .name | quote }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+{{- end -}}

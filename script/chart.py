@@ -1,0 +1,47 @@
+"""Make the files of the chart that follow from others: README's table, the schema's config, the dashboard."""
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from generated import config_schema, dashboard, values_table
+
+CHART = Path(__file__).parents[1] / "charts" / "ddnsd"
+_TABLE = re.compile(r"(?s)(<!-- values: made by script/chart -->\n).*?(<!-- end of values -->)")
+
+
+def contents() -> Mapping[Path, str]:
+    """Return what each of these files has to hold."""
+    readme, schema = CHART / "README.md", CHART / "values.schema.json"
+    rows = values_table((CHART / "values.yaml").read_text())
+    return {
+        readme: _TABLE.sub(lambda marks: f"{marks[1]}{rows}{marks[2]}", readme.read_text()),
+        schema: _with_config(schema.read_text()),
+        CHART / "files" / "dashboard.json": dashboard(),
+    }
+
+
+def _with_config(text: str) -> str:
+    schema = json.loads(text)
+    schema["definitions"]["config"] = config_schema()
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def _is_stale(path: Path, content: str) -> bool:
+    return not path.exists() or path.read_text() != content
+
+
+def main() -> None:
+    """Write them; with --check, say which are stale instead."""
+    stale = {path: content for path, content in contents().items() if _is_stale(path, content)}
+    if "--check" not in sys.argv:
+        for path, content in stale.items():
+            path.write_text(content)
+    elif stale:
+        sys.exit(f"stale, run script/chart: {', '.join(path.name for path in stale)}")
+
+
+if __name__ == "__main__":
+    main()

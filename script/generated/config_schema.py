@@ -1,0 +1,53 @@
+"""Makes the JSON Schema of config.yaml, for the chart's values: keys, types, bounds and words of the tree."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from ddnsd.config.annotation import Bounds, Section
+from ddnsd.config.schema import Shape, keys, sections, shape
+from ddnsd.config.tree import Settings
+
+Schema = dict[str, Any]
+
+
+def config_schema() -> Schema:
+    """Return the schema; nothing is required in it, as the chart fills in what is missing."""
+    return _section(Settings)
+
+
+def _section(section: type[Section]) -> Schema:
+    properties = {key: _value(annotation) for key, annotation in keys(section).items()}
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _value(annotation: Any) -> Schema:
+    form = shape(annotation)
+    if form.kind is Mapping:
+        return {"type": "object", "additionalProperties": _value(form.parts[1])}
+    if form.kind is tuple:
+        return {"type": ["array", "string"], "items": {"type": "string"}}
+    if found := sections(form):
+        return _section(next(iter(found.values()))) if len(found) == 1 else _variants(found)
+    return _scalar(form)
+
+
+def _variants(found: Mapping[str, type[Section]]) -> Schema:
+    """Return the schema of one section out of several, told by the word in its key `kind`."""
+    cases = [
+        {"if": {"properties": {"kind": {"const": word}}}, "then": _section(section)}
+        for word, section in found.items()
+    ]
+    kind = {"enum": list(found)}
+    return {"type": "object", "required": ["kind"], "properties": {"kind": kind}, "allOf": cases}
+
+
+def _scalar(form: Shape) -> Schema:
+    if form.kind is Literal:
+        return {"enum": list(form.parts)}
+    if form.kind is bool:
+        return {"type": "boolean"}
+    if form.kind not in (int, float):
+        return {"type": "string", "minLength": 1}
+    number: Schema = {"type": "integer" if form.kind is int else "number"}
+    bounds = form.note(Bounds)
+    return number if bounds is None else number | {"minimum": bounds.least, "maximum": bounds.most}
