@@ -17,6 +17,7 @@ class HttpListeners:
         self._settings = settings
         self._bound = bound
         self._servers: dict[str, Server] = {}
+        self._keeps_connections = True
 
     @property
     def addresses(self) -> Mapping[str, str]:
@@ -39,8 +40,15 @@ class HttpListeners:
             max_body_size=http.max_body,
             idle_connection_timeout=http.idle_timeout,
             body_timeout=http.body_timeout,
+            no_keep_alive=not self._keeps_connections,
         )
         server.add_sockets(self._bound[name].sockets)
+
+    def keep_no_connections(self) -> None:
+        """End each connection with its next answer, those of servers that are opened later too."""
+        self._keeps_connections = False
+        for server in self._servers.values():
+            server.conn_params.no_keep_alive = True
 
     async def end(self, *names: str) -> None:
         """Turn new clients away, in all workers, and take in all who were there before; close the sockets."""

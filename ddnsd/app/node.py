@@ -20,6 +20,7 @@ from ddnsd.app.clocks import Clocks
 from ddnsd.app.listeners import HttpListeners
 from ddnsd.app.membership import Membership
 from ddnsd.app.premises import Premises
+from ddnsd.app.retirement import Retirement
 from ddnsd.app.siblings import Siblings
 from ddnsd.app.status import StatusReport
 from ddnsd.app.stores import open_store
@@ -40,7 +41,7 @@ from ddnsd.store.interface import Store, UnavailableError
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.admin import make_admin_application
-from ddnsd.web.health import Exposition, Readiness, healthz, make_health_application
+from ddnsd.web.health import Readiness, healthz, make_health_application
 from ddnsd.web.owed import Owed
 from ddnsd.web.public import PublicListener
 from ddnsd.web.source import SourceFinder
@@ -55,9 +56,8 @@ _STORE_RETRY_SECONDS = 1.0
 class Node:
     """The running parts of one node, or of one of its workers. Make it with `start`."""
 
-    def __init__(self, settings: Settings, premises: Premises, store: Store) -> None:
+    def __init__(self, settings: Settings, premises: Premises, worker: Worker | None, store: Store) -> None:
         self._settings = settings
-        self._draining = False
         registry = CollectorRegistry()
         self.metrics = Metrics(registry, settings.nameservers)
         self.metrics.count_tasks(asyncio.get_running_loop())
@@ -74,6 +74,8 @@ class Node:
             self.metrics,
         )
         self.admin_owed = Owed()
+        self.retirement = Retirement(self.public, self.listeners)
+        self.siblings = Siblings(worker, self.metrics, self.retirement.begin) if worker else None
 
     @classmethod
     async def start(
@@ -86,7 +88,7 @@ class Node:
         """
         store = await _store(settings)
         stack.push_async_callback(store.close)
-        node = cls(settings, premises, store)
+        node = cls(settings, premises, worker, store)
         stack.push_async_callback(node.supervisor.stop)
         await installation_owner(store)  # so that there is one
         node.supervisor.start("watch", node.cache.run())
@@ -102,8 +104,9 @@ class Node:
         stack.push_async_callback(cancel, leader)  # resigned before the nameservers are closed
         status = StatusReport(store, node.cache, Clocks(node.cache), id)
         stack.push_async_callback(node.listeners.close)
-        exposition = await node._exposition(worker, stack)
-        node.listeners.open("health", make_health_application(node._readiness, exposition))
+        if node.siblings:
+            stack.callback((await node.siblings.listen()).close)
+        node.listeners.open("health", make_health_application(node._readiness, node._exposition))
         node._listen(premises.admin_token, status, nameservers)
         present = msgspec.structs.replace(member, addresses=node.listeners.addresses)
         membership = node.supervisor.start("member", Membership(store, node.cache, id, present).run())
@@ -115,7 +118,7 @@ class Node:
 
         Health goes on, where this node says that it drains; but not while other workers do not.
         """
-        self._draining = self.public.draining = True
+        self.retirement.stop()
         _log.info("drain.started", waiting=self.updates.in_flight)
         if others_go_on:
             self.listeners.leave("public", "admin", "health")
@@ -131,23 +134,25 @@ class Node:
             _log.warning("drain.unfinished", waiting=self.updates.in_flight)
         _log.info("drain.done")
 
-    async def _exposition(self, worker: Worker | None, stack: AsyncExitStack) -> Exposition:
-        """Return what has the metrics of this node, of all workers if there are several."""
-        if worker is None:
-            return self._own_metrics
-        siblings = Siblings(worker, self.metrics)
-        stack.callback((await siblings.listen()).close)
-        return siblings.exposition
+    async def _exposition(self) -> bytes:
+        """Return the metrics of this node, of all workers if there are several."""
+        return await self.siblings.exposition() if self.siblings else self.metrics.text()
 
-    async def _own_metrics(self) -> bytes:
-        return self.metrics.text()
+    async def _retire(self, delay: float) -> None:
+        """Retire, all workers if there are several, and return `delay` seconds later, or when stopped."""
+        self.retirement.begin()
+        if self.siblings:
+            await self.siblings.retire()
+        await self.retirement.wait(delay)
 
     def _listen(self, token_digest: str, status: StatusReport, nameservers: Mapping[str, Nameserver]) -> None:
         settings = self._settings
         registry = Registry(
             self.cache, self.commits, nameservers=frozenset(nameservers), timeout=settings.store.timeout
         )
-        admin = make_admin_application(registry, token_digest, status.status, self.metrics, self.admin_owed)
+        admin = make_admin_application(
+            registry, token_digest, status.status, self._retire, self.metrics, self.admin_owed
+        )
         self.listeners.open("admin", admin)
         self.listeners.open("public", self.public, settings.listen.tls)
         addresses = {**self.listeners.addresses, "dns": listening(nameservers)}
@@ -164,7 +169,7 @@ class Node:
             reasons.append("no snapshot of the store has been loaded yet")
         if obstacle := self.cache.preserved.obstacle:
             reasons.append(str(obstacle))
-        if self._draining:
+        if self.retirement.has_begun:
             reasons.append("draining")
         notes = [f"the store: {self.cache.trouble}"] if self.cache.trouble else []
         return Readiness(not reasons, (*reasons, *notes))

@@ -1,6 +1,11 @@
-"""The metrics of all workers, whichever is asked: each tells its own on a Unix socket of its own."""
+"""What workers ask of each other, each on a Unix socket of its own: its metrics, or to retire.
+
+A question is one line, a word; its answer is a text with its size before it. One connection is for one
+question.
+"""
 
 import asyncio
+from collections.abc import Callable, Mapping
 
 from ddnsd.app.worker import Worker
 from ddnsd.telemetry.exposition import merged
@@ -8,37 +13,58 @@ from ddnsd.telemetry.metrics import Metrics
 
 _PATIENCE_SECONDS = 0.5
 _SIZE_OCTETS = 4  # before a text: half of one is none
+_METRICS, _RETIRE = b"metrics\n", b"retire\n"
 
 
 class Siblings:
     """A worker's way to its siblings."""
 
-    def __init__(self, worker: Worker, metrics: Metrics) -> None:
+    def __init__(self, worker: Worker, metrics: Metrics, retire: Callable[[], None]) -> None:
+        """`retire` makes this worker retire; it may be called more than once."""
         self._worker = worker
         self._metrics = metrics
+        self._retire = retire
 
     async def listen(self) -> asyncio.Server:
-        """Tell each sibling that asks this worker's own metrics, until the server is closed.
+        """Do what siblings ask, until the server is closed; retire if they have been told to already.
 
         Raises:
             OSError: the socket cannot be made.
         """
-        return await asyncio.start_unix_server(self._tell, self._worker.socket_path(self._worker.number))
+        path = self._worker.socket_path(self._worker.number)
+        server = await asyncio.start_unix_server(self._answer, path)
+        if self._worker.retired_path.exists():  # looked for only now: who is told from now on is asked here
+            self._retire()
+        return server
 
     async def exposition(self) -> bytes:
         """Return the metrics of all workers; one that does not answer in time is left out and counted."""
-        siblings = self._worker.siblings
-        texts = dict(zip(siblings, await asyncio.gather(*map(self._ask, siblings)), strict=True))
+        texts = await self._ask_all(_METRICS)
         for _ in filter(lambda text: text is None, texts.values()):
             self._metrics.worker_unanswered()
-        texts[self._worker.number] = self._metrics.text()
-        return merged({number: text for number, text in sorted(texts.items()) if text is not None})
+        everybodys = {**texts, self._worker.number: self._metrics.text()}
+        return merged({number: text for number, text in sorted(everybodys.items()) if text is not None})
 
-    async def _ask(self, number: int) -> bytes | None:
+    async def retire(self) -> None:
+        """Make all siblings retire, those too that will be started in the place of one that falls.
+
+        One that does not answer in time does so once it goes on: the question waits in its socket.
+        """
+        self._worker.retired_path.touch()
+        await self._ask_all(_RETIRE)
+
+    async def _ask_all(self, question: bytes) -> Mapping[int, bytes | None]:
+        """Return the answer of each sibling by its number, None of one that gives none in time."""
+        siblings = self._worker.siblings
+        answers = await asyncio.gather(*(self._ask(number, question) for number in siblings))
+        return dict(zip(siblings, answers, strict=True))
+
+    async def _ask(self, number: int, question: bytes) -> bytes | None:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(self._worker.socket_path(number))
                 try:
+                    writer.write(question)
                     size = int.from_bytes(await reader.readexactly(_SIZE_OCTETS), "big")
                     return await reader.readexactly(size)
                 finally:
@@ -46,7 +72,15 @@ class Siblings:
         except (OSError, asyncio.IncompleteReadError):  # TimeoutError is an OSError
             return None
 
-    async def _tell(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        text = self._metrics.text()
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        text = self._do(await reader.readline())
         writer.write(len(text).to_bytes(_SIZE_OCTETS, "big") + text)
         writer.close()  # when all is written
+
+    def _do(self, question: bytes) -> bytes:
+        """Return the answer; a question that was cut off, by the end of who asked, is none."""
+        if question == _METRICS:
+            return self._metrics.text()
+        if question == _RETIRE:
+            self._retire()
+        return b""

@@ -12,6 +12,7 @@ from .lazy import LazyGroup
         "apply": "ddnsd.cli.apply:apply",
         "check": "ddnsd.cli.check:check",
         "delete": "ddnsd.cli.delete:delete",
+        "drain": "ddnsd.cli.drain:drain",
         "export": "ddnsd.cli.export:export",
         "get": "ddnsd.cli.get:get",
         "import": "ddnsd.cli.restore:restore",

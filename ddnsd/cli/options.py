@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from ..model.resources import Kind
 from .client import AdminClient
 
 Command = Callable[..., None]
+
+_DURATION = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,9})?)(?P<unit>[smh]?)", re.ASCII)
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}  # seconds
+_LONGEST = 3600  # seconds
 
 
 def admin_api(command: Command) -> Command:
@@ -58,3 +63,22 @@ class KindType(click.ParamType):  # type: ignore[type-arg]  # generic from click
 
 
 KIND = KindType()
+
+
+class DurationType(click.ParamType):  # type: ignore[type-arg]  # as above
+    """A time span: seconds, or with a unit, such as 90, 1.5s or 2m; an hour at most."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds."""
+        match = _DURATION.fullmatch(str(value))
+        if match is None:
+            self.fail(f"{value!r} is no duration such as 10s, 1m or 90", param, ctx)
+        seconds = float(match["number"]) * _UNITS[match["unit"]]
+        if seconds > _LONGEST:
+            self.fail(f"{value!r} is more than an hour", param, ctx)
+        return seconds
+
+
+DURATION = DurationType()

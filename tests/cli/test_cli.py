@@ -249,6 +249,17 @@ async def test_wrong_usage_is_2(ddnsd):
         assert (run.code, run.out) == (2, "")
 
 
+@pytest.mark.parametrize(("delay", "waited"), [("0", "0"), ("0.4", "0.4"), ("0.3s", "0.3"), ("0.01m", "0.6")])
+async def test_drain_returns_after_the_delay(ddnsd, delay, waited):
+    assert f"Not ready for {waited} s now" in await ddnsd.ok("drain", "--delay", delay)
+
+
+@pytest.mark.parametrize("delay", ["", "s", "-1", "1d", "10 s", "1e3", "nan", "2h", "3601", "٣"])
+async def test_what_is_no_delay(ddnsd, delay):
+    run = await ddnsd("drain", "--delay", delay)
+    assert (run.code, "is no duration such as" in run.err or "more than an hour" in run.err) == (2, True)
+
+
 async def test_check_tells_all_mistakes_of_a_configuration(ddnsd, tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text("publish: {timeout: soon}\nlisten: {pubic: 1}\n")

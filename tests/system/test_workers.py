@@ -197,6 +197,33 @@ async def test_a_worker_that_leaves_alone_serves_to_the_end(start) -> None:
     assert (ended["worker"], ended["status"]) == (0, 0)
 
 
+async def test_a_drain_through_one_worker_is_one_of_all(start) -> None:
+    """Of one that is frozen meanwhile too, and of the one that comes in its place when it is killed."""
+    ddnsd = await start()
+    headers = {"Authorization": f"Bearer {(ddnsd.data / 'admin-token').read_text().strip()}"}
+    async with through(ddnsd, 0, "admin") as admin:
+        with only(ddnsd, 0):
+            reply = await admin.send("POST", "/api/v1/drain", headers, b'{"delay": 0}')
+            assert (reply.status, _retired(ddnsd)) == (200, [0])
+        await until(lambda: _have_retired(ddnsd, [0, 1]), 20, "the frozen one retires")
+        os.kill(pids(ddnsd)[1], signal.SIGKILL)
+        await until(lambda: _have_retired(ddnsd, [0, 1, 1]), 20, "the new one retires")
+    await all_run(ddnsd)
+    for number in (0, 1):
+        async with through(ddnsd, number, "health") as health:
+            assert (await health.get("/readyz")).json == {"ready": False, "reasons": ["draining"]}
+    assert await ddnsd.terminate() == 0
+
+
+def _retired(ddnsd: Installation) -> list[int]:
+    """Return the number of each worker that has begun to retire."""
+    return sorted(event["worker"] for event in ddnsd.events("retirement.begun"))
+
+
+async def _have_retired(ddnsd: Installation, numbers: list[int]) -> bool:
+    return _retired(ddnsd) == numbers
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_the_end_under_load_loses_no_request(start, workers: int) -> None:
     ddnsd = await start(workers)

@@ -1,5 +1,6 @@
 """A real admin API on a loopback port, over a real registry."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -54,7 +55,9 @@ async def admin_server(folder: Path, max_body: int = 65536) -> AsyncIterator[Adm
     """Serve until the block ends. `max_body` is the listener's own limit, as in config.yaml."""
     async with single_node(folder) as node:
         metrics = Metrics(CollectorRegistry())
-        application = make_admin_application(node.registry, digest(ADMIN_TOKEN), _status, metrics, Owed())
+        application = make_admin_application(
+            node.registry, digest(ADMIN_TOKEN), _status, asyncio.sleep, metrics, Owed()
+        )
         socket, port = bind_unused_port()
         server = HTTPServer(application, max_body_size=max_body)
         server.add_sockets([socket])

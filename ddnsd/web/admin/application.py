@@ -13,27 +13,32 @@ from ...service.registry import Registry
 from ...telemetry.metrics import Metrics
 from ...telemetry.redaction import HIDDEN
 from ..owed import Owed
-from . import apply, archive, openapi, resources, status, work
+from . import apply, archive, drain, openapi, resources, status, work
 from .base import Services, UnknownPathHandler
 
 _log = structlog.get_logger(__name__)
 
-ROUTES = (*resources.ROUTES, *work.ROUTES, *apply.ROUTES, *archive.ROUTES, *status.ROUTES, *openapi.ROUTES)
+ROUTES = (
+    *(*resources.ROUTES, *work.ROUTES, *apply.ROUTES, *archive.ROUTES),
+    *(*status.ROUTES, *drain.ROUTES, *openapi.ROUTES),
+)
 
 
 def make_admin_application(
     registry: Registry,
     token_digest: str,
     status: Callable[[], Awaitable[Mapping[str, Any]]],
+    retire: Callable[[float], Awaitable[None]],
     metrics: Metrics,
     owed: Owed,
 ) -> Application:
     """Return the application.
 
     `token_digest` is the hex SHA-256 of the admin token; `status` returns what `GET /api/v1/status`
-    shows, ready for JSON; `owed` gets to know the requests that wait for their answer.
+    shows, ready for JSON; `retire` makes the node want no more traffic and returns so many seconds later;
+    `owed` gets to know the requests that wait for their answer.
     """
-    services = Services(registry, token_digest, status, metrics, openapi.describe(ROUTES), owed)
+    services = Services(registry, token_digest, status, retire, metrics, openapi.describe(ROUTES), owed)
     return Application(
         [(route.pattern, route.handler, {"services": services, **route.arguments}) for route in ROUTES],
         default_handler_class=UnknownPathHandler,

@@ -30,6 +30,7 @@ class Services(NamedTuple):
     registry: Registry
     token_digest: str
     status: Callable[[], Awaitable[Mapping[str, Any]]]
+    retire: Callable[[float], Awaitable[None]]
     metrics: Metrics
     openapi: Mapping[str, Any]
     owed: Owed

@@ -19,6 +19,8 @@ _TYPES = (
     shapes.CreatedToken,
     shapes.DeletedAnswer,
     shapes.WorkAnswer,
+    shapes.Drain,
+    shapes.DrainedAnswer,
     shapes.Failure,
     Applied,
     Restored,

@@ -1,6 +1,6 @@
 """The JSON shapes of the admin API. Answers are encoded from them, and the OpenAPI document is derived."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -58,6 +58,18 @@ class WorkAnswer(msgspec.Struct, frozen=True):
     zone: str
     work: Work
     findings: tuple[str, ...]
+
+
+class Drain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long to wait, in seconds, for the clients and load balancers to go elsewhere."""
+
+    delay: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.0
+
+
+class DrainedAnswer(msgspec.Struct, frozen=True):
+    """The node is not ready any more; `waited`: for how many seconds it was waited until this answer."""
+
+    waited: float
 
 
 def _envelope(kind: Kind) -> list[tuple[str, Any]]:
