@@ -40,8 +40,9 @@ from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import Store, UnavailableError
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import Metrics
+from ddnsd.web.ability import AbilityEndpoint
 from ddnsd.web.admin import make_admin_application
-from ddnsd.web.health import Readiness, healthz, make_health_application
+from ddnsd.web.health import Readiness, make_health_application
 from ddnsd.web.owed import Owed
 from ddnsd.web.public import PublicListener
 from ddnsd.web.source import SourceFinder
@@ -51,6 +52,7 @@ _log = structlog.get_logger(__name__)
 
 UPDATE_PATH = "/api/ddns/update"
 _STORE_RETRY_SECONDS = 1.0
+_HEALTH_SECONDS = 1.5  # for /healthz: Amazon Route 53 gives up 2 s after it has connected
 
 
 class Node:
@@ -68,8 +70,9 @@ class Node:
         self.listeners = HttpListeners(settings, premises.bound)
         self.updates = UpdateService(self.cache, self.commits, _update_policy(settings))
         endpoint = UpdateEndpoint(self.updates, SourceFinder(settings.trusted_proxies), self.metrics)
+        ability = AbilityEndpoint(self.cache.when_current, min(settings.store.timeout, _HEALTH_SECONDS))
         self.public = PublicListener(
-            {UPDATE_PATH: {"GET": endpoint, "POST": endpoint}, "/healthz": {"GET": healthz, "HEAD": healthz}},
+            {UPDATE_PATH: {"GET": endpoint, "POST": endpoint}, "/healthz": {"GET": ability, "HEAD": ability}},
             settings.http.max_body,
             self.metrics,
         )

@@ -1,4 +1,7 @@
-"""Health and metrics, on a listener of their own; there is no admin API here."""
+"""Health and metrics, on a listener of their own; there is no admin API here.
+
+Neither of the two probes depends on the store (docs/decisions/0011).
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -8,7 +11,6 @@ from tornado.web import Application, RequestHandler
 
 from ddnsd.telemetry.metrics import CONTENT_TYPE
 from ddnsd.web import replies
-from ddnsd.web.public import Exchange
 
 
 class Readiness(NamedTuple):
@@ -33,11 +35,6 @@ def make_health_application(ready: Ready, exposition: Exposition) -> Application
         default_handler_class=UnknownHandler,
         log_function=lambda _: None,  # probes come every few seconds, for ever
     )
-
-
-def healthz(exchange: Exchange) -> None:
-    """Answer `/healthz` of the public listener: this process takes requests."""
-    exchange.reply(200, b'{"success":true}')
 
 
 class _Handler(RequestHandler):

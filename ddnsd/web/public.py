@@ -89,6 +89,11 @@ class Exchange(HTTPMessageDelegate):
         """Close the connection: the request does not come, or its answer is not taken."""
         self._connection.close()  # type: ignore[attr-defined]
 
+    @property
+    def draining(self) -> bool:
+        """Say whether the node wants no more traffic."""
+        return self._listener.draining
+
     def fail(self, status: int, **headers: str) -> None:
         """Answer with a failure that the contract has no row for."""
         self.reply(status, replies.failure_of_status(status), **headers)
@@ -102,7 +107,7 @@ class Exchange(HTTPMessageDelegate):
         headers = HTTPHeaders(
             {"Content-Type": replies.CONTENT_TYPE, "Content-Length": str(len(body)), **extra}
         )
-        if self._listener.draining:
+        if self.draining:
             headers["Connection"] = "close"
         content = None if self.method == "HEAD" else body
         self._connection.write_headers(ResponseStartLine("", status, responses[status]), headers, content)

@@ -16,6 +16,8 @@ NO_SUCH_PATH = "接口不存在"
 METHOD_NOT_ALLOWED = "不支持的请求方法"
 TOO_LARGE = "请求内容过大"
 INTERNAL = "服务器内部错误"
+DRAINING = "服务即将停止"
+NO_STORE = "数据库暂不可用"
 
 _BY_STATUS: Mapping[int, str] = {
     404: NO_SUCH_PATH,

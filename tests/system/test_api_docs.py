@@ -29,6 +29,8 @@ def test_no_other_answer_is_told() -> None:
         (405, replies.METHOD_NOT_ALLOWED),
         (413, replies.TOO_LARGE),
         (500, replies.INTERNAL),
+        (503, replies.NO_STORE),
+        (503, replies.DRAINING),
     ]
     success = [(200, "DDNS 更新成功"), (200, "IP 地址未变化,无需更新")]
     assert ROWS[:2] == success

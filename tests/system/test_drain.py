@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ddnsd.web import replies
 from tests.system.http import Client, Reply
 from tests.system.installation import SECRET, UPDATE, Installation, example
 from tests.system.load import UPDATED, until
@@ -73,6 +74,8 @@ async def test_it_serves_on_and_ends_each_connection_with_its_next_answer(tmp_pa
                 assert reply is not None
                 assert (reply.message, reply.headers["connection"]) == (UPDATED, "close")
                 assert await wire.receive("GET") is None
+        health = await ddnsd.public.get("/healthz")
+        assert (health.status, health.message) == (503, replies.DRAINING)
         assert command.returncode is None
         assert await said(command) == (0, "Not ready for 3 s now, and until it is stopped.\n")
         assert time.monotonic() - begun >= 3
