@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -52,13 +53,13 @@ def run(*arguments: str, values: Values | None = None, major: str = "4") -> str:
     return done.stdout
 
 
-def render(values: Values, release: str = "ddnsd", major: str = "4") -> list[Document]:
+def render(values: Values, release: str = "ddnsd", major: str = "4", chart: Path = CHART) -> list[Document]:
     """Render the chart; return its objects.
 
     Raises:
         RefusedError: helm, the chart's schema or one of its checks refuses the values.
     """
-    return load(run("template", release, str(CHART), values=values, major=major))
+    return load(run("template", release, str(chart), values=values, major=major))
 
 
 def load(text: str) -> list[Document]:
@@ -97,8 +98,21 @@ def pods(documents: Sequence[Document]) -> Iterator[Document]:
             yield document["spec"]["template"]
 
 
-def container(document: Document) -> Document:
-    """Return the only container of a workload, a pod or a pod's template."""
-    spec = document["spec"]
-    (only,) = spec.get("template", document)["spec"]["containers"]
+def container(workload: Document) -> Document:
+    """Return the only container of a workload."""
+    (only,) = workload["spec"]["template"]["spec"]["containers"]
     return dict(only)
+
+
+def copy(folder: Path, **files: str) -> Path:
+    """Return a copy of the chart with further files, each by its path below the chart's folder.
+
+    Its templates are the chart's: what is tested is how they take these files.
+    """
+    chart = folder / "ddnsd"
+    shutil.copytree(CHART, chart)
+    for name, text in files.items():
+        path = chart / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return chart

@@ -1,4 +1,4 @@
-"""What holds for all that is rendered: Kubernetes' schemas, Pod Security, references that lead somewhere."""
+"""What holds for all that is rendered: Kubernetes' schemas, and references that lead somewhere."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -11,13 +11,10 @@ from referencing import Registry, Resource
 from .helm import Document, pods
 
 OLDEST = (1, 29)  # Chart.yaml's kubeVersion
-VERSIONS = [version for version in utils.all_versions() if tuple(map(int, version.split(".")[:2])) >= OLDEST]
+VERSIONS = sorted(
+    {version for version in utils.all_versions() if tuple(map(int, version.split(".")[:2])) >= OLDEST}
+)
 THIRD_PARTY = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
-# https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
-RESTRICTED_VOLUMES = {
-    *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim"),
-    *("projected", "secret"),
-}
 
 
 def violations(document: Document, version: str) -> list[str]:
@@ -32,12 +29,9 @@ def violations(document: Document, version: str) -> list[str]:
 
 @functools.cache
 def _validator(kind: str, api_version: str, version: str) -> Any:
-    group = (
-        api_version.partition(".")[0] + "-" + api_version.partition("/")[2]
-        if "/" in api_version
-        else api_version
-    )
-    group = group if "." in api_version else api_version.replace("/", "-")
+    """`networking.k8s.io/v1` is called `networking-v1` there, `v1` `v1`."""
+    group, _, number = api_version.rpartition("/")
+    group = "-".join(filter(None, (group.partition(".")[0], number)))
     name = f"kubernetes-json-schema/v{version}-local-strict/{kind.lower()}-{group}.json"
     schema = Resource.from_contents(utils.schema_contents(name, version))
     registry: Registry[Any] = schema @ (_definitions(version) @ Registry())
@@ -48,34 +42,6 @@ def _validator(kind: str, api_version: str, version: str) -> Any:
 def _definitions(version: str) -> Any:
     name = f"kubernetes-json-schema/v{version}-local-strict/_definitions.json"
     return Resource.from_contents(utils.schema_contents(name, version))
-
-
-def unrestricted(pod: Document) -> Iterator[str]:
-    """Yield what Pod Security "restricted" refuses in a pod, or what this project adds: a read-only root."""
-    spec = pod["spec"]
-    context = spec["securityContext"]
-    yield from (f"{key} is set" for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key))
-    for volume in spec.get("volumes", ()):
-        yield from (f"volume of the kind {kind}" for kind in volume.keys() - {"name"} - RESTRICTED_VOLUMES)
-    if context.get("runAsNonRoot") is not True or not context.get("runAsUser"):
-        yield "may run as root"
-    if context.get("seccompProfile", {}).get("type") != "RuntimeDefault":
-        yield "no seccomp profile"
-    if spec.get("automountServiceAccountToken") is not False:
-        yield "mounts a token of the API server"
-    for each in spec.get("initContainers", []) + spec["containers"]:
-        yield from _too_free(each)
-
-
-def _too_free(container: Document) -> Iterator[str]:
-    context = container["securityContext"]
-    if context.get("privileged") or context.get("allowPrivilegeEscalation") is not False:
-        yield "may escalate privileges"
-    if context.get("capabilities") != {"drop": ["ALL"]}:
-        yield "keeps capabilities"
-    if context.get("readOnlyRootFilesystem") is not True:
-        yield "may write into its root"
-    yield from (f"port {port} on the host" for port in container.get("ports", ()) if "hostPort" in port)
 
 
 def dangling(documents: Sequence[Document]) -> Iterator[str]:

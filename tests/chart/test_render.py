@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from ddnsd.config import load
 from ddnsd.config.document import parse_document
 
-from .helm import CHART, EXAMPLES, MAJORS, Values, config, one, pods, render, run
-from .rules import VERSIONS, dangling, unrestricted, violations
+from .helm import CHART, EXAMPLES, MAJORS, Values, config, example, one, pods, render, run
+from .restricted import unrestricted
+from .rules import VERSIONS, dangling, violations
 from .secret_files import SecretFiles
 from .value_sets import value_sets
 
@@ -96,12 +97,31 @@ def test_large_numbers_stay_numbers() -> None:
     assert f"quota: {1 << 40}\n" in text
 
 
-def test_a_changed_configuration_restarts_the_pods() -> None:
+@pytest.mark.parametrize(
+    ("config", "restarts"),
+    [
+        ({"log": {"level": "debug"}}, False),
+        ({"publish": {"timeout": 9}}, False),
+        ({"node": {"region": "eu"}}, True),
+        ({"listen": {"public": ":9090"}}, True),
+        ({"store": {"timeout": 9}}, True),
+    ],
+)
+def test_pods_start_anew_for_what_ddnsd_reads_at_its_start_alone(config: Any, restarts: bool) -> None:
     before, after = (
-        one(render({"config": {"log": {"level": level}}}), "StatefulSet")["spec"]["template"]["metadata"]
-        for level in ("info", "debug")
+        one(render({"config": each}), "StatefulSet")["spec"]["template"]["metadata"]["annotations"]
+        for each in ({}, config)
     )
-    assert before["annotations"] != after["annotations"]
+    assert (before != after) == restarts
+
+
+def test_a_new_chart_alone_starts_no_pod_anew() -> None:
+    for values in ({}, example("everything")):
+        for pod in pods(render(values)):
+            labels = pod["metadata"]["labels"]
+            assert (
+                pod.get("kind") == "Pod" or not {"helm.sh/chart", "app.kubernetes.io/version"} & labels.keys()
+            )
 
 
 def test_an_image_is_named_by_tag_or_digest_in_the_registry_of_choice() -> None:

@@ -47,6 +47,15 @@ def _common() -> st.SearchStrategy[dict[str, Any]]:
         image=_some(tag=WORDS, digest=st.just(f"sha256:{'0' * 64}"), registry=st.just("r.example.com:5000")),
         networkPolicy=_some(**{"from": PEERS}, metricsFrom=PEERS, egress=st.just([{}])),
         serviceAccount=_some(create=flag, annotations=LABELS),
+        controller=_some(
+            enabled=flag,
+            rbac=_some(create=flag, aggregate=flag),
+            replicas=st.integers(1, 3),
+            serviceAccount=_some(create=flag, name=st.sampled_from(["", "mine"])),
+            podLabels=st.just({"tier": "n"}),
+            tolerations=st.just([{"operator": "Exists"}]),
+        ),
+        crds=_some(enabled=flag, keep=flag, annotations=LABELS),
         metrics=_some(
             serviceMonitor=_some(enabled=flag, labels=LABELS),
             prometheusRule=_some(enabled=flag, disabled=st.just(["DdnsdDrift"])),

@@ -9,6 +9,9 @@
 {{- with .Values.admin.existingSecret -}}
 {{- $_ := set $filled "admin" (dict "token_file" (printf "/secrets/%s/%s" . $.Values.admin.key)) -}}
 {{- end -}}
+{{- if and .Values.controller.enabled .Values.controller.watchNamespaces -}}
+{{- $_ := set $filled "kube" (dict "watch_namespaces" .Values.controller.watchNamespaces) -}}
+{{- end -}}
 {{- mergeOverwrite $filled (deepCopy .Values.config) | toJson -}}
 {{- end -}}
 
@@ -88,9 +91,9 @@
 {{- if regexMatch "^(127\\.|localhost:|\\[::1\\])" . }}yes{{ end -}}
 {{- end -}}
 
-{{/* What a change of restarts the pods. All of it, as ddnsd reads its configuration at start alone. */}}
+{{/* What starts the pods anew when it changes: the keys of config.yaml that ddnsd reads at its start alone. */}}
 {{- define "ddnsd.restartingConfig" -}}
-{{- include "ddnsd.config" . -}}
+{{- pick (include "ddnsd.config" . | fromJson) "data" "workers" "store" "listen" "node" | toJson -}}
 {{- end -}}
 
 {{/* The file of the admin token, for the command line in the pod too. */}}

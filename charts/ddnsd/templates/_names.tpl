@@ -15,11 +15,20 @@
 {{- printf "%s-etcd" (include "ddnsd.fullname" .) -}}
 {{- end -}}
 
+{{/* Takes a list of the root and a component. */}}
 {{- define "ddnsd.serviceAccountName" -}}
-{{- default (ternary (include "ddnsd.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
+{{- $root := index . 0 -}}
+{{- $full := include "ddnsd.fullname" $root -}}
+{{- $account := $root.Values.serviceAccount -}}
+{{- if eq (index . 1) "controller" -}}
+{{- $account = $root.Values.controller.serviceAccount -}}
+{{- $full = printf "%s-controller" $full -}}
+{{- end -}}
+{{- default (ternary $full "default" $account.create) $account.name -}}
 {{- end -}}
 
-{{/* Takes a list of the root and a component: `node` answers clients, `etcd` is a member, `test` is helm test's. */}}
+{{/* Takes a list of the root and a component: `node` and `controller` are ddnsd's, `etcd` is a member, `test` is
+     helm test's. */}}
 {{- define "ddnsd.selectorLabels" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ include "ddnsd.name" $root | quote }}
@@ -30,10 +39,16 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- define "ddnsd.labels" -}}
 {{- $root := index . 0 -}}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
-{{ include "ddnsd.selectorLabels" . }}
-app.kubernetes.io/part-of: ddnsd
+{{ include "ddnsd.podLabels" . }}
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+{{- end -}}
+
+{{/* Without the chart's version, so that a new chart alone starts no pod anew. */}}
+{{- define "ddnsd.podLabels" -}}
+{{- $root := index . 0 -}}
+{{ include "ddnsd.selectorLabels" . }}
+app.kubernetes.io/part-of: ddnsd
 {{- with $root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}

@@ -1,0 +1,86 @@
+{{/* What the controller may do, and where. */}}
+
+{{/* Says "yes" where the controller has pods of its own: in embedded mode it runs inside the one pod. */}}
+{{- define "ddnsd.hasControllerPods" -}}
+{{- if and (eq .Values.mode "cluster") .Values.controller.enabled }}yes{{ end -}}
+{{- end -}}
+
+{{/* Whose rights they are: the pods' that run it. */}}
+{{- define "ddnsd.controllerAccount" -}}
+{{- $component := ternary "controller" "node" (eq (include "ddnsd.hasControllerPods" .) "yes") -}}
+- kind: ServiceAccount
+  name: {{ include "ddnsd.serviceAccountName" (list . $component) | quote }}
+  namespace: {{ .Release.Namespace | quote }}
+{{- end -}}
+
+{{/* The namespaces that it watches, as a JSON array; empty: all. */}}
+{{- define "ddnsd.watchNamespaces" -}}
+{{- dig "kube" "watch_namespaces" (list) (include "ddnsd.config" . | fromJson) | toJson -}}
+{{- end -}}
+
+{{/* In each namespace. A Secret is made for a Token that names none, found by its name, and never listed. */}}
+{{- define "ddnsd.namespacedRules" -}}
+- apiGroups: [ddnsd.dev]
+  resources: [accounts, hosts, tokens]
+  verbs: [get, list, watch]
+- apiGroups: [ddnsd.dev]
+  resources: [accounts/status, hosts/status, tokens/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, create, patch]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{- define "ddnsd.clusterRules" -}}
+- apiGroups: [ddnsd.dev]
+  resources: [zones]
+  verbs: [get, list, watch]
+- apiGroups: [ddnsd.dev]
+  resources: [zones/status]
+  verbs: [patch]
+{{- end -}}
+
+{{/* In the release's own namespace, whose UID tells this Kubernetes cluster from one rebuilt under its name. */}}
+{{- define "ddnsd.ownRules" -}}
+- apiGroups: [""]
+  resources: [namespaces]
+  resourceNames: [{{ .Release.Namespace | quote }}]
+  verbs: [get]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{/* A role and its binding to the controller. `root`, `name`, `rules`, and `namespace` (none: for the cluster). */}}
+{{- define "ddnsd.grant" -}}
+{{- $scope := ternary "" "Cluster" (hasKey . "namespace") -}}
+{{- $root := .root -}}
+{{- $name := .name -}}
+{{- $namespace := .namespace -}}
+{{- range $kind := list "Role" "RoleBinding" }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $scope }}{{ $kind }}
+metadata:
+  name: {{ $name | quote }}
+  {{- with $namespace }}
+  namespace: {{ . | quote }}
+  {{- end }}
+  labels:
+    {{- include "ddnsd.labels" (list $root "controller") | nindent 4 }}
+{{- if eq $kind "Role" }}
+rules:
+  {{- $.rules | nindent 2 }}
+{{- else }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ $scope }}Role
+  name: {{ $name | quote }}
+subjects:
+  {{- include "ddnsd.controllerAccount" $root | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end -}}

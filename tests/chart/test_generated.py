@@ -1,0 +1,14 @@
+"""What script/chart makes is up to date: README's table, the schema of `config`, the dashboard."""
+
+import os
+import subprocess
+import sys
+
+from .helm import ROOT
+
+
+def test_what_is_made_is_fresh() -> None:
+    command = [sys.executable, "script/chart.py", "--check"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,81 @@
+"""The chart's own etcd, run as real processes: it starts, and a member whose volume is lost is replaced."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .helm import CHART, example, one, render
+from .own_etcd import OwnEtcd
+
+NEW = example("own-etcd")
+EXISTING = {**NEW, "etcd": {"enabled": True, "initialClusterState": "existing"}}
+LOST = "ddnsd-etcd-1"
+LEFT = "ddnsd-etcd-0"
+
+
+@pytest.fixture
+def etcd(tmp_path: Path) -> Iterator[OwnEtcd]:
+    documents = render(NEW)
+    with OwnEtcd(documents, tmp_path) as etcd:
+        for member in etcd.members:
+            etcd.start(documents, member)
+        for member in etcd.members:
+            etcd.wait_until_ready(member)
+        yield etcd
+
+
+def test_a_member_whose_volume_is_lost_is_replaced_as_the_readme_says(etcd: OwnEtcd) -> None:
+    ctl = etcd.ctl(LEFT)
+    assert ctl.run("put", "a", "1").returncode == 0
+    etcd.lose(LOST)
+    lost = next(line.split(",")[0] for line in ctl.run("member", "list").stdout.splitlines() if LOST in line)
+    assert ctl.run("member", "remove", lost).returncode == 0
+    add(etcd)
+    assert ctl.run("put", "b", "2").returncode == 0  # while the new one is not there yet
+
+    etcd.start(render(EXISTING), LOST)
+    etcd.wait_until_ready(LOST)
+
+    everything = etcd.ctl(LOST).run("get", "", "--prefix", "--print-value-only", "--consistency=s")
+    assert everything.stdout.split() == ["1", "2"]
+    assert len(ctl.run("member", "list").stdout.splitlines()) == 3
+
+
+def add(etcd: OwnEtcd) -> None:
+    """Members have to have known each other for 5 seconds (etcd's HealthInterval) before one may be added."""
+    peer = f"--peer-urls=http://{etcd.address(LOST, '2380')}"
+    deadline = time.monotonic() + 30
+    while (done := etcd.ctl(LEFT).run("member", "add", LOST, peer)).returncode:
+        assert "unhealthy cluster" in done.stderr
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_a_member_that_lost_its_volume_starts_no_cluster_of_its_own(etcd: OwnEtcd) -> None:
+    etcd.lose(LOST)
+    process = etcd.start(render(NEW), LOST)
+    with pytest.raises(RuntimeError, match="has already been bootstrapped"):
+        etcd.wait_until_ready(LOST)
+    assert not process.running
+
+
+def test_members_with_data_do_not_mind_what_the_state_says(etcd: OwnEtcd) -> None:
+    etcd.stop(LOST)
+    etcd.start(render(EXISTING), LOST)
+    etcd.wait_until_ready(LOST)
+
+
+def test_to_let_a_member_join_starts_no_pod_anew() -> None:
+    before, after = render(NEW), render(EXISTING)
+    for kind, name in (("StatefulSet", "ddnsd-etcd"), ("Deployment", "ddnsd")):
+        assert one(before, kind, name) == one(after, kind, name)
+
+
+def test_its_alerts_are_of_metrics_that_it_has(etcd: OwnEtcd) -> None:
+    used = set(re.findall(r"\betcd_\w+", (CHART / "files" / "alerts-etcd.yaml").read_text()))
+    metrics = set(re.findall(r"^(\w+)", etcd.metrics(LEFT), re.MULTILINE))
+    assert used
+    assert used <= metrics
