@@ -106,10 +106,10 @@ def decide(state: State, attempt: Attempt, now: datetime) -> Decision:
 
 def _authorize(state: State, name: str | None, family: Family, digest: str, now: datetime) -> Grant | Refusal:
     token = state.tokens.by_digest(digest)
-    if token is None or not _is_valid(token.value.spec, now):
+    if token is None or token.value.held or not _is_valid(token.value.spec, now):
         return Refusal.UNKNOWN_TOKEN
     account = state.accounts.get(token.value.spec.account)
-    if account is None:
+    if account is None or account.value.held:
         return Refusal.UNKNOWN_TOKEN
     if refusal := _account_refusal(account.value.spec, now):
         return refusal
@@ -119,7 +119,7 @@ def _authorize(state: State, name: str | None, family: Family, digest: str, now:
     zone = state.zones.get(state.zone_of(name) or "")
     if zone is None:
         return Refusal.NOT_FOUND
-    if refusal := _host_refusal(zone.value.spec, host.value.spec, family):
+    if refusal := _host_refusal(zone.value, host.value, family):
         return refusal
     site = Site(zone.key.partition("/")[2], zone.value.spec.nameserver)
     return Grant(RecordKey(name, family), site, (token, account, zone, host))
@@ -141,12 +141,14 @@ def _may_change(token: TokenSpec, name: str, host: HostSpec) -> bool:
     return host.account == token.account and (token.hosts is None or name in token.hosts)
 
 
-def _host_refusal(zone: ZoneSpec, host: HostSpec, family: Family) -> Refusal | None:
-    if not zone.enabled:
+def _host_refusal(
+    zone: Resource[ZoneSpec], host: Resource[HostSpec], family: Family
+) -> Refusal | None:
+    if zone.held or not zone.spec.enabled:
         return Refusal.ZONE_DISABLED
-    if not host.enabled:
+    if host.held or not host.spec.enabled:
         return Refusal.RECORD_DISABLED
-    if family not in host.families:
+    if family not in host.spec.families:
         return Refusal.FAMILY_MISMATCH
     return None
 

@@ -8,6 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from .addresses import Family
+from .origin import Origin
 from .resources import Spec
 
 SpecT = TypeVar("SpecT", bound=Spec, covariant=True)
@@ -40,10 +41,44 @@ class Mark(StrEnum):
 
 
 class Resource(Stored, Generic[SpecT], frozen=True):
-    """A stored document."""
+    """A stored document; `origin` is None if it was written by the admin API.
+
+    One that is `held` has lost its document, or what it refers to, but hosts depend on it: it stays
+    published as it is, and takes no updates.
+    """
 
     spec: SpecT
     mark: Mark = Mark.NONE
+    origin: Origin | None = None
+    held: bool = False
+
+
+class HeldDeletions(msgspec.Struct, frozen=True):
+    """Deletions that a controller does not do before an operator allows them: they are suspiciously many.
+
+    `names` are the first of their titles, such as "Host a.example.com".
+    """
+
+    id: str  # random: what is allowed is these deletions, no later ones
+    count: int
+    names: tuple[str, ...]
+    since: datetime
+    reason: str
+
+
+class Source(Stored, frozen=True):
+    """`sources/<name>`: the Kubernetes cluster that a source's name is bound to, by a uid of its own.
+
+    Without it the name is free, and so is what was written under it.
+    """
+
+    uid: str  # of the release's Namespace there
+    bound: datetime
+    claimant: str = ""  # uid of another Namespace whose controller has asked for the name
+    claimed: datetime | None = None
+    watched: tuple[str, ...] | None = None  # namespaces, at the last complete pass; () means all; None: never
+    held: HeldDeletions | None = None
+    pruned: str = ""  # id of the held deletions that an operator has allowed
 
 
 class RegistryHead(Stored, frozen=True):
@@ -156,7 +191,10 @@ class Member(Stored, frozen=True):
 
 
 class Candidacy(Stored, frozen=True):
-    """`election/<key>`: a node that leads, or stands in the queue. The oldest key leads."""
+    """`election/<key>`: a node that leads, or stands in the queue. The oldest key leads.
+
+    `controllers/<source>/<key>`: the same for the controller of a source.
+    """
 
     member: str  # its id
 

@@ -13,10 +13,15 @@ import msgspec
 from .addresses import Family
 
 API_VERSION = "ddnsd.dev/v1alpha1"
+MAX_OVERLAP = 30 * 86_400  # seconds
 
 Ttl = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1, description="seconds (RFC 2181 §8)")]
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", description="hex SHA-256 of the secret")]
 Instant = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339, with an offset")]
+Overlap = Annotated[
+    int,
+    msgspec.Meta(ge=0, le=MAX_OVERLAP, description="seconds that the secret before this one stays valid"),
+]
 
 
 class Kind(StrEnum):
@@ -67,6 +72,7 @@ class TokenSpec(msgspec.Struct, frozen=True, rename="camel"):
     hosts: tuple[str, ...] | None = None
     expires: Instant | None = None
     disabled: bool = False
+    rotation_overlap: Overlap = 0
 
 
 Spec = ZoneSpec | AccountSpec | HostSpec | TokenSpec

@@ -3,7 +3,7 @@
 Filled by the watch cache only. Everything that decides reads it, nothing that decides writes it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from .names import ancestors, is_below, label_count
@@ -19,6 +19,7 @@ from .records import (
     RegistryHead,
     Resource,
     Site,
+    Source,
     WorkRequest,
 )
 from .resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
@@ -90,11 +91,19 @@ class State:
         self.installation: Table[str, Installation] = Table()  # one entry, under ""
         self.members: Table[str, Member] = Table()
         self.candidates: Table[str, Candidacy] = Table()
+        self.sources: Table[str, Source] = Table()
+        self.controllers: Table[str, Candidacy] = Table()  # by "<source>/<key>"
 
     @property
     def leader(self) -> Entry[Candidacy] | None:
         """The candidate whose key is the oldest; when that was created is its epoch."""
-        return min(self.candidates.values(), key=lambda entry: entry.created, default=None)
+        return _oldest(self.candidates.values())
+
+    def controller_of(self, source: str) -> Entry[Candidacy] | None:
+        """Return the candidate that controls a source."""
+        return _oldest(
+            entry for id, entry in self.controllers.items() if id.rpartition("/")[0] == source
+        )
 
     def zone_of(self, name: str) -> str | None:
         """Return the zone that a name lies in: the longest match, the apex included."""
@@ -137,3 +146,7 @@ class State:
         for site in self.footprints:
             if site.zone == zone:
                 yield site
+
+
+def _oldest(candidates: Iterable[Entry[Candidacy]]) -> Entry[Candidacy] | None:
+    return min(candidates, key=lambda entry: entry.created, default=None)

@@ -14,6 +14,7 @@ from ddnsd.model.records import (
     Published,
     RegistryHead,
     Resource,
+    Source,
     Stored,
     WorkRequest,
 )
@@ -65,6 +66,8 @@ SHELVES: dict[str, Shelf] = {
     keys.INSTALLATION: Shelf(msgspec.json.Decoder(Installation), str, lambda state: state.installation),
     keys.MEMBERS: Shelf(msgspec.json.Decoder(Member), str, lambda state: state.members),
     keys.ELECTION: Shelf(msgspec.json.Decoder(Candidacy), str, lambda state: state.candidates),
+    keys.SOURCES: Shelf(msgspec.json.Decoder(Source), str, lambda state: state.sources),
+    keys.CONTROLLERS: Shelf(msgspec.json.Decoder(Candidacy), str, lambda state: state.controllers),
 }
 
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the last: nested too deep

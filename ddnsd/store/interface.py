@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from ddnsd.store.keys import ELECTION
+
 # Compares, and writes, each: 100 documents and bookkeeping; leaves etcd's --max-txn-ops (128) some room.
 MAX_KEYS_PER_UPDATE = 104
 CLOCK = "clock"  # written by every commit that changes something; no update may name it
@@ -296,8 +298,10 @@ class Store(Protocol):
         """
         ...
 
-    async def campaign(self, value: bytes) -> Leadership:
+    async def campaign(self, value: bytes, election: str = ELECTION) -> Leadership:
         """Wait until elected; the lowest create revision leads. `value` says who (for status).
+
+        `election` is what the candidates' keys begin with: each is an election by itself.
 
         Raises:
             UnavailableError: not now; the caller is in the queue no more.

@@ -11,6 +11,8 @@ ADDRESSES = "addresses"
 PUBLISHED = "published"
 FOOTPRINTS = "fences"
 REQUESTS = "requests"
+SOURCES = "sources"
+CONTROLLERS = "controllers"
 REGISTRY = "registry"  # a single key: see `model.records.RegistryHead`
 
 
@@ -42,6 +44,16 @@ def member(id: str) -> str:
 def request(id: str) -> str:
     """Return the key of work asked of the leader."""
     return f"{REQUESTS}/{id}"
+
+
+def source(name: str) -> str:
+    """Return the key that says which Kubernetes cluster a source's name is bound to."""
+    return f"{SOURCES}/{name}"
+
+
+def controllers(source: str) -> str:
+    """Return the election of a source's controllers."""
+    return f"{CONTROLLERS}/{source}"
 
 
 def read_record(id: str) -> RecordKey:

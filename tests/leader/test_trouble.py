@@ -29,6 +29,7 @@ from ddnsd.nameserver.interface import (
 )
 from ddnsd.nameserver.rfc2136.messages import update_message
 from ddnsd.nameserver.rfc2136.wire import MAX_MESSAGE
+from ddnsd.store import keys
 from ddnsd.store.codec import encode
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Leadership, UnavailableError
@@ -270,10 +271,10 @@ async def test_full_disk_under_the_embedded_nameserver(tmp_path: Path) -> None:
 
 
 class _AwayAtElections(FaultyStore):
-    async def campaign(self, value: bytes) -> Leadership:
+    async def campaign(self, value: bytes, election: str = keys.ELECTION) -> Leadership:
         if self._trigger.next():
             raise UnavailableError("no quorum")
-        return await self._real.campaign(value)
+        return await self._real.campaign(value, election)
 
 
 async def test_election_waits_for_the_store(tmp_path: Path) -> None:

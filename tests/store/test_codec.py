@@ -13,6 +13,7 @@ from ddnsd.model.records import (
     Candidacy,
     Committed,
     Footprint,
+    HeldDeletions,
     Installation,
     Mark,
     Member,
@@ -20,10 +21,12 @@ from ddnsd.model.records import (
     PublishError,
     RegistryHead,
     Resource,
+    Source,
     Stored,
     Work,
     WorkRequest,
 )
+from ddnsd.model.origin import Origin
 from ddnsd.model.resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
 from ddnsd.model.state import State, Table
 from ddnsd.store.codec import SHELVES, UnreadableError, decode, encode
@@ -44,12 +47,14 @@ SPECS = {
     ),
     "hosts": st.builds(HostSpec, TEXT, FAMILIES, st.none() | TTLS, st.booleans()),
     "tokens": st.builds(
-        TokenSpec, TEXT, DIGESTS, st.none() | st.lists(TEXT).map(tuple), st.none() | INSTANTS, st.booleans()
+        TokenSpec, TEXT, DIGESTS, st.none() | st.lists(TEXT).map(tuple), st.none() | INSTANTS, st.booleans(), st.integers(0, 2_592_000)
     ),
 }
+ORIGINS = st.builds(Origin, TEXT, TEXT)
+HELD = st.builds(HeldDeletions, TEXT, REVISIONS, st.lists(TEXT).map(tuple), INSTANTS, TEXT)
 ERRORS = st.builds(PublishError, REVISIONS, TEXT, INSTANTS, TEXT)
 VALUES: dict[str, st.SearchStrategy[Stored]] = {
-    **{shelf: st.builds(Resource, specs, MARKS) for shelf, specs in SPECS.items()},
+    **{shelf: st.builds(Resource, specs, MARKS, st.none() | ORIGINS, st.booleans()) for shelf, specs in SPECS.items()},
     "addresses": st.builds(Committed, TEXT, TEXT, TEXT, INSTANTS, TEXT),
     "published": st.builds(Published, REVISIONS, TEXT, TTLS, TEXT, st.none() | INSTANTS, st.none() | ERRORS),
     "fences": st.builds(Footprint, TEXT, TEXT, TEXT, st.booleans()),
@@ -65,6 +70,17 @@ VALUES: dict[str, st.SearchStrategy[Stored]] = {
     "registry": st.builds(RegistryHead, TEXT),
     "installation": st.builds(Installation, TEXT),
     "election": st.builds(Candidacy, TEXT),
+    "controllers": st.builds(Candidacy, TEXT),
+    "sources": st.builds(
+        Source,
+        TEXT,
+        INSTANTS,
+        TEXT,
+        st.none() | INSTANTS,
+        st.none() | st.lists(TEXT).map(tuple),
+        st.none() | HELD,
+        TEXT,
+    ),
     "members": st.builds(
         Member,
         TEXT,

@@ -14,6 +14,7 @@ from ddnsd.model.records import (
     Candidacy,
     Committed,
     Footprint,
+    HeldDeletions,
     Installation,
     Mark,
     Member,
@@ -21,10 +22,12 @@ from ddnsd.model.records import (
     PublishError,
     RegistryHead,
     Resource,
+    Source,
     Stored,
     Work,
     WorkRequest,
 )
+from ddnsd.model.origin import Origin
 from ddnsd.model.resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
 from ddnsd.store.codec import SHELVES, decode
 
@@ -35,13 +38,16 @@ DIGEST = "0123456789abcdef" * 4
 
 MEANING: dict[str, Stored] = {
     "zones.0.1": Resource(ZoneSpec()),
+    "zones.managed.0.1": Resource(ZoneSpec(), origin=Origin("prod")),
     "zones.set.0.1": Resource(ZoneSpec("second", 300, enabled=False), Mark.DELETING),
     "accounts.0.1": Resource(AccountSpec()),
     "accounts.set.0.1": Resource(AccountSpec("suspended", LATER), Mark.DELETING),
     "hosts.0.1": Resource(HostSpec("alice")),
+    "hosts.managed.0.1": Resource(HostSpec("prod:home:alice"), origin=Origin("prod", "home"), held=True),
     "hosts.set.0.1": Resource(HostSpec("alice", (Family.AAAA,), 2147483647, enabled=False)),
     "tokens.0.1": Resource(TokenSpec("alice", DIGEST)),
     "tokens.set.0.1": Resource(TokenSpec("alice", DIGEST, ("blog.example.com",), LATER, disabled=True)),
+    "tokens.overlap.0.1": Resource(TokenSpec("alice", DIGEST, rotation_overlap=3600)),
     "addresses.0.1": Committed("192.0.2.7", "192.0.2.4", "c0ffee", AT),
     "addresses.tombstone.0.1": Committed("", "", "c0ffee", AT, "example.com"),
     "published.0.1": Published(42, "2001:db8::7", 60, "default", AT),
@@ -55,6 +61,18 @@ MEANING: dict[str, Stored] = {
     "registry.0.1": RegistryHead("c0ffee"),
     "installation.0.1": Installation("0123456789abcdef"),
     "election.0.1": Candidacy("c0ffee"),
+    "controllers.0.1": Candidacy("c0ffee"),
+    "sources.0.1": Source("c0ffee", AT),
+    "sources.set.0.1": Source(
+        "c0ffee",
+        AT,
+        "facade",
+        LATER,
+        ("home", "office"),
+        HeldDeletions("0123456789abcdef", 12, ("Host a.example.com",), AT, "12 of 20 are gone at once"),
+        "fedcba9876543210",
+    ),
+    "sources.all.0.1": Source("c0ffee", AT, watched=()),
     "members.0.1": Member(
         name="one",
         region="北京",

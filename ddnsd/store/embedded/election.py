@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 
-from .. import keys
 from ..interface import (
     MAX_KEYS_PER_UPDATE,
     Done,
@@ -21,21 +20,20 @@ from ..interface import (
 from .plan import Items
 from .pulse import Pulse
 
-ELECTION = f"{keys.ELECTION}/"
-
 Commit = Callable[[Sequence[Update]], Awaitable[Sequence[Outcome]]]
 
 
 class Election:
-    """The candidates of one store."""
+    """The candidates of one store in one election."""
 
-    def __init__(self, items: Items, commit: Commit, pulse: Pulse) -> None:
-        """`items` is the store's live map; its election keys of now are a dead process's."""
+    def __init__(self, name: str, items: Items, commit: Commit, pulse: Pulse) -> None:
+        """`items` is the store's live map; its keys of this election are, by now, a dead process's."""
+        self._prefix = f"{name}/"
         self._items = items
         self._commit = commit
         self._pulse = pulse
         self._candidates: set[str] = set()
-        self._dead = {key for key in items if key.startswith(ELECTION)}
+        self._dead = {key for key in items if key.startswith(self._prefix)}
 
     async def campaign(self, value: bytes) -> "EmbeddedLeadership":
         """Queue up and wait until elected.
@@ -43,7 +41,7 @@ class Election:
         Raises:
             UnavailableError: not now; the candidate is in the queue no more.
         """
-        key = f"{ELECTION}{uuid.uuid4().hex}"
+        key = f"{self._prefix}{uuid.uuid4().hex}"
         self._candidates.add(key)
         try:
             await self._write(Update({key: 0}, {key: value}))

@@ -45,8 +45,12 @@ class EmbeddedRegistration:
 
 
 async def remove_left_behind(commit: Commit, items: Items) -> None:
-    """Remove the registrations of a process that died, or could not remove them; not now: later."""
-    left = sorted(key for key in items if key.startswith(keys.member("")))
+    """Remove what a process that died, or could not, has left: its registrations, its controllers' keys.
+
+    Not now: later. The leader's key is removed by the next leader.
+    """
+    prefixes = (keys.member(""), keys.controllers(""))
+    left = sorted(key for key in items if key.startswith(prefixes))
     with suppress(UnavailableError):
         for start in range(0, len(left), MAX_KEYS_PER_UPDATE):
             await commit([Update({}, deletes=frozenset(left[start : start + MAX_KEYS_PER_UPDATE]))])

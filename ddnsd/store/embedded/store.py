@@ -43,7 +43,7 @@ class EmbeddedStore:
         self._items = contents.items
         self._pulse = Pulse()
         self._history = History(self._items[CLOCK].revision, history)
-        self._election = Election(self._items, self.commit, self._pulse)
+        self._elections: dict[str, Election] = {}
         self._writing = asyncio.Lock()
         self._in_doubt: Revision | None = None  # given to the disk, not known to be there
         self._count: Callable[[FailureKind], None] = lambda _: None
@@ -81,13 +81,15 @@ class EmbeddedStore:
         self._pulse.check()
         return self._history.newest
 
-    async def campaign(self, value: bytes) -> EmbeddedLeadership:
+    async def campaign(self, value: bytes, election: str = keys.ELECTION) -> EmbeddedLeadership:
         """Queue up and wait until elected.
 
         Raises:
             UnavailableError: not now; the candidate is in the queue no more.
         """
-        return await self._election.campaign(value)
+        if election not in self._elections:
+            self._elections[election] = Election(election, self._items, self.commit, self._pulse)
+        return await self._elections[election].campaign(value)
 
     async def register(self, name: str, value: bytes) -> EmbeddedRegistration:
         """Write `members/<name>`; if it is not closed, the next opening of the store removes it.

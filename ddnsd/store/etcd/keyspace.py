@@ -2,7 +2,6 @@
 
 from ddnsd import etcd
 from ddnsd.etcd.values import prefix_range
-from ddnsd.store import keys
 from ddnsd.store.interface import CLOCK, Event, KeyValue
 
 
@@ -14,7 +13,6 @@ class Keyspace:
         self.clock = self.key(CLOCK)
         self.timeline = self.key(f"{CLOCK}/timeline")
         self.clocks = etcd.Range(*prefix_range(self.clock))  # both
-        self.election = self.key(f"{keys.ELECTION}/")
 
     def key(self, name: str) -> bytes:
         """Return etcd's key, or prefix, of a key of the store."""

@@ -127,14 +127,14 @@ class Session:
         self._watches.discard(watch)
         await watch.close()
 
-    async def enter(self, value: bytes, ttl: int) -> etcd.Candidacy:
-        """Stand in the queue of the election, to leave it.
+    async def enter(self, election: str, value: bytes, ttl: int) -> etcd.Candidacy:
+        """Stand in the queue of an election, to leave it.
 
         Raises:
             EtcdError: not now.
             UnavailableError: as `check`.
         """
-        candidacy = await etcd.enter(self.client, self.space.election, value, ttl)
+        candidacy = await etcd.enter(self.client, self.space.key(f"{election}/"), value, ttl)
         self._candidacies.add(candidacy)
         try:
             self.check()

@@ -112,7 +112,7 @@ class EtcdStore:
         session.note_clock(revision)
         return revision
 
-    async def campaign(self, value: bytes) -> EtcdLeadership:
+    async def campaign(self, value: bytes, election: str = keys.ELECTION) -> EtcdLeadership:
         """Wait until elected; the lowest create revision leads.
 
         Raises:
@@ -120,7 +120,7 @@ class EtcdStore:
         """
         session = self._keeper.session
         with session.translated(Access.WRITE):
-            candidacy = await session.enter(value, self._settings.lease_ttl)
+            candidacy = await session.enter(election, value, self._settings.lease_ttl)
         with session.translated():
             try:
                 await candidacy.elected()

@@ -87,6 +87,23 @@ class ElectionContract:
         await leadership.resign()
         assert await successor.confirm()
 
+    async def test_each_election_is_one_by_itself(self, store: Store) -> None:
+        leader = await store.campaign(b"1")
+        one, other = await asyncio.gather(
+            store.campaign(b"2", election="controllers/prod"),
+            store.campaign(b"3", election="controllers/prod-2"),
+        )
+        items = (await store.snapshot("controllers/prod/")).items
+        assert one.guard == dict.fromkeys(items, one.epoch)
+        assert [item.value for item in items.values()] == [b"2"]
+        waiting = asyncio.create_task(store.campaign(b"4", election="controllers/prod"))
+        await leader.resign()
+        await other.resign()
+        assert await one.confirm()
+        assert not waiting.done()
+        await one.resign()
+        assert await (await won(waiting)).confirm()
+
     async def test_cancelled_candidate_leaves_the_queue(self, store: Store) -> None:
         first, second, third = await queue(store, b"1", b"2", b"3")
         second.cancel()
