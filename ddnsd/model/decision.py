@@ -141,9 +141,7 @@ def _may_change(token: TokenSpec, name: str, host: HostSpec) -> bool:
     return host.account == token.account and (token.hosts is None or name in token.hosts)
 
 
-def _host_refusal(
-    zone: Resource[ZoneSpec], host: Resource[HostSpec], family: Family
-) -> Refusal | None:
+def _host_refusal(zone: Resource[ZoneSpec], host: Resource[HostSpec], family: Family) -> Refusal | None:
     if zone.held or not zone.spec.enabled:
         return Refusal.ZONE_DISABLED
     if host.held or not host.spec.enabled:

@@ -29,6 +29,11 @@ def qualified(origin: Origin, name: str) -> str:
     return _BETWEEN.join((origin.source, origin.namespace, name))
 
 
+def called(name: str, origin: Origin | None) -> str:
+    """Return what a writer of this origin calls what is stored under a name."""
+    return name.removeprefix(qualified(origin, "")) if origin else name
+
+
 def previous_name(token: str) -> str:
     """Return the name of the token that keeps the secret before this token's, while it is still valid."""
     return token + _PREVIOUS

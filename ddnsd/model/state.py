@@ -101,9 +101,7 @@ class State:
 
     def controller_of(self, source: str) -> Entry[Candidacy] | None:
         """Return the candidate that controls a source."""
-        return _oldest(
-            entry for id, entry in self.controllers.items() if id.rpartition("/")[0] == source
-        )
+        return _oldest(entry for id, entry in self.controllers.items() if id.rpartition("/")[0] == source)
 
     def zone_of(self, name: str) -> str | None:
         """Return the zone that a name lies in: the longest match, the apex included."""

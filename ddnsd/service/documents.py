@@ -4,22 +4,29 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import msgspec
+
 from ..config.mistakes import did_you_mean
+from ..model.origin import Origin
+from ..model.records import Resource
 from ..model.resources import API_VERSION, Kind, Spec, TokenSpec
 from ..model.tokens import digest
 from .problems import InvalidDocumentError, Problem, shown
 from .specs import read_name, read_spec, write_spec
 
 _FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
+_ORIGIN = Origin.__struct_fields__
+_MANAGED = "Kubernetes manages it: change it there with kubectl, and leave it out here"
 _SHOWN = 80  # characters of a text that nobody has checked
 
 
 class Document(NamedTuple):
-    """One resource as somebody wants it, in canonical form."""
+    """One resource as somebody wants it, in canonical form; `origin` is None if by the admin API."""
 
     kind: Kind
     name: str
     spec: Spec
+    origin: Origin | None = None
 
     @property
     def title(self) -> str:
@@ -27,8 +34,15 @@ class Document(NamedTuple):
         return f"{self.kind} {self.name}"
 
 
-def read_document(raw: object) -> Document:
+def document_of(kind: Kind, name: str, resource: Resource[Spec]) -> Document:
+    """Return the document that a resource was written from."""
+    return Document(kind, name, resource.spec, resource.origin)
+
+
+def read_document(raw: object, *, stored: bool = False) -> Document:
     """Read one document, strictly; its `status` is ignored.
+
+    One as it is `stored` may be managed by Kubernetes; one that a user wants may not.
 
     Raises:
         InvalidDocumentError: with all of its problems.
@@ -37,18 +51,18 @@ def read_document(raw: object) -> Document:
         raise InvalidDocumentError(Problem("", f"{shown(raw)} is no document"))
     kind = _read_kind(raw)
     problems = list(_outer_problems(raw))
-    name, spec = "", None
+    name, origin, spec = "", None, None
     try:
-        name = _read_metadata(kind, raw.get("metadata"))
+        name, origin = _read_metadata(kind, raw.get("metadata"), stored=stored)
     except InvalidDocumentError as error:
         problems += error.problems
     try:
-        spec = read_spec(kind, raw.get("spec"))
+        spec = read_spec(kind, raw.get("spec"), stored=stored)
     except InvalidDocumentError as error:
         problems += error.problems
     if problems or spec is None:
         raise InvalidDocumentError(*problems)
-    return Document(kind, name, spec)
+    return Document(kind, name, spec, origin)
 
 
 def read_new_token(raw: object, secret: str, now: datetime) -> tuple[Document, bool]:
@@ -74,10 +88,11 @@ def read_new_token(raw: object, secret: str, now: datetime) -> tuple[Document, b
 
 def write_document(document: Document) -> dict[str, Any]:
     """Return the document as plain JSON values; reading them gives an equal one."""
+    origin = msgspec.to_builtins(document.origin) if document.origin else {}
     return {
         "apiVersion": API_VERSION,
         "kind": document.kind.value,
-        "metadata": {"name": document.name},
+        "metadata": {"name": document.name, **origin},
         "spec": write_spec(document.spec),
     }
 
@@ -112,17 +127,29 @@ def _outer_problems(raw: Mapping[str, object]) -> Iterator[Problem]:
             yield Problem(word, f"unknown field; {did_you_mean(word, _FIELDS)}")
 
 
-def _read_metadata(kind: Kind, metadata: object) -> str:
-    """Return the name, which is all that metadata holds."""
+def _read_metadata(kind: Kind, metadata: object, *, stored: bool) -> tuple[str, Origin | None]:
+    """Return the name, which is all that a user writes into metadata, and the origin."""
     if not isinstance(metadata, dict):
         raise InvalidDocumentError(Problem("metadata", "write {name: …}"))
+    if "source" in metadata and not stored:
+        raise InvalidDocumentError(Problem("metadata.source", _MANAGED))
+    known = ("name", *(_ORIGIN if stored else ()))
     problems = [
         Problem(f"metadata.{str(key)[:_SHOWN]}", "unknown field; there is only `name`: remove it")
         for key in metadata
-        if key != "name"
+        if key not in known
     ]
     if problems:
         raise InvalidDocumentError(*problems)
     if "name" not in metadata:
         raise InvalidDocumentError(Problem("metadata.name", "missing: it is what the resource is known by"))
-    return read_name(kind, metadata["name"])
+    return read_name(kind, metadata["name"], stored=stored), _read_origin(metadata)
+
+
+def _read_origin(metadata: Mapping[str, object]) -> Origin | None:
+    if "source" not in metadata:
+        return None
+    try:
+        return msgspec.convert({key: metadata[key] for key in _ORIGIN if key in metadata}, Origin)
+    except msgspec.ValidationError as error:
+        raise InvalidDocumentError(Problem("metadata", "source and namespace are no texts")) from error

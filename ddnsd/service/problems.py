@@ -1,5 +1,7 @@
 """What is wrong with documents: all of it at once, each with its field and the remedy."""
 
+from enum import StrEnum
+
 import msgspec
 
 _SHOWN = 60  # characters of a value that nobody has checked
@@ -38,11 +40,30 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-class InvalidDocumentError(ValueError):
-    """Documents that cannot be accepted as they are, whatever else is done."""
+class Reason(StrEnum):
+    """Why one document is not accepted: a word for programs, such as the reason of a condition."""
 
-    def __init__(self, *problems: Problem) -> None:
+    ACCOUNT_NOT_FOUND = "AccountNotFound"
+    ZONE_NOT_FOUND = "ZoneNotFound"
+    ZONE_APEX = "ZoneApex"
+    UNKNOWN_NAMESERVER = "UnknownNameserver"
+    INVALID = "Invalid"
+    NAME_TAKEN = "NameTaken"
+    SECRET_TAKEN = "SecretTaken"  # noqa: S105 - a word, not a secret
+    TAKES_HOSTS_OVER = "TakesHostsOver"
+    STILL_LEAVING = "StillLeaving"
+    HAS_HOSTS = "HasHosts"
+
+
+class InvalidDocumentError(ValueError):
+    """Documents that cannot be accepted as they are, whatever else is done.
+
+    `reason` is of a single document.
+    """
+
+    def __init__(self, *problems: Problem, reason: Reason = Reason.INVALID) -> None:
         self.problems = problems
+        self.reason = reason
         super().__init__("; ".join(map(str, problems)))
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from ..config.mistakes import did_you_mean
 from ..model.names import InvalidNameError, parse_name
-from ..model.resources import SPECS, AccountSpec, Kind, Spec
+from ..model.resources import MAX_OVERLAP, SPECS, AccountSpec, Kind, Spec
 from .problems import InvalidDocumentError, Problem, shown
 
 # What to write instead, by the field's name on the wire.
@@ -24,6 +24,7 @@ REMEDIES: Mapping[str, str] = {
     "account": "write the name of an Account",
     "families": "write a list of A and AAAA, at least one of them",
     "hosts": "write a list of host names, or leave it out for all of the account's",
+    "rotationOverlap": f"write whole seconds, from 0 to {MAX_OVERLAP} (30 days)",
     "sha256": "write the 64 hex digits of the secret's SHA-256; `ddnsd token create` makes both",
 }
 _ABSENT = {
@@ -35,14 +36,18 @@ _HIDDEN = ("sha256",)  # somebody may have written the secret itself there
 _MOST = 20  # wrong items of one list that are told
 # As Kubernetes names its objects (RFC 1123 subdomains).
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
-_OBJECT_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_OBJECT_NAME = rf"{_LABEL}(?:\.{_LABEL})*"
+# With what `model.origin` puts before and behind it.
+_STORED_NAME = re.compile(rf"(?P<origin>{_LABEL}:{_LABEL}:)?(?P<name>{_OBJECT_NAME})(?P<previous>:previous)?")
 _MAX_NAME = 253
 _MAX_ZONE = _MAX_NAME - 64  # a label before it, such as the fence's, and its dot
 _MAX_FIELD = 60  # characters shown of an unknown field's name
 
 
-def read_spec(kind: Kind, raw: object) -> Spec:
+def read_spec(kind: Kind, raw: object, *, stored: bool = False) -> Spec:
     """Return the spec in its canonical form; None is an empty one.
+
+    One as it is `stored` may refer to what Kubernetes manages.
 
     Raises:
         InvalidDocumentError: with all of its problems.
@@ -56,7 +61,7 @@ def read_spec(kind: Kind, raw: object) -> Spec:
     for key, field in fields.items():
         if key in raw:
             try:
-                values[field.name] = _convert(key, raw[key], field.type)
+                values[field.name] = _convert(key, raw[key], field.type, stored=stored)
             except InvalidDocumentError as error:
                 problems += error.problems
         elif field.required:
@@ -69,26 +74,36 @@ def read_spec(kind: Kind, raw: object) -> Spec:
     return spec
 
 
-def read_name(kind: Kind, text: object) -> str:
+def read_name(kind: Kind, text: object, *, stored: bool = False) -> str:
     """Return the canonical name of a resource: for a Zone or Host a DNS name in any spelling.
+
+    What is `stored` may be named as no document of a user's is, as Kubernetes manages it.
 
     Raises:
         InvalidDocumentError: nothing of this kind can have the name.
     """
     try:
-        return _read_name(kind, text)
+        return _read_name(kind, text, stored=stored)
     except ValueError as error:
         raise InvalidDocumentError(Problem("metadata.name", str(error))) from error
 
 
-def _read_name(kind: Kind, text: object) -> str:
+def _read_name(kind: Kind, text: object, *, stored: bool) -> str:
     if not isinstance(text, str):
         raise ValueError(f"{shown(text)} is no text: quote it")  # noqa: TRY004 - a mistake of the document
     if kind in (Kind.ZONE, Kind.HOST):
         return _read_dns_name(kind, text)
-    if len(text) > _MAX_NAME or not _OBJECT_NAME.fullmatch(text):
+    if not _is_object_name(kind, text, stored=stored):
         raise ValueError(f"{shown(text)}: write lower-case letters, digits, '-' and '.', {_MAX_NAME} at most")
     return text
+
+
+def _is_object_name(kind: Kind, text: str, *, stored: bool) -> bool:
+    """Say whether an account or token can have the name; a token's former secret is a token, too."""
+    found = _STORED_NAME.fullmatch(text)
+    if found is None or len(found["name"]) > _MAX_NAME:
+        return False
+    return (stored or not found["origin"]) and (kind is Kind.TOKEN or not found["previous"])
 
 
 def _read_dns_name(kind: Kind, text: str) -> str:
@@ -108,7 +123,7 @@ def _unknown(kind: Kind, key: object, fields: Mapping[str, object]) -> Problem:
     return Problem(f"spec.{word}", f"unknown field; {did_you_mean(word, fields)}")
 
 
-def _convert(key: str, value: object, wanted: Any) -> Any:
+def _convert(key: str, value: object, wanted: Any, *, stored: bool) -> Any:
     """Return one field's canonical value."""
     if key in _HIDDEN and isinstance(value, str):
         value = value.strip().lower()
@@ -117,7 +132,7 @@ def _convert(key: str, value: object, wanted: Any) -> Any:
     except msgspec.ValidationError as error:
         raise InvalidDocumentError(*_mismatches(key, value, wanted)) from error
     try:
-        return _canonical(key, converted)
+        return _canonical(key, converted, stored=stored)
     except (ValueError, OverflowError) as error:
         raise InvalidDocumentError(Problem(f"spec.{key}", str(error))) from error
 
@@ -143,11 +158,11 @@ def _fits(value: object, wanted: Any) -> bool:
     return True
 
 
-def _canonical(key: str, value: Any) -> Any:
+def _canonical(key: str, value: Any, *, stored: bool) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     if key == "account":
-        return _read_name(Kind.ACCOUNT, value)
+        return _read_name(Kind.ACCOUNT, value, stored=stored)
     if key == "families":
         return tuple(sorted(set(value)))
     if key == "hosts" and value is not None:
@@ -155,7 +170,7 @@ def _canonical(key: str, value: Any) -> Any:
             raise ValueError(
                 "an empty list allows nothing: leave it out for all hosts, or write disabled: true"
             )
-        return tuple(sorted({_read_name(Kind.HOST, name) for name in value}))
+        return tuple(sorted({_read_dns_name(Kind.HOST, name) for name in value}))
     return value
 
 

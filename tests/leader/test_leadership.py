@@ -11,9 +11,9 @@ from ddnsd.model.fence import parse_fence
 from ddnsd.model.records import RecordKey
 from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, Update
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
-from ddnsd.store.keys import ELECTION
 from ddnsd.store.interface import Stale
 from ddnsd.store.interface import Update as StoreUpdate
+from ddnsd.store.keys import ELECTION
 from tests.leader.faults import Fault, FaultyNameserver, Trigger
 from tests.leader.node import BLOG, ZONE, Node, embedded_nameservers, example, node_on, served
 

@@ -42,7 +42,7 @@ async def test_archive_of_format_1_is_readable_for_ever():
     assert (header.installation, header.revision, header.addresses) == ("75a1b2c3d4e5f607", 42, 3)
     assert header.time == datetime(2026, 7, 1, 12, 30, tzinfo=UTC)
     zone, owner, blog, idn, token = items
-    assert zone.document == (Kind.ZONE, "example.com", ZoneSpec("default", 300))
+    assert zone.document == Document(Kind.ZONE, "example.com", ZoneSpec("default", 300))
     assert (owner.document.name, owner.addresses) == ("alice", {})
     changed = datetime(2026, 7, 1, 8, 15, 30, 123456, UTC)
     assert (blog.place, blog.addresses) == (4, {Family.A: Address("192.0.2.7", "192.0.2.4", changed)})

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsd.model.resources import SPECS, AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
+from ddnsd.model.origin import Origin, previous_name, qualified
+from ddnsd.model.resources import MAX_OVERLAP, SPECS, AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
 from ddnsd.service.documents import Document, read_document, read_new_token, write_document
 from ddnsd.service.manifests import ManifestError, read_manifest, write_manifest
 from ddnsd.service.problems import InvalidDocumentError
@@ -26,22 +27,47 @@ ACCOUNTS = st.builds(AccountSpec, st.sampled_from(["active", "banned"])) | st.bu
 FAMILIES = st.sampled_from([("A",), ("AAAA",), ("A", "AAAA")])
 DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
 HOSTS = st.none() | st.sets(NAMES, min_size=1, max_size=4).map(lambda names: tuple(sorted(names)))
+ZONES = st.builds(ZoneSpec, NAMES, TTLS, st.booleans())
 DOCUMENTS = st.one_of(
-    st.builds(Document, st.just(Kind.ZONE), NAMES, st.builds(ZoneSpec, NAMES, TTLS, st.booleans())),
-    st.builds(Document, st.just(Kind.ACCOUNT), NAMES, ACCOUNTS),
+    st.builds(Document, st.just(Kind.ZONE), NAMES, ZONES, st.none()),
+    st.builds(Document, st.just(Kind.ACCOUNT), NAMES, ACCOUNTS, st.none()),
     st.builds(
         Document,
         st.just(Kind.HOST),
         NAMES,
         st.builds(HostSpec, NAMES, FAMILIES, st.none() | TTLS, st.booleans()),
+        st.none(),
     ),
     st.builds(
         Document,
         st.just(Kind.TOKEN),
-        NAMES,
-        st.builds(TokenSpec, NAMES, DIGESTS, HOSTS, INSTANTS, st.booleans()),
+        NAMES | NAMES.map(previous_name),
+        st.builds(TokenSpec, NAMES, DIGESTS, HOSTS, INSTANTS, st.booleans(), st.integers(0, MAX_OVERLAP)),
+        st.none(),
     ),
 )
+ORIGINS = st.builds(Origin, LABELS, LABELS)
+
+
+@st.composite
+def managed(draw) -> Document:
+    """Return a document as Kubernetes manages it."""
+    origin, name, account = draw(ORIGINS), draw(NAMES), qualified(draw(ORIGINS), draw(NAMES))
+    return draw(
+        st.sampled_from(
+            [
+                Document(Kind.ZONE, name, ZoneSpec(), Origin(origin.source)),
+                Document(Kind.ACCOUNT, qualified(origin, name), AccountSpec(), origin),
+                Document(Kind.HOST, name, HostSpec(account), origin),
+                Document(Kind.TOKEN, qualified(origin, name), TokenSpec(account, "1" * 64), origin),
+                Document(
+                    Kind.TOKEN, previous_name(qualified(origin, name)), TokenSpec(account, "1" * 64), origin
+                ),
+            ]
+        )
+    )
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -58,6 +84,29 @@ def problems_of(raw: object) -> list[str]:
 @given(DOCUMENTS)
 def test_what_is_written_reads_as_the_same(document):
     assert read_document(write_document(document)) == document
+
+
+@given(managed())
+def test_what_is_managed_reads_as_the_same_where_it_is_stored_and_is_refused_elsewhere(document):
+    written = write_document(document)
+    assert read_document(written, stored=True) == document
+    (problem,) = [one for one in problems_of(written) if one.startswith("metadata")]
+    assert problem.startswith("metadata.source: Kubernetes manages it: change it there with kubectl")
+
+
+def test_no_document_of_a_user_has_or_names_what_kubernetes_qualifies():
+    assert problems_of(account("prod:home:alice"))[0].startswith("metadata.name: 'prod:home:alice'")
+    assert problems_of(host("a.example.com", "prod:home:alice"))[0].startswith("spec.account")
+    assert problems_of(account("alice:previous"))[0].startswith("metadata.name")
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"source": 1}, {"source": "prod", "namespace": []}, {"source": "prod", "uid": "x"}]
+)
+def test_an_origin_that_is_none_is_refused(metadata):
+    raw = account("alice") | {"metadata": {"name": "alice", **metadata}}
+    with pytest.raises(InvalidDocumentError, match="metadata"):
+        read_document(raw, stored=True)
 
 
 @given(st.lists(DOCUMENTS, min_size=1, max_size=3))

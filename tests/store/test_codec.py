@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.model.addresses import Family
+from ddnsd.model.origin import Origin
 from ddnsd.model.records import (
     Beat,
     Candidacy,
@@ -26,7 +27,6 @@ from ddnsd.model.records import (
     Work,
     WorkRequest,
 )
-from ddnsd.model.origin import Origin
 from ddnsd.model.resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
 from ddnsd.model.state import State, Table
 from ddnsd.store.codec import SHELVES, UnreadableError, decode, encode
@@ -47,14 +47,23 @@ SPECS = {
     ),
     "hosts": st.builds(HostSpec, TEXT, FAMILIES, st.none() | TTLS, st.booleans()),
     "tokens": st.builds(
-        TokenSpec, TEXT, DIGESTS, st.none() | st.lists(TEXT).map(tuple), st.none() | INSTANTS, st.booleans(), st.integers(0, 2_592_000)
+        TokenSpec,
+        TEXT,
+        DIGESTS,
+        st.none() | st.lists(TEXT).map(tuple),
+        st.none() | INSTANTS,
+        st.booleans(),
+        st.integers(0, 2_592_000),
     ),
 }
 ORIGINS = st.builds(Origin, TEXT, TEXT)
 HELD = st.builds(HeldDeletions, TEXT, REVISIONS, st.lists(TEXT).map(tuple), INSTANTS, TEXT)
 ERRORS = st.builds(PublishError, REVISIONS, TEXT, INSTANTS, TEXT)
 VALUES: dict[str, st.SearchStrategy[Stored]] = {
-    **{shelf: st.builds(Resource, specs, MARKS, st.none() | ORIGINS, st.booleans()) for shelf, specs in SPECS.items()},
+    **{
+        shelf: st.builds(Resource, specs, MARKS, st.none() | ORIGINS, st.booleans())
+        for shelf, specs in SPECS.items()
+    },
     "addresses": st.builds(Committed, TEXT, TEXT, TEXT, INSTANTS, TEXT),
     "published": st.builds(Published, REVISIONS, TEXT, TTLS, TEXT, st.none() | INSTANTS, st.none() | ERRORS),
     "fences": st.builds(Footprint, TEXT, TEXT, TEXT, st.booleans()),

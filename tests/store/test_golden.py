@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ddnsd.model.addresses import Family
+from ddnsd.model.origin import Origin
 from ddnsd.model.records import (
     Beat,
     Candidacy,
@@ -27,7 +28,6 @@ from ddnsd.model.records import (
     Work,
     WorkRequest,
 )
-from ddnsd.model.origin import Origin
 from ddnsd.model.resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
 from ddnsd.store.codec import SHELVES, decode
 

@@ -15,7 +15,7 @@ from ddnsd.model.resources import Kind, Spec
 from ddnsd.model.state import State
 from ddnsd.service.archive.header import END, FORMAT, Counts, Header, write_header
 from ddnsd.service.archive.item import Address, write_item
-from ddnsd.service.documents import Document
+from ddnsd.service.documents import document_of
 from ddnsd.service.timeslice import TimeSlice
 
 _PART = 32_768  # bytes, at least, of one part of the stream
@@ -50,7 +50,7 @@ class Export:
         for kind, table in self._tables.items():
             for name in await _sorted(table, slice):
                 addresses = dict(self._addresses_of(name)) if kind is Kind.HOST else {}
-                part += yaml_of(write_item(Document(kind, name, table[name].value.spec), addresses))
+                part += yaml_of(write_item(document_of(kind, name, table[name].value), addresses))
                 if len(part) >= _PART:
                     yield bytes(part)
                     part.clear()

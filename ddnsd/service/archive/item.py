@@ -52,7 +52,7 @@ def read_item(raw: object, place: int) -> Item:
     problems: list[Problem] = []
     document, addresses = None, {}
     try:
-        document = read_document(raw)
+        document = read_document(raw, stored=True)
     except InvalidDocumentError as error:
         problems += error.problems
     families = _families(document)

@@ -4,16 +4,19 @@ from .apply import MAX_ATOMIC
 from .deletion import Deleted
 from .errors import (
     NotFoundError,
+    NotMineError,
     PartlyAppliedError,
     PartlyRestoredError,
     PreconditionFailedError,
     RefusedError,
     RegistryError,
+    SourceTakenError,
     StoreFailedError,
 )
 from .registry import ANY, CreatedToken, Page, Precondition, Put, Registry
 from .results import Applied, ApplyResult, Restored, Result
 from .rules import Written
+from .sourced import SourcedRegistry
 
 __all__ = [
     "ANY",
@@ -23,6 +26,7 @@ __all__ = [
     "CreatedToken",
     "Deleted",
     "NotFoundError",
+    "NotMineError",
     "Page",
     "PartlyAppliedError",
     "PartlyRestoredError",
@@ -34,6 +38,8 @@ __all__ = [
     "RegistryError",
     "Restored",
     "Result",
+    "SourceTakenError",
+    "SourcedRegistry",
     "StoreFailedError",
     "Written",
 ]

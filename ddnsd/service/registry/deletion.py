@@ -1,15 +1,21 @@
 """The deletion of resources, with all that goes along. Pure: judges and fills a draft."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from ...model.addresses import Family
+from ...model.origin import Origin, previous_name
 from ...model.records import Mark, RecordKey, Resource
 from ...model.resources import Kind, Spec
+from ..problems import Reason
 from .draft import Draft
 from .errors import RefusedError
+from .ownership import demand_own, is_anothers
 
 _HOST_COST = 1 + len(Family)  # keys that the deletion of a host compares or writes, at most
+COST = _HOST_COST + 1  # with those of the resource itself: what a deletion needs to get on
 
 
 class Deleted(NamedTuple):
@@ -20,30 +26,54 @@ class Deleted(NamedTuple):
     done: bool
 
 
-def delete(draft: Draft, kind: Kind, name: str, resource: Resource[Spec], *, cascade: bool) -> Deleted:
+def delete(
+    draft: Draft, kind: Kind, name: str, resource: Resource[Spec], *, cascade: bool, writer: Origin | None
+) -> Deleted:
     """Put the deletion of a resource into the draft, or as much of it as one commit holds.
 
     What does not fit is left for the next commit; the account or zone is marked until then, so that
-    nothing new is put there.
+    nothing new is put there. Tokens that are somebody else's than the writer's stay, and are of no use.
 
     Raises:
-        RefusedError: hosts belong to it, and they were not to go.
+        RefusedError: hosts belong to it, and they were not to go, or are somebody else's; or it is itself.
     """
+    demand_own(draft, kind, name, writer)
     hosts = list(_hosts_of(draft, kind, name))
     begun = resource.mark is Mark.DELETING
-    if kind is not Kind.HOST and hosts and not (cascade or begun):
-        count = "1 host" if len(hosts) == 1 else f"{len(hosts)} hosts"
-        message = f"{kind.value.lower()} {name} still has {count}: delete them first, or use --cascade"
-        raise RefusedError(message, count=len(hosts))
-    tokens = list(_tokens_of(draft, kind, name))
+    if kind is not Kind.HOST:
+        _refuse_hosts(draft, kind, name, hosts, cascade=cascade or begun, writer=writer)
+    tokens = list(_tokens_of(draft, kind, name, writer))
     gone_hosts = _delete_hosts(draft, hosts)
     gone_tokens = _delete_tokens(draft, tokens)
     done = gone_hosts == len(hosts) and gone_tokens == len(tokens)
     if done:
         draft.of_kind(kind).drop(name)
     else:
-        draft.of_kind(kind).put(name, resource.spec, Mark.DELETING)
+        draft.of_kind(kind).put(name, msgspec.structs.replace(resource, mark=Mark.DELETING))
     return Deleted(gone_hosts, gone_tokens, done)
+
+
+def has_hosts(draft: Draft, kind: Kind, name: str) -> bool:
+    """Say whether hosts, whoever has written them, refer to this account or lie in this zone."""
+    return kind is not Kind.HOST and next(_hosts_of(draft, kind, name), None) is not None
+
+
+def _refuse_hosts(
+    draft: Draft, kind: Kind, name: str, hosts: Sequence[str], *, cascade: bool, writer: Origin | None
+) -> None:
+    """Refuse a deletion because of the hosts that would go along."""
+    title = f"{kind.value.lower()} {name}"
+    if hosts and not cascade:
+        message = f"{title} still has {_counted(hosts)}: delete them first, or use --cascade"
+        raise RefusedError(message, Reason.HAS_HOSTS, count=len(hosts))
+    managed = [host for host in hosts if is_anothers(draft, draft.hosts.get(host), writer)]
+    if managed:
+        message = f"{title} has {_counted(managed)} that Kubernetes manages: delete them there with kubectl"
+        raise RefusedError(message, Reason.HAS_HOSTS, count=len(managed))
+
+
+def _counted(hosts: Sequence[str]) -> str:
+    return "1 host" if len(hosts) == 1 else f"{len(hosts)} hosts"
 
 
 def _delete_hosts(draft: Draft, names: list[str]) -> int:
@@ -72,16 +102,19 @@ def _delete_host(draft: Draft, name: str) -> None:
 
 def _hosts_of(draft: Draft, kind: Kind, name: str) -> Iterator[str]:
     """Yield the hosts that cannot be without the resource; a host itself is one."""
-    state = draft.state
     if kind is Kind.HOST:
         yield name
     elif kind is Kind.ZONE:
-        yield from state.hosts_in(name)
+        yield from draft.hosts_in(name)
     elif kind is Kind.ACCOUNT:
-        yield from (host for host, entry in state.hosts.items() if entry.value.spec.account == name)
+        yield from (host for host, resource in draft.hosts.items() if resource.spec.account == name)
 
 
-def _tokens_of(draft: Draft, kind: Kind, name: str) -> Iterator[str]:
-    tokens = draft.state.tokens.items()
-    if kind is Kind.ACCOUNT:
-        yield from (token for token, entry in tokens if entry.value.spec.account == name)
+def _tokens_of(draft: Draft, kind: Kind, name: str, writer: Origin | None) -> Iterator[str]:
+    """Yield the tokens that go with the resource: an account's, or the one of a token's former secret."""
+    if kind is Kind.TOKEN and draft.tokens.get(previous_name(name)):
+        yield previous_name(name)
+    elif kind is Kind.ACCOUNT:
+        for token, resource in draft.tokens.items():
+            if resource.spec.account == name and not is_anothers(draft, resource, writer):
+                yield token

@@ -1,11 +1,11 @@
 """The resources as they will be: the state with the changes gathered so far laid over it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from ...model.names import ancestors
-from ...model.records import Committed, Mark, RecordKey, RegistryHead, Resource
+from ...model.names import ancestors, is_below
+from ...model.records import Committed, RecordKey, RegistryHead, Resource, Source
 from ...model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
 from ...model.state import State, Table
 from ...store import codec, keys
@@ -40,9 +40,17 @@ class Overlay(Generic[SpecT]):
         """Return the names of the resources as they are, without the changes."""
         return tuple(self._table)
 
-    def put(self, name: str, spec: SpecT, mark: Mark = Mark.NONE) -> None:
+    def items(self) -> Iterator[tuple[str, Resource[SpecT]]]:
+        """Yield the resources as they will be, by name."""
+        for name, entry in self._table.items():
+            if name not in self._changed:
+                yield name, entry.value
+        for name, resource in self._changed.items():
+            if resource is not None:
+                yield name, resource
+
+    def put(self, name: str, resource: Resource[SpecT]) -> None:
         """Add or replace a resource."""
-        resource = Resource(spec, mark)
         self._changed[name] = resource
         self.size += len(codec.encode(resource))
 
@@ -73,7 +81,8 @@ class Draft:
         self.hosts: Overlay[HostSpec] = Overlay(Kind.HOST, state.hosts)
         self.tokens: Overlay[TokenSpec] = Overlay(Kind.TOKEN, state.tokens)
         self._digests: dict[str, str] = {}
-        self._addresses: dict[str, int] = {}  # compared: key -> revision
+        self._sources: dict[str, Source | None] = {}
+        self._expected: dict[str, int] = {}  # compared: key -> revision
         self._committed: dict[str, Committed] = {}  # written, by key; mostly tombstones
 
     def of_kind(self, kind: Kind) -> Overlay[Any]:
@@ -90,17 +99,42 @@ class Draft:
         """Return the zone that a name will lie in: the longest match, the apex included."""
         return next((zone for zone in ancestors(name) if self.zones.get(zone)), None)
 
-    def put_token(self, name: str, spec: TokenSpec) -> None:
+    def hosts_in(self, zone: str) -> Iterator[str]:
+        """Yield the names of the hosts that will lie in a zone."""
+        for name, _ in self.hosts.items():  # noqa: PERF102 - of an overlay, which is no dict
+            if is_below(name, zone) and self.zone_of(name) == zone:
+                yield name
+
+    def put_token(self, name: str, token: Resource[TokenSpec]) -> None:
         """Add or replace a token."""
-        self.tokens.put(name, spec)
-        self._digests[spec.sha256] = name
+        self.tokens.put(name, token)
+        self._digests[token.spec.sha256] = name
 
     def holder(self, digest: str) -> str | None:
-        """Return the name of the token that has this digest."""
-        if digest in self._digests:
-            return self._digests[digest]
+        """Return the name of the token that will have this digest."""
         entry = self.state.tokens.by_digest(digest)
-        return entry.key.partition("/")[2] if entry else None
+        name = self._digests.get(digest) or (entry.key.partition("/")[2] if entry else "")
+        token = self.tokens.get(name)
+        return name if token is not None and token.spec.sha256 == digest else None
+
+    def source(self, name: str) -> Source | None:
+        """Return what a source's name is bound to, or None where it is free."""
+        if name in self._sources:
+            return self._sources[name]
+        entry = self.state.sources.get(name)
+        return entry.value if entry else None
+
+    def put_source(self, name: str, source: Source) -> None:
+        """Bind a source's name, or change what is known of it."""
+        self._sources[name] = source
+
+    def drop_source(self, name: str) -> None:
+        """Free a source's name."""
+        self._sources[name] = None
+
+    def expect(self, expects: Mapping[str, int]) -> None:
+        """Make the commit depend on these revisions of keys, too."""
+        self._expected |= expects
 
     def withdraw(self, record: RecordKey) -> None:
         """Leave a tombstone where an address is committed; the leader takes the RRset away.
@@ -108,7 +142,7 @@ class Draft:
         The address is compared even where there is none: a client may be committing one just now.
         """
         key, entry = keys.address(record), self.state.addresses.get(record)
-        self._addresses[key] = entry.revision if entry else 0
+        self._expected[key] = entry.revision if entry else 0
         if entry is not None and not entry.value.is_tombstone:
             zone = self.state.zone_of(record.name) or ""
             self._committed[key] = Committed("", "", self.commit, self.now, zone)
@@ -116,27 +150,27 @@ class Draft:
     def restore(self, record: RecordKey, ip: str, previous: str, changed: datetime) -> None:
         """Commit an address where there is none, or only a tombstone, as it was committed elsewhere."""
         key, entry = keys.address(record), self.state.addresses.get(record)
-        self._addresses[key] = entry.revision if entry else 0
+        self._expected[key] = entry.revision if entry else 0
         self._committed[key] = Committed(ip, previous, self.commit, changed)
 
     @property
     def is_empty(self) -> bool:
         """Say whether nothing would be written."""
-        return self._resources == 0 and not self._committed
+        return self._writes == 0
 
     def fits(self, more: int = 0) -> bool:
         """Say whether one commit can hold this, and so many further keys."""
-        writes = self._resources + len(self._committed)
-        keys = max(writes, len(self._addresses)) + _HEAD + more
+        keys = max(self._writes, len(self._expected)) + _HEAD + more
         return keys <= MAX_KEYS_PER_UPDATE and self._size <= _MOST_BYTES
 
     def update(self) -> Update:
-        """Return the commit: valid only while no resource, and no address to withdraw, has changed."""
+        """Return the commit: valid only while no resource, and nothing else expected, has changed."""
         head = self.state.registry.get("")
-        expects = {keys.REGISTRY: head.revision if head else 0, **self._addresses}
+        expects = {keys.REGISTRY: head.revision if head else 0, **self._expected}
         puts = {keys.REGISTRY: codec.encode(RegistryHead(self.commit))}
         puts |= {key: codec.encode(committed) for key, committed in self._committed.items()}
-        deletes: frozenset[str] = frozenset()
+        puts |= {keys.source(name): codec.encode(source) for name, source in self._sources.items() if source}
+        deletes = frozenset(keys.source(name) for name, source in self._sources.items() if source is None)
         for kind in Kind:
             overlay = self.of_kind(kind)
             puts |= overlay.puts()
@@ -148,5 +182,6 @@ class Draft:
         return self.zones.size + self.accounts.size + self.hosts.size + self.tokens.size
 
     @property
-    def _resources(self) -> int:
-        return len(self.zones) + len(self.accounts) + len(self.hosts) + len(self.tokens)
+    def _writes(self) -> int:
+        resources = len(self.zones) + len(self.accounts) + len(self.hosts) + len(self.tokens)
+        return resources + len(self._committed) + len(self._sources)

@@ -1,6 +1,8 @@
 """Why the registry did not do what was asked."""
 
-from ddnsd.service.problems import Problem
+from datetime import datetime
+
+from ddnsd.service.problems import Problem, Reason
 from ddnsd.service.registry.results import Applied, Restored
 
 
@@ -12,6 +14,8 @@ class RegistryError(Exception):
     ├── PreconditionFailedError   it is not at the revision that the caller expects
     ├── RefusedError              other resources stand in the way
     ├── StoreFailedError          the store did not do it, or its answer is not known
+    ├── NotMineError              the caller does not control the source (any more)
+    ├── SourceTakenError          the source's name is bound to somebody else
     ├── PartlyAppliedError        a part of the documents is applied
     └── PartlyRestoredError       a part of an archive is imported
 
@@ -30,18 +34,43 @@ class PreconditionFailedError(RegistryError):
 class RefusedError(RegistryError):
     """Not as long as other resources are as they are.
 
-    `count` is how many hosts stand in the way, 0 where it is something else. `problems` are those of
-    single documents, where there were several.
+    `reason` is of a single document. `count` is how many hosts stand in the way, 0 where it is something
+    else. `problems` are those of single documents, where there were several.
     """
 
-    def __init__(self, message: str, *, count: int = 0, problems: tuple[Problem, ...] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        reason: Reason = Reason.INVALID,
+        *,
+        count: int = 0,
+        problems: tuple[Problem, ...] = (),
+    ) -> None:
         super().__init__(message)
+        self.reason = reason
         self.count = count
         self.problems = problems
 
 
 class StoreFailedError(RegistryError):
     """The store could not be asked, or its answer was lost; the message says which."""
+
+
+class NotMineError(RegistryError):
+    """The caller leads the source's controllers no more, or the source's name is not bound to it."""
+
+
+class SourceTakenError(RegistryError):
+    """The source's name is bound to another Namespace, by its `uid`, since `bound`."""
+
+    def __init__(self, source: str, uid: str, bound: datetime) -> None:
+        since = bound.isoformat(timespec="seconds")
+        super().__init__(
+            f"source {source} is bound to the Namespace with uid {uid} since {since}: choose another "
+            f"kube.source, or, if that one is gone, take it over with `ddnsd source takeover {source}`"
+        )
+        self.uid = uid
+        self.bound = bound
 
 
 class PartlyAppliedError(RegistryError):

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import msgspec
 
 from ddnsd.model.addresses import Family
+from ddnsd.model.origin import is_previous
 from ddnsd.model.records import RecordKey, Resource
-from ddnsd.model.resources import Kind
+from ddnsd.model.resources import Kind, TokenSpec
 from ddnsd.service.archive import Address, Item
 from ddnsd.service.problems import InvalidDocumentError, Problem
 from ddnsd.service.registry import rules
@@ -47,11 +48,14 @@ def put_item(draft: Draft, item: Item, *, exported: datetime, nameservers: Colle
 
 
 def _put(draft: Draft, item: Item, exported: datetime, nameservers: Collection[str]) -> Came:
-    kind, name, spec = item.document
+    kind, name, spec, origin = item.document
     old = draft.of_kind(kind).get(name)
-    if old is not None and old != Resource(spec):
+    if old is not None and old != Resource(spec, origin=origin):
         raise RefusedError("it is there already, and is not the same")
-    rules.put(draft, item.document, nameservers)
+    if old is None and isinstance(spec, TokenSpec) and is_previous(name):
+        draft.put_token(name, Resource(spec, origin=origin))
+    else:
+        rules.put(draft, item.document, nameservers)
     came = Counter[str]()
     if kind is Kind.HOST:
         for family in Family:

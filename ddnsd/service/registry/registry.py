@@ -121,7 +121,7 @@ class Registry:
         def decide(draft: Draft) -> Deleted:
             entry = _existing(draft.state, kind, name)
             _check(entry, if_match)
-            return deletion.delete(draft, kind, name, entry.value, cascade=cascade)
+            return deletion.delete(draft, kind, name, entry.value, cascade=cascade, writer=None)
 
         gone, _ = await self._turns.take(decide)
         return gone if gone.done else await self._finish_deletion(kind, name, gone)
@@ -133,7 +133,7 @@ class Registry:
             entry = _table(draft.state, kind).get(name)
             if entry is None:
                 return Deleted(0, 0, done=True)  # somebody else has finished it
-            return deletion.delete(draft, kind, name, entry.value, cascade=False)
+            return deletion.delete(draft, kind, name, entry.value, cascade=False, writer=None)
 
         while not gone.done:
             more, _ = await self._turns.take(decide)

@@ -6,14 +6,19 @@ from enum import StrEnum
 from ...config.mistakes import did_you_mean
 from ...model.addresses import Family
 from ...model.names import is_below
+from ...model.origin import Origin, called, is_previous, previous_name
 from ...model.records import Mark, RecordKey, Resource
 from ...model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
 from ..documents import Document
-from ..problems import InvalidDocumentError, Problem
+from ..problems import InvalidDocumentError, Problem, Reason
 from .draft import Draft
 from .errors import RefusedError
+from .ownership import demand_own, is_anothers
+from .rotation import keep_previous
 
-PUT_COST = 1 + len(Family)  # keys that the put of one document compares or writes, at most
+# Keys that the put of one document compares or writes, at most: a host with its addresses; or a token
+# with its former secret, and one that it takes the secret from, with its own.
+PUT_COST = max(1 + len(Family), 4)
 
 
 class Written(StrEnum):
@@ -27,35 +32,46 @@ class Written(StrEnum):
 def put(draft: Draft, document: Document, nameservers: Collection[str]) -> Written:
     """Put one document into the draft.
 
+    One that is stored already is refused all the same while what it refers to is held.
+
     Raises:
-        InvalidDocumentError: it refers to what is not there.
-        RefusedError: another resource stands in the way.
+        InvalidDocumentError: it refers to what is not there, or is held.
+        RefusedError: another resource stands in the way, or it is somebody else's.
     """
-    old = draft.of_kind(document.kind).get(document.name)
-    if old == Resource(document.spec):
+    kind, name, spec, origin = document
+    demand_own(draft, kind, name, origin)
+    old = draft.of_kind(kind).get(name)
+    if old == Resource(spec, origin=origin) and not _leans_on_held(draft, name, spec):
         return Written.UNCHANGED
-    match document.spec:
+    match spec:
         case ZoneSpec():
-            _put_zone(draft, document.name, document.spec, nameservers)
+            _put_zone(draft, name, Resource(spec, origin=origin), nameservers)
         case AccountSpec():
-            draft.accounts.put(document.name, document.spec)
+            draft.accounts.put(name, Resource(spec, origin=origin))
         case HostSpec():
-            _put_host(draft, document.name, document.spec)
+            _put_host(draft, name, Resource(spec, origin=origin))
         case TokenSpec():
-            _put_token(draft, document.name, document.spec)
+            _put_token(draft, name, Resource(spec, origin=origin))
     return Written.CREATED if old is None else Written.CONFIGURED
 
 
-def _put_zone(draft: Draft, name: str, spec: ZoneSpec, nameservers: Collection[str]) -> None:
-    if spec.nameserver not in nameservers:
-        remedy = did_you_mean(spec.nameserver, nameservers)
-        message = f"{spec.nameserver!r} is not under `nameservers` in config.yaml; {remedy}"
-        raise InvalidDocumentError(Problem("spec.nameserver", message))
+def _leans_on_held(draft: Draft, name: str, spec: Spec) -> bool:
+    zone = draft.zones.get(draft.zone_of(name) or "") if isinstance(spec, HostSpec) else None
+    account = draft.accounts.get(spec.account) if isinstance(spec, HostSpec | TokenSpec) else None
+    return (zone is not None and zone.held) or (account is not None and account.held)
+
+
+def _put_zone(draft: Draft, name: str, zone: Resource[ZoneSpec], nameservers: Collection[str]) -> None:
+    nameserver = zone.spec.nameserver
+    if nameserver not in nameservers:
+        message = f"{nameserver!r} is not under `nameservers` in config.yaml; "
+        problem = Problem("spec.nameserver", message + did_you_mean(nameserver, nameservers))
+        raise InvalidDocumentError(problem, reason=Reason.UNKNOWN_NAMESERVER)
     above = draft.zone_of(name)
     if above is not None and above != name and (taken := _taken_over(draft, name, above)):
         message = f"zone {name} would take {_hosts(len(taken))} over from zone {above}: delete them first"
-        raise RefusedError(message, count=len(taken))
-    draft.zones.put(name, spec)
+        raise RefusedError(message, Reason.TAKES_HOSTS_OVER, count=len(taken))
+    draft.zones.put(name, zone)
 
 
 def _taken_over(draft: Draft, zone: str, above: str) -> set[str]:
@@ -73,21 +89,27 @@ def _taken_over(draft: Draft, zone: str, above: str) -> set[str]:
     return hosts | leaving
 
 
-def _put_host(draft: Draft, name: str, spec: HostSpec) -> None:
-    zone = draft.zone_of(name)
-    if zone is None:
-        message = f"{name} lies in no zone: apply its Zone first"
-        raise InvalidDocumentError(Problem("metadata.name", message))
-    if zone == name:
-        message = f"{name} is a zone's apex: a host lies below it"
-        raise InvalidDocumentError(Problem("metadata.name", message))
-    _refuse_deleting(draft.zones.get(zone), Kind.ZONE, zone)
-    _refer_to_account(draft, spec.account)
+def _put_host(draft: Draft, name: str, host: Resource[HostSpec]) -> None:
+    zone = _zone_for(draft, name)
+    _refer_to_account(draft, host.spec.account, host.origin)
     _refuse_leaving(draft, name, zone)
     old = draft.hosts.get(name)
     if old is not None:
-        _withdraw_lost(draft, name, old.spec, spec)
-    draft.hosts.put(name, spec)
+        _withdraw_lost(draft, name, old.spec, host.spec)
+    draft.hosts.put(name, host)
+
+
+def _zone_for(draft: Draft, name: str) -> str:
+    """Return the zone that a host lies in."""
+    zone = draft.zone_of(name)
+    if zone is None:
+        message = f"{name} lies in no zone: apply its Zone first"
+        raise InvalidDocumentError(Problem("metadata.name", message), reason=Reason.ZONE_NOT_FOUND)
+    if zone == name:
+        message = f"{name} is a zone's apex: a host lies below it"
+        raise InvalidDocumentError(Problem("metadata.name", message), reason=Reason.ZONE_APEX)
+    _refuse_going(draft.zones.get(zone), Kind.ZONE, zone, "metadata.name", Reason.ZONE_NOT_FOUND)
+    return zone
 
 
 def _withdraw_lost(draft: Draft, name: str, old: HostSpec, new: HostSpec) -> None:
@@ -102,32 +124,55 @@ def _refuse_leaving(draft: Draft, name: str, zone: str) -> None:
     for family in Family:
         entry = draft.state.addresses.get(RecordKey(name, family))
         if entry is not None and entry.value.is_tombstone and entry.value.zone != zone:
-            left = entry.value.zone
-            raise RefusedError(f"{name}: its records are still being removed from zone {left}: try again")
+            message = f"{name}: its records are still being removed from zone {entry.value.zone}: try again"
+            raise RefusedError(message, Reason.STILL_LEAVING)
 
 
-def _put_token(draft: Draft, name: str, spec: TokenSpec) -> None:
-    _refer_to_account(draft, spec.account)
-    holder = draft.holder(spec.sha256)
-    if holder is not None and holder != name:
-        raise RefusedError(f"token {holder} has the same secret: every token has one of its own")
-    draft.put_token(name, spec)
+def _put_token(draft: Draft, name: str, token: Resource[TokenSpec]) -> None:
+    if is_previous(name):
+        message = f"{name} is made by ddnsd, of the secret that its token had before: change that token"
+        raise RefusedError(message, Reason.NAME_TAKEN)
+    _refer_to_account(draft, token.spec.account, token.origin)
+    holder = draft.holder(token.spec.sha256)
+    if holder is not None and holder not in (name, previous_name(name)):
+        _take_secret(draft, holder, token.origin)
+    keep_previous(draft, name, token)
+    draft.put_token(name, token)
 
 
-def _refer_to_account(draft: Draft, name: str) -> None:
+def _take_secret(draft: Draft, holder: str, writer: Origin | None) -> None:
+    """Drop the token that has a secret now, if it is nobody's, or over and kept by ddnsd alone."""
+    token = draft.tokens.get(holder)
+    assert token is not None
+    is_nobodys = token.origin != writer and not is_anothers(draft, token, writer)
+    is_over = is_previous(holder) and token.spec.expires is not None and token.spec.expires <= draft.now
+    if not (is_nobodys or is_over):
+        whose = f"token {called(holder, writer)}"
+        if token.origin != writer:
+            whose = f"a token of {token.origin or 'the admin API'}"
+        message = f"{whose} has the same secret: every token has one of its own"
+        raise RefusedError(message, Reason.SECRET_TAKEN)
+    draft.tokens.drop(holder)
+    draft.tokens.drop(previous_name(holder))
+
+
+def _refer_to_account(draft: Draft, name: str, origin: Origin | None) -> None:
     account = draft.accounts.get(name)
     if account is None:
-        message = f"there is no Account {name}: apply it first, or in the same call"
-        raise InvalidDocumentError(Problem("spec.account", message))
-    _refuse_deleting(account, Kind.ACCOUNT, name)
+        message = f"there is no Account {called(name, origin)}: apply it first, or in the same call"
+        raise InvalidDocumentError(Problem("spec.account", message), reason=Reason.ACCOUNT_NOT_FOUND)
+    _refuse_going(account, Kind.ACCOUNT, called(name, origin), "spec.account", Reason.ACCOUNT_NOT_FOUND)
 
 
-def _refuse_deleting(resource: Resource[Spec] | None, kind: Kind, name: str) -> None:
+def _refuse_going(resource: Resource[Spec] | None, kind: Kind, name: str, field: str, reason: Reason) -> None:
+    """Refuse to refer to what is being deleted, or stays only for the hosts that it has."""
+    if resource is not None and resource.held:
+        message = f"{kind} {name} is held: its document is gone, only its hosts keep it: apply it again"
+        raise InvalidDocumentError(Problem(field, message), reason=reason)
     if resource is not None and resource.mark is Mark.DELETING:
         what = f"{kind.value.lower()} {name}"
-        raise RefusedError(
-            f"{what} is being deleted: delete it again to finish, or apply it again to keep it"
-        )
+        message = f"{what} is being deleted: delete it again to finish, or apply it again to keep it"
+        raise RefusedError(message, reason)
 
 
 def _hosts(count: int) -> str:

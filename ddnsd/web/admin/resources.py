@@ -6,7 +6,7 @@ import msgspec
 
 from ...model.records import Entry, Resource
 from ...model.resources import API_VERSION, Kind, Spec
-from ...service.documents import Document, read_document, write_document
+from ...service.documents import Document, document_of, read_document, write_document
 from ...service.host_status import host_status
 from ...service.problems import InvalidDocumentError, Problem
 from ...service.registry import ANY, NotFoundError, Precondition, Written
@@ -66,7 +66,7 @@ class ListHandler(KindHandler):
         )
 
     def _item(self, name: str, entry: Entry[Resource[Spec]]) -> dict[str, Any]:
-        return self.rendered(Document(self.kind, name, entry.value.spec))
+        return self.rendered(document_of(self.kind, name, entry.value))
 
 
 class TokensHandler(ListHandler):
@@ -90,7 +90,7 @@ class ResourceHandler(KindHandler):
         """Show it; the ETag is its revision."""
         canonical = self._existing_name(name)
         entry = await self.registry.get(self.kind, canonical)
-        return Answer(self.rendered(Document(self.kind, canonical, entry.value.spec)), 200, entry.revision)
+        return Answer(self.rendered(document_of(self.kind, canonical, entry.value)), 200, entry.revision)
 
     @operation(Operation("{kind}", "{kind}", (200, 201), match=True))
     async def put(self, name: str) -> Answer:
@@ -110,7 +110,7 @@ class ResourceHandler(KindHandler):
 
     def _existing_name(self, text: str) -> str:
         try:
-            return read_name(self.kind, text)
+            return read_name(self.kind, text, stored=True)
         except InvalidDocumentError as error:
             raise NotFoundError(f"there is no {self.kind} {text[:80]!r}") from error
 

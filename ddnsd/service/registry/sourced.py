@@ -1,0 +1,219 @@
+"""What the controller of one source may do: change the resources of its own cluster, one turn at a time."""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from enum import StrEnum
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from ddnsd.model.origin import previous_name
+from ddnsd.model.records import HeldDeletions, Resource, Source
+from ddnsd.model.resources import Kind, Spec
+from ddnsd.service.documents import Document
+from ddnsd.service.problems import InvalidDocumentError
+from ddnsd.service.registry import deletion, rules
+from ddnsd.service.registry.draft import Draft
+from ddnsd.service.registry.errors import NotMineError, RefusedError, SourceTakenError
+from ddnsd.service.registry.rules import Written
+from ddnsd.service.registry.turns import Turns
+from ddnsd.store.commit import GroupCommit
+from ddnsd.store.snapshot import WatchCache
+
+_CHUNK = 1000  # changes looked at in one turn; most of them come to nothing, or it ends sooner
+_SECONDS = 0.01  # of judging in one turn: a deletion looks at all hosts
+_COST = max(rules.PUT_COST, deletion.COST)  # keys that one change compares or writes, at most
+
+
+class Put(NamedTuple):
+    """Store this document, whose origin is of the source; what was held is held no more."""
+
+    document: Document
+
+
+class Hold(NamedTuple):
+    """Let it stay as it is, published, and take no more updates."""
+
+    kind: Kind
+    name: str
+
+
+class Delete(NamedTuple):
+    """Delete it; an account or zone that hosts still refer to is held instead."""
+
+    kind: Kind
+    name: str
+
+
+class Withdrawn(StrEnum):
+    """What came of a hold or a deletion."""
+
+    HELD = "held"
+    DELETED = "deleted"
+    ABSENT = "absent"  # there is none of this source's
+
+
+Change = Put | Hold | Delete
+Outcome = Written | Withdrawn | RefusedError | InvalidDocumentError
+
+_Numbered = tuple[int, Change]  # its place in the call
+T = TypeVar("T")
+
+
+class SourcedRegistry:
+    """The resources of one source, for as long as this controller leads and the source's name is its own.
+
+    All methods raise `NotMineError` once that is over, and `StoreFailedError` if the store cannot do it:
+    then perhaps some of it is done, and doing it again is safe.
+    """
+
+    def __init__(
+        self,
+        cache: WatchCache,
+        commits: GroupCommit,
+        *,
+        source: str,
+        uid: str,
+        guard: Mapping[str, int],
+        nameservers: Collection[str],
+        timeout: float,
+    ) -> None:
+        """`uid` is that of the release's Namespace; `guard` the leadership's among the source's controllers.
+
+        `nameservers` are the names that a zone may refer to; `timeout` bounds each turn, in seconds.
+        """
+        self._turns = Turns(cache, commits, timeout)
+        self._source = source
+        self._uid = uid
+        self._guard = guard
+        self._nameservers = frozenset(nameservers)
+
+    async def bind(self) -> None:
+        """Bind the source's name to me, if it is free.
+
+        Raises:
+            SourceTakenError: it is somebody else's; that I have asked for it stands there now.
+        """
+        taken = await self._take(self._bind)
+        if taken is not None:
+            raise SourceTakenError(self._source, taken.uid, taken.bound)
+
+    async def change(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        """Do these changes, each for itself, in as few commits as hold them; return what came of each.
+
+        What frees a name or a secret comes first, what others refer to before them.
+        """
+        waiting = sorted(enumerate(changes), key=lambda numbered: _rank(numbered[1]))
+        outcomes: dict[int, Outcome] = {}
+        while len(outcomes) < len(changes):
+            rest = waiting[len(outcomes) : len(outcomes) + _CHUNK]
+            outcomes |= await self._take(partial(self._fill, rest))
+        return [outcomes[place] for place in range(len(changes))]
+
+    async def report(self, watched: Sequence[str] | None, held: HeldDeletions | None) -> None:
+        """Write down which namespaces are watched (see `Source`), and what waits for an operator."""
+
+        def decide(draft: Draft) -> None:
+            old = self._demand_mine(draft)
+            new = msgspec.structs.replace(
+                old,
+                watched=None if watched is None else tuple(watched),
+                held=held,
+                pruned=old.pruned if held else "",
+            )
+            if new != old:
+                draft.put_source(self._source, new)
+
+        await self._take(decide)
+
+    async def _take(self, decide: Callable[[Draft], T]) -> T:
+        decided, _ = await self._turns.take(partial(self._guarded, decide))
+        return decided
+
+    def _guarded(self, decide: Callable[[Draft], T], draft: Draft) -> T:
+        """Decide under the leadership's guard, which holds until the commit or undoes it."""
+        for key, revision in self._guard.items():
+            entry = draft.state.controllers.get(key.partition("/")[2])
+            if entry is None or entry.revision != revision:
+                raise NotMineError(f"this node does not lead the controllers of source {self._source}")
+        draft.expect(self._guard)
+        return decide(draft)
+
+    def _demand_mine(self, draft: Draft) -> Source:
+        source = draft.source(self._source)
+        if source is None or source.uid != self._uid:
+            raise NotMineError(f"source {self._source} is not bound to the Namespace with uid {self._uid}")
+        return source
+
+    def _bind(self, draft: Draft) -> Source | None:
+        """Bind the name, or note the claim; return who has it if it is not me."""
+        source = draft.source(self._source)
+        if source is None:
+            draft.put_source(self._source, Source(self._uid, draft.now))
+            return None
+        if source.uid == self._uid:
+            return None
+        if source.claimant != self._uid:
+            claim = msgspec.structs.replace(source, claimant=self._uid, claimed=draft.now)
+            draft.put_source(self._source, claim)
+        return source
+
+    def _fill(self, changes: Sequence[_Numbered], draft: Draft) -> dict[int, Outcome]:
+        """Put as many changes into the draft as surely fit; return what came of these, by place."""
+        self._demand_mine(draft)
+        outcomes: dict[int, Outcome] = {}
+        end = time.perf_counter() + _SECONDS
+        for place, change in changes:
+            if not draft.fits(_COST) or (outcomes and time.perf_counter() > end):
+                break
+            outcome = self._judge(draft, change)
+            if outcome is None:
+                break
+            outcomes[place] = outcome
+        return outcomes
+
+    def _judge(self, draft: Draft, change: Change) -> Outcome | None:
+        """Put one change into the draft; None: it goes on in the next commit."""
+        if isinstance(change, Put):
+            try:
+                return self._put(draft, change.document)
+            except (RefusedError, InvalidDocumentError) as error:
+                return error
+        resource = draft.of_kind(change.kind).get(change.name)
+        if resource is None or resource.origin is None or resource.origin.source != self._source:
+            return Withdrawn.ABSENT
+        if isinstance(change, Hold) or deletion.has_hosts(draft, change.kind, change.name):
+            _hold(draft, change.kind, change.name, resource)
+            return Withdrawn.HELD
+        gone = deletion.delete(
+            draft, change.kind, change.name, resource, cascade=False, writer=resource.origin
+        )
+        return Withdrawn.DELETED if gone.done else None
+
+    def _put(self, draft: Draft, document: Document) -> Written:
+        if document.origin is None or document.origin.source != self._source:
+            raise ValueError(f"{document.title} is not of source {self._source}")
+        return rules.put(draft, document, self._nameservers)
+
+
+def _hold(draft: Draft, kind: Kind, name: str, resource: Resource[Spec]) -> None:
+    if not resource.held:
+        draft.of_kind(kind).put(name, msgspec.structs.replace(resource, held=True))
+    if kind is Kind.TOKEN and (previous := draft.tokens.get(previous_name(name))):
+        _hold(draft, kind, previous_name(name), previous)
+
+
+_FREEING = {Kind.HOST: 0, Kind.TOKEN: 1}  # ranks of deletions; the others are last, when hosts have moved
+_PUTS = {Kind.ZONE: 2, Kind.ACCOUNT: 3, Kind.HOST: 4, Kind.TOKEN: 5}
+_HOLD, _LAST = 6, 7
+
+
+def _rank(change: Change) -> int:
+    match change:
+        case Put():
+            return _PUTS[change.document.kind]
+        case Hold():
+            return _HOLD
+        case Delete():
+            return _FREEING.get(change.kind, _LAST)

@@ -1,0 +1,409 @@
+"""What the controller of a Kubernetes cluster may do, and what the admin API may do beside it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from ddnsd.model.origin import Origin, previous_name, qualified
+from ddnsd.model.records import Candidacy, HeldDeletions, Resource
+from ddnsd.model.resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
+from ddnsd.service.documents import Document, read_document
+from ddnsd.service.problems import InvalidDocumentError, Reason
+from ddnsd.service.registry import (
+    NotMineError,
+    RefusedError,
+    SourcedRegistry,
+    SourceTakenError,
+    Written,
+    sourced,
+)
+from ddnsd.service.registry.sourced import Delete, Hold, Put, Withdrawn
+from ddnsd.store import codec, keys
+from ddnsd.store.interface import Update
+
+from .registry_node import NAMESERVERS, TIMEOUT, Node, account, host, single_node, token, zone
+
+CLUSTER = Origin("prod")
+HOME = Origin("prod", "home")
+OFFICE = Origin("prod", "office")
+ALICE = qualified(HOME, "alice")
+BLOG = "blog.example.com"
+
+
+@pytest.fixture
+async def node(tmp_path):
+    async with single_node(tmp_path) as node:
+        yield node
+
+
+@asynccontextmanager
+async def controller(node: Node, source: str = "prod", uid: str = "uid-1") -> AsyncIterator[SourcedRegistry]:
+    """Lead the controllers of a source."""
+    value = codec.encode(Candidacy("node"))
+    leadership = await node.store.campaign(value, election=keys.controllers(source))
+    yield SourcedRegistry(
+        node.cache,
+        node.commits,
+        source=source,
+        uid=uid,
+        guard=leadership.guard,
+        nameservers=NAMESERVERS,
+        timeout=TIMEOUT,
+    )
+    await leadership.resign()
+
+
+@pytest.fixture
+async def kube(node: Node):
+    async with controller(node) as kube:
+        await kube.bind()
+        yield kube
+
+
+def zone_of(origin: Origin = CLUSTER, name: str = "example.com") -> Put:
+    return Put(Document(Kind.ZONE, name, ZoneSpec(), origin))
+
+
+def account_of(origin: Origin = HOME, name: str = "alice", **spec) -> Put:
+    return Put(Document(Kind.ACCOUNT, qualified(origin, name), AccountSpec(**spec), origin))
+
+
+def host_of(origin: Origin = HOME, name: str = BLOG, owner: str = "alice", **spec) -> Put:
+    return Put(Document(Kind.HOST, name, HostSpec(qualified(origin, owner), **spec), origin))
+
+
+def token_of(origin: Origin = HOME, name: str = "router", digit: str = "1", **spec) -> Put:
+    value = TokenSpec(qualified(origin, "alice"), digit * 64, **spec)
+    return Put(Document(Kind.TOKEN, qualified(origin, name), value, origin))
+
+
+EVERYTHING = [zone_of(), account_of(), host_of(), token_of()]
+
+
+async def stored(node: Node, kind: Kind, name: str) -> Resource | None:
+    await node.cache.current()
+    tables = {
+        Kind.ZONE: node.cache.state.zones,
+        Kind.ACCOUNT: node.cache.state.accounts,
+        Kind.HOST: node.cache.state.hosts,
+        Kind.TOKEN: node.cache.state.tokens,
+    }
+    entry = tables[kind].get(name)
+    return entry.value if entry else None
+
+
+async def put(node: Node, raw):
+    return (await node.registry.put(read_document(raw))).written
+
+
+def reasons(outcomes) -> list[str]:
+    return [getattr(outcome, "reason", outcome) for outcome in outcomes]
+
+
+# Binding
+
+
+async def test_a_name_is_bound_once(node, kube):
+    await kube.bind()
+    source = node.cache.state.sources["prod"].value
+    assert (source.uid, source.claimant, source.watched) == ("uid-1", "", None)
+
+
+async def test_another_cluster_is_told_who_has_the_name_and_its_claim_stands_there_once(node):
+    async with controller(node) as kube:
+        await kube.bind()
+    async with controller(node, uid="uid-2") as other:
+        for _ in range(2):
+            with pytest.raises(SourceTakenError, match=r"uid uid-1 .*ddnsd source takeover prod") as caught:
+                await other.bind()
+            revision = node.cache.state.sources["prod"].revision
+        assert caught.value.uid == "uid-1"
+        assert node.cache.state.sources["prod"].value.claimant == "uid-2"
+        assert node.cache.state.sources["prod"].revision == revision
+        with pytest.raises(NotMineError, match="not bound to"):
+            await other.change([account_of()])
+    assert await stored(node, Kind.ACCOUNT, ALICE) is None
+
+
+async def test_who_leads_no_more_changes_nothing(node):
+    async with controller(node) as kube:
+        await kube.bind()
+    with pytest.raises(NotMineError, match="does not lead"):
+        await kube.change([account_of()])
+    with pytest.raises(NotMineError):
+        await kube.report((), None)
+    assert await stored(node, Kind.ACCOUNT, ALICE) is None
+
+
+async def test_who_is_deposed_while_he_commits_changes_nothing(node):
+    """The guard is compared by the commit itself: the state that it was decided on may be older."""
+    async with controller(node) as kube:
+        await kube.bind()
+        (key,) = (f"controllers/{id}" for id in node.cache.state.controllers)
+        changed, _ = await asyncio.gather(
+            kube.change([account_of(name=f"a{number}") for number in range(500)]),
+            node.store.commit([Update({}, deletes=frozenset({key}))]),
+            return_exceptions=True,
+        )
+        assert isinstance(changed, NotMineError)
+
+
+# Changes
+
+
+async def test_what_is_put_is_there_with_its_origin(node, kube):
+    assert await kube.change(EVERYTHING) == [Written.CREATED] * 4
+    assert (await stored(node, Kind.HOST, BLOG)).origin == HOME
+    assert (await stored(node, Kind.TOKEN, "prod:home:router")).spec.account == "prod:home:alice"
+    assert await kube.change(EVERYTHING) == [Written.UNCHANGED] * 4
+    assert await kube.change([host_of(ttl=30)]) == [Written.CONFIGURED]
+
+
+async def test_the_order_of_the_changes_does_not_matter(node, kube):
+    assert await kube.change(EVERYTHING[::-1]) == [Written.CREATED] * 4
+    gone = [Delete(*put.document[:2]) for put in EVERYTHING]
+    assert await kube.change(gone) == [Withdrawn.DELETED] * 4
+    assert await kube.change(gone) == [Withdrawn.ABSENT] * 4
+    assert not node.cache.state.hosts
+    assert not node.cache.state.zones
+
+
+async def test_each_change_is_judged_by_itself(kube):
+    wrong = [
+        (host_of(name="a.example.com", owner="bob"), Reason.ACCOUNT_NOT_FOUND),
+        (host_of(name="a.example.org"), Reason.ZONE_NOT_FOUND),
+        (host_of(name="example.com"), Reason.ZONE_APEX),
+        (Put(Document(Kind.ZONE, "example.org", ZoneSpec("none"), CLUSTER)), Reason.UNKNOWN_NAMESERVER),
+        (token_of(name="other"), Reason.SECRET_TAKEN),
+    ]
+    outcomes = await kube.change(
+        [*EVERYTHING, *(change for change, _ in wrong), host_of(name="b.example.com")]
+    )
+    assert reasons(outcomes) == [*[Written.CREATED] * 4, *(reason for _, reason in wrong), Written.CREATED]
+
+
+async def test_a_zone_takes_no_hosts_over(kube):
+    await kube.change(EVERYTHING)
+    assert reasons(await kube.change([zone_of(name=BLOG)])) == [Reason.TAKES_HOSTS_OVER]
+
+
+async def test_thousands_go_in_full_commits(node, kube):
+    await kube.change([zone_of(), account_of()])
+    before = await node.store.revision()
+    hosts = [host_of(name=f"h{number}.example.com") for number in range(1000)]
+    assert await kube.change(hosts) == [Written.CREATED] * 1000
+    assert await node.store.revision() - before < 25
+    assert await kube.change(hosts) == [Written.UNCHANGED] * 1000
+
+
+async def test_a_document_of_another_source_is_a_mistake(kube):
+    with pytest.raises(ValueError, match="is not of source prod"):
+        await kube.change([account_of(Origin("other", "home"))])
+
+
+# Who has a name
+
+
+async def test_the_first_has_the_name_until_it_is_deleted(node, kube):
+    await kube.change([*EVERYTHING, account_of(OFFICE)])
+    (taken,) = await kube.change([host_of(OFFICE)])
+    assert (taken.reason, str(taken)) == (
+        Reason.NAME_TAKEN,
+        "host blog.example.com belongs to Kubernetes: source prod, namespace home: "
+        "delete it there with kubectl first",
+    )
+    await node.commit_address(BLOG, "192.0.2.1")
+    assert await kube.change([Delete(Kind.HOST, BLOG), host_of(OFFICE)]) == [
+        Withdrawn.DELETED,
+        Written.CREATED,
+    ]
+    assert (await node.address(BLOG)).is_tombstone
+
+
+async def test_the_admin_api_changes_nothing_that_kubectl_manages(node, kube):
+    await kube.change(EVERYTHING)
+    await put(node, account("bob"))
+    for refused in (
+        put(node, host(BLOG, "bob")),
+        put(node, zone("example.com", ttl=30)),
+        node.registry.delete(Kind.HOST, BLOG),
+        node.registry.delete(Kind.ACCOUNT, ALICE, cascade=True),
+        node.registry.delete(Kind.ZONE, "example.com", cascade=True),
+    ):
+        with pytest.raises(RefusedError, match=r"kubectl, or free it with `ddnsd source release prod`") as e:
+            await refused
+        assert e.value.reason is Reason.NAME_TAKEN
+    with pytest.raises(RefusedError, match=r"^a token of Kubernetes: source prod, namespace home has"):
+        await put(node, token("mine", "1", "bob"))
+
+
+async def test_kubectl_changes_nothing_of_the_admin_api(node, kube):
+    await node.registry.apply(
+        [zone("example.com"), account("bob"), host(BLOG, "bob"), token("t", "1", "bob")]
+    )
+    outcomes = await kube.change([zone_of(), account_of(), host_of(), token_of()])
+    assert reasons(outcomes) == [Reason.NAME_TAKEN, Written.CREATED, Reason.NAME_TAKEN, Reason.SECRET_TAKEN]
+    assert "belongs to the admin API: delete it with `ddnsd delete host blog.example.com` first" in str(
+        outcomes[2]
+    )
+    assert "a token of the admin API has the same secret" in str(outcomes[3])
+    assert (
+        await kube.change([Delete(Kind.HOST, BLOG), Hold(Kind.ZONE, "example.com")]) == [Withdrawn.ABSENT] * 2
+    )
+    assert not (await stored(node, Kind.ZONE, "example.com")).held
+
+
+async def test_a_cascade_leaves_what_kubernetes_manages(node, kube):
+    await node.registry.apply([zone("example.com"), account("bob"), host("a.example.com", "bob")])
+    await kube.change([account_of(), host_of()])
+    with pytest.raises(RefusedError, match="has 1 host that Kubernetes manages") as caught:
+        await node.registry.delete(Kind.ZONE, "example.com", cascade=True)
+    assert caught.value.count == 1
+    assert await stored(node, Kind.HOST, "a.example.com")
+
+
+async def test_what_was_released_is_whose_who_comes_first(node, kube):
+    await kube.change(EVERYTHING)
+    await node.commit_address(BLOG, "192.0.2.1")
+    await node.commits.commit(Update({}, deletes=frozenset({keys.source("prod")})))
+    async with controller(node, "other", "uid-2") as other:
+        await other.bind()
+        elsewhere = Origin("other", "home")
+        outcomes = await other.change([zone_of(Origin("other")), account_of(elsewhere), host_of(elsewhere)])
+        assert outcomes == [Written.CONFIGURED, Written.CREATED, Written.CONFIGURED]
+        assert await other.change([token_of(elsewhere)]) == [Written.CREATED]
+    assert (await node.address(BLOG)).is_tombstone
+    assert await stored(node, Kind.TOKEN, "prod:home:router") is None
+    await node.registry.delete(Kind.ACCOUNT, ALICE)
+
+
+# Held
+
+
+async def test_what_hosts_depend_on_is_held_and_comes_back(node, kube):
+    await kube.change(EVERYTHING)
+    gone = [Delete(Kind.ACCOUNT, ALICE), Delete(Kind.ZONE, "example.com")]
+    assert await kube.change(gone) == [Withdrawn.HELD] * 2
+    outcomes = await kube.change([host_of(), host_of(name="new.example.com"), token_of(digit="2")])
+    assert reasons(outcomes) == [Reason.ZONE_NOT_FOUND, Reason.ZONE_NOT_FOUND, Reason.ACCOUNT_NOT_FOUND]
+    assert await kube.change([zone_of()]) == [Written.CONFIGURED]
+    assert reasons(await kube.change([host_of()])) == [Reason.ACCOUNT_NOT_FOUND]
+    assert await kube.change([account_of(), host_of()]) == [Written.CONFIGURED, Written.UNCHANGED]
+    assert await kube.change([Delete(Kind.HOST, BLOG), *gone]) == [Withdrawn.DELETED] * 3
+    assert not node.cache.state.tokens
+
+
+async def test_hosts_of_others_hold_a_zone_too(node, kube):
+    await kube.change([zone_of()])
+    await node.registry.apply([account("bob"), host(BLOG, "bob")])
+    assert await kube.change([Delete(Kind.ZONE, "example.com")]) == [Withdrawn.HELD]
+    with pytest.raises(InvalidDocumentError, match=r"Zone example\.com is held"):
+        await put(node, host("new.example.com", "bob"))
+
+
+async def test_a_host_and_a_token_are_held_with_what_they_have(node, kube):
+    await kube.change(EVERYTHING)
+    await kube.change([token_of(digit="2", rotation_overlap=600)])
+    names = [(Kind.HOST, BLOG), (Kind.TOKEN, "prod:home:router")]
+    assert await kube.change([Hold(*name) for name in names]) == [Withdrawn.HELD] * 2
+    for kind, name in [*names, (Kind.TOKEN, "prod:home:router:previous")]:
+        assert (await stored(node, kind, name)).held
+    await kube.change([host_of(), token_of(digit="2", rotation_overlap=600)])
+    for kind, name in [*names, (Kind.TOKEN, "prod:home:router:previous")]:
+        assert not (await stored(node, kind, name)).held
+
+
+async def test_an_account_goes_with_all_its_tokens_in_several_commits(node, kube):
+    tokens = [
+        Put(Document(Kind.TOKEN, f"prod:home:t{number}", TokenSpec(ALICE, f"{number:064x}"), HOME))
+        for number in range(250)
+    ]
+    await kube.change([account_of(), *tokens])
+    assert await kube.change([Delete(Kind.ACCOUNT, ALICE), account_of(name="bob")]) == [
+        Withdrawn.DELETED,
+        Written.CREATED,
+    ]
+    assert not node.cache.state.tokens
+
+
+# Reports
+
+
+async def test_a_report_is_written_when_it_differs(node, kube):
+    held = HeldDeletions("id-1", 12, ("Host a",), datetime(2026, 1, 1, tzinfo=UTC), "many")
+    await kube.report(("home",), held)
+    revision = node.cache.state.sources["prod"].revision
+    await kube.report(("home",), held)
+    source = node.cache.state.sources["prod"]
+    assert (source.revision, source.value.watched, source.value.held) == (revision, ("home",), held)
+    await kube.report((), None)
+    await node.cache.current()
+    assert (node.cache.state.sources["prod"].value.watched, sourced.Put) == ((), Put)
+
+
+# Rotation, by whichever way
+
+
+async def rotate(node: Node, digit: str, **spec):
+    await put(node, token("router", digit, **spec))
+    previous = await stored(node, Kind.TOKEN, previous_name("router"))
+    return previous and previous.spec
+
+
+async def test_the_former_secret_stays_valid_for_the_overlap(node):
+    await node.registry.apply([account("alice"), token("router", "1")])
+    before = datetime.now(UTC)
+    former = await rotate(node, "2", rotationOverlap=600, hosts=[BLOG])
+    assert (former.sha256, former.hosts, former.account) == ("1" * 64, (BLOG,), "alice")
+    assert 600 <= (former.expires - before).total_seconds() < 660
+    again = await rotate(node, "3", rotationOverlap=600)
+    assert again.sha256 == "2" * 64
+    assert (await rotate(node, "2", rotationOverlap=600)).sha256 == "3" * 64  # back to the one before
+    assert node.cache.state.tokens.by_digest("1" * 64) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"digit": "3"},
+        {"digit": "2", "rotationOverlap": 0},
+        {"digit": "2", "rotationOverlap": 600, "disabled": True},
+        {"digit": "2", "rotationOverlap": 600, "owner": "bob"},
+        {"digit": "3", "rotationOverlap": 600, "expires": "2020-01-01T00:00:00Z"},
+    ],
+)
+async def test_the_former_secret_ends_at_once(node, change):
+    await node.registry.apply([account("alice"), account("bob"), token("router", "1")])
+    assert await rotate(node, "2", rotationOverlap=600)
+    assert await rotate(node, **change) is None
+
+
+async def test_a_secret_that_was_not_valid_is_not_kept(node):
+    await node.registry.apply([account("alice"), token("router", "1", disabled=True)])
+    assert await rotate(node, "2", rotationOverlap=600) is None
+    await node.registry.apply([token("router", "3", expires="2020-01-01T00:00:00Z")])
+    assert await rotate(node, "4", rotationOverlap=600) is None
+
+
+async def test_what_is_kept_is_never_kept_longer(node):
+    await node.registry.apply([account("alice"), token("router", "1")])
+    first = await rotate(node, "2", rotationOverlap=600)
+    assert (await rotate(node, "2", rotationOverlap=6000)).expires == first.expires
+    assert (await rotate(node, "2", rotationOverlap=60)).expires < first.expires
+
+
+async def test_the_former_secret_goes_with_its_token(node):
+    await node.registry.apply([account("alice"), token("router", "1")])
+    await rotate(node, "2", rotationOverlap=600)
+    await node.registry.delete(Kind.TOKEN, "router")
+    assert await stored(node, Kind.TOKEN, "router:previous") is None
+
+
+async def test_nobody_else_takes_a_secret_that_is_still_valid(node):
+    await node.registry.apply([account("alice"), token("router", "1")])
+    await rotate(node, "2", rotationOverlap=600)
+    with pytest.raises(RefusedError, match="has the same secret"):
+        await put(node, token("other", "1"))
