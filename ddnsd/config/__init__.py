@@ -4,6 +4,7 @@
 """
 
 from .etcd import EtcdSettings, EtcdTlsSettings
+from .kube import KubeSettings
 from .load import load
 from .mistakes import ConfigError, Mistake
 from .nameservers import EmbeddedNameserver, Rfc2136Nameserver, TsigKey
@@ -36,6 +37,7 @@ __all__ = [
     "EtcdTlsSettings",
     "HttpSettings",
     "KeyFile",
+    "KubeSettings",
     "LeaderSettings",
     "ListenSettings",
     "LogSettings",

@@ -14,6 +14,7 @@ _MAX_PORT = 65535
 _LOCAL_PART = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
 _PREFIX = re.compile(r"[A-Za-z0-9._/-]{0,199}/")
 _WORD = re.compile(r"[A-Za-z0-9._-]{1,63}")
+_OBJECT_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 
 
@@ -61,6 +62,33 @@ def parse_member(text: str) -> str:
     if not endpoint.host or not endpoint.port:
         raise ValueError("write the host and its port, such as etcd1.example.com:2379")
     return f"{scheme}{marker}{endpoint}"
+
+
+def parse_api_server(text: str) -> str:
+    """Return the URL of a Kubernetes API server, canonical: `http(s)://host` with or without a port.
+
+    Raises:
+        ValueError: it is none.
+    """
+    scheme, _, place = text.removesuffix("/").partition("://")
+    if scheme not in ("http", "https") or not place or "@" in place:
+        raise ValueError('write a URL such as "https://10.96.0.1:443"; no path, no user')
+    if re.search(r":[0-9]+$", place):
+        endpoint = parse_endpoint(place)
+        if endpoint.host and endpoint.port:
+            return f"{scheme}://{endpoint}"
+    return f"{scheme}://{parse_host(place)}"
+
+
+def parse_kubernetes_name(text: str) -> str:
+    """Return the name of a source or a namespace (RFC 1123 label).
+
+    Raises:
+        ValueError: not one label of 1 to 63 characters.
+    """
+    if not _OBJECT_LABEL.fullmatch(text):
+        raise ValueError("write 1 to 63 lower-case letters, digits and hyphens, no hyphen at an end")
+    return text
 
 
 def parse_prefix(text: str) -> str:

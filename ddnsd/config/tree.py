@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from .annotation import Bounds, FromText, Section, Unit
 from .etcd import EtcdSettings
+from .kube import KubeSettings
 from .mistakes import Mistake, SectionError
 from .nameservers import EmbeddedNameserver, Listen, Nameserver
 from .parse import Endpoint, Network, parse_label, parse_network, parse_truth, parse_word
@@ -211,6 +212,7 @@ class Settings(Section):
     leader: LeaderSettings = field(default_factory=LeaderSettings)
     log: LogSettings = field(default_factory=LogSettings)
     drain: DrainSettings = field(default_factory=DrainSettings)
+    kube: KubeSettings = field(default_factory=KubeSettings)
 
     nameservers: Annotated[Mapping[str, Nameserver], Bounds(1, 1000)]
     """The nameservers that a Zone can name; absent: `default`, an embedded one."""

@@ -4,8 +4,10 @@ import pytest
 
 from ddnsd.config import Endpoint, load
 from ddnsd.config.parse import (
+    parse_api_server,
     parse_endpoint,
     parse_key_name,
+    parse_kubernetes_name,
     parse_label,
     parse_mailbox,
     parse_network,
@@ -56,6 +58,10 @@ def test_no_endpoint(text):
         (parse_mailbox, "Host.Master@Example.com.", "Host.Master@example.com"),
         (parse_server, "NS1.Example.com.", "ns1.example.com"),
         (parse_server, "2001:DB8:0::1", "2001:db8::1"),
+        (parse_api_server, "https://10.96.0.1:443/", "https://10.96.0.1:443"),
+        (parse_api_server, "https://[2001:DB8::1]:6443", "https://[2001:db8::1]:6443"),
+        (parse_api_server, "https://Kubernetes.default.svc", "https://kubernetes.default.svc"),
+        (parse_kubernetes_name, "home-1", "home-1"),
         (parse_network, "192.0.2.1", parse_network("192.0.2.1/32")),
     ],
 )
@@ -73,6 +79,13 @@ def test_a_value_becomes_canonical(parse, text, expected):
         (parse_mailbox, "hostmaster"),
         (parse_mailbox, "a b@example.com"),
         (parse_server, "1.2.3"),
+        (parse_api_server, "10.96.0.1:443"),
+        (parse_api_server, "https://user@10.96.0.1:443"),
+        (parse_api_server, "https://10.96.0.1:0"),
+        (parse_kubernetes_name, "Home"),
+        (parse_kubernetes_name, "home-"),
+        (parse_kubernetes_name, "a.b"),
+        (parse_kubernetes_name, "a" * 64),
         (parse_network, "10.0.0.1/8"),
     ],
 )
