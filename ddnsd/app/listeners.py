@@ -3,9 +3,13 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
+from typing import Any
+
+from tornado.web import Application
 
 from ddnsd.app.sockets import Bound
 from ddnsd.config import Settings, TlsSettings
+from ddnsd.web.gate import ProxyGate
 from ddnsd.web.public import PublicListener
 from ddnsd.web.server import ON_THE_WAY, PublicServer, Server
 
@@ -24,24 +28,37 @@ class HttpListeners:
         """Where each listens, with its actual port."""
         return {name: str(bound.endpoint) for name, bound in self._bound.items()}
 
-    def open(self, name: str, application: object, tls: TlsSettings | None = None) -> None:
+    def open(self, name: str, application: Application) -> None:
         """Serve an application.
 
         Raises:
             ListenError: another program listens there.
         """
+        self._serve(name, Server(application, **self._limits()))
+
+    def open_public(self, listener: PublicListener, gate: ProxyGate | None) -> None:
+        """Serve the public listener, behind a gate where proxies send headers.
+
+        Raises:
+            ListenError: another program listens there.
+        """
+        tls = self._settings.listen.tls
+        ssl_options = _tls_context(tls) if tls else None
+        self._serve("public", PublicServer(listener, gate=gate, ssl_options=ssl_options, **self._limits()))
+
+    def _limits(self) -> Mapping[str, Any]:
         http = self._settings.http
-        kind = PublicServer if isinstance(application, PublicListener) else Server
+        return {
+            "max_header_size": http.max_header,
+            "max_body_size": http.max_body,
+            "idle_connection_timeout": http.idle_timeout,
+            "body_timeout": http.body_timeout,
+            "no_keep_alive": not self._keeps_connections,
+        }
+
+    def _serve(self, name: str, server: Server) -> None:
         self._bound[name].listen()
-        self._servers[name] = server = kind(
-            application,
-            ssl_options=_tls_context(tls) if tls else None,
-            max_header_size=http.max_header,
-            max_body_size=http.max_body,
-            idle_connection_timeout=http.idle_timeout,
-            body_timeout=http.body_timeout,
-            no_keep_alive=not self._keeps_connections,
-        )
+        self._servers[name] = server
         server.add_sockets(self._bound[name].sockets)
 
     def keep_no_connections(self) -> None:

@@ -42,6 +42,7 @@ from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.ability import AbilityEndpoint
 from ddnsd.web.admin import make_admin_application
+from ddnsd.web.gate import PATIENCE, ProxyGate
 from ddnsd.web.health import Readiness, make_health_application
 from ddnsd.web.owed import Owed
 from ddnsd.web.public import PublicListener
@@ -69,12 +70,18 @@ class Node:
         self.supervisor = Supervisor()
         self.listeners = HttpListeners(settings, premises.bound)
         self.updates = UpdateService(self.cache, self.commits, _update_policy(settings))
-        endpoint = UpdateEndpoint(self.updates, SourceFinder(settings.trusted_proxies), self.metrics)
+        sources = SourceFinder(settings.trusted_proxies)
+        endpoint = UpdateEndpoint(self.updates, sources, self.metrics)
         ability = AbilityEndpoint(self.cache.when_current, min(settings.store.timeout, _HEALTH_SECONDS))
         self.public = PublicListener(
             {UPDATE_PATH: {"GET": endpoint, "POST": endpoint}, "/healthz": {"GET": ability, "HEAD": ability}},
             settings.http.max_body,
             self.metrics,
+        )
+        self._gate = (
+            ProxyGate(sources.trusts, self.metrics.proxy_header_refused, PATIENCE)
+            if settings.listen.proxy_protocol
+            else None
         )
         self.admin_owed = Owed()
         self.retirement = Retirement(self.public, self.listeners)
@@ -157,7 +164,7 @@ class Node:
             registry, token_digest, status.status, self._retire, self.metrics, self.admin_owed
         )
         self.listeners.open("admin", admin)
-        self.listeners.open("public", self.public, settings.listen.tls)
+        self.listeners.open_public(self.public, self._gate)
         addresses = {**self.listeners.addresses, "dns": listening(nameservers)}
         _note_addresses(settings, addresses)
         _log.info("ready", version=__version__, **addresses)

@@ -4,7 +4,7 @@ Each field is one key of the same name. Times are seconds, sizes bytes.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -80,6 +80,9 @@ class ListenSettings(Section):
 
     tls: TlsSettings | None = None
     """TLS on the public listener; absent: plain HTTP."""
+
+    proxy_protocol: Annotated[bool, FromText(parse_truth)] = False
+    """Whether each connection from `trusted_proxies` to the public listener begins with a PROXY header."""
 
     def complete(self) -> Self:
         """Check that no two listeners want the same port of the same address."""
@@ -203,7 +206,7 @@ class Settings(Section):
     http: HttpSettings = field(default_factory=HttpSettings)
 
     trusted_proxies: tuple[Annotated[Network, FromText(parse_network)], ...] = ()
-    """Networks of the proxies whose `X-Forwarded-For` or `Forwarded` is believed."""
+    """Networks of the proxies whose `X-Forwarded-For`, `Forwarded` or PROXY header is believed."""
 
     addresses: AddressSettings = field(default_factory=AddressSettings)
     admin: AdminSettings = field(default_factory=AdminSettings)
@@ -223,16 +226,21 @@ class Settings(Section):
         return [name for name, each in self.nameservers.items() if isinstance(each, EmbeddedNameserver)]
 
     def complete(self) -> Self:
-        """Check that several workers have nothing that only one process can have."""
-        if self.workers == 1:
-            return self
-        mistakes = []
-        if self.store.kind == "embedded":
-            remedy = "write 1, or use etcd (store.kind): the embedded store is for one process"
-            mistakes.append(Mistake(("workers",), str(self.workers), remedy))
-        for name in self.embedded_nameservers:
-            remedy = "write rfc2136, or 1 for workers: the embedded nameserver is for one process"
-            mistakes.append(Mistake(("nameservers", name, "kind"), "embedded", remedy))
+        """Check that the PROXY protocol has proxies, and several workers nothing that only one can have."""
+        mistakes = [*self._about_proxies(), *(self._about_workers() if self.workers > 1 else ())]
         if mistakes:
             raise SectionError(*mistakes)
         return self
+
+    def _about_proxies(self) -> Iterator[Mistake]:
+        if self.listen.proxy_protocol and not self.trusted_proxies:
+            remedy = "write the proxies' networks in trusted_proxies: nobody else's header is read"
+            yield Mistake(("listen", "proxy_protocol"), "true", remedy)
+
+    def _about_workers(self) -> Iterator[Mistake]:
+        if self.store.kind == "embedded":
+            remedy = "write 1, or use etcd (store.kind): the embedded store is for one process"
+            yield Mistake(("workers",), str(self.workers), remedy)
+        for name in self.embedded_nameservers:
+            remedy = "write rfc2136, or 1 for workers: the embedded nameserver is for one process"
+            yield Mistake(("nameservers", name, "kind"), "embedded", remedy)

@@ -30,6 +30,7 @@ STORE_FAILURES = (
     *("no_space", "refused", "disk"),
 )
 NAMESERVER_ERRORS = ("unreachable", "no_answer", "refused", "zone", "fence")
+PROXY_HEADER_FAILURES = ("malformed", "late", "incomplete")
 
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _PUBLISH_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600)
@@ -109,6 +110,10 @@ class Metrics:
         """Count a worker that did not answer when the metrics of all were asked for."""
         self._unanswered.inc()
 
+    def proxy_header_refused(self, reason: str) -> None:
+        """Count a connection that was closed for its PROXY header (`PROXY_HEADER_FAILURES`)."""
+        self._proxy_headers.labels(reason).inc()
+
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format, of the type `CONTENT_TYPE`."""
         return generate_latest(self._registry)
@@ -126,6 +131,12 @@ class Metrics:
         self._tasks = Gauge("ddnsd_tasks", "Asyncio tasks: as many as ever, when nothing waits.", registry=at)
         self._unanswered = Counter(
             "ddnsd_workers_unanswered", "Workers that did not answer when /metrics asked them.", registry=at
+        )
+        self._proxy_headers = Counter(
+            "ddnsd_proxy_headers_refused",
+            "Connections of trusted proxies that began with no PROXY header.",
+            ("reason",),
+            registry=at,
         )
         self._groups = Counter("ddnsd_commit_groups", "Group commits sent to the store.", registry=at)
         self._updates = Counter(
@@ -170,6 +181,8 @@ class Metrics:
         }
         for outcome in COMMIT_OUTCOMES:
             self._updates.labels(outcome)
+        for reason in PROXY_HEADER_FAILURES:
+            self._proxy_headers.labels(reason)
         for kind in STORE_FAILURES:
             self._store_failures.labels(kind)
         for nameserver in nameservers:

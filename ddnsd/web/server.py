@@ -14,6 +14,7 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 from tornado.ioloop import PeriodicCallback
 
+from ddnsd.web.gate import ProxyGate
 from ddnsd.web.public import Exchange, PublicListener
 
 ON_THE_WAY = 0.05
@@ -98,11 +99,21 @@ class Server(HTTPServer):
 class PublicServer(Server):
     """Serves a `PublicListener`. Takes the same settings as `HTTPServer`."""
 
-    def initialize(self, listener: PublicListener, idle_connection_timeout: float, **settings: Any) -> None:  # type: ignore[override]
-        """`idle_connection_timeout`: seconds in which a request's head must be here, and its answer gone."""
+    def initialize(  # type: ignore[override]
+        self,
+        listener: PublicListener,
+        idle_connection_timeout: float,
+        gate: ProxyGate | None = None,
+        **settings: Any,
+    ) -> None:
+        """`idle_connection_timeout`: seconds in which a request's head must be here, and its answer gone.
+
+        `gate` takes the PROXY header of those connections that it expects one from.
+        """
         super().initialize(listener, chunk_size=_READ, **settings)
         self.conn_params.header_timeout = None  # Tornado's timer
         self._listener = listener
+        self._gate = gate
         self._timeout = idle_connection_timeout
         self._newest: dict[object, Exchange] = {}  # by connection
         self._looking = PeriodicCallback(self._close_idle, 1000 * idle_connection_timeout / _LOOKS)
@@ -120,12 +131,23 @@ class PublicServer(Server):
 
     def _waited_since(self) -> Iterable[float]:
         """Yield since when each connection's next request is waited for."""
-        exchanges = self._newest.values()
-        return (exchange.awaited_since for exchange in exchanges if exchange.awaited_since is not None)
+        for exchange in self._newest.values():
+            if exchange.awaited_since is not None:
+                yield exchange.awaited_since
+        if self._gate:
+            yield from self._gate.waited_since()
+
+    def _handle_connection(self, connection: socket.socket, address: Any) -> None:
+        if self._gate and self._gate.expects(address[0]):
+            self._gate.receive(connection, address, super()._handle_connection)
+        else:
+            super()._handle_connection(connection, address)
 
     async def close_all_connections(self) -> None:
         """Close every connection, and look for idle ones no more."""
         self._looking.stop()
+        if self._gate:
+            self._gate.close()
         await super().close_all_connections()
 
     def _close_idle(self) -> None:

@@ -30,10 +30,14 @@ class SourceFinder:
 
         `peer` is the socket's; a header from anybody but a trusted proxy is ignored.
         """
-        if not self._trusted or not self._is_trusted(peer):
+        if not self.trusts(peer):
             return peer
         found = {self._nearest_stranger(hops) for hops in _chains(headers)}
         return found.pop() if len(found) == 1 else ""
+
+    def trusts(self, peer: str) -> bool:
+        """Say whether this is a trusted proxy's address."""
+        return bool(self._trusted) and self._is_trusted(peer)
 
     def _nearest_stranger(self, hops: Iterable[str]) -> str:
         return next((hop for hop in hops if not self._is_trusted(hop)), "")

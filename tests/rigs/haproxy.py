@@ -18,12 +18,22 @@ _START = 10.0  # seconds
 class HaproxyRig:
     """`with HaproxyRig(addresses) as proxy:` starts it before these and leaves nothing behind."""
 
-    def __init__(self, servers: Sequence[str]) -> None:
-        """`servers` are as `host:port`."""
+    def __init__(
+        self,
+        servers: Sequence[str],
+        *,
+        option: str = "",
+        mode: str = "http",
+        hosts: Sequence[str] = (LOOPBACK.address,),
+    ) -> None:
+        """`servers` are as `host:port`, each with this `option`; it listens on one port of all `hosts`."""
         self._servers = servers
+        self._option = option
+        self._mode = mode
         self._folder = Path(tempfile.mkdtemp(prefix="ddnsd-haproxy-"))
         self._lease = PortLease()
-        self.address = f"{LOOPBACK.address}:{self._lease.port}"
+        self.addresses = [f"{host}:{self._lease.port}" for host in hosts]
+        self.address = self.addresses[0]
 
     def __enter__(self) -> Self:
         try:
@@ -58,18 +68,21 @@ class HaproxyRig:
         shutil.rmtree(self._folder)
 
     def _configuration(self) -> str:
-        servers = "\n".join(f"    server node{n} {server}" for n, server in enumerate(self._servers))
+        servers = "\n".join(
+            f"    server node{n} {server} {self._option}" for n, server in enumerate(self._servers)
+        )
+        retries = "retry-on all-retryable-errors" if self._mode == "http" else ""
         return f"""
 defaults
-    mode http
+    mode {self._mode}
     timeout connect 500ms
     timeout client 30s
     timeout server 30s
     retries 5
-    retry-on all-retryable-errors
+    {retries}
     option redispatch 1
 frontend public
-    bind {self.address}
+    bind {",".join(self.addresses)}
     default_backend nodes
 backend nodes
     balance roundrobin
