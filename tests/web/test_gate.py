@@ -83,6 +83,17 @@ async def test_the_headers_source_is_the_peer_however_it_comes(
     assert place.refusals == []
 
 
+async def test_a_kept_connection_shows_its_header_once(place: Place) -> None:
+    reader, writer = await place.connect()
+    writer.write(version_2("198.51.100.7"))
+    for pause in (0, 2 * TIMEOUT):
+        await asyncio.sleep(pause)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(20):
+            assert (await reader.readuntil(b"198.51.100.7")).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
 async def test_who_is_no_proxy_is_served_as_he_is_and_his_header_is_none(place: Place) -> None:
     assert await place.peer(REQUEST, host=STRANGER) == STRANGER
     assert await place.peer(version_1("198.51.100.7") + REQUEST, host=STRANGER) == ""
