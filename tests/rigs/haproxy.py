@@ -72,6 +72,7 @@ class HaproxyRig:
             f"    server node{n} {server} {self._option}" for n, server in enumerate(self._servers)
         )
         retries = "retry-on all-retryable-errors" if self._mode == "http" else ""
+        checks = "option httpchk GET /healthz" if self._mode == "http" else ""
         return f"""
 defaults
     mode {self._mode}
@@ -80,6 +81,7 @@ defaults
     timeout server 30s
     retries 5
     {retries}
+    {checks}
     option redispatch 1
 frontend public
     bind {",".join(self.addresses)}

@@ -117,6 +117,17 @@ async def test_the_end_of_a_node_loses_no_request_behind_a_header(tmp_path: Path
         assert await ending == 0
 
 
+async def test_haproxys_own_checks_are_served(proxied: Installation) -> None:
+    """They come with `LOCAL`, and it takes the server out when they fail."""
+    option = "send-proxy-v2 check inter 20ms fall 1 rise 1000"
+    before = len(proxied.events("proxy_header.refused"))
+    with HaproxyRig([proxied.addresses["public"]], option=option) as haproxy:
+        for _ in range(20):
+            await asyncio.sleep(0.02)
+            assert '"ip":"127.0.0.5"' in await body(haproxy.address, ("127.0.0.5", 0))
+    assert len(proxied.events("proxy_header.refused")) == before
+
+
 async def test_who_sends_no_header_is_counted(proxied: Installation) -> None:
     name = 'ddnsd_proxy_headers_refused_total{reason="malformed"}'
     before = await proxied.metric(name)
