@@ -10,6 +10,7 @@ from ddnsd.app.clocks import TOLERATED_SECONDS, Clocks
 from ddnsd.model.members import needed_nameservers
 from ddnsd.model.publication import is_verified
 from ddnsd.model.records import Member, Site
+from ddnsd.service.source_status import source_status, source_warnings
 from ddnsd.service.zone_progress import ZoneProgress, zone_progress
 from ddnsd.store.interface import Store
 from ddnsd.store.snapshot import WatchCache
@@ -31,15 +32,21 @@ class StatusReport:
         """Return the installation's state as this node knows it, ready for JSON."""
         state = self._cache.state
         health, progress = await self._store.health(), await zone_progress(state)
+        sources = (await source_status(state)).values()
         return {
             "version": __version__,
             "installation": next((entry.value.id for entry in state.installation.values()), None),
             "node": self._me,
             "revision": self._cache.revision,
             "leader": self._leader(),
-            "warnings": [*(f"{text}; {remedy}" for text, remedy in health.problems), *self._warnings()],
+            "warnings": [
+                *(f"{text}; {remedy}" for text, remedy in health.problems),
+                *self._warnings(),
+                *(warning for source in sources for warning in source_warnings(source)),
+            ],
             "nodes": [self._node(id, entry.value) for id, entry in sorted(state.members.items())],
             "zones": [self._zone(zone, progress.get(zone, ZoneProgress())) for zone in sorted(state.zones)],
+            "sources": msgspec.to_builtins(tuple(sources)),
             "store": {
                 "servers": [server._asdict() for server in health.servers],
                 "members": list(health.members),

@@ -17,6 +17,7 @@ from .lazy import LazyGroup
         "get": "ddnsd.cli.get:get",
         "import": "ddnsd.cli.restore:restore",
         "serve": "ddnsd.cli.serve:serve",
+        "source": "ddnsd.cli.source:source",
         "status": "ddnsd.cli.status:status",
         "token": "ddnsd.cli.token:token",
         "zone": "ddnsd.cli.zone:zone",

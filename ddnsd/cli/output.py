@@ -54,6 +54,13 @@ def _host_state(document: Mapping[str, Any]) -> str:
     return "published" if records else "-"
 
 
+def _source(document: Mapping[str, Any]) -> str:
+    metadata = document["metadata"]
+    origin = "/".join(metadata[key] for key in ("source", "namespace") if key in metadata)
+    return f"{origin} (held)" if metadata.get("held") else origin or "-"
+
+
+_SOURCE = Column("SOURCE", _source)
 _NAME = Column("NAME", lambda document: str(document["metadata"]["name"]))
 _COLUMNS = {
     Kind.ZONE: (_NAME, _spec("NAMESERVER", "nameserver"), _spec("TTL", "ttl"), _spec("ENABLED", "enabled")),
@@ -78,8 +85,13 @@ _COLUMNS = {
 
 
 def print_table(kind: Kind, documents: Sequence[Mapping[str, Any]]) -> None:
-    """Print a table of documents: fitted to a terminal, whole and plain anywhere else."""
-    columns = _COLUMNS[kind]
+    """Print a table of documents; the source only if any of them has one."""
+    is_managed = any("source" in document["metadata"] for document in documents)
+    print_rows((*_COLUMNS[kind], *((_SOURCE,) if is_managed else ())), documents)
+
+
+def print_rows(columns: Sequence[Column], documents: Sequence[Mapping[str, Any]]) -> None:
+    """Print a table: fitted to a terminal, whole and plain anywhere else."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for column in columns:
         table.add_column(column.title, no_wrap=True)

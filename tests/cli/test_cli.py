@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import re
 import sys
 from asyncio.subprocess import PIPE
 from dataclasses import dataclass
@@ -16,9 +17,13 @@ from ddnsd.model.records import Work
 from ddnsd.model.resources import Kind
 from ddnsd.model.tokens import digest
 from ddnsd.service.manifests import read_manifest
+from ddnsd.service.registry import SourceTakenError
+from ddnsd.service.registry.sourced import Delete
 from ddnsd.store import codec
 from ddnsd.store.interface import Update
 from ddnsd.web.health import Readiness, make_health_application
+from tests.service.kubernetes import EVERYTHING, HELD, controller
+from tests.service.registry_node import account
 from tests.web.admin_server import ADMIN_TOKEN, AdminServer, admin_server
 
 ROOT = Path(__file__).parents[2]
@@ -279,7 +284,7 @@ async def test_check_tells_all_mistakes_of_a_configuration(ddnsd, tmp_path):
 
 
 async def test_the_summary_of_each_command_is_whole(ddnsd):
-    for arguments in ([], ["token"], ["zone"]):
+    for arguments in ([], ["token"], ["zone"], ["source"]):
         assert "..." not in (await ddnsd.ok(*arguments, "--help")).replace("[ARGS]...", "")
 
 
@@ -313,3 +318,49 @@ async def test_what_the_leader_found_is_printed(filled, work):
     run = await asked
     assert (run.code, run.out) == (int(work is Work.CHECK), f"{work}: one\ntwo\n")
     assert entry.value.work is work
+
+
+async def test_what_kubernetes_manages_is_shown_with_its_source(ddnsd):
+    await ddnsd.ok("apply", "-f", "-", stdin=json.dumps(account("bob")))
+    assert "SOURCE" not in await ddnsd.ok("get", "accounts")
+    async with controller(ddnsd.server.node) as kube:
+        await kube.bind()
+        await kube.change(EVERYTHING)
+        await kube.change([Delete(Kind.ZONE, "example.com")])
+    zones = (await ddnsd.ok("get", "zones")).splitlines()
+    assert zones[0].endswith("SOURCE")
+    assert zones[1].endswith("prod (held)")
+    accounts = (await ddnsd.ok("get", "accounts")).splitlines()
+    assert [line.split()[-1] for line in accounts] == ["SOURCE", "-", "prod/home"]
+    managed = await ddnsd.ok("get", "hosts", "-o", "yaml")
+    assert "source: prod\n  namespace: home" in managed
+    run = await ddnsd("apply", "-f", "-", stdin=managed)
+    assert (run.code, "Kubernetes manages it: change it there with kubectl" in run.err) == (1, True)
+
+
+LEFT = "1 zone, 1 account, 1 host, 1 token"
+
+
+async def test_sources_are_decided_about(ddnsd):
+    run = await ddnsd("source", "list")
+    assert (run.code, run.out, run.err) == (0, "", "There are no sources.\n")
+    async with controller(ddnsd.server.node) as kube:
+        await kube.bind()
+        await kube.change(EVERYTHING)
+        await kube.report((), HELD)
+        titles, prod = (await ddnsd.ok("source", "list")).splitlines()
+        assert titles.endswith("HELD DELETIONS   CLAIMED BY")
+        assert re.split("  +", prod) == ["prod", "uid-1", "node", LEFT, "12", "-"]
+        assert await ddnsd.ok("source", "prune", "prod") == (
+            "source/prod: 12 deletions allowed\n  Host a.example.com\n  and 11 more\n"
+        )
+        assert "12 allowed" in await ddnsd.ok("source", "list")
+    async with controller(ddnsd.server.node, uid="uid-2") as other:
+        with pytest.raises(SourceTakenError):
+            await other.bind()
+    assert await ddnsd.ok("source", "takeover", "prod") == "source/prod is bound to uid-2\n"
+    assert "left as they are: 1 zone, 1 account, 1 host, 1 token" in await ddnsd.ok(
+        "source", "release", "prod"
+    )
+    assert json.loads(await ddnsd.ok("source", "list", "-o", "json"))[0]["uid"] == ""
+    assert (await ddnsd("source", "release", "prod")).code == 1

@@ -57,6 +57,8 @@ FAULTS = (
     Fault(Refusal.UNKNOWN_TOKEN, "token", {"disabled": True}),
     Fault(Refusal.UNKNOWN_TOKEN, "token", {"expires": NOW}),
     Fault(Refusal.UNKNOWN_TOKEN, "token", {"account": "nobody"}),
+    Fault(Refusal.UNKNOWN_TOKEN, "token", {"held": True}),
+    Fault(Refusal.UNKNOWN_TOKEN, "account", {"held": True}),
     Fault(Refusal.SUSPENDED, "account", {"status": "suspended"}),
     Fault(Refusal.SUSPENDED, "account", {"status": "suspended", "suspended_until": LATER}),
     Fault(Refusal.BANNED, "account", {"status": "banned"}),
@@ -65,7 +67,9 @@ FAULTS = (
     Fault(Refusal.NOT_FOUND, "token", {"hosts": ("other.example.com",)}),
     Fault(Refusal.NOT_FOUND, "host", {"account": "bob"}),
     Fault(Refusal.ZONE_DISABLED, "zone", {"enabled": False}),
+    Fault(Refusal.ZONE_DISABLED, "zone", {"held": True}),
     Fault(Refusal.RECORD_DISABLED, "host", {"enabled": False}),
+    Fault(Refusal.RECORD_DISABLED, "host", {"held": True}),
     Fault(Refusal.FAMILY_MISMATCH, "host", {"families": (Family.AAAA,)}),
 )
 PAIRS = [pair for pair in combinations(FAULTS, 2) if not pair[0].clashes(pair[1])]

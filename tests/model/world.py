@@ -32,19 +32,27 @@ class World:
         self.state.identity = "here"
         self.revision = 0
 
-    def zone(self, name: str = "example.com", **spec: Any) -> None:
-        self._put(self.state.zones, name, f"zones/{name}", Resource(ZoneSpec(**spec)))
+    def zone(self, name: str = "example.com", *, held: bool = False, **spec: Any) -> None:
+        self._put(self.state.zones, name, f"zones/{name}", Resource(ZoneSpec(**spec), held=held))
 
-    def account(self, name: str = "alice", **spec: Any) -> None:
-        self._put(self.state.accounts, name, f"accounts/{name}", Resource(AccountSpec(**spec)))
+    def account(self, name: str = "alice", *, held: bool = False, **spec: Any) -> None:
+        self._put(self.state.accounts, name, f"accounts/{name}", Resource(AccountSpec(**spec), held=held))
 
-    def host(self, name: str = "blog.example.com", account: str = "alice", **spec: Any) -> None:
-        self._put(self.state.hosts, name, f"hosts/{name}", Resource(HostSpec(account, **spec)))
+    def host(
+        self, name: str = "blog.example.com", account: str = "alice", *, held: bool = False, **spec: Any
+    ) -> None:
+        self._put(self.state.hosts, name, f"hosts/{name}", Resource(HostSpec(account, **spec), held=held))
 
     def token(
-        self, name: str = "router", secret: str = "secret", account: str = "alice", **spec: Any
+        self,
+        name: str = "router",
+        secret: str = "secret",
+        account: str = "alice",
+        *,
+        held: bool = False,
+        **spec: Any,
     ) -> None:
-        value = Resource(TokenSpec(account, digest(secret), **spec))
+        value = Resource(TokenSpec(account, digest(secret), **spec), held=held)
         self._put(self.state.tokens, name, f"tokens/{name}", value)
 
     def commit(self, record: RecordKey, ip: str, previous: str = "") -> int:

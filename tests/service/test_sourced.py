@@ -1,36 +1,33 @@
 """What the controller of a Kubernetes cluster may do, and what the admin API may do beside it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 import pytest
 
-from ddnsd.model.origin import Origin, previous_name, qualified
-from ddnsd.model.records import Candidacy, HeldDeletions, Resource
-from ddnsd.model.resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
+from ddnsd.model.origin import Origin
+from ddnsd.model.resources import Kind, TokenSpec, ZoneSpec
 from ddnsd.service.documents import Document, read_document
 from ddnsd.service.problems import InvalidDocumentError, Reason
-from ddnsd.service.registry import (
-    NotMineError,
-    RefusedError,
-    SourcedRegistry,
-    SourceTakenError,
-    Written,
-    sourced,
-)
+from ddnsd.service.registry import NotMineError, RefusedError, SourceTakenError, Written
 from ddnsd.service.registry.sourced import Delete, Hold, Put, Withdrawn
-from ddnsd.store import codec, keys
+from ddnsd.store import keys
 from ddnsd.store.interface import Update
-
-from .registry_node import NAMESERVERS, TIMEOUT, Node, account, host, single_node, token, zone
-
-CLUSTER = Origin("prod")
-HOME = Origin("prod", "home")
-OFFICE = Origin("prod", "office")
-ALICE = qualified(HOME, "alice")
-BLOG = "blog.example.com"
+from tests.service.kubernetes import (
+    ALICE,
+    BLOG,
+    CLUSTER,
+    EVERYTHING,
+    HELD,
+    HOME,
+    OFFICE,
+    account_of,
+    controller,
+    host_of,
+    stored,
+    token_of,
+    zone_of,
+)
+from tests.service.registry_node import Node, account, host, single_node, token, zone
 
 
 @pytest.fixture
@@ -39,60 +36,11 @@ async def node(tmp_path):
         yield node
 
 
-@asynccontextmanager
-async def controller(node: Node, source: str = "prod", uid: str = "uid-1") -> AsyncIterator[SourcedRegistry]:
-    """Lead the controllers of a source."""
-    value = codec.encode(Candidacy("node"))
-    leadership = await node.store.campaign(value, election=keys.controllers(source))
-    yield SourcedRegistry(
-        node.cache,
-        node.commits,
-        source=source,
-        uid=uid,
-        guard=leadership.guard,
-        nameservers=NAMESERVERS,
-        timeout=TIMEOUT,
-    )
-    await leadership.resign()
-
-
 @pytest.fixture
 async def kube(node: Node):
     async with controller(node) as kube:
         await kube.bind()
         yield kube
-
-
-def zone_of(origin: Origin = CLUSTER, name: str = "example.com") -> Put:
-    return Put(Document(Kind.ZONE, name, ZoneSpec(), origin))
-
-
-def account_of(origin: Origin = HOME, name: str = "alice", **spec) -> Put:
-    return Put(Document(Kind.ACCOUNT, qualified(origin, name), AccountSpec(**spec), origin))
-
-
-def host_of(origin: Origin = HOME, name: str = BLOG, owner: str = "alice", **spec) -> Put:
-    return Put(Document(Kind.HOST, name, HostSpec(qualified(origin, owner), **spec), origin))
-
-
-def token_of(origin: Origin = HOME, name: str = "router", digit: str = "1", **spec) -> Put:
-    value = TokenSpec(qualified(origin, "alice"), digit * 64, **spec)
-    return Put(Document(Kind.TOKEN, qualified(origin, name), value, origin))
-
-
-EVERYTHING = [zone_of(), account_of(), host_of(), token_of()]
-
-
-async def stored(node: Node, kind: Kind, name: str) -> Resource | None:
-    await node.cache.current()
-    tables = {
-        Kind.ZONE: node.cache.state.zones,
-        Kind.ACCOUNT: node.cache.state.accounts,
-        Kind.HOST: node.cache.state.hosts,
-        Kind.TOKEN: node.cache.state.tokens,
-    }
-    entry = tables[kind].get(name)
-    return entry.value if entry else None
 
 
 async def put(node: Node, raw):
@@ -333,77 +281,11 @@ async def test_an_account_goes_with_all_its_tokens_in_several_commits(node, kube
 
 
 async def test_a_report_is_written_when_it_differs(node, kube):
-    held = HeldDeletions("id-1", 12, ("Host a",), datetime(2026, 1, 1, tzinfo=UTC), "many")
-    await kube.report(("home",), held)
+    await kube.report(("home",), HELD)
     revision = node.cache.state.sources["prod"].revision
-    await kube.report(("home",), held)
+    await kube.report(("home",), HELD)
     source = node.cache.state.sources["prod"]
-    assert (source.revision, source.value.watched, source.value.held) == (revision, ("home",), held)
+    assert (source.revision, source.value.watched, source.value.held) == (revision, ("home",), HELD)
     await kube.report((), None)
     await node.cache.current()
-    assert (node.cache.state.sources["prod"].value.watched, sourced.Put) == ((), Put)
-
-
-# Rotation, by whichever way
-
-
-async def rotate(node: Node, digit: str, **spec):
-    await put(node, token("router", digit, **spec))
-    previous = await stored(node, Kind.TOKEN, previous_name("router"))
-    return previous and previous.spec
-
-
-async def test_the_former_secret_stays_valid_for_the_overlap(node):
-    await node.registry.apply([account("alice"), token("router", "1")])
-    before = datetime.now(UTC)
-    former = await rotate(node, "2", rotationOverlap=600, hosts=[BLOG])
-    assert (former.sha256, former.hosts, former.account) == ("1" * 64, (BLOG,), "alice")
-    assert 600 <= (former.expires - before).total_seconds() < 660
-    again = await rotate(node, "3", rotationOverlap=600)
-    assert again.sha256 == "2" * 64
-    assert (await rotate(node, "2", rotationOverlap=600)).sha256 == "3" * 64  # back to the one before
-    assert node.cache.state.tokens.by_digest("1" * 64) is None
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"digit": "3"},
-        {"digit": "2", "rotationOverlap": 0},
-        {"digit": "2", "rotationOverlap": 600, "disabled": True},
-        {"digit": "2", "rotationOverlap": 600, "owner": "bob"},
-        {"digit": "3", "rotationOverlap": 600, "expires": "2020-01-01T00:00:00Z"},
-    ],
-)
-async def test_the_former_secret_ends_at_once(node, change):
-    await node.registry.apply([account("alice"), account("bob"), token("router", "1")])
-    assert await rotate(node, "2", rotationOverlap=600)
-    assert await rotate(node, **change) is None
-
-
-async def test_a_secret_that_was_not_valid_is_not_kept(node):
-    await node.registry.apply([account("alice"), token("router", "1", disabled=True)])
-    assert await rotate(node, "2", rotationOverlap=600) is None
-    await node.registry.apply([token("router", "3", expires="2020-01-01T00:00:00Z")])
-    assert await rotate(node, "4", rotationOverlap=600) is None
-
-
-async def test_what_is_kept_is_never_kept_longer(node):
-    await node.registry.apply([account("alice"), token("router", "1")])
-    first = await rotate(node, "2", rotationOverlap=600)
-    assert (await rotate(node, "2", rotationOverlap=6000)).expires == first.expires
-    assert (await rotate(node, "2", rotationOverlap=60)).expires < first.expires
-
-
-async def test_the_former_secret_goes_with_its_token(node):
-    await node.registry.apply([account("alice"), token("router", "1")])
-    await rotate(node, "2", rotationOverlap=600)
-    await node.registry.delete(Kind.TOKEN, "router")
-    assert await stored(node, Kind.TOKEN, "router:previous") is None
-
-
-async def test_nobody_else_takes_a_secret_that_is_still_valid(node):
-    await node.registry.apply([account("alice"), token("router", "1")])
-    await rotate(node, "2", rotationOverlap=600)
-    with pytest.raises(RefusedError, match="has the same secret"):
-        await put(node, token("other", "1"))
+    assert node.cache.state.sources["prod"].value.watched == ()

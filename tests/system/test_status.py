@@ -66,6 +66,7 @@ async def test_both_nodes_show_the_same(tmp_path: Path, bind_rig: NameserverRig)
             (server,) = status["store"]["servers"]
             assert server["version"]
             assert server["leads"]
+            assert status["sources"] == []
             assert status["counts"] == {"accounts": 1, "zones": 1, "hosts": 1, "tokens": 1}
         assert first["leader"] == second["leader"]
         assert first["installation"] == second["installation"]

@@ -21,6 +21,7 @@ from .errors import NotFoundError, PreconditionFailedError, RefusedError
 from .restore import restore
 from .results import Applied, Restored
 from .rules import Written
+from .sources import Sources
 from .turns import Turns
 from .work import WorkDesk
 
@@ -64,7 +65,13 @@ class Registry:
         """`nameservers` are the names that a zone may refer to; `timeout` bounds a change, in seconds."""
         self._nameservers = frozenset(nameservers)
         self._turns = Turns(cache, commits, timeout)
+        self._sources = Sources(self._turns)
         self._work = WorkDesk(cache, commits, timeout)
+
+    @property
+    def sources(self) -> Sources:
+        """The Kubernetes clusters that put resources here, too."""
+        return self._sources
 
     @property
     def state(self) -> State:

@@ -13,13 +13,13 @@ from ...service.registry import Registry
 from ...telemetry.metrics import Metrics
 from ...telemetry.redaction import HIDDEN
 from ..owed import Owed
-from . import apply, archive, drain, openapi, resources, status, work
+from . import apply, archive, drain, openapi, resources, sources, status, work
 from .base import Services, UnknownPathHandler
 
 _log = structlog.get_logger(__name__)
 
 ROUTES = (
-    *(*resources.ROUTES, *work.ROUTES, *apply.ROUTES, *archive.ROUTES),
+    *(*resources.ROUTES, *work.ROUTES, *apply.ROUTES, *archive.ROUTES, *sources.ROUTES),
     *(*status.ROUTES, *drain.ROUTES, *openapi.ROUTES),
 )
 

@@ -7,6 +7,7 @@ import msgspec
 
 from ... import __version__
 from ...service.registry import Applied, Restored
+from ...service.source_status import SourceStatus
 from . import shapes
 from .base import AdminHandler
 from .operations import Answer, Operation, Route, operation
@@ -18,6 +19,10 @@ _TYPES = (
     shapes.NewToken,
     shapes.CreatedToken,
     shapes.DeletedAnswer,
+    shapes.TakenOverAnswer,
+    shapes.ReleasedAnswer,
+    shapes.PrunedAnswer,
+    SourceStatus,
     shapes.WorkAnswer,
     shapes.Drain,
     shapes.DrainedAnswer,
@@ -56,6 +61,7 @@ def _schemas() -> dict[str, Any]:
     return schemas | {
         "Documents": {"type": "array", "items": {"anyOf": documents}},
         "Status": {"type": "object"},
+        "Sources": {"type": "array", "items": {"$ref": _REFERENCE.format(name="SourceStatus")}},
         "Archive": {"type": "string", "description": "a stream of YAML documents: docs/admin-api.md"},
         "OpenApi": {"type": "object"},
     }

@@ -34,6 +34,13 @@ class KindHandler(AdminHandler):
             shown["status"] = msgspec.to_builtins(host_status(self.registry.state, document.name))
         return shown
 
+    def shown(self, name: str, entry: Entry[Resource[Spec]]) -> dict[str, Any]:
+        """Return a stored document as it is shown, with its being held."""
+        shown = self.rendered(document_of(self.kind, name, entry.value))
+        if entry.value.held:
+            shown["metadata"]["held"] = True
+        return shown
+
     def if_match(self) -> Precondition:
         """Return what If-Match asks for.
 
@@ -66,7 +73,7 @@ class ListHandler(KindHandler):
         )
 
     def _item(self, name: str, entry: Entry[Resource[Spec]]) -> dict[str, Any]:
-        return self.rendered(document_of(self.kind, name, entry.value))
+        return self.shown(name, entry)
 
 
 class TokensHandler(ListHandler):
@@ -90,7 +97,7 @@ class ResourceHandler(KindHandler):
         """Show it; the ETag is its revision."""
         canonical = self._existing_name(name)
         entry = await self.registry.get(self.kind, canonical)
-        return Answer(self.rendered(document_of(self.kind, canonical, entry.value)), 200, entry.revision)
+        return Answer(self.shown(canonical, entry), 200, entry.revision)
 
     @operation(Operation("{kind}", "{kind}", (200, 201), match=True))
     async def put(self, name: str) -> Answer:

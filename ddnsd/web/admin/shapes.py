@@ -4,17 +4,25 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from ...model.records import Work
+from ...model.records import HeldDeletions, Work
 from ...model.resources import API_VERSION, SPECS, Digest, Kind, TokenSpec
+from ...service.archive import Counts
 from ...service.host_status import RecordStatus
 from ...service.problems import Problem
 from ...service.registry import Applied, Restored
 
 
 class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A resource's name: for a Zone or Host the DNS name itself."""
+    """A resource's name: for a Zone or Host the DNS name itself.
+
+    What Kubernetes manages shows its source and namespace, and whether it is held: published as it is,
+    without taking updates. It is changed there with kubectl.
+    """
 
     name: str
+    source: str | msgspec.UnsetType = msgspec.UNSET
+    namespace: str | msgspec.UnsetType = msgspec.UNSET
+    held: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class ListMetadata(msgspec.Struct, frozen=True, rename={"cursor": "continue"}):
@@ -50,6 +58,28 @@ class DeletedAnswer(msgspec.Struct, frozen=True):
     deleted: str
     hosts: int
     tokens: int
+
+
+class TakenOverAnswer(msgspec.Struct, frozen=True):
+    """Which Namespace has the source's name now."""
+
+    source: str
+    uid: str
+
+
+class ReleasedAnswer(msgspec.Struct, frozen=True):
+    """Which Namespace had the source's name, and how many resources are nobody's now."""
+
+    source: str
+    uid: str
+    resources: Counts
+
+
+class PrunedAnswer(msgspec.Struct, frozen=True):
+    """The deletions that are allowed."""
+
+    source: str
+    held: HeldDeletions
 
 
 class WorkAnswer(msgspec.Struct, frozen=True):

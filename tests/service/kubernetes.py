@@ -1,0 +1,71 @@
+"""A Kubernetes cluster called prod, as its controller puts it into a node's store."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from ddnsd.model.origin import Origin, qualified
+from ddnsd.model.records import Candidacy, HeldDeletions, Resource
+from ddnsd.model.resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
+from ddnsd.service.documents import Document
+from ddnsd.service.registry import SourcedRegistry
+from ddnsd.service.registry.sourced import Put
+from ddnsd.store import codec, keys
+
+from .registry_node import NAMESERVERS, TIMEOUT, Node
+
+CLUSTER = Origin("prod")
+HOME = Origin("prod", "home")
+OFFICE = Origin("prod", "office")
+ALICE = qualified(HOME, "alice")
+BLOG = "blog.example.com"
+HELD = HeldDeletions("id-1", 12, ("Host a.example.com",), datetime(2026, 1, 1, tzinfo=UTC), "12 of 20")
+
+
+@asynccontextmanager
+async def controller(node: Node, source: str = "prod", uid: str = "uid-1") -> AsyncIterator[SourcedRegistry]:
+    """Lead the controllers of a source."""
+    value = codec.encode(Candidacy("node"))
+    leadership = await node.store.campaign(value, election=keys.controllers(source))
+    yield SourcedRegistry(
+        node.cache,
+        node.commits,
+        source=source,
+        uid=uid,
+        guard=leadership.guard,
+        nameservers=NAMESERVERS,
+        timeout=TIMEOUT,
+    )
+    await leadership.resign()
+
+
+def zone_of(origin: Origin = CLUSTER, name: str = "example.com") -> Put:
+    return Put(Document(Kind.ZONE, name, ZoneSpec(), origin))
+
+
+def account_of(origin: Origin = HOME, name: str = "alice", **spec) -> Put:
+    return Put(Document(Kind.ACCOUNT, qualified(origin, name), AccountSpec(**spec), origin))
+
+
+def host_of(origin: Origin = HOME, name: str = BLOG, owner: str = "alice", **spec) -> Put:
+    return Put(Document(Kind.HOST, name, HostSpec(qualified(origin, owner), **spec), origin))
+
+
+def token_of(origin: Origin = HOME, name: str = "router", digit: str = "1", **spec) -> Put:
+    value = TokenSpec(qualified(origin, "alice"), digit * 64, **spec)
+    return Put(Document(Kind.TOKEN, qualified(origin, name), value, origin))
+
+
+EVERYTHING = [zone_of(), account_of(), host_of(), token_of()]
+
+
+async def stored(node: Node, kind: Kind, name: str) -> Resource | None:
+    await node.cache.current()
+    tables = {
+        Kind.ZONE: node.cache.state.zones,
+        Kind.ACCOUNT: node.cache.state.accounts,
+        Kind.HOST: node.cache.state.hosts,
+        Kind.TOKEN: node.cache.state.tokens,
+    }
+    entry = tables[kind].get(name)
+    return entry.value if entry else None
