@@ -71,8 +71,17 @@
 {{- $name := include "ddnsd.fullname" . -}}
 {{- $other := ternary (list "Deployment" "cluster" "deployment") (list "StatefulSet" "embedded" "statefulset") (eq .Values.mode "embedded") -}}
 {{- with lookup "apps/v1" (index $other 0) .Release.Namespace $name -}}
-{{- $command := printf "kubectl exec -n %s %s/%s --" $.Release.Namespace (index $other 2) $name -}}
-{{- fail (printf "this release runs in mode %s, and mode %s would start with nothing: state moves by export and import.\n  1. %s ddnsd export >backup.yaml\n  2. helm uninstall -n %s %s   (volumes stay)\n  3. helm install -n %s %s … --set mode=%s\n  4. kubectl exec -i -n %s %s/%s -- ddnsd import - <backup.yaml\ndocs/operations.md has more: moving from one machine to a cluster, and back" (index $other 1) $.Values.mode $command $.Release.Namespace $.Release.Name $.Release.Namespace $.Release.Name $.Values.mode $.Release.Namespace (ternary "statefulset" "deployment" (eq $.Values.mode "embedded")) $name) -}}
+{{- $this := ternary "statefulset" "deployment" (eq $.Values.mode "embedded") -}}
+{{- $where := printf "-n %s" $.Release.Namespace -}}
+{{- $steps := list
+    (printf "this release runs in mode %s, and mode %s would start with nothing. State moves by export and import:" (index $other 1) $.Values.mode)
+    (printf "  kubectl exec %s %s/%s -- ddnsd export >backup.yaml    # again, while it warns" $where (index $other 2) $name)
+    (printf "  helm uninstall %s %s    # volumes and custom resources stay" $where $.Release.Name)
+    (printf "  helm install %s %s … --set mode=%s --set controller.enabled=false" $where $.Release.Name $.Values.mode)
+    (printf "  kubectl exec -i %s %s/%s -- ddnsd import - <backup.yaml" $where $this $name)
+    (printf "  helm upgrade %s %s … --set mode=%s" $where $.Release.Name $.Values.mode)
+    "docs/operations.md has more: moving from one machine to a cluster, and back" -}}
+{{- fail (join "\n" $steps) -}}
 {{- end -}}
 {{- if and (eq .Values.mode "cluster") .Values.etcd.enabled -}}
 {{- with lookup "apps/v1" "StatefulSet" .Release.Namespace (include "ddnsd.etcdName" .) -}}
