@@ -66,7 +66,7 @@ def definitions() -> list[Document]:
 
 
 def without_helm(document: Any) -> Any:
-    """Return a document without Helm's own labels and annotations, and without the configuration's checksum."""
+    """Return a document without Helm's own labels and annotations, and the configuration's checksum."""
     if isinstance(document, list):
         return [without_helm(each) for each in document]
     if not isinstance(document, dict):

@@ -46,7 +46,9 @@ def _definitions(version: str) -> Any:
 
 def dangling(documents: Sequence[Document]) -> Iterator[str]:
     """Yield references that lead nowhere, such as a Service without pods, and names that are there twice."""
-    names = [(each["kind"], each["metadata"]["name"]) for each in documents]
+    names = [
+        (each["kind"], each["metadata"]["name"], each["metadata"].get("namespace")) for each in documents
+    ]
     yield from (f"{name} is there twice" for name in set(names) if names.count(name) > 1)
     for document in documents:
         if document["kind"] in ("Deployment", "StatefulSet"):

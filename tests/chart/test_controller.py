@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .helm import NAMESPACE, Document, container, copy, example, one, pods, render
+from .helm import NAMESPACE, Document, config, container, copy, example, one, pods, render
 
 CLUSTER = example("own-etcd")
 KINDS = {"accounts", "hosts", "tokens"}
@@ -104,8 +104,17 @@ def test_all_namespaces_take_a_cluster_role_and_zones_with_it() -> None:
     assert verbs(documents, "zones/status") == {"patch"}
 
 
-def test_some_namespaces_take_roles_alone_and_no_zones() -> None:
-    documents = render({"controller": {"watchNamespaces": ["a", "b"]}})
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"controller": {"watchNamespaces": ["a", "b"]}},
+        {"config": {"kube": {"watch_namespaces": ["a", "b"]}}},
+        {"controller": {"watchNamespaces": ["c"]}, "config": {"kube": {"watch_namespaces": ["a", "b"]}}},
+    ],
+)
+def test_some_namespaces_take_roles_alone_and_no_zones(values: Any) -> None:
+    documents = render(values)
+    assert config(documents)["kube"] == {"watch_namespaces": ["a", "b"]}
     kinds = [
         (each["kind"], each["metadata"].get("namespace"))
         for each in documents

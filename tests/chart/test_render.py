@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from ddnsd.config import load
 from ddnsd.config.document import parse_document
@@ -54,7 +54,12 @@ def test_ddnsd_takes_its_configuration(values: Values, secrets: SecretFiles, tmp
     assert done.returncode == 0, done.stderr
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# Without shrinking, as each attempt is a run of helm.
+@settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=[Phase.explicit, Phase.generate],
+)
 @given(values=value_sets())
 def test_any_values(values: dict[str, Any], secrets: SecretFiles, tmp_path: Path) -> None:
     documents = render(values)

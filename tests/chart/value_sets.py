@@ -49,6 +49,7 @@ def _common() -> st.SearchStrategy[dict[str, Any]]:
         serviceAccount=_some(create=flag, annotations=LABELS),
         controller=_some(
             enabled=flag,
+            watchNamespaces=st.sampled_from([[], ["dns"], ["a", "on"]]),
             rbac=_some(create=flag, aggregate=flag),
             replicas=st.integers(1, 3),
             serviceAccount=_some(create=flag, name=st.sampled_from(["", "mine"])),
@@ -78,6 +79,7 @@ def _config(nameservers: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, 
         ),
         drain=_some(timeout=st.one_of(st.integers(0, 600), st.floats(0, 600))),
         node=_some(region=WORDS),
+        kube=_some(source=st.just("home"), watch_namespaces=st.sampled_from(["a", ["a", "b"]])),
         leader=_some(eligible=st.booleans(), priority=st.integers(-1000, 1000)),
         log=_some(format=st.sampled_from(["json", "console"])),
     ).flatmap(lambda config: nameservers.map(lambda some: {**config, **some}))

@@ -15,7 +15,8 @@
 
 {{/* The namespaces that it watches, as a JSON array; empty: all. */}}
 {{- define "ddnsd.watchNamespaces" -}}
-{{- dig "kube" "watch_namespaces" (list) (include "ddnsd.config" . | fromJson) | toJson -}}
+{{- $namespaces := dig "kube" "watch_namespaces" (list) (include "ddnsd.config" . | fromJson) -}}
+{{- kindIs "string" $namespaces | ternary (list $namespaces) $namespaces | toJson -}}
 {{- end -}}
 
 {{/* In each namespace. A Secret is made for a Token that names none, found by its name, and never listed. */}}
