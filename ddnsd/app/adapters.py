@@ -14,35 +14,66 @@ from ddnsd.nameserver.interface import Nameserver
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver, Rfc2136Settings
 
 
-async def open_nameservers(
-    settings: Settings, state: State, stack: AsyncExitStack
-) -> Mapping[str, Nameserver]:
-    """Return the nameservers by name; leaving the stack closes them.
+class Nameservers:
+    """A node's nameservers. Those of kind rfc2136 come, change and go with config.yaml; make it with `open`.
 
-    An embedded one listens from now on and answers SERVFAIL for its zones until they are published.
-
-    Raises:
-        OSError, ValueError: an embedded one cannot listen, or its file of serials is damaged.
+    `by_name` is replaced, never changed.
     """
-    nameservers: dict[str, Nameserver] = {}
-    for name, section in settings.nameservers.items():
-        nameserver: Nameserver
-        if isinstance(section, EmbeddedSection):
-            nameserver = await _start_embedded(name, section, settings, state)
+
+    def __init__(self, embedded: Mapping[str, EmbeddedNameserver]) -> None:
+        self.by_name: Mapping[str, Nameserver] = embedded
+        self._embedded = embedded
+        self._remote: dict[str, Rfc2136Nameserver] = {}
+        self._opened: list[Nameserver] = [*embedded.values()]
+
+    @classmethod
+    async def open(cls, settings: Settings, state: State) -> "Nameservers":
+        """Return those of the settings.
+
+        An embedded one listens from now on and answers SERVFAIL for its zones until they are published.
+
+        Raises:
+            OSError, ValueError: an embedded one cannot listen, or its file of serials is damaged.
+        """
+        async with AsyncExitStack() as stack:
+            embedded = {}
+            for name, section in settings.nameservers.items():
+                if isinstance(section, EmbeddedSection):
+                    embedded[name] = await _start_embedded(name, section, settings, state)
+                    stack.push_async_callback(embedded[name].close)
+            stack.pop_all()
+        nameservers = cls(embedded)
+        nameservers.reconfigure(settings)
+        return nameservers
+
+    @property
+    def listening(self) -> Mapping[str, str]:
+        """Where each embedded one answers, as `host:port`."""
+        return {name: str(Endpoint(*each.addresses[0][:2])) for name, each in self._embedded.items()}
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Have those of kind rfc2136 that the settings name; one at another address is another one.
+
+        Connections of one that went are closed when they have not been used for some seconds.
+        """
+        sections = settings.nameservers.items()
+        wanted = {name: _rfc2136(name, each) for name, each in sections if isinstance(each, Rfc2136Section)}
+        self._remote = {name: self._of(each) for name, each in wanted.items()}
+        self.by_name = {**self._embedded, **self._remote}
+
+    async def close(self) -> None:
+        """Close all there ever were; idempotent."""
+        for nameserver in self._opened:
+            await nameserver.close()
+
+    def _of(self, settings: Rfc2136Settings) -> Rfc2136Nameserver:
+        nameserver = self._remote.get(settings.name)
+        if nameserver is not None and nameserver.address == (settings.host, settings.port):
+            nameserver.reconfigure(settings)
         else:
-            nameserver = _rfc2136(name, section)
-        stack.push_async_callback(nameserver.close)
-        nameservers[name] = nameserver
-    return nameservers
-
-
-def listening(nameservers: Mapping[str, Nameserver]) -> Mapping[str, str]:
-    """Return where each embedded nameserver answers, as `host:port`."""
-    return {
-        name: str(Endpoint(*nameserver.addresses[0][:2]))
-        for name, nameserver in nameservers.items()
-        if isinstance(nameserver, EmbeddedNameserver)
-    }
+            nameserver = Rfc2136Nameserver(settings)
+            self._opened.append(nameserver)
+        return nameserver
 
 
 async def _start_embedded(
@@ -71,16 +102,14 @@ async def _resolve(endpoint: Endpoint) -> list[tuple[str, int]]:
     return list(dict.fromkeys((str(address[0]), endpoint.port) for *_, address in found))
 
 
-def _rfc2136(name: str, section: Rfc2136Section) -> Rfc2136Nameserver:
-    return Rfc2136Nameserver(
-        Rfc2136Settings(
-            name=name,
-            host=section.address,
-            port=section.port,
-            key_name=section.key.name,
-            key_algorithm=section.key.algorithm,
-            key_secret=section.key.secret_file.secret,
-            connect_timeout=section.connect_timeout,
-            timeout=section.timeout,
-        )
+def _rfc2136(name: str, section: Rfc2136Section) -> Rfc2136Settings:
+    return Rfc2136Settings(
+        name=name,
+        host=section.address,
+        port=section.port,
+        key_name=section.key.name,
+        key_algorithm=section.key.algorithm,
+        key_secret=section.key.secret_file.secret,
+        connect_timeout=section.connect_timeout,
+        timeout=section.timeout,
     )

@@ -8,7 +8,7 @@ from typing import Any
 from tornado.web import Application
 
 from ddnsd.app.sockets import Bound
-from ddnsd.config import Settings, TlsSettings
+from ddnsd.config import Settings
 from ddnsd.web.gate import ProxyGate
 from ddnsd.web.public import PublicListener
 from ddnsd.web.server import ON_THE_WAY, PublicServer, Server
@@ -36,15 +36,13 @@ class HttpListeners:
         """
         self._serve(name, Server(application, **self._limits()))
 
-    def open_public(self, listener: PublicListener, gate: ProxyGate | None) -> None:
-        """Serve the public listener, behind a gate where proxies send headers.
+    def open_public(self, listener: PublicListener, gate: ProxyGate, tls: ssl.SSLContext | None) -> None:
+        """Serve the public listener, behind a gate where proxies send headers; over TLS with a context.
 
         Raises:
             ListenError: another program listens there.
         """
-        tls = self._settings.listen.tls
-        ssl_options = _tls_context(tls) if tls else None
-        self._serve("public", PublicServer(listener, gate=gate, ssl_options=ssl_options, **self._limits()))
+        self._serve("public", PublicServer(listener, gate=gate, ssl_options=tls, **self._limits()))
 
     def _limits(self) -> Mapping[str, Any]:
         http = self._settings.http
@@ -66,6 +64,10 @@ class HttpListeners:
         self._keeps_connections = False
         for server in self._servers.values():
             server.conn_params.no_keep_alive = True
+
+    def reconfigure_public(self, tls: ssl.SSLContext | None) -> None:
+        """Serve the connections that are accepted from now on with this context, or without TLS."""
+        self._servers["public"].ssl_options = tls
 
     async def end(self, *names: str) -> None:
         """Turn new clients away, in all workers, and take in all who were there before; close the sockets."""
@@ -90,9 +92,3 @@ class HttpListeners:
         self.leave(*self._servers)
         for server in self._servers.values():
             await server.close_all_connections()
-
-
-def _tls_context(tls: TlsSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(tls.certificate, tls.key)
-    return context

@@ -33,6 +33,11 @@ class Membership:
         self._registration: Registration | None = None
         self._due = asyncio.Event()
 
+    def reconfigure(self, member: Member) -> None:
+        """Say this of the node from now on, and say it at once."""
+        self._member = member
+        self._due.set()
+
     async def run(self) -> None:
         """Stay registered. Never returns; cancelled, it takes the registration away."""
         unsubscribe = self._cache.subscribe(lambda _: self._look())

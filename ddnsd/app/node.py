@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
@@ -15,33 +15,34 @@ from prometheus_client import CollectorRegistry
 
 from ddnsd import __version__
 from ddnsd.app import collector
-from ddnsd.app.adapters import listening, open_nameservers
+from ddnsd.app.adapters import Nameservers
 from ddnsd.app.clocks import Clocks
 from ddnsd.app.listeners import HttpListeners
+from ddnsd.app.live import LiveParts
 from ddnsd.app.membership import Membership
+from ddnsd.app.policies import leader_policy, update_policy
 from ddnsd.app.premises import Premises
+from ddnsd.app.reloader import Reloader
 from ddnsd.app.retirement import Retirement
 from ddnsd.app.siblings import Siblings
 from ddnsd.app.status import StatusReport
-from ddnsd.app.stores import open_store
+from ddnsd.app.stores import open_store, reconfigure_store
 from ddnsd.app.tasks import Supervisor
 from ddnsd.app.worker import Worker
 from ddnsd.config import Settings
-from ddnsd.leader.mandate import LeaderPolicy
 from ddnsd.leader.preference import Preference
 from ddnsd.leader.tasks import cancel
 from ddnsd.leader.term import Candidate
 from ddnsd.model.records import Beat, Member
-from ddnsd.nameserver.interface import Nameserver
 from ddnsd.service.registry import Registry
-from ddnsd.service.update import UpdatePolicy, UpdateService
+from ddnsd.service.update import UpdateService
 from ddnsd.store.commit import GroupCommit
 from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import Store, UnavailableError
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.ability import AbilityEndpoint
-from ddnsd.web.admin import make_admin_application
+from ddnsd.web.admin import AdminToken, make_admin_application
 from ddnsd.web.gate import PATIENCE, ProxyGate
 from ddnsd.web.health import Readiness, make_health_application
 from ddnsd.web.owed import Owed
@@ -59,56 +60,58 @@ _HEALTH_SECONDS = 1.5  # for /healthz: Amazon Route 53 gives up 2 s after it has
 class Node:
     """The running parts of one node, or of one of its workers. Make it with `start`."""
 
-    def __init__(self, settings: Settings, premises: Premises, worker: Worker | None, store: Store) -> None:
-        self._settings = settings
+    def __init__(self, reloader: Reloader, premises: Premises, worker: Worker | None, store: Store) -> None:
+        self._reloader = reloader
+        settings = reloader.configuration.settings
         registry = CollectorRegistry()
         self.metrics = Metrics(registry, settings.nameservers)
         self.metrics.count_tasks(asyncio.get_running_loop())
         store.on_failure(self.metrics.store_failed)
+        reloader.on_outcome(self.metrics.reloaded)
         self.cache = WatchCache(store, settings.store.timeout, self.metrics)
         self.commits = GroupCommit(store, self.metrics, self.cache.preserved)
         self.supervisor = Supervisor()
         self.listeners = HttpListeners(settings, premises.bound)
-        self.updates = UpdateService(self.cache, self.commits, _update_policy(settings))
-        sources = SourceFinder(settings.trusted_proxies)
-        endpoint = UpdateEndpoint(self.updates, sources, self.metrics)
-        ability = AbilityEndpoint(self.cache.when_current, min(settings.store.timeout, _HEALTH_SECONDS))
+        self.updates = UpdateService(self.cache, self.commits, update_policy(settings))
+        self.sources = SourceFinder(settings.trusted_proxies)
+        endpoint = UpdateEndpoint(self.updates, self.sources, self.metrics)
+        ability = AbilityEndpoint(self.cache.when_current, _HEALTH_SECONDS)
         self.public = PublicListener(
             {UPDATE_PATH: {"GET": endpoint, "POST": endpoint}, "/healthz": {"GET": ability, "HEAD": ability}},
             settings.http.max_body,
             self.metrics,
         )
-        self._gate = (
-            ProxyGate(sources.trusts, self.metrics.proxy_header_refused, PATIENCE)
-            if settings.listen.proxy_protocol
-            else None
-        )
+        self._gate = ProxyGate(self._sends_header, self.metrics.proxy_header_refused, PATIENCE)
         self.admin_owed = Owed()
         self.retirement = Retirement(self.public, self.listeners)
         self.siblings = Siblings(worker, self.metrics, self.retirement.begin) if worker else None
 
     @classmethod
     async def start(
-        cls, settings: Settings, premises: Premises, worker: Worker | None, stack: AsyncExitStack
+        cls, reloader: Reloader, premises: Premises, worker: Worker | None, stack: AsyncExitStack
     ) -> "Node":
         """Return a node that serves; leaving the stack ends it. `worker` is None for the only process.
 
         Raises:
             StoreError, ListenError, OSError, ValueError: it cannot start; the message says what to do.
         """
-        store = await _store(settings)
+        store = await _store(reloader)
         stack.push_async_callback(store.close)
-        node = cls(settings, premises, worker, store)
+        reloader.follow(lambda: reconfigure_store(store, reloader.configuration.settings))
+        node = cls(reloader, premises, worker, store)
         stack.push_async_callback(node.supervisor.stop)
         await installation_owner(store)  # so that there is one
         node.supervisor.start("watch", node.cache.run())
         await node.cache.loaded()
         collector.settle()
-        nameservers = await open_nameservers(settings, node.cache.state, stack)
-        id, member = secrets.token_hex(4), _member(settings, worker, nameservers)
+        settings = reloader.configuration.settings
+        nameservers = await Nameservers.open(settings, node.cache.state)
+        stack.push_async_callback(nameservers.close)
+        id, member = secrets.token_hex(4), _member(settings, worker)
         preference = Preference(node.cache, id, member)
         candidate = Candidate(
-            store, node.cache, node.commits, nameservers, preference, _leader_policy(settings), node.metrics
+            *(store, node.cache, node.commits, nameservers.by_name),
+            *(preference, leader_policy(settings), node.metrics),
         )
         leader = node.supervisor.start("leader", candidate.run())
         stack.push_async_callback(cancel, leader)  # resigned before the nameservers are closed
@@ -117,10 +120,17 @@ class Node:
         if node.siblings:
             stack.callback((await node.siblings.listen()).close)
         node.listeners.open("health", make_health_application(node._readiness, node._exposition))
-        node._listen(premises.admin_token, status, nameservers)
+        admin_token = AdminToken(reloader.configuration.admin_token)
+        registry = node._listen(admin_token, status, nameservers)
         present = msgspec.structs.replace(member, addresses=node.listeners.addresses)
-        membership = node.supervisor.start("member", Membership(store, node.cache, id, present).run())
-        stack.push_async_callback(cancel, membership)  # before it resigns: nobody shall wait for this node
+        membership = Membership(store, node.cache, id, present)
+        parts = LiveParts(
+            *(reloader, node.metrics, node.cache, node.updates, node.sources, node.listeners, admin_token),
+            *(registry, nameservers, candidate, preference, membership, present),
+        )
+        reloader.follow(parts.take_over)
+        registered = node.supervisor.start("member", membership.run())
+        stack.push_async_callback(cancel, registered)  # before it resigns: nobody shall wait for this node
         return node
 
     async def drain(self, *, others_go_on: bool) -> None:
@@ -135,7 +145,7 @@ class Node:
         else:
             await self.listeners.end("public", "admin")
         try:
-            async with asyncio.timeout(self._settings.drain.timeout):
+            async with asyncio.timeout(self._reloader.configuration.settings.drain.timeout):
                 await self.listeners.quiet("public", "admin")
                 await self.public.drain()
                 await self.admin_owed.drain()
@@ -155,19 +165,24 @@ class Node:
             await self.siblings.retire()
         await self.retirement.wait(delay)
 
-    def _listen(self, token_digest: str, status: StatusReport, nameservers: Mapping[str, Nameserver]) -> None:
-        settings = self._settings
+    def _listen(self, admin_token: AdminToken, status: StatusReport, nameservers: Nameservers) -> Registry:
+        settings, _, tls = self._reloader.configuration
         registry = Registry(
-            self.cache, self.commits, nameservers=frozenset(nameservers), timeout=settings.store.timeout
+            self.cache, self.commits, nameservers=nameservers.by_name, timeout=settings.store.timeout
         )
         admin = make_admin_application(
-            registry, token_digest, status.status, self._retire, self.metrics, self.admin_owed
+            registry, admin_token, status.status, self._retire, self.metrics, self.admin_owed
         )
         self.listeners.open("admin", admin)
-        self.listeners.open_public(self.public, self._gate)
-        addresses = {**self.listeners.addresses, "dns": listening(nameservers)}
+        self.listeners.open_public(self.public, self._gate, tls)
+        addresses = {**self.listeners.addresses, "dns": nameservers.listening}
         _note_addresses(settings, addresses)
         _log.info("ready", version=__version__, **addresses)
+        return registry
+
+    def _sends_header(self, peer: str) -> bool:
+        """Say whether a connection from there begins with a PROXY header."""
+        return self._reloader.configuration.settings.listen.proxy_protocol and self.sources.trusts(peer)
 
     def _readiness(self) -> Readiness:
         """Say whether to send requests here; a lost store is told, and is no reason to send them elsewhere.
@@ -185,12 +200,12 @@ class Node:
         return Readiness(not reasons, (*reasons, *notes))
 
 
-async def _store(settings: Settings) -> Store:
+async def _store(reloader: Reloader) -> Store:
     """Open the store, and wait for it as long as it takes: it may be started after this node."""
     said = ""
     while True:
         try:
-            return await open_store(settings)
+            return await open_store(reloader.configuration.settings)
         except UnavailableError as error:
             if str(error) != said:
                 said = str(error)
@@ -198,26 +213,7 @@ async def _store(settings: Settings) -> Store:
         await asyncio.sleep(_STORE_RETRY_SECONDS)
 
 
-def _update_policy(settings: Settings) -> UpdatePolicy:
-    return UpdatePolicy(
-        private=settings.addresses.private == "accept",
-        timeout=settings.publish.timeout,
-        store_timeout=settings.store.timeout,
-    )
-
-
-def _leader_policy(settings: Settings) -> LeaderPolicy:
-    publish = settings.publish
-    return LeaderPolicy(
-        publish.fence,
-        publish.batch,
-        publish.reconcile_interval,
-        publish.probe_interval,
-        settings.store.compact_after,
-    )
-
-
-def _member(settings: Settings, worker: Worker | None, nameservers: Collection[str]) -> Member:
+def _member(settings: Settings, worker: Worker | None) -> Member:
     now = datetime.now(UTC)
     name = settings.node.name or socket.gethostname()
     return Member(
@@ -225,7 +221,7 @@ def _member(settings: Settings, worker: Worker | None, nameservers: Collection[s
         region=settings.node.region,
         version=__version__,
         started=now,
-        nameservers=frozenset(nameservers),
+        nameservers=frozenset(settings.nameservers),
         eligible=settings.leader.eligible,
         priority=settings.leader.priority,
         addresses={},

@@ -25,7 +25,7 @@ CANNOT_START = 1
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 """Signals on which a worker leaves."""
 
-BLOCKED = STOP_SIGNALS | {signal.SIGCHLD}
+BLOCKED = STOP_SIGNALS | {signal.SIGCHLD, signal.SIGHUP}
 """Signals that the parent waits for, and a worker is started with blocked."""
 
 _STEADY_SECONDS = 10.0  # a worker that ran for as long starts again at once
@@ -72,6 +72,8 @@ class Parent:
                 received = signal.sigtimedwait(BLOCKED, self._patience())
                 if received and received.si_signo in STOP_SIGNALS:
                     self._stop()
+                if received and received.si_signo == signal.SIGHUP:
+                    self._pass_on(signal.SIGHUP)
                 for pid, status in _ended():
                     self._note_end(pid, status)
         return self._status
@@ -116,6 +118,10 @@ class Parent:
         self._leave()
         os.close(self._line_end)
         self._line_end = -1
+
+    def _pass_on(self, number: signal.Signals) -> None:
+        for pid in self._running:  # none has been waited for, so no number is another process's by now
+            os.kill(pid, number)
 
     def _note_end(self, pid: int, status: int) -> None:
         run = self._running.pop(pid, None)

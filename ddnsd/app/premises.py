@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ddnsd.app.configuration import admin_token_file
 from ddnsd.app.secret import admin_token_digest
 from ddnsd.app.sockets import Bound, bind_listeners
 from ddnsd.config import Settings
@@ -28,5 +29,5 @@ def prepare(settings: Settings) -> Premises:
         AdminTokenError, ListenError, OSError: it cannot be; the message says what to do.
     """
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    token = admin_token_digest(settings.admin.token_file or settings.data / "admin-token")
+    token = admin_token_digest(admin_token_file(settings))
     return Premises(bind_listeners(settings), token)

@@ -21,6 +21,18 @@ def admin_token_digest(path: Path) -> str:
     try:
         with contextlib.suppress(FileExistsError):
             _make(path)
+    except OSError as error:
+        raise AdminTokenError(f"the admin token's file {path}: {error}") from error
+    return read_token_digest(path)
+
+
+def read_token_digest(path: Path) -> str:
+    """Return the SHA-256 of the admin token.
+
+    Raises:
+        AdminTokenError: it cannot be read, or is too short.
+    """
+    try:
         token = path.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise AdminTokenError(f"the admin token's file {path}: {error}") from error

@@ -9,14 +9,17 @@ from contextlib import AsyncExitStack
 import structlog
 import uvloop
 
+from ddnsd.app.configuration import configuration
 from ddnsd.app.node import Node
 from ddnsd.app.parent import BLOCKED, CANNOT_START, STOP_SIGNALS, Parent
 from ddnsd.app.premises import Premises, prepare
+from ddnsd.app.reloader import Reloader
 from ddnsd.app.secret import AdminTokenError
 from ddnsd.app.sockets import ListenError
 from ddnsd.app.tasks import TaskFellError
 from ddnsd.app.worker import Worker
-from ddnsd.config import Settings, remarks
+from ddnsd.config import Settings, Source, remarks
+from ddnsd.leader.tasks import cancel
 from ddnsd.store.interface import StoreError
 from ddnsd.telemetry.logging import configure
 
@@ -25,8 +28,11 @@ _log = structlog.get_logger(__name__)
 _EXPECTED = (AdminTokenError, ListenError, StoreError, OSError, ValueError)  # their messages say what to do
 
 
-def serve(settings: Settings) -> int:
-    """Run a node until SIGTERM or SIGINT, in one process or several; return the exit status."""
+def serve(source: Source, settings: Settings) -> int:
+    """Run a node until SIGTERM or SIGINT, in one process or several; return the exit status.
+
+    It starts with the settings, and takes over what the source, of which they are, says later.
+    """
     configure(settings.log.format, settings.log.level)
     for remark in remarks(settings):
         _log.warning("config.remark", remark=remark)
@@ -36,22 +42,24 @@ def serve(settings: Settings) -> int:
         _log.error("start.failed", reason=str(error))
         return CANNOT_START
     if settings.workers == 1:
-        return _live(settings, premises, None)
-    return Parent(settings.workers, lambda worker: _work(settings, premises, worker), premises.leave).keep()
+        return _live(source, settings, premises, None)
+    return Parent(
+        settings.workers, lambda worker: _work(source, settings, premises, worker), premises.leave
+    ).keep()
 
 
-def _work(settings: Settings, premises: Premises, worker: Worker) -> int:
+def _work(source: Source, settings: Settings, premises: Premises, worker: Worker) -> int:
     structlog.contextvars.bind_contextvars(worker=worker.number)
-    status = _live(settings, premises, worker)
+    status = _live(source, settings, premises, worker)
     if os.getppid() != worker.parent:  # it was killed, and leaves the folder to whoever finds it
         shutil.rmtree(worker.folder, ignore_errors=True)
     return status
 
 
-def _live(settings: Settings, premises: Premises, worker: Worker | None) -> int:
+def _live(source: Source, settings: Settings, premises: Premises, worker: Worker | None) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(_run(settings, premises, worker))
+            runner.run(_run(source, settings, premises, worker))
         except _EXPECTED as error:
             _log.error("start.failed", reason=str(error))
             return CANNOT_START
@@ -60,16 +68,22 @@ def _live(settings: Settings, premises: Premises, worker: Worker | None) -> int:
     return 0
 
 
-async def _run(settings: Settings, premises: Premises, worker: Worker | None) -> None:
+async def _run(source: Source, settings: Settings, premises: Premises, worker: Worker | None) -> None:
+    reloader = Reloader(source, configuration(settings, premises.admin_token))
+    reloader.follow(lambda: _configure_log(reloader))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.look_now)
     stopped = asyncio.create_task(_stop_sign(worker), name="signals")
     async with AsyncExitStack() as stack:
-        starting = asyncio.create_task(Node.start(settings, premises, worker, stack), name="start")
+        reloading = asyncio.create_task(reloader.run(), name="configuration")
+        stack.push_async_callback(cancel, reloading)
+        starting = asyncio.create_task(Node.start(reloader, premises, worker, stack), name="start")
         await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             starting.cancel()
             await asyncio.wait([starting])
             return
         node = starting.result()
+        node.supervisor.keep(reloading)
         fallen = asyncio.create_task(node.supervisor.fallen(), name="supervisor")
         await asyncio.wait([fallen, stopped], return_when=asyncio.FIRST_COMPLETED)
         others_go_on = worker is not None and not (stopped.done() and stopped.result())
@@ -77,6 +91,11 @@ async def _run(settings: Settings, premises: Premises, worker: Worker | None) ->
         if fallen.done():
             fallen.result()
         fallen.cancel()
+
+
+def _configure_log(reloader: Reloader) -> None:
+    log = reloader.configuration.settings.log
+    configure(log.format, log.level)
 
 
 async def _stop_sign(worker: Worker | None) -> bool:

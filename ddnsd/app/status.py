@@ -1,12 +1,14 @@
 """What `ddnsd status` and `GET /api/v1/status` show: the same from every node."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from ddnsd import __version__
 from ddnsd.app.clocks import TOLERATED_SECONDS, Clocks
+from ddnsd.app.configurations import configuration_warnings
 from ddnsd.model.members import needed_nameservers
 from ddnsd.model.publication import is_verified
 from ddnsd.model.records import Member, Site
@@ -81,6 +83,8 @@ class StatusReport:
                     f"{member.value.name} has no nameserver {name!r}, which {_some(zones)} need if it leads: "
                     "add it to its config.yaml, or set leader.eligible: false there"
                 )
+        members = [member.value for member in state.members.values()]
+        yield from configuration_warnings(members, datetime.now(UTC))
         for zone in sorted(state.zones):
             if error := self._error(zone):
                 yield f"{zone} is not published: {error}"

@@ -3,7 +3,7 @@
 from ddnsd import etcd
 from ddnsd.config import EtcdSettings, EtcdTlsSettings, Settings
 from ddnsd.store.embedded import open_embedded
-from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
+from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
 from ddnsd.store.interface import Store
 
 
@@ -12,11 +12,16 @@ async def open_store(settings: Settings) -> Store:
 
     Raises:
         StoreError: it cannot be opened now; the message says what to do.
-        OSError: a TLS file cannot be read any more.
     """
     if settings.store.etcd is None:
         return await open_embedded(settings.data / "store")
     return await open_etcd(_etcd(settings.store.etcd, settings.store.timeout))
+
+
+def reconfigure_store(store: Store, settings: Settings) -> None:
+    """Let a store that is open go on with the settings' user, certificates and times."""
+    if isinstance(store, EtcdStore) and settings.store.etcd is not None:
+        store.reconfigure(_etcd(settings.store.etcd, settings.store.timeout))
 
 
 def _etcd(section: EtcdSettings, timeout: float) -> EtcdStoreSettings:
@@ -34,6 +39,6 @@ def _etcd(section: EtcdSettings, timeout: float) -> EtcdStoreSettings:
 
 def _tls(section: EtcdTlsSettings) -> etcd.Tls:
     authority, certificate, key = (
-        path.read_bytes() if path else None for path in (section.ca, section.certificate, section.key)
+        pem.content if pem else None for pem in (section.ca, section.certificate, section.key)
     )
     return etcd.Tls(authority, certificate, key)

@@ -24,6 +24,10 @@ class Supervisor:
         self._tasks.append(task)
         return task
 
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Keep a task that was started elsewhere, and is expected to run until it is cancelled."""
+        self._tasks.append(task)
+
     async def fallen(self) -> None:
         """Wait for ever, or until a task ends.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from .. import app
-from ..config import ConfigError, load
+from ..config import ConfigError, Source, load
 
 _DEFAULT = Path("config.yaml")
 
@@ -28,4 +28,4 @@ def serve(config: Path | None) -> None:
         settings = load(config, os.environ)
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
-    raise SystemExit(app.serve(settings))
+    raise SystemExit(app.serve(Source(config, os.environ), settings))

@@ -1,16 +1,18 @@
 """One typed settings tree: config.yaml + environment + secret files, checked once, then passed in.
 
-`load` is the only way to make one; nothing looks a setting up by name afterwards.
+`Source.read` is the only way to make one; nothing looks a setting up by name afterwards.
 """
 
+from .change import Change, change, needing_restart
+from .digest import digests
 from .etcd import EtcdSettings, EtcdTlsSettings
 from .kube import KubeSettings
-from .load import load
+from .load import Reading, Source, load
 from .mistakes import ConfigError, Mistake
 from .nameservers import EmbeddedNameserver, Rfc2136Nameserver, TsigKey
 from .parse import Endpoint, Network
 from .remarks import remarks
-from .secrets import KeyFile, PasswordFile
+from .secrets import KeyFile, PasswordFile, PemFile
 from .tree import (
     AddressSettings,
     AdminSettings,
@@ -29,6 +31,7 @@ from .tree import (
 __all__ = [
     "AddressSettings",
     "AdminSettings",
+    "Change",
     "ConfigError",
     "DrainSettings",
     "EmbeddedNameserver",
@@ -45,12 +48,18 @@ __all__ = [
     "Network",
     "NodeSettings",
     "PasswordFile",
+    "PemFile",
     "PublishSettings",
+    "Reading",
     "Rfc2136Nameserver",
     "Settings",
+    "Source",
     "StoreSettings",
     "TlsSettings",
     "TsigKey",
+    "change",
+    "digests",
     "load",
+    "needing_restart",
     "remarks",
 ]

@@ -41,6 +41,14 @@ class Example(NamedTuple):
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The setting takes effect when ddnsd starts; all others take effect while it runs."""
+
+
+RESTART = Restart()
+
+
 class FromText(NamedTuple):
     """Reads a text; a ValueError's message is the remedy."""
 

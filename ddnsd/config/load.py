@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from .document import DocumentError, Raw, parse_document
 from .environment import overlay
@@ -12,37 +13,68 @@ from .validate import Walk
 _NO_FILE = "name one that can; `ddnsd serve` without --config and config.yaml takes every default"
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
-    """Read and check the settings, once.
+class Reading(NamedTuple):
+    """The settings, or all that is wrong with them; and the files that this depends on."""
 
-    Relative paths in them start at the file's folder; without a file, at the working folder.
+    settings: Settings | ConfigError
+    files: frozenset[Path]
+
+
+class Source(NamedTuple):
+    """Where the settings come from: a file, if there is one, and the environment over it."""
+
+    path: Path | None
+    environ: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return str(self.path) if self.path else "the environment"
+
+    def read(self) -> Reading:
+        """Read and check everything once; all files are read anew.
+
+        Relative paths in the file start at its folder, that of a symbolic link at the link's: Kubernetes
+        replaces what its links lead to. Without a file they start at the working folder.
+        """
+        files = {self.path} if self.path else set()
+        try:
+            return Reading(self._settings(files), frozenset(files))
+        except ConfigError as error:
+            return Reading(error, frozenset(files))
+
+    def _settings(self, files: set[Path]) -> Settings:
+        folder = self.path.absolute().parent if self.path else Path.cwd()
+        mistakes: list[Mistake] = []
+        raw = self._raw(mistakes)
+        if raw.get("nameservers") in (None, {}):
+            raw["nameservers"] = {"default": {"kind": "embedded"}}
+        origins = overlay(Settings, raw, self.environ, mistakes)
+        settings = Walk(folder, origins, mistakes, files).tree(Settings, raw)
+        if settings is None or mistakes:
+            raise ConfigError(str(self), tuple(mistakes))
+        return settings
+
+    def _raw(self, mistakes: list[Mistake]) -> dict[str, Raw]:
+        if self.path is None:
+            return {}
+        try:
+            raw = parse_document(self.path.read_bytes(), mistakes)
+        except OSError as error:
+            remedy = f"cannot be read: {error.strerror}: {_NO_FILE}"
+            raise ConfigError(str(self), (Mistake((), "", remedy),)) from error
+        except DocumentError as error:
+            raise ConfigError(str(self), (Mistake((), "", str(error)),)) from error
+        if raw is not None and not isinstance(raw, dict):
+            raise ConfigError(str(self), (Mistake((), "", "write a group of keys, such as `listen:`"),))
+        return raw or {}
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Return the settings of a file, None for none, and an environment.
 
     Raises:
         ConfigError: all that is wrong with them.
     """
-    source = str(path) if path else "the environment"
-    folder = path.resolve().parent if path else Path.cwd()
-    mistakes: list[Mistake] = []
-    raw = _read(path, source, mistakes)
-    if raw.get("nameservers") in (None, {}):
-        raw["nameservers"] = {"default": {"kind": "embedded"}}
-    origins = overlay(Settings, raw, environ, mistakes)
-    settings = Walk(folder, origins, mistakes).tree(Settings, raw)
-    if settings is None or mistakes:
-        raise ConfigError(source, tuple(mistakes))
+    settings = Source(path, environ).read().settings
+    if isinstance(settings, ConfigError):
+        raise settings
     return settings
-
-
-def _read(path: Path | None, source: str, mistakes: list[Mistake]) -> dict[str, Raw]:
-    if path is None:
-        return {}
-    try:
-        raw = parse_document(path.read_bytes(), mistakes)
-    except OSError as error:
-        remedy = f"cannot be read: {error.strerror}: {_NO_FILE}"
-        raise ConfigError(source, (Mistake((), "", remedy),)) from error
-    except DocumentError as error:
-        raise ConfigError(source, (Mistake((), "", str(error)),)) from error
-    if raw is not None and not isinstance(raw, dict):
-        raise ConfigError(source, (Mistake((), "", "write a group of keys, such as `listen:`"),))
-    return raw or {}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Self
 
-from .annotation import Bounds, Example, FromFile, FromText, Section, Unit
+from .annotation import RESTART, Bounds, Example, FromFile, FromText, Section, Unit
 from .mistakes import Mistake, SectionError
 from .parse import Endpoint, parse_endpoint, parse_host, parse_key_name, parse_mailbox, parse_server
 from .secrets import ALGORITHMS, MAKE_KEY, KeyFile, parse_algorithm, read_key_file
@@ -15,16 +15,16 @@ Listen = Annotated[Endpoint, FromText(parse_endpoint)]
 class EmbeddedNameserver(Section):
     """ddnsd's own authoritative nameserver, for a single node."""
 
-    kind: Literal["embedded"]
+    kind: Annotated[Literal["embedded"], RESTART]
     """`embedded`: the one inside ddnsd; `rfc2136`: any that takes dynamic updates (BIND, Knot, PowerDNS)."""
 
-    listen: Annotated[tuple[Listen, ...], Bounds(1, 16)] = (Endpoint("127.0.0.1", 5300),)
+    listen: Annotated[tuple[Listen, ...], Bounds(1, 16), RESTART] = (Endpoint("127.0.0.1", 5300),)
     """Where it answers DNS, UDP and TCP."""
 
-    server_name: Annotated[str, FromText(parse_host)] = ""
+    server_name: Annotated[str, FromText(parse_host), RESTART] = ""
     """Its own host name, for the SOA and NS records of its zones; absent: `ns.<zone>`."""
 
-    hostmaster: Annotated[str, FromText(parse_mailbox)] = ""
+    hostmaster: Annotated[str, FromText(parse_mailbox), RESTART] = ""
     """Mail address of whoever runs it, for the SOA records; absent: `hostmaster@<zone>`."""
 
 

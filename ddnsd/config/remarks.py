@@ -33,7 +33,7 @@ def _secret_files(settings: Settings) -> Iterator[Path]:
     if settings.store.etcd:
         yield from _etcd_files(settings.store.etcd)
     if settings.listen.tls:
-        yield settings.listen.tls.key
+        yield settings.listen.tls.key.path
     for nameserver in settings.nameservers.values():
         if isinstance(nameserver, Rfc2136Nameserver):
             yield nameserver.key.secret_file.path
@@ -43,4 +43,4 @@ def _etcd_files(etcd: EtcdSettings) -> Iterator[Path]:
     if etcd.password_file:
         yield etcd.password_file.path
     if etcd.tls and etcd.tls.key:
-        yield etcd.tls.key
+        yield etcd.tls.key.path

@@ -42,6 +42,26 @@ class PasswordFile:
     password: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class PemFile:
+    """What a PEM file holds, perhaps a private key, and where it was."""
+
+    path: Path
+    content: bytes = field(repr=False)
+
+
+def read_pem_file(path: Path) -> PemFile:
+    """Read a PEM file; what it holds is checked where it is known what it is for.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    try:
+        return PemFile(path, path.read_bytes())
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}; name a PEM file") from error
+
+
 def read_key_file(path: Path) -> KeyFile:
     """Read a TSIG secret: base64 alone, or `key "name" { algorithm …; secret "…"; };` as tsig-keygen writes.
 

@@ -1,6 +1,7 @@
 """The settings: every key of config.yaml with its type, its default, its bounds and its meaning.
 
-Each field is one key of the same name. Times are seconds, sizes bytes.
+Each field is one key of the same name. Times are seconds, sizes bytes. What is marked RESTART takes effect
+when ddnsd starts, all else while it runs (docs/decisions/0012).
 """
 
 import itertools
@@ -9,20 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from .annotation import Bounds, FromText, Section, Unit
+from .annotation import RESTART, Bounds, FromFile, FromText, Section, Unit
 from .etcd import EtcdSettings
 from .kube import KubeSettings
 from .mistakes import Mistake, SectionError
 from .nameservers import EmbeddedNameserver, Listen, Nameserver
 from .parse import Endpoint, Network, parse_label, parse_network, parse_truth, parse_word
-from .secrets import check_certificate
+from .secrets import PemFile, check_certificate, read_pem_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings(Section):
     """Where the state is kept."""
 
-    kind: Literal["embedded", "etcd"] = "embedded"
+    kind: Annotated[Literal["embedded", "etcd"], RESTART] = "embedded"
     """`embedded`: SQLite in the data folder, for one node; `etcd`: a cluster, for any number of nodes."""
 
     timeout: Annotated[float, Bounds(0.1, 60), Unit.SECONDS] = 5.0
@@ -50,16 +51,16 @@ class StoreSettings(Section):
 class TlsSettings(Section):
     """The public listener's TLS."""
 
-    certificate: Path
+    certificate: Annotated[PemFile, FromFile(read_pem_file)]
     """PEM file of the certificate, followed by its chain."""
 
-    key: Path
+    key: Annotated[PemFile, FromFile(read_pem_file)]
     """PEM file of the private key, without a password."""
 
     def complete(self) -> Self:
         """Check that the two files load together."""
         try:
-            check_certificate(self.certificate, self.key)
+            check_certificate(self.certificate.path, self.key.path)
         except ValueError as error:
             raise SectionError(Mistake((), "", f"{error}; name a PEM certificate and its key")) from error
         return self
@@ -69,13 +70,13 @@ class TlsSettings(Section):
 class ListenSettings(Section):
     """Where ddnsd listens: `host:port`, or `:port` for every address, IPv4 and IPv6; port 0: any free one."""
 
-    public: Listen = Endpoint("", 8080)
+    public: Annotated[Listen, RESTART] = Endpoint("", 8080)
     """The update API, for clients."""
 
-    admin: Listen = Endpoint("127.0.0.1", 8081)
+    admin: Annotated[Listen, RESTART] = Endpoint("127.0.0.1", 8081)
     """The admin API, for the command line."""
 
-    health: Listen = Endpoint("127.0.0.1", 8082)
+    health: Annotated[Listen, RESTART] = Endpoint("127.0.0.1", 8082)
     """`/healthz`, `/readyz` and `/metrics`, for probes and Prometheus."""
 
     tls: TlsSettings | None = None
@@ -101,16 +102,16 @@ class ListenSettings(Section):
 class HttpSettings(Section):
     """Limits of the public and the admin listener, against oversized and slow requests."""
 
-    max_body: Annotated[int, Bounds(1024, 16_777_216), Unit.BYTES] = 65536
+    max_body: Annotated[int, Bounds(1024, 16_777_216), Unit.BYTES, RESTART] = 65536
     """Largest body of a request."""
 
-    max_header: Annotated[int, Bounds(1024, 1_048_576), Unit.BYTES] = 16384
+    max_header: Annotated[int, Bounds(1024, 1_048_576), Unit.BYTES, RESTART] = 16384
     """Largest request line and headers together."""
 
-    idle_timeout: Annotated[float, Bounds(1, 3600), Unit.SECONDS] = 60.0
+    idle_timeout: Annotated[float, Bounds(1, 3600), Unit.SECONDS, RESTART] = 60.0
     """How long a kept connection may wait for its next request."""
 
-    body_timeout: Annotated[float, Bounds(0.1, 600), Unit.SECONDS] = 10.0
+    body_timeout: Annotated[float, Bounds(0.1, 600), Unit.SECONDS, RESTART] = 10.0
     """How long a request's body may take to arrive."""
 
 
@@ -146,7 +147,7 @@ class PublishSettings(Section):
     probe_interval: Annotated[float, Bounds(0.05, 1), Unit.SECONDS] = 1.0
     """How often a silent nameserver is asked whether it is back."""
 
-    fence: Annotated[str, FromText(parse_label)] = "_ddnsd"
+    fence: Annotated[str, FromText(parse_label), RESTART] = "_ddnsd"
     """Label of the TXT record in each zone that keeps a deposed leader from writing."""
 
 
@@ -154,10 +155,10 @@ class PublishSettings(Section):
 class NodeSettings(Section):
     """What this node is called among the nodes of a cluster."""
 
-    name: Annotated[str, FromText(parse_word)] = ""
+    name: Annotated[str, FromText(parse_word), RESTART] = ""
     """Its name in `ddnsd status`; absent: the machine's host name."""
 
-    region: Annotated[str, FromText(parse_word)] = ""
+    region: Annotated[str, FromText(parse_word), RESTART] = ""
     """Where it stands, shown in `ddnsd status`; absent: nowhere."""
 
 
@@ -195,10 +196,10 @@ class DrainSettings(Section):
 class Settings(Section):
     """Everything that can be set."""
 
-    data: Path = Path("data")
+    data: Annotated[Path, RESTART] = Path("data")
     """Folder for what ddnsd keeps on this machine; a relative path starts at config.yaml's folder."""
 
-    workers: Annotated[int, Bounds(1, 64)] = 1
+    workers: Annotated[int, Bounds(1, 64), RESTART] = 1
     """How many processes share the work, one for each core; more than 1 needs the store kind `etcd`."""
 
     store: StoreSettings = field(default_factory=StoreSettings)

@@ -25,13 +25,14 @@ class _ReportedError(Exception):
 class Walk(NamedTuple):
     """One reading of a tree.
 
-    `folder` is where relative paths start, `origins` names the variable that a value came from,
-    `mistakes` is added to.
+    `folder` is where relative paths start, `origins` names the variable that a value came from;
+    `mistakes`, and the `files` that settings name, are added to.
     """
 
     folder: FilePath
     origins: Mapping[Path, str]
     mistakes: list[Mistake]
+    files: set[FilePath]
 
     def tree(self, section: type[S], raw: object) -> S | None:
         """Read the whole tree; None where there were mistakes."""
@@ -47,6 +48,8 @@ class Walk(NamedTuple):
             return self._list(form, raw, path)
         if found := sections(form):
             return self._section(self._variant(found, raw, path), raw, path)
+        if form.note(FromFile) and isinstance(raw, str):
+            self.files.add(self.folder / raw)
         try:
             return read_value(form, raw, self.folder)
         except ValueError as error:

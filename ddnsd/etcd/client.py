@@ -66,6 +66,11 @@ class Client:
         self._settings = settings
         self._connections = Connections(settings)
 
+    def reconfigure(self, settings: Settings) -> None:
+        """Go on with other credentials, certificates and times; the endpoints are those of before."""
+        self._settings = settings
+        self._connections.reconfigure(settings)
+
     @property
     def cluster_id(self) -> int | None:
         """The cluster's id; None until the first answer."""

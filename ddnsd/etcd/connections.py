@@ -52,6 +52,15 @@ class Connections:
         self._token = Token(settings.credentials)
         self._closed = False
 
+    def reconfigure(self, settings: Settings) -> None:
+        """Go on with other credentials, certificates and times; the endpoints are those of before."""
+        before, self.settings = self.settings, settings
+        if settings.credentials != before.credentials:
+            self._token.reconfigure(settings.credentials)
+        if settings.tls != before.tls:
+            for endpoint, address in zip(self.endpoints, settings.addresses(), strict=True):
+                endpoint.reopen(address, settings)
+
     async def call(self, method: Method, request: AnyMessage, timeout: float) -> AnyMessage:
         """Call in turn with others, at most `MAX_IN_FLIGHT` at a time; see `call_now`."""
         loop = asyncio.get_running_loop()

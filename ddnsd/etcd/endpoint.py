@@ -29,6 +29,7 @@ class Endpoint:
         self._channel = _open(address, settings)
         self._unary: dict[str, _Unary] = {}
         self._streams: set[Stream] = set()
+        self._closing: set[asyncio.Task[None]] = set()  # channels of before
         self._closed = False
         self._answered = -math.inf  # loop time of the last answer
         self._losses = 0
@@ -106,10 +107,20 @@ class Endpoint:
         for stream in tuple(self._streams):
             stream.cancel()
 
+    def reopen(self, address: Address, settings: Settings) -> None:
+        """Connect anew, as with another certificate; what is in flight may come to its end as it is."""
+        old, self._channel = self._channel, _open(address, settings)
+        self._unary.clear()
+        self.doubt()
+        self.drop_streams()
+        closing = asyncio.create_task(old.close(settings.try_timeout), name="etcd close")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
     async def close(self) -> None:
         """End everything; idempotent."""
         self._closed = True
-        await self._channel.close()
+        await asyncio.gather(self._channel.close(), *self._closing)
 
     def _state(self) -> grpc.ChannelConnectivity:
         if self._closed:  # of a closed channel gRPC raises an error that is not about connections

@@ -20,6 +20,16 @@ class Token:
         self._text: str | None = None if credentials else ""
         self._lock = asyncio.Lock()
 
+    def reconfigure(self, credentials: Credentials | None) -> None:
+        """Authenticate with these from the next time on.
+
+        The token of now is used until etcd refuses it, which it does after a change of the password: so
+        it does not matter whether etcd or we get to know a new one first.
+        """
+        if credentials is None or self._credentials is None:
+            self._text = None if credentials else ""
+        self._credentials = credentials
+
     @property
     def text(self) -> str | None:
         """The token; empty where none is needed, None before the first authentication."""

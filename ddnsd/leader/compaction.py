@@ -1,6 +1,7 @@
 """Letting the store forget its history, so that it does not grow without end."""
 
 import asyncio
+import contextlib
 from collections import deque
 from typing import NamedTuple
 
@@ -27,12 +28,22 @@ class Compactor:
         self._store = store
         self._cache = cache
         self._after = after
+        self._changed = asyncio.Event()
         self._marks: deque[_Mark] = deque()
+
+    def reconfigure(self, after: float) -> None:
+        """Compact what is older than `after` seconds from now on; 0: nothing."""
+        if after != self._after:
+            self._after = after
+            self._changed.set()
 
     async def run(self) -> None:
         """Compact for as long as this node leads. Never returns."""
         while True:
-            await asyncio.sleep((self._after or 3600) / _STEPS)
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout((self._after or 3600) / _STEPS):
+                    await self._changed.wait()
             if self._after:
                 await self._step()
 

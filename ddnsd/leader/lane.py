@@ -31,13 +31,13 @@ class Lane:
 
     def __init__(self, site: Site, nameserver: Nameserver, mandate: Mandate) -> None:
         self.site = site
-        self._nameserver = nameserver
+        self.nameserver = nameserver
         self._mandate = mandate
         self._queue = Queue(site)
         self._claim: Claim | None = None
         self._claimer = Claimer(site, nameserver, mandate)
         self._footprints = Footprints(site, mandate)
-        self._pusher = Pusher(site, nameserver, self, mandate.policy.batch)
+        self._pusher = Pusher(site, nameserver, self, lambda: mandate.policy.batch)
         self._acknowledger = Acknowledger(site, nameserver, mandate)
         self._retirement = Retirement(site, self._pusher, mandate)
         self._drift = DriftWatch(site, nameserver, mandate, self)
@@ -106,6 +106,10 @@ class Lane:
             case _:
                 assert_never(work)
 
+    def compare(self) -> None:
+        """Compare the zone with the store now, and then at the interval of now."""
+        self._drift.due()
+
     def reclaim(self) -> None:
         """Claim the zone anew before anything else is sent."""
         self._claim = None
@@ -121,7 +125,7 @@ class Lane:
         self._settle(pushes, self._acknowledger.refuse(pushes, reason))
 
     async def _take_over(self) -> None:
-        await self._nameserver.query(self.site.zone, self.site.zone, RecordType.SOA)  # or say at once why not
+        await self.nameserver.query(self.site.zone, self.site.zone, RecordType.SOA)  # or say at once why not
         self._takeover.set()
         self.reclaim()
         try:
@@ -139,7 +143,7 @@ class Lane:
         while True:
             served = [rrset(want) for want in contents(self._mandate.state, self.site.zone)]
             try:
-                await self._nameserver.open(self.site.zone, served)
+                await self.nameserver.open(self.site.zone, served)
             except NameserverError as error:
                 await self._trouble.note(str(error), kind_of(error))
                 await self._trouble.rest()
@@ -249,7 +253,7 @@ class Lane:
 
     async def _leave(self) -> None:
         await self._footprints.delete()
-        await self._nameserver.leave(self.site.zone)
+        await self.nameserver.leave(self.site.zone)
         self._left = True
         _log.info("site.left", **self.site._asdict())
 

@@ -30,9 +30,9 @@ class LeaderPolicy:
     compact_after: float  # the age of history that the store may forget; 0: never
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Mandate:
-    """A won election, and what is needed to use it."""
+    """A won election, and what is needed to use it; the policy may be replaced by another one."""
 
     cache: WatchCache
     commits: GroupCommit

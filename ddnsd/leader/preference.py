@@ -44,6 +44,12 @@ class Preference:
         """Say whether something is stored that is too new for this node: it can acknowledge nothing."""
         return self._cache.preserved.obstacle is not None
 
+    def reconfigure(self, member: Member) -> None:
+        """Judge by what this node says of itself from now on."""
+        self._member = member
+        self._note_lacking()
+        self._changed.set()
+
     async def stands(self) -> None:
         """Wait until this node should lead if it is elected."""
         await self._until(stands_back=False)

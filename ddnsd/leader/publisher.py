@@ -8,7 +8,7 @@ import structlog
 
 from ddnsd.leader.compaction import Compactor
 from ddnsd.leader.lane import Lane
-from ddnsd.leader.mandate import DeposedError, Mandate
+from ddnsd.leader.mandate import DeposedError, LeaderPolicy, Mandate
 from ddnsd.leader.sweep import Sweeper
 from ddnsd.leader.tasks import cancel
 from ddnsd.leader.workdesk import Workdesk
@@ -45,6 +45,20 @@ class Publisher:
     def epoch(self) -> int:
         """The revision with which this node's leadership began."""
         return self._mandate.leadership.epoch
+
+    def reconfigure(self, nameservers: Mapping[str, Nameserver], policy: LeaderPolicy) -> None:
+        """Go on with these. A lane whose nameserver is gone, or another one now, ends; a new one begins."""
+        if policy.reconcile_interval != self._mandate.policy.reconcile_interval:
+            for lane in self._lanes.values():
+                lane.compare()
+        self._mandate.policy = policy
+        self._compactor.reconfigure(policy.compact_after)
+        self._nameservers = nameservers
+        self._unknown.clear()
+        for site, lane in self._lanes.items():
+            if nameservers.get(site.nameserver) is not lane.nameserver:
+                self._running[site].cancel()
+        self._changed.set()
 
     def backlog(self, site: Site) -> int:
         """Return how many records are pending at a site."""
@@ -88,7 +102,8 @@ class Publisher:
             if task.done():
                 del self._running[site]
                 self._of_zone[site.zone].remove(self._lanes.pop(site))
-                task.result()
+                if not task.cancelled():  # by `reconfigure`
+                    task.result()
 
     def _start_lanes(self) -> None:
         self._changed.clear()

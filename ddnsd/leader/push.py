@@ -1,7 +1,7 @@
 """Pushing one batch: one fenced UPDATE, and the search for the record at fault when it is refused."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ddnsd.leader.claim import Claim, FenceLostError, ZoneFaultError
@@ -27,8 +27,10 @@ class Outcomes(Protocol):
 class Pusher:
     """Pushes batches to one site. One UPDATE is in flight at a time: callers wait for each other's."""
 
-    def __init__(self, site: Site, nameserver: Nameserver, outcomes: Outcomes, batch: int) -> None:
-        """`batch` is the most records in one UPDATE."""
+    def __init__(
+        self, site: Site, nameserver: Nameserver, outcomes: Outcomes, batch: Callable[[], int]
+    ) -> None:
+        """`batch` says how many records there may be in one UPDATE."""
         self._site = site
         self._nameserver = nameserver
         self._outcomes = outcomes

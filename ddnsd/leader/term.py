@@ -49,6 +49,13 @@ class Candidate:
         self._metrics = metrics
         self.publisher: Publisher | None = None
 
+    def reconfigure(self, nameservers: Mapping[str, Nameserver], policy: LeaderPolicy) -> None:
+        """Lead with these from now on; if it leads already, without a pause."""
+        self._nameservers = nameservers
+        self._policy = policy
+        if self.publisher is not None:
+            self.publisher.reconfigure(nameservers, policy)
+
     async def run(self) -> None:
         """Lead whenever elected, unless another node is preferred. Never returns."""
         who = codec.encode(Candidacy(self._preference.me))

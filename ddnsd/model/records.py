@@ -173,6 +173,15 @@ class Beat(msgspec.Struct, frozen=True):
     watch_lag: float  # seconds from its last question for the newest revision until it had applied that
 
 
+class Configured(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a node says of its configuration."""
+
+    since: datetime | None = None  # when it was taken over, by the node's own clock
+    digests: Mapping[str, str] = {}  # by section, of those that all nodes should have alike
+    refused: str = ""  # why the newest one was not taken over; "" if it was
+    waiting: tuple[str, ...] = ()  # changed settings that take effect at the next start
+
+
 class Member(Stored, frozen=True):
     """`members/<id>`: a running node; the key goes when the node does.
 
@@ -188,6 +197,7 @@ class Member(Stored, frozen=True):
     priority: int
     addresses: Mapping[str, str]
     beat: Beat
+    configuration: Configured = Configured()
 
 
 class Candidacy(Stored, frozen=True):

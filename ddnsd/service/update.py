@@ -40,6 +40,10 @@ class UpdateService:
         self._waiting = Waiting(cache)
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def reconfigure(self, policy: UpdatePolicy) -> None:
+        """Treat what is submitted from now on by this policy."""
+        self._policy = policy
+
     @property
     def in_flight(self) -> int:
         """How many updates are being committed or wait for the nameserver."""

@@ -78,6 +78,10 @@ class WatchCache:
         self._overtaken: set[asyncio.Task[None]] = set()  # those whose question takes long
         self._behind: deque[tuple[_Round, asyncio.TimerHandle]] = deque()  # waits for the watch
 
+    def reconfigure(self, timeout: float) -> None:
+        """Bound questions by another time, in seconds, from now on."""
+        self._timeout = timeout
+
     @property
     def is_loaded(self) -> bool:
         """Say whether a snapshot has been loaded once."""

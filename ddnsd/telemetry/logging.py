@@ -18,18 +18,24 @@ _COMMON: tuple[Processor, ...] = (
 )
 
 
+class _Logger(structlog.make_filtering_bound_logger("debug")):  # type: ignore[misc]
+    """The class of every logger. Its base is the one that does nothing below the level of now."""
+
+
 def configure(format: Literal["console", "json"], level: str) -> None:
     """Send every event of at least `level` to standard error, without secrets.
 
-    Called once, at start. Tracebacks are plain text without local variables, also of what nobody caught.
+    Called at start, and when one of these changes. Tracebacks are plain text without local variables, also
+    of what nobody caught.
     """
+    _Logger.__bases__ = (structlog.make_filtering_bound_logger(level),)  # what is below it costs nothing
     structlog.configure(
         processors=[
             *_COMMON,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(level),  # what is below it costs nothing
+        wrapper_class=_Logger,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)

@@ -24,6 +24,7 @@ RESULTS = {
 }
 """`result` of `ddnsd_requests_total`, by `api`. malformed: no such path, method or encoding, or too large."""
 COMMIT_OUTCOMES = ("done", "stale", "unknown", "unavailable")
+RELOADS = ("applied", "refused")
 PUBLISH_RESULTS = ("published", "refused")
 STORE_FAILURES = (
     *("unreachable", "no_quorum", "certificate", "authentication", "permission"),
@@ -46,8 +47,20 @@ class Metrics:
             collector(registry=registry)
         self._requests_and_commits()
         self._publishing()
-        self._start_at_zero(nameservers)
+        self._configuration()
+        self._start_at_zero()
+        self.expect(nameservers)
         self._queues: defaultdict[str, dict[str, int]] = defaultdict(dict)
+
+    def expect(self, nameservers: Iterable[str]) -> None:
+        """Show the series of these nameservers from now on."""
+        for nameserver in nameservers:
+            for metric in (self._batches, self._queue, self._drift, self._publish_seconds):
+                metric.labels(nameserver)
+            for result in PUBLISH_RESULTS:
+                self._records.labels(nameserver, result)
+            for kind in NAMESERVER_ERRORS:
+                self._errors.labels(nameserver, kind)
 
     def request(self, api: str, result: str, seconds: float) -> None:
         """Count an answered request; `result` is one of `RESULTS[api]`."""
@@ -101,6 +114,17 @@ class Metrics:
     def became_current(self, seconds: float) -> None:
         """Observe how long requests waited for this node to know the newest state."""
         self._watch_seconds.observe(seconds)
+
+    def reloaded(self, outcome: str) -> None:
+        """Count a configuration that was read anew because its files had changed (`RELOADS`)."""
+        self._reloads.labels(outcome).inc()
+
+    def configured(self, *, current: bool, since: float, waiting: int) -> None:
+        """Say whether the newest configuration is in force, since when (Unix time) the one of now is, and
+        how many changed settings wait for a restart."""
+        self._config_current.set(current)
+        self._config_since.set(since)
+        self._config_waiting.set(waiting)
 
     def count_tasks(self, loop: asyncio.AbstractEventLoop) -> None:
         """Show from now on how many tasks of a loop there are."""
@@ -171,7 +195,28 @@ class Metrics:
             registry=at,
         )
 
-    def _start_at_zero(self, nameservers: Collection[str]) -> None:
+    def _configuration(self) -> None:
+        at = self._registry
+        self._reloads = Counter(
+            "ddnsd_config_reloads", "Changed configurations that were read.", ("outcome",), registry=at
+        )
+        self._config_current = Gauge(
+            "ddnsd_config_reload_success",
+            "1 if the newest configuration is in force, 0 if it was refused.",
+            registry=at,
+        )
+        self._config_since = Gauge(
+            "ddnsd_config_reload_success_timestamp_seconds",
+            "Since when the configuration of now is in force, in Unix time.",
+            registry=at,
+        )
+        self._config_waiting = Gauge(
+            "ddnsd_config_waiting_for_restart",
+            "Changed settings that take effect at the next start.",
+            registry=at,
+        )
+
+    def _start_at_zero(self) -> None:
         # Kept, because the hot path counts by them: `labels` costs more than to count.
         self._took = {api: self._request_seconds.labels(api) for api in RESULTS}
         self._answered = {
@@ -185,10 +230,5 @@ class Metrics:
             self._proxy_headers.labels(reason)
         for kind in STORE_FAILURES:
             self._store_failures.labels(kind)
-        for nameserver in nameservers:
-            for metric in (self._batches, self._queue, self._drift, self._publish_seconds):
-                metric.labels(nameserver)
-            for result in PUBLISH_RESULTS:
-                self._records.labels(nameserver, result)
-            for kind in NAMESERVER_ERRORS:
-                self._errors.labels(nameserver, kind)
+        for outcome in RELOADS:
+            self._reloads.labels(outcome)

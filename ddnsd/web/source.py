@@ -22,6 +22,10 @@ class SourceFinder:
     """
 
     def __init__(self, trusted: Sequence[Network]) -> None:
+        self.reconfigure(trusted)
+
+    def reconfigure(self, trusted: Sequence[Network]) -> None:
+        """Trust these networks, and no others, from now on."""
         self._trusted = tuple(trusted)
         self._is_trusted = lru_cache(maxsize=4096)(self._look_up)
 

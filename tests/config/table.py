@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING
 from typing import Any, Literal, NamedTuple
 
-from ddnsd.config.annotation import Bounds, Section, Unit
+from ddnsd.config.annotation import Bounds, Restart, Section, Unit
 from ddnsd.config.environment import variable
 from ddnsd.config.schema import Shape, default, keys, sections, shape
 from ddnsd.config.tree import Settings
@@ -40,6 +40,7 @@ class Setting(NamedTuple):
             unit,
             _allowed(self.shape),
             _code(_variable(self)),
+            "restart" if self.shape.note(Restart) else "",
             self.meaning,
         )
         return "| " + " | ".join(cells) + " |"

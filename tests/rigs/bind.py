@@ -1,16 +1,42 @@
 """BIND 9 (https://bind9.readthedocs.io/en/v9.18.28/reference.html)."""
 
+import asyncio
+import signal
+import time
+from base64 import b64encode
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from .base import NameserverRig
 from .process import find_program
+
+_RECONFIGURED = "running"  # what the log says last, after a start and after each new configuration
+_PATIENCE = 10.0  # seconds
 
 
 class BindRig(NameserverRig):
     """named, with the journals of its zones in the rig's folder."""
 
+    more_keys: Mapping[str, bytes] = MappingProxyType({})  # secrets by name, of keys that may do the same
+
     def prepare(self) -> None:
         for zone in self.zones:
             (self.folder / f"{zone}.zone").write_text(self.zone_file(zone))
+        self.prepare_configuration()
+
+    def prepare_configuration(self) -> None:
         (self.folder / "named.conf").write_text(self._configuration())
+
+    async def reconfigure(self) -> None:
+        """Go on with the keys of now, without a pause; return when it does."""
+        assert self._process is not None
+        before = self.log_text().count(_RECONFIGURED)
+        self.prepare_configuration()
+        self._process.signal(signal.SIGHUP)
+        deadline = time.monotonic() + _PATIENCE
+        while self.log_text().count(_RECONFIGURED) == before:
+            assert time.monotonic() < deadline, self.log_text()
+            await asyncio.sleep(0.01)
 
     def command(self) -> list[str]:
         # -f, not -g: with -g the log could not go by category into a file.
@@ -18,13 +44,19 @@ class BindRig(NameserverRig):
         return [program, "-f", "-4", "-c", str(self.folder / "named.conf")]
 
     def _configuration(self) -> str:
+        secrets = {self.key_name: self.key_secret, **self.more_keys}
+        allowed = " ".join(f'key "{name}";' for name in secrets)
+        keys = "\n".join(
+            f'key "{name}" {{ algorithm {self.key_algorithm}; secret "{b64encode(secret).decode()}"; }};'
+            for name, secret in secrets.items()
+        )
         zones = "\n".join(
             f'zone "{zone}" {{ type primary; file "{zone}.zone"; check-names ignore; '
-            f'allow-update {{ key "{self.key_name}"; }}; allow-transfer {{ key "{self.key_name}"; }}; }};'
+            f"allow-update {{ {allowed} }}; allow-transfer {{ {allowed} }}; }};"
             for zone in self.zones
         )
         return f"""
-            key "{self.key_name}" {{ algorithm {self.key_algorithm}; secret "{self.secret_text}"; }};
+            {keys}
             options {{
                 directory "{self.folder}";
                 listen-on port {self.port} {{ {self.address}; }};

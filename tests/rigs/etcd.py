@@ -205,6 +205,12 @@ class EtcdRig:
         self.ctl("auth", "enable")
         self.password = password
 
+    def change_password(self, user: str, password: str) -> None:
+        """Give a user another password; its tokens are over."""
+        ctl = self.ctl_of(self.members[0])
+        done = ctl.run("user", "passwd", user, "--interactive=false", stdin=password)
+        assert done.returncode == 0, done.stderr
+
     def restore(self, snapshot: Path, token: str, *options: str) -> None:
         """Stop, replace all data by a snapshot's, start; `options` are etcdutl's."""
         self.token = token

@@ -24,10 +24,12 @@ class Etcdctl:
         self._command = [program, *options]
         self._environ = {**os.environ, "ETCDCTL_API": "3", **environ}
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run it to its end, whatever comes of it."""
         command = [*self._command, *arguments]
-        return subprocess.run(command, env=self._environ, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, env=self._environ, input=stdin, capture_output=True, text=True, check=False
+        )
 
     def ask(self, *arguments: str) -> Any:
         """Return what it answers, of JSON."""

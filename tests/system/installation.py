@@ -82,11 +82,18 @@ class Installation:
         self._admin = Client(self.addresses["admin"])
         self.health = Client(self.addresses["health"])
 
+    @property
+    def config_path(self) -> Path:
+        return self.folder / "config.yaml"
+
+    def write_config(self) -> None:
+        """Write config.yaml as `config` is now."""
+        self.config_path.write_text(yaml.safe_dump(self.config, allow_unicode=True))
+
     def command(self, *arguments: str) -> list[str]:
         """Return a command whose last argument is config.yaml, and write that."""
-        path = self.folder / "config.yaml"
-        path.write_text(yaml.safe_dump(self.config, allow_unicode=True))
-        return self.place.command(sys.executable, "-m", "ddnsd", *arguments, str(path))
+        self.write_config()
+        return self.place.command(sys.executable, "-m", "ddnsd", *arguments, str(self.config_path))
 
     async def fail(self, *arguments: str) -> tuple[int, str]:
         """Run a command that ends by itself, as `serve` should here; return its status and what it says."""
@@ -120,6 +127,11 @@ class Installation:
         assert self._process is not None
         return await self._process.wait()
 
+    def hang_up(self) -> None:
+        """SIGHUP: it is to look at its files now."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def freeze(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
@@ -138,7 +150,8 @@ class Installation:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the logged events of this name."""
-        lines = (line for line in self.log().splitlines() if line.startswith("{"))
+        whole = self.log().rpartition("\n")[0]  # without a line that is being written
+        lines = (line for line in whole.splitlines() if line.startswith("{"))
         return [event for line in lines if (event := json.loads(line))["event"] == name]
 
     @property

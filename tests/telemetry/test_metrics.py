@@ -19,6 +19,7 @@ VALUES = {
     ("ddnsd_commit_updates", "outcome"): set(constants.COMMIT_OUTCOMES),
     ("ddnsd_store_failures", "kind"): set(constants.STORE_FAILURES),
     ("ddnsd_proxy_headers_refused", "reason"): set(constants.PROXY_HEADER_FAILURES),
+    ("ddnsd_config_reloads", "outcome"): set(constants.RELOADS),
     ("ddnsd_publish_records", "result"): set(constants.PUBLISH_RESULTS),
     ("ddnsd_nameserver_errors", "kind"): set(constants.NAMESERVER_ERRORS),
 }

@@ -15,7 +15,7 @@ from tornado.testing import bind_unused_port
 
 from ddnsd.model.tokens import digest
 from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.admin import make_admin_application
+from ddnsd.web.admin import AdminToken, make_admin_application
 from ddnsd.web.owed import Owed
 from tests.service.registry_node import Node, single_node
 
@@ -56,7 +56,7 @@ async def admin_server(folder: Path, max_body: int = 65536) -> AsyncIterator[Adm
     async with single_node(folder) as node:
         metrics = Metrics(CollectorRegistry())
         application = make_admin_application(
-            node.registry, digest(ADMIN_TOKEN), _status, asyncio.sleep, metrics, Owed()
+            node.registry, AdminToken(digest(ADMIN_TOKEN)), _status, asyncio.sleep, metrics, Owed()
         )
         socket, port = bind_unused_port()
         server = HTTPServer(application, max_body_size=max_body)

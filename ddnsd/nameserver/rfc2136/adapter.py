@@ -40,6 +40,23 @@ class Rfc2136Nameserver:
         self._updates: dict[str, Channel] = {}  # by zone
         self._refused_key = ""  # why, while it is refused
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it is: host and port."""
+        return self._settings.host, self._settings.port
+
+    def reconfigure(self, settings: Rfc2136Settings) -> None:
+        """Use another key, or other times, from the next request on; its address stays.
+
+        Connections stay open, as a key signs messages (RFC 8945), and what was asked with the old key is
+        checked with the old key.
+        """
+        self._settings = settings
+        self._signer = Signer(settings)
+        self._refused_key = ""
+        for channel in (self._queries, *self._updates.values()):
+            channel.reconfigure(settings)
+
     async def update(self, update: Update) -> Rcode:
         """Send one UPDATE and return the answer's code, whatever it is.
 

@@ -117,6 +117,10 @@ class Channel:
             loop = asyncio.get_running_loop()
             self._closing = loop.call_later(self._settings.idle_timeout, pipeline.fail, "unused")
 
+    def reconfigure(self, settings: Rfc2136Settings) -> None:
+        """Use other times from the next request on."""
+        self._settings = settings
+
     def abort(self) -> None:
         """Trust the connection no more: close it; idempotent."""
         if self._pipeline is not None:

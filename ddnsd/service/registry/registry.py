@@ -68,6 +68,12 @@ class Registry:
         self._sources = Sources(self._turns)
         self._work = WorkDesk(cache, commits, timeout)
 
+    def reconfigure(self, *, nameservers: Collection[str], timeout: float) -> None:
+        """Judge by these from now on; arguments as of the constructor."""
+        self._nameservers = frozenset(nameservers)
+        self._turns.reconfigure(timeout)
+        self._work.reconfigure(timeout)
+
     @property
     def sources(self) -> Sources:
         """The Kubernetes clusters that put resources here, too."""

@@ -36,6 +36,10 @@ class Turns:
         self._timeout = timeout
         self._turn = asyncio.Lock()  # callers of this node would only make each other stale
 
+    def reconfigure(self, timeout: float) -> None:
+        """Bound it by another time, in seconds, from now on."""
+        self._timeout = timeout
+
     async def read(self) -> Draft:
         """Return an empty draft on the current state.
 

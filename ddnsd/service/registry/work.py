@@ -24,6 +24,10 @@ class WorkDesk:
         self._waiters: dict[str, asyncio.Event] = {}
         cache.subscribe(self._look)
 
+    def reconfigure(self, timeout: float) -> None:
+        """Bound it by another time, in seconds, from now on."""
+        self._timeout = timeout
+
     async def request(self, zone: str, work: Work) -> str:
         """Ask for work on a zone; return the request's id.
 

@@ -30,6 +30,11 @@ class Keeper:
         self._settings = settings
         self._task = asyncio.create_task(self._run(), name="etcd store")
 
+    def reconfigure(self, settings: EtcdStoreSettings) -> None:
+        """Go on with these, in this session and all that follow it."""
+        self._settings = settings
+        self.session.client.reconfigure(settings.cluster)
+
     async def close(self) -> None:
         """End all; idempotent."""
         self._task.cancel()

@@ -43,6 +43,11 @@ class EtcdStore:
         self._registrations: WeakSet[EtcdRegistration] = WeakSet()
         self._compaction = Compaction()
 
+    def reconfigure(self, settings: EtcdStoreSettings) -> None:
+        """Go on with other credentials, certificates and times; endpoints and prefix are those of before."""
+        self._settings = settings
+        self._keeper.reconfigure(settings)
+
     @property
     def limits(self) -> Limits:
         """What `commit` takes at once."""

@@ -15,6 +15,7 @@ from ...telemetry.redaction import HIDDEN
 from ..owed import Owed
 from . import apply, archive, drain, openapi, resources, sources, status, work
 from .base import Services, UnknownPathHandler
+from .token import AdminToken
 
 _log = structlog.get_logger(__name__)
 
@@ -26,7 +27,7 @@ ROUTES = (
 
 def make_admin_application(
     registry: Registry,
-    token_digest: str,
+    token: AdminToken,
     status: Callable[[], Awaitable[Mapping[str, Any]]],
     retire: Callable[[float], Awaitable[None]],
     metrics: Metrics,
@@ -34,11 +35,10 @@ def make_admin_application(
 ) -> Application:
     """Return the application.
 
-    `token_digest` is the hex SHA-256 of the admin token; `status` returns what `GET /api/v1/status`
-    shows, ready for JSON; `retire` makes the node want no more traffic and returns so many seconds later;
-    `owed` gets to know the requests that wait for their answer.
+    `status` returns what `GET /api/v1/status` shows, ready for JSON; `retire` makes the node want no more
+    traffic and returns so many seconds later; `owed` gets to know the requests that wait for their answer.
     """
-    services = Services(registry, token_digest, status, retire, metrics, openapi.describe(ROUTES), owed)
+    services = Services(registry, token, status, retire, metrics, openapi.describe(ROUTES), owed)
     return Application(
         [(route.pattern, route.handler, {"services": services, **route.arguments}) for route in ROUTES],
         default_handler_class=UnknownPathHandler,

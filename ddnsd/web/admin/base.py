@@ -1,6 +1,5 @@
 """What all admin handlers share: authorisation, bodies, JSON for everything, also for what goes wrong."""
 
-import hmac
 import http
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
@@ -11,12 +10,12 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
-from ...model.tokens import digest
 from ...service.registry import Registry
 from ...telemetry.metrics import Metrics
 from ..owed import Owed
 from .failures import FailedError
 from .shapes import Failure
+from .token import AdminToken
 
 _log = structlog.get_logger(__name__)
 
@@ -25,10 +24,10 @@ _DRAINED = 8  # times that much is read of a larger one to answer it; beyond, th
 
 
 class Services(NamedTuple):
-    """What the handlers work with. `token_digest` is the SHA-256 of the admin token, in hex."""
+    """What the handlers work with."""
 
     registry: Registry
-    token_digest: str
+    token: AdminToken
     status: Callable[[], Awaitable[Mapping[str, Any]]]
     retire: Callable[[float], Awaitable[None]]
     metrics: Metrics
@@ -63,9 +62,7 @@ class AdminHandler(RequestHandler):
             self.request.connection.set_max_body_size(_DRAINED * self.max_body)
 
     def _is_admin(self) -> bool:
-        scheme, _, credentials = self.request.headers.get("Authorization", "").partition(" ")
-        given = digest(credentials.strip())
-        return scheme.lower() == "bearer" and hmac.compare_digest(given, self.services.token_digest)
+        return self.services.token.admits(self.request.headers.get("Authorization", ""))
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Take a part of the body, as long as it is not too large."""

@@ -1,0 +1,132 @@
+"""Takes a changed configuration over while the process runs: all of it, or, if anything is wrong, nothing.
+
+See docs/decisions/0012-reload.md.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from ddnsd.app.configuration import Configuration, Reading, read
+from ddnsd.app.files import Sight, look
+from ddnsd.config import Change, ConfigError, Source, digests, remarks
+from ddnsd.model.records import Configured
+
+_log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 1.0
+_SETTLE_SECONDS = 0.5  # in which nothing may move around a reading: who writes in place is done by then
+_SHOWN = 200  # characters of a reason in `ddnsd status`
+
+
+class Reloader:
+    """Looks at the files for as long as the process runs. Run `run()` as a task of its own.
+
+    `configuration` is the one in force. Who follows is called, in one turn of the event loop, after each
+    reading that was taken over or refused.
+    """
+
+    def __init__(self, source: Source, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self._source = source
+        self._files = frozenset({source.path} if source.path else ())
+        self._seen: Mapping[Path, Sight] = {}
+        self._followers: list[Callable[[], None]] = []
+        self._due = asyncio.Event()
+        self.since = datetime.now(UTC)  # when it came into force
+        self._count: Callable[[str], None] = lambda _: None
+        self._refused = ""
+        self._waiting: tuple[str, ...] = ()
+
+    @property
+    def configured(self) -> Configured:
+        """What this node says of its configuration."""
+        settings = self.configuration.settings
+        return Configured(self.since, digests(settings), self._refused, self._waiting)
+
+    def follow(self, follower: Callable[[], None]) -> None:
+        """Call this after each reading that was taken over or refused, and now."""
+        self._followers.append(follower)
+        follower()
+
+    def on_outcome(self, count: Callable[[str], None]) -> None:
+        """Call this with `applied` or `refused` after each reading of changed files."""
+        self._count = count
+
+    def look_now(self) -> None:
+        """Look at the files without waiting for the next time."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """Look every second. Never returns."""
+        path = self._source.path
+        if path is not None and path.exists() and not path.is_file():  # a pipe: it can be read only once
+            _log.info("config.not_watched", file=str(path))
+            await asyncio.get_running_loop().create_future()
+        while True:
+            self._due.clear()
+            if await asyncio.to_thread(look, self._files) != self._seen:
+                self._judge(await self._read())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._due.wait()
+
+    async def _read(self) -> Reading:
+        """Read until all files were the same before the reading and for some time after it.
+
+        So what was read is of one moment: no half of a file, and no two generations of a mounted volume.
+        """
+        while True:
+            before = await asyncio.to_thread(look, self._files)
+            reading = await asyncio.to_thread(read, self._source, self.configuration.settings)
+            await asyncio.sleep(_SETTLE_SECONDS)
+            if reading.files == self._files and await asyncio.to_thread(look, self._files) == before:
+                self._seen = before
+                return reading
+            self._files = reading.files
+
+    def _judge(self, reading: Reading) -> None:
+        if isinstance(reading.found, ConfigError):
+            self._refuse(reading.found)
+        else:
+            self._take_over(*reading.found)
+
+    def _refuse(self, error: ConfigError) -> None:
+        for mistake in error.mistakes:
+            _log.error(
+                "config.refused",
+                file=error.source,
+                setting=".".join(mistake.path),
+                value=mistake.value,
+                remedy=f"{mistake.remedy}; until then the configuration before stays in force",
+            )
+        first, *others = map(str, error.mistakes)
+        more = f" (and {len(others)} more)" if others else ""
+        self._refused = f"{first[:_SHOWN]}{more}"
+        self._tell("refused")
+
+    def _take_over(self, found: Configuration, changed: Change) -> None:
+        applied = changed.applied
+        if found.admin_token != self.configuration.admin_token:
+            applied = (*dict.fromkeys((*applied, "admin.token_file")),)
+        if not applied and not self._refused and changed.waiting == self._waiting:
+            return  # the first look, or a file that was only touched
+        known = set(remarks(self.configuration.settings))
+        self.configuration = found
+        self.since, self._refused, self._waiting = datetime.now(UTC), "", changed.waiting
+        self._tell("applied")
+        _log.info("config.applied", settings=applied)
+        if changed.waiting:
+            _log.warning("config.needs_restart", settings=changed.waiting)
+        for remark in remarks(found.settings):
+            if remark not in known:
+                _log.warning("config.remark", remark=remark)
+
+    def _tell(self, outcome: str) -> None:
+        self._count(outcome)
+        for follower in self._followers:
+            follower()
