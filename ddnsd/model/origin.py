@@ -35,7 +35,10 @@ def called(name: str, origin: Origin | None) -> str:
 
 
 def previous_name(token: str) -> str:
-    """Return the name of the token that keeps the secret before this token's, while it is still valid."""
+    """Return the name of the token that keeps the secret before this token's, while it is still valid.
+
+    It has no document of its own: it comes and goes with its token.
+    """
     return token + _PREVIOUS
 
 

@@ -78,6 +78,14 @@ def test_a_disabled_host_or_zone_stays_published(world):
     assert standing_of(world) is Standing.PUBLISHED
 
 
+def test_a_held_host_or_zone_stays_published(world):
+    world.commit(BLOG, "192.0.2.7")
+    world.zone(held=True)
+    world.host(held=True)
+    assert wanted(world.state, BLOG).values == ("192.0.2.7",)
+    assert not world.state.is_retired(SITE)
+
+
 def test_an_address_is_pending_until_all_of_it_is_published(world):
     world.commit(BLOG, IP)
     assert standing_of(world) is Standing.PENDING

@@ -5,9 +5,12 @@ from datetime import UTC, datetime
 import pytest
 
 from ddnsd.model.origin import previous_name
-from ddnsd.model.resources import Kind
+from ddnsd.model.records import Resource
+from ddnsd.model.resources import Kind, TokenSpec
 from ddnsd.service.documents import document_of, read_document, write_document
 from ddnsd.service.registry import RefusedError, Written
+from ddnsd.store import codec
+from ddnsd.store.interface import Update
 from tests.service.archives import exported, read
 from tests.service.kubernetes import BLOG, stored
 from tests.service.registry_node import Node, account, single_node, token
@@ -83,6 +86,14 @@ async def test_nobody_else_takes_a_secret_that_is_still_valid(node):
     await rotate(node, "2", rotationOverlap=600)
     with pytest.raises(RefusedError, match="has the same secret"):
         await put(node, token("other", "1"))
+
+
+async def test_a_secret_that_is_over_is_free(node):
+    await node.registry.apply([account("alice"), token("router", "1")])
+    over = Resource(TokenSpec("alice", "2" * 64, expires=datetime(2020, 1, 1, tzinfo=UTC)))
+    await node.commits.commit(Update({}, {"tokens/router:previous": codec.encode(over)}))
+    await put(node, token("other", "2"))
+    assert await stored(node, Kind.TOKEN, "router:previous") is None
 
 
 async def test_what_is_shown_can_be_applied_and_changes_nothing_else(node):

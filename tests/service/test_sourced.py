@@ -1,17 +1,15 @@
 """What the controller of a Kubernetes cluster may do, and what the admin API may do beside it."""
 
-import asyncio
-
 import pytest
 
 from ddnsd.model.origin import Origin
 from ddnsd.model.resources import Kind, TokenSpec, ZoneSpec
 from ddnsd.service.documents import Document, read_document
 from ddnsd.service.problems import InvalidDocumentError, Reason
-from ddnsd.service.registry import NotMineError, RefusedError, SourceTakenError, Written
+from ddnsd.service.registry import NotMineError, RefusedError, SourcedRegistry, SourceTakenError, Written
 from ddnsd.service.registry.sourced import Delete, Hold, Put, Withdrawn
 from ddnsd.store import keys
-from ddnsd.store.interface import Update
+from ddnsd.store.interface import Outcome, Update
 from tests.service.kubernetes import (
     ALICE,
     BLOG,
@@ -27,7 +25,7 @@ from tests.service.kubernetes import (
     token_of,
     zone_of,
 )
-from tests.service.registry_node import Node, account, host, single_node, token, zone
+from tests.service.registry_node import NAMESERVERS, TIMEOUT, Node, account, host, single_node, token, zone
 
 
 @pytest.fixture
@@ -86,17 +84,35 @@ async def test_who_leads_no_more_changes_nothing(node):
     assert await stored(node, Kind.ACCOUNT, ALICE) is None
 
 
+class DeposingCommits:
+    """Deposes the controller once it has decided, before its commit arrives."""
+
+    def __init__(self, node: Node, key: str) -> None:
+        self._node = node
+        self._key = key
+
+    async def commit(self, update: Update) -> Outcome:
+        await self._node.store.commit([Update({}, deletes=frozenset({self._key}))])
+        return await self._node.commits.commit(update)
+
+
 async def test_who_is_deposed_while_he_commits_changes_nothing(node):
     """The guard is compared by the commit itself: the state that it was decided on may be older."""
     async with controller(node) as kube:
         await kube.bind()
-        (key,) = (f"controllers/{id}" for id in node.cache.state.controllers)
-        changed, _ = await asyncio.gather(
-            kube.change([account_of(name=f"a{number}") for number in range(500)]),
-            node.store.commit([Update({}, deletes=frozenset({key}))]),
-            return_exceptions=True,
+        (id,) = node.cache.state.controllers
+        late = SourcedRegistry(
+            node.cache,
+            DeposingCommits(node, f"controllers/{id}"),
+            source="prod",
+            uid="uid-1",
+            guard={f"controllers/{id}": node.cache.state.controllers[id].created},
+            nameservers=NAMESERVERS,
+            timeout=TIMEOUT,
         )
-        assert isinstance(changed, NotMineError)
+        with pytest.raises(NotMineError, match="does not lead"):
+            await late.change([account_of()])
+    assert await stored(node, Kind.ACCOUNT, ALICE) is None
 
 
 # Changes
@@ -213,6 +229,19 @@ async def test_a_cascade_leaves_what_kubernetes_manages(node, kube):
     assert await stored(node, Kind.HOST, "a.example.com")
 
 
+async def test_an_account_goes_without_the_tokens_of_others(node, kube):
+    await put(node, account("bob"))
+    await kube.change([Put(Document(Kind.TOKEN, "prod:home:t", TokenSpec("bob", "1" * 64), HOME))])
+    assert (await node.registry.delete(Kind.ACCOUNT, "bob")).tokens == 0
+    assert await stored(node, Kind.TOKEN, "prod:home:t")
+
+
+async def test_a_secret_passes_to_another_token_at_once(node, kube):
+    await kube.change(EVERYTHING)
+    moved = [token_of(name="new"), Delete(Kind.TOKEN, "prod:home:router")]
+    assert await kube.change(moved) == [Written.CREATED, Withdrawn.DELETED]
+
+
 async def test_what_was_released_is_whose_who_comes_first(node, kube):
     await kube.change(EVERYTHING)
     await node.commit_address(BLOG, "192.0.2.1")
@@ -259,6 +288,9 @@ async def test_a_host_and_a_token_are_held_with_what_they_have(node, kube):
     assert await kube.change([Hold(*name) for name in names]) == [Withdrawn.HELD] * 2
     for kind, name in [*names, (Kind.TOKEN, "prod:home:router:previous")]:
         assert (await stored(node, kind, name)).held
+    before = await node.store.revision()
+    assert await kube.change([Hold(*name) for name in names]) == [Withdrawn.HELD] * 2
+    assert await node.store.revision() == before
     await kube.change([host_of(), token_of(digit="2", rotation_overlap=600)])
     for kind, name in [*names, (Kind.TOKEN, "prod:home:router:previous")]:
         assert not (await stored(node, kind, name)).held
