@@ -149,6 +149,13 @@ async def test_each_change_is_judged_by_itself(kube):
     assert reasons(outcomes) == [*[Written.CREATED] * 4, *(reason for _, reason in wrong), Written.CREATED]
 
 
+async def test_a_new_nameserver_may_be_referred_to(kube):
+    elsewhere = Put(Document(Kind.ZONE, "example.org", ZoneSpec("third"), CLUSTER))
+    assert reasons(await kube.change([elsewhere])) == [Reason.UNKNOWN_NAMESERVER]
+    kube.reconfigure(nameservers=[*NAMESERVERS, "third"], timeout=TIMEOUT)
+    assert await kube.change([elsewhere]) == [Written.CREATED]
+
+
 async def test_a_zone_takes_no_hosts_over(kube):
     await kube.change(EVERYTHING)
     assert reasons(await kube.change([zone_of(name=BLOG)])) == [Reason.TAKES_HOSTS_OVER]

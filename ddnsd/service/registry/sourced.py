@@ -89,6 +89,11 @@ class SourcedRegistry:
         self._guard = guard
         self._nameservers = frozenset(nameservers)
 
+    def reconfigure(self, *, nameservers: Collection[str], timeout: float) -> None:
+        """Take new ones over, for what comes from now on."""
+        self._nameservers = frozenset(nameservers)
+        self._turns.reconfigure(timeout)
+
     async def bind(self) -> None:
         """Bind the source's name to me, if it is free.
 
