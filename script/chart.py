@@ -1,4 +1,4 @@
-"""Make the files of the chart that follow from others: README's table, the schema's config, the dashboard."""
+"""Make the files of the chart that follow from others: its README's table, its schema, files/."""
 
 import json
 import re
@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from generated import config_schema, dashboard, values_table
+
+from ddnsd.config import needing_restart
 
 CHART = Path(__file__).parents[1] / "charts" / "ddnsd"
 _TABLE = re.compile(r"(?s)(<!-- values: made by script/chart -->\n).*?(<!-- end of values -->)")
@@ -20,6 +22,7 @@ def contents() -> Mapping[Path, str]:
         readme: _TABLE.sub(lambda marks: f"{marks[1]}{rows}{marks[2]}", readme.read_text()),
         schema: _with_config(schema.read_text()),
         CHART / "files" / "dashboard.json": dashboard(),
+        CHART / "files" / "restarting-keys.json": json.dumps([*needing_restart()], indent=2) + "\n",
     }
 
 

@@ -1,4 +1,4 @@
-"""What script/chart makes is up to date: README's table, the schema of `config`, the dashboard."""
+"""What script/chart makes is up to date: README's table, the schema, what needs a restart, the dashboard."""
 
 import os
 import subprocess

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from ddnsd.config import load
 from ddnsd.config.document import parse_document
 
-from .helm import CHART, EXAMPLES, MAJORS, Values, config, example, one, pods, render, run
+from .helm import CHART, EXAMPLES, MAJORS, Document, Values, config, example, one, pods, render, run
 from .restricted import unrestricted
 from .rules import VERSIONS, dangling, violations
 from .secret_files import SecretFiles
@@ -106,18 +106,31 @@ def test_large_numbers_stay_numbers() -> None:
     ("config", "restarts"),
     [
         ({"log": {"level": "debug"}}, False),
-        ({"publish": {"timeout": 9}}, False),
+        ({"publish": {"timeout": 8}}, False),
+        ({"store": {"timeout": 9}}, False),
+        ({"publish": {"fence": "_other"}}, True),
         ({"node": {"region": "eu"}}, True),
         ({"listen": {"public": ":9090"}}, True),
-        ({"store": {"timeout": 9}}, True),
+        ({"kube": {"source": "home"}}, True),
+        ({"nameservers": {"default": {"kind": "embedded", "listen": ":5301"}}}, True),
+        ({"nameservers": {"default": {"kind": "embedded", "server_name": "ns.example.com"}}}, True),
     ],
 )
 def test_pods_start_anew_for_what_ddnsd_reads_at_its_start_alone(config: Any, restarts: bool) -> None:
-    before, after = (
-        one(render({"config": each}), "StatefulSet")["spec"]["template"]["metadata"]["annotations"]
-        for each in ({}, config)
-    )
+    before, after = (checksum(one(render({"config": each}), "StatefulSet")) for each in ({}, config))
     assert (before != after) == restarts
+
+
+def test_what_the_controller_alone_reads_starts_no_node_anew() -> None:
+    cluster = example("own-etcd")
+    changed = {**cluster, "config": {**cluster["config"], "kube": {"source": "home"}}}
+    for name, restarts in (("ddnsd", False), ("ddnsd-controller", True)):
+        before, after = (checksum(one(render(values), "Deployment", name)) for values in (cluster, changed))
+        assert (before != after) == restarts
+
+
+def checksum(workload: Document) -> str:
+    return str(workload["spec"]["template"]["metadata"]["annotations"]["checksum/config"])
 
 
 def test_a_new_chart_alone_starts_no_pod_anew() -> None:

@@ -91,9 +91,35 @@
 {{- if regexMatch "^(127\\.|localhost:|\\[::1\\])" . }}yes{{ end -}}
 {{- end -}}
 
-{{/* What starts the pods anew when it changes: the keys of config.yaml that ddnsd reads at its start alone. */}}
+{{/* What starts a component's pods anew when it changes: the values of the keys that ddnsd reads at its start alone,
+     which script/chart lists. Takes a list of the root and the component. */}}
 {{- define "ddnsd.restartingConfig" -}}
-{{- pick (include "ddnsd.config" . | fromJson) "data" "workers" "store" "listen" "node" | toJson -}}
+{{- $root := index . 0 -}}
+{{- $config := include "ddnsd.config" $root | fromJson -}}
+{{- $runsController := include "ddnsd.role" . -}}
+{{- range $root.Files.Get "files/restarting-keys.json" | fromJsonArray -}}
+{{- $keys := splitList "." . -}}
+{{- if or $runsController (ne (first $keys) "kube") -}}
+{{- include "ddnsd.valueAt" (list $config $keys) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What is in a value below some keys, of which <name> is any; empty for nothing. Takes a list of both. */}}
+{{- define "ddnsd.valueAt" -}}
+{{- $value := index . 0 -}}
+{{- $keys := index . 1 -}}
+{{- if not $keys -}}
+={{ toJson $value }};
+{{- else if kindIs "map" $value -}}
+{{- range $name, $below := $value -}}
+{{- if has (first $keys) (list $name "<name>") -}}
+{{- with include "ddnsd.valueAt" (list $below (rest $keys)) -}}
+{{ $name }}.{{ . }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The file of the admin token, for the command line in the pod too. */}}

@@ -31,7 +31,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
   annotations:
-    checksum/config: {{ include "ddnsd.restartingConfig" $root | sha256sum }}
+    checksum/config: {{ include "ddnsd.restartingConfig" . | sha256sum }}
     {{- with $own.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
