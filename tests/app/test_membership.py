@@ -32,6 +32,15 @@ async def watched(folder: Path) -> AsyncIterator[tuple[EmbeddedStore, WatchCache
     await store.close()
 
 
+async def test_what_a_node_says_of_itself_changes_at_once(tmp_path: Path) -> None:
+    async with watched(tmp_path) as (store, cache):
+        membership = Membership(store, cache, "me", member(["default"]))
+        async with running(membership.run()):
+            await until(lambda: "me" in cache.state.members)
+            membership.reconfigure(member(["default", "second"], priority=5))
+            await until(lambda: cache.state.members["me"].value.priority == 5)
+
+
 async def test_member_goes_with_its_node(tmp_path: Path) -> None:
     async with watched(tmp_path) as (store, cache):
         async with running(Membership(store, cache, "me", member(["default"])).run()):

@@ -91,6 +91,26 @@ async def test_refused(guarded: EtcdRig, credentials: Credentials | None):
                 await asyncio.wait_for(watch.read(), 5)
 
 
+async def test_another_user_takes_over_when_the_first_is_gone(guarded: EtcdRig):
+    guarded.ctl("user", "add", f"second:{PASSWORD}2")
+    guarded.ctl("user", "grant-role", "second", "node")
+    settings = replace(guarded.settings, credentials=Credentials("node", PASSWORD))
+    async with Client(settings) as client:
+        await client.put(Put(b"node/a", b"1"))
+        client.reconfigure(replace(settings, credentials=Credentials("second", f"{PASSWORD}2")))
+        guarded.ctl("user", "delete", "node")
+        await client.put(Put(b"node/a", b"2"))
+
+
+async def test_a_user_where_there_was_none(guarded: EtcdRig):
+    settings = replace(guarded.settings, credentials=None)
+    async with Client(settings) as client:
+        with pytest.raises(AuthenticationError):
+            await client.put(Put(b"node/a", b"1"))
+        client.reconfigure(replace(settings, credentials=Credentials("node", PASSWORD)))
+        await client.put(Put(b"node/a", b"1"))
+
+
 async def test_credentials_where_none_are_asked_for(etcd: EtcdRig):
     async with Client(replace(etcd.settings, credentials=Credentials("node", PASSWORD))) as client:
         assert (await client.put(Put(b"a", b""))).revision
@@ -120,6 +140,22 @@ async def test_tls_refused(encrypted: EtcdRig, missing: str):
     async with Client(replace(encrypted.settings, tls=tls)) as client:
         with pytest.raises(CertificateError):
             await client.put(Put(b"tls", b""), timeout=1)
+
+
+async def test_certificates_are_replaced_while_it_works(encrypted: EtcdRig):
+    whole = encrypted.settings
+    assert whole.tls is not None
+    async with Client(whole) as client:
+        start = (await client.put(Put(b"tls", b"1"))).revision
+        async with client.watch(b"tls", start) as watch:
+            await watch.read()
+            client.reconfigure(replace(whole, tls=whole.tls._replace(certificate=None, key=None)))
+            with pytest.raises(CertificateError):
+                await client.put(Put(b"tls", b"2"), timeout=1)
+            client.reconfigure(whole)
+            last = (await client.txn(Txn(success=[Put(b"tls", b"3")]), repeatable=True)).revision
+            (revision,) = await asyncio.wait_for(watch.read(), 10)
+            assert revision.revision == last
 
 
 @pytest.mark.parametrize("side", ["client", "server"])

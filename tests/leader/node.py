@@ -48,6 +48,7 @@ class Node:
     registry: Registry
     updates: UpdateService
     candidate: Candidate
+    preference: Preference
     _leading: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
@@ -141,7 +142,7 @@ async def node_on(
     candidate = Candidate(store, cache, commits, nameservers, preference, policy, metrics)
     async with running(cache.run()):
         await cache.loaded()
-        node = Node(cache, commits, registry, updates, candidate)
+        node = Node(cache, commits, registry, updates, candidate, preference)
         try:
             yield node
         finally:

@@ -19,26 +19,41 @@ from tests.tasks import running
 KEPT = 2.0  # seconds
 
 
+async def is_forgotten(client: Client, revision: int) -> bool:
+    try:
+        await client.range(Range(b"anything", revision=revision))
+    except CompactedError:
+        return True
+    return False
+
+
 async def test_only_what_is_old_is_forgotten() -> None:
     with EtcdRig(versions()[0]) as rig:
         store = await open_etcd(EtcdStoreSettings(rig.settings))
         cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
         async with Client(rig.settings) as client, running(cache.run()):
             await cache.loaded()
-
-            async def is_forgotten(revision: int) -> bool:
-                try:
-                    await client.range(Range(b"anything", revision=revision))
-                except CompactedError:
-                    return True
-                return False
-
             (first,) = await store.commit([Update({}, {"filler/old": b""})])
             began = time.monotonic()
             async with running(Compactor(store, cache, KEPT).run()):
-                await eventually(lambda: is_forgotten(first.revision - 1))
+                await eventually(lambda: is_forgotten(client, first.revision - 1))
                 assert time.monotonic() - began >= KEPT
                 (second,) = await store.commit([Update({}, {"filler/new": b""})])
                 await asyncio.sleep(KEPT / 2)
-                assert not await is_forgotten(second.revision - 1)
+                assert not await is_forgotten(client, second.revision - 1)
+        await store.close()
+
+
+async def test_another_time_counts_at_once() -> None:
+    with EtcdRig(versions()[0]) as rig:
+        store = await open_etcd(EtcdStoreSettings(rig.settings))
+        cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
+        async with Client(rig.settings) as client, running(cache.run()):
+            await cache.loaded()
+            (first,) = await store.commit([Update({}, {"filler/old": b""})])
+            compactor = Compactor(store, cache, 0)
+            async with running(compactor.run()):
+                await asyncio.sleep(0)
+                compactor.reconfigure(0.2)
+                await eventually(lambda: is_forgotten(client, first.revision - 1))
         await store.close()

@@ -14,6 +14,7 @@ from ddnsd.model.records import (
     Beat,
     Candidacy,
     Committed,
+    Configured,
     Footprint,
     HeldDeletions,
     Installation,
@@ -83,6 +84,20 @@ MEANING: dict[str, Stored] = {
         priority=-1,
         addresses={"public": "192.0.2.1:8080"},
         beat=Beat(LATER, 42, 0.25),
+    ),
+    "members.configured.0.1": Member(
+        name="one",
+        region="",
+        version="0.1.0",
+        started=AT,
+        nameservers=frozenset({"default"}),
+        eligible=True,
+        priority=0,
+        addresses={},
+        beat=Beat(LATER, 42, 0.25),
+        configuration=Configured(
+            LATER, {"publish": "c0ffee"}, "log.level: 'loud'", ("data", "listen.public")
+        ),
     ),
 }
 

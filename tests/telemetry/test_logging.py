@@ -98,3 +98,19 @@ def test_what_nobody_caught_is_logged_without_secrets(capsys):
     assert line["event"] == "uncaught"
     assert line["level"] == "critical"
     assert SECRET not in line["exception"]
+
+
+def test_a_logger_that_is_in_use_follows_another_level_and_format(capsys):
+    configure("json", "info")
+    log = structlog.get_logger("ddnsd.test")
+    log.debug("first")
+    log.info("second")
+    configure("console", "debug")
+    log.debug("third")
+    configure("json", "warning")
+    log.info("fourth")
+    log.warning("fifth")
+    first, second, third = capsys.readouterr().err.splitlines()
+    assert '"event": "second"' in first
+    assert "third" in second
+    assert '"event": "fifth"' in third
