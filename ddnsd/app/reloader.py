@@ -34,7 +34,7 @@ class Reloader:
         self.configuration = configuration
         self._source = source
         self._files = frozenset({source.path} if source.path else ())
-        self._seen: Mapping[Path, Sight] = {}
+        self._seen: Mapping[Path, Sight] | None = None  # at the last reading
         self._followers: list[Callable[[], None]] = []
         self._due = asyncio.Event()
         self.since = datetime.now(UTC)  # when it came into force

@@ -139,9 +139,15 @@ class PublicServer(Server):
 
     def _handle_connection(self, connection: socket.socket, address: Any) -> None:
         if self._gate and self._gate.expects(address[0]):
-            self._gate.receive(connection, address, super()._handle_connection)
+            self._gate.receive(connection, address, self._admit)
         else:
+            self._admit(connection, address)
+
+    def _admit(self, connection: socket.socket, address: Any) -> None:
+        try:
             super()._handle_connection(connection, address)
+        except OSError:  # it was reset before TLS could begin: Tornado lets that out
+            connection.close()
 
     async def close_all_connections(self) -> None:
         """Close every connection, and look for idle ones no more."""

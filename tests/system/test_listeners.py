@@ -208,6 +208,22 @@ async def test_tls(tmp_path: Path) -> None:
         assert '"level": "error"' not in ddnsd.log()
 
 
+async def test_who_resets_before_tls_begins(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path, "ours")
+    listen = dict.fromkeys(("public", "admin", "health"), "127.0.0.1:0")
+    listen["tls"] = {"certificate": str(certificate), "key": str(key)}
+    async with Installation(tmp_path, listen=listen) as ddnsd:
+        ddnsd.freeze()
+        async with Wire(ddnsd.addresses["public"]) as wire:
+            await wire.send(b"anything")
+        ddnsd.thaw()
+        host, _, port = ddnsd.addresses["public"].rpartition(":")
+        context = ssl.create_default_context(cafile=certificate)
+        _, writer = await asyncio.open_connection(host, int(port), ssl=context)
+        writer.close()
+        assert '"level": "error"' not in ddnsd.log()
+
+
 async def test_a_certificate_and_a_key_that_do_not_belong_together(tmp_path: Path) -> None:
     certificate, _ = make_certificate(tmp_path, "ours")
     _, key = make_certificate(tmp_path, "theirs")

@@ -9,11 +9,12 @@ import pytest
 import pytest_asyncio
 
 from tests.rigs.volume import Volume
-from tests.system.http import Client
+from tests.system.http import Client, Reply
 from tests.system.installation import Installation, example
 from tests.system.load import UPDATED, until
 from tests.system.mounted import Mounted, noticed
 from tests.system.test_listeners import make_certificate
+from tests.system.wire import Wire
 
 BLOG = "blog.example.com"
 
@@ -180,6 +181,27 @@ class Secure:
     async def is_answered(self) -> bool:
         self._writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         return await self._reader.readuntil(b"}") != b""
+
+
+async def test_proxies_begin_to_send_headers(ddnsd: Mounted) -> None:
+    header = b"PROXY TCP4 192.0.2.7 127.0.0.1 1000 80\r\n"
+    request = f"GET /api/ddns/update?domain={BLOG}&token={ddnsd.secret} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+
+    async def answer(octets: bytes) -> Reply | None:
+        async with Wire(ddnsd.addresses["public"]) as wire:
+            await wire.send(octets)
+            return await wire.receive("GET")
+
+    async with noticed(ddnsd):
+        ddnsd.config["listen"]["proxy_protocol"] = "true"
+        ddnsd.config["trusted_proxies"] = ["127.0.0.0/8"]
+        ddnsd.write_config()
+    assert (await answer(header + request)).json["data"]["ip"] == "192.0.2.7"
+    assert await answer(request) is None
+    async with noticed(ddnsd):
+        del ddnsd.config["listen"]["proxy_protocol"], ddnsd.config["trusted_proxies"]
+        ddnsd.write_config()
+    assert (await answer(request)).json["data"]["ip"] == "127.0.0.1"
 
 
 async def test_the_admin_token_is_replaced(tmp_path: Path) -> None:

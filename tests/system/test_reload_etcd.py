@@ -1,5 +1,6 @@
 """What lets a node in to etcd is changed while it works."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.volume import Volume
 from tests.system.installation import Installation, example
-from tests.system.load import UPDATED, Load, running, until
+from tests.system.load import NOT_STORED, UPDATED, Load, running, until
 from tests.system.mounted import Mounted, noticed
 from tests.system.workers import all_run, pids
 
@@ -110,6 +111,17 @@ async def test_certificates_are_replaced_under_load(tmp_path: Path) -> None:
                 await clients
             assert (load.answers.keys(), load.lost) == ({UPDATED}, 0)
             assert ddnsd.events("leader.resigned") == []
+
+
+async def test_another_timeout_of_the_store(tmp_path: Path, etcd_member: EtcdRig) -> None:
+    async with Mounted(tmp_path, store=section(etcd_member)) as ddnsd:
+        await ddnsd.apply(*example(HOSTS))
+        async with noticed(ddnsd):
+            ddnsd.config["store"] = {**section(etcd_member), "timeout": 0.3}
+            ddnsd.write_config()
+        with etcd_member.members[0].frozen():
+            async with asyncio.timeout(2):  # it was 5
+                assert (await ddnsd.update(HOSTS[0], "192.0.2.1")).message == NOT_STORED
 
 
 async def test_each_worker_takes_it_over(tmp_path: Path, etcd_member: EtcdRig, bind_rig) -> None:
