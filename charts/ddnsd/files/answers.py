@@ -18,5 +18,5 @@ if nameserver:
     name, port = nameserver
     (*_, address), *_ = socket.getaddrinfo(name, port)
     query = dns.message.make_query("example.com", "SOA")
-    for ask in dns.query.udp, dns.query.tcp:
+    for ask in dns.query.tcp, dns.query.udp:
         print(name, ask.__name__, ask(query, address[0], timeout=10, port=int(port)).rcode())
