@@ -134,7 +134,8 @@ async def test_each_worker_takes_it_over(tmp_path: Path, etcd_member: EtcdRig, b
             ddnsd.config["publish"] = {"batch": 100}
             ddnsd.write_config()
             ddnsd.hang_up()
-        assert {event["worker"] for event in ddnsd.events("config.applied")} == {0, 1}
+        for event in ("config.look", "config.applied"):
+            assert {each["worker"] for each in ddnsd.events(event)} == {0, 1}
         assert pids(ddnsd) == workers
 
 
