@@ -43,6 +43,10 @@ class BindRig(NameserverRig):
         program = find_program("named", "bind9")
         return [program, "-f", "-4", "-c", str(self.folder / "named.conf")]
 
+    def role(self, keys: str) -> str:
+        """Return the statements that make it a zone's primary, or a secondary; `keys` may use it."""
+        return f"type primary; check-names ignore; allow-update {{ {keys} }};"
+
     def _configuration(self) -> str:
         secrets = {self.key_name: self.key_secret, **self.more_keys}
         allowed = " ".join(f'key "{name}";' for name in secrets)
@@ -51,8 +55,7 @@ class BindRig(NameserverRig):
             for name, secret in secrets.items()
         )
         zones = "\n".join(
-            f'zone "{zone}" {{ type primary; file "{zone}.zone"; check-names ignore; '
-            f"allow-update {{ {allowed} }}; allow-transfer {{ {allowed} }}; }};"
+            f'zone "{zone}" {{ file "{zone}.zone"; allow-transfer {{ {allowed} }}; {self.role(allowed)} }};'
             for zone in self.zones
         )
         return f"""

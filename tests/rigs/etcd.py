@@ -182,6 +182,12 @@ class EtcdRig:
                 return member
         raise RuntimeError("no member leads")
 
+    def move_leader(self, leader: Member, successor: Member) -> None:
+        """Let another member lead."""
+        status = self.ctl("endpoint", "status", "-w", "fields", member=successor)
+        ids = dict(re.findall(r'"(MemberID)" : (\d+)', status))
+        self.ctl("move-leader", f"{int(ids['MemberID']):x}", member=leader)
+
     def ctl(self, *arguments: str, member: Member | None = None) -> str:
         """Run etcdctl on a member and return what it says."""
         done = self.ctl_of(member or self.members[0]).run(*arguments)

@@ -1,4 +1,4 @@
-"""Forwards IPv4 packets between TUN interfaces, each packet after its link's delay (a program, run by wan.py).
+"""A program that forwards IPv4 packets between TUN interfaces, each after its link's delay (run by wan.py).
 
     python forwarder.py LINK…
 

@@ -1,7 +1,17 @@
 """Knot DNS (https://www.knot-dns.cz/docs/3.2/singlehtml/)."""
 
+from typing import NamedTuple
+
 from .base import NameserverRig
 from .process import find_program
+
+
+class Role(NamedTuple):
+    """What a configuration has more, in YAML; and what the key may do."""
+
+    sections: str
+    template: str
+    actions: str
 
 
 class KnotRig(NameserverRig):
@@ -17,8 +27,13 @@ class KnotRig(NameserverRig):
     def command(self) -> list[str]:
         return [find_program("knotd", "knot"), "-c", str(self.folder / "knot.conf")]
 
+    def role(self) -> Role:
+        """Return what makes it a primary or a secondary."""
+        return Role(sections="", template="", actions="update, transfer")
+
     def _configuration(self) -> str:
         zones = "\n".join(f"  - domain: {zone}" for zone in self.zones)
+        role = self.role()
         return f"""
 server:
     rundir: {self.folder}
@@ -39,16 +54,18 @@ key:
   - id: {self.key_name}
     algorithm: {self.key_algorithm}
     secret: {self.secret_text}
+{role.sections}
 acl:
   - id: ddnsd
     key: {self.key_name}
-    action: [update, transfer]
+    action: [{role.actions}]
 template:
   - id: default
     storage: {self.folder}
     file: "%s.zone"
     acl: ddnsd
     zonefile-sync: -1
+{role.template}
 zone:
 {zones}
 """

@@ -7,7 +7,7 @@ region: what it sends to one has no delay, and no cut concerns it. It needs root
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -19,6 +19,7 @@ from .place import Place
 from .subnet import Subnet, run
 
 Link = tuple[str, str]
+_DEVICE = "wan"  # in each namespace
 _HOSTS = 64  # addresses of each region, and of this process's own
 
 
@@ -41,8 +42,8 @@ class Wan:
             name = self._subnet.name
             run("ip", "addr", "add", f"{self._subnet.address(1)}/24", "dev", name)
             run("ip", "link", "set", name, "up")
-            for region in self.regions:
-                self._start_region(self._namespace(region))
+            for link, region in zip(self._links(), self.regions, strict=True):
+                _start_region(self._namespace(region), link)
             self._tell()
             self._stack = stack.pop_all()
         return self
@@ -55,7 +56,7 @@ class Wan:
         host = (self.regions.index(region) + 1) * _HOSTS + self._taken[region]
         self._taken[region] += 1
         place = Place(self._subnet.address(host), self._namespace(region))
-        run("ip", "-n", place.namespace, "addr", "add", f"{place.address}/32", "dev", place.namespace)
+        run("ip", "-n", place.namespace, "addr", "add", f"{place.address}/32", "dev", _DEVICE)
         return place
 
     def cut(self, *links: Link) -> None:
@@ -73,12 +74,14 @@ class Wan:
         self._tell()
 
     def _namespace(self, region: str) -> str:
-        """Return the name of a region's namespace, and of its link."""
         return f"{self._subnet.name}-{region}"
 
-    def _start_forwarder(self):
-        links = [self._subnet.name, *map(self._namespace, self.regions)]
-        command = ["setpriv", "--pdeathsig", "KILL", sys.executable, str(Path(forwarder.__file__)), *links]
+    def _links(self) -> list[str]:
+        return [f"{self._subnet.name}-{number}" for number, _ in enumerate(self.regions)]
+
+    def _start_forwarder(self) -> Callable[[], object]:
+        program = (sys.executable, str(Path(forwarder.__file__)), self._subnet.name, *self._links())
+        command = ["setpriv", "--pdeathsig", "KILL", *program]
         process = subprocess.Popen(
             command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
@@ -90,13 +93,6 @@ class Wan:
             pytest.skip(f"no TUN can be made here: {error}")
         return process.communicate  # closes its input, which ends it
 
-    def _start_region(self, name: str) -> None:
-        run("ip", "netns", "add", name)
-        run("ip", "link", "set", name, "netns", name)
-        run("ip", "-n", name, "link", "set", "lo", "up")
-        run("ip", "-n", name, "link", "set", name, "up")
-        run("ip", "-n", name, "route", "add", "default", "dev", name)
-
     def _tell(self) -> None:
         """Let the forwarder take the delays over."""
         here: list[float | None] = [None, *(0.0 for _ in self.regions)]
@@ -107,3 +103,12 @@ class Wan:
     def _delay(self, one: str, other: str) -> float | None:
         link = frozenset((one, other))
         return None if one == other or link in self._cuts else self._round_trips[link] / 2
+
+
+def _start_region(namespace: str, link: str) -> None:
+    run("ip", "netns", "add", namespace)
+    run("ip", "link", "set", link, "netns", namespace, "name", _DEVICE)
+    inside = ("ip", "-n", namespace)
+    run(*inside, "link", "set", "lo", "up")
+    run(*inside, "link", "set", _DEVICE, "up")
+    run(*inside, "route", "add", "default", "dev", _DEVICE)

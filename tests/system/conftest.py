@@ -1,16 +1,28 @@
-"""A cluster for each test that asks for one; every day on Debian's etcd, in full on each that is there."""
+"""A cluster, or regions, for a test that asks; every day on Debian's etcd, in full on each that is there."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.rigs.etcd import versions
+from tests.rigs.etcd import Version, versions
 from tests.share import FULL_SHARE
 from tests.system.cluster import Cluster
+from tests.system.regions import Regions
 
 
 @pytest.fixture(params=versions() if FULL_SHARE else versions()[:1], ids=lambda version: version.name)
-async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Cluster]:
-    async with Cluster(tmp_path, request.param) as cluster:
+def etcd_version(request: pytest.FixtureRequest) -> Version:
+    return request.param
+
+
+@pytest.fixture
+async def regions(etcd_version: Version, tmp_path: Path) -> AsyncIterator[Regions]:
+    async with Regions(tmp_path, etcd_version) as regions:
+        yield regions
+
+
+@pytest.fixture
+async def cluster(etcd_version: Version, tmp_path: Path) -> AsyncIterator[Cluster]:
+    async with Cluster(tmp_path, etcd_version) as cluster:
         yield cluster

@@ -20,11 +20,13 @@ from tests.system.load import UNCHANGED, UPDATED, address, running
 PATIENCE = 3.0  # seconds that a client waits for an answer, before it asks another node
 _PAUSE = 0.1  # seconds between a name's changes
 _BACKOFF = 0.1  # seconds after a failure
-_GLANCE = 0.005  # seconds between two questions to the nameserver
+_GLANCE = 0.005  # seconds
 
 
 class Customer(ABC):
     """Changes one name's address again and again."""
+
+    patience = PATIENCE
 
     def __init__(self, host: str, nodes: Sequence[str], record: Record) -> None:
         """`nodes` are their public addresses."""
@@ -55,7 +57,7 @@ class Customer(ABC):
             OSError, IncompleteReadError: no answer.
         """
         begin = time.monotonic()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(self.patience):
             reply = await self._clients[node].get(UPDATE, domain=self._host, ip=address, token=SECRET)
         previous = reply.json.get("data", {}).get("old_ip")
         answer = Answer(self._host, node, address, reply.message, previous, begin, time.monotonic())
@@ -84,6 +86,12 @@ class Wanderer(Customer):
             return False
 
 
+class Resident(Wanderer):
+    """Asks the one node of its region, and waits until that has an answer."""
+
+    patience = 20.0  # above `publish.timeout` there
+
+
 class Caller(Customer):
     """Connects for each change, to the next address where that is refused; nothing else may fail."""
 
@@ -103,8 +111,12 @@ class Caller(Customer):
 class Onlooker:
     """Asks the nameserver for all names, over and over."""
 
-    def __init__(self, hosts: Sequence[str], nameserver: NameserverRig, record: Record) -> None:
+    def __init__(
+        self, hosts: Sequence[str], nameserver: NameserverRig, record: Record, glance: float = _GLANCE
+    ) -> None:
+        """`glance`: seconds between two questions."""
         self._hosts = hosts
+        self._glance = glance
         self._nameserver = nameserver
         self._record = record
 
@@ -113,7 +125,7 @@ class Onlooker:
         while True:
             for host in self._hosts:
                 await self._look(host)
-                await asyncio.sleep(_GLANCE)
+                await asyncio.sleep(self._glance)
 
     async def _look(self, host: str) -> None:
         begin = time.monotonic()

@@ -1,0 +1,51 @@
+"""A steady load of changes in every region, each at its own node, and an onlooker at every nameserver."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Self
+
+from tests.system.history import Record
+from tests.system.load import running
+from tests.system.regions import Regions
+from tests.system.traffic import Onlooker, Resident
+
+_GLANCE = 0.02  # seconds between two questions to a nameserver
+
+
+class RegionalTraffic:
+    """`async with RegionalTraffic(regions, names) as traffic:` runs it; `stop` ends the changes.
+
+    `record` has the answers, and what the primary served; `secondaries`, by region, what these served.
+    """
+
+    def __init__(self, regions: Regions, names: Mapping[str, Sequence[str]]) -> None:
+        """`names` of each region's residents."""
+        self.record = Record()
+        self.secondaries = {name: Record() for name in regions.all}
+        self._names = names
+        self._residents = [
+            Resident(host, [regions.all[name].node.addresses["public"]], self.record)
+            for name, hosts in names.items()
+            for host in hosts
+        ]
+        everything = [host for hosts in names.values() for host in hosts]
+        seen = [(regions.primary, self.record)]
+        seen += [(region.secondary, self.secondaries[name]) for name, region in regions.all.items()]
+        self._onlookers = [Onlooker(everything, server, record, _GLANCE) for server, record in seen]
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        everybody = (one.run() for one in (*self._residents, *self._onlookers))
+        tasks = await self._stack.enter_async_context(running(*everybody))
+        self._busy = tasks[: len(self._residents)]
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._stack.__aexit__(*failure)
+
+    async def stop(self) -> None:
+        """Let every resident come to its end; what is served is still looked at."""
+        for resident in self._residents:
+            resident.is_leaving = True
+        await asyncio.gather(*self._busy)

@@ -1,0 +1,48 @@
+"""What a change costs between regions: the round trips that docs/multi-region.md counts, and little more."""
+
+import time
+from statistics import median
+
+import pytest
+
+from tests.share import FULL_SHARE
+from tests.system.installation import example
+from tests.system.load import UNCHANGED, UPDATED, address
+from tests.system.regions import HOME, MEMBERS, Region, Regions, round_trip
+
+CHANGES = 30 if FULL_SHARE else 5  # in each region
+BUSY = 0.25  # seconds that fourteen servers on two cores may take beside
+
+
+def majority(region: str) -> float:
+    """Return the round trip to the farthest member of the nearest majority, for a member that leads etcd."""
+    distances = sorted(
+        round_trip(region, other) for other, members in MEMBERS.items() for _ in range(members)
+    )
+    return distances[len(distances) // 2]
+
+
+@pytest.mark.parametrize("etcd_leader", MEMBERS if FULL_SHARE else [HOME])
+async def test_round_trips(regions: Regions, etcd_leader: str) -> None:
+    await regions.home.node.apply(*example([f"{name}.example.com" for name in MEMBERS]))
+    regions.lead_etcd_from(etcd_leader)
+    for name, region in regions.all.items():
+        changed, unchanged = await _took(region)
+        asked = round_trip(name, etcd_leader) + majority(etcd_leader)
+        committed = asked + majority(etcd_leader) + round_trip(etcd_leader, HOME)
+        print(f"etcd led from {etcd_leader}, a change in {name}: {changed:.3f} s, none: {unchanged:.3f} s")
+        assert asked <= unchanged < asked + BUSY
+        assert asked + committed <= changed < asked + committed + BUSY
+
+
+async def _took(region: Region) -> tuple[float, float]:
+    """Return how long a change took, and the same again, which is none; medians, in seconds."""
+    took: dict[str, list[float]] = {UPDATED: [], UNCHANGED: []}
+    host = f"{region.name}.example.com"
+    await region.node.update(host, address(1))  # a name's first publication is read back
+    for number in range(2, CHANGES + 2):
+        for message in (UPDATED, UNCHANGED):
+            begin = time.monotonic()
+            assert (await region.node.update(host, address(number))).message == message
+            took[message].append(time.monotonic() - begin)
+    return median(took[UPDATED]), median(took[UNCHANGED])
