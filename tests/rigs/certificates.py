@@ -1,6 +1,7 @@
 """Certificates for a test: an authority, a server's for the loopback, a client's."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from .process import find_program
@@ -9,13 +10,16 @@ _NAMES = "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1"
 
 
 class Certificates:
-    """Files and PEM texts, made with openssl; valid for an hour from now on a day's clock."""
+    """Files and PEM texts, made with openssl; valid for an hour from now on a day's clock.
 
-    def __init__(self, folder: Path) -> None:
+    The server's is good for the loopback, and for more `addresses`.
+    """
+
+    def __init__(self, folder: Path, *, addresses: Sequence[str] = ()) -> None:
         self.folder = folder
         folder.mkdir()
         self._openssl("req", "-x509", *self._key("ca"), "-out", "ca.pem", "-subj", "/CN=authority")
-        (folder / "names").write_text(_NAMES)
+        (folder / "names").write_text(_NAMES + "".join(f",IP:{address}" for address in addresses))
         for name in ("server", "client"):
             self._openssl("req", "-new", *self._key(name), "-out", f"{name}.csr", "-subj", f"/CN={name}")
             self.renew(name)

@@ -1,0 +1,185 @@
+"""The client: five verbs, of any resource."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from enum import Enum
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import msgspec
+
+from .errors import MalformedError, NotServedError
+from .objects import Object, Page, decode_object, decode_page
+from .resource import Resource, Selection
+from .settings import Settings
+from .transport import Call, Transport
+from .watch import Watch
+
+PAGE = 500  # objects in one answer of a list
+_APPLY = "application/apply-patch+yaml"  # of which JSON is a part
+
+
+class Listing(NamedTuple):
+    """All objects of a selection, as they were together at one resourceVersion."""
+
+    resource_version: str
+    objects: tuple[Object, ...]
+
+
+class Serving(Enum):
+    """Whether the API server has a resource."""
+
+    SERVED = "served"
+    TERMINATING = "terminating"  # its CRD is being deleted, and all its objects with it
+    ABSENT = "absent"
+
+
+class _Discovered(msgspec.Struct, frozen=True):
+    name: str
+    verbs: tuple[str, ...] = ()
+
+
+class _Discovery(msgspec.Struct, frozen=True):
+    resources: tuple[_Discovered, ...] = ()
+
+
+class Client:
+    """One API server, for any number of callers on one event loop; it keeps no connection open.
+
+    All calls raise `KubeError` (see `errors`): `UnavailableError` where there was no answer in time, after
+    which a write may have been done or not; `RefusedError` and its kinds where nothing was done.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._transport = Transport(settings)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of our own pod.
+
+        Raises:
+            UnavailableError: the credentials cannot be read.
+        """
+        return self._transport.credentials.namespace
+
+    async def list(self, selection: Selection, *, page: int = PAGE) -> Listing:
+        """Return all objects of a selection, read in pages; nothing that was done before the call is missing.
+
+        Raises:
+            NotServedError: there is no such resource.
+            ExpiredError: it took longer than the API server keeps history (5 minutes).
+        """
+        part = await self._page(selection, page, "")
+        resource_version, objects = part.resource_version, [*part.objects]
+        while part.rest:
+            part = await self._page(selection, page, part.rest)
+            objects += part.objects
+        return Listing(resource_version, tuple(objects))
+
+    @asynccontextmanager
+    async def watch(self, selection: Selection, resource_version: str) -> AsyncIterator[Watch]:
+        """Watch a selection from a resourceVersion on: `async with client.watch(…) as watch`.
+
+        Raises:
+            NotServedError: there is no such resource.
+            ExpiredError: changes since then are no longer known; it may also be told later, by `read`.
+        """
+        limit = self.settings.watch_timeout
+        path = selection.path(
+            watch="true",
+            resourceVersion=resource_version,
+            allowWatchBookmarks="true",
+            timeoutSeconds=str(limit),
+        )
+        call = Call(f"watch {selection}", selection.resource, "GET", path)
+        async with self._transport.open(call, self.settings.timeout) as answer:
+            yield Watch(answer, call.title, silence=limit + self.settings.timeout)
+
+    async def get(self, resource: Resource, name: str, *, namespace: str = "") -> Object:
+        """Return one object.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        call = Call(f"get {resource.plural}/{name}", resource, "GET", resource.item(name, namespace))
+        return decode_object(await self._call(call))
+
+    async def apply(
+        self,
+        resource: Resource,
+        document: Mapping[str, Any],
+        *,
+        manager: str,
+        force: bool = False,
+        subresource: str = "",
+    ) -> Object:
+        """Apply what the field manager wants of an object, or of its `status`; make the object if need be.
+
+        Fields that the manager applied before and no longer names are removed. `force` takes over fields
+        that others own. A `metadata.resourceVersion` must be the object's (a custom resource's `status` does
+        not compare `metadata.uid`). https://kubernetes.io/docs/reference/using-api/server-side-apply/
+
+        Raises:
+            ConflictError: others own some of the fields, or the resourceVersion is over.
+            NotFoundError: the object of the subresource is not there.
+        """
+        metadata = document["metadata"]
+        path = resource.item(metadata["name"], metadata.get("namespace", ""), subresource)
+        query = urlencode({"fieldManager": manager, "force": "true" if force else "false"})
+        title = f"apply {resource.plural}/{metadata['name']}"
+        return decode_object(
+            await self._call(Call(title, resource, "PATCH", f"{path}?{query}", document, _APPLY))
+        )
+
+    async def create(self, resource: Resource, document: Mapping[str, Any], *, manager: str) -> Object:
+        """Create an object.
+
+        Raises:
+            AlreadyExistsError: one of this name is there.
+        """
+        path = resource.collection(document["metadata"].get("namespace", ""))
+        query = urlencode({"fieldManager": manager})
+        call = Call(f"create {resource.plural}", resource, "POST", f"{path}?{query}", document)
+        return decode_object(await self._call(call))
+
+    async def delete(self, resource: Resource, name: str, *, namespace: str = "", uid: str = "") -> None:
+        """Delete an object; with `uid` only that very one.
+
+        Raises:
+            NotFoundError: there is none.
+            ConflictError: it is another one.
+        """
+        options = {"preconditions": {"uid": uid}} if uid else None
+        path = resource.item(name, namespace)
+        await self._call(Call(f"delete {resource.plural}/{name}", resource, "DELETE", path, options))
+
+    async def serving(self, resource: Resource) -> Serving:
+        """Say whether a resource is served; every authenticated user may ask (system:discovery).
+
+        Nothing can be created while a CRD is being deleted, and discovery says so
+        (apiextensions-apiserver: customresource_discovery_controller.go).
+        """
+        try:
+            found = await self._call(Call(f"discover {resource.root}", resource, "GET", resource.root))
+        except NotServedError:
+            return Serving.ABSENT
+        verbs = {one.name: one.verbs for one in _decode_discovery(found).resources}
+        if resource.plural not in verbs:
+            return Serving.ABSENT
+        return Serving.SERVED if "create" in verbs[resource.plural] else Serving.TERMINATING
+
+    async def _page(self, selection: Selection, limit: int, rest: str) -> Page:
+        path = selection.path(limit=str(limit), **{"continue": rest})
+        call = Call(f"list {selection}", selection.resource, "GET", path)
+        return decode_page(await self._transport.call(call, self.settings.list_timeout))
+
+    async def _call(self, call: Call) -> bytes:
+        return await self._transport.call(call, self.settings.timeout)
+
+
+def _decode_discovery(text: bytes) -> _Discovery:
+    try:
+        return msgspec.json.decode(text, type=_Discovery)
+    except msgspec.DecodeError as error:
+        raise MalformedError(f"no discovery: {error}") from None

@@ -1,0 +1,84 @@
+"""The token and the authority, read again whenever their files change: kubelet rotates both."""
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+from .errors import UnavailableError
+
+T = TypeVar("T")
+
+
+class _Stamp(NamedTuple):
+    """By what a changed file is known; kubelet replaces the folder behind it, so its inode too."""
+
+    inode: int
+    modified: int
+    size: int
+
+
+class _Watched(Generic[T]):
+    """What is made of a file, made anew when the file is another."""
+
+    def __init__(self, path: Path, make: Callable[[Path], T]) -> None:
+        self._path = path
+        self._make = make
+        self._stamp: _Stamp | None = None
+        self._made: T
+
+    def current(self) -> T:
+        try:
+            found = self._path.stat()
+            stamp = _Stamp(found.st_ino, found.st_mtime_ns, found.st_size)
+            if stamp != self._stamp:
+                self._made = self._make(self._path)
+                self._stamp = stamp
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; ValueError: not UTF-8
+            reason = error.strerror if isinstance(error, OSError) else "not a text"
+            raise UnavailableError(f"{self._path}: {reason or 'cannot be used'}") from None
+        return self._made
+
+
+class Credentials:
+    """A ServiceAccount's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._token = _Watched(folder / "token", _read)
+        self._authority = _Watched(folder / "ca.crt", _context)
+        self._namespace = _Watched(folder / "namespace", _read)
+
+    @property
+    def token(self) -> str:
+        """The bearer token.
+
+        Raises:
+            UnavailableError: the file cannot be read.
+        """
+        return self._token.current()
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """TLS with the cluster's authority.
+
+        Raises:
+            UnavailableError: the file cannot be read, or holds no certificate.
+        """
+        return self._authority.current()
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the pod.
+
+        Raises:
+            UnavailableError: the file cannot be read.
+        """
+        return self._namespace.current()
+
+
+def _read(path: Path) -> str:
+    return path.read_text().strip()
+
+
+def _context(path: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(path))

@@ -1,0 +1,39 @@
+"""A folder of files as kubelet lays out Secrets, ConfigMaps and tokens."""
+
+import itertools
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class ProjectedFolder:
+    """All files change at one instant: each is a link into `..data`, which is a link that is replaced.
+
+    Kubernetes: pkg/volume/util/atomic_writer.go.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._versions = itertools.count(1)
+        path.mkdir(parents=True, exist_ok=True)
+
+    def write(self, files: Mapping[str, str]) -> None:
+        """Replace all files by these."""
+        data = self.path / f"..version_{next(self._versions)}"
+        data.mkdir()
+        for name, text in files.items():
+            (data / name).write_text(text)
+        before = (self.path / "..data").resolve()
+        (self.path / "..data_tmp").symlink_to(data.name)
+        (self.path / "..data_tmp").replace(self.path / "..data")
+        self._link(files)
+        if before.name != "..data":
+            shutil.rmtree(before)
+
+    def _link(self, files: Mapping[str, str]) -> None:
+        for name in files:
+            if not (self.path / name).is_symlink():
+                (self.path / name).symlink_to(f"..data/{name}")
+        for link in self.path.iterdir():
+            if link.name not in files and not link.name.startswith(".."):
+                link.unlink()
