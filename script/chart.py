@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from generated import config_schema, dashboard, values_table
+from generated import config_schema, crds, dashboard, values_table
 
 from ddnsd.config import needing_restart
 
@@ -23,6 +23,7 @@ def contents() -> Mapping[Path, str]:
         schema: _with_config(schema.read_text()),
         CHART / "files" / "dashboard.json": dashboard(),
         CHART / "files" / "restarting-keys.json": json.dumps([*needing_restart()], indent=2) + "\n",
+        **{CHART / "files" / "crds" / name: content for name, content in crds().items()},
     }
 
 
@@ -41,6 +42,7 @@ def main() -> None:
     stale = {path: content for path, content in contents().items() if _is_stale(path, content)}
     if "--check" not in sys.argv:
         for path, content in stale.items():
+            path.parent.mkdir(exist_ok=True)
             path.write_text(content)
     elif stale:
         sys.exit(f"stale, run script/chart: {', '.join(path.name for path in stale)}")

@@ -1,6 +1,8 @@
 """The node's HTTP servers, on sockets that are bound already."""
 
 import asyncio
+import json
+import os
 import ssl
 from collections.abc import Mapping
 from typing import Any
@@ -92,3 +94,11 @@ class HttpListeners:
         self.leave(*self._servers)
         for server in self._servers.values():
             await server.close_all_connections()
+
+
+def note_addresses(settings: Settings, addresses: Mapping[str, object]) -> None:
+    """Write down where this node listens, for `script/run` and for people who chose port 0."""
+    path = settings.data / "listening.json"
+    fresh = path.with_suffix(f".{os.getpid()}")  # each worker writes it; they listen when the first is ready
+    fresh.write_text(json.dumps(addresses) + "\n")
+    fresh.replace(path)

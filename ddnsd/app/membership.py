@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import socket
 from datetime import UTC, datetime
 
 import msgspec
 import structlog
 
+from ddnsd import __version__
+from ddnsd.config import Settings
 from ddnsd.model.records import Beat, Member
 from ddnsd.store import codec
 from ddnsd.store.interface import Registration, Store, UnavailableError
@@ -16,6 +19,23 @@ _log = structlog.get_logger(__name__)
 
 _BEAT_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
+
+
+def member_of(settings: Settings, worker: int | None = None) -> Member:
+    """Return what a node, or one of its workers, says of itself when it begins."""
+    now = datetime.now(UTC)
+    name = settings.node.name or socket.gethostname()
+    return Member(
+        name=name if worker is None else f"{name}/{worker}",
+        region=settings.node.region,
+        version=__version__,
+        started=now,
+        nameservers=frozenset(settings.nameservers),
+        eligible=settings.leader.eligible,
+        priority=settings.leader.priority,
+        addresses={},
+        beat=Beat(now, 0, 0),
+    )
 
 
 class Membership:

@@ -1,46 +1,32 @@
 """One node: the parts, put together; started and drained."""
 
 import asyncio
-import json
-import os
 import secrets
-import socket
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry
 
 from ddnsd import __version__
-from ddnsd.app import collector
 from ddnsd.app.adapters import Nameservers
 from ddnsd.app.clocks import Clocks
-from ddnsd.app.listeners import HttpListeners
+from ddnsd.app.control import start_control
+from ddnsd.app.core import Core
+from ddnsd.app.listeners import HttpListeners, note_addresses
 from ddnsd.app.live import LiveParts
-from ddnsd.app.membership import Membership
+from ddnsd.app.membership import Membership, member_of
 from ddnsd.app.policies import leader_policy, update_policy
 from ddnsd.app.premises import Premises
 from ddnsd.app.reloader import Reloader
 from ddnsd.app.retirement import Retirement
 from ddnsd.app.siblings import Siblings
 from ddnsd.app.status import StatusReport
-from ddnsd.app.stores import open_store, reconfigure_store
-from ddnsd.app.tasks import Supervisor
 from ddnsd.app.worker import Worker
-from ddnsd.config import Settings
 from ddnsd.leader.preference import Preference
 from ddnsd.leader.tasks import cancel
 from ddnsd.leader.term import Candidate
-from ddnsd.model.records import Beat, Member
 from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdateService
-from ddnsd.store.commit import GroupCommit
-from ddnsd.store.installation import installation_owner
-from ddnsd.store.interface import Store, UnavailableError
-from ddnsd.store.snapshot import WatchCache
-from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.ability import AbilityEndpoint
 from ddnsd.web.admin import AdminToken, make_admin_application
 from ddnsd.web.gate import PATIENCE, ProxyGate
@@ -53,24 +39,18 @@ from ddnsd.web.update import UpdateEndpoint
 _log = structlog.get_logger(__name__)
 
 UPDATE_PATH = "/api/ddns/update"
-_STORE_RETRY_SECONDS = 1.0
 _HEALTH_SECONDS = 1.5  # for /healthz: Amazon Route 53 gives up 2 s after it has connected
 
 
 class Node:
     """The running parts of one node, or of one of its workers. Make it with `start`."""
 
-    def __init__(self, reloader: Reloader, premises: Premises, worker: Worker | None, store: Store) -> None:
-        self._reloader = reloader
-        settings = reloader.configuration.settings
-        registry = CollectorRegistry()
-        self.metrics = Metrics(registry, settings.nameservers)
-        self.metrics.count_tasks(asyncio.get_running_loop())
-        store.on_failure(self.metrics.store_failed)
-        reloader.on_outcome(self.metrics.reloaded)
-        self.cache = WatchCache(store, settings.store.timeout, self.metrics)
-        self.commits = GroupCommit(store, self.metrics, self.cache.preserved)
-        self.supervisor = Supervisor()
+    def __init__(self, core: Core, premises: Premises, worker: Worker | None) -> None:
+        self._core = core
+        self._reloader = core.reloader
+        settings = core.reloader.configuration.settings
+        self.metrics, self.cache, self.commits = core.metrics, core.cache, core.commits
+        self.supervisor = core.supervisor
         self.listeners = HttpListeners(settings, premises.bound)
         self.updates = UpdateService(self.cache, self.commits, update_policy(settings))
         self.sources = SourceFinder(settings.trusted_proxies)
@@ -88,26 +68,27 @@ class Node:
 
     @classmethod
     async def start(
-        cls, reloader: Reloader, premises: Premises, worker: Worker | None, stack: AsyncExitStack
+        cls,
+        reloader: Reloader,
+        premises: Premises,
+        worker: Worker | None,
+        stack: AsyncExitStack,
+        *,
+        controls: bool = False,
     ) -> "Node":
         """Return a node that serves; leaving the stack ends it. `worker` is None for the only process.
+
+        With `controls` it also stands for the controller of custom resources.
 
         Raises:
             StoreError, ListenError, OSError, ValueError: it cannot start; the message says what to do.
         """
-        store = await _store(reloader)
-        stack.push_async_callback(store.close)
-        reloader.follow(lambda: reconfigure_store(store, reloader.configuration.settings))
-        node = cls(reloader, premises, worker, store)
-        stack.push_async_callback(node.supervisor.stop)
-        await installation_owner(store)  # so that there is one
-        node.supervisor.start("watch", node.cache.run())
-        await node.cache.loaded()
-        collector.settle()
+        core = await Core.start(reloader, stack)
+        node, store = cls(core, premises, worker), core.store
         settings = reloader.configuration.settings
         nameservers = await Nameservers.open(settings, node.cache.state)
         stack.push_async_callback(nameservers.close)
-        id, member = secrets.token_hex(4), _member(settings, worker)
+        id, member = secrets.token_hex(4), member_of(settings, worker.number if worker else None)
         preference = Preference(node.cache, id, member)
         candidate = Candidate(
             *(store, node.cache, node.commits, nameservers.by_name),
@@ -115,6 +96,8 @@ class Node:
         )
         leader = node.supervisor.start("leader", candidate.run())
         stack.push_async_callback(cancel, leader)  # resigned before the nameservers are closed
+        if controls:
+            await start_control(core, id, stack)
         status = StatusReport(store, node.cache, Clocks(node.cache), id)
         stack.push_async_callback(node.listeners.close)
         if node.siblings:
@@ -176,7 +159,7 @@ class Node:
         self.listeners.open("admin", admin)
         self.listeners.open_public(self.public, self._gate, tls)
         addresses = {**self.listeners.addresses, "dns": nameservers.listening}
-        _note_addresses(settings, addresses)
+        note_addresses(settings, addresses)
         _log.info("ready", version=__version__, **addresses)
         return registry
 
@@ -185,53 +168,8 @@ class Node:
         return self._reloader.configuration.settings.listen.proxy_protocol and self.sources.trusts(peer)
 
     def _readiness(self) -> Readiness:
-        """Say whether to send requests here; a lost store is told, and is no reason to send them elsewhere.
-
-        No other node has a store either, and from here clients get the contract's answer.
-        """
-        reasons = []
-        if not self.cache.is_loaded:
-            reasons.append("no snapshot of the store has been loaded yet")
-        if obstacle := self.cache.preserved.obstacle:
-            reasons.append(str(obstacle))
+        """Say whether to send requests here."""
+        reasons = self._core.reasons_against()
         if self.retirement.has_begun:
             reasons.append("draining")
-        notes = [f"the store: {self.cache.trouble}"] if self.cache.trouble else []
-        return Readiness(not reasons, (*reasons, *notes))
-
-
-async def _store(reloader: Reloader) -> Store:
-    """Open the store, and wait for it as long as it takes: it may be started after this node."""
-    said = ""
-    while True:
-        try:
-            return await open_store(reloader.configuration.settings)
-        except UnavailableError as error:
-            if str(error) != said:
-                said = str(error)
-                _log.warning("start.waiting_for_store", reason=said)
-        await asyncio.sleep(_STORE_RETRY_SECONDS)
-
-
-def _member(settings: Settings, worker: Worker | None) -> Member:
-    now = datetime.now(UTC)
-    name = settings.node.name or socket.gethostname()
-    return Member(
-        name=f"{name}/{worker.number}" if worker else name,
-        region=settings.node.region,
-        version=__version__,
-        started=now,
-        nameservers=frozenset(settings.nameservers),
-        eligible=settings.leader.eligible,
-        priority=settings.leader.priority,
-        addresses={},
-        beat=Beat(now, 0, 0),
-    )
-
-
-def _note_addresses(settings: Settings, addresses: Mapping[str, object]) -> None:
-    """Write down where this node listens, for `script/run` and for people who chose port 0."""
-    path = settings.data / "listening.json"
-    fresh = path.with_suffix(f".{os.getpid()}")  # each worker writes it; they listen when the first is ready
-    fresh.write_text(json.dumps(addresses) + "\n")
-    fresh.replace(path)
+        return Readiness(not reasons, (*reasons, *self._core.notes()))

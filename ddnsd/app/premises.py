@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ddnsd.app.configuration import admin_token_file
+from ddnsd.app.role import Role
 from ddnsd.app.secret import admin_token_digest
 from ddnsd.app.sockets import Bound, bind_listeners
 from ddnsd.config import Settings
@@ -22,12 +23,12 @@ class Premises(NamedTuple):
             bound.close()
 
 
-def prepare(settings: Settings) -> Premises:
-    """Make the data folder and the admin token where there are none, and bind the listeners.
+def prepare(settings: Settings, role: Role) -> Premises:
+    """Make the data folder and the admin token where there are none, and bind the role's listeners.
 
     Raises:
         AdminTokenError, ListenError, OSError: it cannot be; the message says what to do.
     """
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     token = admin_token_digest(admin_token_file(settings))
-    return Premises(bind_listeners(settings), token)
+    return Premises(bind_listeners(settings, role.listeners), token)

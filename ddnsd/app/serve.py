@@ -5,15 +5,18 @@ import os
 import shutil
 import signal
 from contextlib import AsyncExitStack
+from typing import NamedTuple
 
 import structlog
 import uvloop
 
 from ddnsd.app.configuration import configuration
+from ddnsd.app.control import ControllerProcess
 from ddnsd.app.node import Node
 from ddnsd.app.parent import BLOCKED, CANNOT_START, STOP_SIGNALS, Parent
 from ddnsd.app.premises import Premises, prepare
 from ddnsd.app.reloader import Reloader
+from ddnsd.app.role import Role
 from ddnsd.app.secret import AdminTokenError
 from ddnsd.app.sockets import ListenError
 from ddnsd.app.tasks import TaskFellError
@@ -28,7 +31,7 @@ _log = structlog.get_logger(__name__)
 _EXPECTED = (AdminTokenError, ListenError, StoreError, OSError, ValueError)  # their messages say what to do
 
 
-def serve(source: Source, settings: Settings) -> int:
+def serve(source: Source, settings: Settings, role: Role) -> int:
     """Run a node until SIGTERM or SIGINT, in one process or several; return the exit status.
 
     It starts with the settings, and takes over what the source, of which they are, says later.
@@ -37,29 +40,37 @@ def serve(source: Source, settings: Settings) -> int:
     for remark in remarks(settings):
         _log.warning("config.remark", remark=remark)
     try:
-        premises = prepare(settings)
+        premises = prepare(settings, role)
     except _EXPECTED as error:
         _log.error("start.failed", reason=str(error))
         return CANNOT_START
-    if settings.workers == 1:
-        return _live(source, settings, premises, None)
-    return Parent(
-        settings.workers, lambda worker: _work(source, settings, premises, worker), premises.leave
-    ).keep()
+    start = _Start(source, settings, premises, role)
+    if settings.workers == 1 or role is Role.CONTROLLER:
+        return _live(start, None)
+    return Parent(settings.workers, lambda worker: _work(start, worker), premises.leave).keep()
 
 
-def _work(source: Source, settings: Settings, premises: Premises, worker: Worker) -> int:
+class _Start(NamedTuple):
+    """What a process begins with."""
+
+    source: Source
+    settings: Settings
+    premises: Premises
+    role: Role
+
+
+def _work(start: _Start, worker: Worker) -> int:
     structlog.contextvars.bind_contextvars(worker=worker.number)
-    status = _live(source, settings, premises, worker)
+    status = _live(start, worker)
     if os.getppid() != worker.parent:  # it was killed, and leaves the folder to whoever finds it
         shutil.rmtree(worker.folder, ignore_errors=True)
     return status
 
 
-def _live(source: Source, settings: Settings, premises: Premises, worker: Worker | None) -> int:
+def _live(start: _Start, worker: Worker | None) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(_run(source, settings, premises, worker))
+            runner.run(_run(start, worker))
         except _EXPECTED as error:
             _log.error("start.failed", reason=str(error))
             return CANNOT_START
@@ -68,15 +79,15 @@ def _live(source: Source, settings: Settings, premises: Premises, worker: Worker
     return 0
 
 
-async def _run(source: Source, settings: Settings, premises: Premises, worker: Worker | None) -> None:
-    reloader = Reloader(source, configuration(settings, premises.admin_token))
+async def _run(start: _Start, worker: Worker | None) -> None:
+    reloader = Reloader(start.source, configuration(start.settings, start.premises.admin_token))
     reloader.follow(lambda: _configure_log(reloader))
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.look_now)
     stopped = asyncio.create_task(_stop_sign(worker), name="signals")
     async with AsyncExitStack() as stack:
         reloading = asyncio.create_task(reloader.run(), name="configuration")
         stack.push_async_callback(cancel, reloading)
-        starting = asyncio.create_task(Node.start(reloader, premises, worker, stack), name="start")
+        starting = asyncio.create_task(_begin(start, reloader, worker, stack), name="start")
         await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             starting.cancel()
@@ -91,6 +102,15 @@ async def _run(source: Source, settings: Settings, premises: Premises, worker: W
         if fallen.done():
             fallen.result()
         fallen.cancel()
+
+
+async def _begin(
+    start: _Start, reloader: Reloader, worker: Worker | None, stack: AsyncExitStack
+) -> Node | ControllerProcess:
+    premises, role = start.premises, start.role
+    if role is Role.CONTROLLER:
+        return await ControllerProcess.start(reloader, premises, stack)
+    return await Node.start(reloader, premises, worker, stack, controls=role.controls)
 
 
 def _configure_log(reloader: Reloader) -> None:

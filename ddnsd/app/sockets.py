@@ -9,11 +9,12 @@ import errno
 import socket
 import struct
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ddnsd.config import Endpoint, Settings
 
+LISTENERS = ("public", "admin", "health")
 _BACKLOG = 1024
 _SO_ATTACH_FILTER = 26  # <asm-generic/socket.h>; Python has no name for it
 # Classic BPF, socket(7): drop what opens a connection (SYN without ACK, in the 14th octet of the TCP
@@ -69,16 +70,16 @@ class Bound(NamedTuple):
             each.close()
 
 
-def bind_listeners(settings: Settings) -> Mapping[str, Bound]:
-    """Bind the HTTP listeners by name (`public`, `admin`, `health`), all or none.
+def bind_listeners(settings: Settings, names: Iterable[str] = LISTENERS) -> Mapping[str, Bound]:
+    """Bind these HTTP listeners, all or none.
 
     Raises:
         ListenError: an address is taken, not this machine's, or needs privileges.
     """
     listen = settings.listen
-    wanted = {"public": listen.public, "admin": listen.admin, "health": listen.health}
+    endpoints = {"public": listen.public, "admin": listen.admin, "health": listen.health}
     with contextlib.ExitStack() as stack:
-        bound = {name: _bind(name, endpoint, stack) for name, endpoint in wanted.items()}
+        bound = {name: _bind(name, endpoints[name], stack) for name in names}
         stack.pop_all()
     return bound
 

@@ -5,11 +5,15 @@ from typing import IO, Any
 import click
 
 from ..model.resources import API_VERSION, Kind
-from ..model.tokens import MIN_SECRET_LENGTH, digest
+from ..model.tokens import (
+    MAX_SECRET_LENGTH,
+    MIN_SECRET_LENGTH,
+    InvalidSecretError,
+    digest,
+    read_secret,
+)
 from .client import AdminClient
 from .options import admin_api
-
-_MAX_SECRET = 1024  # characters
 
 
 @click.group()
@@ -57,14 +61,8 @@ def create(
 
 
 def _read_secret(file: IO[bytes]) -> str:
-    """Return the secret in the file, without the white space around it; no message shows it."""
+    """Return the secret in the file; no message shows it."""
     try:
-        secret = file.read(8 * _MAX_SECRET).decode().strip()
-    except UnicodeDecodeError as error:
-        raise click.UsageError("--secret-file: it is not UTF-8 text") from error
-    if not MIN_SECRET_LENGTH <= len(secret) <= _MAX_SECRET:
-        limits = f"{MIN_SECRET_LENGTH} to {_MAX_SECRET} characters"
-        raise click.UsageError(f"--secret-file: a secret has {limits}, this one {len(secret)}")
-    if not secret.isprintable():
-        raise click.UsageError("--secret-file: a secret is one line of printable characters")
-    return secret
+        return read_secret(file.read(8 * MAX_SECRET_LENGTH))
+    except InvalidSecretError as error:
+        raise click.UsageError(f"--secret-file: {error}") from error

@@ -4,7 +4,7 @@ Filled by the watch cache only. Everything that decides reads it, nothing that d
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .names import ancestors, is_below, label_count
 from .records import (
@@ -22,7 +22,7 @@ from .records import (
     Source,
     WorkRequest,
 )
-from .resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
+from .resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
 
 Id = TypeVar("Id")
 Value = TypeVar("Value")
@@ -102,6 +102,16 @@ class State:
     def controller_of(self, source: str) -> Entry[Candidacy] | None:
         """Return the candidate that controls a source."""
         return _oldest(entry for id, entry in self.controllers.items() if id.rpartition("/")[0] == source)
+
+    def resources(self, kind: Kind) -> Table[str, Any]:
+        """Return the documents of a kind, by name."""
+        tables: dict[Kind, Table[str, Any]] = {
+            Kind.ZONE: self.zones,
+            Kind.ACCOUNT: self.accounts,
+            Kind.HOST: self.hosts,
+            Kind.TOKEN: self.tokens,
+        }
+        return tables[kind]
 
     def zone_of(self, name: str) -> str | None:
         """Return the zone that a name lies in: the longest match, the apex included."""

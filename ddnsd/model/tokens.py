@@ -2,7 +2,12 @@
 
 import hashlib
 
-MIN_SECRET_LENGTH = 16  # characters; what `token create --secret-file` accepts
+MIN_SECRET_LENGTH = 16  # characters
+MAX_SECRET_LENGTH = 1024
+
+
+class InvalidSecretError(ValueError):
+    """What somebody brought as a secret cannot be one; the message does not show it."""
 
 
 def digest(secret: str) -> str:
@@ -11,3 +16,21 @@ def digest(secret: str) -> str:
     A look-up by digest takes the same time whatever secret was nearly right.
     """
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_secret(raw: bytes) -> str:
+    """Return a secret that was made elsewhere, without the white space around it.
+
+    Raises:
+        InvalidSecretError: it is too short or too long, or not one line of printable characters.
+    """
+    try:
+        secret = raw.decode().strip()
+    except UnicodeDecodeError as error:
+        raise InvalidSecretError("it is not UTF-8 text") from error
+    if not MIN_SECRET_LENGTH <= len(secret) <= MAX_SECRET_LENGTH:
+        limits = f"{MIN_SECRET_LENGTH} to {MAX_SECRET_LENGTH} characters"
+        raise InvalidSecretError(f"a secret has {limits}, this one {len(secret)}")
+    if not secret.isprintable():
+        raise InvalidSecretError("a secret is one line of printable characters")
+    return secret

@@ -72,7 +72,7 @@ def test_every_setting_is_read_where_the_parts_are_wired():
     unread = [
         setting.key for setting in SETTINGS if setting.path[-1] not in read and setting.key not in choices
     ]
-    assert [key for key in unread if not key.startswith("kube.")] == []  # the controller is wired later
+    assert unread == []
 
 
 def reads(path: Path) -> Iterator[str]:

@@ -33,11 +33,13 @@ class Installation:
         rigs: Mapping[str, NameserverRig] | None = None,
         environ: Mapping[str, str] | None = None,
         place: Place = LOOPBACK,
+        role: str = "node",
         **settings: Any,
     ) -> None:
         """`settings` are added to config.yaml; `rigs` are its nameservers (`rig`: the default one)."""
         self.folder = folder
         self.place = place
+        self.role = role
         self.data = folder / "data"
         self._environ = {**os.environ, **(environ or {})}
         self._process: asyncio.subprocess.Process | None = None
@@ -68,7 +70,7 @@ class Installation:
     async def start(self) -> None:
         listening = self.data / "listening.json"
         listening.unlink(missing_ok=True)
-        command = self.command("serve", "--config")
+        command = self.command("serve", "--role", self.role, "--config")
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(*command, stderr=log, env=self._environ)
         deadline = time.monotonic() + START_SECONDS
@@ -78,9 +80,10 @@ class Installation:
             await asyncio.sleep(0.01)
         self.addresses = json.loads(listening.read_text())
         await self.disconnect()
-        self.public = Client(self.addresses["public"])
-        self._admin = Client(self.addresses["admin"])
         self.health = Client(self.addresses["health"])
+        if self.role != "controller":
+            self.public = Client(self.addresses["public"])
+            self._admin = Client(self.addresses["admin"])
 
     @property
     def config_path(self) -> Path:

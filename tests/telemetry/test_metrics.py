@@ -10,7 +10,9 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from ddnsd.model.answers import Refusal
+from ddnsd.model.resources import Kind
 from ddnsd.telemetry import metrics as constants
+from ddnsd.telemetry.kube import KubeMetrics
 from ddnsd.telemetry.metrics import RESULTS, Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +24,8 @@ VALUES = {
     ("ddnsd_config_reloads", "outcome"): set(constants.RELOADS),
     ("ddnsd_publish_records", "result"): set(constants.PUBLISH_RESULTS),
     ("ddnsd_nameserver_errors", "kind"): set(constants.NAMESERVER_ERRORS),
+    ("ddnsd_kube_objects", "kind"): {kind.plural for kind in Kind},
+    ("ddnsd_kube_objects", "accepted"): {"true", "false"},
 }
 
 
@@ -32,7 +36,9 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 def metrics(registry) -> Metrics:
-    return Metrics(registry, ("default", "bind"))
+    metrics = Metrics(registry, ("default", "bind"))
+    KubeMetrics(registry, [kind.plural for kind in Kind])
+    return metrics
 
 
 def families(metrics: Metrics) -> dict[str, Metric]:
@@ -136,9 +142,8 @@ def test_the_docs_have_exactly_these_metrics(metrics):
 
 def test_every_metric_is_used_somewhere():
     used = {name for path in (ROOT / "ddnsd").rglob("*.py") for name in _calls_on_metrics(path)}
-    offered = {
-        name for name, member in vars(Metrics).items() if callable(member) and not name.startswith("_")
-    }
+    members = [*vars(Metrics).items(), *vars(KubeMetrics).items()]
+    offered = {name for name, member in members if callable(member) and not name.startswith("_")}
     assert sorted(offered - used) == []
 
 

@@ -1,0 +1,113 @@
+"""The controller of custom resources: beside a node, or as a process of its own."""
+
+import os
+import secrets
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from ddnsd import __version__
+from ddnsd.app.core import Core
+from ddnsd.app.listeners import HttpListeners, note_addresses
+from ddnsd.app.membership import Membership, member_of
+from ddnsd.app.premises import Premises
+from ddnsd.app.reloader import Reloader
+from ddnsd.config import Settings
+from ddnsd.kube.api import Client, in_cluster_server
+from ddnsd.kube.api import Settings as ApiSettings
+from ddnsd.kube.term import Contender, Policy
+from ddnsd.leader.tasks import cancel
+from ddnsd.model.resources import Kind
+from ddnsd.telemetry.kube import KubeMetrics
+from ddnsd.web.health import Readiness, make_health_application
+
+_log = structlog.get_logger(__name__)
+
+
+class ControllerProcess:
+    """A process that only controls. Make it with `start`."""
+
+    def __init__(self, core: Core, premises: Premises) -> None:
+        self._core = core
+        self.supervisor = core.supervisor
+        self._listeners = HttpListeners(core.reloader.configuration.settings, premises.bound)
+        self._draining = False
+
+    @classmethod
+    async def start(
+        cls, reloader: Reloader, premises: Premises, stack: AsyncExitStack
+    ) -> "ControllerProcess":
+        """Return a process that controls, once it is elected; leaving the stack ends it.
+
+        Raises:
+            StoreError, ListenError, OSError, ValueError: it cannot start; the message says what to do.
+        """
+        settings = reloader.configuration.settings
+        _demand_shared_store(settings)
+        core = await Core.start(reloader, stack)
+        process = cls(core, premises)
+        stack.push_async_callback(process._listeners.close)
+        process._listeners.open("health", make_health_application(process._readiness, process._exposition))
+        id = secrets.token_hex(4)
+        await start_control(core, id, stack)
+        addresses = process._listeners.addresses
+        member = msgspec.structs.replace(member_of(settings), eligible=False, addresses=addresses)
+        registered = core.supervisor.start("member", Membership(core.store, core.cache, id, member).run())
+        stack.push_async_callback(cancel, registered)
+        note_addresses(settings, addresses)
+        _log.info("ready", version=__version__, role="controller", **addresses)
+        return process
+
+    async def drain(self, *, others_go_on: bool) -> None:  # noqa: ARG002 - a node's question
+        """Say that it ends; nobody waits for an answer of it."""
+        self._draining = True
+
+    async def _exposition(self) -> bytes:
+        return self._core.metrics.text()
+
+    def _readiness(self) -> Readiness:
+        reasons = self._core.reasons_against() + (["draining"] if self._draining else [])
+        return Readiness(not reasons, (*reasons, *self._core.notes()))
+
+
+async def start_control(core: Core, me: str, stack: AsyncExitStack) -> None:
+    """Stand in the election of controllers; `me` is this process's id among the members.
+
+    Raises:
+        ValueError: it is not known where the API server is; the message says what to do.
+    """
+    settings = core.reloader.configuration.settings
+    contender = Contender(
+        Client(_api(settings)),
+        core.store,
+        core.cache,
+        core.commits,
+        _policy(settings),
+        KubeMetrics(core.registry, [kind.plural for kind in Kind]),
+        me,
+    )
+    running = core.supervisor.start("controller", contender.run())
+    stack.push_async_callback(cancel, running)  # resigned while there still is a store
+
+
+def _policy(settings: Settings) -> Policy:
+    kube = settings.kube
+    return Policy(
+        kube.source, kube.watch_namespaces, kube.status_rate, settings.nameservers, settings.store.timeout
+    )
+
+
+def _api(settings: Settings) -> ApiSettings:
+    try:
+        server = settings.kube.server or in_cluster_server(os.environ)
+    except ValueError as error:
+        raise ValueError(f"kube.server: {error}") from error
+    return ApiSettings(server, Path(settings.kube.credentials))
+
+
+def _demand_shared_store(settings: Settings) -> None:
+    if settings.store.kind == "embedded":
+        remedy = "`ddnsd serve --role all` runs node and controller in one process"
+        raise ValueError(f"store.kind: the embedded store is for one process: {remedy}, or use etcd")

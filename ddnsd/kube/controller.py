@@ -1,0 +1,217 @@
+"""The controller: makes the store hold what the custom resources say.
+
+Level-triggered: each pass compares all objects with all that is stored; an event only says that a pass is
+due. So whatever was missed, or failed, is made good by the next one.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import structlog
+
+from ddnsd.kube.judgement import ACCEPTED, Judge, Refused
+from ddnsd.kube.objects import Custom, Ref
+from ddnsd.kube.pace import background
+from ddnsd.kube.queue import StatusQueue
+from ddnsd.kube.removal import Removal
+from ddnsd.kube.secrets import SecretDesk
+from ddnsd.kube.status import Finding, ObjectStatus
+from ddnsd.kube.verdict import is_error, status_of
+from ddnsd.kube.views import Views
+from ddnsd.model.origin import Origin
+from ddnsd.model.records import RecordKey, Resource
+from ddnsd.model.resources import Kind, Spec
+from ddnsd.service.documents import Document
+from ddnsd.service.problems import InvalidDocumentError
+from ddnsd.service.registry import RefusedError, StoreFailedError
+from ddnsd.service.registry.sourced import Change, Hold, Outcome, Put, SourcedRegistry
+from ddnsd.store import keys
+from ddnsd.store.interface import UnavailableError
+from ddnsd.store.snapshot import Touched, WatchCache
+from ddnsd.telemetry.kube import KubeMetrics
+
+_log = structlog.get_logger(__name__)
+
+_RETRY_SECONDS = 1.0
+_REPEAT_SECONDS = 30.0  # then a pass without a reason, in case that one was missed
+_REST_SECONDS = 0.1  # between two passes: what comes together is done together
+_RESOURCES = frozenset(kind.plural for kind in Kind) | {keys.SOURCES}
+_RECORDS = frozenset({keys.ADDRESSES, keys.PUBLISHED})
+_STAGES = ((Kind.ZONE, Kind.ACCOUNT), (Kind.HOST, Kind.TOKEN))  # what is referred to comes first
+
+
+class _Wanted(NamedTuple):
+    """A change, and the object that it is made for; if that is refused, why."""
+
+    custom: Custom
+    change: Change
+    refused: Refused | None = None
+
+
+class _Said(NamedTuple):
+    """What was found of an object's acceptance, and of which generation."""
+
+    generation: int
+    finding: Finding
+
+
+class Controller:
+    """Controls one source, while it may. Run `run()` as a task of its own."""
+
+    def __init__(
+        self,
+        source: str,
+        views: Views,
+        cache: WatchCache,
+        registry: SourcedRegistry,
+        judge: Judge,
+        removal: Removal,
+        desk: SecretDesk,
+        metrics: KubeMetrics,
+    ) -> None:
+        self._source = source
+        self._views = views
+        self._cache = cache
+        self._registry = registry
+        self._judge = judge
+        self._removal = removal
+        self._desk = desk
+        self.statuses = StatusQueue()
+        self._metrics = metrics
+        self._said: dict[Ref, _Said] = {}
+        self._due = asyncio.Event()
+
+    def due(self) -> None:
+        """Make a pass soon."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """Make a pass whenever one is due.
+
+        Raises:
+            NotMineError: the source is controlled by somebody else.
+        """
+        loop = asyncio.get_running_loop()
+        await self._views.known()
+        unsubscribe = self._cache.subscribe(self._on_change)
+        try:
+            while True:
+                self._due.clear()
+                began = loop.time()
+                try:
+                    await self._pass()
+                except (StoreFailedError, UnavailableError) as error:
+                    self._metrics.failed()
+                    _log.warning("kube.pass_failed", reason=str(error))
+                    await asyncio.sleep(_RETRY_SECONDS)
+                    continue
+                self._metrics.passed(loop.time() - began)
+                await asyncio.sleep(_REST_SECONDS)
+                await self._until_due()
+        finally:
+            unsubscribe()
+
+    def compose(self, ref: Ref) -> tuple[Custom, ObjectStatus] | None:
+        """Return an object and its status as of now; None if nothing is known, or that is told already."""
+        custom, said = self._views.get(ref), self._said.get(ref)
+        if custom is None or said is None or said.generation != custom.generation:
+            return None
+        status = status_of(custom, said.finding, self._cache.state, self._source, datetime.now(UTC))
+        return None if status == custom.status else (custom, status)
+
+    async def _until_due(self) -> None:
+        try:
+            async with asyncio.timeout(_REPEAT_SECONDS):
+                await self._due.wait()
+        except TimeoutError:
+            _log.debug("kube.pass_repeated")
+
+    def _on_change(self, touched: Sequence[Touched]) -> None:
+        """Note what the store's change asks for."""
+        for shelf, id in touched:
+            if shelf in _RESOURCES:
+                self._due.set()
+            elif shelf in _RECORDS and isinstance(id, RecordKey) and (ref := self._host(id.name)):
+                self.statuses.put(ref)
+
+    def _host(self, name: str) -> Ref | None:
+        """Return the object of a host that is this source's."""
+        entry = self._cache.state.hosts.get(name)
+        origin = entry.value.origin if entry else None
+        mine = origin is not None and origin.source == self._source
+        return Ref(Kind.HOST, origin.namespace, name) if origin and mine else None
+
+    async def _pass(self) -> None:
+        await self._cache.current()
+        await self._views.refresh()
+        await self._removal.remove(self._views)
+        for kinds in _STAGES:
+            await self._cache.current()
+            await self._settle([custom for kind in kinds for custom in self._views.of_kind(kind)])
+        await self._tell()
+        await self._forget()
+
+    async def _settle(self, customs: Sequence[Custom]) -> None:
+        """Make the store hold what these objects say."""
+        slice = background()
+        wanted: list[_Wanted] = []
+        zones = {zone.ref.name: zone for zone in self._views.of_kind(Kind.ZONE)}
+        for custom in customs:
+            judged = self._judge.judge(custom, self._cache.state, zones, self._desk.digest_of)
+            if change := self._change(custom, judged):
+                wanted.append(change)
+            else:
+                self._say(custom, judged.finding if isinstance(judged, Refused) else ACCEPTED)
+            await slice.pause()
+        if wanted:
+            outcomes = await self._registry.change([one.change for one in wanted])
+            for one, outcome in zip(wanted, outcomes, strict=True):
+                self._say(one.custom, one.refused.finding if one.refused else _finding(outcome))
+
+    def _change(self, custom: Custom, judged: Document | Refused) -> _Wanted | None:
+        """Return what has to be changed in the store, if anything."""
+        if isinstance(judged, Document):
+            same = self._stored(judged.kind, judged.name) == Resource(judged.spec, origin=judged.origin)
+            return None if same else _Wanted(custom, Put(judged))
+        stored = self._stored(custom.ref.kind, judged.hold) if judged.hold else None
+        if stored is None or stored.held or stored.origin != Origin(self._source, custom.ref.namespace):
+            return None
+        return _Wanted(custom, Hold(custom.ref.kind, judged.hold), judged)
+
+    def _stored(self, kind: Kind, name: str) -> Resource[Spec] | None:
+        entry = self._cache.state.resources(kind).get(name)
+        return entry.value if entry else None
+
+    def _say(self, custom: Custom, finding: Finding) -> None:
+        self._said[custom.ref] = _Said(custom.generation, finding)
+
+    async def _tell(self) -> None:
+        """Have every status written that is another than the object's; errors first."""
+        slice = background()
+        for kind in Kind:
+            customs = [*self._views.of_kind(kind)]
+            accepted = 0
+            for custom in customs:
+                said = self._said.get(custom.ref)
+                accepted += said is not None and said.finding.holds
+                if composed := self.compose(custom.ref):
+                    self.statuses.put(custom.ref, urgent=is_error(composed[1]))
+                await slice.pause()
+            self._metrics.objects(kind.plural, accepted, len(customs) - accepted)
+
+    async def _forget(self) -> None:
+        """Forget what was said of objects that are gone."""
+        slice = background()
+        for ref in [*self._said]:
+            if self._views.get(ref) is None:
+                del self._said[ref]
+            await slice.pause()
+
+
+def _finding(outcome: Outcome) -> Finding:
+    """Return what the outcome of a put says of its object."""
+    if isinstance(outcome, (RefusedError, InvalidDocumentError)):
+        return Refused(outcome.reason, str(outcome)).finding
+    return ACCEPTED

@@ -1,0 +1,215 @@
+"""The CustomResourceDefinitions, derived from the types of the admin API's documents.
+
+`script/crds` writes them into the chart. What Kubernetes has beside those types stands here:
+`Zone.spec.namespaces`, `Token.spec.secretRef`, the rules in CEL, the columns of `kubectl get`.
+v1alpha1 changes only by additions: objects of users are stored in it.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ddnsd.kube.objects import GROUP, VERSION
+from ddnsd.kube.schema import Schema, structural, without_defaults
+from ddnsd.kube.status import STATUSES
+from ddnsd.model.resources import SPECS, Kind
+
+CATEGORY = "ddnsd"
+SECRET_KEY = "token"  # noqa: S105 - the name of a field
+MAX_TOKEN_NAME = 200  # characters: the Secret's name is longer
+MAX_ZONE_NAME = 189  # as `service.specs` has it
+
+_LISTS = ("families", "hosts", "namespaces")
+
+
+class Rule(NamedTuple):
+    """A CEL rule: what must hold, and what the user is told otherwise."""
+
+    rule: str
+    message: str
+
+
+class Column(NamedTuple):
+    """A column of `kubectl get`. One of priority 1 is shown by `-o wide`."""
+
+    name: str
+    type: str
+    path: str
+    priority: int = 0
+
+
+_ACCEPTED = Column("Accepted", "string", '.status.conditions[?(@.type=="Accepted")].reason')
+_AGE = Column("Age", "date", ".metadata.creationTimestamp")
+
+COLUMNS: dict[Kind, Sequence[Column]] = {
+    Kind.ZONE: (
+        Column("Nameserver", "string", ".spec.nameserver"),
+        Column("TTL", "integer", ".spec.ttl"),
+        Column("Enabled", "boolean", ".spec.enabled"),
+        _ACCEPTED,
+        Column("Namespaces", "string", ".spec.namespaces", 1),
+        _AGE,
+    ),
+    Kind.ACCOUNT: (Column("Status", "string", ".spec.status"), _ACCEPTED, _AGE),
+    Kind.HOST: (
+        Column("Address", "string", ".status.address"),
+        Column("Family", "string", ".status.family"),
+        Column("Changed", "date", ".status.changed"),
+        Column("Published", "string", ".status.published"),
+        Column("Accepted", "string", _ACCEPTED.path, 1),
+        Column("Account", "string", ".spec.account", 1),
+        Column("Enabled", "boolean", ".spec.enabled", 1),
+        Column("Age", "date", _AGE.path, 1),
+    ),
+    Kind.TOKEN: (
+        Column("Account", "string", ".spec.account"),
+        Column("Secret", "string", ".status.secretName"),
+        Column("Expires", "string", ".spec.expires"),
+        Column("Disabled", "boolean", ".spec.disabled"),
+        _ACCEPTED,
+        _AGE,
+    ),
+}
+SHORT_NAMES = {Kind.ZONE: "dz", Kind.ACCOUNT: "da", Kind.HOST: "dh", Kind.TOKEN: "dt"}
+
+OBJECT_RULES: dict[Kind, Sequence[Rule]] = {
+    Kind.ZONE: (
+        Rule(
+            f"size(self.metadata.name) <= {MAX_ZONE_NAME}",
+            f"a zone's name leaves room for the names in it: {MAX_ZONE_NAME} characters at most",
+        ),
+    ),
+    Kind.ACCOUNT: (),
+    Kind.HOST: (
+        Rule("self.metadata.name.contains('.')", "a host is named by its whole DNS name: blog.example.com"),
+    ),
+    Kind.TOKEN: (
+        Rule(
+            f"size(self.metadata.name) <= {MAX_TOKEN_NAME}",
+            f"a token's name has {MAX_TOKEN_NAME} characters at most",
+        ),
+    ),
+}
+SPEC_RULES: dict[Kind, Sequence[Rule]] = {
+    Kind.ZONE: (),
+    Kind.ACCOUNT: (
+        Rule(
+            "!has(self.suspendedUntil) || self.status == 'suspended'",
+            "suspendedUntil is only for status: suspended; leave it out, or write that",
+        ),
+    ),
+    Kind.HOST: (),
+    Kind.TOKEN: (
+        Rule(
+            "!(has(self.sha256) && has(self.secretRef))",
+            "write sha256 or secretRef, or neither: then ddnsd makes a Secret",
+        ),
+        Rule(
+            "self.account == oldSelf.account",
+            "a token stays its account's: make another token for another account",
+        ),
+    ),
+}
+# What exists on Kubernetes only.
+EXTRA: dict[Kind, dict[str, Schema]] = {
+    Kind.ZONE: {
+        "namespaces": {
+            "type": "array",
+            "description": 'namespaces whose Hosts may lie in the zone; ["*"]: all; absent: none',
+            "items": {"type": "string", "minLength": 1},
+        }
+    },
+    Kind.ACCOUNT: {},
+    Kind.HOST: {},
+    Kind.TOKEN: {
+        "secretRef": {
+            "type": "object",
+            "description": "a Secret of this namespace that holds the token's secret; ddnsd only reads it",
+            "properties": {
+                "name": {"type": "string", "minLength": 1, "description": "the Secret's name"},
+                "key": {
+                    "type": "string",
+                    "minLength": 1,
+                    "default": SECRET_KEY,
+                    "description": "the key in its data",
+                },
+            },
+            "required": ["name"],
+        }
+    },
+}
+
+
+def definition(kind: Kind) -> dict[str, Any]:
+    """Return the CustomResourceDefinition of a kind."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Cluster" if kind is Kind.ZONE else "Namespaced",
+            "names": {
+                "kind": kind.value,
+                "listKind": f"{kind.value}List",
+                "plural": kind.plural,
+                "singular": kind.value.lower(),
+                "shortNames": [SHORT_NAMES[kind]],
+                "categories": [CATEGORY],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": _object(kind)},
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [_column(column) for column in COLUMNS[kind]],
+                }
+            ],
+        },
+    }
+
+
+def spec_schema(kind: Kind) -> Schema:
+    """Return the schema of a kind's `spec`: that of the documents, and what Kubernetes has beside it."""
+    schema = structural(SPECS[kind])
+    properties = schema["properties"] | EXTRA[kind]
+    for name in _LISTS:
+        if name in properties:
+            properties[name] |= {"x-kubernetes-list-type": "set"}
+    schema["properties"] = properties
+    if kind is Kind.TOKEN:
+        schema["required"] = [name for name in schema["required"] if name != "sha256"]
+    return schema | _validations(SPEC_RULES[kind])
+
+
+def _object(kind: Kind) -> Schema:
+    spec = spec_schema(kind)
+    required = bool(spec.get("required"))
+    status = without_defaults(structural(STATUSES[kind]))
+    status["properties"]["conditions"] |= {
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+    }
+    return {
+        "type": "object",
+        "description": spec["description"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec if required else spec | {"default": {}},
+            "status": status,
+        },
+        **({"required": ["spec"]} if required else {}),
+        **_validations(OBJECT_RULES[kind]),
+    }
+
+
+def _validations(rules: Sequence[Rule]) -> Schema:
+    return {"x-kubernetes-validations": [rule._asdict() for rule in rules]} if rules else {}
+
+
+def _column(column: Column) -> dict[str, Any]:
+    shown: dict[str, Any] = {"name": column.name, "type": column.type, "jsonPath": column.path}
+    return shown | ({"priority": column.priority} if column.priority else {})

@@ -1,0 +1,133 @@
+"""What shall become of one object, given what is in the store. Pure.
+
+Only references are judged here, as only Kubernetes has namespaces; who has a name, and all that one
+commit has to be sure of, is judged by `service.registry` when it is committed.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+from ddnsd.kube.objects import Custom
+from ddnsd.kube.status import ConditionType, Finding
+from ddnsd.kube.translate import ALL, document_of, namespaces_of
+from ddnsd.model.origin import Origin
+from ddnsd.model.records import Entry, Mark, Resource
+from ddnsd.model.resources import HostSpec, Spec, TokenSpec
+from ddnsd.model.state import State
+from ddnsd.service import problems
+from ddnsd.service.documents import Document
+
+
+class Reason(StrEnum):
+    """Why an object is accepted, or is not, where only Kubernetes has the reason; else `problems.Reason`."""
+
+    ACCEPTED = "Accepted"
+    PENDING = "Pending"
+    NAMESPACE_NOT_ALLOWED = "NamespaceNotAllowed"
+    SECRET_EXISTS = "SecretExists"  # noqa: S105 - no secret
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - no secret
+    SECRET_INVALID = "SecretInvalid"  # noqa: S105 - no secret
+
+
+class Refused(NamedTuple):
+    """Why an object is not accepted. What is stored as `hold` takes no updates until it is; "": nothing."""
+
+    reason: StrEnum
+    message: str
+    hold: str = ""
+
+    @property
+    def finding(self) -> Finding:
+        """The condition that says so."""
+        return Finding(ConditionType.ACCEPTED, holds=False, reason=self.reason, message=self.message)
+
+
+ACCEPTED = Finding(ConditionType.ACCEPTED, holds=True, reason=Reason.ACCEPTED, message="ddnsd works by it")
+
+
+class Digest(NamedTuple):
+    """The SHA-256 of a Token's secret, or why there is none."""
+
+    text: str
+    refused: Refused | None = None
+
+
+class Judge:
+    """Judges the objects of one Kubernetes cluster.
+
+    `trusted` are the namespaces that were named to be watched: they may use the zones of the admin API.
+    """
+
+    def __init__(self, source: str, trusted: frozenset[str]) -> None:
+        self._source = source
+        self._trusted = trusted
+
+    def judge(
+        self,
+        custom: Custom,
+        state: State,
+        zones: Mapping[str, Custom],
+        digest_of: Callable[[Custom], Digest],
+    ) -> Document | Refused:
+        """Return what shall stand in the store, or why not.
+
+        `zones` are the cluster's Zone objects by name; `digest_of` knows the digests of Tokens' secrets.
+        """
+        digest = digest_of(custom)
+        if digest.refused is not None:
+            return digest.refused
+        try:
+            document = document_of(custom, self._source, digest.text)
+        except problems.InvalidDocumentError as error:
+            return Refused(problems.Reason.INVALID, str(error))
+        return self._reference_refusal(custom, document, state, zones) or document
+
+    def _reference_refusal(
+        self, custom: Custom, document: Document, state: State, zones: Mapping[str, Custom]
+    ) -> Refused | None:
+        """Return why something that the object refers to is not there for it."""
+        spec, namespace = document.spec, custom.ref.namespace
+        if isinstance(spec, HostSpec) and (
+            refused := self._zone_refusal(document.name, namespace, state, zones)
+        ):
+            return refused
+        if isinstance(spec, (HostSpec, TokenSpec)) and not _is_there(state.accounts.get(spec.account)):
+            account = custom.spec["account"]
+            message = (
+                f"there is no accepted Account {account} in namespace {namespace}: create it, or name another"
+            )
+            return Refused(problems.Reason.ACCOUNT_NOT_FOUND, message, document.name)
+        return None
+
+    def _zone_refusal(
+        self, host: str, namespace: str, state: State, zones: Mapping[str, Custom]
+    ) -> Refused | None:
+        """Return why no zone takes this host.
+
+        A zone that is stored but has no object now has not gone yet, and perhaps never will: its hosts go on.
+        """
+        zone = state.zone_of(host)
+        if zone is None or not _is_there(state.zones.get(zone)):
+            return Refused(problems.Reason.ZONE_NOT_FOUND, f"{host} lies in no zone: create its Zone", host)
+        origin = state.zones[zone].value.origin
+        if origin is not None and origin.source == self._source and zone not in zones:
+            return Refused(problems.Reason.ZONE_NOT_FOUND, f"the Zone {zone} is missing: create it again")
+        if not self._may_use(namespace, zone, origin, zones):
+            message = (
+                f"zone {zone} takes no hosts of namespace {namespace}: add it to the Zone's `namespaces`"
+            )
+            return Refused(Reason.NAMESPACE_NOT_ALLOWED, message, host)
+        return None
+
+    def _may_use(self, namespace: str, zone: str, origin: Origin | None, zones: Mapping[str, Custom]) -> bool:
+        if origin is None:
+            return namespace in self._trusted
+        if origin.source != self._source:
+            return False
+        allowed = namespaces_of(zones[zone])
+        return namespace in allowed or ALL in allowed
+
+
+def _is_there(entry: Entry[Resource[Spec]] | None) -> bool:
+    return entry is not None and not entry.value.held and entry.value.mark is Mark.NONE

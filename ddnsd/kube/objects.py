@@ -1,0 +1,60 @@
+"""Custom resources as the API server tells them."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ddnsd.kube.api import Object, Resource
+from ddnsd.kube.status import STATUSES, ObjectStatus
+from ddnsd.model.resources import API_VERSION, Kind
+
+MANAGER = "ddnsd"  # who writes a field, in server-side apply
+GROUP, VERSION = API_VERSION.split("/")
+RESOURCES = {kind: Resource(GROUP, VERSION, kind.plural, namespaced=kind is not Kind.ZONE) for kind in Kind}
+
+
+class Ref(NamedTuple):
+    """Which object. `namespace` is "" for a Zone."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        place = f"{self.namespace}/" if self.namespace else ""
+        return f"{self.kind} {place}{self.name}"
+
+
+class Custom(NamedTuple):
+    """One object. `spec` is as the user wrote it, with the API server's defaults."""
+
+    ref: Ref
+    uid: str
+    generation: int
+    spec: dict[str, Any]
+    status: ObjectStatus  # as it was written last; empty where that cannot be read
+
+
+class _Shape(msgspec.Struct, frozen=True):
+    spec: dict[str, Any] = {}
+    status: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+def ref_of(kind: Kind, object: Object) -> Ref:
+    """Return what an object is called."""
+    return Ref(kind, object.metadata.namespace, object.metadata.name)
+
+
+def read_custom(kind: Kind, object: Object) -> Custom:
+    """Read one object of a list or a watch."""
+    shape = object.decode(_Shape)
+    metadata = object.metadata
+    status = _status(kind, shape.status)
+    return Custom(ref_of(kind, object), metadata.uid, metadata.generation, shape.spec, status)
+
+
+def _status(kind: Kind, raw: msgspec.Raw) -> ObjectStatus:
+    try:
+        return msgspec.json.decode(raw, type=STATUSES[kind])
+    except msgspec.ValidationError:  # another version's: it is written anew
+        return STATUSES[kind]()

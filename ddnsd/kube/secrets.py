@@ -1,0 +1,170 @@
+"""The Secrets that hold the tokens' secrets: made for Tokens without a digest, read for all others.
+
+Only a digest is ever kept here. Secrets are asked for one by one, by name: to list or watch them would
+need the right to read every Secret of the cluster at once.
+"""
+
+import asyncio
+import binascii
+import contextlib
+import secrets
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+import structlog
+
+from ddnsd.kube.api import SECRETS, AlreadyExistsError, Client, KubeError, NotFoundError
+from ddnsd.kube.judgement import Digest, Reason, Refused
+from ddnsd.kube.objects import MANAGER, Custom, Ref
+from ddnsd.kube.translate import SecretRef, secret_of
+from ddnsd.kube.views import Views
+from ddnsd.model.resources import API_VERSION, Kind
+from ddnsd.model.tokens import InvalidSecretError, digest, read_secret
+
+_log = structlog.get_logger(__name__)
+
+TYPE = "ddnsd.dev/token"  # of the Secrets that ddnsd makes
+_SECRET_BYTES = 32
+_AGAIN_SECONDS = 5.0  # after which a Secret is looked at again
+_ROUND_SECONDS = 2.0  # ... and one that cannot be used
+_PER_SECOND = 50  # Secrets looked at
+
+
+class _Secret(msgspec.Struct, frozen=True):
+    data: dict[str, str] = {}
+
+
+_NONE = Digest("")
+_NOT_YET = Digest("", Refused(Reason.PENDING, "its Secret has not been read yet"))
+
+
+class _Place(NamedTuple):
+    """Which Secret of which Token: another object of the same name is another one."""
+
+    token: Ref
+    uid: str
+    secret: SecretRef
+
+
+def _place_of(custom: Custom) -> _Place | None:
+    secret = secret_of(custom)
+    return None if secret is None else _Place(custom.ref, custom.uid, secret)
+
+
+class SecretDesk:
+    """Knows the digests of the Tokens' secrets. Run `run()` as a task of its own."""
+
+    def __init__(self, client: Client, views: Views) -> None:
+        """`views` has the Tokens."""
+        self._client = client
+        self._views = views
+        self._known: dict[_Place, Digest] = {}
+        self._looked: dict[_Place, float] = {}  # when, by the loop's time
+        self._new = asyncio.Event()
+
+    def digest_of(self, custom: Custom) -> Digest:
+        """Return what is known of an object's secret; of what has none, an empty digest."""
+        place = _place_of(custom)
+        if place is None:
+            return _NONE
+        if place not in self._known:
+            self._new.set()
+        return self._known.get(place, _NOT_YET)
+
+    async def run(self, changed: Callable[[], None]) -> None:
+        """Look at the Secrets, the new ones at once, the others again and again; say when one is another."""
+        while True:
+            self._new.clear()
+            for place in self._due():
+                if await self._look(place):
+                    changed()
+                await asyncio.sleep(1 / _PER_SECOND)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ROUND_SECONDS):
+                    await self._new.wait()
+
+    def _due(self) -> list[_Place]:
+        """Return what is to be looked at, first what cannot be used yet; forget what is asked for no more."""
+        places = set(filter(None, map(_place_of, self._views.of_kind(Kind.TOKEN))))
+        self._known = {place: known for place, known in self._known.items() if place in places}
+        self._looked = {place: at for place, at in self._looked.items() if place in places}
+        usable = {place for place, known in self._known.items() if known.refused is None}
+        before = asyncio.get_running_loop().time() - _AGAIN_SECONDS
+        old = sorted(
+            filter(lambda place: self._looked[place] <= before, usable), key=self._looked.__getitem__
+        )
+        return [*(places - usable), *old]
+
+    async def _look(self, place: _Place) -> bool:
+        """Look at one Secret; say whether it is another than before. On a failure nothing is changed."""
+        self._looked[place] = asyncio.get_running_loop().time()
+        try:
+            found = await self._read(place)
+        except KubeError as error:
+            name = place.secret.name
+            _log.warning("kube.secret_unread", token=str(place.token), secret=name, reason=str(error))
+            return False
+        before = self._known.get(place)
+        self._known[place] = found
+        return found != before
+
+    async def _read(self, place: _Place) -> Digest:
+        token, uid, secret = place
+        try:
+            object = await self._client.get(SECRETS, secret.name, namespace=token.namespace)
+        except NotFoundError:
+            if secret.own:
+                return await self._create(place)
+            return _refused(Reason.SECRET_NOT_FOUND, f"there is no Secret {secret.name}: create it")
+        if secret.own and uid not in {owner.uid for owner in object.metadata.owner_references}:
+            message = f"Secret {secret.name} is not ddnsd's: rename or delete it, or name it in `secretRef`"
+            return _refused(Reason.SECRET_EXISTS, message)
+        return _digest_in(object.decode(_Secret), secret)
+
+    async def _create(self, place: _Place) -> Digest:
+        """Make the Secret of a Token; nobody knows it before it is there to be read."""
+        text = secrets.token_urlsafe(_SECRET_BYTES)
+        try:
+            await self._client.create(SECRETS, _manifest(place, text), manager=MANAGER)
+        except AlreadyExistsError:  # somebody was faster: the next look tells who
+            return _NOT_YET
+        _log.info("kube.secret_made", token=str(place.token), secret=place.secret.name)
+        return Digest(digest(text))
+
+
+def _manifest(place: _Place, text: str) -> dict[str, Any]:
+    token, uid, secret = place
+    owner = {
+        "apiVersion": API_VERSION,
+        "kind": token.kind.value,
+        "name": token.name,
+        "uid": uid,
+        "controller": True,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": secret.name,
+            "namespace": token.namespace,
+            "labels": {"app.kubernetes.io/managed-by": "ddnsd"},
+            "ownerReferences": [owner],
+        },
+        "type": TYPE,
+        "data": {secret.key: b64encode(text.encode()).decode()},
+    }
+
+
+def _digest_in(secret: _Secret, place: SecretRef) -> Digest:
+    if place.key not in secret.data:
+        return _refused(Reason.SECRET_INVALID, f"Secret {place.name} has no key {place.key}: add it")
+    try:
+        return Digest(digest(read_secret(b64decode(secret.data[place.key], validate=True))))
+    except (InvalidSecretError, binascii.Error) as error:
+        return _refused(Reason.SECRET_INVALID, f"Secret {place.name}, key {place.key}: {error}")
+
+
+def _refused(reason: Reason, message: str) -> Digest:
+    return Digest("", Refused(reason, message))

@@ -1,0 +1,72 @@
+"""Custom resources as the documents that go into the store."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from ddnsd.kube.crd import EXTRA, SECRET_KEY
+from ddnsd.kube.objects import Custom
+from ddnsd.model.origin import Origin, qualified
+from ddnsd.model.resources import HostSpec, Kind, Spec, TokenSpec
+from ddnsd.service.documents import Document
+from ddnsd.service.specs import read_name, read_spec
+
+ALL = "*"  # in `Zone.spec.namespaces`
+
+
+class SecretRef(NamedTuple):
+    """A key of a Secret in the Token's namespace. `own`: ddnsd makes the Secret."""
+
+    name: str
+    key: str
+    own: bool
+
+
+def document_of(custom: Custom, source: str, digest: str = "") -> Document:
+    """Return the document of an object. Names in it are those of its own namespace.
+
+    `digest` is the SHA-256 of a Token's secret where its spec does not have it.
+
+    Raises:
+        InvalidDocumentError: with all of the object's problems.
+    """
+    kind, namespace, _ = custom.ref
+    origin = Origin(source, namespace)
+    raw = {key: value for key, value in custom.spec.items() if key not in EXTRA[kind]}
+    if kind is Kind.TOKEN and digest:
+        raw["sha256"] = digest
+    spec = _in_namespace(read_spec(kind, raw), origin)
+    return Document(kind, stored_name(custom, source), spec, origin)
+
+
+def stored_name(custom: Custom, source: str) -> str:
+    """Return what the object is called in the store.
+
+    Raises:
+        InvalidDocumentError: nothing of its kind can have its name.
+    """
+    kind, namespace, name = custom.ref
+    name = read_name(kind, name)
+    return qualified(Origin(source, namespace), name) if kind in (Kind.ACCOUNT, Kind.TOKEN) else name
+
+
+def namespaces_of(zone: Custom) -> Sequence[str]:
+    """Return the namespaces whose hosts may lie in a zone."""
+    return zone.spec.get("namespaces") or ()
+
+
+def secret_of(custom: Custom) -> SecretRef | None:
+    """Return where a Token's secret is, or None where its digest stands in the spec, and of other kinds."""
+    if custom.ref.kind is not Kind.TOKEN or "sha256" in custom.spec:
+        return None
+    if ref := custom.spec.get("secretRef"):
+        return SecretRef(ref["name"], ref.get("key", SECRET_KEY), own=False)
+    return SecretRef(f"ddnsd-token-{custom.ref.name}", SECRET_KEY, own=True)
+
+
+def _in_namespace(spec: Spec, origin: Origin) -> Spec:
+    """Return the spec with the account of the object's own namespace."""
+    if isinstance(spec, (HostSpec, TokenSpec)):
+        return msgspec.structs.replace(spec, account=qualified(origin, spec.account))
+    return spec

@@ -1,0 +1,101 @@
+"""What an object's `status` says: the conditions, and for a host its addresses."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ddnsd.kube.objects import Custom
+from ddnsd.kube.status import (
+    STATUSES,
+    ConditionType,
+    Finding,
+    HostObjectStatus,
+    ObjectStatus,
+    TokenObjectStatus,
+    conditions,
+)
+from ddnsd.kube.translate import secret_of
+from ddnsd.model.origin import Origin
+from ddnsd.model.resources import Kind
+from ddnsd.model.state import State
+from ddnsd.service.host_status import HostStatus, host_status
+
+
+def status_of(custom: Custom, accepted: Finding, state: State, source: str, now: datetime) -> ObjectStatus:
+    """Return the whole status of an object, given what was found of its acceptance."""
+    kind = custom.ref.kind
+    if kind is Kind.HOST:
+        return _host(custom, accepted, state, source, now)
+    said = conditions([accepted], custom.status.conditions, custom.generation, now)
+    if kind is Kind.TOKEN:
+        secret = secret_of(custom)
+        return TokenObjectStatus(
+            observed_generation=custom.generation,
+            conditions=said,
+            secret_name=secret.name if secret else "",
+        )
+    return STATUSES[kind](observed_generation=custom.generation, conditions=said)
+
+
+def _host(custom: Custom, accepted: Finding, state: State, source: str, now: datetime) -> HostObjectStatus:
+    addresses: HostStatus = {}
+    if is_of(state, custom, source):
+        addresses = host_status(state, custom.ref.name)
+    published = _published(addresses)
+    said = conditions([accepted, published], custom.status.conditions, custom.generation, now)
+    return HostObjectStatus(
+        observed_generation=custom.generation,
+        conditions=said,
+        address=", ".join(record.ip for record in addresses.values()),
+        family=", ".join(addresses),
+        changed=max((record.changed for record in addresses.values()), default=None),
+        published="yes" if published.holds else _in_short(published, accepted),
+        **addresses,
+    )
+
+
+def is_of(state: State, host: Custom, source: str) -> bool:
+    """Say whether the host in the store is this object's, and not somebody else's of the same name."""
+    entry = state.hosts.get(host.ref.name)
+    return entry is not None and entry.value.origin == Origin(source, host.ref.namespace)
+
+
+def _published(addresses: HostStatus) -> Finding:
+    def found(holds: bool, reason: str, message: str) -> Finding:
+        return Finding(ConditionType.PUBLISHED, holds, reason, message)
+
+    if not addresses:
+        return found(False, "NoAddress", "no client has sent an address yet")
+    errors = [f"{family}: {record.error}" for family, record in addresses.items() if record.error]
+    if errors:
+        return found(False, "Refused", "; ".join(errors))
+    if any(record.published is None for record in addresses.values()):
+        return found(False, "Pending", "the nameserver does not have it yet")
+    return found(True, "Published", "the nameserver has it")
+
+
+def _in_short(published: Finding, accepted: Finding) -> str:
+    if not accepted.holds:
+        return f"no: {accepted.reason}"
+    return {"NoAddress": "no address", "Pending": "pending"}.get(published.reason, published.message)
+
+
+def is_error(status: ObjectStatus) -> bool:
+    """Say whether somebody should look: such a status is written before the others."""
+    return any(
+        condition.status == "False" and condition.reason not in ("NoAddress", "Pending")
+        for condition in status.conditions
+    )
+
+
+def to_write(status: ObjectStatus) -> dict[str, Any]:
+    """Return the status as JSON values; what is absent is left out, as null is no value there."""
+    values: dict[str, Any] = _without_null(msgspec.to_builtins(status))
+    return values
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_null(item) for key, item in value.items() if item is not None}
+    return value

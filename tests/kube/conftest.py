@@ -1,0 +1,52 @@
+"""One API server for all tests of a process. A test may kill it, if it runs again at the test's end."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from ddnsd.kube.crd import definition
+from ddnsd.model.resources import Kind
+from ddnsd.store.embedded import open_embedded
+from tests.kube.world import World
+from tests.leader.node import embedded_nameservers, node_on
+from tests.rigs.kubernetes import KubernetesRig
+
+
+@pytest.fixture(scope="session")
+def kubernetes() -> Iterator[KubernetesRig]:
+    with KubernetesRig() as rig:
+        yield rig
+
+
+@pytest.fixture
+def namespace(kubernetes: KubernetesRig) -> str:
+    """A namespace of the test's own."""
+    return kubernetes.namespace()
+
+
+@pytest.fixture(scope="session")
+def resources(kubernetes: KubernetesRig) -> None:
+    """The custom resources' definitions."""
+    kubectl = kubernetes.kubectl()
+    kubectl.apply(*(definition(kind) for kind in Kind))
+    kubectl("wait", "--for=condition=Established", "crd", *(f"{kind.plural}.ddnsd.dev" for kind in Kind))
+
+
+@pytest.fixture
+async def world(
+    kubernetes: KubernetesRig, resources: None, namespace: str, tmp_path: Path
+) -> AsyncIterator[World]:
+    """An installation that leads and publishes; the test runs its controller."""
+    store = await open_embedded(tmp_path / "store")
+    try:
+        async with (
+            embedded_nameservers(tmp_path) as servers,
+            node_on(store, servers) as node,
+        ):
+            node.lead()
+            world = World(kubernetes, store, node, tmp_path, namespace)
+            yield world
+            world.clear()
+    finally:
+        await store.close()

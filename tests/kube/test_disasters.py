@@ -1,0 +1,142 @@
+"""What goes wrong around the controller: nothing is deleted that should not be, and all converges."""
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+
+from ddnsd.kube.crd import definition
+from ddnsd.model.answers import Unchanged, Updated
+from ddnsd.model.resources import Kind
+from tests.kube.world import World, until
+from tests.rigs.kubernetes import KubernetesRig
+
+MANY = 12
+
+
+def hosts(world: World, labels: Iterable[object]) -> list[dict]:
+    return [world.document("Host", world.host(f"h{label}"), account="alice") for label in labels]
+
+
+def stored(world: World) -> int:
+    """Return how many hosts of the test are in the store."""
+    return sum(name.endswith(world.zone) for name in world.node.state.hosts)
+
+
+async def has(world: World, count: int) -> None:
+    await until(lambda: stored(world), count, "hosts in the store")
+
+
+@pytest.fixture
+async def settled(world: World):
+    """A zone with many hosts; the controller has stopped."""
+    world.set_up()
+    world.apply(*hosts(world, range(MANY)))
+    async with world.controller():
+        await has(world, MANY + 1)
+    return world
+
+
+def forget(world: World, labels: Iterable[object]) -> None:
+    names = [world.host(f"h{label}") for label in labels]
+    world.kubectl("delete", "host", *names, "-n", world.namespace, "--wait=false")
+
+
+async def relaunched(kubernetes: KubernetesRig) -> None:
+    kubernetes.launch()
+    await asyncio.to_thread(kubernetes.wait)
+
+
+async def test_a_few_that_are_absent_go(settled: World):
+    forget(settled, range(2))
+    async with settled.controller():
+        await has(settled, MANY - 1)
+
+
+@pytest.mark.logs_errors
+async def test_many_that_are_absent_wait_for_prune(settled: World):
+    forget(settled, range(MANY - 1))
+    source = settled.source
+    async with settled.controller():
+        await until(lambda: settled.held(), MANY - 1, "held")
+        assert stored(settled) == MANY + 1
+        settled.delete("host", settled.host())  # seen: it goes
+        await has(settled, MANY)
+    async with settled.controller():  # another one holds them as well
+        settled.apply(*hosts(settled, [0]))
+        await until(lambda: settled.held(), MANY - 2, "held")
+        await settled.node.registry.sources.prune(source)
+        await has(settled, 2)
+        await until(lambda: settled.held(), 0, "held")
+
+
+@pytest.mark.logs_errors
+async def test_a_definition_that_was_deleted_takes_nothing_along(world: World):
+    world.set_up()
+    async with world.controller():
+        await world.until_condition("token", "router")
+        assert isinstance(await world.update("192.0.2.7"), Updated)
+        secret = world.secret()
+        for kind in (Kind.HOST, Kind.ACCOUNT, Kind.ZONE):
+            world.kubectl("delete", "crd", f"{kind.plural}.ddnsd.dev", "--wait=true")
+        await asyncio.sleep(1.5)
+        assert isinstance(await world.update_with(secret, "192.0.2.7"), Unchanged)
+        world.kubectl.apply(*(definition(kind) for kind in Kind))
+        await until(lambda: settled_again(world), True, "applied again")
+        await world.until_condition("host", world.host())
+        assert isinstance(await world.update("192.0.2.7"), Unchanged)
+
+
+def settled_again(world: World) -> bool:
+    done = world.kubectl.apply_unchecked(
+        world.the_zone(),
+        world.document("Account", "alice"),
+        world.document("Host", world.host(), account="alice"),
+    )
+    return done.returncode == 0
+
+
+async def test_the_api_server_is_killed(settled: World, kubernetes: KubernetesRig):
+    async with settled.controller():
+        await settled.until_condition("token", "router")
+        kubernetes.kill()
+        await asyncio.sleep(0.5)
+        assert stored(settled) == MANY + 1
+        await relaunched(kubernetes)
+        settled.apply(*hosts(settled, ["new"]))
+        await has(settled, MANY + 2)
+
+
+async def test_history_is_compacted(settled: World, kubernetes: KubernetesRig):
+    async with settled.controller():
+        await settled.until_condition("token", "router")
+        kubernetes.kill()
+        await asyncio.to_thread(kubernetes.compact)
+        await relaunched(kubernetes)
+        settled.apply(*hosts(settled, ["new"]))
+        forget(settled, [0])
+        await has(settled, MANY + 1)
+
+
+@pytest.mark.logs_errors
+async def test_a_cluster_that_was_set_up_anew_waits_for_takeover(settled: World):
+    settled.release = settled.rig.namespace()
+    forget(settled, range(3))
+    async with settled.controller():
+        await until(lambda: settled.record().claimant != "", True, "claimed")
+        assert stored(settled) == MANY + 1
+        await settled.node.registry.sources.takeover(settled.source)
+        await until(lambda: settled.held(), 3, "held")  # nothing goes because of a takeover
+        settled.apply(*hosts(settled, range(3)))
+        await until(lambda: settled.held(), 0, "held")
+    assert stored(settled) == MANY + 1
+
+
+async def test_of_two_controllers_one_works(settled: World):
+    async with settled.controller(), settled.controller():
+        settled.apply(*hosts(settled, ["new"]))
+        await has(settled, MANY + 2)
+        assert len(settled.node.state.controllers) == 2
+    async with settled.controller():
+        settled.apply(*hosts(settled, ["newer"]))
+        await has(settled, MANY + 3)

@@ -1,0 +1,105 @@
+"""The Secrets of Tokens."""
+
+import asyncio
+from base64 import b64encode
+
+import pytest
+
+from ddnsd.model.answers import Refusal, Updated
+from ddnsd.model.tokens import digest
+from tests.kube.world import World, until
+
+
+@pytest.fixture
+async def running(world: World):
+    world.set_up()
+    async with world.controller():
+        await world.until_condition("token", "router")
+        yield world
+
+
+def put_secret(world: World, name: str, text: str, key: str = "token") -> None:
+    data = {key: b64encode(text.encode()).decode()}
+    world.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": world.namespace},
+            "data": data,
+        }
+    )
+
+
+async def test_the_secret_is_owned_by_its_token(running: World):
+    token = running.get("token", "router")
+    secret = running.get("secret", token["status"]["secretName"])
+    (owner,) = secret["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["uid"]) == ("Token", token["metadata"]["uid"])
+    assert "sha256" not in token["spec"]  # the controller writes no spec
+
+
+async def test_a_secret_of_somebody_else_is_not_touched(world: World):
+    put_secret(world, "ddnsd-token-router", "somebody-else's-secret")
+    world.set_up()
+    async with world.controller():
+        await world.until_condition("token", "router", "SecretExists")
+    assert world.get("secret", "ddnsd-token-router")["data"] == {
+        "token": b64encode(b"somebody-else's-secret").decode()
+    }
+
+
+async def test_a_secret_of_ones_own(running: World):
+    running.apply(running.document("Token", "mine", account="alice", secretRef={"name": "mine"}))
+    await running.until_condition("token", "mine", "SecretNotFound")
+    put_secret(running, "mine", "short")
+    await running.until_condition("token", "mine", "SecretInvalid")
+    put_secret(running, "mine", f"{running.mine}\n")
+    await running.until_condition("token", "mine")
+    assert isinstance(await running.update_with(running.mine, "192.0.2.1"), Updated)
+
+
+async def test_a_changed_secret_rotates_the_token(running: World):
+    old = running.secret()
+    name = running.get("token", "router")["status"]["secretName"]
+    running.kubectl("delete", "secret", name, "-n", running.namespace)
+    await until(lambda: _is_new(running, name, old), True, "a new secret")
+    assert isinstance(await _settled(running), Updated)
+    assert await running.update_with(old, "192.0.2.2") is Refusal.UNKNOWN_TOKEN
+
+
+async def test_the_former_secret_stays_valid_for_the_overlap(running: World):
+    old = running.secret()
+    put_secret(running, "mine", running.mine)
+    running.apply(
+        running.document("Token", "router", account="alice", secretRef={"name": "mine"}, rotationOverlap=600)
+    )
+    new = digest(running.mine)
+    await until(lambda: running.node.state.tokens.by_digest(new) is not None, True, "rotated")
+    assert isinstance(await running.update_with(old, "192.0.2.1"), Updated)
+    assert isinstance(await running.update_with(running.mine, "192.0.2.2"), Updated)
+
+
+async def test_a_digest_can_stand_in_the_token(running: World):
+    running.apply(running.document("Token", "plain", account="alice", sha256=digest("plain-secret-plain")))
+    await running.until_condition("token", "plain")
+    assert isinstance(await running.update_with("plain-secret-plain", "192.0.2.1"), Updated)
+
+
+async def test_one_secret_is_one_tokens(running: World):
+    running.apply(running.document("Token", "b1", account="alice", sha256="b" * 64))
+    await running.until_condition("token", "b1")
+    running.apply(running.document("Token", "b2", account="alice", sha256="b" * 64))
+    await running.until_condition("token", "b2", "SecretTaken")
+
+
+def _is_new(world: World, name: str, old: str) -> bool:
+    found = world.kubectl.run("get", "secret", name, "-n", world.namespace)
+    return found.returncode == 0 and world.secret() != old
+
+
+async def _settled(world: World):
+    """Return the answer once the new secret is known."""
+    async with asyncio.timeout(15):
+        while (answer := await world.update("192.0.2.1")) is Refusal.UNKNOWN_TOKEN:
+            await asyncio.sleep(0.1)
+    return answer

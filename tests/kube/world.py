@@ -1,0 +1,177 @@
+"""A Kubernetes cluster and an installation of ddnsd, whose controller runs in the test's own process."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from ddnsd.kube.api import Client, Settings
+from ddnsd.kube.term import Contender, Policy
+from ddnsd.model.answers import Answer
+from ddnsd.model.decision import Request
+from ddnsd.model.origin import Origin, qualified
+from ddnsd.model.records import Source
+from ddnsd.model.resources import API_VERSION, Kind
+from ddnsd.store.interface import Store
+from ddnsd.telemetry.kube import KubeMetrics
+from tests.leader.node import Node
+from tests.rigs.kubernetes import KubernetesRig, ProjectedFolder
+from tests.tasks import running
+
+PATIENCE = 20.0  # seconds; only a failing test waits for it
+RULES = (  # as the chart grants them
+    {
+        "apiGroups": ["ddnsd.dev"],
+        "resources": [kind.plural for kind in Kind],
+        "verbs": ["get", "list", "watch"],
+    },
+    {"apiGroups": ["ddnsd.dev"], "resources": [f"{kind.plural}/status" for kind in Kind], "verbs": ["patch"]},
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create"]},
+    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
+)
+
+
+@dataclass
+class World:
+    """A namespace of the cluster, a zone name of its own, and the node that follows both."""
+
+    rig: KubernetesRig
+    store: Store
+    node: Node
+    folder: Path
+    namespace: str
+    source: str = field(default_factory=lambda: f"s{secrets.token_hex(3)}")
+    zone: str = field(default_factory=lambda: f"{secrets.token_hex(4)}.example")
+
+    def __post_init__(self) -> None:
+        self.kubectl = self.rig.kubectl()
+        self.namespaces = [self.namespace]
+        self.release = self.rig.namespace()
+        self.mine = secrets.token_urlsafe()  # a secret of the test's own
+
+    def clear(self) -> None:
+        """Delete the test's objects: the controllers of other tests see them too."""
+        for kind in (Kind.HOST, Kind.TOKEN, Kind.ACCOUNT):
+            for namespace in self.namespaces:
+                self.rig.call("DELETE", f"/apis/{API_VERSION}/namespaces/{namespace}/{kind.plural}")
+        self.rig.call("DELETE", f"/apis/{API_VERSION}/{Kind.ZONE.plural}")
+
+    def other_namespace(self) -> str:
+        """Make another namespace."""
+        self.namespaces.append(self.rig.namespace())
+        return self.namespaces[-1]
+
+    def host(self, label: str = "a") -> str:
+        """Return the name of a host in the zone."""
+        return f"{label}.{self.zone}"
+
+    def account(self, name: str = "alice") -> str:
+        """Return what an account of the namespace is called in the store."""
+        return qualified(Origin(self.source, self.namespace), name)
+
+    def apply(self, *documents: dict[str, Any]) -> None:
+        """Apply documents with kubectl."""
+        self.kubectl.apply(*documents)
+
+    def delete(self, kind: str, name: str, namespace: str | None = None) -> None:
+        self.kubectl("delete", kind, name, "-n", namespace or self.namespace, "--wait=false")
+
+    def document(self, kind: str, name: str, namespace: str | None = None, **spec: Any) -> dict[str, Any]:
+        """Return a custom resource of the test's namespace."""
+        metadata = {"name": name} | ({} if kind == "Zone" else {"namespace": namespace or self.namespace})
+        return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
+
+    def the_zone(self, **spec: Any) -> dict[str, Any]:
+        return self.document("Zone", self.zone, **({"namespaces": [self.namespace]} | spec))
+
+    def set_up(self) -> None:
+        """Apply a zone, an account, a host and a token."""
+        self.apply(
+            self.the_zone(),
+            self.document("Account", "alice"),
+            self.document("Host", self.host(), account="alice"),
+            self.document("Token", "router", account="alice"),
+        )
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any]:
+        return self.kubectl.get(kind, name, "-n", namespace or self.namespace)
+
+    def condition(self, kind: str, name: str, type: str = "Accepted", namespace: str | None = None) -> Any:
+        """Return a condition, as "True", or the reason if it is not so."""
+        found = self.get(kind, name, namespace)
+        conditions = found.get("status", {}).get("conditions", ())
+        for condition in conditions:
+            if (
+                condition["type"] == type
+                and condition["observedGeneration"] == found["metadata"]["generation"]
+            ):
+                return "True" if condition["status"] == "True" else condition["reason"]
+        return None
+
+    async def until_condition(
+        self, kind: str, name: str, reason: str = "True", type: str = "Accepted", namespace: str | None = None
+    ) -> None:
+        await until(lambda: self.condition(kind, name, type, namespace), reason, f"{type} of {kind} {name}")
+
+    def record(self) -> Source:
+        """Return what the store knows of the source."""
+        return self.node.state.sources[self.source].value
+
+    def held(self) -> int:
+        """Return how many deletions are held back."""
+        held = self.record().held
+        return held.count if held else 0
+
+    def secret(self, token: str = "router") -> str:
+        """Return the secret that ddnsd made for a token, as a user reads it."""
+        name = self.get("token", token)["status"]["secretName"]
+        path = "go-template={{.data.token | base64decode}}"
+        return self.kubectl("get", "secret", name, "-n", self.namespace, "-o", path)
+
+    async def update(self, ip: str, label: str = "a", token: str = "router") -> Answer:
+        """Send an update with a token's secret."""
+        return await self.update_with(await asyncio.to_thread(self.secret, token), ip, label)
+
+    async def update_with(self, secret: str, ip: str, label: str = "a") -> Answer:
+        """Send an update with a secret."""
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.node.updates.submit(Request(self.host(label), ip, secret, ""), answered.set_result)
+        return await answered
+
+    @asynccontextmanager
+    async def controller(
+        self, source: str = "", namespaces: tuple[str, ...] = (), rate: float = 500.0
+    ) -> AsyncIterator[None]:
+        """Run a controller as long as the block takes."""
+        source = source or self.source
+        account = self.rig.service_account(self.release, f"c{secrets.token_hex(3)}")
+        self.rig.allow(account, *RULES)
+        folder = ProjectedFolder(self.folder / account.name)
+        self.rig.mount(folder, account.token, self.release)
+        client = Client(Settings(self.rig.url, folder.path, timeout=3.0, watch_timeout=5))
+        policy = Policy(source, namespaces, rate, ("default",), 5.0)
+        contender = Contender(
+            client,
+            self.store,
+            self.node.cache,
+            self.node.commits,
+            policy,
+            KubeMetrics(CollectorRegistry(), []),
+            "me",
+        )
+        async with running(contender.run()):
+            yield
+
+
+async def until(look: Callable[[], Any], wanted: Any, what: str) -> None:
+    """Look, in a thread, until one sees what is wanted."""
+    deadline = time.monotonic() + PATIENCE
+    while (seen := await asyncio.to_thread(look)) != wanted:
+        assert time.monotonic() < deadline, f"{what}: {seen!r}, never {wanted!r}"
+        await asyncio.sleep(0.05)
