@@ -39,7 +39,7 @@ def _common() -> st.SearchStrategy[dict[str, Any]]:
         service=service,
         dns=_some(service=service),
         commonLabels=st.just({"team": "dns"}),
-        podLabels=st.just({"tier": "y"}),
+        podLabels=st.sampled_from([{"tier": "y"}, {"team": "on", "app.kubernetes.io/component": "other"}]),
         podAnnotations=LABELS,
         nodeSelector=LABELS,
         tolerations=st.just([{"operator": "Exists"}]),

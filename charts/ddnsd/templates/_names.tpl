@@ -36,22 +36,23 @@ app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
+{{/* An object's labels. Takes a list of the root, a component, and perhaps labels of the object's own. */}}
 {{- define "ddnsd.labels" -}}
 {{- $root := index . 0 -}}
-helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
-{{ include "ddnsd.podLabels" . }}
-app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+{{- $release := dict
+    "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_")
+    "app.kubernetes.io/version" $root.Chart.AppVersion
+    "app.kubernetes.io/managed-by" $root.Release.Service -}}
+{{- merge $release (include "ddnsd.podLabels" . | fromYaml) | toYaml -}}
 {{- end -}}
 
-{{/* Without the chart's version, so that a new chart alone starts no pod anew. */}}
+{{/* Without the chart's version, so that a new chart alone starts no pod anew. Of a key that is there twice, the
+     chart's own value counts, then the object's, then everybody's. */}}
 {{- define "ddnsd.podLabels" -}}
 {{- $root := index . 0 -}}
-{{ include "ddnsd.selectorLabels" . }}
-app.kubernetes.io/part-of: ddnsd
-{{- with $root.Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := ternary (last .) dict (gt (len .) 2) -}}
+{{- $fixed := include "ddnsd.selectorLabels" . | fromYaml -}}
+{{- merge $fixed (dict "app.kubernetes.io/part-of" "ddnsd") $own $root.Values.commonLabels | toYaml -}}
 {{- end -}}
 
 {{/* An object's metadata: `root`, `suffix` of its name, `component`, and perhaps `labels` and `annotations`. */}}
@@ -59,10 +60,7 @@ app.kubernetes.io/part-of: ddnsd
 name: {{ printf "%s%s" (include "ddnsd.fullname" .root) .suffix | quote }}
 namespace: {{ .root.Release.Namespace | quote }}
 labels:
-  {{- include "ddnsd.labels" (list .root .component) | nindent 2 }}
-  {{- with .labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- include "ddnsd.labels" (list .root .component (default dict .labels)) | nindent 2 }}
 {{- with .annotations }}
 annotations:
   {{- toYaml . | nindent 2 }}

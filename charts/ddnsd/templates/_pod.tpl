@@ -26,10 +26,7 @@ all
 {{- $own := ternary $root.Values.controller $root.Values (eq $component "controller") -}}
 metadata:
   labels:
-    {{- include "ddnsd.podLabels" . | nindent 4 }}
-    {{- with $own.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "ddnsd.podLabels" (list $root $component $own.podLabels) | nindent 4 }}
   annotations:
     checksum/config: {{ include "ddnsd.restartingConfig" . | sha256sum }}
     {{- with $own.podAnnotations }}
