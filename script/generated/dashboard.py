@@ -109,6 +109,30 @@ PANELS = (
         ],
     ),
     Panel(
+        "Changed configurations",
+        "none",
+        [
+            (
+                "sum by (outcome) (increase(ddnsd_config_reloads_total{SERIES}[$__rate_interval]))",
+                "{{outcome}}",
+            ),
+            ("sum(ddnsd_config_waiting_for_restart{SERIES})", "settings that wait for a restart"),
+        ],
+    ),
+    Panel(
+        "Custom resources that are not accepted",
+        "none",
+        [('sum by (kind) (ddnsd_kube_objects{namespace="$namespace",accepted="false"})', "{{kind}}")],
+    ),
+    Panel(
+        "Work of the controller",
+        "none",
+        [
+            ('sum(ddnsd_kube_status_queue{namespace="$namespace"})', "statuses to write"),
+            ('sum(ddnsd_kube_held_deletions{namespace="$namespace"})', "deletions held back"),
+        ],
+    ),
+    Panel(
         "CPU",
         "percentunit",
         [("sum by (pod) (rate(process_cpu_seconds_total{SERIES}[$__rate_interval]))", "{{pod}}")],

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from ddnsd.telemetry.kube import KubeMetrics
 from ddnsd.telemetry.metrics import Metrics
 from tests.rigs.process import find_program
 
@@ -34,6 +35,11 @@ HEALTHY = {
     'ddnsd_watch_lag_seconds_bucket{pod="a",le="+Inf"}': "0+10x130",
     'ddnsd_config_reload_success{pod="a"}': "1x130",
     'ddnsd_config_waiting_for_restart{pod="a"}': "0x130",
+    'ddnsd_kube_controller{pod="a"}': "1x130",
+    'ddnsd_kube_controller{pod="b"}': "0x130",
+    'ddnsd_kube_held_deletions{pod="a"}': "0x130",
+    'ddnsd_kube_unfollowed{pod="a"}': "0x130",
+    'ddnsd_kube_pass_failures_total{pod="a"}': "0x130",
     'etcd_server_has_leader{pod="ddnsd-etcd-0"}': "1x130",
     'etcd_mvcc_db_total_size_in_bytes{pod="ddnsd-etcd-0"}': "10x130",
     'etcd_server_quota_backend_bytes{pod="ddnsd-etcd-0"}': "100x130",
@@ -52,6 +58,10 @@ SICK: Mapping[str, Mapping[str, str | None]] = {
     "DdnsdGetsNoChanges": {'ddnsd_store_revision{pod="b"}': "1x130"},
     "DdnsdConfigurationRefused": {'ddnsd_config_reload_success{pod="a"}': "0x130"},
     "DdnsdConfigurationWaits": {'ddnsd_config_waiting_for_restart{pod="a"}': "2x130"},
+    "DdnsdNoController": {'ddnsd_kube_controller{pod="a"}': "0x130"},
+    "DdnsdDeletionsHeld": {'ddnsd_kube_held_deletions{pod="a"}': "12x130"},
+    "DdnsdResourcesUnfollowed": {'ddnsd_kube_unfollowed{pod="a"}': "1x130"},
+    "DdnsdResourcesNotTaken": {'ddnsd_kube_pass_failures_total{pod="a"}': "0+1x130"},
     "DdnsdEtcdNoLeader": {'etcd_server_has_leader{pod="ddnsd-etcd-0"}': "0x130"},
     "DdnsdEtcdNearQuota": {'etcd_mvcc_db_total_size_in_bytes{pod="ddnsd-etcd-0"}': "90x130"},
 }
@@ -64,7 +74,9 @@ def rule() -> Document:
 
 @pytest.fixture(scope="module")
 def exposition() -> str:
-    return Metrics(CollectorRegistry(), ["default"]).text().decode()
+    metrics = Metrics(registry := CollectorRegistry(), ["default"])
+    KubeMetrics(registry).objects("host", accepted=0, others=0)
+    return metrics.text().decode()
 
 
 def alerts(rule: Document) -> list[Document]:
@@ -145,8 +157,9 @@ def _firing(rule: Document, series: Mapping[str, str | None], folder: Path, want
 
 
 def _whole(series: str) -> str:
-    job = "ddnsd-etcd" if series.startswith("etcd") else "ddnsd-pods"
-    return series.replace("{", f'{{namespace="{NAMESPACE}",job="{job}",')
+    job = {"etcd": "ddnsd-etcd", "ddnsd_kube": "ddnsd-controller"}
+    (whose,) = [job[start] for start in job if series.startswith(start)] or ["ddnsd-pods"]
+    return series.replace("{", f'{{namespace="{NAMESPACE}",job="{whose}",')
 
 
 def _rules(rule: Document, folder: Path) -> str:
