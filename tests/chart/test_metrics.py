@@ -75,7 +75,7 @@ def rule() -> Document:
 @pytest.fixture(scope="module")
 def exposition() -> str:
     metrics = Metrics(registry := CollectorRegistry(), ["default"])
-    KubeMetrics(registry).objects("host", accepted=0, others=0)
+    KubeMetrics(registry, ["hosts"])
     return metrics.text().decode()
 
 

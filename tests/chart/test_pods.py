@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+import click
 import pytest
+
+from ddnsd.cli import main
 
 from .helm import EXAMPLES, Document, container, example, one, pods, render
 
@@ -123,3 +126,21 @@ def test_what_is_mounted_changes_with_its_source(values: Any) -> None:
 @pytest.mark.parametrize("values", ALL)
 def test_no_object_holds_a_secret(values: Any) -> None:
     assert of(render(values), "Secret") == []
+
+
+@pytest.mark.parametrize("values", ALL)
+def test_the_program_knows_its_arguments(values: Any) -> None:
+    for pod in pods(render(values)):
+        for each in pod["spec"]["containers"]:
+            if each["name"] == "ddnsd":
+                parsed(each["args"])
+            if "lifecycle" in each:
+                parsed(each["lifecycle"]["preStop"]["exec"]["command"][1:])
+
+
+def parsed(arguments: list[str]) -> None:
+    """Raise click's UsageError for what the command line does not know."""
+    name, *rest = arguments
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    command.make_context(name, rest)

@@ -1,0 +1,151 @@
+"""The chart on a real API server: it takes all of it, RBAC is narrow, no upgrade loses state."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.rigs.kubernetes import KubernetesRig
+
+from .helm import ROOT, RefusedError, example, pods, render
+from .release import KINDS, Release
+
+CLUSTER = example("own-etcd")
+K8S = ROOT / "k8s"
+DEFINITIONS = [f"customresourcedefinition/{kind}.ddnsd.dev" for kind in KINDS]
+VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+LEAVE_DEFINITIONS = {"crds": {"enabled": False}}
+
+
+@pytest.fixture(scope="module")
+def rig() -> Iterator[KubernetesRig]:
+    with KubernetesRig() as rig:
+        yield rig
+
+
+@pytest.fixture
+def release(rig: KubernetesRig) -> Release:
+    return Release(rig)
+
+
+@pytest.mark.parametrize(
+    ("name", "major"),
+    [(None, "4"), (None, "3"), ("own-etcd", "4"), ("own-etcd", "3"), ("cluster", "4"), ("everything", "4")],
+)
+def test_the_api_server_takes_it_and_its_upgrade(release: Release, name: str | None, major: str) -> None:
+    values = {**(example(name) if name else {}), **LEAVE_DEFINITIONS}
+    if name == "everything":  # the Prometheus Operator's kinds are not there
+        values = {**values, "metrics": {"dashboard": {"enabled": True}}}
+    release.install(values, major)
+    release.upgrade({**values, "podLabels": {"changed": "yes"}}, major)
+
+
+@pytest.mark.parametrize("values", [{}, CLUSTER, example("everything")])
+def test_pod_security_lets_every_pod_in(release: Release, values: Any) -> None:
+    release.install({**values, **LEAVE_DEFINITIONS, "metrics": {}})
+    for number, pod in enumerate(pods(render(values))):
+        spec = {**pod["spec"], "priorityClassName": None}
+        if "state" not in [volume["name"] for volume in spec.get("volumes", ())]:  # a StatefulSet's claim
+            spec["volumes"] = [*spec.get("volumes", ()), {"name": "state", "emptyDir": {}}]
+        metadata = {
+            "name": f"try-{number}",
+            "namespace": release.namespace,
+            "labels": pod["metadata"]["labels"],
+        }
+        release.kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+
+
+def test_pod_security_is_on(release: Release) -> None:
+    done = release.kubectl.run("run", "a", "--image=a", "-n", release.namespace)
+    assert 'violates PodSecurity "restricted' in done.stderr
+
+
+@pytest.mark.parametrize(("values", "account"), [({}, "ddnsd"), (CLUSTER, "ddnsd-controller")])
+def test_the_controller_may_do_what_it_needs_and_no_more(release: Release, values: Any, account: str) -> None:
+    release.install({**values, **LEAVE_DEFINITIONS})
+    for kind in KINDS:
+        assert verbs(release, account, kind) == {"get", "list", "watch"}
+        assert verbs(release, account, f"{kind}/status") == {"patch"}
+    assert verbs(release, account, "secrets", "default") == {"get", "create", "patch"}
+    assert verbs(release, account, "events", "default") == {"create", "patch"}
+    assert verbs(release, account, "namespaces", release.namespace, release.namespace) == {"get"}
+    assert verbs(release, account, "namespaces", "default", "default") == set()
+    assert verbs(release, account, "pods", release.namespace) == set()
+
+
+def test_nodes_may_do_nothing(release: Release) -> None:
+    release.install({**CLUSTER, **LEAVE_DEFINITIONS})
+    for resource in (*KINDS, "secrets", "events", "namespaces"):
+        assert verbs(release, "ddnsd", resource, release.namespace) == set()
+
+
+def test_with_some_namespaces_it_may_do_nothing_elsewhere(release: Release, rig: KubernetesRig) -> None:
+    watched = rig.namespace()
+    release.install({**LEAVE_DEFINITIONS, "controller": {"watchNamespaces": [watched]}})
+    assert verbs(release, "ddnsd", "hosts", watched) == {"get", "list", "watch"}
+    assert verbs(release, "ddnsd", "secrets", watched) == {"get", "create", "patch"}
+    for elsewhere in ("default", release.namespace):
+        assert (
+            verbs(release, "ddnsd", "hosts", elsewhere) | verbs(release, "ddnsd", "secrets", elsewhere)
+            == set()
+        )
+    assert verbs(release, "ddnsd", "zones") == set()
+    assert verbs(release, "ddnsd", "namespaces", release.namespace, release.namespace) == {"get"}
+
+
+def verbs(release: Release, account: str, resource: str, namespace: str = "", name: str = "") -> set[str]:
+    return {verb for verb in VERBS if release.may(account, verb, resource, namespace, name)}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "steps"),
+    [
+        ({}, CLUSTER, ("statefulset/ddnsd -- ddnsd export", "deployment/ddnsd -- ddnsd import")),
+        (CLUSTER, {}, ("deployment/ddnsd -- ddnsd export", "statefulset/ddnsd -- ddnsd import")),
+    ],
+)
+def test_another_mode_is_refused_with_the_steps(
+    release: Release, before: Any, after: Any, steps: tuple[str, ...]
+) -> None:
+    release.install({**before, **LEAVE_DEFINITIONS})
+    with pytest.raises(RefusedError) as refused:
+        release.upgrade({**after, **LEAVE_DEFINITIONS})
+    positions = [str(refused.value).index(step) for step in (*steps, "helm upgrade")]
+    assert positions == sorted(positions)
+
+
+@pytest.mark.parametrize(("before", "after"), [(3, 1), (1, 3)])
+def test_another_number_of_etcd_members_is_refused(release: Release, before: int, after: int) -> None:
+    release.install({**CLUSTER, **LEAVE_DEFINITIONS, "etcd": {"enabled": True, "members": before}})
+    with pytest.raises(RefusedError, match=rf"etcd\.members is {after}, and this release has {before}"):
+        release.upgrade({**CLUSTER, **LEAVE_DEFINITIONS, "etcd": {"enabled": True, "members": after}})
+
+
+def test_what_was_installed_goes(release: Release) -> None:
+    release.install({**CLUSTER, **LEAVE_DEFINITIONS})
+    release.uninstall()
+    kinds = "deployments,statefulsets,services,configmaps,serviceaccounts,roles,rolebindings,networkpolicies"
+    selector = "app.kubernetes.io/instance=ddnsd"
+    assert release.kubectl.get(kinds, "-n", release.namespace, "-l", selector)["items"] == []
+
+
+def test_definitions_stay_when_the_release_goes_and_are_taken_over_when_it_returns(release: Release) -> None:
+    release.install({})
+    release.kubectl("wait", "--for=condition=Established", *DEFINITIONS)
+    account = {"apiVersion": "ddnsd.dev/v1alpha1", "kind": "Account"}
+    release.kubectl.apply({**account, "metadata": {"name": "alice", "namespace": release.namespace}})
+    release.uninstall()
+    accounts = release.kubectl.get("accounts.ddnsd.dev", "-n", release.namespace)["items"]
+    assert [each["metadata"]["name"] for each in accounts] == ["alice"]
+    release.install({})
+    assert len(release.kubectl.get(*DEFINITIONS)["items"]) == 4
+
+
+def test_what_stands_in_k8s_is_taken(rig: KubernetesRig) -> None:
+    kubectl = rig.kubectl()
+    kubectl("apply", "--server-side", "--force-conflicts", "-k", str(K8S / "crds"))
+    kubectl("wait", "--for=condition=Established", *DEFINITIONS)
+    rig.namespace("ddnsd")
+    for overlay in K8S.glob("overlays/**/kustomization.yaml"):
+        kubectl("apply", "--dry-run=server", "-k", str(overlay.parent))
+    kubectl("apply", "--dry-run=server", "-f", str(K8S / "examples"))
