@@ -135,6 +135,8 @@ def test_definitions_stay_when_the_release_goes_and_are_taken_over_when_it_retur
     account = {"apiVersion": "ddnsd.dev/v1alpha1", "kind": "Account"}
     release.kubectl.apply({**account, "metadata": {"name": "alice", "namespace": release.namespace}})
     release.uninstall()
+    definitions = release.kubectl.get(*DEFINITIONS)["items"]
+    assert not any("deletionTimestamp" in each["metadata"] for each in definitions)
     accounts = release.kubectl.get("accounts.ddnsd.dev", "-n", release.namespace)["items"]
     assert [each["metadata"]["name"] for each in accounts] == ["alice"]
     release.install({})
