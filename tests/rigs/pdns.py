@@ -58,6 +58,7 @@ disable-syslog=yes
 log-timestamp=yes
 loglevel=5
 dnsupdate=yes
+enable-lua-records=yes
 allow-dnsupdate-from={self.address}
 allow-axfr-ips=
 zone-cache-refresh-interval=0

@@ -1,9 +1,10 @@
 """A hidden primary, and secondaries that follow it: NOTIFY (RFC 1996), then IXFR (RFC 1995) or AXFR.
 
-They share the primary's key. What a secondary does when it hears nothing is shortened (`REFRESH`), as a
-test cannot wait for an hour.
+They share the primary's key. How often a secondary asks by itself is shortened (`REFRESH`), as a test cannot
+wait for an hour.
 """
 
+import shutil
 from collections.abc import Sequence
 
 from .base import NameserverRig
@@ -14,57 +15,71 @@ from .place import Place
 REFRESH = 5  # seconds between a secondary's own questions; docs/multi-region.md has what to use
 
 
-class HiddenPrimary(BindRig):
-    """BIND that tells its secondaries of each change."""
+class RegionalBind(BindRig):
+    """BIND that follows a primary; without one it is the primary, and tells `followers` of each change."""
 
-    secondaries: Sequence[NameserverRig] = ()
-
-    def role(self, keys: str) -> str:
-        key = f'key "{self.key_name}"'
-        notified = " ".join(f"{each.address} port {each.port} {key};" for each in self.secondaries)
-        return (
-            f"{super().role(keys)} notify explicit; notify-source {self.address}; notify-delay 1; "
-            f"also-notify {{ {notified} }};"
-        )
-
-
-class BindSecondary(BindRig):
-    """BIND that follows a primary."""
-
-    def __init__(self, primary: NameserverRig, place: Place) -> None:
-        super().__init__(primary.zones, place=place)
-        self.key_secret = primary.key_secret
-        self._primary = primary
+    def __init__(self, place: Place, primary: NameserverRig | None = None) -> None:
+        super().__init__(place=place)
+        self.primary = primary
+        self.followers: Sequence[NameserverRig] = ()
+        if primary is not None:
+            self.key_secret = primary.key_secret
 
     def prepare(self) -> None:
+        super().prepare()
+        if self.primary is not None:
+            self.forget()
+
+    def forget(self) -> None:
+        """Remove what it has of its zones."""
+        self.kill()
+        for zone in self.zones:
+            for path in self.folder.glob(f"{zone}.zone*"):
+                path.unlink()
+
+    async def reconfigure(self) -> None:
+        """Start it anew with what `primary` and `followers` are now, and the zones that it has."""
         (self.folder / "named.conf").write_text(self._configuration())
+        await self.restart()
 
     def role(self, keys: str) -> str:
-        primary = self._primary
+        if self.primary is None:
+            notified = " ".join(f"{each.address} port {each.port} {keys}" for each in self.followers)
+            return (
+                f"{super().role(keys)} notify explicit; notify-source {self.address}; notify-delay 1; "
+                f"also-notify {{ {notified} }};"
+            )
         return (
-            f"type secondary; primaries {{ {primary.address} port {primary.port} {keys} }}; "
+            f"type secondary; primaries {{ {self.primary.address} port {self.primary.port} {keys} }}; "
             f"allow-notify {{ {keys} }}; transfer-source {self.address}; masterfile-format text; "
             f"min-refresh-time 1; max-refresh-time {REFRESH}; min-retry-time 1; max-retry-time {REFRESH};"
         )
 
 
-class KnotSecondary(KnotRig):
+class RegionalKnot(KnotRig):
     """Knot that follows a primary."""
 
-    def __init__(self, primary: NameserverRig, place: Place) -> None:
-        super().__init__(primary.zones, place=place)
+    def __init__(self, place: Place, primary: NameserverRig) -> None:
+        super().__init__(place=place)
+        self.primary = primary
         self.key_secret = primary.key_secret
-        self._primary = primary
 
-    def prepare(self) -> None:
-        (self.folder / "db").mkdir(exist_ok=True)
+    async def reconfigure(self) -> None:
+        """Start it anew with what `primary` is now."""
         (self.folder / "knot.conf").write_text(self._configuration())
+        await self.restart()
+
+    def forget(self) -> None:
+        """Remove what it has of its zones."""
+        self.kill()
+        shutil.rmtree(self.folder / "db")
+        (self.folder / "db").mkdir()
 
     def role(self) -> Role:
-        address = f"{self._primary.address}@{self._primary.port}"
+        address = f"{self.primary.address}@{self.primary.port}"
         remote = f"remote:\n  - id: primary\n    address: {address}\n    key: {self.key_name}\n"
         template = (
-            f"    master: primary\n    zonefile-load: none\n"
+            "    master: primary\n    zonefile-load: none\n    journal-content: all\n"
             f"    refresh-max-interval: {REFRESH}\n    retry-max-interval: {REFRESH}"
         )
         return Role(remote, template, actions="transfer, notify")

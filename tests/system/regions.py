@@ -15,8 +15,7 @@ from typing import Any, NamedTuple, Self
 from tests.chart import helm
 from tests.rigs.base import NameserverRig
 from tests.rigs.etcd import EtcdRig, Member, Version
-from tests.rigs.place import Place
-from tests.rigs.secondaries import BindSecondary, HiddenPrimary, KnotSecondary
+from tests.rigs.secondaries import RegionalBind, RegionalKnot
 from tests.rigs.wan import Wan
 from tests.system.installation import Installation
 from tests.system.load import until
@@ -29,7 +28,7 @@ ROUND_TRIPS = {  # seconds
     ("eu-west", "ap-south"): 0.08,
     ("us-east", "ap-south"): 0.08,
 }
-SECONDARIES = {"eu-west": BindSecondary, "us-east": KnotSecondary, "ap-south": BindSecondary}
+SECONDARIES = {"eu-west": RegionalBind, "us-east": RegionalBind, "ap-south": RegionalKnot}
 # docs/multi-region.md: these are etcd's own defaults, and fit round trips of up to 100 ms.
 ETCD_OPTIONS = ("--pre-vote", "--heartbeat-interval=100", "--election-timeout=1000")
 
@@ -39,7 +38,7 @@ class Region(NamedTuple):
 
     name: str
     node: Installation
-    secondary: NameserverRig
+    secondary: RegionalBind | RegionalKnot
     members: Sequence[Member]
 
 
@@ -48,12 +47,13 @@ class Regions:
 
     wan: Wan
     etcd: EtcdRig
-    primary: HiddenPrimary
+    primary: RegionalBind
     all: Mapping[str, Region]
 
     def __init__(self, folder: Path, version: Version) -> None:
         self._folder = folder
         self._version = version
+        self._values: dict[str, Any] = {}
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -90,6 +90,49 @@ class Regions:
         if leader not in self.all[name].members:
             self.etcd.move_leader(leader, self.all[name].members[0])
 
+    async def kill(self, name: str) -> None:
+        """Kill all that runs in a region."""
+        for part in (*self.all[name].members, *self._nameservers(name)):
+            part.kill()
+        await self.all[name].node.kill()
+
+    async def restart(self, name: str) -> None:
+        """Start all that ran in a region, with what it has on disk."""
+        await self.restart_etcd(name)
+        node = self.all[name].node
+        await asyncio.gather(node.start(), *(server.restart() for server in self._nameservers(name)))
+
+    async def restart_etcd(self, name: str) -> None:
+        """Start a region's members, and wait until all answer."""
+        for member in self.all[name].members:
+            member.launch()
+        await asyncio.to_thread(self.etcd.wait)
+
+    async def move_primary(self, name: str) -> None:
+        """Make a region's secondary the primary, and upgrade all releases but the old one's."""
+        promoted = self.all[name].secondary
+        assert isinstance(promoted, RegionalBind)
+        promoted.primary = None
+        promoted.followers = [region.secondary for region in self.all.values() if region.name != name]
+        await promoted.reconfigure()
+        self.primary = promoted
+        for region in self.all.values():
+            if region.name != HOME:
+                more = {"leader": {"priority": 30}} if region.name == name else {}
+                region.node.config |= self._release(region.name, **more)
+                region.node.write_config()
+
+    async def follow(self, name: str) -> None:
+        """Let a region's secondary follow the primary of now, and forget what it had."""
+        secondary = self.all[name].secondary
+        secondary.primary = self.primary
+        secondary.forget()
+        await secondary.reconfigure()
+
+    def _nameservers(self, name: str) -> list[RegionalBind | RegionalKnot]:
+        beside = [self.primary] if name == HOME else []
+        return [self.all[name].secondary, *beside]
+
     def _make_etcd(self, stack: AsyncExitStack) -> Mapping[str, Sequence[Member]]:
         names = [name for name, count in MEMBERS.items() for _ in range(count)]
         places = [self.wan.place(name) for name in names]
@@ -98,13 +141,13 @@ class Regions:
         placed = list(zip(names, self.etcd.members, strict=True))
         return {name: [member for where, member in placed if where == name] for name in MEMBERS}
 
-    def _make_nameservers(self, stack: AsyncExitStack) -> Mapping[str, NameserverRig]:
-        self.primary = HiddenPrimary(place=self.wan.place(HOME))
+    def _make_nameservers(self, stack: AsyncExitStack) -> Mapping[str, RegionalBind | RegionalKnot]:
+        self.primary = RegionalBind(self.wan.place(HOME))
         stack.callback(self.primary.close)
-        secondaries = {name: kind(self.primary, self.wan.place(name)) for name, kind in SECONDARIES.items()}
+        secondaries = {name: kind(self.wan.place(name), self.primary) for name, kind in SECONDARIES.items()}
         for secondary in secondaries.values():
             stack.callback(secondary.close)
-        self.primary.secondaries = list(secondaries.values())
+        self.primary.followers = list(secondaries.values())
         return secondaries
 
     async def _start_etcd(self) -> None:
@@ -119,56 +162,54 @@ class Regions:
     def _node(self, name: str, members: Mapping[str, Sequence[Member]]) -> Installation:
         folder = self._folder / name
         folder.mkdir()
+        key = folder / "ddnsd.key"
+        key.touch(mode=0o600)
+        key.write_text(self.primary.secret_text)
         place = self.wan.place(name)
-        endpoints = [_url(endpoint, members) for endpoint in example(name)["externalEtcd"]["endpoints"]]
-        values = {
-            "config": self._config(folder, place),
+        endpoints = [
+            _url(endpoint, members) for endpoint in helm.example(_example(name))["externalEtcd"]["endpoints"]
+        ]
+        self._values[name] = {
+            "config": {
+                "listen": {
+                    listener: f"{place.address}:{port}"
+                    for listener, port in (("public", 8080), ("admin", 8081), ("health", 8082))
+                },
+                "addresses": {"private": "accept"},  # of the load
+                "admin": {"token_file": str(folder / "data" / "admin-token")},
+            },
             "admin": {"existingSecret": "ddnsd-admin", "service": {"enabled": True}},
             "externalEtcd": {"endpoints": endpoints, "auth": {"user": ""}, "tls": {"existingSecret": ""}},
         }
         environ = {"DDNSD_DATA": str(folder / "data")}  # the chart wants it on a volume of the pod's
-        return Installation(folder, place=place, environ=environ, **release(name, values))
+        return Installation(folder, place=place, environ=environ, **self._release(name))
 
-    def _config(self, folder: Path, place: Place) -> dict[str, Any]:
-        key = folder / "ddnsd.key"
-        key.touch(mode=0o600)
-        key.write_text(self.primary.secret_text)
-        return {
-            "listen": {
-                name: f"{place.address}:{port}"
-                for name, port in (("public", 8080), ("admin", 8081), ("health", 8082))
-            },
-            "addresses": {"private": "accept"},  # of the load
-            "admin": {"token_file": str(folder / "data" / "admin-token")},
-            "nameservers": {
-                "default": {
-                    "address": self.primary.address,
-                    "port": self.primary.port,
-                    "key": {
-                        "name": self.primary.key_name,
-                        "algorithm": self.primary.key_algorithm,
-                        "secret_file": str(key),
-                    },
-                }
+    def _release(self, name: str, **config: Any) -> dict[str, Any]:
+        """Return the config.yaml of a region's release, with the rig's values and more of `config`."""
+        nameserver = {
+            "address": self.primary.address,
+            "port": self.primary.port,
+            "key": {
+                "name": self.primary.key_name,
+                "algorithm": self.primary.key_algorithm,
+                "secret_file": str(self._folder / name / "ddnsd.key"),
             },
         }
+        values = self._values[name]
+        config |= values["config"] | {"nameservers": {"default": nameserver}}
+        path = helm.CHART / "examples" / f"{_example(name)}.yaml"
+        command = ("template", "ddnsd", str(helm.CHART), "--values", str(path))
+        return helm.config(helm.load(helm.run(*command, values=values | {"config": config})))
+
+
+def _example(name: str) -> str:
+    """Return the name of a region's example values."""
+    return f"region-{name}"
 
 
 def round_trip(one: str, other: str) -> float:
     """Return how long a packet takes to another region and back, in seconds."""
     return 0.0 if one == other else ROUND_TRIPS.get((one, other)) or ROUND_TRIPS[other, one]
-
-
-def example(name: str) -> helm.Values:
-    """Return the example values of a region's release."""
-    return helm.example(f"region-{name}")
-
-
-def release(name: str, values: helm.Values) -> dict[str, Any]:
-    """Return the config.yaml of a region's release, with further values over the example's."""
-    path = helm.CHART / "examples" / f"region-{name}.yaml"
-    rendered = helm.run("template", "ddnsd", str(helm.CHART), "--values", str(path), values=values)
-    return helm.config(helm.load(rendered))
 
 
 def _url(endpoint: str, members: Mapping[str, Sequence[Member]]) -> str:

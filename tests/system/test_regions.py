@@ -23,6 +23,7 @@ KEPT = {
     name: f"kept-{name}.example.com" for name in MEMBERS
 }  # these are the test's own, at the region's node
 CHANGED = {name: f"changed-{name}.example.com" for name in MEMBERS}
+NEXT = "us-east"  # leads where the first choice cannot
 FIRST, SECOND, THIRD = (address(1 << 20 | number) for number in range(3))
 WARMTH = 10.0 if FULL_SHARE else 3.0  # seconds of load before anything breaks
 NEXT_LEADER = 15.0  # seconds: lease_ttl, a second, an election of etcd, and a busy machine
@@ -39,6 +40,7 @@ class Scenario(NamedTuple):
     loss: Loss
     answers: tuple[str | None, str | None, str | None]  # None: nobody is there
     leader: str = HOME
+    leader_afterwards: str = HOME
 
 
 def cut_off(name: str) -> Loss:
@@ -68,17 +70,31 @@ def dead(name: str) -> Loss:
 
     @contextlib.asynccontextmanager
     async def loss(regions: Regions) -> AsyncIterator[None]:
-        region = regions.all[name]
-        nameservers = [region.secondary, *([regions.primary] if name == HOME else [])]
-        for part in (*region.members, *nameservers):
-            part.kill()
-        await region.node.kill()
+        await regions.kill(name)
         yield
-        for member in region.members:
-            member.launch()
-        await asyncio.gather(region.node.start(), *(nameserver.restart() for nameserver in nameservers))
+        await regions.restart(name)
 
     return loss
+
+
+@contextlib.asynccontextmanager
+async def primary_moved(regions: Regions) -> AsyncIterator[None]:
+    """The primary's region is dead, and another one's secondary made the primary.
+
+    Then it comes back without its primary, and with its old configuration.
+    """
+    await regions.kill(HOME)
+    await regions.move_primary(NEXT)
+    host = CHANGED[NEXT]
+
+    async def publishes() -> bool:
+        return (await regions.all[NEXT].node.update(host, THIRD)).message in (UPDATED, UNCHANGED)
+
+    await until(publishes, 60, "the new primary is published to")
+    await regions.follow("ap-south")
+    yield
+    await regions.restart_etcd(HOME)
+    await asyncio.gather(regions.home.node.start(), regions.follow(HOME))
 
 
 @contextlib.asynccontextmanager
@@ -97,12 +113,13 @@ async def member_killed(regions: Regions) -> AsyncIterator[None]:
 
 SCENARIOS = {
     "a region": Scenario(cut_off("us-east"), (UPDATED, NOT_STORED, UPDATED)),
-    "the leader's": Scenario(cut_off(HOME), (NOT_STORED, NOT_PUBLISHED, NOT_PUBLISHED), "us-east"),
+    "the leader's": Scenario(cut_off(HOME), (NOT_STORED, NOT_PUBLISHED, NOT_PUBLISHED), NEXT),
 }
 IN_FULL = {
     "the smallest region": Scenario(cut_off("ap-south"), (UPDATED, UPDATED, NOT_STORED)),
     "a region, dead": Scenario(dead("us-east"), (UPDATED, None, UPDATED)),
-    "the leader's, dead": Scenario(dead(HOME), (None, NOT_PUBLISHED, NOT_PUBLISHED), "us-east"),
+    "the leader's, dead": Scenario(dead(HOME), (None, NOT_PUBLISHED, NOT_PUBLISHED), NEXT),
+    "the leader's, for good": Scenario(primary_moved, (None, UPDATED, UPDATED), NEXT, NEXT),
     "a link of the leader's": Scenario(without_link(HOME, "us-east"), (UPDATED, UPDATED, UPDATED)),
     "the other link of the leader's": Scenario(without_link(HOME, "ap-south"), (UPDATED, UPDATED, UPDATED)),
     "another link": Scenario(without_link("us-east", "ap-south"), (UPDATED, UPDATED, UPDATED)),
@@ -128,11 +145,11 @@ async def test_lost_for_a_while(regions: Regions, scenario: Scenario) -> None:
             for name, answer in answers.items():
                 await _tells(regions.all[name], has_store=answer != NOT_STORED)
         healed = time.monotonic()
-        await until(lambda: regions.is_led_by(HOME), BACK, "the node beside the primary leads again")
+        await until(lambda: regions.is_led_by(scenario.leader_afterwards), BACK, "the best one leads")
         led = time.monotonic() - healed
         await traffic.stop()
         history = read_history(regions.etcd, PREFIX)
-        for server in (regions.primary, *(region.secondary for region in regions.all.values())):
+        for server in {regions.primary, *(region.secondary for region in regions.all.values())}:
             await _serves(server, history, healed + BACK - time.monotonic())
     back = time.monotonic() - healed
     print(f"led after {taken_over:.1f} s; healed: led after {led:.1f} s, all is served after {back:.1f} s")
@@ -141,6 +158,7 @@ async def test_lost_for_a_while(regions: Regions, scenario: Scenario) -> None:
         await _knows(region, history)
     for name, region in regions.all.items():
         assert (await region.node.update(CHANGED[name], THIRD)).message == UPDATED
+    assert await regions.is_led_by(scenario.leader_afterwards)
 
 
 async def _prepare(regions: Regions) -> None:
