@@ -1,35 +1,35 @@
 """A steady load of changes in every region, each at its own node, and an onlooker at every nameserver."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
 
 from tests.system.history import Record
 from tests.system.load import running
-from tests.system.regions import Regions
+from tests.system.regions import MEMBERS, Regions
 from tests.system.traffic import Onlooker, Resident
 
+RESIDENTS = {name: [f"{name}-{number}.example.com" for number in range(3)] for name in MEMBERS}
+KEPT = {name: f"kept-{name}.example.com" for name in MEMBERS}  # for the test itself
+CHANGED = {name: f"changed-{name}.example.com" for name in MEMBERS}
 _GLANCE = 0.02  # seconds between two questions to a nameserver
 
 
 class RegionalTraffic:
-    """`async with RegionalTraffic(regions, names) as traffic:` runs it; `stop` ends the changes.
+    """`async with RegionalTraffic(regions) as traffic:` runs it; `stop` ends the changes.
 
     `record` has the answers, and what the primary served; `secondaries`, by region, what these served.
     """
 
-    def __init__(self, regions: Regions, names: Mapping[str, Sequence[str]]) -> None:
-        """`names` of each region's residents."""
+    def __init__(self, regions: Regions) -> None:
         self.record = Record()
         self.secondaries = {name: Record() for name in regions.all}
-        self._names = names
         self._residents = [
             Resident(host, [regions.all[name].node.addresses["public"]], self.record)
-            for name, hosts in names.items()
+            for name, hosts in RESIDENTS.items()
             for host in hosts
         ]
-        everything = [host for hosts in names.values() for host in hosts]
+        everything = [host for hosts in RESIDENTS.values() for host in hosts]
         seen = [(regions.primary, self.record)]
         seen += [(region.secondary, self.secondaries[name]) for name, region in regions.all.items()]
         self._onlookers = [Onlooker(everything, server, record, _GLANCE) for server, record in seen]

@@ -1,28 +1,25 @@
 """Three regions that are one installation: docs/multi-region.md, small, with each region in a namespace.
 
-Every node runs the config.yaml that Helm renders of its region's example values. Over these go only the
-rig's own addresses, ports, keys and folders, and that etcd is spoken to without TLS and a password. The
-first region has the hidden primary.
+Every node runs the config.yaml of its region's release (`release.py`). The first region has the primary.
 """
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
-from tests.chart import helm
 from tests.rigs.base import NameserverRig
 from tests.rigs.etcd import EtcdRig, Member, Version
 from tests.rigs.secondaries import RegionalBind, RegionalKnot
 from tests.rigs.wan import Wan
 from tests.system.installation import Installation
 from tests.system.load import until
+from tests.system.release import Release
 
 PREFIX = "ddnsd/"  # of the keys in etcd
 MEMBERS = {"eu-west": 2, "us-east": 2, "ap-south": 1}
-HOME = "eu-west"  # has the primary
+HOME, NEXT = "eu-west", "us-east"  # the first has the primary; the next one leads where the first cannot
 ROUND_TRIPS = {  # seconds
     ("eu-west", "us-east"): 0.04,
     ("eu-west", "ap-south"): 0.08,
@@ -37,6 +34,7 @@ class Region(NamedTuple):
     """What runs in one region, beside the primary."""
 
     name: str
+    release: Release
     node: Installation
     secondary: RegionalBind | RegionalKnot
     members: Sequence[Member]
@@ -53,7 +51,6 @@ class Regions:
     def __init__(self, folder: Path, version: Version) -> None:
         self._folder = folder
         self._version = version
-        self._values: dict[str, Any] = {}
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -62,8 +59,7 @@ class Regions:
             secondaries = self._make_nameservers(stack)
             await asyncio.gather(self._start_etcd(), self._start_nameservers(secondaries))
             self.all = {
-                name: Region(name, self._node(name, members), secondaries[name], members[name])
-                for name in MEMBERS
+                name: self._region(name, members, secondary) for name, secondary in secondaries.items()
             }
             for region in self.all.values():
                 stack.push_async_callback(region.node.close)
@@ -119,7 +115,7 @@ class Regions:
         for region in self.all.values():
             if region.name != HOME:
                 more = {"leader": {"priority": 30}} if region.name == name else {}
-                region.node.config |= self._release(region.name, **more)
+                region.node.config |= region.release.render(self.primary, **more)
                 region.node.write_config()
 
     async def follow(self, name: str) -> None:
@@ -159,61 +155,17 @@ class Regions:
         await self.primary.start()
         await asyncio.gather(*(secondary.start() for secondary in secondaries.values()))
 
-    def _node(self, name: str, members: Mapping[str, Sequence[Member]]) -> Installation:
-        folder = self._folder / name
+    def _region(
+        self, name: str, members: Mapping[str, Sequence[Member]], secondary: RegionalBind | RegionalKnot
+    ) -> Region:
+        folder, place = self._folder / name, self.wan.place(name)
         folder.mkdir()
-        key = folder / "ddnsd.key"
-        key.touch(mode=0o600)
-        key.write_text(self.primary.secret_text)
-        place = self.wan.place(name)
-        endpoints = [
-            _url(endpoint, members) for endpoint in helm.example(_example(name))["externalEtcd"]["endpoints"]
-        ]
-        self._values[name] = {
-            "config": {
-                "listen": {
-                    listener: f"{place.address}:{port}"
-                    for listener, port in (("public", 8080), ("admin", 8081), ("health", 8082))
-                },
-                "addresses": {"private": "accept"},  # of the load
-                "admin": {"token_file": str(folder / "data" / "admin-token")},
-            },
-            "admin": {"existingSecret": "ddnsd-admin", "service": {"enabled": True}},
-            "externalEtcd": {"endpoints": endpoints, "auth": {"user": ""}, "tls": {"existingSecret": ""}},
-        }
+        release = Release(name, folder, place, members)
         environ = {"DDNSD_DATA": str(folder / "data")}  # the chart wants it on a volume of the pod's
-        return Installation(folder, place=place, environ=environ, **self._release(name))
-
-    def _release(self, name: str, **config: Any) -> dict[str, Any]:
-        """Return the config.yaml of a region's release, with the rig's values and more of `config`."""
-        nameserver = {
-            "address": self.primary.address,
-            "port": self.primary.port,
-            "key": {
-                "name": self.primary.key_name,
-                "algorithm": self.primary.key_algorithm,
-                "secret_file": str(self._folder / name / "ddnsd.key"),
-            },
-        }
-        values = self._values[name]
-        config |= values["config"] | {"nameservers": {"default": nameserver}}
-        path = helm.CHART / "examples" / f"{_example(name)}.yaml"
-        command = ("template", "ddnsd", str(helm.CHART), "--values", str(path))
-        return helm.config(helm.load(helm.run(*command, values=values | {"config": config})))
-
-
-def _example(name: str) -> str:
-    """Return the name of a region's example values."""
-    return f"region-{name}"
+        node = Installation(folder, place=place, environ=environ, **release.render(self.primary))
+        return Region(name, release, node, secondary, members[name])
 
 
 def round_trip(one: str, other: str) -> float:
     """Return how long a packet takes to another region and back, in seconds."""
     return 0.0 if one == other else ROUND_TRIPS.get((one, other)) or ROUND_TRIPS[other, one]
-
-
-def _url(endpoint: str, members: Mapping[str, Sequence[Member]]) -> str:
-    """Return the rig's address of the member that an example's address stands for."""
-    found = re.search(r"//etcd-(.*)-(\d)\.", endpoint)
-    assert found, endpoint
-    return members[found[1]][int(found[2]) - 1].url

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
 import dns.exception
@@ -15,23 +14,24 @@ from tests.system.history import History, read_history
 from tests.system.installation import example
 from tests.system.judge import judge
 from tests.system.load import NOT_PUBLISHED, NOT_STORED, UNCHANGED, UPDATED, address, until
-from tests.system.regional_traffic import RegionalTraffic
-from tests.system.regions import HOME, MEMBERS, PREFIX, Region, Regions
+from tests.system.losses import (
+    Loss,
+    cut_off,
+    dead,
+    member_killed,
+    primary_killed,
+    primary_moved,
+    without_link,
+)
+from tests.system.regional_traffic import CHANGED, KEPT, RESIDENTS, RegionalTraffic
+from tests.system.regions import HOME, MEMBERS, NEXT, PREFIX, Region, Regions
 
-RESIDENTS = {name: [f"{name}-{number}.example.com" for number in range(3)] for name in MEMBERS}
-KEPT = {
-    name: f"kept-{name}.example.com" for name in MEMBERS
-}  # these are the test's own, at the region's node
-CHANGED = {name: f"changed-{name}.example.com" for name in MEMBERS}
-NEXT = "us-east"  # leads where the first choice cannot
 FIRST, SECOND, THIRD = (address(1 << 20 | number) for number in range(3))
 WARMTH = 10.0 if FULL_SHARE else 3.0  # seconds of load before anything breaks
 NEXT_LEADER = 15.0  # seconds: lease_ttl, a second, an election of etcd, and a busy machine
-BACK = 15.0  # seconds after the heal in which the node beside the primary leads, and all is served everywhere
+BACK = 15.0  # seconds after the heal in which the best node leads, and all is served everywhere
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
-
-Loss = Callable[[Regions], contextlib.AbstractAsyncContextManager[None]]
 
 
 class Scenario(NamedTuple):
@@ -41,74 +41,6 @@ class Scenario(NamedTuple):
     answers: tuple[str | None, str | None, str | None]  # None: nobody is there
     leader: str = HOME
     leader_afterwards: str = HOME
-
-
-def cut_off(name: str) -> Loss:
-    """Nothing passes between a region and the others; its own clients still reach it."""
-
-    @contextlib.asynccontextmanager
-    async def loss(regions: Regions) -> AsyncIterator[None]:
-        regions.wan.isolate(name)
-        yield
-        regions.wan.heal()
-
-    return loss
-
-
-def without_link(one: str, other: str) -> Loss:
-    @contextlib.asynccontextmanager
-    async def loss(regions: Regions) -> AsyncIterator[None]:
-        regions.wan.cut((one, other))
-        yield
-        regions.wan.heal()
-
-    return loss
-
-
-def dead(name: str) -> Loss:
-    """All of a region's processes are killed, and start again with what they have on disk."""
-
-    @contextlib.asynccontextmanager
-    async def loss(regions: Regions) -> AsyncIterator[None]:
-        await regions.kill(name)
-        yield
-        await regions.restart(name)
-
-    return loss
-
-
-@contextlib.asynccontextmanager
-async def primary_moved(regions: Regions) -> AsyncIterator[None]:
-    """The primary's region is dead, and another one's secondary made the primary.
-
-    Then it comes back without its primary, and with its old configuration.
-    """
-    await regions.kill(HOME)
-    await regions.move_primary(NEXT)
-    host = CHANGED[NEXT]
-
-    async def publishes() -> bool:
-        return (await regions.all[NEXT].node.update(host, THIRD)).message in (UPDATED, UNCHANGED)
-
-    await until(publishes, 60, "the new primary is published to")
-    await regions.follow("ap-south")
-    yield
-    await regions.restart_etcd(HOME)
-    await asyncio.gather(regions.home.node.start(), regions.follow(HOME))
-
-
-@contextlib.asynccontextmanager
-async def primary_killed(regions: Regions) -> AsyncIterator[None]:
-    regions.primary.kill()
-    yield
-    await regions.primary.restart()
-
-
-@contextlib.asynccontextmanager
-async def member_killed(regions: Regions) -> AsyncIterator[None]:
-    regions.home.members[0].kill()
-    yield
-    regions.home.members[0].launch()
 
 
 SCENARIOS = {
@@ -135,7 +67,7 @@ async def test_lost_for_a_while(regions: Regions, scenario: Scenario) -> None:
     """Every region answers what it should; in the end nothing is lost, and all of it is served everywhere."""
     await _prepare(regions)
     answers = {name: answer for name, answer in zip(MEMBERS, scenario.answers, strict=True) if answer}
-    async with RegionalTraffic(regions, RESIDENTS) as traffic:
+    async with RegionalTraffic(regions) as traffic:
         await asyncio.sleep(WARMTH)
         async with scenario.loss(regions):
             taken_over, *_ = await asyncio.gather(
