@@ -67,6 +67,13 @@ async def primary_moved(regions: Regions) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def leader_killed(regions: Regions) -> AsyncIterator[None]:
+    await regions.home.node.kill()
+    yield
+    await regions.home.node.start()
+
+
+@asynccontextmanager
 async def primary_killed(regions: Regions) -> AsyncIterator[None]:
     regions.primary.kill()
     yield

@@ -18,6 +18,7 @@ from tests.system.losses import (
     Loss,
     cut_off,
     dead,
+    leader_killed,
     member_killed,
     primary_killed,
     primary_moved,
@@ -55,6 +56,7 @@ IN_FULL = {
     "a link of the leader's": Scenario(without_link(HOME, "us-east"), (UPDATED, UPDATED, UPDATED)),
     "the other link of the leader's": Scenario(without_link(HOME, "ap-south"), (UPDATED, UPDATED, UPDATED)),
     "another link": Scenario(without_link("us-east", "ap-south"), (UPDATED, UPDATED, UPDATED)),
+    "the leader": Scenario(leader_killed, (None, UPDATED, UPDATED), NEXT),
     "the primary": Scenario(primary_killed, (NOT_PUBLISHED, NOT_PUBLISHED, NOT_PUBLISHED)),
     "an etcd member": Scenario(member_killed, (UPDATED, UPDATED, UPDATED)),
 }
