@@ -1,11 +1,13 @@
 """The controller of custom resources: where it runs, what it may do, and the definitions of its resources."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.kube.world import RULES
 
 from .helm import NAMESPACE, Document, config, container, copy, example, one, pods, render
 
@@ -88,9 +90,9 @@ def test_nobody_reaches_the_controller_but_for_its_metrics() -> None:
 def test_rights_are_those_that_it_needs(values: Any, namespaces: list[str]) -> None:
     documents = render({**values, "controller": {"watchNamespaces": namespaces}})
     for kind in KINDS:
-        assert verbs(documents, kind) == {"get", "list", "watch"}
+        assert verbs(documents, kind) == {"list", "watch"}
         assert verbs(documents, f"{kind}/status") == {"patch"}
-    assert verbs(documents, "secrets") == {"get", "create", "patch"}
+    assert verbs(documents, "secrets") == {"get", "create"}
     granted = set(map(str, (rule["resources"] for rule in rules(documents))))
     assert not any("*" in each for each in granted)
     assert not any("*" in rule["verbs"] for rule in rules(documents))
@@ -100,7 +102,7 @@ def test_rights_are_those_that_it_needs(values: Any, namespaces: list[str]) -> N
 
 def test_all_namespaces_take_a_cluster_role_and_zones_with_it() -> None:
     documents = render({})
-    assert verbs(documents, "zones") == {"get", "list", "watch"}
+    assert verbs(documents, "zones") == {"list", "watch"}
     assert verbs(documents, "zones/status") == {"patch"}
 
 
@@ -176,3 +178,16 @@ def test_definitions_go_or_are_left_to_others_as_told(tmp_path: Path) -> None:
     assert made["metadata"]["annotations"] == {"a": "b"}
     without = render({"crds": {"enabled": False}}, chart=chart)
     assert "CustomResourceDefinition" not in {each["kind"] for each in without}
+
+
+def test_rights_are_those_with_which_the_controller_is_tested() -> None:
+    assert granted(rules(render({}))) == granted(RULES)
+
+
+def granted(found: Iterable[Any]) -> set[tuple[str, str, str]]:
+    return {
+        (rule["apiGroups"][0], resource, verb)
+        for rule in found
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }

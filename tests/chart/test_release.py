@@ -64,10 +64,10 @@ def test_pod_security_is_on(release: Release) -> None:
 def test_the_controller_may_do_what_it_needs_and_no_more(release: Release, values: Any, account: str) -> None:
     release.install({**values, **LEAVE_DEFINITIONS})
     for kind in KINDS:
-        assert verbs(release, account, kind) == {"get", "list", "watch"}
+        assert verbs(release, account, kind) == {"list", "watch"}
         assert verbs(release, account, f"{kind}/status") == {"patch"}
-    assert verbs(release, account, "secrets", "default") == {"get", "create", "patch"}
-    assert verbs(release, account, "events", "default") == {"create", "patch"}
+    assert verbs(release, account, "secrets", "default") == {"get", "create"}
+    assert verbs(release, account, "events", "default") == set()
     assert verbs(release, account, "namespaces", release.namespace, release.namespace) == {"get"}
     assert verbs(release, account, "namespaces", "default", "default") == set()
     assert verbs(release, account, "pods", release.namespace) == set()
@@ -82,8 +82,8 @@ def test_nodes_may_do_nothing(release: Release) -> None:
 def test_with_some_namespaces_it_may_do_nothing_elsewhere(release: Release, rig: KubernetesRig) -> None:
     watched = rig.namespace()
     release.install({**LEAVE_DEFINITIONS, "controller": {"watchNamespaces": [watched]}})
-    assert verbs(release, "ddnsd", "hosts", watched) == {"get", "list", "watch"}
-    assert verbs(release, "ddnsd", "secrets", watched) == {"get", "create", "patch"}
+    assert verbs(release, "ddnsd", "hosts", watched) == {"list", "watch"}
+    assert verbs(release, "ddnsd", "secrets", watched) == {"get", "create"}
     for elsewhere in ("default", release.namespace):
         assert (
             verbs(release, "ddnsd", "hosts", elsewhere) | verbs(release, "ddnsd", "secrets", elsewhere)

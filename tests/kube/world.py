@@ -29,7 +29,7 @@ RULES = (  # as the chart grants them
     {
         "apiGroups": ["ddnsd.dev"],
         "resources": [kind.plural for kind in Kind],
-        "verbs": ["get", "list", "watch"],
+        "verbs": ["list", "watch"],
     },
     {"apiGroups": ["ddnsd.dev"], "resources": [f"{kind.plural}/status" for kind in Kind], "verbs": ["patch"]},
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create"]},

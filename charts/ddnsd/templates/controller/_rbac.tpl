@@ -23,22 +23,19 @@
 {{- define "ddnsd.namespacedRules" -}}
 - apiGroups: [ddnsd.dev]
   resources: [accounts, hosts, tokens]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [ddnsd.dev]
   resources: [accounts/status, hosts/status, tokens/status]
   verbs: [patch]
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, create, patch]
-- apiGroups: [""]
-  resources: [events]
-  verbs: [create, patch]
+  verbs: [get, create]
 {{- end -}}
 
 {{- define "ddnsd.clusterRules" -}}
 - apiGroups: [ddnsd.dev]
   resources: [zones]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [ddnsd.dev]
   resources: [zones/status]
   verbs: [patch]
@@ -50,9 +47,6 @@
   resources: [namespaces]
   resourceNames: [{{ .Release.Namespace | quote }}]
   verbs: [get]
-- apiGroups: [""]
-  resources: [events]
-  verbs: [create, patch]
 {{- end -}}
 
 {{/* A role and its binding to the controller. `root`, `name`, `rules`, and `namespace` (none: for the cluster). */}}
