@@ -20,9 +20,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
-from ddnsd.kube.crd import definition
-from ddnsd.model.resources import API_VERSION, Kind
-from tests.kube.world import RULES
+from ddnsd.model.resources import API_VERSION
+from tests.kube.world import RULES, define
 from tests.rigs.kubernetes import KubernetesRig, ProjectedFolder
 from tests.rigs.kubernetes.administrator import Administrator
 from tests.system.installation import Installation, document, example
@@ -130,9 +129,7 @@ async def accepted(ddnsd: Installation) -> int:
 
 def installation(rig: KubernetesRig, folder: Path) -> Installation:
     """Return a node that is the controller, too."""
-    kubectl = rig.kubectl()
-    kubectl.apply(*(definition(kind) for kind in Kind))
-    kubectl("wait", "--for=condition=Established", "crd", *(f"{kind.plural}.ddnsd.dev" for kind in Kind))
+    define(rig)
     for namespace in ("ddnsd", _NAMESPACE):
         rig.namespace(namespace)
     account = rig.service_account("ddnsd")

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ddnsd.app.membership import Membership, member_of
 from ddnsd.app.premises import Premises
 from ddnsd.app.reloader import Reloader
 from ddnsd.config import Settings
+from ddnsd.kube.announcer import Announcer
 from ddnsd.kube.api import Client, in_cluster_server
 from ddnsd.kube.api import Settings as ApiSettings
 from ddnsd.kube.term import Contender, Policy
@@ -79,8 +81,13 @@ async def start_control(core: Core, me: str, stack: AsyncExitStack) -> None:
         ValueError: it is not known where the API server is; the message says what to do.
     """
     settings = core.reloader.configuration.settings
+    client = Client(_api(settings))
+    announcer = Announcer(client)
+    announcing = core.supervisor.start("events", announcer.run())
+    stack.push_async_callback(cancel, announcing)
+    core.reloader.follow(_refusals(core.reloader, announcer))
     contender = Contender(
-        Client(_api(settings)),
+        client,
         core.store,
         core.cache,
         core.commits,
@@ -90,6 +97,20 @@ async def start_control(core: Core, me: str, stack: AsyncExitStack) -> None:
     )
     running = core.supervisor.start("controller", contender.run())
     stack.push_async_callback(cancel, running)  # resigned while there still is a store
+
+
+def _refusals(reloader: Reloader, announcer: Announcer) -> Callable[[], None]:
+    """Return what announces that a changed configuration was refused, once for each reason."""
+    told = ""
+
+    def look() -> None:
+        nonlocal told
+        refused = reloader.configured.refused
+        if refused and refused != told:
+            announcer.warn("ConfigRefused", f"{refused}; until then the configuration before stays in force")
+        told = refused
+
+    return look
 
 
 def _policy(settings: Settings) -> Policy:

@@ -35,7 +35,7 @@ class Condition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     observed_generation: Annotated[int, Meta(description="of the object that this was said of")]
 
 
-class ObjectStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+class ObjectStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """What every kind has."""
 
     observed_generation: Annotated[int, Meta(description="generation of the object that was seen last")] = 0

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.kube.crd import definition
-from ddnsd.model.resources import Kind
 from ddnsd.store.embedded import open_embedded
-from tests.kube.world import World
+from tests.kube.world import World, define
 from tests.leader.node import embedded_nameservers, node_on
 from tests.rigs.kubernetes import KubernetesRig
 
@@ -28,9 +26,7 @@ def namespace(kubernetes: KubernetesRig) -> str:
 @pytest.fixture(scope="session")
 def resources(kubernetes: KubernetesRig) -> None:
     """The custom resources' definitions."""
-    kubectl = kubernetes.kubectl()
-    kubectl.apply(*(definition(kind) for kind in Kind))
-    kubectl("wait", "--for=condition=Established", "crd", *(f"{kind.plural}.ddnsd.dev" for kind in Kind))
+    define(kubernetes)
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ async def test_the_first_has_the_name_until_it_is_deleted(running: World):
     await running.until_condition("host", running.host(), "NameTaken", namespace=other)
     conditions = running.get("host", running.host(), other)["status"]["conditions"]
     assert running.namespace in conditions[0]["message"]
-    assert "address" not in running.get("host", running.host(), other)["status"]
+    assert running.get("host", running.host(), other)["status"]["address"] == ""
     running.delete("host", running.host())
     await running.until_condition("host", running.host(), namespace=other)
     await until(lambda: len(running.node.state.published), 0, "alice's address is published")

@@ -12,6 +12,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from ddnsd.kube.api import Client, Settings
+from ddnsd.kube.crd import definition
 from ddnsd.kube.term import Contender, Policy
 from ddnsd.model.answers import Answer
 from ddnsd.model.decision import Request
@@ -21,7 +22,7 @@ from ddnsd.model.resources import API_VERSION, Kind
 from ddnsd.store.interface import Store
 from ddnsd.telemetry.kube import KubeMetrics
 from tests.leader.node import Node
-from tests.rigs.kubernetes import KubernetesRig, ProjectedFolder
+from tests.rigs.kubernetes import KubernetesRig, ProjectedFolder, ServiceAccount
 from tests.tasks import running
 
 PATIENCE = 20.0  # seconds; only a failing test waits for it
@@ -146,12 +147,17 @@ class World:
 
     @asynccontextmanager
     async def controller(
-        self, source: str = "", namespaces: tuple[str, ...] = (), rate: float = 500.0
+        self,
+        source: str = "",
+        namespaces: tuple[str, ...] = (),
+        rate: float = 500.0,
+        account: ServiceAccount | None = None,
     ) -> AsyncIterator[None]:
-        """Run a controller as long as the block takes."""
+        """Run a controller as long as the block takes; by default with rights that are enough."""
         source = source or self.source
-        account = self.rig.service_account(self.release, f"c{secrets.token_hex(3)}")
-        self.rig.allow(account, *RULES)
+        if account is None:
+            account = self.rig.service_account(self.release, f"c{secrets.token_hex(3)}")
+            self.rig.allow(account, *RULES)
         folder = ProjectedFolder(self.folder / account.name)
         self.rig.mount(folder, account.token, self.release)
         client = Client(Settings(self.rig.url, folder.path, timeout=3.0, watch_timeout=5))
@@ -167,6 +173,13 @@ class World:
         )
         async with running(contender.run()):
             yield
+
+
+def define(rig: KubernetesRig) -> None:
+    """Install the custom resources' definitions."""
+    kubectl = rig.kubectl()
+    kubectl.apply(*(definition(kind) for kind in Kind))
+    kubectl("wait", "--for=condition=Established", "crd", *(f"{kind.plural}.ddnsd.dev" for kind in Kind))
 
 
 async def until(look: Callable[[], Any], wanted: Any, what: str) -> None:

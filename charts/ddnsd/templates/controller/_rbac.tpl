@@ -41,12 +41,18 @@
   verbs: [patch]
 {{- end -}}
 
-{{/* In the release's own namespace, whose UID tells this Kubernetes cluster from one rebuilt under its name. */}}
+{{/*
+In the release's own namespace, whose UID tells this Kubernetes cluster from one rebuilt under its name; and for
+its Events.
+*/}}
 {{- define "ddnsd.ownRules" -}}
 - apiGroups: [""]
   resources: [namespaces]
   resourceNames: [{{ .Release.Namespace | quote }}]
   verbs: [get]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
 {{- end -}}
 
 {{/* A role and its binding to the controller. `root`, `name`, `rules`, and `namespace` (none: for the cluster). */}}
