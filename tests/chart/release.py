@@ -38,11 +38,13 @@ class Release:
     def may(self, account: str, verb: str, resource: str, namespace: str = "", name: str = "") -> bool:
         """Say whether RBAC lets a ServiceAccount of this namespace do something; no namespace: anywhere.
 
-        `resource` is one of ddnsd's or of Kubernetes' core: hosts, hosts/status, secrets.
+        `resource` is one of ddnsd's or of Kubernetes' core, or names its group as kubectl does: hosts,
+        hosts/status, secrets, events.events.k8s.io.
         """
         resource, _, subresource = resource.partition("/")
+        resource, _, group = resource.partition(".")
         attributes = {"verb": verb, "resource": resource, "subresource": subresource}
-        group = "ddnsd.dev" if resource in KINDS else ""
+        group = "ddnsd.dev" if resource in KINDS else group
         where = {"group": group, "namespace": namespace, "name": name}
         user = f"system:serviceaccount:{self.namespace}:{account}"
         body = {"spec": {"user": user, "resourceAttributes": attributes | where}}

@@ -150,7 +150,7 @@ def test_rights_go_to_the_account_of_the_pods_that_run_it(values: Any, account: 
 def test_who_edits_a_namespace_edits_its_resources_and_nothing_of_the_cluster() -> None:
     documents = render({})
     view, edit = (one(documents, "ClusterRole", f"{NAMESPACE}:ddnsd-{name}") for name in ("view", "edit"))
-    assert set(view["rules"][0]["verbs"]) == {"list", "watch"}
+    assert set(view["rules"][0]["verbs"]) == {"get", "list", "watch"}
     assert {to(view), to(edit)} == {frozenset({"view", "edit", "admin"}), frozenset({"edit", "admin"})}
     assert [role["rules"][0]["resources"] for role in (view, edit)] == [["accounts", "hosts", "tokens"]] * 2
 
