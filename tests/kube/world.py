@@ -35,6 +35,7 @@ RULES = (  # as the chart grants them
     {"apiGroups": ["ddnsd.dev"], "resources": [f"{kind.plural}/status" for kind in Kind], "verbs": ["patch"]},
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create"]},
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
+    {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
 )
 
 
