@@ -38,7 +38,7 @@ class Announcer:
             self._waiting.put_nowait(Announcement(reason, note))
 
     async def run(self) -> None:
-        """Write what there is. Never returns. What is refused is not tried again: it stands in the log, too."""
+        """Write what there is. Never returns. What is refused stands in the log, and is not tried again."""
         while True:
             announcement = await self._waiting.get()
             try:

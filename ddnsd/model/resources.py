@@ -16,6 +16,7 @@ API_VERSION = "ddnsd.dev/v1alpha1"
 MAX_OVERLAP = 30 * 86_400  # seconds
 
 Ttl = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1, description="seconds (RFC 2181 §8)")]
+AccountName = Annotated[str, msgspec.Meta(description="name of an Account")]
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", description="hex SHA-256 of the secret")]
 Instant = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339, with an offset")]
 Overlap = Annotated[
@@ -44,34 +45,47 @@ class ZoneSpec(msgspec.Struct, frozen=True, rename="camel"):
     nameserver: Annotated[str, msgspec.Meta(min_length=1, description="a name under `nameservers`")] = (
         "default"
     )
-    ttl: Ttl = 60
-    enabled: bool = True
+    ttl: Annotated[Ttl, msgspec.Meta(description="of its hosts, where they say none; seconds")] = 60
+    enabled: Annotated[bool, msgspec.Meta(description="false: its hosts take no updates")] = True
 
 
 class AccountSpec(msgspec.Struct, frozen=True, rename="camel"):
     """Whom hosts and tokens belong to."""
 
-    status: Literal["active", "suspended", "banned"] = "active"
-    suspended_until: Instant | None = None
+    status: Annotated[
+        Literal["active", "suspended", "banned"],
+        msgspec.Meta(description="suspended and banned: its tokens change nothing"),
+    ] = "active"
+    suspended_until: (
+        Annotated[Instant, msgspec.Meta(description="when a suspension ends; absent: when it is changed")]
+        | None
+    ) = None
 
 
 class HostSpec(msgspec.Struct, frozen=True, rename="camel"):
     """A name whose addresses its account may change."""
 
-    account: str
-    families: Annotated[tuple[Family, ...], msgspec.Meta(min_length=1)] = (Family.A, Family.AAAA)
-    ttl: Ttl | None = None
-    enabled: bool = True
+    account: AccountName
+    families: Annotated[
+        tuple[Family, ...], msgspec.Meta(min_length=1, description="of the addresses that it may have")
+    ] = (Family.A, Family.AAAA)
+    ttl: Annotated[Ttl, msgspec.Meta(description="absent: the zone's; seconds")] | None = None
+    enabled: Annotated[bool, msgspec.Meta(description="false: it takes no updates")] = True
 
 
 class TokenSpec(msgspec.Struct, frozen=True, rename="camel"):
     """A secret's digest and what the holder of the secret may change."""
 
-    account: str
+    account: AccountName
     sha256: Digest
-    hosts: tuple[str, ...] | None = None
-    expires: Instant | None = None
-    disabled: bool = False
+    hosts: (
+        Annotated[
+            tuple[str, ...], msgspec.Meta(description="that it may change; absent: all of its account's")
+        ]
+        | None
+    ) = None
+    expires: Annotated[Instant, msgspec.Meta(description="absent: never")] | None = None
+    disabled: Annotated[bool, msgspec.Meta(description="true: it changes nothing")] = False
     rotation_overlap: Overlap = 0
 
 

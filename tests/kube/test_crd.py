@@ -1,0 +1,91 @@
+"""The definitions of the custom resources: the admin API's types, and only additions over time."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ddnsd.kube.crd import EXTRA
+from ddnsd.model.resources import Kind
+from ddnsd.web.admin.application import ROUTES
+from ddnsd.web.admin.openapi import describe
+
+CRDS = Path(__file__).parents[2] / "charts" / "ddnsd" / "files" / "crds"
+GOLDEN = Path(__file__).parent / "golden" / "v1alpha1.json"
+FACTS = ("type", "format", "pattern", "minimum", "maximum", "minLength", "minItems", "default", "description")
+
+
+def schema(kind: Kind) -> dict[str, Any]:
+    """Return the schema that is installed."""
+    (version,) = yaml.safe_load((CRDS / f"{kind.plural}.yaml").read_text())["spec"]["versions"]
+    return version["schema"]["openAPIV3Schema"]["properties"]
+
+
+@pytest.fixture(scope="module")
+def documented() -> dict[str, Any]:
+    """The schemas that the admin API serves."""
+    return json.loads(json.dumps(describe(ROUTES)))["components"]["schemas"]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_spec_is_the_admin_apis(kind: Kind, documented: dict[str, Any]):
+    ours, theirs = schema(kind)["spec"], documented[f"{kind}Spec"]
+    assert ours["properties"].keys() == theirs["properties"].keys() | EXTRA[kind].keys()
+    for name, field in theirs["properties"].items():
+        assert facts(ours["properties"][name], {}) == facts(field, documented), name
+    required = set(theirs.get("required", ())) - {"sha256"}
+    assert set(ours.get("required", ())) == required
+
+
+def test_only_two_fields_are_kubernetes_own():
+    own = [f"{kind}.{name}" for kind, fields in EXTRA.items() for name in fields]
+    assert own == ["Zone.namespaces", "Token.secretRef"]
+
+
+@pytest.mark.parametrize("family", ["A", "AAAA"])
+def test_a_hosts_addresses_are_told_as_by_the_admin_api(family: str, documented: dict[str, Any]):
+    ours = schema(Kind.HOST)["status"]["properties"][family]["properties"]
+    assert ours.keys() == documented["RecordStatus"]["properties"].keys()
+
+
+def test_v1alpha1_changes_only_by_additions():
+    """What users have stored stays valid: tests/kube/golden has the fields of the first release."""
+    golden = json.loads(GOLDEN.read_text())
+    now = {kind.value: dict(fields(schema(kind))) for kind in Kind}
+    for kind, paths in golden.items():
+        for path, said in paths.items():
+            assert now[kind].get(path) == said, f"{kind} {path}"
+        new = now[kind].keys() - paths.keys()
+        assert not [path for path in new if now[kind][path]["required"] and path.count(".") == 1], kind
+
+
+def fields(properties: dict[str, Any], path: str = "", required: tuple = ()) -> Iterator[tuple[str, Any]]:
+    """Yield each field's path, type, words and whether it is required."""
+    for name, field in properties.items():
+        here = f"{path}.{name}" if path else name
+        words = sorted(field.get("enum", ()))
+        yield here, {"type": field["type"], "enum": words, "required": name in required}
+        inner = field.get("items", field)
+        yield from fields(inner.get("properties", {}), here, tuple(inner.get("required", ())))
+
+
+def facts(field: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    """Return what a schema says of a value that is there."""
+    if "$ref" in field:
+        return facts(components[field["$ref"].rpartition("/")[2]], components) | without(field, "$ref")
+    if "anyOf" in field:
+        (present,) = (option for option in field["anyOf"] if option != {"type": "null"})
+        return facts(present, components)
+    said = {name: field[name] for name in FACTS if field.get(name) is not None}
+    if "enum" in field:
+        said |= {"enum": sorted(field["enum"]), "type": "string"}
+    if "items" in field:
+        said["items"] = facts(field["items"], components)
+    return said
+
+
+def without(field: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in field.items() if name in FACTS and name not in names}
