@@ -82,6 +82,7 @@ async def test_lost_for_a_while(regions: Regions, scenario: Scenario) -> None:
         await until(lambda: regions.is_led_by(scenario.leader_afterwards), BACK, "the best one leads")
         led = time.monotonic() - healed
         await traffic.stop()
+        await asyncio.to_thread(regions.etcd.wait)  # etcdctl asks one member, which may have been cut off
         history = read_history(regions.etcd, PREFIX)
         for server in {regions.primary, *(region.secondary for region in regions.all.values())}:
             await _serves(server, history, healed + BACK - time.monotonic())
