@@ -56,6 +56,10 @@ def test_the_schema_says_where(values: Any, place: str, major: str) -> None:
         ({"config": {"workers": 2}}, "needs mode: cluster"),
         ({**CLUSTER, "externalEtcd": {"endpoints": ["https://e"]}}, "remove one of them"),
         (
+            {**CLUSTER, "etcd": {}, "externalEtcd": {"endpoints": ["https://e"]}},
+            "config.kube.source is missing",
+        ),
+        (
             {"config": {"nameservers": {name: {"kind": "embedded"} for name in "ab"}}},
             "write rfc2136 for the others",
         ),

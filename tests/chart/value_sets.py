@@ -126,4 +126,10 @@ def _cluster() -> st.SearchStrategy[dict[str, Any]]:
             "admin": st.just({"existingSecret": "ddnsd-admin", "service": {"enabled": True}}),
         },
     )
-    return st.builds(lambda store, rest: {**store, **rest}, stores, rest)
+    return st.builds(lambda store, rest: {**store, **_named(rest)}, stores, rest)
+
+
+def _named(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values with a name for the cluster, as an etcd of one's own needs."""
+    kube = {"source": "home", **values["config"].get("kube", {})}
+    return {**values, "config": {**values["config"], "kube": kube}}

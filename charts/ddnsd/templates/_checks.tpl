@@ -56,6 +56,12 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "ddnsd.checkSource" -}}
+{{- if and .Values.controller.enabled .Values.externalEtcd.endpoints (not (dig "kube" "source" "" .Values.config)) -}}
+{{- fail "config.kube.source is missing: other Kubernetes clusters may put custom resources into this etcd, so name this one, once for ever (letters, digits and hyphens); or set controller.enabled: false" -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "ddnsd.checkSecrets" -}}
 {{- $mounted := include "ddnsd.secrets" . | fromJsonArray -}}
 {{- range $path := regexFindAll "\"/secrets/[^\"]*" (include "ddnsd.config" .) -1 -}}
