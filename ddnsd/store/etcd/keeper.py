@@ -29,6 +29,7 @@ class Keeper:
         self._failures = failures
         self._settings = settings
         self._task = asyncio.create_task(self._run(), name="etcd store")
+        self._task.add_done_callback(_note_fall)
 
     def reconfigure(self, settings: EtcdStoreSettings) -> None:
         """Go on with these, in this session and all that follow it."""
@@ -65,6 +66,12 @@ class Keeper:
             except EtcdError as error:
                 self._failures.failed(Access.READ, error)
                 await asyncio.sleep(_RETRY)
+
+
+def _note_fall(task: asyncio.Task[None]) -> None:
+    """Log what ends the task, as nothing should: from then on a restored etcd is not noticed."""
+    if not task.cancelled():
+        _log.error("task.fell", task=task.get_name(), exc_info=task.exception())
 
 
 async def open_session(

@@ -51,4 +51,6 @@ async def _begin(client: Client, space: Keyspace, condition: Compare) -> bytes:
         return fresh
     (found,) = answer.results
     assert isinstance(found, RangeResult)
+    if not found.items:  # somebody has deleted everything since we looked
+        return await read_timeline(client, space)
     return found.items[0].value
