@@ -81,6 +81,7 @@ class Controller:
         self.statuses = StatusQueue()
         self._metrics = metrics
         self._said: dict[Ref, _Said] = {}
+        self._told: dict[Ref, tuple[Custom, _Said | None]] = {}  # what statuses were last composed of
         self._due = asyncio.Event()
 
     def due(self) -> None:
@@ -126,6 +127,7 @@ class Controller:
             async with asyncio.timeout(_REPEAT_SECONDS):
                 await self._due.wait()
         except TimeoutError:
+            self._told.clear()
             _log.debug("kube.pass_repeated")
 
     def _on_change(self, touched: Sequence[Touched]) -> None:
@@ -188,7 +190,10 @@ class Controller:
         self._said[custom.ref] = _Said(custom.generation, finding)
 
     async def _tell(self) -> None:
-        """Have every status written that is another than the object's; errors first."""
+        """Have every status written that is another than the object's; errors first.
+
+        A host's addresses are told as they change in the store; here it is the objects, and what was said.
+        """
         slice = background()
         for kind in Kind:
             customs = [*self._views.of_kind(kind)]
@@ -196,8 +201,11 @@ class Controller:
             for custom in customs:
                 said = self._said.get(custom.ref)
                 accepted += said is not None and said.finding.holds
-                if composed := self.compose(custom.ref):
-                    self.statuses.put(custom.ref, urgent=is_error(composed[1]))
+                told = self._told.get(custom.ref)
+                if told is None or told[0] is not custom or told[1] != said:
+                    self._told[custom.ref] = (custom, said)
+                    if composed := self.compose(custom.ref):
+                        self.statuses.put(custom.ref, urgent=is_error(composed[1]))
                 await slice.pause()
             self._metrics.objects(kind.plural, accepted, len(customs) - accepted)
 
@@ -207,6 +215,8 @@ class Controller:
         for ref in [*self._said]:
             if self._views.get(ref) is None:
                 del self._said[ref]
+                self._told.pop(ref, None)
+                self._judge.forget(ref)
             await slice.pause()
 
 

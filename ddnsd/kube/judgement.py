@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from ddnsd.kube.objects import Custom
+from ddnsd.kube.objects import Custom, Ref
 from ddnsd.kube.status import ConditionType, Finding
 from ddnsd.kube.translate import ALL, document_of, namespaces_of
 from ddnsd.model.origin import Origin
@@ -53,6 +53,14 @@ class Digest(NamedTuple):
     refused: Refused | None = None
 
 
+class _Reading(NamedTuple):
+    """What was read of an object."""
+
+    custom: Custom
+    digest: str
+    read: Document | Refused
+
+
 class Judge:
     """Judges the objects of one Kubernetes cluster.
 
@@ -62,6 +70,7 @@ class Judge:
     def __init__(self, source: str, trusted: frozenset[str]) -> None:
         self._source = source
         self._trusted = trusted
+        self._read: dict[Ref, _Reading] = {}
 
     def judge(
         self,
@@ -77,11 +86,27 @@ class Judge:
         digest = digest_of(custom)
         if digest.refused is not None:
             return digest.refused
+        read = self._document(custom, digest.text)
+        if isinstance(read, Refused):
+            return read
+        return self._reference_refusal(custom, read, state, zones) or read
+
+    def forget(self, ref: Ref) -> None:
+        """Forget what was read of an object that is gone."""
+        self._read.pop(ref, None)
+
+    def _document(self, custom: Custom, digest: str) -> Document | Refused:
+        """Read an object, once: passes are many, and few objects change between two."""
+        known = self._read.get(custom.ref)
+        if known is not None and known.custom is custom and known.digest == digest:
+            return known.read
+        read: Document | Refused
         try:
-            document = document_of(custom, self._source, digest.text)
+            read = document_of(custom, self._source, digest)
         except problems.InvalidDocumentError as error:
-            return Refused(problems.Reason.INVALID, str(error))
-        return self._reference_refusal(custom, document, state, zones) or document
+            read = Refused(problems.Reason.INVALID, str(error))
+        self._read[custom.ref] = _Reading(custom, digest, read)
+        return read
 
     def _reference_refusal(
         self, custom: Custom, document: Document, state: State, zones: Mapping[str, Custom]

@@ -47,7 +47,7 @@ async def test_all_rights_are_used(
     tenant = World(rig, world.store, world.node, tmp_path, rig.namespace())
     watched = [] if everywhere else [tenant.namespace]
     values = example("cluster")
-    values["config"] = values["config"] | {"kube": {"watch_namespaces": watched}}
+    values["config"] = values["config"] | {"kube": {"source": "home", "watch_namespaces": watched}}
     documents = [each for each in render(values) if each["kind"] in RBAC]
     tenant.kubectl.apply(*documents)
     account = rig.service_account(NAMESPACE, ACCOUNT) if everywhere else None
