@@ -40,6 +40,16 @@ class Network:
     def __exit__(self, *_: object) -> None:
         self._subnet.release()
 
+    @property
+    def gateway(self) -> str:
+        """This process's address, on the bridge."""
+        return self._subnet.address(1)
+
+    @property
+    def services(self) -> str:
+        """A /24 beside it that nobody has: for addresses that stand for others."""
+        return self._subnet.services
+
     def place(self, name: str) -> Place:
         """Add a namespace with an address."""
         number = len(self._places) + 2

@@ -48,6 +48,11 @@ class ServerProcess:
         """Say whether it has not ended yet."""
         return self._process.poll() is None
 
+    @property
+    def code(self) -> int | None:
+        """How it ended, as subprocess says it; None while it runs."""
+        return self._process.poll()
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the whole group, if it still runs."""
         if self.running:

@@ -13,7 +13,7 @@ import pytest
 from .process import find_program
 
 # For tests between networks (RFC 2544 appendix C.2.2), so that it is nobody's real network.
-_PREFIX = "198.18"
+_PREFIX, _SERVICES = "198.18", "198.19"
 _NUMBERS = range(1, 255)
 _NAMESPACES, _LINKS = Path("/run/netns"), Path("/sys/class/net")
 _LOCKS = Path(tempfile.gettempdir()) / f"ddnsd-networks-{os.getuid()}"
@@ -33,6 +33,11 @@ class Subnet:
     def address(self, host: int) -> str:
         """Return an address, 1 to 254."""
         return f"{_PREFIX}.{self._number}.{host}"
+
+    @property
+    def services(self) -> str:
+        """Another network, with the same number: for a Kubernetes cluster's Services."""
+        return f"{_SERVICES}.{self._number}.0/24"
 
     def clear(self) -> None:
         """Remove its namespaces, with whatever still runs in them, and its links."""

@@ -85,6 +85,10 @@ class Administrator:
         binding = {"metadata": {"name": name}, "subjects": [account.subject], "roleRef": reference}
         self.call("POST", f"{path}bindings", binding)
 
+    def connect(self) -> http.client.HTTPSConnection:
+        """Return a connection for what takes long, such as a watch."""
+        return http.client.HTTPSConnection(self.address, context=self._context)
+
     def ready(self) -> bool:
         """Say whether the API server answers that it is ready."""
         connection = http.client.HTTPSConnection(self.address, context=self._context, timeout=1)

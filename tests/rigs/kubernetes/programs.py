@@ -26,6 +26,11 @@ def kubectl_program() -> str:
     return _find(_BUILT / "helm-4" / "kubectl", "script/install-helm")
 
 
+def helm_program() -> str:
+    """Return helm's path."""
+    return _find(_BUILT / "helm-4" / "helm", "script/install-helm")
+
+
 def _find(program: Path, remedy: str) -> str:
     """Return the path; without it skip the test, or fail it where CI must have everything."""
     if program.exists():

@@ -1,6 +1,7 @@
 """A folder of files as kubelet lays out Secrets, ConfigMaps and tokens."""
 
 import itertools
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +13,11 @@ class ProjectedFolder:
     Kubernetes: pkg/volume/util/atomic_writer.go.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, group: int | None = None, mode: int = 0o644) -> None:
+        """`group` is the files' own (a pod's fsGroup), which may read them whatever the mode says."""
         self.path = path
+        self._group = group
+        self._mode = mode if group is None else mode | 0o040
         self._versions = itertools.count(1)
         path.mkdir(parents=True, exist_ok=True)
 
@@ -23,6 +27,9 @@ class ProjectedFolder:
         data.mkdir()
         for name, text in files.items():
             (data / name).write_text(text)
+            (data / name).chmod(self._mode)
+            if self._group is not None:
+                os.chown(data / name, -1, self._group)
         before = (self.path / "..data").resolve()
         (self.path / "..data_tmp").symlink_to(data.name)
         (self.path / "..data_tmp").replace(self.path / "..data")

@@ -1,0 +1,146 @@
+"""A pod's volumes as folders: laid out before it starts, and again whenever what they show has changed."""
+
+import os
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..administrator import Administrator
+from ..collection import Collection, Key
+from ..projected import ProjectedFolder
+
+
+class Sources(NamedTuple):
+    """What volumes show."""
+
+    rig: Administrator
+    config_maps: Collection
+    secrets: Collection
+    claims: Collection
+    volumes: Collection
+
+
+class NotYetError(Exception):
+    """Something that the pod mounts is not there; kubelet waits for it."""
+
+
+class Volumes:
+    """The volumes of one pod, by their names."""
+
+    def __init__(self, pod: Mapping[str, Any], sources: Sources, folder: Path) -> None:
+        self._pod = pod
+        self._namespace = pod["metadata"]["namespace"]
+        self._group = pod["spec"].get("securityContext", {}).get("fsGroup", 0)
+        self._sources = sources
+        self._folder = folder
+        self._shown: dict[str, Mapping[str, str]] = {}
+        self._projections: dict[str, ProjectedFolder] = {}
+        self._tokens: dict[str, str] = {}
+
+    def lay_out(self) -> dict[str, Path]:
+        """Return the folder of each volume.
+
+        Raises:
+            NotYetError: a source of one is missing.
+        """
+        return {volume["name"]: self._make(volume) for volume in self._pod["spec"].get("volumes", ())}
+
+    def refresh(self) -> None:
+        """Show what has changed since; what is gone stays as it was."""
+        for volume in self._pod["spec"].get("volumes", ()):
+            try:
+                self._make(volume)
+            except NotYetError:
+                continue
+
+    def _make(self, volume: Mapping[str, Any]) -> Path:
+        name = volume["name"]
+        (kind,) = volume.keys() - {"name"}
+        if kind == "persistentVolumeClaim":
+            return self._own(self._claimed(volume[kind]["claimName"]))
+        folder = self._folder / name
+        if kind == "emptyDir":
+            folder.mkdir(exist_ok=True)
+            return self._own(folder)
+        self._show(name, folder, self._files(kind, volume[kind]), volume[kind].get("defaultMode", 0o644))
+        return folder
+
+    def _files(self, kind: str, source: Mapping[str, Any]) -> dict[str, str]:
+        readers: Mapping[str, Callable[[Mapping[str, Any]], dict[str, str]]] = {
+            "configMap": self._config_map,
+            "secret": self._secret,
+            "projected": self._projected,
+            "serviceAccountToken": self._token,
+            "downwardAPI": self._downward,
+        }
+        return readers[kind](source)
+
+    def _projected(self, source: Mapping[str, Any]) -> dict[str, str]:
+        files: dict[str, str] = {}
+        for each in source["sources"]:
+            for kind, inner in each.items():
+                files |= self._files(kind, inner)
+        return files
+
+    def _config_map(self, source: Mapping[str, Any]) -> dict[str, str]:
+        found = self._find(self._sources.config_maps, source["name"])
+        return _chosen(source, found.get("data", {}))
+
+    def _secret(self, source: Mapping[str, Any]) -> dict[str, str]:
+        found = self._find(self._sources.secrets, source.get("secretName") or source["name"])
+        return _chosen(
+            source, {name: b64decode(text).decode() for name, text in found.get("data", {}).items()}
+        )
+
+    def _token(self, source: Mapping[str, Any]) -> dict[str, str]:
+        account = self._pod["spec"]["serviceAccountName"]
+        if account not in self._tokens:  # good for an hour: longer than any test
+            bound = {
+                "kind": "Pod",
+                "apiVersion": "v1",
+                "name": self._pod["metadata"]["name"],
+                "uid": self._pod["metadata"]["uid"],
+            }
+            asked = {"expirationSeconds": source["expirationSeconds"], "boundObjectRef": bound}
+            path = f"/api/v1/namespaces/{self._namespace}/serviceaccounts/{account}/token"
+            self._tokens[account] = self._sources.rig.call("POST", path, {"spec": asked})["status"]["token"]
+        return {source["path"]: self._tokens[account]}
+
+    def _downward(self, source: Mapping[str, Any]) -> dict[str, str]:
+        fields = {"metadata.namespace": self._namespace}
+        return {item["path"]: fields[item["fieldRef"]["fieldPath"]] for item in source["items"]}
+
+    def _claimed(self, claim: str) -> Path:
+        volume = self._find(self._sources.claims, claim)["spec"].get("volumeName")
+        bound = self._sources.volumes.objects.get(Key("", volume)) if volume else None
+        if bound is None:
+            raise NotYetError(f"PersistentVolumeClaim {claim} is not bound")
+        return Path(bound["spec"]["hostPath"]["path"])
+
+    def _find(self, collection: Collection, name: str) -> Any:
+        found = collection.objects.get(Key(self._namespace, name))
+        if found is None:
+            raise NotYetError(f"{name} is not there")
+        return found
+
+    def _show(self, name: str, folder: Path, files: Mapping[str, str], mode: int) -> None:
+        if self._shown.get(name) == files:
+            return
+        if name not in self._projections:
+            self._projections[name] = ProjectedFolder(folder, group=self._group, mode=mode)
+        self._projections[name].write(files)
+        self._shown[name] = files
+
+    def _own(self, folder: Path) -> Path:
+        """Let the pod's group write, as fsGroup does."""
+        folder.mkdir(parents=True, exist_ok=True)
+        os.chown(folder, -1, self._group)
+        folder.chmod(0o2775)
+        return folder
+
+
+def _chosen(source: Mapping[str, Any], data: Mapping[str, str]) -> dict[str, str]:
+    if "items" not in source:
+        return dict(data)
+    return {item["path"]: data[item["key"]] for item in source["items"]}

@@ -1,0 +1,104 @@
+"""Services and their names: a stand-in for kube-proxy and the cluster's DNS.
+
+Each ClusterIP is an address of the bridge, where this process listens and passes on to an endpoint that is
+ready, as kube-proxy did in its first years (mode userspace). Connections that stand stay where they are.
+"""
+
+import asyncio
+import random
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any, Self
+
+from tests.rigs.subnet import run
+
+from .collection import Collection, Key
+from .controlplane import ControlPlane
+from .names import Names
+from .relay import DatagramRelay, relay
+
+_GLANCE = 0.02  # seconds between two looks at what has changed
+
+
+class Services:
+    """`with Services(plane):` serves them until the end."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self._plane = plane
+        self._stack = ExitStack()
+        self._open: set[tuple[str, str, int]] = set()  # protocol, address, port
+        self._random = random.Random(1)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="services", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._services = self._stack.enter_context(Collection(self._plane, "/api/v1/services"))
+        slices = "/apis/discovery.k8s.io/v1/endpointslices"
+        self._slices = self._stack.enter_context(Collection(self._plane, slices))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._stack.close()
+
+    def address(self, namespace: str, name: str) -> str:
+        """Return a Service's ClusterIP, None (a word) for a headless one."""
+        return str(self._services.objects[Key(namespace, name)]["spec"]["clusterIP"])
+
+    def endpoints(self, service: Key) -> Iterator[tuple[Mapping[str, Any], Mapping[str, int]]]:
+        """Yield a Service's endpoints that are ready, with their ports by name."""
+        for key, found in self._slices.objects.items():
+            owner = found["metadata"]["labels"].get("kubernetes.io/service-name")
+            if Key(key.namespace, owner) != service or found["addressType"] != "IPv4":
+                continue
+            ports = {port.get("name", ""): port["port"] for port in found["ports"] or ()}
+            for endpoint in found["endpoints"] or ():
+                if endpoint["conditions"].get("ready"):
+                    yield endpoint, ports
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        names = Names(self._services, self.endpoints)
+        loop = asyncio.get_running_loop()
+        gateway = self._plane.network.gateway
+        resolver, _ = await loop.create_datagram_endpoint(lambda: names, local_addr=(gateway, 53))
+        while not self._closed.is_set():
+            for key, service in list(self._services.objects.items()):
+                await self._open_ports(key, service["spec"])
+            await asyncio.sleep(_GLANCE)
+        resolver.close()
+
+    async def _open_ports(self, key: Key, spec: Mapping[str, Any]) -> None:
+        if spec.get("clusterIP", "None") == "None":
+            return
+        for port in spec["ports"]:
+            place = port["protocol"], spec["clusterIP"], port["port"]
+            if place not in self._open:
+                await self._listen(*place, key, port.get("name", ""))
+                self._open.add(place)
+
+    async def _listen(self, protocol: str, address: str, port: int, key: Key, name: str) -> None:
+        if address not in {each for _, each, _ in self._open}:
+            run("ip", "addr", "add", f"{address}/32", "dev", self._plane.network.name)
+        if protocol == "UDP":
+            loop = asyncio.get_running_loop()
+            await loop.create_datagram_endpoint(
+                lambda: DatagramRelay(lambda: self._choose(key, name)), local_addr=(address, port)
+            )
+            return
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await relay(reader, writer, self._choose(key, name))
+
+        await asyncio.start_server(accept, address, port)
+
+    def _choose(self, service: Key, name: str) -> tuple[str, int] | None:
+        """Return one endpoint, None if nobody is ready."""
+        found = [(endpoint["addresses"][0], ports[name]) for endpoint, ports in self.endpoints(service)]
+        return self._random.choice(found) if found else None
