@@ -15,6 +15,8 @@ CHART = Path(__file__).parents[3] / "charts" / "ddnsd"
 class Helm:
     """One release."""
 
+    chart = str(CHART)
+
     def __init__(self, kubeconfig: Path, namespace: str, release: str = "ddnsd") -> None:
         self._program = helm_program()
         self._environ = {**os.environ, "KUBECONFIG": str(kubeconfig), "HELM_NAMESPACE": namespace}
@@ -42,7 +44,7 @@ class Helm:
 
     def install(self, values: Mapping[str, Any], *options: str) -> str:
         """Install the chart and wait until everything is ready; return the notes."""
-        return self("install", self.release, str(CHART), "--wait", *options, values=values)
+        return self("install", self.release, self.chart, "--wait", *options, values=values)
 
     def upgrade(self, values: Mapping[str, Any], *options: str) -> str:
-        return self("upgrade", self.release, str(CHART), "--wait", *options, values=values)
+        return self("upgrade", self.release, self.chart, "--wait", *options, values=values)

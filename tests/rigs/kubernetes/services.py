@@ -19,6 +19,7 @@ from .names import Names
 from .relay import DatagramRelay, relay
 
 _GLANCE = 0.02  # seconds between two looks at what has changed
+_Listener = asyncio.AbstractServer | asyncio.BaseTransport
 
 
 class Services:
@@ -27,7 +28,7 @@ class Services:
     def __init__(self, plane: ControlPlane) -> None:
         self._plane = plane
         self._stack = ExitStack()
-        self._open: set[tuple[str, str, int]] = set()  # protocol, address, port
+        self._open: dict[tuple[str, str, int], _Listener] = {}  # by protocol, address, port
         self._random = random.Random(1)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="services", daemon=True)
@@ -72,7 +73,8 @@ class Services:
             for key, service in list(self._services.objects.items()):
                 await self._open_ports(key, service["spec"])
             await asyncio.sleep(_GLANCE)
-        resolver.close()
+        for listener in (resolver, *self._open.values()):
+            listener.close()
 
     async def _open_ports(self, key: Key, spec: Mapping[str, Any]) -> None:
         if spec.get("clusterIP", "None") == "None":
@@ -80,23 +82,22 @@ class Services:
         for port in spec["ports"]:
             place = port["protocol"], spec["clusterIP"], port["port"]
             if place not in self._open:
-                await self._listen(*place, key, port.get("name", ""))
-                self._open.add(place)
+                self._open[place] = await self._listen(*place, key, port.get("name", ""))
 
-    async def _listen(self, protocol: str, address: str, port: int, key: Key, name: str) -> None:
+    async def _listen(self, protocol: str, address: str, port: int, key: Key, name: str) -> _Listener:
         if address not in {each for _, each, _ in self._open}:
             run("ip", "addr", "add", f"{address}/32", "dev", self._plane.network.name)
         if protocol == "UDP":
             loop = asyncio.get_running_loop()
-            await loop.create_datagram_endpoint(
+            transport, _ = await loop.create_datagram_endpoint(
                 lambda: DatagramRelay(lambda: self._choose(key, name)), local_addr=(address, port)
             )
-            return
+            return transport
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await relay(reader, writer, self._choose(key, name))
 
-        await asyncio.start_server(accept, address, port)
+        return await asyncio.start_server(accept, address, port)
 
     def _choose(self, service: Key, name: str) -> tuple[str, int] | None:
         """Return one endpoint, None if nobody is ready."""

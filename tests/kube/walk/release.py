@@ -1,0 +1,106 @@
+"""A release of the chart, used as its operator and its clients use it: helm, kubectl, curl and dig."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from tests.rigs.kubernetes.cluster import Cluster
+from tests.rigs.kubernetes.kubelet.pod import Pod
+from tests.rigs.process import find_program
+
+EXAMPLES = Path(__file__).parents[3] / "k8s" / "examples"
+NAMESPACE = "ddnsd"  # that of the examples
+BLOG = "blog.example.com"
+TOKEN = "alice-router"
+PATIENCE = 30.0  # seconds; only a failing test waits for it
+
+
+class Reply(NamedTuple):
+    status: int
+    message: str
+
+
+class Release:
+    """The release `ddnsd` in one namespace."""
+
+    def __init__(self, cluster: Cluster, namespace: str = NAMESPACE) -> None:
+        self.cluster = cluster
+        self.namespace = cluster.namespace(namespace)
+        self.helm = cluster.helm(namespace)
+
+    def kubectl(self, *arguments: str, text: str | None = None) -> str:
+        return self.cluster.kubectl("--namespace", self.namespace, *arguments, text=text)
+
+    def document(self, kind: str, name: str) -> Any:
+        return self.cluster.kubectl.get(kind, name, "--namespace", self.namespace)
+
+    def secret(self, token: str = TOKEN) -> str:
+        """Return the secret that ddnsd made for a token, once it has."""
+        self.kubectl("wait", "--for=condition=Accepted", f"token.ddnsd.dev/{token}", "--timeout=30s")
+        path = "go-template={{.data.token | base64decode}}"
+        return self.kubectl("get", "secret", f"ddnsd-token-{token}", "-o", path)
+
+    @property
+    def address(self) -> str:
+        """Where clients find it, as `host:port`."""
+        return f"{self.cluster.services.address(self.namespace, 'ddnsd')}:80"
+
+    def update(self, secret: str, ip: str, host: str = BLOG) -> Reply:
+        url = f"http://{self.address}/api/ddns/update?domain={host}&ip={ip}"
+        header = f"Authorization: Bearer {secret}"
+        said = _run("curl", "curl", "-sS", "-w", "\n%{http_code}", "-H", header, url)
+        body, _, status = said.rpartition("\n")
+        answer = json.loads(body)
+        return Reply(int(status), answer.get("message") or answer.get("error"))
+
+    def dig(self, host: str = BLOG) -> str:
+        """Ask the nameserver in the pod, by its Service."""
+        address = self.cluster.services.address(self.namespace, "ddnsd-dns")
+        return _run("bind9-dnsutils", "dig", f"@{address}", "+short", host, "A").strip()
+
+    def nodes(self) -> list[Pod]:
+        """Return the pods that clients talk to."""
+        return self.cluster.kubelet.pods(self.namespace, "node")
+
+    def ddnsd(self, *arguments: str, text: str | None = None) -> str:
+        """Run ddnsd's command line in the first pod, as `kubectl exec` would."""
+        done = self.nodes()[0].execute("ddnsd", *arguments, text=text)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def status(self) -> Any:
+        return yaml.safe_load(self.ddnsd("status"))
+
+    def edit(self, change: Callable[[dict[str, Any]], None], name: str = "ddnsd") -> None:
+        """Change config.yaml in the ConfigMap, as `kubectl edit configmap` does."""
+        config = yaml.safe_load(self.document("configmap", name)["data"]["config.yaml"])
+        change(config)
+        self.patch("configmap", name, {"data": {"config.yaml": yaml.safe_dump(config)}})
+
+    def patch(self, kind: str, name: str, change: dict[str, Any]) -> None:
+        self.kubectl(
+            "patch", kind, name, "--type=merge", "--field-manager=kubectl-edit", "-p", json.dumps(change)
+        )
+
+    def logs(self) -> str:
+        """Return what all pods wrote, also those that are gone."""
+        return "\n".join(pod.log() for pod in self.cluster.kubelet.all_pods())
+
+
+def until(look: Callable[[], Any], wanted: Any, what: str, seconds: float = PATIENCE) -> float:
+    """Look until one sees what is wanted; return how long that took, in seconds."""
+    began = time.monotonic()
+    while (seen := look()) != wanted:
+        assert time.monotonic() - began < seconds, f"{what}: {seen!r}, not {wanted!r} within {seconds} s"
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def _run(package: str, *command: str) -> str:
+    find_program(command[0], package)
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout

@@ -1,0 +1,92 @@
+"""The whole walk with nothing but `helm install`: one pod, and everything inside it."""
+
+import pytest
+
+from tests.rigs.kubernetes.cluster import Cluster
+
+from .release import BLOG, EXAMPLES, Release, until
+
+
+@pytest.mark.timeout(300)
+def test_from_install_to_uninstall(cluster: Cluster) -> None:
+    release = Release(cluster)
+    cluster.volume()
+    release.helm.install({})
+    secret = is_driven_by_kubectl(release)
+    is_tested_by_helm(release)
+    takes_an_edited_config_map(release, secret)
+    keeps_its_state_in_an_upgrade(release, secret)
+    does_not_change_its_mode(release)
+    leaves_the_custom_resources(release, secret)
+
+
+def is_driven_by_kubectl(release: Release) -> str:
+    """Walk from the resources to an answer of the nameserver, and back; return the token's secret."""
+    release.kubectl("apply", "-f", str(EXAMPLES))
+    secret = release.secret()
+    assert release.update(secret, "192.0.2.7").status == 200
+    assert release.dig() == "192.0.2.7"
+    until(lambda: "192.0.2.7" in release.kubectl("get", "hosts"), True, "kubectl get hosts shows it")
+    release.kubectl("wait", "--for=condition=Published", f"host.ddnsd.dev/{BLOG}")
+
+    release.patch("host", BLOG, {"spec": {"enabled": False}})
+    until(lambda: release.update(secret, "192.0.2.8").status, 403, "no update of what is disabled", 2.0)
+    release.patch("host", BLOG, {"spec": {"enabled": True}})
+    until(lambda: release.update(secret, "192.0.2.8").status, 200, "updates again", 2.0)
+    return secret
+
+
+def is_tested_by_helm(release: Release) -> None:
+    assert "Succeeded" in release.helm("test", "ddnsd", "--timeout", "60s")
+
+
+def takes_an_edited_config_map(release: Release, secret: str) -> None:
+    (before,) = release.nodes()
+    assert release.update(secret, "10.0.0.7").status == 400
+    release.edit(lambda config: config["addresses"].update(private="accept"))
+    until(lambda: release.update(secret, "10.0.0.7").status, 200, "the new configuration")
+
+    release.edit(lambda config: config["addresses"].update(private="perhaps"))
+    until(lambda: "config.refused" in before.log(), True, "the broken configuration is in the log")
+    assert "addresses.private" in str(release.status())
+    assert release.update(secret, "10.0.0.8").status == 200
+    (after,) = release.nodes()
+    assert (after.uid, after.containers[0].restarts) == (before.uid, 0)
+
+
+def keeps_its_state_in_an_upgrade(release: Release, secret: str) -> None:
+    (before,) = release.nodes()
+    values = {"podAnnotations": {"turn": "2"}}
+    refused = release.helm.run("upgrade", "ddnsd", release.helm.chart, values=values)
+    assert 'conflict with "kubectl-edit"' in refused.stderr  # nobody's edit goes by accident
+    release.helm.upgrade(values, "--force-conflicts")
+    (after,) = release.nodes()
+    assert after.uid != before.uid
+    assert release.dig() == "10.0.0.8"
+    assert release.update(secret, "10.0.0.9").status == 400  # the release's own configuration again
+    assert release.update(secret, "192.0.2.9").status == 200
+
+
+def does_not_change_its_mode(release: Release) -> None:
+    nameserver = {"kind": "rfc2136", "address": "192.0.2.53", "key": {"secret_file": "/secrets/tsig/key"}}
+    values = {
+        "mode": "cluster",
+        "etcd": {"enabled": True},
+        "existingSecrets": ["tsig"],
+        "config": {"nameservers": {"default": nameserver}},
+    }
+    refused = release.helm.run("upgrade", "ddnsd", release.helm.chart, values=values)
+    assert refused.returncode != 0
+    assert "State moves by export and import" in refused.stderr
+    assert "kubectl exec -n ddnsd statefulset/ddnsd -- ddnsd export" in refused.stderr
+
+
+def leaves_the_custom_resources(release: Release, secret: str) -> None:
+    release.helm("uninstall", "ddnsd", "--wait")
+    until(release.nodes, [], "the pod is gone")
+    assert release.document("host", BLOG)["spec"]["account"] == "alice"
+    assert release.kubectl("get", "persistentvolumeclaims", "-o", "name").strip()
+
+    release.helm.install({})
+    assert release.dig() == "192.0.2.9"
+    assert release.update(secret, "192.0.2.10").status == 200
