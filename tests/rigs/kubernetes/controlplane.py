@@ -1,4 +1,4 @@
-"""A whole control plane: with the real controllers of Deployments, EndpointSlices and so on, and the scheduler."""
+"""A whole control plane: the API server with Kubernetes' own controllers and its scheduler."""
 
 import json
 from contextlib import ExitStack

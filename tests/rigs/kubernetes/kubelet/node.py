@@ -12,7 +12,7 @@ from tests.rigs.network import Network
 from tests.rigs.place import Place
 from tests.rigs.subnet import run
 
-from ..collection import Collection
+from ..collection import Collection, Key
 from ..controlplane import ControlPlane
 from .pod import Node, Pod
 from .volumes import Sources
@@ -67,6 +67,12 @@ class Kubelet:
             and "deletionTimestamp" not in found["metadata"]
             and found["metadata"]["uid"] in self._pods
         ]
+
+    def ready(self, namespace: str, name: str) -> bool:
+        """Say whether a pod of this name is there, and ready."""
+        found = self._pods_seen.objects.get(Key(namespace, name))
+        conditions = found.get("status", {}).get("conditions", ()) if found else ()
+        return any((each["type"], each["status"]) == ("Ready", "True") for each in conditions)
 
     def all_pods(self) -> list[Pod]:
         """Return all pods that ever were."""

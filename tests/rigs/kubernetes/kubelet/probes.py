@@ -47,7 +47,7 @@ class Probe:
 
 
 class Prober:
-    """Runs a container's probes in a thread until `stop`: liveness and readiness once the startup probe passed."""
+    """Runs a container's probes in a thread until `stop`; the startup probe first, then the others."""
 
     def __init__(self, container: Mapping[str, Any], address: str) -> None:
         ports = {port["name"]: port["containerPort"] for port in container.get("ports", ()) if "name" in port}

@@ -1,4 +1,4 @@
-"""A container's process: in the pod's network, with a root of its own, as the user and with the rights it asks for."""
+"""A container's process: in the pod's network, with a root of its own, as its user and without rights."""
 
 import shlex
 import signal
@@ -115,7 +115,7 @@ def _bind(root: Path, mount: Mount) -> list[str]:
 
 
 def _as_user(sandbox: Sandbox) -> list[str]:
-    """Return the command that gives up all rights, and goes on with the container's variables and no others."""
+    """Return the command that gives up all rights and runs another, with no variables but the container's."""
     security = sandbox.security
     group = security.get("fsGroup", security["runAsGroup"])
     return [
