@@ -1,4 +1,4 @@
-"""The walk in cluster mode: several pods on the release's own etcd, a controller of its own, and a real BIND."""
+"""The walk in cluster mode: several pods on the release's own etcd, a controller beside them, a real BIND."""
 
 import asyncio
 import secrets

@@ -163,7 +163,7 @@ class Pod:
             container.leave()
             self._hook(container, deadline)
         for container in self.containers:
-            container.stop(max(0.0, deadline - time.monotonic()))
+            container.stop(0.0 if self._closed.is_set() else deadline - time.monotonic())
         self._report()
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}}
         try:
@@ -177,7 +177,7 @@ class Pod:
         if hook is None or not container.process.running:
             return
         with container.process.execute(*hook["command"]) as process:
-            while process.poll() is None and time.monotonic() < deadline:
+            while process.poll() is None and time.monotonic() < deadline and not self._closed.is_set():
                 self._report()
                 time.sleep(_GLANCE)
             process.kill()
