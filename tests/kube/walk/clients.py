@@ -40,7 +40,8 @@ class Clients:
         finally:
             self._are_leaving = True  # each hears its last answer, so that `done` is what has to be served
             await asyncio.gather(*tasks)
-        assert (self.lost, self.answers.keys()) == ([], {UPDATED})
+        assert not self.lost, self.lost
+        assert self.answers.keys() == {UPDATED}, self.answers
 
     async def get_on(self, updates: int = 20) -> None:
         """Wait until there are so many answers more."""

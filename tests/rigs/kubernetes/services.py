@@ -2,11 +2,14 @@
 
 Each ClusterIP is an address of the bridge, where this process listens and passes on to an endpoint that is
 ready, as kube-proxy did in its first years (mode userspace). Connections that stand stay where they are.
+It is late, as load balancers are: who stops at once when told to, and does not wait, is still sent requests.
 """
 
 import asyncio
 import random
 import threading
+import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, Self
@@ -19,6 +22,7 @@ from .names import Names
 from .relay import DatagramRelay, relay
 
 _GLANCE = 0.02  # seconds between two looks at what has changed
+_LAG = 1.0  # seconds until an endpoint that comes or goes is noticed
 _Listener = asyncio.AbstractServer | asyncio.BaseTransport
 
 
@@ -30,6 +34,8 @@ class Services:
         self._stack = ExitStack()
         self._open: dict[tuple[str, str, int], _Listener] = {}  # by protocol, address, port
         self._random = random.Random(1)
+        self._noticed: Mapping[Key, Any] = {}  # the EndpointSlices, as of `_LAG` ago
+        self._coming: deque[tuple[float, Mapping[Key, Any]]] = deque()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="services", daemon=True)
 
@@ -52,7 +58,7 @@ class Services:
 
     def endpoints(self, service: Key) -> Iterator[tuple[Mapping[str, Any], Mapping[str, int]]]:
         """Yield a Service's endpoints that are ready, with their ports by name."""
-        for key, found in self._slices.objects.items():
+        for key, found in self._noticed.items():
             owner = found["metadata"]["labels"].get("kubernetes.io/service-name")
             if Key(key.namespace, owner) != service or found["addressType"] != "IPv4":
                 continue
@@ -72,9 +78,19 @@ class Services:
         while not self._closed.is_set():
             for key, service in list(self._services.objects.items()):
                 await self._open_ports(key, service["spec"])
+            self._notice()
             await asyncio.sleep(_GLANCE)
         for listener in (resolver, *self._open.values()):
             listener.close()
+
+    def _notice(self) -> None:
+        now = time.monotonic()
+        if not self._coming or self._coming[-1][1] is not self._slices.objects:
+            self._coming.append((now, self._slices.objects))
+        while len(self._coming) > 1 and self._coming[1][0] < now - _LAG:
+            self._coming.popleft()
+        if self._coming[0][0] < now - _LAG:
+            self._noticed = self._coming[0][1]
 
     async def _open_ports(self, key: Key, spec: Mapping[str, Any]) -> None:
         if spec.get("clusterIP", "None") == "None":
