@@ -95,6 +95,7 @@ async def start_control(core: Core, me: str, stack: AsyncExitStack) -> None:
         KubeMetrics(core.registry, [kind.plural for kind in Kind]),
         me,
     )
+    core.reloader.follow(lambda: contender.reconfigure(_policy(core.reloader.configuration.settings)))
     running = core.supervisor.start("controller", contender.run())
     stack.push_async_callback(cancel, running)  # resigned while there still is a store
 

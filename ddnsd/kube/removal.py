@@ -11,6 +11,7 @@ from ddnsd.kube.pace import background
 from ddnsd.kube.views import Views
 from ddnsd.model.records import HeldDeletions, Source
 from ddnsd.model.resources import Kind
+from ddnsd.service.registry import NotMineError
 from ddnsd.service.registry.sourced import Delete, SourcedRegistry
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.kube import KubeMetrics
@@ -48,7 +49,10 @@ class Removal:
         Raises:
             NotMineError, StoreFailedError: as of `SourcedRegistry`.
         """
-        record = self._cache.state.sources[self._source].value
+        entry = self._cache.state.sources.get(self._source)
+        if entry is None:
+            raise NotMineError(f"source {self._source} has been released")
+        record = entry.value
         sights = views.sights()
         missing, total = await self._missing(views, sights)
         suspicious = record.watched != self._watched or record.held is not None

@@ -1,7 +1,7 @@
 """Campaign, control, stop, campaign again: one controller for each source."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import structlog
@@ -25,7 +25,7 @@ from ddnsd.telemetry.kube import KubeMetrics
 _log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 1.0
-_BIND_SECONDS = 5.0  # until a source that is somebody else's is asked for again
+_TAKEN_SECONDS = 5.0  # until a source that is somebody else's is asked for again
 _NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
 
 
@@ -60,35 +60,62 @@ class Contender:
         self._policy = policy
         self._metrics = metrics
         self._me = me
+        self._said = ""
+        self._registry: SourcedRegistry | None = None  # while it controls
+        self._changed: Callable[[], None] = _nothing  # ... what makes another pass due
+
+    def reconfigure(self, policy: Policy) -> None:
+        """Control with this policy from now on: its nameservers and timeout; the rest needs a restart."""
+        self._policy = policy
+        if self._registry is not None:
+            self._registry.reconfigure(nameservers=policy.nameservers, timeout=policy.timeout)
+        self._changed()
 
     async def run(self) -> None:
         """Control whenever elected. Never returns."""
-        who, election = codec.encode(Candidacy(self._me)), keys.controllers(self._policy.source)
         while True:
             await self._cache.loaded()
+            pause = _RETRY_SECONDS
             try:
-                leadership = await self._store.campaign(who, election)
-                await self._hold(leadership)
-            except (UnavailableError, StoreFailedError) as error:
-                _log.warning("kube.store_unavailable", reason=str(error))
-                await asyncio.sleep(_RETRY_SECONDS)
+                await self._stand()
+            except* SourceTakenError as errors:
+                self._note(_log.error, errors)
+                pause = _TAKEN_SECONDS
+            except* (KubeError, UnavailableError, StoreFailedError, NotMineError) as errors:
+                self._note(_log.warning, errors)
+            await asyncio.sleep(pause)
 
-    async def _hold(self, leadership: Leadership) -> None:
-        """Control until that is over."""
-        _log.info("kube.elected", source=self._policy.source, epoch=leadership.epoch)
+    async def _stand(self) -> None:
+        """Stand in the election, and control until that is over.
+
+        Whoever cannot control, as it does not know who it is or the source is another's, does not stand in
+        the way of whoever can.
+        """
+        who, election = codec.encode(Candidacy(self._me)), keys.controllers(self._policy.source)
+        uid = await self._uid()
+        leadership = await self._store.campaign(who, election)
         try:
             async with asyncio.TaskGroup() as group:
-                control = group.create_task(self._control(leadership), name="kube control")
+                control = group.create_task(self._control(leadership, uid), name="kube control")
                 await leadership.lost()
                 control.cancel()
-        except* NotMineError as error:
-            _log.warning("kube.deposed", reason=str(error.exceptions[0]))
         finally:
             self._metrics.controls(False)
+            self._registry, self._changed = None, _nothing
             await leadership.resign()
 
-    async def _control(self, leadership: Leadership) -> None:
-        registry = await self._bind(leadership)
+    def _note(self, log: Callable[..., None], errors: BaseExceptionGroup[Exception]) -> None:
+        """Log why this process does not control, once as long as it is the same."""
+        reason = _reason(errors)
+        if reason != self._said:
+            log("kube.not_in_control", source=self._policy.source, reason=reason)
+        self._said = reason
+
+    async def _control(self, leadership: Leadership, uid: str) -> None:
+        registry = self._registry = self._sourced(leadership, uid)
+        await registry.bind()
+        _log.info("kube.elected", source=self._policy.source, epoch=leadership.epoch)
+        self._said = ""
         self._metrics.controls(True)
         policy, cache = self._policy, self._cache
         views = Views(self._client, policy.namespaces, self._metrics)
@@ -97,6 +124,7 @@ class Contender:
         judge = Judge(policy.source, frozenset(policy.namespaces))
         controller = Controller(policy.source, views, cache, registry, judge, removal, desk, self._metrics)
         scribe = Scribe(self._client, controller.statuses, controller.compose, policy.rate, self._metrics)
+        self._changed = controller.due
         async with asyncio.TaskGroup() as group:
             for running in (
                 views.run(controller.due),
@@ -106,29 +134,12 @@ class Contender:
             ):
                 group.create_task(running, name="kube")
 
-    async def _bind(self, leadership: Leadership) -> SourcedRegistry:
-        """Return the registry once the source's name is bound to this release's namespace."""
-        said = ""
-        while True:
-            try:
-                uid = await self._uid()
-                registry = self._registry(leadership, uid)
-                await registry.bind()
-            except (KubeError, SourceTakenError) as error:
-                if str(error) != said:
-                    said = str(error)
-                    log = _log.error if isinstance(error, SourceTakenError) else _log.warning
-                    log("kube.not_bound", source=self._policy.source, reason=said)
-                await asyncio.sleep(_BIND_SECONDS if isinstance(error, SourceTakenError) else _RETRY_SECONDS)
-            else:
-                return registry
-
     async def _uid(self) -> str:
         """Return what tells this cluster, and this release in it, from all others."""
         namespace = await self._client.get(_NAMESPACES, self._client.namespace)
         return namespace.metadata.uid
 
-    def _registry(self, leadership: Leadership, uid: str) -> SourcedRegistry:
+    def _sourced(self, leadership: Leadership, uid: str) -> SourcedRegistry:
         return SourcedRegistry(
             self._cache,
             self._commits,
@@ -138,3 +149,13 @@ class Contender:
             nameservers=self._policy.nameservers,
             timeout=self._policy.timeout,
         )
+
+
+def _nothing() -> None:
+    """Nobody controls here: a new policy is for the next time."""
+
+
+def _reason(errors: BaseExceptionGroup[Exception]) -> str:
+    """Return what the first failure says, in whatever groups it is."""
+    first = errors.exceptions[0]
+    return _reason(first) if isinstance(first, BaseExceptionGroup) else str(first)

@@ -140,3 +140,42 @@ async def test_of_two_controllers_one_works(settled: World):
     async with settled.controller():
         settled.apply(*hosts(settled, ["newer"]))
         await has(settled, MANY + 3)
+
+
+@pytest.mark.logs_errors
+async def test_who_asks_for_a_source_in_vain_does_not_stand_in_its_owners_way(settled: World):
+    owner, stranger = settled.release, settled.rig.namespace()
+    settled.release = stranger
+    async with settled.controller():
+        await until(lambda: settled.record().claimant != "", True, "claimed")
+        settled.release = owner
+        async with settled.controller():
+            settled.apply(*hosts(settled, ["new"]))
+            await has(settled, MANY + 2)
+
+
+async def test_a_source_that_is_released_is_the_next_ones(settled: World):
+    async with settled.controller():
+        await settled.until_condition("token", "router")
+        bound = settled.record().bound
+        await settled.node.registry.sources.release(settled.source)
+        await until(lambda: settled.source in settled.node.state.sources, True, "bound")
+        assert settled.record().bound > bound
+        settled.apply(*hosts(settled, ["new"]))
+        await has(settled, MANY + 2)
+
+
+async def test_a_store_that_fails_while_the_source_is_bound_is_asked_again(world: World):
+    world.set_up()
+    async with world.controller(timeout=0.0) as contender:
+        await asyncio.sleep(2.5)  # so that it fails more than once
+        contender.reconfigure(world.policy)
+        await world.until_condition("token", "router")
+
+
+async def test_a_nameserver_that_is_new_is_known_without_a_restart(world: World):
+    world.set_up()
+    async with world.controller(nameservers=("another",)) as contender:
+        await world.until_condition("zone", world.zone, "UnknownNameserver")
+        contender.reconfigure(world.policy)
+        await world.until_condition("zone", world.zone)

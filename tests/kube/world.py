@@ -146,34 +146,35 @@ class World:
         self.node.updates.submit(Request(self.host(label), ip, secret, ""), answered.set_result)
         return await answered
 
+    @property
+    def policy(self) -> Policy:
+        return Policy(self.source, (), 500.0, ("default",), 5.0)
+
     @asynccontextmanager
     async def controller(
-        self,
-        source: str = "",
-        namespaces: tuple[str, ...] = (),
-        rate: float = 500.0,
-        account: ServiceAccount | None = None,
-    ) -> AsyncIterator[None]:
-        """Run a controller as long as the block takes; by default with rights that are enough."""
-        source = source or self.source
+        self, account: ServiceAccount | None = None, **changes: Any
+    ) -> AsyncIterator[Contender]:
+        """Run a controller as long as the block takes; by default with rights that are enough.
+
+        `changes` are those of its policy.
+        """
         if account is None:
             account = self.rig.service_account(self.release, f"c{secrets.token_hex(3)}")
             self.rig.allow(account, *RULES)
         folder = ProjectedFolder(self.folder / account.name)
         self.rig.mount(folder, account.token, self.release)
         client = Client(Settings(self.rig.url, folder.path, timeout=3.0, watch_timeout=5))
-        policy = Policy(source, namespaces, rate, ("default",), 5.0)
         contender = Contender(
             client,
             self.store,
             self.node.cache,
             self.node.commits,
-            policy,
+            self.policy._replace(**changes),
             KubeMetrics(CollectorRegistry(), []),
             "me",
         )
         async with running(contender.run()):
-            yield
+            yield contender
 
 
 def define(rig: KubernetesRig) -> None:
