@@ -12,7 +12,7 @@ from ddnsd.kube.views import Views
 from ddnsd.model.records import HeldDeletions, Source
 from ddnsd.model.resources import Kind
 from ddnsd.service.registry import NotMineError
-from ddnsd.service.registry.sourced import Delete, SourcedRegistry
+from ddnsd.service.registry.sourced import Delete, SourcedRegistry, Withdrawn
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.kube import KubeMetrics
 
@@ -44,7 +44,8 @@ class Removal:
         """Delete what is to go, and report what is held.
 
         What was held once is so until it is back, or an operator allows the deletion; until then nothing
-        else that is merely absent goes either.
+        else that is merely absent goes either. The same goes for what is absent when a kind comes back that
+        was not served, as that may be with a part of its objects, whatever was restarted meanwhile.
 
         Raises:
             NotMineError, StoreFailedError: as of `SourcedRegistry`.
@@ -60,10 +61,12 @@ class Removal:
         if held and record.pruned == _id(held):
             going, held = (*going, *held), ()
         if going:
-            await self._registry.change([Delete(one.ref.kind, one.name) for one in going])
-            _log.info("kube.removed", resources=len(going))
+            outcomes = await self._registry.change([Delete(one.ref.kind, one.name) for one in going])
+            if deleted := outcomes.count(Withdrawn.DELETED):
+                _log.info("kube.removed", resources=deleted)
         self._metrics.held(len(held))
-        await self._registry.report(record.watched if held else self._watched, self._describe(held, record))
+        watched = record.watched if held else self._watched
+        await self._registry.report(watched if views.are_complete else None, self._describe(held, record))
         views.settle({one.ref for resources in missing.values() for one in resources})
 
     async def _missing(

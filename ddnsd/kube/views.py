@@ -116,6 +116,11 @@ class Views:
         key = Key(ref.namespace, ref.name)
         return next((one.customs[key] for one in self._of(ref.kind) if key in one.customs), None)
 
+    @property
+    def are_complete(self) -> bool:
+        """Say whether it is known of every kind which objects there are."""
+        return all(one.view.complete for one in self._reflected)
+
     def sights(self) -> Mapping[Kind, Sight]:
         """Return what is known of each kind of which all is."""
         return {kind: self._sight(kind) for kind in Kind if self._is_complete(kind)}

@@ -59,7 +59,7 @@ class HeldDeletions(msgspec.Struct, frozen=True):
     `names` are the first of their titles, such as "Host a.example.com".
     """
 
-    id: str  # random: what is allowed is these deletions, no later ones
+    id: str  # stands for exactly these: what is allowed is no others
     count: int
     names: tuple[str, ...]
     since: datetime
@@ -76,7 +76,8 @@ class Source(Stored, frozen=True):
     bound: datetime
     claimant: str = ""  # uid of another Namespace whose controller has asked for the name
     claimed: datetime | None = None
-    watched: tuple[str, ...] | None = None  # namespaces, at the last complete pass; () means all; None: never
+    # Namespaces, of which all objects were known at the last pass, () being all of them; None: not all were.
+    watched: tuple[str, ...] | None = None
     held: HeldDeletions | None = None
     pruned: str = ""  # id of the held deletions that an operator has allowed
 

@@ -87,6 +87,23 @@ async def test_a_definition_that_was_deleted_takes_nothing_along(world: World):
         assert isinstance(await world.update("192.0.2.7"), Unchanged)
 
 
+@pytest.mark.logs_errors
+async def test_a_definition_that_is_put_back_with_a_part_of_its_objects_costs_none(settled: World):
+    """However often the controller is restarted meanwhile, and though what is missing is little."""
+    settled.kubectl("delete", "crd", f"{Kind.HOST.plural}.ddnsd.dev", "--wait=true")
+    async with settled.controller():
+        await until(lambda: settled.record().watched, None, "watched")
+    settled.kubectl.apply(definition(Kind.HOST))
+    part = [settled.document("Host", settled.host(), account="alice"), *hosts(settled, range(MANY - 2))]
+    await until(lambda: settled.kubectl.apply_unchecked(*part).returncode, 0, "applied again")
+    async with settled.controller():
+        await until(lambda: settled.held(), 2, "held")
+        assert stored(settled) == MANY + 1
+        settled.apply(*hosts(settled, range(MANY)))
+        await until(lambda: settled.record().watched, (), "watched")
+    assert stored(settled) == MANY + 1
+
+
 def settled_again(world: World) -> bool:
     done = world.kubectl.apply_unchecked(
         world.the_zone(),

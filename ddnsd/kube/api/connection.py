@@ -156,12 +156,15 @@ async def _converse(connection: HTTP1Connection, request: Request, inbox: _Inbox
     headers = HTTPHeaders(request.headers)
     if request.body:
         headers["Content-Length"] = str(len(request.body))
-    with contextlib.suppress(StreamClosedError):
+    try:
         # Their futures say no more than the answer's: that the connection is closed.
         connection.write_headers(RequestStartLine(request.method, request.path, ""), headers, request.body)
         connection.finish()
         await connection.read_response(inbox)
-    inbox.end()
+    except StreamClosedError:
+        pass
+    finally:
+        inbox.end()
 
 
 async def _connect(target: Target) -> SSLIOStream:

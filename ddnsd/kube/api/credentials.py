@@ -34,8 +34,8 @@ class _Watched(Generic[T]):
             if stamp != self._stamp:
                 self._made = self._make(self._path)
                 self._stamp = stamp
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; ValueError: not UTF-8
-            reason = error.strerror if isinstance(error, OSError) else "not a text"
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            reason = error.strerror if isinstance(error, OSError) else "not one line of ASCII"
             raise UnavailableError(f"{self._path}: {reason or 'cannot be used'}") from None
         return self._made
 
@@ -77,7 +77,11 @@ class Credentials:
 
 
 def _read(path: Path) -> str:
-    return path.read_text().strip()
+    """Return what can stand in a header: whoever refuses to send something else would quote it."""
+    text = path.read_text(encoding="ascii").strip()
+    if not text.isprintable():
+        raise ValueError
+    return text
 
 
 def _context(path: Path) -> ssl.SSLContext:

@@ -117,7 +117,7 @@ class SourcedRegistry:
         return [outcomes[place] for place in range(len(changes))]
 
     async def report(self, watched: Sequence[str] | None, held: HeldDeletions | None) -> None:
-        """Write down which namespaces are watched (see `Source`), and what waits for an operator."""
+        """Write down of which namespaces all is known (see `Source`), and what waits for an operator."""
 
         def decide(draft: Draft) -> None:
             old = self._demand_mine(draft)

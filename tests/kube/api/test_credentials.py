@@ -1,5 +1,6 @@
 """Tokens and authorities, and their rotation."""
 
+import gc
 import secrets
 from dataclasses import replace
 
@@ -29,6 +30,22 @@ async def test_no_error_shows_the_token(
     with pytest.raises(UnauthorizedError) as failed:
         await client.list(lamps.selection)
     assert token not in repr(failed.value) + str(failed.value)
+
+
+@pytest.mark.parametrize("broken", ["one\ntwo", "one\rtwo", "ünicode"], ids=ascii)
+async def test_a_token_that_is_none_is_named_and_not_shown(
+    client: Client,
+    kubernetes: KubernetesRig,
+    mounted: ProjectedFolder,
+    lamps: Lamps,
+    broken: str,
+    caplog: pytest.LogCaptureFixture,
+):
+    kubernetes.mount(mounted, broken)
+    with pytest.raises(UnavailableError, match="token: not one line") as failed:
+        await client.list(lamps.selection)
+    gc.collect()  # the failure of a task that nobody waited for is logged then
+    assert "two" not in str(failed.value) + caplog.text
 
 
 async def test_a_server_of_another_authority_is_not_talked_to_until_the_file_is_right(
