@@ -77,6 +77,14 @@ class Client:
             objects += part.objects
         return Listing(resource_version, tuple(objects))
 
+    async def newest(self, selection: Selection) -> str:
+        """Return the resourceVersion that a list of the selection would have now.
+
+        Raises:
+            NotServedError: there is no such resource.
+        """
+        return (await self._page(selection, 1, "")).resource_version
+
     @asynccontextmanager
     async def watch(self, selection: Selection, resource_version: str) -> AsyncIterator[Watch]:
         """Watch a selection from a resourceVersion on: `async with client.watch(…) as watch`.

@@ -9,7 +9,14 @@ from typing import NamedTuple
 
 from .backoff import Backoff
 from .client import Client, Serving
-from .errors import ExpiredError, KubeError, NotServedError, OverloadedError, UnavailableError
+from .errors import (
+    ExpiredError,
+    KubeError,
+    MalformedError,
+    NotServedError,
+    OverloadedError,
+    UnavailableError,
+)
 from .objects import Event, EventKind, Key, Object
 from .replica import Absence, Gone, Replica
 from .resource import Selection
@@ -108,7 +115,7 @@ class Reflector:
 
     async def _follow(self) -> None:
         """List where need be, and watch until the API server ends the watch in order."""
-        if not self._listed:
+        if not self._listed or self._is_ahead_of(await self._client.newest(self.selection)):
             await self._list()
         loop = asyncio.get_running_loop()
         begun = loop.time()
@@ -123,9 +130,16 @@ class Reflector:
         if loop.time() - begun < _SHORT:
             raise UnavailableError(f"watch {self.selection}: ended at once")
 
+    def _is_ahead_of(self, newest: str) -> bool:
+        """Say whether the API server knows less than we do: its data were restored from a backup.
+
+        It does not refuse a watch from a resourceVersion that is still to come, it tells nothing until then.
+        """
+        return _number(newest) < _number(self._replica.resource_version or "0")
+
     async def _list(self) -> None:
         listing = await self._client.list(self.selection)
-        swept = self._state is State.NOT_SERVED
+        swept = self._state is State.NOT_SERVED or self._is_ahead_of(listing.resource_version)
         why = Absence.SWEPT if swept else Absence.VANISHED
         self._replica.replace(listing.resource_version, listing.objects, why)
         self._listed = True
@@ -169,6 +183,13 @@ class Reflector:
         self._version += 1
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _number(resource_version: str) -> int:
+    """Return a resourceVersion as the decimal number that it is, which grows (KEP-5504)."""
+    if not resource_version.isdecimal():
+        raise MalformedError(f"resourceVersion {resource_version[:40]!r} is no number")
+    return int(resource_version)
 
 
 async def _read_more(watch: Watch) -> tuple[Event, ...]:

@@ -17,7 +17,8 @@ class Absence(Enum):
     """It was missing in a list, after a time that nobody watched. Deleted then, or data were lost."""
 
     SWEPT = "swept"
-    """It went with its CRD, or while its resource was not served: nobody wished this object away."""
+    """It went with its CRD, or while its resource was not served, or is younger than the backup that the API
+    server was restored from: nobody wished this object away."""
 
 
 class Gone(NamedTuple):

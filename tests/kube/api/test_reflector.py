@@ -213,3 +213,22 @@ async def test_the_pauses_of_a_backoff_grow_to_a_limit_and_begin_anew():
         assert whole / 2 <= backoff.pause() <= whole
     backoff.reset()
     assert backoff.pause() <= 1.0
+
+
+async def test_a_restored_backup_is_seen_and_what_it_lacks_is_nobodys_wish(
+    reflector: Reflector, lamps: Lamps, kubernetes: KubernetesRig
+):
+    lamps.put("a")
+    backup = kubernetes.back_up()
+    lamps.put("b")
+    for note in range(50):  # so that the API server's own writes do not make up for it
+        lamps.put("a", note=str(note))
+    async with running(reflector.run()):
+        await until(reflector, is_current)
+        kubernetes.kill()
+        await until(reflector, lambda view: view.state is State.STALE)
+        kubernetes.restore(backup)
+        lamps.wait()
+        lamps.put("c")
+        view = await until(reflector, lambda view: names(view) == {"a", "c"})
+    assert gone(view) == {"b": Absence.SWEPT}

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple, Self
 
 from tests.rigs.certificates import Certificates
@@ -107,6 +108,18 @@ class KubernetesRig(Administrator):
         """Make etcd forget its history; the API server has recent history in its own memory too."""
         revision = self._etcd.ctl_of(self._etcd.members[0]).ask("get", "any")["header"]["revision"]
         self._etcd.ctl("compact", str(revision))
+
+    def back_up(self) -> Path:
+        """Return a backup of all that the API server has stored."""
+        path = self.folder / f"backup-{secrets.token_hex(4)}"
+        self._etcd.ctl("snapshot", "save", str(path))
+        return path
+
+    def restore(self, backup: Path) -> None:
+        """Put a backup in the place of all that is stored: resourceVersions go back."""
+        self.kill()
+        self._etcd.restore(backup, backup.name)
+        self.start()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
