@@ -62,6 +62,7 @@ class SecretDesk:
         self._views = views
         self._known: dict[_Place, Digest] = {}
         self._looked: dict[_Place, float] = {}  # when, by the loop's time
+        self._asked: set[_Place] = set()  # for which nobody has looked yet
         self._new = asyncio.Event()
 
     def digest_of(self, custom: Custom) -> Digest:
@@ -69,7 +70,8 @@ class SecretDesk:
         place = _place_of(custom)
         if place is None:
             return _NONE
-        if place not in self._known:
+        if place not in self._looked:
+            self._asked.add(place)
             self._new.set()
         return self._known.get(place, _NOT_YET)
 
@@ -77,13 +79,20 @@ class SecretDesk:
         """Look at the Secrets, the new ones at once, the others again and again; say when one is another."""
         while True:
             self._new.clear()
+            self._asked.clear()
             for place in self._due():
-                if await self._look(place):
-                    changed()
-                await asyncio.sleep(1 / _PER_SECOND)
+                for one in (*self._first(), place):  # a new token does not wait for a round of all others
+                    if await self._look(one):
+                        changed()
+                    await asyncio.sleep(1 / _PER_SECOND)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ROUND_SECONDS):
                     await self._new.wait()
+
+    def _first(self) -> set[_Place]:
+        """Return what has been asked for since and was not looked at."""
+        asked, self._asked = self._asked, set()
+        return asked - self._looked.keys()
 
     def _due(self) -> list[_Place]:
         """Return what is to be looked at, first what cannot be used yet; forget what is asked for no more."""
