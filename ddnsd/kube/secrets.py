@@ -62,7 +62,7 @@ class SecretDesk:
         self._views = views
         self._known: dict[_Place, Digest] = {}
         self._looked: dict[_Place, float] = {}  # when, by the loop's time
-        self._asked: set[_Place] = set()  # for which nobody has looked yet
+        self._round: dict[_Place, None] = {}  # what is to be looked at, the next one last
         self._new = asyncio.Event()
 
     def digest_of(self, custom: Custom) -> Digest:
@@ -71,7 +71,7 @@ class SecretDesk:
         if place is None:
             return _NONE
         if place not in self._looked:
-            self._asked.add(place)
+            self._round.setdefault(place)  # a new one comes next: it does not wait for all others
             self._new.set()
         return self._known.get(place, _NOT_YET)
 
@@ -79,20 +79,20 @@ class SecretDesk:
         """Look at the Secrets, the new ones at once, the others again and again; say when one is another."""
         while True:
             self._new.clear()
-            self._asked.clear()
-            for place in self._due():
-                for one in (*self._first(), place):  # a new token does not wait for a round of all others
-                    if await self._look(one):
-                        changed()
-                    await asyncio.sleep(1 / _PER_SECOND)
+            self._round = dict.fromkeys(reversed(self._due()))
+            while self._round:
+                place, _ = self._round.popitem()
+                if self._is_there(place) and await self._look(place):
+                    changed()
+                await asyncio.sleep(1 / _PER_SECOND)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ROUND_SECONDS):
                     await self._new.wait()
 
-    def _first(self) -> set[_Place]:
-        """Return what has been asked for since and was not looked at."""
-        asked, self._asked = self._asked, set()
-        return asked - self._looked.keys()
+    def _is_there(self, place: _Place) -> bool:
+        """Say whether the Token still is as it was when the round began: nothing is made for one that is gone."""
+        token = self._views.get(place.token)
+        return token is not None and _place_of(token) == place
 
     def _due(self) -> list[_Place]:
         """Return what is to be looked at, first what cannot be used yet; forget what is asked for no more."""

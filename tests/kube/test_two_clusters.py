@@ -66,7 +66,7 @@ async def test_one_name_is_one_clusters(world: World, other: World):
     world.set_up()
     async with world.controller():
         await world.until_condition("token", "router")
-    async with other.controller(world.source):
+    async with other.controller(source=world.source):
         await until(lambda: world.record().claimant != "", True, "claimed")
         other.set_up()
         assert world.host() in world.node.state.hosts
