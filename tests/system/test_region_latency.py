@@ -30,13 +30,15 @@ async def test_round_trips(regions: Regions, etcd_leader: str) -> None:
         changed, unchanged = await _took(region)
         asked = round_trip(name, etcd_leader) + majority(etcd_leader)
         committed = asked + majority(etcd_leader) + round_trip(etcd_leader, HOME)
-        print(f"etcd led from {etcd_leader}, a change in {name}: {changed:.3f} s, none: {unchanged:.3f} s")
-        assert asked <= unchanged < asked + BUSY
-        assert asked + committed <= changed < asked + committed + BUSY
+        medians = f"a change in {name}: {median(changed):.3f} s, none: {median(unchanged):.3f} s"
+        print(f"etcd led from {etcd_leader}, {medians}")
+        # The quickest of them: what the machine does beside only adds to the others.
+        assert asked <= min(unchanged) < asked + BUSY
+        assert asked + committed <= min(changed) < asked + committed + BUSY
 
 
-async def _took(region: Region) -> tuple[float, float]:
-    """Return how long a change took, and the same again, which is none; medians, in seconds."""
+async def _took(region: Region) -> tuple[list[float], list[float]]:
+    """Return how long changes took, and the same again, which are none, in seconds."""
     took: dict[str, list[float]] = {UPDATED: [], UNCHANGED: []}
     host = f"{region.name}.example.com"
     await region.node.update(host, address(1))  # a name's first publication is read back
@@ -45,4 +47,4 @@ async def _took(region: Region) -> tuple[float, float]:
             begin = time.monotonic()
             assert (await region.node.update(host, address(number))).message == message
             took[message].append(time.monotonic() - begin)
-    return median(took[UPDATED]), median(took[UNCHANGED])
+    return took[UPDATED], took[UNCHANGED]
