@@ -62,6 +62,7 @@ class SecretDesk:
         self._views = views
         self._known: dict[_Place, Digest] = {}
         self._looked: dict[_Place, float] = {}  # when, by the loop's time
+        self._unread: dict[_Place, str] = {}  # why not, of those that cannot be read now
         self._round: dict[_Place, None] = {}  # what is to be looked at, the next one last
         self._new = asyncio.Event()
 
@@ -90,7 +91,7 @@ class SecretDesk:
                     await self._new.wait()
 
     def _is_there(self, place: _Place) -> bool:
-        """Say whether the Token still is as it was when the round began: nothing is made for one that is gone."""
+        """Say whether the Token still is as it was when the round began; one that is gone gets no Secret."""
         token = self._views.get(place.token)
         return token is not None and _place_of(token) == place
 
@@ -99,6 +100,7 @@ class SecretDesk:
         places = set(filter(None, map(_place_of, self._views.of_kind(Kind.TOKEN))))
         self._known = {place: known for place, known in self._known.items() if place in places}
         self._looked = {place: at for place, at in self._looked.items() if place in places}
+        self._unread = {place: reason for place, reason in self._unread.items() if place in places}
         usable = {place for place, known in self._known.items() if known.refused is None}
         before = asyncio.get_running_loop().time() - _AGAIN_SECONDS
         old = sorted(
@@ -112,12 +114,20 @@ class SecretDesk:
         try:
             found = await self._read(place)
         except KubeError as error:
-            name = place.secret.name
-            _log.warning("kube.secret_unread", token=str(place.token), secret=name, reason=str(error))
+            self._note_unread(place, str(error))
             return False
+        self._unread.pop(place, None)
         before = self._known.get(place)
         self._known[place] = found
         return found != before
+
+    def _note_unread(self, place: _Place, reason: str) -> None:
+        """Log why a Secret cannot be read, once as long as it is the same."""
+        if self._unread.get(place) != reason:
+            _log.warning(
+                "kube.secret_unread", token=str(place.token), secret=place.secret.name, reason=reason
+            )
+        self._unread[place] = reason
 
     async def _read(self, place: _Place) -> Digest:
         token, uid, secret = place

@@ -58,6 +58,12 @@ async def test_a_secret_of_ones_own(running: World):
     assert isinstance(await running.update_with(running.mine, "192.0.2.1"), Updated)
 
 
+async def test_a_secret_has_a_name_that_leads_nowhere_else(running: World):
+    for number, name in enumerate(("..", ".", f"../../{running.release}/secrets/mine", "a%2fb")):
+        running.apply(running.document("Token", f"t{number}", account="alice", secretRef={"name": name}))
+        await running.until_condition("token", f"t{number}", "SecretNotFound")
+
+
 async def test_a_changed_secret_rotates_the_token(running: World):
     old = running.secret()
     name = running.get("token", "router")["status"]["secretName"]

@@ -3,6 +3,8 @@
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
+from .errors import NotFoundError
+
 
 class Resource(NamedTuple):
     """One kind of object: `Resource("apps", "v1", "deployments")`; the core group is "".
@@ -34,7 +36,13 @@ class Resource(NamedTuple):
         return f"{self.root}{within}/{self.plural}"
 
     def item(self, name: str, namespace: str = "", subresource: str = "") -> str:
-        """Return the path of one object, or of a subresource of it."""
+        """Return the path of one object, or of a subresource of it.
+
+        Raises:
+            NotFoundError: nothing can have the name; a proxy might make another path of it.
+        """
+        if name in ("", ".", "..") or "/" in name or "%" in name:  # as apimachinery's IsValidPathSegmentName
+            raise NotFoundError(f"{self.plural}: nothing can be called {name[:80]!r}")
         if self.namespaced and not namespace:
             raise ValueError(f"{self.plural} have a namespace")
         below = f"/{subresource}" if subresource else ""
