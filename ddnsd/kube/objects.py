@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ddnsd.kube.api import Object, Resource
-from ddnsd.kube.status import STATUSES, ObjectStatus
+from ddnsd.kube.status import CONDITION_TYPES, STATUSES, ObjectStatus
 from ddnsd.model.resources import API_VERSION, Kind
 
 MANAGER = "ddnsd"  # who writes a field, in server-side apply
@@ -55,6 +55,8 @@ def read_custom(kind: Kind, object: Object) -> Custom:
 
 def _status(kind: Kind, raw: msgspec.Raw) -> ObjectStatus:
     try:
-        return msgspec.json.decode(raw, type=STATUSES[kind])
+        status = msgspec.json.decode(raw, type=STATUSES[kind])
     except msgspec.ValidationError:  # another version's: it is written anew
         return STATUSES[kind]()
+    ours = tuple(condition for condition in status.conditions if condition.type in CONDITION_TYPES)
+    return msgspec.structs.replace(status, conditions=ours)  # others may have conditions of their own there

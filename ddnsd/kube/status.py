@@ -24,6 +24,9 @@ class ConditionType(StrEnum):
     PUBLISHED = "Published"  # of a Host only
 
 
+CONDITION_TYPES = frozenset(ConditionType)
+
+
 class Condition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """One condition as it stands in the object."""
 

@@ -1,9 +1,11 @@
 """How statuses are written: not too many, the errors first, the newest of each."""
 
 import asyncio
+import json
 import time
 
-from ddnsd.kube.objects import Ref
+from ddnsd.kube.api import Metadata, Object
+from ddnsd.kube.objects import Ref, read_custom
 from ddnsd.kube.queue import StatusQueue
 from ddnsd.model.resources import Kind
 from tests.kube.world import World, until
@@ -61,6 +63,19 @@ async def test_a_status_that_somebody_else_writes_is_put_right(world: World):
         )
         world.kubectl("patch", *path)
         await until(lambda: world.get("host", world.host())["status"].get("address", ""), "", "address")
+
+
+def test_a_condition_of_somebody_else_is_none_of_ours():
+    """Else no status would ever be as it should be, and each pass would write it again."""
+    times = {"lastTransitionTime": "2026-11-24T00:00:00Z", "observedGeneration": 1}
+    conditions = [
+        {"type": kind, "status": "True", "reason": "R", "message": "", **times}
+        for kind in ("Audited", "Accepted")
+    ]
+    object = Object(
+        Metadata(name="alice", namespace="home"), json.dumps({"status": {"conditions": conditions}}).encode()
+    )
+    assert [one.type for one in read_custom(Kind.ACCOUNT, object).status.conditions] == ["Accepted"]
 
 
 def written(world: World) -> int:
