@@ -65,14 +65,14 @@ def parse_member(text: str) -> str:
 
 
 def parse_api_server(text: str) -> str:
-    """Return the URL of a Kubernetes API server, canonical: `http(s)://host` with or without a port.
+    """Return the URL of a Kubernetes API server, canonical: `https://host` with or without a port.
 
     Raises:
         ValueError: it is none.
     """
     scheme, _, place = text.removesuffix("/").partition("://")
-    if scheme not in ("http", "https") or not place or "@" in place:
-        raise ValueError('write a URL such as "https://10.96.0.1:443"; no path, no user')
+    if scheme != "https" or not place or "@" in place:
+        raise ValueError('write a URL such as "https://10.96.0.1:443": a token goes there; no path, no user')
     if re.search(r":[0-9]+$", place):
         endpoint = parse_endpoint(place)
         if endpoint.host and endpoint.port:

@@ -80,6 +80,7 @@ def test_a_value_becomes_canonical(parse, text, expected):
         (parse_mailbox, "a b@example.com"),
         (parse_server, "1.2.3"),
         (parse_api_server, "10.96.0.1:443"),
+        (parse_api_server, "http://10.96.0.1:443"),
         (parse_api_server, "https://user@10.96.0.1:443"),
         (parse_api_server, "https://10.96.0.1:0"),
         (parse_kubernetes_name, "Home"),
