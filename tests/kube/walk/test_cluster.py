@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,17 @@ from tests.system.load import all_served
 
 from .clients import Clients
 from .release import EXAMPLES, NAMESPACE, PATIENCE, Release, until
+from .tsig import nameserver, write_key
 
 HOSTS = [f"h{number}.example.com" for number in range(4)]
-RUNNING = {"app.kubernetes.io/component": "node"}
 
 
 def values(bind: BindRig, **more: Any) -> dict[str, Any]:
-    nameserver = {
-        "kind": "rfc2136",
-        "address": bind.address,
-        "port": bind.port,
-        "key": {"secret_file": "/secrets/tsig/key"},
-    }
     return {
         "mode": "cluster",
         "etcd": {"enabled": True},
         "existingSecrets": ["tsig"],
-        "config": {"nameservers": {"default": nameserver}, "addresses": {"private": "accept"}},
+        "config": {"nameservers": {"default": nameserver(bind)}, "addresses": {"private": "accept"}},
         "drain": {"delay": 3},
         **more,
     }
@@ -58,15 +51,6 @@ def is_installed(release: Release, bind: BindRig) -> None:
         release.cluster.volume()
     write_key(release, bind.key_name, bind.key_secret)
     release.helm.install(values(bind))
-
-
-def write_key(release: Release, name: str, secret: bytes) -> None:
-    """Write a key as tsig-keygen prints it."""
-    text = f'key "{name}" {{ algorithm hmac-sha256; secret "{b64encode(secret).decode()}"; }};\n'
-    metadata = {"name": "tsig", "namespace": release.namespace}
-    release.cluster.kubectl.apply(
-        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"key": text}}
-    )
 
 
 def is_driven_by_kubectl(release: Release) -> str:

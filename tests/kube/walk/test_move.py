@@ -1,0 +1,58 @@
+"""The move from one pod to a cluster on an etcd of one's own: the steps that a refused upgrade prints."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.rigs import BindRig
+from tests.rigs.etcd import EtcdRig, versions
+from tests.rigs.kubernetes.cluster import Cluster
+
+from .release import BLOG, EXAMPLES, Release, until
+from .tsig import nameserver, write_key
+
+
+@pytest.mark.timeout(300)
+async def test_from_embedded_to_cluster(cluster: Cluster) -> None:
+    release = Release(cluster)
+    places = [cluster.network.place("etcd")]
+    async with BindRig(place=cluster.network.place("bind")) as bind:
+        with EtcdRig(versions()[-1], places=places) as etcd:
+            await asyncio.to_thread(moves, release, bind, etcd)
+        assert await bind.query(BLOG, "A") == ("192.0.2.8",)
+
+
+def moves(release: Release, bind: BindRig, etcd: EtcdRig) -> None:
+    release.cluster.volume()
+    release.helm.install({})
+    release.kubectl("apply", "-f", str(EXAMPLES))
+    secret = release.secret()
+    until(lambda: release.update(secret, "192.0.2.7").status, 200, "an update")
+
+    backup = release.ddnsd("export")
+    release.helm("uninstall", "ddnsd", "--wait")
+    until(release.nodes, [], "the pod is gone")
+    write_key(release, bind.key_name, bind.key_secret)
+    values = on(bind, etcd)
+    release.helm.install(values, "--set", "controller.enabled=false")
+    release.ddnsd("import", "-", text=backup)
+    release.helm.upgrade(values)
+
+    until(lambda: release.update(secret, "192.0.2.8").status, 200, "the same token")
+    release.kubectl("wait", "--for=condition=Published", f"host.ddnsd.dev/{BLOG}", "--timeout=30s")
+    until(lambda: "192.0.2.8" in release.kubectl("get", "hosts"), True, "kubectl get hosts shows it")
+    release.patch("host", BLOG, {"spec": {"enabled": False}})
+    until(
+        lambda: release.update(secret, "192.0.2.9").status, 403, "the controller has what was imported", 2.0
+    )
+
+
+def on(bind: BindRig, etcd: EtcdRig) -> dict[str, Any]:
+    return {
+        "mode": "cluster",
+        "externalEtcd": {"endpoints": [etcd.members[0].url]},
+        "existingSecrets": ["tsig"],
+        "config": {"nameservers": {"default": nameserver(bind)}, "kube": {"source": "kubernetes"}},
+        "drain": {"delay": 2},
+    }
