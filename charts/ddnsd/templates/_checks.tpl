@@ -86,6 +86,7 @@
     (printf "  helm install %s %s … --set mode=%s --set controller.enabled=false" $where $.Release.Name $.Values.mode)
     (printf "  kubectl exec -i %s %s/%s -- ddnsd import - <backup.yaml" $where $this $name)
     (printf "  helm upgrade %s %s … --set mode=%s" $where $.Release.Name $.Values.mode)
+    "config.kube.source stays what it was (kubernetes, where it was never set): under another name the hosts pass to other accounts, which withdraws all addresses"
     "docs/operations.md has more: moving from one machine to a cluster, and back" -}}
 {{- fail (join "\n" $steps) -}}
 {{- end -}}

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,8 +63,7 @@ class Release:
 
     def dig(self, host: str = BLOG) -> str:
         """Ask the nameserver in the pod, by its Service."""
-        address = self.cluster.services.address(self.namespace, "ddnsd-dns")
-        return _run("bind9-dnsutils", "dig", f"@{address}", "+short", "+time=1", host, "A").stdout.strip()
+        return dig(self.cluster.services.address(self.namespace, "ddnsd-dns"), 53, host)
 
     def nodes(self) -> list[Pod]:
         """Return the pods that clients talk to."""
@@ -77,6 +77,12 @@ class Release:
 
     def status(self) -> Any:
         return yaml.safe_load(self.ddnsd("status"))
+
+    def metric(self, name: str) -> float:
+        """Return a metric of the first pod, as Prometheus scrapes it."""
+        with urllib.request.urlopen(f"http://{self.nodes()[0].address}:8082/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
     def edit(self, change: Callable[[dict[str, Any]], None], name: str = "ddnsd") -> None:
         """Change config.yaml in the ConfigMap, as `kubectl edit configmap` does."""
@@ -101,6 +107,12 @@ def until(look: Callable[[], Any], wanted: Any, what: str, seconds: float = PATI
         assert time.monotonic() - began < seconds, f"{what}: {seen!r}, not {wanted!r} within {seconds} s"
         time.sleep(0.05)
     return time.monotonic() - began
+
+
+def dig(address: str, port: int, host: str = BLOG) -> str:
+    """Return what a nameserver says of a host's IPv4 address."""
+    options = ("-p", str(port), "+short", "+time=1")
+    return _run("bind9-dnsutils", "dig", f"@{address}", *options, host, "A").stdout.strip()
 
 
 def _run(package: str, *command: str) -> subprocess.CompletedProcess[str]:

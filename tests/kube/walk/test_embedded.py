@@ -49,6 +49,8 @@ def takes_an_edited_config_map(release: Release, secret: str) -> None:
     release.edit(lambda config: config["addresses"].update(private="perhaps"))
     until(lambda: "config.refused" in before.log(), True, "the broken configuration is in the log")
     assert "addresses.private" in str(release.status())
+    assert release.metric("ddnsd_config_reload_success") == 0
+    until(lambda: "addresses.private" in release.kubectl("get", "events"), True, "an Event")
     assert release.update(secret, "10.0.0.8").status == 200
     (after,) = release.nodes()
     assert (after.uid, after.containers[0].restarts) == (before.uid, 0)
@@ -79,6 +81,7 @@ def does_not_change_its_mode(release: Release) -> None:
     assert refused.returncode != 0
     assert "State moves by export and import" in refused.stderr
     assert "kubectl exec -n ddnsd statefulset/ddnsd -- ddnsd export" in refused.stderr
+    assert "config.kube.source stays what it was" in refused.stderr
 
 
 def leaves_the_custom_resources(release: Release, secret: str) -> None:

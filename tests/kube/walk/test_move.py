@@ -9,7 +9,7 @@ from tests.rigs import BindRig
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.kubernetes.cluster import Cluster
 
-from .release import BLOG, EXAMPLES, Release, until
+from .release import BLOG, EXAMPLES, Release, dig, until
 from .tsig import nameserver, write_key
 
 
@@ -38,9 +38,10 @@ def moves(release: Release, bind: BindRig, etcd: EtcdRig) -> None:
     release.helm.install(values, "--set", "controller.enabled=false")
     release.ddnsd("import", "-", text=backup)
     release.helm.upgrade(values)
+    release.kubectl("rollout", "status", "deployment/ddnsd-controller", "--timeout=60s")
+    until(lambda: dig(bind.address, bind.port), "192.0.2.7", "what was imported")
 
     until(lambda: release.update(secret, "192.0.2.8").status, 200, "the same token")
-    release.kubectl("wait", "--for=condition=Published", f"host.ddnsd.dev/{BLOG}", "--timeout=30s")
     until(lambda: "192.0.2.8" in release.kubectl("get", "hosts"), True, "kubectl get hosts shows it")
     release.patch("host", BLOG, {"spec": {"enabled": False}})
     until(

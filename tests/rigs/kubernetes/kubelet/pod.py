@@ -50,6 +50,10 @@ class Pod:
         self._thread.start()
 
     @property
+    def address(self) -> str:
+        return self._place.address
+
+    @property
     def running(self) -> bool:
         return self._thread.is_alive()
 
