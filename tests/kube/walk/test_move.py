@@ -45,7 +45,7 @@ def moves(release: Release, bind: BindRig, etcd: EtcdRig) -> None:
     until(lambda: "192.0.2.8" in release.kubectl("get", "hosts"), True, "kubectl get hosts shows it")
     release.patch("host", BLOG, {"spec": {"enabled": False}})
     until(
-        lambda: release.update(secret, "192.0.2.9").status, 403, "the controller has what was imported", 2.0
+        lambda: release.update(secret, "192.0.2.8").status, 403, "the controller has what was imported", 2.0
     )
 
 
