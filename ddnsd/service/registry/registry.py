@@ -4,11 +4,11 @@ import heapq
 import secrets
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from ...model.records import Entry, Resource, Work, WorkRequest
 from ...model.resources import Kind, Spec
-from ...model.state import State, Table
+from ...model.state import State
 from ...store.commit import GroupCommit
 from ...store.snapshot import WatchCache
 from ..archive import Archive, Export
@@ -86,7 +86,7 @@ class Registry:
 
     async def list(self, kind: Kind, limit: int, cursor: str = "") -> Page:
         """Return at most `limit` resources whose names come after the cursor."""
-        table = _table((await self._turns.read()).state, kind)
+        table = (await self._turns.read()).state.resources(kind)
         names = heapq.nsmallest(limit + 1, (name for name in table if name > cursor))
         more = len(names) > limit
         items = tuple((name, table[name]) for name in names[:limit])
@@ -110,7 +110,7 @@ class Registry:
         """
 
         def decide(draft: Draft) -> Put:
-            entry = _table(draft.state, document.kind).get(document.name)
+            entry = draft.state.resources(document.kind).get(document.name)
             _check(entry, if_match)
             return Put(rules.put(draft, document, self._nameservers), entry.revision if entry else 0)
 
@@ -143,7 +143,7 @@ class Registry:
         """Go on with a deletion that one commit could not hold, until it is done or was taken back."""
 
         def decide(draft: Draft) -> Deleted:
-            entry = _table(draft.state, kind).get(name)
+            entry = draft.state.resources(kind).get(name)
             if entry is None:
                 return Deleted(0, 0, done=True)  # somebody else has finished it
             return deletion.delete(draft, kind, name, entry.value, cascade=False, writer=None)
@@ -201,18 +201,8 @@ class Registry:
         return await self._work.finished(id, timeout)
 
 
-def _table(state: State, kind: Kind) -> Table[str, Any]:
-    tables: dict[Kind, Table[str, Any]] = {
-        Kind.ZONE: state.zones,
-        Kind.ACCOUNT: state.accounts,
-        Kind.HOST: state.hosts,
-        Kind.TOKEN: state.tokens,
-    }
-    return tables[kind]
-
-
 def _existing(state: State, kind: Kind, name: str) -> Entry[Resource[Spec]]:
-    entry: Entry[Resource[Spec]] | None = _table(state, kind).get(name)
+    entry: Entry[Resource[Spec]] | None = state.resources(kind).get(name)
     if entry is None:
         raise NotFoundError(f"there is no {kind} {name}")
     return entry

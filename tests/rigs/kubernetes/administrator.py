@@ -75,7 +75,10 @@ class Administrator:
         return token
 
     def allow(self, account: ServiceAccount, *rules: dict[str, list[str]], namespace: str = "") -> None:
-        """Let a ServiceAccount do what RBAC's rules say, in one namespace or (default) everywhere."""
+        """Let a ServiceAccount do what RBAC's rules say, in one namespace or (default) everywhere.
+
+        It may when this returns: the API server learns of its own rules by watching them.
+        """
         kind = "Role" if namespace else "ClusterRole"
         name = f"{account.name}-{secrets.token_hex(4)}"
         group = "rbac.authorization.k8s.io"
@@ -84,6 +87,26 @@ class Administrator:
         reference = {"apiGroup": group, "kind": kind, "name": name}
         binding = {"metadata": {"name": name}, "subjects": [account.subject], "roleRef": reference}
         self.call("POST", f"{path}bindings", binding)
+        deadline = time.monotonic() + _TIMEOUT
+        while not all(self._may(account, rule, namespace) for rule in rules):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def _may(self, account: ServiceAccount, rule: dict[str, list[str]], namespace: str) -> bool:
+        """Say whether a rule that was granted is in force."""
+        resource, _, subresource = rule["resources"][0].partition("/")
+        attributes = {
+            "namespace": namespace,
+            "verb": rule["verbs"][0],
+            "group": rule["apiGroups"][0],
+            "resource": resource,
+            "subresource": subresource,
+        }
+        user = f"system:serviceaccount:{account.namespace}:{account.name}"
+        review = {"spec": {"user": user, "resourceAttributes": attributes}}
+        answer = self.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+        allowed: bool = answer["status"]["allowed"]
+        return allowed
 
     def connect(self) -> http.client.HTTPSConnection:
         """Return a connection for what takes long, such as a watch."""
