@@ -83,6 +83,9 @@ class Judge:
 
         `zones` are the cluster's Zone objects by name; `digest_of` knows the digests of Tokens' secrets.
         """
+        if custom.unreadable:
+            message = f"{custom.unreadable}: install ddnsd's CustomResourceDefinitions, then apply it again"
+            return Refused(problems.Reason.INVALID, message)
         digest = digest_of(custom)
         if digest.refused is not None:
             return digest.refused

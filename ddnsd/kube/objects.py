@@ -26,17 +26,33 @@ class Ref(NamedTuple):
 
 
 class Custom(NamedTuple):
-    """One object. `spec` is as the user wrote it, with the API server's defaults."""
+    """One object. `spec` is as the user wrote it, with the API server's defaults.
+
+    `unreadable` says why it cannot be read, and is empty: then it is there, and means nothing.
+    """
 
     ref: Ref
     uid: str
     generation: int
     spec: dict[str, Any]
     status: ObjectStatus  # as it was written last; empty where that cannot be read
+    unreadable: str = ""
+
+
+class _SecretRef(msgspec.Struct, frozen=True):
+    name: str
+    key: str = ""
+
+
+class _Extra(msgspec.Struct, frozen=True, rename="camel"):
+    """What is read of a spec where only Kubernetes has it; the rest is judged with the document."""
+
+    namespaces: tuple[str, ...] | None = None
+    secret_ref: _SecretRef | None = None
 
 
 class _Shape(msgspec.Struct, frozen=True):
-    spec: dict[str, Any] = {}
+    spec: msgspec.Raw = msgspec.Raw(b"{}")
     status: msgspec.Raw = msgspec.Raw(b"{}")
 
 
@@ -50,7 +66,12 @@ def read_custom(kind: Kind, object: Object) -> Custom:
     shape = object.decode(_Shape)
     metadata = object.metadata
     status = _status(kind, shape.status)
-    return Custom(ref_of(kind, object), metadata.uid, metadata.generation, shape.spec, status)
+    made = Custom(ref_of(kind, object), metadata.uid, metadata.generation, {}, status)
+    try:
+        msgspec.json.decode(shape.spec, type=_Extra)
+    except msgspec.ValidationError as error:  # of a definition that is not ours
+        return made._replace(unreadable=str(error))
+    return made._replace(spec=msgspec.json.decode(shape.spec))
 
 
 def _status(kind: Kind, raw: msgspec.Raw) -> ObjectStatus:

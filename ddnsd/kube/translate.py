@@ -57,8 +57,8 @@ def namespaces_of(zone: Custom) -> Sequence[str]:
 
 
 def secret_of(custom: Custom) -> SecretRef | None:
-    """Return where a Token's secret is, or None where its digest stands in the spec, and of other kinds."""
-    if custom.ref.kind is not Kind.TOKEN or "sha256" in custom.spec:
+    """Return where a Token's secret is, None where its digest stands in the spec, and of other kinds."""
+    if custom.ref.kind is not Kind.TOKEN or custom.unreadable or "sha256" in custom.spec:
         return None
     if ref := custom.spec.get("secretRef"):
         return SecretRef(ref["name"], ref.get("key", SECRET_KEY), own=False)
