@@ -35,6 +35,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kubernet
     with KubernetesRig(options=options) as rig:
         define(rig)
         rig.namespace(NAMESPACE)
+        rig.service_account(NAMESPACE, ACCOUNT)
         yield rig, folder / "log"
 
 
@@ -50,8 +51,7 @@ async def test_all_rights_are_used(
     values["config"] = values["config"] | {"kube": {"source": "home", "watch_namespaces": watched}}
     documents = [each for each in render(values) if each["kind"] in RBAC]
     tenant.kubectl.apply(*documents)
-    account = rig.service_account(NAMESPACE, ACCOUNT) if everywhere else None
-    token = account.token if account else rig.new_token(NAMESPACE, ACCOUNT)
+    token = rig.new_token(NAMESPACE, ACCOUNT)
     tenant.set_up()
     log.write_text("")
     await use(tenant, token, watched)
