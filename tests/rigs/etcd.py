@@ -125,7 +125,8 @@ class EtcdRig:
     ):
         self.version = version
         self.folder = Path(tempfile.mkdtemp(prefix="ddnsd-etcd-", dir=_MEMORY if _MEMORY.is_dir() else None))
-        self.certificates = Certificates(self.folder / "tls") if tls else None
+        addresses = [place.address for place in places]
+        self.certificates = Certificates(self.folder / "tls", addresses=addresses) if tls else None
         self.scheme = "https" if tls else "http"
         self.token = "rig"  # of the cluster: with the peers' URLs it makes the cluster id
         self.password: str | None = None

@@ -84,6 +84,12 @@ class Release:
             lines = answer.read().decode().splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
+    def write_secret(self, name: str, **files: str) -> None:
+        """Make a Secret, or change it."""
+        metadata = {"name": name, "namespace": self.namespace}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": files}
+        self.cluster.kubectl.apply(secret)
+
     def edit(self, change: Callable[[dict[str, Any]], None], name: str = "ddnsd") -> None:
         """Change config.yaml in the ConfigMap, as `kubectl edit configmap` does."""
         config = yaml.safe_load(self.document("configmap", name)["data"]["config.yaml"])

@@ -18,14 +18,17 @@ from .tsig import nameserver, write_key
 HOSTS = [f"h{number}.example.com" for number in range(4)]
 
 
-def values(bind: BindRig, **more: Any) -> dict[str, Any]:
+def values(bind: BindRig, **config: Any) -> dict[str, Any]:
     return {
         "mode": "cluster",
         "etcd": {"enabled": True},
         "existingSecrets": ["tsig"],
-        "config": {"nameservers": {"default": nameserver(bind)}, "addresses": {"private": "accept"}},
+        "config": {
+            "nameservers": {"default": nameserver(bind)},
+            "addresses": {"private": "accept"},
+            **config,
+        },
         "drain": {"delay": 3},
-        **more,
     }
 
 
@@ -44,6 +47,7 @@ async def test_from_install_to_uninstall(cluster: Cluster) -> None:
         await asyncio.to_thread(refuses_what_would_lose_state, release, bind)
         assert "Succeeded" in await asyncio.to_thread(release.helm, "test", "ddnsd", "--timeout", "60s")
         await asyncio.to_thread(leaves_the_custom_resources, release)
+    assert secret not in release.logs()
 
 
 def is_installed(release: Release, bind: BindRig) -> None:
@@ -100,7 +104,7 @@ async def a_key_is_rotated(release: Release, bind: BindRig, clients: Clients) ->
 
 async def is_upgraded_and_rolled_back(release: Release, bind: BindRig, clients: Clients) -> None:
     first = {pod.uid for pod in release.nodes()}
-    upgraded = values(bind, podAnnotations={"turn": "2"})
+    upgraded = values(bind, http={"idle_timeout": 50})  # of those that take effect at a restart
     await asyncio.to_thread(release.helm.upgrade, upgraded)
     second = {pod.uid for pod in release.nodes()}
     await clients.get_on()
@@ -147,9 +151,7 @@ def _replace(release: Release, bind: BindRig) -> None:
 
 def refuses_what_would_lose_state(release: Release, bind: BindRig) -> None:
     helm = release.helm
-    fewer = helm.run(
-        "upgrade", "ddnsd", helm.chart, values=values(bind, etcd={"enabled": True, "members": 1})
-    )
+    fewer = helm.run("upgrade", "ddnsd", helm.chart, "--set", "etcd.members=1", values=values(bind))
     assert fewer.returncode != 0
     assert "pods alone make no members" in fewer.stderr
     other = helm.run("upgrade", "ddnsd", helm.chart, values={"mode": "embedded"})

@@ -1,6 +1,7 @@
 """The move from one pod to a cluster on an etcd of one's own: the steps that a refused upgrade prints."""
 
 import asyncio
+import secrets
 from typing import Any
 
 import pytest
@@ -12,15 +13,19 @@ from tests.rigs.kubernetes.cluster import Cluster
 from .release import BLOG, EXAMPLES, Release, dig, until
 from .tsig import nameserver, write_key
 
+PASSWORD = secrets.token_urlsafe(16)
+
 
 @pytest.mark.timeout(300)
 async def test_from_embedded_to_cluster(cluster: Cluster) -> None:
     release = Release(cluster)
     places = [cluster.network.place("etcd")]
     async with BindRig(place=cluster.network.place("bind")) as bind:
-        with EtcdRig(versions()[-1], places=places) as etcd:
+        with EtcdRig(versions()[-1], places=places, tls=True) as etcd:
+            etcd.enable_authentication(PASSWORD)
             await asyncio.to_thread(moves, release, bind, etcd)
         assert await bind.query(BLOG, "A") == ("192.0.2.8",)
+    assert PASSWORD not in release.logs()
 
 
 def moves(release: Release, bind: BindRig, etcd: EtcdRig) -> None:
@@ -34,6 +39,7 @@ def moves(release: Release, bind: BindRig, etcd: EtcdRig) -> None:
     release.helm("uninstall", "ddnsd", "--wait")
     until(release.nodes, [], "the pod is gone")
     write_key(release, bind.key_name, bind.key_secret)
+    write_credentials(release, etcd)
     values = on(bind, etcd)
     release.helm.install(values, "--set", "controller.enabled=false")
     release.ddnsd("import", "-", text=backup)
@@ -49,10 +55,21 @@ def moves(release: Release, bind: BindRig, etcd: EtcdRig) -> None:
     )
 
 
+def write_credentials(release: Release, etcd: EtcdRig) -> None:
+    assert etcd.certificates
+    authority, certificate, key = (part.decode() for part in etcd.certificates.client)
+    files = {"ca.crt": authority, "tls.crt": certificate, "tls.key": key, "password": PASSWORD}
+    release.write_secret("etcd", **files)
+
+
 def on(bind: BindRig, etcd: EtcdRig) -> dict[str, Any]:
     return {
         "mode": "cluster",
-        "externalEtcd": {"endpoints": [etcd.members[0].url]},
+        "externalEtcd": {
+            "endpoints": [etcd.members[0].url],
+            "auth": {"user": "root", "existingSecret": "etcd"},
+            "tls": {"existingSecret": "etcd", "certificate": "tls.crt", "key": "tls.key"},
+        },
         "existingSecrets": ["tsig"],
         "config": {"nameservers": {"default": nameserver(bind)}, "kube": {"source": "kubernetes"}},
         "drain": {"delay": 2},

@@ -21,7 +21,4 @@ def nameserver(bind: BindRig) -> dict[str, Any]:
 def write_key(release: Release, name: str, secret: bytes) -> None:
     """Put a key into the Secret, as tsig-keygen prints it."""
     text = f'key "{name}" {{ algorithm hmac-sha256; secret "{b64encode(secret).decode()}"; }};\n'
-    metadata = {"name": "tsig", "namespace": release.namespace}
-    release.cluster.kubectl.apply(
-        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"key": text}}
-    )
+    release.write_secret("tsig", key=text)

@@ -14,7 +14,8 @@ from tests.rigs.subnet import run
 
 from ..collection import Collection, Key
 from ..controlplane import ControlPlane
-from .pod import Node, Pod
+from .layout import Node
+from .pod import Pod
 from .volumes import Sources
 
 NAME = "node"

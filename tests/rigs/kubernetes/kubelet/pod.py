@@ -4,62 +4,53 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 from tests.rigs.place import Place
 
-from ..administrator import ApiError
-from ..collection import Collection, Key
+from ..collection import Key
 from .container import Container
-from .environment import command, variables
-from .images import image
-from .sandbox import Mount, Process, Sandbox
+from .layout import Layout, Node
+from .reporter import Reporter
 from .status import pod_status
-from .volumes import NotYetError, Sources, Volumes
+from .volumes import NotYetError, Volumes
 
 _GLANCE = 0.1  # seconds between two looks at everything
-_RESOLVER = "nameserver {}\nsearch {}.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"
-
-
-class Node(NamedTuple):
-    """What pods have in common."""
-
-    sources: Sources
-    pods: Collection
-    folder: Path
-    address: str
-    environment: Mapping[str, str]
 
 
 class Pod:
     """A pod in a thread of its own, which its processes go with."""
 
-    def __init__(self, spec: Mapping[str, Any], node: Node, place: Place) -> None:
-        self._pod = spec
-        self.key = Key(spec["metadata"]["namespace"], spec["metadata"]["name"])
-        self.uid = spec["metadata"]["uid"]
+    def __init__(self, pod: Mapping[str, Any], node: Node, place: Place) -> None:
+        self.key = Key(pod["metadata"]["namespace"], pod["metadata"]["name"])
+        self.uid = pod["metadata"]["uid"]
+        self.address = place.address
+        self.folder = node.folder / self.uid
+        self.containers: list[Container] = []
+        self._pod = pod
         self._node = node
         self._place = place
-        self.folder = node.folder / self.uid
-        self._volumes = Volumes(spec, node.sources, self.folder / "volumes")
-        self.containers: list[Container] = []
-        self._reported: dict[str, Any] = {}
+        self._volumes = Volumes(pod, node.sources, self.folder / "volumes")
+        self._reporter = Reporter(node.sources.rig, pod)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"pod {self.key.name}", daemon=True)
         self._thread.start()
 
     @property
-    def address(self) -> str:
-        return self._place.address
-
-    @property
     def running(self) -> bool:
+        """Say whether anything of it is left."""
         return self._thread.is_alive()
 
     def log(self) -> str:
         """Return all that its containers wrote."""
         return "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*/log")))
+
+    def execute(self, *words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command in the first container to its end, as `kubectl exec` does."""
+        with self.containers[0].process.execute(*words) as process:
+            said, complained = process.communicate(text, timeout=60)
+        return subprocess.CompletedProcess(words, process.returncode, said, complained)
 
     def close(self) -> None:
         """End everything at once, and tell nobody."""
@@ -79,12 +70,12 @@ class Pod:
                 container.close()
 
     def _step(self) -> None:
-        if not self.containers:
-            self._start()
-        else:
+        if self.containers:
             self._volumes.refresh()
             for container in self.containers:
                 container.step()
+        else:
+            self._start()
         self._report()
 
     def _is_to_leave(self) -> bool:
@@ -97,66 +88,19 @@ class Pod:
         return found if found is not None and found["metadata"]["uid"] == self.uid else None
 
     def _start(self) -> None:
+        """Start the containers, once all that they mount is there."""
+        spec = self._pod["spec"]
         try:
-            folders = self._volumes.lay_out()
-            sandboxes = [self._sandbox(container, folders) for container in self._pod["spec"]["containers"]]
+            layout = Layout(self._pod, self._node, self._place, self.folder, self._volumes.lay_out())
+            for container in spec["containers"][len(self.containers) :]:
+                start = partial(layout.start, container)
+                self.containers.append(Container(container, self.address, start, spec["restartPolicy"]))
         except NotYetError:
             return
-        for container, sandbox in zip(self._pod["spec"]["containers"], sandboxes, strict=True):
-            self.containers.append(self._container(container, sandbox))
-
-    def _container(self, spec: Mapping[str, Any], sandbox: Sandbox) -> Container:
-        def start() -> Process:
-            known = variables(self._pod, spec, self._node.sources)
-            fresh = sandbox._replace(environment={**sandbox.environment, **known})
-            return Process(fresh, command(spec, sandbox.image.entrypoint, known))
-
-        return Container(spec, self._place.address, start, self._pod["spec"]["restartPolicy"])
-
-    def _sandbox(self, container: Mapping[str, Any], folders: Mapping[str, Path]) -> Sandbox:
-        folder = self.folder / container["name"]
-        folder.mkdir(exist_ok=True)
-        built = image(container["image"])
-        variables(self._pod, container, self._node.sources)  # or it is not yet time
-        own = {"HOSTNAME": self.key.name, "HOME": "/"}
-        return Sandbox(
-            self.key.name,
-            self._place,
-            built,
-            [*self._files(), *(_mount(each, folders) for each in container.get("volumeMounts", ()))],
-            {**built.environment, **own, **self._node.environment},
-            {**self._pod["spec"].get("securityContext", {}), **container.get("securityContext", {})},
-            folder,
-        )
-
-    def _files(self) -> list[Mount]:
-        """Write what every pod has in /etc."""
-        hosts = f"127.0.0.1 localhost\n{self._place.address} {self.key.name}\n"
-        resolver = _RESOLVER.format(self._node.address, self.key.namespace)
-        mounts = []
-        for name, text in {"hosts": hosts, "resolv.conf": resolver}.items():
-            (self.folder / name).write_text(text)
-            mounts.append(Mount(self.folder / name, f"/etc/{name}"))
-        return mounts
 
     def _report(self) -> None:
-        current = self._current()
-        status = pod_status(self._pod, self.containers, self._place.address, self._node.address)
-        if current is None or status == self._reported:
-            return
-        body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": self.key.name, "uid": self.uid}}
-        try:
-            self._node.sources.rig.call(
-                "PATCH", f"{self._path}/status?fieldManager=kubelet&force=true", {**body, "status": status}
-            )
-        except ApiError as error:
-            if error.code not in (404, 409):  # it has just gone, or another one has its name
-                raise
-        self._reported = status
-
-    @property
-    def _path(self) -> str:
-        return f"/api/v1/namespaces/{self.key.namespace}/pods/{self.key.name}"
+        if self._current() is not None:
+            self._reporter.report(pod_status(self._pod, self.containers, self.address, self._node.address))
 
     def _leave(self) -> None:
         """Kubernetes' way out: hooks, SIGTERM, and SIGKILL when the grace period is over."""
@@ -169,14 +113,10 @@ class Pod:
         for container in self.containers:
             container.stop(0.0 if self._closed.is_set() else deadline - time.monotonic())
         self._report()
-        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}}
-        try:
-            self._node.sources.rig.call("DELETE", self._path, options)
-        except ApiError as error:
-            if error.code not in (404, 409):
-                raise
+        self._reporter.is_gone()
 
     def _hook(self, container: Container, deadline: float) -> None:
+        """Run the preStop hook; leave in the file `hook` what came of it."""
         hook = container.spec.get("lifecycle", {}).get("preStop", {}).get("exec")
         if hook is None or not container.process.running:
             return
@@ -187,13 +127,3 @@ class Pod:
             process.kill()
             said = "".join(stream.read() for stream in (process.stdout, process.stderr) if stream)
         (self.folder / "hook").write_text(f"{hook['command']}: {process.returncode}\n{said}")
-
-    def execute(self, *words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command in the first container to its end, as `kubectl exec` does."""
-        with self.containers[0].process.execute(*words) as process:
-            said, complained = process.communicate(text, timeout=60)
-        return subprocess.CompletedProcess(words, process.returncode, said, complained)
-
-
-def _mount(mount: Mapping[str, Any], folders: Mapping[str, Path]) -> Mount:
-    return Mount(folders[mount["name"]], mount["mountPath"], mount.get("readOnly", False))
