@@ -14,7 +14,8 @@ from tests.rigs.kubernetes.cluster import Cluster
 from tests.rigs.kubernetes.kubelet.pod import Pod
 from tests.rigs.process import find_program
 
-EXAMPLES = Path(__file__).parents[3] / "k8s" / "examples"
+K8S = Path(__file__).parents[3] / "k8s"
+EXAMPLES = K8S / "examples"
 NAMESPACE = "ddnsd"  # that of the examples
 BLOG = "blog.example.com"
 TOKEN = "alice-router"
@@ -27,11 +28,11 @@ class Reply(NamedTuple):
 
 
 class Release:
-    """The release `ddnsd` in one namespace."""
+    """The release `ddnsd` in one namespace, which Helm finds there."""
 
-    def __init__(self, cluster: Cluster, namespace: str = NAMESPACE) -> None:
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
         self.cluster = cluster
-        self.namespace = cluster.namespace(namespace)
+        self.namespace = namespace
         self.helm = cluster.helm(namespace)
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:

@@ -34,7 +34,7 @@ def values(bind: BindRig, **config: Any) -> dict[str, Any]:
 
 @pytest.mark.timeout(400)
 async def test_from_install_to_uninstall(cluster: Cluster) -> None:
-    release = Release(cluster)
+    release = Release(cluster, cluster.namespace(NAMESPACE))
     async with BindRig(place=cluster.network.place("bind")) as bind:
         await asyncio.to_thread(is_installed, release, bind)
         secret = await asyncio.to_thread(is_driven_by_kubectl, release)

@@ -4,12 +4,12 @@ import pytest
 
 from tests.rigs.kubernetes.cluster import Cluster
 
-from .release import BLOG, EXAMPLES, Release, until
+from .release import BLOG, EXAMPLES, NAMESPACE, Release, until
 
 
 @pytest.mark.timeout(300)
 def test_from_install_to_uninstall(cluster: Cluster) -> None:
-    release = Release(cluster)
+    release = Release(cluster, cluster.namespace(NAMESPACE))
     cluster.volume()
     release.helm.install({})
     secret = is_driven_by_kubectl(release)

@@ -10,7 +10,7 @@ from tests.rigs import BindRig
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.kubernetes.cluster import Cluster
 
-from .release import BLOG, EXAMPLES, Release, dig, until
+from .release import BLOG, EXAMPLES, NAMESPACE, Release, dig, until
 from .tsig import nameserver, write_key
 
 PASSWORD = secrets.token_urlsafe(16)
@@ -18,7 +18,7 @@ PASSWORD = secrets.token_urlsafe(16)
 
 @pytest.mark.timeout(300)
 async def test_from_embedded_to_cluster(cluster: Cluster) -> None:
-    release = Release(cluster)
+    release = Release(cluster, cluster.namespace(NAMESPACE))
     places = [cluster.network.place("etcd")]
     async with BindRig(place=cluster.network.place("bind")) as bind:
         with EtcdRig(versions()[-1], places=places, tls=True) as etcd:

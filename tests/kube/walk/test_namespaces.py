@@ -6,7 +6,7 @@ import pytest
 
 from tests.rigs.kubernetes.cluster import Cluster
 
-from .release import BLOG, Release, until
+from .release import BLOG, NAMESPACE, Release, until
 
 TEAM, OTHERS = "team", "others"
 ZONE = {"apiVersion": "ddnsd.dev/v1alpha1", "kind": "Zone", "metadata": {"name": "example.com"}, "spec": {}}
@@ -14,7 +14,7 @@ ZONE = {"apiVersion": "ddnsd.dev/v1alpha1", "kind": "Zone", "metadata": {"name":
 
 @pytest.mark.timeout(300)
 def test_first_without_a_controller_then_with_one_for_a_namespace(cluster: Cluster) -> None:
-    release = Release(cluster)
+    release = Release(cluster, cluster.namespace(NAMESPACE))
     cluster.volume()
     for namespace in (TEAM, OTHERS):
         cluster.namespace(namespace)
