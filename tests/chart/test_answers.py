@@ -40,9 +40,14 @@ async def test_it_passes_where_all_answer_and_fails_where_one_does_not(tmp_path:
         host, _, port = ddnsd.addresses["dns"]["default"].rpartition(":")
         assert await ask(url) == 0
         assert await ask(url, host, port) == 0
-        assert await ask(url, host, str(nobody)) == 1
-        assert await ask(f"http://127.0.0.1:{nobody}/healthz") == 1
-        assert await ask(url.replace("healthz", "nothing")) == 1
+        failing = (url, host, str(nobody)), (f"http://127.0.0.1:{nobody}/healthz",), (f"{url}/nothing",)
+        assert await asyncio.gather(*(ask(*each) for each in failing)) == [1, 1, 1]
+
+
+async def test_it_waits_a_moment_for_the_first_answer(tmp_path: Path, nobody: int) -> None:
+    asked = asyncio.create_task(ask(f"http://127.0.0.1:{nobody}/healthz"))
+    async with Installation(tmp_path, listen={"public": f"127.0.0.1:{nobody}"}):
+        assert await asked == 0
 
 
 def test_it_asks_both_services() -> None:

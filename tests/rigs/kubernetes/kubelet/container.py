@@ -24,6 +24,7 @@ class Container:
         self._address = address
         self._start = start
         self._policy = policy
+        self._is_leaving = False
         self._began = _now()
         self._again: float | None = None
         self.process = start()
@@ -36,7 +37,7 @@ class Container:
     @property
     def ended(self) -> bool:
         """Say whether it has ended for good."""
-        return not self.process.running and self._policy == "Never"
+        return not self.process.running and (self._policy == "Never" or self._is_leaving)
 
     def step(self) -> None:
         """Start it again if it has ended, or fails its probes."""
@@ -48,7 +49,8 @@ class Container:
             self._restart()
 
     def leave(self) -> None:
-        """Do no more for it than to see whether it is ready."""
+        """Do no more for it than to see whether it is ready; when it ends, it does so for good."""
+        self._is_leaving = True
         self._prober.is_leaving = True
 
     def stop(self, seconds: float) -> None:
