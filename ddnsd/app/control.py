@@ -4,7 +4,6 @@ import os
 import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import msgspec
 import structlog
@@ -126,7 +125,7 @@ def _api(settings: Settings) -> ApiSettings:
         server = settings.kube.server or in_cluster_server(os.environ)
     except ValueError as error:
         raise ValueError(f"kube.server: {error}") from error
-    return ApiSettings(server, Path(settings.kube.credentials))
+    return ApiSettings(server, settings.kube.credentials)
 
 
 def _demand_shared_store(settings: Settings) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import structlog
 
+from ddnsd.kube.absence import stored_as
 from ddnsd.kube.judgement import ACCEPTED, Judge, Refused
 from ddnsd.kube.objects import Custom, Ref
 from ddnsd.kube.pace import background
@@ -141,9 +142,8 @@ class Controller:
     def _host(self, name: str) -> Ref | None:
         """Return the object of a host that is this source's."""
         entry = self._cache.state.hosts.get(name)
-        origin = entry.value.origin if entry else None
-        mine = origin is not None and origin.source == self._source
-        return Ref(Kind.HOST, origin.namespace, name) if origin and mine else None
+        stored = stored_as(Kind.HOST, name, entry.value, self._source) if entry else None
+        return stored.ref if stored else None
 
     async def _pass(self) -> None:
         await self._cache.current()

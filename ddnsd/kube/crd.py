@@ -1,6 +1,6 @@
 """The CustomResourceDefinitions, derived from the types of the admin API's documents.
 
-`script/crds` writes them into the chart. What Kubernetes has beside those types stands here:
+`script/chart` writes them into the chart. What Kubernetes has beside those types stands here:
 `Zone.spec.namespaces`, `Token.spec.secretRef`, the rules in CEL, the columns of `kubectl get`.
 v1alpha1 changes only by additions: objects of users are stored in it.
 """
@@ -12,11 +12,11 @@ from ddnsd.kube.objects import GROUP, VERSION
 from ddnsd.kube.schema import Schema, structural, without_defaults
 from ddnsd.kube.status import STATUSES
 from ddnsd.model.resources import SPECS, Kind
+from ddnsd.service.specs import MAX_ZONE_NAME
 
 CATEGORY = "ddnsd"
 SECRET_KEY = "token"  # noqa: S105 - the name of a field
 MAX_TOKEN_NAME = 200  # characters: the Secret's name is longer
-MAX_ZONE_NAME = 189  # as `service.specs` has it
 
 _LISTS = ("families", "hosts", "namespaces")
 

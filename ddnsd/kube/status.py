@@ -27,6 +27,15 @@ class ConditionType(StrEnum):
 CONDITION_TYPES = frozenset(ConditionType)
 
 
+class Publication(StrEnum):
+    """How far a Host is: `reason` of its condition Published."""
+
+    PUBLISHED = "Published"
+    PENDING = "Pending"
+    NO_ADDRESS = "NoAddress"
+    REFUSED = "Refused"
+
+
 class Condition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """One condition as it stands in the object."""
 

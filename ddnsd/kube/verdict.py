@@ -12,6 +12,7 @@ from ddnsd.kube.status import (
     Finding,
     HostObjectStatus,
     ObjectStatus,
+    Publication,
     TokenObjectStatus,
     conditions,
 )
@@ -20,6 +21,9 @@ from ddnsd.model.origin import Origin
 from ddnsd.model.resources import Kind
 from ddnsd.model.state import State
 from ddnsd.service.host_status import HostStatus, host_status
+
+# What is no error, and what `kubectl get` shows of it.
+_SHORT: dict[str, str] = {Publication.NO_ADDRESS: "no address", Publication.PENDING: "pending"}
 
 
 def status_of(custom: Custom, accepted: Finding, state: State, source: str, now: datetime) -> ObjectStatus:
@@ -40,7 +44,7 @@ def status_of(custom: Custom, accepted: Finding, state: State, source: str, now:
 
 def _host(custom: Custom, accepted: Finding, state: State, source: str, now: datetime) -> HostObjectStatus:
     addresses: HostStatus = {}
-    if is_of(state, custom, source):
+    if _is_of(state, custom, source):
         addresses = host_status(state, custom.ref.name)
     published = _published(addresses)
     said = conditions([accepted, published], custom.status.conditions, custom.generation, now)
@@ -55,37 +59,36 @@ def _host(custom: Custom, accepted: Finding, state: State, source: str, now: dat
     )
 
 
-def is_of(state: State, host: Custom, source: str) -> bool:
+def _is_of(state: State, host: Custom, source: str) -> bool:
     """Say whether the host in the store is this object's, and not somebody else's of the same name."""
     entry = state.hosts.get(host.ref.name)
     return entry is not None and entry.value.origin == Origin(source, host.ref.namespace)
 
 
 def _published(addresses: HostStatus) -> Finding:
-    def found(holds: bool, reason: str, message: str) -> Finding:
-        return Finding(ConditionType.PUBLISHED, holds, reason, message)
+    def found(reason: Publication, message: str) -> Finding:
+        return Finding(ConditionType.PUBLISHED, reason is Publication.PUBLISHED, reason, message)
 
     if not addresses:
-        return found(False, "NoAddress", "no client has sent an address yet")
+        return found(Publication.NO_ADDRESS, "no client has sent an address yet")
     errors = [f"{family}: {record.error}" for family, record in addresses.items() if record.error]
     if errors:
-        return found(False, "Refused", "; ".join(errors))
+        return found(Publication.REFUSED, "; ".join(errors))
     if any(record.published is None for record in addresses.values()):
-        return found(False, "Pending", "the nameserver does not have it yet")
-    return found(True, "Published", "the nameserver has it")
+        return found(Publication.PENDING, "the nameserver does not have it yet")
+    return found(Publication.PUBLISHED, "the nameserver has it")
 
 
 def _in_short(published: Finding, accepted: Finding) -> str:
     if not accepted.holds:
         return f"no: {accepted.reason}"
-    return {"NoAddress": "no address", "Pending": "pending"}.get(published.reason, published.message)
+    return _SHORT.get(published.reason, published.message)
 
 
 def is_error(status: ObjectStatus) -> bool:
     """Say whether somebody should look: such a status is written before the others."""
     return any(
-        condition.status == "False" and condition.reason not in ("NoAddress", "Pending")
-        for condition in status.conditions
+        condition.status == "False" and condition.reason not in _SHORT for condition in status.conditions
     )
 
 

@@ -73,12 +73,13 @@ class Views:
     def __init__(self, client: Client, namespaces: Collection[str], metrics: KubeMetrics) -> None:
         """`namespaces` are watched; none: all, and the Zones, which lie in none."""
         self._metrics = metrics
-        self._reflected = [
-            _Reflected(kind, client, namespace)
+        self._places = {  # by kind and namespace, "" for all
+            (kind, namespace): _Reflected(kind, client, namespace)
             for kind in Kind
             for namespace in (namespaces or ("",))
             if kind is not Kind.ZONE or not namespaces
-        ]
+        }
+        self._reflected = self._places.values()
 
     async def run(self, changed: Callable[[], None]) -> None:
         """Follow all, and say whenever there is something new. Never returns."""
@@ -107,14 +108,13 @@ class Views:
 
     def of_kind(self, kind: Kind) -> Iterator[Custom]:
         """Yield the objects of a kind."""
-        for one in self._reflected:
-            if one.kind is kind:
-                yield from one.customs.values()
+        for one in self._of(kind):
+            yield from one.customs.values()
 
     def get(self, ref: Ref) -> Custom | None:
         """Return an object, if there is one."""
-        key = Key(ref.namespace, ref.name)
-        return next((one.customs[key] for one in self._of(ref.kind) if key in one.customs), None)
+        one = self._places.get((ref.kind, "")) or self._places.get((ref.kind, ref.namespace))
+        return one.customs.get(Key(ref.namespace, ref.name)) if one else None
 
     @property
     def are_complete(self) -> bool:

@@ -3,12 +3,12 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
 from ddnsd.model.records import HeldDeletions
-from ddnsd.model.state import State, Table
+from ddnsd.model.resources import Kind
+from ddnsd.model.state import State
 from ddnsd.service.archive import Counts
 from ddnsd.service.timeslice import TimeSlice
 
@@ -68,16 +68,10 @@ async def _counted(state: State) -> defaultdict[str, Counter[str]]:
     """Count each source's resources, by kind; what changes meanwhile as it was before or after."""
     slice = TimeSlice()
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    tables: Mapping[str, Table[str, Any]] = {
-        "zones": state.zones,
-        "accounts": state.accounts,
-        "hosts": state.hosts,
-        "tokens": state.tokens,
-    }
-    for plural, table in tables.items():
-        for entry in list(table.values()):
+    for kind in Kind:
+        for entry in list(state.resources(kind).values()):
             if entry.value.origin is not None:
-                counts[entry.value.origin.source][plural] += 1
+                counts[entry.value.origin.source][kind.plural] += 1
             await slice.pause()
     return counts
 

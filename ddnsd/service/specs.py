@@ -40,7 +40,7 @@ _OBJECT_NAME = rf"{_LABEL}(?:\.{_LABEL})*"
 # With what `model.origin` puts before and behind it.
 _STORED_NAME = re.compile(rf"(?P<origin>{_LABEL}:{_LABEL}:)?(?P<name>{_OBJECT_NAME})(?P<previous>:previous)?")
 _MAX_NAME = 253
-_MAX_ZONE = _MAX_NAME - 64  # a label before it, such as the fence's, and its dot
+MAX_ZONE_NAME = _MAX_NAME - 64  # a label before it, such as the fence's, and its dot
 _MAX_FIELD = 60  # characters shown of an unknown field's name
 
 
@@ -111,8 +111,10 @@ def _read_dns_name(kind: Kind, text: str) -> str:
         name = parse_name(text)
     except InvalidNameError as error:
         raise ValueError(f"{shown(text)} is no DNS name of letters, digits and hyphens") from error
-    if kind is Kind.ZONE and len(name) > _MAX_ZONE:
-        raise ValueError(f"{shown(text)} leaves no room for the names in it: {_MAX_ZONE} characters at most")
+    if kind is Kind.ZONE and len(name) > MAX_ZONE_NAME:
+        raise ValueError(
+            f"{shown(text)} leaves no room for the names in it: {MAX_ZONE_NAME} characters at most"
+        )
     return name
 
 

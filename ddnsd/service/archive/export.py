@@ -33,10 +33,7 @@ class Export:
     def __init__(self, state: State, revision: int, now: datetime) -> None:
         """Take the state as it is now; `now` is in UTC."""
         self._tables: Mapping[Kind, dict[str, Entry[Resource[Spec]]]] = {
-            Kind.ZONE: dict(state.zones),
-            Kind.ACCOUNT: dict(state.accounts),
-            Kind.HOST: dict(state.hosts),
-            Kind.TOKEN: dict(state.tokens),
+            kind: dict(state.resources(kind)) for kind in Kind
         }
         self._addresses: dict[RecordKey, Entry[Committed]] = dict(state.addresses)
         self._installation = state.installation[""].value.id
