@@ -51,7 +51,7 @@ class Acknowledger:
             UnavailableError: the store cannot take it now.
         """
         for push in pushes:
-            _log.warning("publish.refused", name=push.record.name, family=push.record.family, reason=reason)
+            _log.warning("publish.refused", name=push.record.name, type=push.record.type, reason=reason)
         await asyncio.gather(*(self._put(push, self._refusal(push, reason)) for push in pushes))
         self._count(pushes, "refused")
 

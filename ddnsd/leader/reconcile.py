@@ -39,7 +39,7 @@ class Difference(NamedTuple):
         want = self.expected.want
         should = f"{want.ttl} {want.ip}" if want.ip else "absent"
         found = f"{self.found.ttl} {' '.join(self.found.values)}" if self.found else "absent"
-        return f"{want.record.name} {want.record.family}: should be {should}, is {found}"
+        return f"{want.record.name} {want.record.type}: should be {should}, is {found}"
 
 
 class Comparison(NamedTuple):
@@ -93,7 +93,7 @@ class Reconciler:
     def _is_unclaimed(self, record: RecordKey) -> bool:
         state = self._mandate.state
         host = state.hosts.get(record.name)
-        ours = host is not None and record.family in host.value.spec.families
+        ours = host is not None and record.type in host.value.spec.families
         return ours and record not in state.addresses and state.zone_of(record.name) == self._site.zone
 
     async def mark(self, comparison: Comparison) -> int:
@@ -175,7 +175,7 @@ def _to_try_again(published: Published) -> Published:
 def _refusal(item: Expected) -> str:
     error = item.published.value.error
     assert error is not None
-    return f"{item.want.record.name} {item.want.record.family}: {error.message}"
+    return f"{item.want.record.name} {item.want.record.type}: {error.message}"
 
 
 def _stray(rrset: RRset) -> str:

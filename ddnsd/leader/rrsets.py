@@ -9,7 +9,7 @@ _TYPES = {type.value: type for type in RecordType}
 
 def record_type(record: RecordKey) -> RecordType:
     """Return the type of a record's RRset."""
-    return _TYPES[record.family]
+    return _TYPES[record.type]
 
 
 def rrset(want: Wanted) -> RRset:

@@ -13,6 +13,17 @@ class Family(StrEnum):
     AAAA = "AAAA"
 
 
+class Challenge(StrEnum):
+    """The record type of ACME challenges (RFC 8555 §8.4)."""
+
+    TXT = "TXT"
+
+
+RRType = Family | Challenge
+"""The types of the RRsets that a host can have."""
+RRTYPES: tuple[RRType, ...] = (*Family, Challenge.TXT)
+
+
 class InvalidAddressError(ValueError):
     """The text is no address that a host can have."""
 

@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import NamedTuple
 
-from .addresses import Family
+from .addresses import RRType
 
 
 class Refusal(Enum):
@@ -38,19 +38,42 @@ class Refusal(Enum):
 
 
 class Updated(NamedTuple):
-    """The nameserver has taken the new address. `old_ip` is "" where there was none."""
+    """The nameserver has taken the new address, or has let it go where `ip` is "".
+
+    `old_ip` is "" where there was none. Of a TXT both are values.
+    """
 
     name: str
     ip: str
-    family: Family
+    type: RRType
     old_ip: str
 
 
 class Unchanged(NamedTuple):
-    """The name already has this address, committed and published."""
+    """The name already has this address, committed and published; or has none, where `ip` is ""."""
 
     name: str
     ip: str
+    type: RRType
 
 
-Answer = Updated | Unchanged | Refusal
+class Moved(NamedTuple):
+    """All hosts that follow a prefix have their addresses under it, published.
+
+    `hosts` are so many in all, `moved` those whose address was another one before.
+    """
+
+    prefix: str
+    hosts: int
+    moved: int
+
+
+class Limited(NamedTuple):
+    """The client asks too often; nothing was done. `retry_after` in seconds."""
+
+    retry_after: float
+
+
+Result = Updated | Unchanged | Moved
+Answer = Refusal | Limited | tuple[Result, ...]
+"""Of a success: a result for each record that was asked for, in their order."""

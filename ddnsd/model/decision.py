@@ -13,21 +13,10 @@ from .answers import Refusal, Unchanged
 from .names import InvalidNameError, parse_name
 from .publication import is_refused, is_served, is_verified, wanted
 from .records import Committed, Entry, RecordKey, Resource, Site
+from .request import Request
 from .resources import AccountSpec, HostSpec, Spec, TokenSpec, ZoneSpec
 from .state import State
 from .tokens import digest
-
-
-class Request(NamedTuple):
-    """What a client sent. An absent parameter is the empty string.
-
-    `source` is the client's own address as seen from here, "" if it cannot be known.
-    """
-
-    domain: str
-    ip: str
-    token: str
-    source: str
 
 
 class Attempt(NamedTuple):
@@ -159,7 +148,7 @@ def _against_committed(state: State, grant: Grant, ip: str) -> Decision:
         return Change(grant.record, ip, previous, grant.reads, committed)
     previous, served = committed.value.previous, is_served(state, grant.record, committed.revision)
     if served and is_verified(state, grant.site):
-        return Unchanged(grant.record.name, ip)
+        return Unchanged(grant.record.name, ip, grant.record.type)
     if not served and is_refused(state, grant.record, committed.revision):
         return Change(grant.record, ip, previous, grant.reads, committed)
     return Join(grant.record, committed.revision, ip, previous, published=served)

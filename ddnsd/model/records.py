@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from .addresses import Family
+from .addresses import RRType
 from .origin import Origin
 from .resources import Spec
 
@@ -20,10 +20,10 @@ class Stored(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="v", tag
 
 
 class RecordKey(NamedTuple):
-    """A published RRset: the host's name and the family of its address."""
+    """An RRset of a host: the host's name and the record type; `model.owners` has where it is served."""
 
     name: str
-    family: Family
+    type: RRType
 
 
 class Site(NamedTuple):
@@ -92,9 +92,10 @@ class RegistryHead(Stored, frozen=True):
 
 
 class Committed(Stored, frozen=True):
-    """`addresses/<fqdn>/<family>`: the address that the host shall have.
+    """`addresses/<fqdn>/<type>`: the address that the host shall have.
 
-    A tombstone has an empty `ip`: the RRset has to leave `zone`, then this key goes.
+    Of a TXT `ip` holds the values, oldest first, with a blank between. A tombstone has an empty `ip`: the
+    RRset has to leave `zone`, then this key goes.
     """
 
     ip: str
@@ -102,6 +103,7 @@ class Committed(Stored, frozen=True):
     commit: str  # random id, by which a commit of unknown outcome recognises itself
     changed: datetime
     zone: str = ""  # of a tombstone only: where it was published
+    cleared: bool = False  # of a tombstone only: the host stays, a client or the clock took its address
 
     @property
     def is_tombstone(self) -> bool:
@@ -119,7 +121,7 @@ class PublishError(msgspec.Struct, frozen=True):
 
 
 class Published(Stored, frozen=True):
-    """`published/<fqdn>/<family>`: what the nameserver is known to serve.
+    """`published/<fqdn>/<type>`: what the nameserver is known to serve.
 
     `revision` is that of the committed address that was pushed; 0 if what is served is not known.
     """
@@ -130,6 +132,51 @@ class Published(Stored, frozen=True):
     nameserver: str
     at: datetime | None = None
     error: PublishError | None = None
+    wildcard: bool = False  # `*.<fqdn>` is, or may be, served with it; written before the first such UPDATE
+
+
+class LastSeen(Stored, frozen=True):
+    """`seen/<fqdn>`: when a host that expires was last refreshed, or declared."""
+
+    at: datetime
+
+
+class HistoryEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One change of one record of a host. `new` is "" where it was withdrawn."""
+
+    at: datetime
+    type: RRType
+    old: str
+    new: str
+    api: str  # by which it came: see `model.request.Api`
+    token: str = ""  # its name; "" of what ddnsd did by itself
+    source: str = ""  # the client's address
+
+
+class History(Stored, frozen=True):
+    """`history/<fqdn>`: the newest changes of a host, oldest first; each is a `HistoryEntry`, still JSON.
+
+    Written with the change itself. It outlives the host.
+    """
+
+    entries: tuple[msgspec.Raw, ...]
+
+
+class PrefixMove(Stored, frozen=True):
+    """`prefixes/<token>/<revision of the token>`: a prefix that hosts have yet to follow.
+
+    One key moves all hosts of the account that have an interface identifier and that the token may change.
+    The leader commits the address of each, unless it has a newer one, and then deletes the key.
+    """
+
+    prefix: str  # as it was sent, canonical: the address part's own bits below the length count
+    account: str
+    hosts: tuple[str, ...] | None  # that the token may change; None: all of the account's
+    commit: str  # random id, by which a commit of unknown outcome recognises itself
+    changed: datetime
+    token: str  # its name
+    source: str
+    api: str
 
 
 class Footprint(Stored, frozen=True):

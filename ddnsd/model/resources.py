@@ -14,6 +14,7 @@ from .addresses import Family
 
 API_VERSION = "ddnsd.dev/v1alpha1"
 MAX_OVERLAP = 30 * 86_400  # seconds
+MIN_EXPIRY, MAX_EXPIRY = 60, 10 * 366 * 86_400  # seconds
 
 Ttl = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1, description="seconds (RFC 2181 §8)")]
 AccountName = Annotated[str, msgspec.Meta(description="name of an Account")]
@@ -23,6 +24,13 @@ Overlap = Annotated[
     int,
     msgspec.Meta(ge=0, le=MAX_OVERLAP, description="seconds that the secret before this one stays valid"),
 ]
+
+
+class Scope(StrEnum):
+    """What a token may write: a host's addresses, or the TXT record of its ACME challenges."""
+
+    ADDRESS = "address"
+    TXT = "txt"
 
 
 class Kind(StrEnum):
@@ -71,6 +79,36 @@ class HostSpec(msgspec.Struct, frozen=True, rename="camel"):
     ] = (Family.A, Family.AAAA)
     ttl: Annotated[Ttl, msgspec.Meta(description="absent: the zone's; seconds")] | None = None
     enabled: Annotated[bool, msgspec.Meta(description="false: it takes no updates")] = True
+    wildcard: Annotated[bool, msgspec.Meta(description="true: *.<host> has the same addresses")] = False
+    ipv6_suffix: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                description="interface identifier, such as ::1:2:3:4, with which it follows a prefix"
+            ),
+        ]
+        | None
+    ) = None
+    ipv6_subnet: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                description="subnet number in hexadecimal, below a prefix shorter than /64; absent: as sent"
+            ),
+        ]
+        | None
+    ) = None
+    expires_after: (
+        Annotated[
+            int,
+            msgspec.Meta(
+                ge=MIN_EXPIRY,
+                le=MAX_EXPIRY,
+                description="seconds without an update until its addresses are withdrawn; absent: never",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class TokenSpec(msgspec.Struct, frozen=True, rename="camel"):
@@ -87,6 +125,13 @@ class TokenSpec(msgspec.Struct, frozen=True, rename="camel"):
     expires: Annotated[Instant, msgspec.Meta(description="absent: never")] | None = None
     disabled: Annotated[bool, msgspec.Meta(description="true: it changes nothing")] = False
     rotation_overlap: Overlap = 0
+    scopes: (
+        Annotated[
+            tuple[Scope, ...],
+            msgspec.Meta(min_length=1, description="what it may write; absent: addresses and TXT"),
+        ]
+        | None
+    ) = None
 
 
 Spec = ZoneSpec | AccountSpec | HostSpec | TokenSpec

@@ -3,7 +3,8 @@
 Filled by the watch cache only. Everything that decides reads it, nothing that decides writes it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Set
 from typing import Any, TypeVar
 
 from .names import ancestors, is_below, label_count
@@ -12,8 +13,11 @@ from .records import (
     Committed,
     Entry,
     Footprint,
+    History,
     Installation,
+    LastSeen,
     Member,
+    PrefixMove,
     Published,
     RecordKey,
     RegistryHead,
@@ -39,6 +43,62 @@ class Table(dict[Id, Entry[Value]]):
     def drop(self, id: Id) -> None:
         """Remove an entry; an absent one is no error."""
         self.pop(id, None)
+
+
+class HostTable(Table[str, Resource[HostSpec]]):
+    """Hosts by name; those that follow a prefix by account, and those that expire."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.expiring: set[str] = set()
+        self._followers: defaultdict[str, set[str]] = defaultdict(set)
+
+    def put(self, id: str, entry: Entry[Resource[HostSpec]]) -> None:
+        """Add or replace a host."""
+        self.drop(id)
+        self[id] = entry
+        spec = entry.value.spec
+        if spec.ipv6_suffix is not None:
+            self._followers[spec.account].add(id)
+        if spec.expires_after is not None:
+            self.expiring.add(id)
+
+    def drop(self, id: str) -> None:
+        """Remove a host."""
+        entry = self.pop(id, None)
+        if entry is None:
+            return
+        self.expiring.discard(id)
+        spec = entry.value.spec
+        if spec.ipv6_suffix is not None:
+            followers = self._followers[spec.account]
+            followers.discard(id)
+            if not followers:
+                del self._followers[spec.account]
+
+    def followers(self, account: str) -> Set[str]:
+        """Return the names of the account's hosts that have an interface identifier."""
+        return self._followers.get(account, frozenset())
+
+
+class HistoryTable(Table[str, History]):
+    """Histories by host, and how many entries they have together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def put(self, id: str, entry: Entry[History]) -> None:
+        """Add or replace a host's history."""
+        self.drop(id)
+        self[id] = entry
+        self.total += len(entry.value.entries)
+
+    def drop(self, id: str) -> None:
+        """Remove a host's history."""
+        entry = self.pop(id, None)
+        if entry is not None:
+            self.total -= len(entry.value.entries)
 
 
 class TokenTable(Table[str, Resource[TokenSpec]]):
@@ -81,10 +141,13 @@ class State:
         self.identity = ""  # of the store's history that this is a state of
         self.accounts: Table[str, Resource[AccountSpec]] = Table()
         self.zones: Table[str, Resource[ZoneSpec]] = Table()
-        self.hosts: Table[str, Resource[HostSpec]] = Table()
+        self.hosts = HostTable()
         self.tokens = TokenTable()
         self.addresses: Table[RecordKey, Committed] = Table()
         self.published: Table[RecordKey, Published] = Table()
+        self.seen: Table[str, LastSeen] = Table()  # of hosts that expire
+        self.history = HistoryTable()  # by host
+        self.prefixes: Table[str, PrefixMove] = Table()  # that hosts have yet to follow
         self.footprints: Table[Site, Footprint] = Table()
         self.requests: Table[str, WorkRequest] = Table()
         self.registry: Table[str, RegistryHead] = Table()  # one entry at most, under ""

@@ -2,15 +2,16 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, assert_never
 
 import structlog
 
 from ..model.answers import Answer, Refusal, Unchanged, Updated
-from ..model.decision import Attempt, Change, Join, Progress, Request, decide, read
+from ..model.decision import Attempt, Change, Join, Progress, decide, read
 from ..model.records import Committed
+from ..model.request import Request
 from ..store import codec, keys
 from ..store.commit import GroupCommit
 from ..store.interface import Done, Outcome, RestoredError, Stale, StoreError, Unknown, Update
@@ -49,13 +50,15 @@ class UpdateService:
         """How many updates are being committed or wait for the nameserver."""
         return len(self._tasks)
 
-    def submit(self, request: Request, reply: Reply) -> None:
-        """Take one request; `reply` is called exactly once, with the answer.
+    def submit(self, requests: Sequence[Request], reply: Reply) -> None:
+        """Take requests of one client that are done together or not at all, at most 20.
+
+        `reply` is called exactly once, with the answer.
 
         Nearly all requests are refused or unchanged: they take no task and no coroutine.
         """
         accepted = asyncio.get_running_loop().time()
-        attempt = read(request, private=self._policy.private)
+        attempt = read(requests[0], private=self._policy.private)
         if isinstance(attempt, Refusal):
             reply(attempt)
             return
@@ -80,8 +83,10 @@ class UpdateService:
 
     def _decide(self, attempt: Attempt, accepted: float, reply: Reply) -> None:
         decision = decide(self._cache.state, attempt, datetime.now(UTC))
-        if isinstance(decision, Refusal | Unchanged):
+        if isinstance(decision, Refusal):
             reply(decision)
+        elif isinstance(decision, Unchanged):
+            reply((decision,))
         else:
             self._start(attempt, decision, accepted, reply)
 
@@ -132,7 +137,7 @@ class _Walk:
             return Refusal.STORE_FAILED
         if isinstance(settled, Join):
             return await self._await_publication(settled)
-        return settled
+        return (settled,) if isinstance(settled, Unchanged) else settled
 
     async def _commit(self, decision: Change | Join | Refusal | Unchanged) -> Join | Refusal | Unchanged:
         """Commit until the decision stands; what then remains to wait for is a Join."""
@@ -171,9 +176,9 @@ class _Walk:
             return Refusal.STORE_FAILED
         match now:
             case Progress.PUBLISHED if join.published:
-                return Unchanged(join.record.name, join.ip)
+                return (Unchanged(join.record.name, join.ip, join.record.type),)
             case Progress.PUBLISHED:
-                return Updated(join.record.name, join.ip, join.record.family, join.previous)
+                return (Updated(join.record.name, join.ip, join.record.type, join.previous),)
             case Progress.GONE:
                 return Refusal.NOT_FOUND
             case Progress.REFUSED | Progress.WAITING:

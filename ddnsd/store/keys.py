@@ -1,6 +1,6 @@
 """The keys of the store, relative to the installation's prefix: written here, read here."""
 
-from ..model.addresses import Family
+from ..model.owners import parse_type
 from ..model.records import RecordKey, Site
 from ..model.resources import Kind
 
@@ -13,6 +13,9 @@ FOOTPRINTS = "fences"
 REQUESTS = "requests"
 SOURCES = "sources"
 CONTROLLERS = "controllers"
+SEEN = "seen"
+HISTORY = "history"
+PREFIXES = "prefixes"
 REGISTRY = "registry"  # a single key: see `model.records.RegistryHead`
 
 
@@ -23,12 +26,27 @@ def resource(kind: Kind, name: str) -> str:
 
 def address(record: RecordKey) -> str:
     """Return the key of a committed address."""
-    return f"{ADDRESSES}/{record.name}/{record.family}"
+    return f"{ADDRESSES}/{record.name}/{record.type}"
 
 
 def published(record: RecordKey) -> str:
     """Return the key of what the nameserver has."""
-    return f"{PUBLISHED}/{record.name}/{record.family}"
+    return f"{PUBLISHED}/{record.name}/{record.type}"
+
+
+def seen(host: str) -> str:
+    """Return the key that says when a host was last refreshed."""
+    return f"{SEEN}/{host}"
+
+
+def history(host: str) -> str:
+    """Return the key of a host's newest changes."""
+    return f"{HISTORY}/{host}"
+
+
+def prefix(token: str, revision: int) -> str:
+    """Return the key of a prefix that hosts have yet to follow; `revision` is the token's."""
+    return f"{PREFIXES}/{token}/{revision}"
 
 
 def footprint(site: Site) -> str:
@@ -58,8 +76,8 @@ def controllers(source: str) -> str:
 
 def read_record(id: str) -> RecordKey:
     """Read what follows `addresses/` or `published/`."""
-    name, _, family = id.rpartition("/")
-    return RecordKey(name, Family(family))
+    name, _, type = id.rpartition("/")
+    return RecordKey(name, parse_type(type))
 
 
 def read_site(id: str) -> Site:

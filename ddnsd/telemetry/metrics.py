@@ -19,7 +19,10 @@ from ..model.answers import Refusal
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 RESULTS = {
-    "update": ("updated", "unchanged", *(refusal.name.lower() for refusal in Refusal), "malformed"),
+    **{
+        api: ("updated", "unchanged", *(refusal.name.lower() for refusal in Refusal), "limited", "malformed")
+        for api in ("update", "dyndns2", "duckdns", "acme_dns")
+    },
     "admin": ("done", "refused", "failed"),
 }
 """`result` of `ddnsd_requests_total`, by `api`. malformed: no such path, method or encoding, or too large."""

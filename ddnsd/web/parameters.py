@@ -5,7 +5,7 @@ from urllib.parse import unquote_plus
 import msgspec
 from tornado.httputil import HTTPHeaders
 
-from ..model.decision import Request
+from ..model.request import Request
 
 _MAX_FIELDS = 64
 _NAMES = ("domain", "ip", "token")

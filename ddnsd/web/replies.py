@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ..model.answers import Answer, Refusal, Updated
+from ..model.answers import Answer, Limited, Refusal, Result, Unchanged, Updated
 
 CONTENT_TYPE = "application/json; charset=utf-8"
 
@@ -18,6 +18,7 @@ TOO_LARGE = "请求内容过大"
 INTERNAL = "服务器内部错误"
 DRAINING = "服务即将停止"
 NO_STORE = "数据库暂不可用"
+LIMITED = "请求过于频繁,请稍后再试"
 
 _BY_STATUS: Mapping[int, str] = {
     404: NO_SUCH_PATH,
@@ -43,21 +44,28 @@ def body(answer: Answer) -> tuple[int, bytes]:
     """Return the status and the body of an answer to an update."""
     if isinstance(answer, Refusal):
         return answer.status, _REFUSALS[answer]
+    if isinstance(answer, Limited):
+        return 429, failure(LIMITED)
+    return 200, _success(answer[0])
+
+
+def _success(answer: Result) -> bytes:
     if isinstance(answer, Updated):
-        return 200, _encode(
+        return _encode(
             {
                 "success": True,
                 "message": "DDNS 更新成功",
                 "data": {
                     "domain": answer.name,
                     "ip": answer.ip,
-                    "record_type": answer.family,
+                    "record_type": answer.type,
                     "old_ip": answer.old_ip,
                     "updated": True,
                 },
             }
         )
-    return 200, _encode(
+    assert isinstance(answer, Unchanged)
+    return _encode(
         {
             "success": True,
             "message": "IP 地址未变化,无需更新",

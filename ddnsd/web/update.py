@@ -4,7 +4,7 @@ import time
 
 import structlog
 
-from ..model.answers import Answer, Refusal, Unchanged, Updated
+from ..model.answers import Answer, Limited, Moved, Refusal, Result, Unchanged, Updated
 from ..model.names import InvalidNameError, label_count, parse_name
 from ..service.update import UpdateService
 from ..telemetry.metrics import Metrics
@@ -43,25 +43,36 @@ class UpdateEndpoint:
             self._metrics.request("update", label(answer), time.perf_counter() - started)
             _record(answer, request.domain, source)
 
-        self._service.submit(request, answer)
+        self._service.submit((request,), answer)
 
 
 def label(answer: Answer) -> str:
     """Return the answer's `result` label in the metrics."""
     if isinstance(answer, Refusal):
         return answer.name.lower()
-    return "updated" if isinstance(answer, Updated) else "unchanged"
+    if isinstance(answer, Limited):
+        return "limited"
+    return "unchanged" if all(isinstance(result, Unchanged) for result in answer) else "updated"
 
 
 def _record(answer: Answer, domain: str, source: str) -> None:
     """Log the answer; "unchanged" only when debugging, because nearly all are."""
     match answer:
-        case Unchanged():
-            _log.debug("update.unchanged", name=answer.name, ip=answer.ip, source=source)
-        case Updated():
-            _log.info("update.done", name=answer.name, ip=answer.ip, old_ip=answer.old_ip, source=source)
-        case Refusal():
+        case Refusal() | Limited():
             _log.info("update.refused", domain=_shown(domain), result=label(answer), source=source)
+        case _:
+            for result in answer:
+                _record_result(result, source)
+
+
+def _record_result(result: Result, source: str) -> None:
+    match result:
+        case Unchanged():
+            _log.debug("update.unchanged", name=result.name, type=result.type, ip=result.ip, source=source)
+        case Updated():
+            _log.info("update.done", **result._asdict(), source=source)
+        case Moved():
+            _log.info("update.moved", **result._asdict(), source=source)
 
 
 def _shown(domain: str) -> str:

@@ -229,7 +229,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(record=st.sampled_from(RECORDS), last=st.integers(1, 254))
     def commit(self, record, last):
-        ip = f"192.0.2.{last}" if record.family is Family.A else f"2001:db8::{last:x}"
+        ip = f"192.0.2.{last}" if record.type is Family.A else f"2001:db8::{last:x}"
         self.naive[record].wanted = Value(self.world.commit(record, ip), ip, self.ttl)
         self.look(record)
 

@@ -135,7 +135,7 @@ def test_records_belong_to_the_zone_they_are_or_were_published_in():
     world = small_world()
     world.commit(BLOG, "192.0.2.1")
     world.withdraw(BLOG6, "com")
-    elsewhere = RecordKey("a.elsewhere.net", BLOG.family)
+    elsewhere = RecordKey("a.elsewhere.net", BLOG.type)
     world.commit(elsewhere, "192.0.2.1")
     assert list(world.state.records_in("example.com")) == [BLOG]
     assert list(world.state.records_in("com")) == [BLOG6]

@@ -83,7 +83,7 @@ class World:
         self.note(record, msgspec.structs.replace(before, revision=0))
 
     def note(self, record: RecordKey, published: Published) -> None:
-        key = f"published/{record.name}/{record.family}"
+        key = f"published/{record.name}/{record.type}"
         self._put(self.state.published, record, key, published)
 
     def footprint(
@@ -98,7 +98,7 @@ class World:
         )
 
     def _committed(self, record: RecordKey, value: Committed) -> int:
-        self._put(self.state.addresses, record, f"addresses/{record.name}/{record.family}", value)
+        self._put(self.state.addresses, record, f"addresses/{record.name}/{record.type}", value)
         return self.revision
 
     def _put(self, table: Table[Any, Any], id: Any, key: str, value: Any) -> None:

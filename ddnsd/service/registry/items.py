@@ -78,5 +78,5 @@ def _put_address(draft: Draft, record: RecordKey, address: Address | None, expor
         return "kept"
     since = present.changed.isoformat(timespec="seconds")
     raise RefusedError(
-        f"its {record.family} is {present.ip} already, since {since}, before the export was made"
+        f"its {record.type} is {present.ip} already, since {since}, before the export was made"
     )

@@ -1,0 +1,44 @@
+"""The owner names of a host's RRsets in its zone."""
+
+from .addresses import Challenge, Family, RRType
+from .records import RecordKey
+
+_CHALLENGE = "_acme-challenge."  # RFC 8555 §8.4
+_WILDCARD = "*."  # RFC 4592
+
+
+def owner(record: RecordKey) -> str:
+    """Return the name at which the record's RRset stands."""
+    return _CHALLENGE + record.name if record.type is Challenge.TXT else record.name
+
+
+def wildcard_owner(record: RecordKey) -> str:
+    """Return the name at which the same RRset stands for all names below the host."""
+    return _WILDCARD + record.name
+
+
+def record_at(name: str, type: str) -> RecordKey | None:
+    """Return the record whose RRset stands at an owner name, None where no host can have one.
+
+    Both owner names of a wildcard host lead to the one record.
+    """
+    if type == Challenge.TXT:
+        host = name.removeprefix(_CHALLENGE)
+        return RecordKey(host, Challenge.TXT) if host != name else None
+    if type in Family.__members__:
+        return RecordKey(name.removeprefix(_WILDCARD), Family(type))
+    return None
+
+
+def challenge_name(host: str) -> str:
+    """Return the name at which a certificate authority looks for the host's challenges."""
+    return owner(RecordKey(host, Challenge.TXT))
+
+
+def parse_type(text: str) -> RRType:
+    """Return the record type of this name.
+
+    Raises:
+        ValueError: a host has no such records.
+    """
+    return Challenge.TXT if text == Challenge.TXT else Family(text)
