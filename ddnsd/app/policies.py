@@ -2,6 +2,8 @@
 
 from ddnsd.config import Settings
 from ddnsd.leader.mandate import LeaderPolicy
+from ddnsd.model.bucket import Rate
+from ddnsd.service.fairuse import FairUseLimits
 from ddnsd.service.update import UpdatePolicy
 
 
@@ -11,6 +13,19 @@ def update_policy(settings: Settings) -> UpdatePolicy:
         private=settings.addresses.private == "accept",
         timeout=settings.publish.timeout,
         store_timeout=settings.store.timeout,
+    )
+
+
+def fair_use_limits(settings: Settings) -> FairUseLimits:
+    """Return how often clients may ask."""
+    fair = settings.fair_use
+    return FairUseLimits(
+        enabled=fair.enabled,
+        token_attempts=Rate(fair.token_attempts, fair.token_attempts_burst),
+        token_changes=Rate(fair.token_changes, fair.token_changes_burst),
+        account_attempts=Rate(fair.account_attempts, fair.account_attempts_burst),
+        account_changes=Rate(fair.account_changes, fair.account_changes_burst),
+        source_failures=Rate(fair.source_failures, fair.source_failures_burst),
     )
 
 

@@ -6,6 +6,7 @@
 from .change import Change, change, needing_restart
 from .digest import digests
 from .etcd import EtcdSettings, EtcdTlsSettings
+from .fairuse import FairUseSettings
 from .kube import KubeSettings
 from .load import Reading, Source, load
 from .mistakes import ConfigError, Mistake
@@ -38,6 +39,7 @@ __all__ = [
     "Endpoint",
     "EtcdSettings",
     "EtcdTlsSettings",
+    "FairUseSettings",
     "HttpSettings",
     "KeyFile",
     "KubeSettings",

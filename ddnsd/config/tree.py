@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 
 from .annotation import RESTART, Bounds, FromFile, FromText, Section, Unit
 from .etcd import EtcdSettings
+from .fairuse import FairUseSettings
 from .kube import KubeSettings
 from .mistakes import Mistake, SectionError
 from .nameservers import EmbeddedNameserver, Listen, Nameserver
@@ -114,6 +115,15 @@ class HttpSettings(Section):
     body_timeout: Annotated[float, Bounds(0.1, 600), Unit.SECONDS, RESTART] = 10.0
     """How long a request's body may take to arrive."""
 
+    head_timeout: Annotated[float, Bounds(0.1, 600), Unit.SECONDS, RESTART] = 10.0
+    """How long a request line and headers may take, once the first octet is here; a new connection's: at all."""
+
+    max_connections: Annotated[int, Bounds(16, 1_000_000), RESTART] = 4096
+    """Most clients connected to a process at once, files allowing; then who has let it wait longest goes."""
+
+    max_connections_per_source: Annotated[int, Bounds(1, 1_000_000), RESTART] = 256
+    """Most of these from one address (IPv6: one /64), `trusted_proxies` excepted."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressSettings(Section):
@@ -205,6 +215,7 @@ class Settings(Section):
     store: StoreSettings = field(default_factory=StoreSettings)
     listen: ListenSettings = field(default_factory=ListenSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
+    fair_use: FairUseSettings = field(default_factory=FairUseSettings)
 
     trusted_proxies: tuple[Annotated[Network, FromText(parse_network)], ...] = ()
     """Networks of the proxies whose `X-Forwarded-For`, `Forwarded` or PROXY header is believed."""

@@ -52,6 +52,7 @@ _PRIVATE = tuple(
     )
 )
 _BROADCAST = ipaddress.IPv4Address("255.255.255.255")
+_SLASH_64 = ((1 << 64) - 1) << 64
 
 
 @lru_cache(maxsize=8192)
@@ -82,3 +83,22 @@ def parse_address(text: str, *, private: bool = True) -> Address:
 def is_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     """Say whether the address is one that the Internet cannot reach."""
     return any(address in network for network in _PRIVATE)
+
+
+def network_of(source: str) -> str:
+    """Return who is meant by a client's address: of IPv6 its /64, which one customer has as a whole.
+
+    What is no address, "" among it, is returned as it is.
+    """
+    return _network_of(source) if ":" in source else source
+
+
+@lru_cache(maxsize=8192)
+def _network_of(source: str) -> str:
+    try:
+        address = ipaddress.IPv6Address(source)
+    except ValueError:
+        return source
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(address) & _SLASH_64, 64)))

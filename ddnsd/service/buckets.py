@@ -1,0 +1,62 @@
+"""The buckets of many, in bounded memory: whoever is known to nobody here has a full one."""
+
+import heapq
+
+from ..model.bucket import Bucket, Rate, full
+
+
+class Buckets:
+    """A table of token buckets of one rate, by name. It holds those that are not full, and at most `most`.
+
+    When there are more, the one that is full first is forgotten first: its owner gains the least by that,
+    and whoever has used up everything is remembered, however many others there are.
+    """
+
+    def __init__(self, rate: Rate, most: int) -> None:
+        self.rate = rate
+        self._most = most
+        self._buckets: dict[str, Bucket] = {}
+        # When each is full, or earlier: what is taken later moves that on, and is looked up only when its
+        # turn comes. So each bucket stands here once.
+        self._full: list[tuple[float, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def wait(self, name: str, now: float, count: float = 1) -> float:
+        """Return the seconds until `count` can be taken, 0.0 if they can now."""
+        bucket = self._buckets.get(name)
+        return bucket.wait(self.rate, now, count) if bucket else 0.0
+
+    def take(self, name: str, now: float, count: float = 1) -> None:
+        """Take `count`, or all of it if there is less."""
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            self._forget_full(now)
+            bucket = full(self.rate, now).taken(self.rate, now, count)
+            heapq.heappush(self._full, (bucket.full_at(self.rate), name))
+        else:
+            bucket = bucket.taken(self.rate, now, count)
+        self._buckets[name] = bucket
+        if len(self._buckets) > self._most:
+            self._forget_first()
+
+    def _forget_full(self, now: float) -> None:
+        """Forget two that are full, if there are: so the table shrinks while others come."""
+        for _ in range(2):
+            if self._full and self._first() <= now:
+                self._forget_first()
+
+    def _forget_first(self) -> None:
+        self._first()
+        _, name = heapq.heappop(self._full)
+        del self._buckets[name]
+
+    def _first(self) -> float:
+        """Return when the first of all is full, having brought it to the top."""
+        while True:
+            noted, name = self._full[0]
+            actual = self._buckets[name].full_at(self.rate)
+            if actual <= noted:
+                return actual
+            heapq.heapreplace(self._full, (actual, name))

@@ -1,0 +1,100 @@
+"""Fair use: how often a token, an account and an unknown source may ask before they have to wait.
+
+In memory, of this process alone, and bounded. What it is for is docs/operations.md, "Fair use".
+"""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..model.addresses import network_of
+from ..model.bucket import Rate
+from .buckets import Buckets
+
+_MOST = 16_384  # names in a table: it takes as many that are not full at the same moment, 5 MB, to fill one
+
+Tables = tuple[Buckets, ...]
+
+
+class FairUseLimits(NamedTuple):
+    """How often each may do what, before it has to wait."""
+
+    enabled: bool
+    token_attempts: Rate
+    token_changes: Rate
+    account_attempts: Rate
+    account_changes: Rate
+    source_failures: Rate
+
+
+class FairUse:
+    """Keeps the count. It judges by who asks: a token and its account, or, where no token is valid, a source.
+
+    An attempt is a request with a valid token, a change one that is to be committed, a failure one that
+    named no valid token, or was malformed.
+    """
+
+    def __init__(
+        self, limits: FairUseLimits, clock: Callable[[], float] = time.monotonic, most: int = _MOST
+    ) -> None:
+        """`clock` in seconds; `most` bounds each table."""
+        self._clock = clock
+        self._most = most
+        self._set_up(limits)
+
+    def reconfigure(self, limits: FairUseLimits) -> None:
+        """Go by these limits from now on. Where they are others, everybody begins anew."""
+        if limits != self._limits:
+            self._set_up(limits)
+
+    def source_wait(self, source: str) -> float:
+        """Return the seconds until this source may fail again, 0.0 if it may now.
+
+        All of an IPv6 /64 are one source. "", which is not known, never waits.
+        """
+        return self._wait(self._failures, (network_of(source),))
+
+    def failed(self, source: str) -> None:
+        """Note that the source sent a request that named no valid token, or was malformed."""
+        self._take(self._failures, (network_of(source),))
+
+    def attempt_wait(self, token: str, account: str) -> float:
+        """Return the seconds until another attempt is allowed, 0.0 if it is now; it takes nothing."""
+        return self._wait(self._attempts, (token, account))
+
+    def attempted(self, token: str, account: str) -> None:
+        """Note an attempt, once it is answered: none is what changed nothing, nor what others failed to do."""
+        self._take(self._attempts, (token, account))
+
+    def take_changes(self, token: str, account: str, count: int) -> float:
+        """Take that many changes and return 0.0, or take none and return the seconds to wait for them.
+
+        More than the burst can be had at once, by whoever has not changed anything for long.
+        """
+        wait = self._wait(self._changes, (token, account), count)
+        if not wait:
+            self._take(self._changes, (token, account), count)
+        return wait
+
+    def _set_up(self, limits: FairUseLimits) -> None:
+        def tables(*rates: Rate) -> Tables:
+            return tuple(Buckets(rate, self._most) for rate in rates)
+
+        self._limits = limits
+        self._attempts = tables(limits.token_attempts, limits.account_attempts)
+        self._changes = tables(limits.token_changes, limits.account_changes)
+        self._failures = tables(limits.source_failures)
+
+    def _wait(self, tables: Tables, names: tuple[str, ...], count: int = 1) -> float:
+        if not self._limits.enabled:
+            return 0.0
+        now = self._clock()
+        return max(table.wait(name, now, count) for table, name in zip(tables, names, strict=True))
+
+    def _take(self, tables: Tables, names: tuple[str, ...], count: int = 1) -> None:
+        if not self._limits.enabled:
+            return
+        now = self._clock()
+        for table, name in zip(tables, names, strict=True):
+            if name:
+                table.take(name, now, count)
