@@ -1,4 +1,4 @@
-"""A token bucket: how often something may be done, with room for what comes at once. Pure: time is passed in."""
+"""A token bucket: how often something may be done, and how much of it at once. Time is passed in."""
 
 from typing import NamedTuple
 

@@ -63,7 +63,7 @@ class FairUse:
         return self._wait(self._attempts, (token, account))
 
     def attempted(self, token: str, account: str) -> None:
-        """Note an attempt, once it is answered: none is what changed nothing, nor what others failed to do."""
+        """Note an attempt, once answered: none is what changed nothing, or what others failed to do."""
         self._take(self._attempts, (token, account))
 
     def take_changes(self, token: str, account: str, count: int) -> float:
