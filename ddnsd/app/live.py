@@ -7,11 +7,12 @@ import msgspec
 from ddnsd.app.adapters import Nameservers
 from ddnsd.app.listeners import HttpListeners
 from ddnsd.app.membership import Membership
-from ddnsd.app.policies import leader_policy, update_policy
+from ddnsd.app.policies import fair_use_limits, leader_policy, update_policy
 from ddnsd.app.reloader import Reloader
 from ddnsd.leader.preference import Preference
 from ddnsd.leader.term import Candidate
 from ddnsd.model.records import Member
+from ddnsd.service.fairuse import FairUse
 from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdateService
 from ddnsd.store.snapshot import WatchCache
@@ -27,6 +28,7 @@ class LiveParts(NamedTuple):
     metrics: Metrics
     cache: WatchCache
     updates: UpdateService
+    fair_use: FairUse
     sources: SourceFinder
     listeners: HttpListeners
     admin_token: AdminToken
@@ -42,6 +44,7 @@ class LiveParts(NamedTuple):
         settings, admin_token, tls = self.reloader.configuration
         self.cache.reconfigure(settings.store.timeout)
         self.updates.reconfigure(update_policy(settings))
+        self.fair_use.reconfigure(fair_use_limits(settings))
         self.sources.reconfigure(settings.trusted_proxies)
         self.listeners.reconfigure_public(tls)
         self.admin_token.reconfigure(admin_token)

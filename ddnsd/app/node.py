@@ -15,7 +15,7 @@ from ddnsd.app.core import Core
 from ddnsd.app.listeners import HttpListeners, note_addresses
 from ddnsd.app.live import LiveParts
 from ddnsd.app.membership import Membership, member_of
-from ddnsd.app.policies import leader_policy, update_policy
+from ddnsd.app.policies import fair_use_limits, leader_policy, update_policy
 from ddnsd.app.premises import Premises
 from ddnsd.app.reloader import Reloader
 from ddnsd.app.retirement import Retirement
@@ -25,6 +25,9 @@ from ddnsd.app.worker import Worker
 from ddnsd.leader.preference import Preference
 from ddnsd.leader.tasks import cancel
 from ddnsd.leader.term import Candidate
+from ddnsd.service.conduct import Conduct
+from ddnsd.service.fairuse import FairUse
+from ddnsd.service.refused import RefusedAttempts
 from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdateService
 from ddnsd.web.ability import AbilityEndpoint
@@ -52,12 +55,18 @@ class Node:
         self.metrics, self.cache, self.commits = core.metrics, core.cache, core.commits
         self.supervisor = core.supervisor
         self.listeners = HttpListeners(settings, premises.bound)
-        self.updates = UpdateService(self.cache, self.commits, update_policy(settings))
+        self.fair_use = FairUse(fair_use_limits(settings))
+        self.refused = RefusedAttempts()
+        conduct = Conduct(self.cache.state, self.fair_use, self.refused)
+        self.updates = UpdateService(self.cache, self.commits, update_policy(settings), conduct)
         self.sources = SourceFinder(settings.trusted_proxies)
         endpoint = UpdateEndpoint(self.updates, self.sources, self.metrics)
         ability = AbilityEndpoint(self.cache.when_current, _HEALTH_SECONDS)
         self.public = PublicListener(
-            {UPDATE_PATH: {"GET": endpoint, "POST": endpoint}, "/healthz": {"GET": ability, "HEAD": ability}},
+            {
+                UPDATE_PATH: {"GET": endpoint, "POST": endpoint, "DELETE": endpoint},
+                "/healthz": {"GET": ability, "HEAD": ability},
+            },
             settings.http.max_body,
             self.metrics,
         )
@@ -108,8 +117,9 @@ class Node:
         present = msgspec.structs.replace(member, addresses=node.listeners.addresses)
         membership = Membership(store, node.cache, id, present)
         parts = LiveParts(
-            *(reloader, node.metrics, node.cache, node.updates, node.sources, node.listeners, admin_token),
-            *(registry, nameservers, candidate, preference, membership, present),
+            *(reloader, node.metrics, node.cache, node.updates, node.fair_use, node.sources),
+            *(node.listeners, admin_token, registry, nameservers),
+            *(candidate, preference, membership, present),
         )
         reloader.follow(parts.take_over)
         registered = node.supervisor.start("member", membership.run())

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import msgspec
 import structlog
 
 from ddnsd.leader.mandate import Mandate
 from ddnsd.leader.rrsets import record_type
 from ddnsd.model.plan import Push
+from ddnsd.model.publication import is_only_site
 from ddnsd.model.records import Published, PublishError, RecordKey, Site
 from ddnsd.nameserver.interface import Nameserver
 from ddnsd.store import codec, keys
@@ -44,6 +46,14 @@ class Acknowledger:
         refused = [push for push in pushes if push.record in unserved]
         await asyncio.gather(self._commit(served), self.refuse(refused, NOT_SERVED))
 
+    async def prepare(self, pushes: Sequence[Push]) -> None:
+        """Record, before the first UPDATE with it, that each push's `*.<host>` may be served: it is pending.
+
+        Raises:
+            UnavailableError: the store cannot take it now.
+        """
+        await asyncio.gather(*(self._put(push, self._starred(push)) for push in pushes))
+
     async def refuse(self, pushes: Sequence[Push], reason: str) -> None:
         """Record that the nameserver itself refuses these: they wait, with the error shown.
 
@@ -68,7 +78,9 @@ class Acknowledger:
         if not want.ip and self._is_last_site():
             await self._forget(push)
             return
-        await self._put(push, Published(want.revision, want.ip, want.ttl, self._site.nameserver, now))
+        starred = want.wildcard or (push.starred and not self._is_last_site())
+        nameserver = self._site.nameserver
+        await self._put(push, Published(want.revision, want.ip, want.ttl, nameserver, now, wildcard=starred))
 
     async def _put(self, push: Push, value: Published) -> None:
         key = keys.published(push.record)
@@ -82,15 +94,19 @@ class Acknowledger:
 
     def _is_last_site(self) -> bool:
         """Say whether the zone's records stand nowhere else, as they do while it moves."""
-        return all(site == self._site for site in self._mandate.state.sites_of(self._site.zone))
+        return is_only_site(self._mandate.state, self._site)
 
     def _refusal(self, push: Push, reason: str) -> Published:
         error = PublishError(push.want.revision, reason, datetime.now(UTC), self._site.nameserver)
+        return msgspec.structs.replace(self._noted(push), error=error)
+
+    def _starred(self, push: Push) -> Published:
+        return msgspec.structs.replace(self._noted(push), revision=0, wildcard=True)
+
+    def _noted(self, push: Push) -> Published:
+        """Return what is noted of the record; of a new one, that nothing is served."""
         before = self._mandate.state.published.get(push.record)
-        if before is None:
-            return Published(0, "", push.want.ttl, self._site.nameserver, error=error)
-        served = before.value
-        return Published(served.revision, served.ip, served.ttl, served.nameserver, served.at, error)
+        return before.value if before else Published(0, "", push.want.ttl, self._site.nameserver)
 
     async def _unserved(self, pushes: Sequence[Push]) -> set[RecordKey]:
         gate = asyncio.Semaphore(_READS_AT_ONCE)
@@ -98,8 +114,11 @@ class Acknowledger:
         async def is_served(push: Push) -> bool:
             async with gate:
                 type = record_type(push.record)
-                found = await self._nameserver.query(self._site.zone, push.record.name, type)
-            return found is not None and found.values == push.want.values
+                for name in push.want.owners:
+                    found = await self._nameserver.query(self._site.zone, name, type)
+                    if found is None or found.values != push.want.values:
+                        return False
+            return True
 
         served = await asyncio.gather(*map(is_served, pushes))
         return {push.record for push, yes in zip(pushes, served, strict=True) if not yes}

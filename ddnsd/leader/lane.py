@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Iterable, Sequence
+from itertools import chain
 from typing import assert_never
 
 import structlog
@@ -14,7 +15,7 @@ from ddnsd.leader.footprint import Footprints
 from ddnsd.leader.mandate import Mandate
 from ddnsd.leader.push import Pusher
 from ddnsd.leader.retire import Retirement
-from ddnsd.leader.rrsets import rrset
+from ddnsd.leader.rrsets import rrsets
 from ddnsd.leader.tasks import cancel
 from ddnsd.leader.trouble import Trouble, kind_of
 from ddnsd.model.plan import Push, Queue
@@ -141,7 +142,8 @@ class Lane:
     async def _open(self) -> None:
         """Let the nameserver get ready, however often it takes."""
         while True:
-            served = [rrset(want) for want in contents(self._mandate.state, self.site.zone)]
+            wanted = contents(self._mandate.state, self.site.zone)
+            served = list(chain.from_iterable(map(rrsets, wanted)))
             try:
                 await self.nameserver.open(self.site.zone, served)
             except NameserverError as error:
@@ -221,7 +223,10 @@ class Lane:
         self._mandate.metrics.batch(self.site.nameserver)
         self._pushing = {push.record for push in batch}
         try:
-            await self._pusher.push(claim, batch)
+            if unprepared := [push for push in batch if not push.is_prepared]:
+                self._settle(unprepared, self._acknowledger.prepare(unprepared))
+            if prepared := [push for push in batch if push.is_prepared]:
+                await self._pusher.push(claim, prepared)
         finally:
             self._queue.release(self._pushing)  # what the nameserver did not answer for
             self._pushing = set()

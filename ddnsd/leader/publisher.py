@@ -2,17 +2,20 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import structlog
 
 from ddnsd.leader.compaction import Compactor
+from ddnsd.leader.expiry import Expirer
 from ddnsd.leader.lane import Lane
 from ddnsd.leader.mandate import DeposedError, LeaderPolicy, Mandate
+from ddnsd.leader.moves import Mover
+from ddnsd.leader.oblivion import Forgetter
 from ddnsd.leader.sweep import Sweeper
 from ddnsd.leader.tasks import cancel
 from ddnsd.leader.workdesk import Workdesk
-from ddnsd.model.addresses import Family
+from ddnsd.model.addresses import RRTYPES
 from ddnsd.model.publication import is_removed
 from ddnsd.model.records import RecordKey, Site
 from ddnsd.model.resources import Kind
@@ -39,7 +42,15 @@ class Publisher:
         self._changed = asyncio.Event()
         self._unknown: set[str] = set()  # nameservers already complained about
         self._sweeper = Sweeper(mandate)
+        self._mover = Mover(mandate)
+        self._expirer = Expirer(mandate)
+        self._forgetter = Forgetter(mandate)
         self._workdesk = Workdesk(self._lanes, mandate)
+        self._errands: Mapping[str, Callable[[], None]] = {  # what to do when something there is written
+            keys.REQUESTS: self._workdesk.due,
+            keys.PREFIXES: self._mover.due,
+            keys.HISTORY: self._forgetter.look,
+        }
 
     @property
     def epoch(self) -> int:
@@ -75,6 +86,9 @@ class Publisher:
         helpers = [
             asyncio.create_task(self._mandate.leadership.lost(), name="leadership"),
             asyncio.create_task(self._sweeper.run(), name="sweep"),
+            asyncio.create_task(self._mover.run(), name="moves"),
+            asyncio.create_task(self._expirer.run(), name="expiry"),
+            asyncio.create_task(self._forgetter.run(), name="oblivion"),
             asyncio.create_task(self._workdesk.run(), name="workdesk"),
             asyncio.create_task(self._compactor.run(), name="compaction"),
         ]
@@ -147,11 +161,13 @@ class Publisher:
                 zones.add(str(place.id))
                 self._changed.set()
                 self._sweeper.due()
-            elif place.shelf == keys.FOOTPRINTS:
+            elif place.shelf == keys.FOOTPRINTS and isinstance(place.id, Site):
+                if place.id not in self._mandate.state.footprints:  # what might have stood there, too
+                    records.update(dict.fromkeys(self._mandate.state.records_in(place.id.zone)))
                 self._changed.set()
                 self._sweeper.due()
-            elif place.shelf == keys.REQUESTS:
-                self._workdesk.due()
+            elif place.shelf in self._errands:
+                self._errands[place.shelf]()
         self._dispatch(records, zones)
 
     def _dispatch(self, records: Iterable[RecordKey], zones: Collection[str]) -> None:
@@ -166,7 +182,7 @@ class Publisher:
                 lane.look(by_zone.get(zone, ()))
 
     def _records_of(self, host: str) -> Iterable[RecordKey]:
-        records = (RecordKey(host, family) for family in Family)
+        records = (RecordKey(host, type) for type in RRTYPES)
         return [record for record in records if record in self._mandate.state.addresses]
 
 

@@ -1,12 +1,13 @@
 """Pushing one batch: one fenced UPDATE, and the search for the record at fault when it is refused."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from itertools import chain
 from typing import Protocol
 
 from ddnsd.leader.claim import Claim, FenceLostError, ZoneFaultError
 from ddnsd.leader.pace import Pace
-from ddnsd.leader.rrsets import removal, replacement
+from ddnsd.leader.rrsets import removals, replacements
 from ddnsd.model.plan import Push
 from ddnsd.model.records import RecordKey, Site
 from ddnsd.nameserver.interface import Nameserver, NoAnswerError, Rcode, Replace, Update
@@ -66,9 +67,15 @@ class Pusher:
         else:
             self._outcomes.refused(batch, f"the nameserver answered {rcode} to this record")
 
-    async def remove(self, claim: Claim, records: Sequence[RecordKey]) -> None:
-        """Remove the records' RRsets, and nobody else's. Raises as `push` does."""
-        await self._demand(claim, tuple(map(removal, records)))
+    async def remove(
+        self, claim: Claim, records: Sequence[RecordKey], starred: Collection[RecordKey]
+    ) -> None:
+        """Remove the records' RRsets, those of the starred at `*.<host>` too, and nobody else's.
+
+        Raises as `push` does.
+        """
+        changes = (removals(record, starred=record in starred) for record in records)
+        await self._demand(claim, tuple(chain.from_iterable(changes)))
 
     async def remove_fence(self, claim: Claim) -> None:
         """Remove the fence: nothing can be sent under this claim any more. Raises as `push` does."""
@@ -86,7 +93,7 @@ class Pusher:
         await self._demand(claim, (claim.renewal,))
 
     async def _send(self, claim: Claim, batch: Sequence[Push]) -> Rcode:
-        changes = tuple(replacement(push.want) for push in batch)
+        changes = tuple(chain.from_iterable(map(replacements, batch)))
         return await self._checked(Update(self._site.zone, (claim.prerequisite,), changes))
 
     async def _checked(self, update: Update) -> Rcode:

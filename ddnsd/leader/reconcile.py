@@ -12,8 +12,9 @@ from typing import NamedTuple
 import msgspec
 
 from ddnsd.leader.mandate import Mandate
+from ddnsd.model.owners import owner, record_at
 from ddnsd.model.publication import Standing, Wanted, standing, wanted
-from ddnsd.model.records import Entry, Published, RecordKey, Site
+from ddnsd.model.records import Entry, Published, Site
 from ddnsd.nameserver.interface import Nameserver, RecordType, RRset
 from ddnsd.store import codec, keys
 from ddnsd.store.interface import Done
@@ -30,16 +31,17 @@ class Expected(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A record that is not served as the store says."""
+    """A record that is not served as the store says, at one of its owner names."""
 
     expected: Expected
+    owner: str
     found: RRset | None
 
     def __str__(self) -> str:
         want = self.expected.want
-        should = f"{want.ttl} {want.ip}" if want.ip else "absent"
+        should = f"{want.ttl} {' '.join(want.values)}" if want.ip else "absent"
         found = f"{self.found.ttl} {' '.join(self.found.values)}" if self.found else "absent"
-        return f"{want.record.name} {want.record.type}: should be {should}, is {found}"
+        return f"{self.owner} {want.record.type}: should be {should}, is {found}"
 
 
 class Comparison(NamedTuple):
@@ -73,25 +75,28 @@ class Reconciler:
         """
         await self._mandate.cache.current()
         standings = [pair async for pair in self._expectations()]
-        expected = {item.want.record: item for item, how in standings if how is Standing.PUBLISHED}
+        published = [item for item, how in standings if how is Standing.PUBLISHED]
+        expected = {(name, item.want.record.type): item for item in published for name in item.want.owners}
         refused = tuple(item for item, how in standings if how is Standing.REFUSED)
-        found: dict[RecordKey, RRset] = {}
+        found: dict[tuple[str, str], RRset] = {}
         unclaimed: list[RRset] = []
         fence: tuple[str, ...] = ()
         async for part in self._nameserver.transfer(self._site.zone):
             for rrset in part:
                 if rrset.type is RecordType.TXT and rrset.name == self._fence_name:
                     fence = rrset.values
-                elif (record := _record(rrset)) in expected:
-                    found[record] = rrset
-                elif record is not None and self._is_unclaimed(record):
+                elif (place := (rrset.name, rrset.type.value)) in expected:
+                    found[place] = rrset
+                elif self._is_unclaimed(rrset):
                     unclaimed.append(rrset)
-        pairs = ((item, found.get(record)) for record, item in expected.items())
-        differences = tuple(Difference(item, rrset) for item, rrset in pairs if not _is_as(item.want, rrset))
+        pairs = ((item, place[0], found.get(place)) for place, item in expected.items())
+        differences = tuple(Difference(*pair) for pair in pairs if not _is_as(pair[0].want, pair[2]))
         return Comparison(differences, refused, tuple(unclaimed), fence)
 
-    def _is_unclaimed(self, record: RecordKey) -> bool:
-        state = self._mandate.state
+    def _is_unclaimed(self, rrset: RRset) -> bool:
+        record, state = record_at(rrset.name, rrset.type), self._mandate.state
+        if record is None or owner(record) != rrset.name:
+            return False
         host = state.hosts.get(record.name)
         ours = host is not None and record.type in host.value.spec.families
         return ours and record not in state.addresses and state.zone_of(record.name) == self._site.zone
@@ -102,8 +107,8 @@ class Reconciler:
         Raises:
             UnavailableError: the store cannot take it now.
         """
-        drifted = [_unknown(difference.expected.published.value) for difference in comparison.differences]
-        items = [difference.expected for difference in comparison.differences]
+        items = list({each.expected.want.record: each.expected for each in comparison.differences}.values())
+        drifted = [_unknown(item.published.value) for item in items]
         marked = await self._write(items, drifted)
         await self._try_again(comparison.refused)
         self._mandate.metrics.drift(self._site.nameserver, marked)
@@ -133,7 +138,7 @@ class Reconciler:
                 await asyncio.sleep(0)
             want, published = wanted(state, record), state.published.get(record)
             if want is not None and published is not None and want.site == self._site:
-                yield Expected(want, published), standing(want, published.value)
+                yield Expected(want, published), standing(state, want, published.value)
 
     async def _write(self, items: Sequence[Expected], values: Sequence[Published]) -> int:
         done = 0
@@ -147,12 +152,6 @@ class Reconciler:
         key = keys.published(item.want.record)
         expects = {key: item.published.revision, keys.address(item.want.record): item.want.revision}
         return await self._mandate.commit(expects, {key: codec.encode(value)})
-
-
-def _record(rrset: RRset) -> RecordKey | None:
-    if rrset.type not in (RecordType.A, RecordType.AAAA):
-        return None
-    return keys.read_record(f"{rrset.name}/{rrset.type}")
 
 
 def _is_as(want: Wanted, rrset: RRset | None) -> bool:

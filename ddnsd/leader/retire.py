@@ -4,7 +4,7 @@ from ddnsd.leader.claim import Claim
 from ddnsd.leader.mandate import Mandate
 from ddnsd.leader.push import Pusher
 from ddnsd.model.plan import portion
-from ddnsd.model.publication import is_settled
+from ddnsd.model.publication import is_settled, may_be_starred
 from ddnsd.model.records import Site
 
 
@@ -26,9 +26,10 @@ class Retirement:
         if self._site.zone in state.zones and not is_settled(state, self._site.zone):
             return False
         records = list(state.records_in(self._site.zone))
+        starred = {record for record in records if may_be_starred(state, record)}
         while records:
-            part = portion(records, self._pusher.batch)
-            await self._pusher.remove(claim, part)
+            part = portion(records, self._pusher.batch, starred)
+            await self._pusher.remove(claim, part, starred)
             del records[: len(part)]
         if not state.is_retired(self._site):
             return False  # it came back meanwhile; what was removed is drift now

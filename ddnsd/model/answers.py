@@ -60,9 +60,11 @@ class Unchanged(NamedTuple):
 class Moved(NamedTuple):
     """All hosts that follow a prefix have their addresses under it, published.
 
-    `hosts` are so many in all, `moved` those whose address was another one before.
+    `name` is the host that the client named, `hosts` how many follow, `moved` those whose address was another
+    one before.
     """
 
+    name: str
     prefix: str
     hosts: int
     moved: int
@@ -77,3 +79,17 @@ class Limited(NamedTuple):
 Result = Updated | Unchanged | Moved
 Answer = Refusal | Limited | tuple[Result, ...]
 """Of a success: a result for each record that was asked for, in their order."""
+
+
+def result_of(answer: Answer) -> str:
+    """Return the one word for an answer: the `result` label of the request metrics."""
+    if isinstance(answer, Refusal):
+        return answer.name.lower()
+    if isinstance(answer, Limited):
+        return "limited"
+    return "updated" if any(map(is_change, answer)) else "unchanged"
+
+
+def is_change(result: Result) -> bool:
+    """Say whether anything is another now."""
+    return isinstance(result, Updated) or (isinstance(result, Moved) and result.moved > 0)

@@ -1,179 +1,223 @@
-"""The decision about one update: a pure function of the request, the state and the time.
+"""The decision about an attempt: a pure function of the attempt, the state and the time.
 
 The order of the checks is the contract's: what is missing, what is malformed, then token, account,
 name and owner, zone, record, family.
 """
 
-from datetime import datetime
-from enum import Enum, auto
-from typing import NamedTuple
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from .addresses import Address, Family, InvalidAddressError, parse_address
-from .answers import Refusal, Unchanged
-from .names import InvalidNameError, parse_name
-from .publication import is_refused, is_served, is_verified, wanted
-from .records import Committed, Entry, RecordKey, Resource, Site
-from .request import Request
-from .resources import AccountSpec, HostSpec, Spec, TokenSpec, ZoneSpec
+from .addresses import Challenge, Family
+from .answers import Moved, Refusal, Unchanged
+from .attempt import Attempt, Target, Wish
+from .authority import Holder, Place, holder_of, place_of
+from .expiry import is_stale_sighting
+from .moves import Holding, followers, holding
+from .prefixes import Prefix, address_below
+from .publication import is_refused, is_served, is_verified
+from .records import Committed, Entry, PrefixMove, RecordKey
 from .state import State
-from .tokens import digest
 
-
-class Attempt(NamedTuple):
-    """A request whose parts have been read, once; decided again whenever the state has moved."""
-
-    name: str | None  # None: no such name can exist
-    address: Address | None  # None: no host can have such an address
-    digest: str
-
-
-class Grant(NamedTuple):
-    """An allowed update: the record it is about, where that is published, and all that was read."""
-
-    record: RecordKey
-    site: Site
-    reads: tuple[Entry[Resource[Spec]], ...]
+CHALLENGES = 2
+"""Values that a TXT keeps: a certificate for a name and the wildcard below it takes two at once."""
+_FRESH_CHALLENGE = timedelta(hours=1)  # a value that is sent again later than that is committed anew
 
 
 class Change(NamedTuple):
-    """Commit this address, if everything that was read is still so."""
+    """Commit this content of a record, if everything that was read is still so."""
 
     record: RecordKey
-    ip: str
+    content: str  # an address; a TXT's values; "" to withdraw
+    shown: str  # what the answer says of it: of a TXT the one value
     previous: str  # the `old_ip` of the answer
-    reads: tuple[Entry[Resource[Spec]], ...]
+    zone: str  # of the host
     replaces: Entry[Committed] | None
+    again: bool  # this very content is committed already: it was refused, or withdrawn with another host
 
 
 class Join(NamedTuple):
-    """This very address is committed already but not known to be served: wait for that.
+    """This very content is committed already but not known to be served: wait for that.
 
     `published` says that it was published before and only waits for the zone to be verified.
     """
 
     record: RecordKey
     revision: int
-    ip: str
+    shown: str
     previous: str
     published: bool
 
 
-Decision = Refusal | Unchanged | Change | Join
+class Move(NamedTuple):
+    """Commit the prefix, if any host is `moving`, and wait until all that follow it are served below it."""
+
+    name: str  # of the host that the client named
+    prefix: Prefix
+    hosts: int
+    moving: tuple[RecordKey, ...]  # have another address yet
+    joined: tuple[Join, ...]  # have this one, but are not known to be served
+    replaces: Entry[PrefixMove] | None
+
+    @property
+    def result(self) -> Moved:
+        """What the answer says of it."""
+        return Moved(self.name, str(self.prefix), self.hosts, len(self.moving))
 
 
-def read(request: Request, *, private: bool) -> Attempt | Refusal:
-    """Read a request's parts; refuse it where one is missing.
+Step = Unchanged | Moved | Change | Join | Move
 
-    A malformed part is not refused yet: which refusal comes first depends on the state.
+
+class Plan(NamedTuple):
+    """What is to be done: a step for each result of the answer, in their order, all in one commit.
+
+    `reads` is all that was read of the store. `sighted` are the hosts whose refresh is to be written.
     """
-    if not request.domain:
-        return Refusal.MISSING_DOMAIN
-    if not request.token:
-        return Refusal.MISSING_TOKEN
-    try:
-        name = parse_name(request.domain)
-    except InvalidNameError:
-        name = None
-    try:
-        address = parse_address(request.ip or request.source, private=private)
-    except InvalidAddressError:
-        address = None
-    return Attempt(name, address, digest(request.token))
+
+    holder: Holder
+    steps: tuple[Step, ...]
+    reads: tuple[Entry[Any], ...]
+    sighted: tuple[str, ...]
+
+    @property
+    def changes(self) -> int:
+        """How many changes the client asks for; what the nameserver refused before is none."""
+        return sum(
+            (isinstance(step, Change) and not step.again) or (isinstance(step, Move) and bool(step.moving))
+            for step in self.steps
+        )
+
+
+Settled = Refusal | tuple[Unchanged | Moved, ...]
+Decision = Settled | Plan
 
 
 def decide(state: State, attempt: Attempt, now: datetime) -> Decision:
-    """Decide what an update comes to in this state, at this moment (UTC)."""
-    if attempt.name is not None and state.is_first_level(attempt.name):
-        return Refusal.FIRST_LEVEL
-    if attempt.address is None:
-        return Refusal.INVALID_IP
-    grant = _authorize(state, attempt.name, attempt.address.family, attempt.digest, now)
-    if isinstance(grant, Refusal):
-        return grant
-    return _against_committed(state, grant, attempt.address.ip)
-
-
-def _authorize(state: State, name: str | None, family: Family, digest: str, now: datetime) -> Grant | Refusal:
-    token = state.tokens.by_digest(digest)
-    if token is None or token.value.held or not _is_valid(token.value.spec, now):
-        return Refusal.UNKNOWN_TOKEN
-    account = state.accounts.get(token.value.spec.account)
-    if account is None or account.value.held:
-        return Refusal.UNKNOWN_TOKEN
-    if refusal := _account_refusal(account.value.spec, now):
+    """Decide what an attempt comes to in this state, at this moment (UTC)."""
+    if refusal := _malformation(state, attempt):
         return refusal
-    host = state.hosts.get(name) if name is not None else None
-    if name is None or host is None or not _may_change(token.value.spec, name, host.value.spec):
-        return Refusal.NOT_FOUND
-    zone = state.zones.get(state.zone_of(name) or "")
-    if zone is None:
-        return Refusal.NOT_FOUND
-    if refusal := _host_refusal(zone.value, host.value, family):
-        return refusal
-    site = Site(zone.key.partition("/")[2], zone.value.spec.nameserver)
-    return Grant(RecordKey(name, family), site, (token, account, zone, host))
+    holder = holder_of(state, attempt, now)
+    if isinstance(holder, Refusal):
+        return holder
+    steps: list[Step] = []
+    reads: list[Entry[Any]] = [holder.token, holder.account]
+    sighted: list[str] = []
+    for target in attempt.targets:
+        place = place_of(state, holder, target)
+        if isinstance(place, Refusal):
+            return place
+        wishes = _wishes(place, target)
+        if wishes is None:
+            return Refusal.INVALID_IP
+        steps += [_step(state, place, wish, now) for wish in wishes]
+        if target.prefix and target.moves:
+            steps.append(_move(state, holder, place.name, target.prefix))
+        reads += place.reads
+        if _is_sighting(state, place, wishes, now):
+            sighted.append(place.name)
+            reads += _kept(state, place, wishes)
+    if not sighted and all(isinstance(step, Unchanged | Moved) for step in steps):
+        return tuple(step for step in steps if isinstance(step, Unchanged | Moved))
+    return Plan(holder, tuple(steps), tuple(reads), tuple(sighted))
 
 
-def _is_valid(token: TokenSpec, now: datetime) -> bool:
-    return not token.disabled and (token.expires is None or now < token.expires)
+def _malformation(state: State, attempt: Attempt) -> Refusal | None:
+    for target in attempt.targets:
+        if target.name is not None and state.is_first_level(target.name):
+            return Refusal.FIRST_LEVEL
+    return Refusal.INVALID_IP if any(target.wishes is None for target in attempt.targets) else None
 
 
-def _account_refusal(account: AccountSpec, now: datetime) -> Refusal | None:
-    if account.status == "banned":
-        return Refusal.BANNED
-    if account.status == "suspended" and (account.suspended_until is None or now < account.suspended_until):
-        return Refusal.SUSPENDED
-    return None
+def _wishes(place: Place, target: Target) -> tuple[Wish, ...] | None:
+    """Return what is asked of the host: below a prefix, one that follows prefixes has its own address.
 
-
-def _may_change(token: TokenSpec, name: str, host: HostSpec) -> bool:
-    return host.account == token.account and (token.hosts is None or name in token.hosts)
-
-
-def _host_refusal(zone: Resource[ZoneSpec], host: Resource[HostSpec], family: Family) -> Refusal | None:
-    if zone.held or not zone.spec.enabled:
-        return Refusal.ZONE_DISABLED
-    if host.held or not host.spec.enabled:
-        return Refusal.RECORD_DISABLED
-    if family not in host.spec.families:
-        return Refusal.FAMILY_MISMATCH
-    return None
-
-
-def _against_committed(state: State, grant: Grant, ip: str) -> Decision:
-    """Compare the address asked for with the one that is committed."""
-    committed = state.addresses.get(grant.record)
-    if committed is None or committed.value.ip != ip:
-        previous = committed.value.ip if committed else ""
-        return Change(grant.record, ip, previous, grant.reads, committed)
-    previous, served = committed.value.previous, is_served(state, grant.record, committed.revision)
-    if served and is_verified(state, grant.site):
-        return Unchanged(grant.record.name, ip, grant.record.type)
-    if not served and is_refused(state, grant.record, committed.revision):
-        return Change(grant.record, ip, previous, grant.reads, committed)
-    return Join(grant.record, committed.revision, ip, previous, published=served)
-
-
-class Progress(Enum):
-    """What has become of a committed address that a request waits for."""
-
-    WAITING = auto()
-    PUBLISHED = auto()
-    REFUSED = auto()
-    GONE = auto()
-
-
-def progress(state: State, record: RecordKey, revision: int, *, verify: bool) -> Progress:
-    """Say how far the value committed at this revision is; a newer one of the same name counts for it.
-
-    With `verify` a publication counts only once its zone is verified.
+    None if it has none below this prefix.
     """
+    wishes, spec = target.wishes or (), place.host.value.spec
+    if target.prefix is None or spec.ipv6_suffix is None:
+        return wishes
+    ip = address_below(target.prefix, spec)
+    others = tuple(wish for wish in wishes if wish.type is not Family.AAAA)
+    return (*others, Wish(Family.AAAA, ip)) if ip else None
+
+
+def _is_sighting(state: State, place: Place, wishes: tuple[Wish, ...], now: datetime) -> bool:
+    if place.host.value.spec.expires_after is None:
+        return False
+    refreshes = any(wish.value and wish.type is not Challenge.TXT for wish in wishes)
+    return refreshes and is_stale_sighting(place.host.value.spec, state.seen.get(place.name), now)
+
+
+def _kept(state: State, place: Place, wishes: tuple[Wish, ...]) -> Iterator[Entry[Committed]]:
+    """Yield the addresses that a refresh is about: one that expires meanwhile is not refreshed."""
+    for wish in wishes:
+        entry = state.addresses.get(RecordKey(place.name, wish.type))
+        if entry is not None:
+            yield entry
+
+
+def _step(state: State, place: Place, wish: Wish, now: datetime) -> Step:
+    """Compare what is asked of a record with what is committed."""
+    record = RecordKey(place.name, wish.type)
+    held = holding(state, record)
+    if held is None:
+        absent = Unchanged(record.name, "", record.type)
+        return _change(state, place, record, wish.value, None) if wish.value else absent
+    if wish.type is Challenge.TXT and wish.value:
+        return _challenge(state, place, record, wish.value, now)
+    if held.content != wish.value:
+        return _change(state, place, record, wish.value, held)
+    return _standing(state, place, record, held, wish.value)
+
+
+def _standing(state: State, place: Place, record: RecordKey, held: Holding, shown: str) -> Step:
+    """Say how far the nameserver is with what is committed already."""
     committed = state.addresses.get(record)
-    if record.name not in state.hosts or committed is None or committed.value.is_tombstone:
-        return Progress.GONE
-    if not is_served(state, record, revision):
-        return Progress.REFUSED if is_refused(state, record, revision) else Progress.WAITING
-    want = wanted(state, record)
-    if verify and (want is None or not is_verified(state, want.site)):
-        return Progress.WAITING
-    return Progress.PUBLISHED
+    previous = committed.value.previous if committed and committed.revision == held.revision else ""
+    served = is_served(state, record, held.revision)
+    if served and is_verified(state, place.site):
+        return Unchanged(record.name, shown, record.type)
+    left = committed is not None and committed.value.is_tombstone and not committed.value.cleared
+    if left or (not served and is_refused(state, record, held.revision)):
+        zone = place.site.zone
+        return Change(record, held.content, shown, previous, zone, committed, again=True)
+    return Join(record, held.revision, shown, previous, published=served)
+
+
+def _change(state: State, place: Place, record: RecordKey, content: str, held: Holding | None) -> Change:
+    previous = held.content if held else ""
+    entry = state.addresses.get(record)
+    return Change(record, content, content, previous, place.site.zone, entry, again=False)
+
+
+def _challenge(state: State, place: Place, record: RecordKey, value: str, now: datetime) -> Step:
+    """Add a value to those of the TXT; the oldest goes."""
+    committed = state.addresses[record]
+    values = committed.value.ip.split()
+    if values[-1:] == [value] and now - committed.value.changed < _FRESH_CHALLENGE:
+        held = Holding(committed.value.ip, committed.revision)
+        return _standing(state, place, record, held, value)
+    others = [each for each in values if each != value]
+    content = " ".join([*others[1 - CHALLENGES :], value])
+    previous = values[-1] if values else ""
+    return Change(record, content, value, previous, place.site.zone, committed, again=False)
+
+
+def _move(state: State, holder: Holder, name: str, prefix: Prefix) -> Moved | Move:
+    """Compare what the hosts that follow the prefix have with what they have below it."""
+    hosts = 0
+    moving: list[RecordKey] = []
+    joined: list[Join] = []
+    for record, _, site, ip in followers(state, holder.token.value.spec, prefix):
+        hosts += 1
+        held = holding(state, record)
+        if held is None or held.content != ip or is_refused(state, record, held.revision):
+            moving.append(record)
+            continue
+        served = is_served(state, record, held.revision)
+        if not (served and is_verified(state, site)):
+            joined.append(Join(record, held.revision, ip, "", published=served))
+    if not moving and not joined:
+        return Moved(name, str(prefix), hosts, 0)
+    before = state.prefixes.get(f"{holder.name}/{holder.token.revision}")
+    return Move(name, prefix, hosts, tuple(moving), tuple(joined), before)

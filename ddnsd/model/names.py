@@ -51,6 +51,11 @@ def ancestors(name: str) -> Iterator[str]:
         _, _, name = name.partition(".")
 
 
+def fits(name: str) -> bool:
+    """Say whether a name that was put together of others is short enough for the DNS."""
+    return len(name) <= _MAX_LENGTH
+
+
 def label_count(name: str) -> int:
     """Return how many labels a canonical name has."""
     return name.count(".") + 1

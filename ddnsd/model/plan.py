@@ -1,27 +1,35 @@
 """Which records of a site to push next: the newest value of each pending one, oldest request first."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from .publication import Wanted, is_pending, wanted
+from .addresses import Challenge
+from .publication import Wanted, is_pending, may_be_starred, wanted
 from .records import Published, RecordKey, Site
 from .state import State
 
 _MOST_OCTETS = 60_000  # of the 65,535 of a message (RFC 1035 §4.2.2); the fence and the signature need some
-_RECORDS = 48  # octets of a deletion and an addition of an address, beside the name in each
+_RECORDS = 50  # octets of a deletion and an addition of an address, beside the name in each
+_TEXTS = 600  # octets of two values
 
 
 class Push(NamedTuple):
     """One RRset of a batch, and the revision of `published` that its acknowledgement replaces.
 
     `first` asks for the RRset to be read back before it counts as served: NOERROR alone does not
-    say so where nothing was served before (docs/nameservers.md).
+    say so where nothing was served before (docs/nameservers.md). `starred`: `*.<host>` may be served.
     """
 
     want: Wanted
     guard: int
     first: bool
+    starred: bool
+
+    @property
+    def is_prepared(self) -> bool:
+        """Say whether all that the UPDATE writes would be found again, were its answer lost."""
+        return self.starred or not self.want.wildcard
 
     @property
     def record(self) -> RecordKey:
@@ -29,11 +37,16 @@ class Push(NamedTuple):
         return self.want.record
 
 
-def portion(records: Sequence[RecordKey], limit: int) -> Sequence[RecordKey]:
-    """Return the first of the records, at most `limit`, that are sure to fit one UPDATE together."""
+def portion(records: Sequence[RecordKey], limit: int, starred: Collection[RecordKey]) -> Sequence[RecordKey]:
+    """Return the first of the records, at most `limit`, that are sure to fit one UPDATE together.
+
+    Those that are `starred` are in it twice.
+    """
     octets = 0
     for count, record in enumerate(records[:limit]):
-        octets += 2 * len(record.name) + _RECORDS
+        octets += (2 * len(record.name) + _RECORDS) * (2 if record in starred else 1)
+        if record.type is Challenge.TXT:
+            octets += _TEXTS
         if count and octets > _MOST_OCTETS:
             return records[:count]
     return records[:limit]
@@ -63,7 +76,8 @@ class Queue:
         free = (record for record in self._pending if record not in self._busy)
         wants = (want for record in free if (want := self._due(state, record)) is not None)
         due = {want.record: want for want in islice(wants, limit)}
-        fitting = portion(tuple(due), limit)
+        starred = {record for record, want in due.items() if want.wildcard or may_be_starred(state, record)}
+        fitting = portion(tuple(due), limit, starred)
         self._busy.update(fitting)
         return tuple(_push(state, due[record]) for record in fitting)
 
@@ -82,7 +96,12 @@ class Queue:
 def _push(state: State, want: Wanted) -> Push:
     published = state.published.get(want.record)
     served_before = published is not None and _is_served_at(want.site, published.value)
-    return Push(want, published.revision if published else 0, first=bool(want.ip) and not served_before)
+    return Push(
+        want,
+        published.revision if published else 0,
+        first=bool(want.ip) and not served_before,
+        starred=published is not None and published.value.wildcard,
+    )
 
 
 def _is_served_at(site: Site, published: Published) -> bool:

@@ -5,8 +5,12 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import NamedTuple
 
+from .addresses import Challenge
+from .owners import owner, wildcard_owner
 from .records import Published, PublishError, RecordKey, Site
 from .state import State
+
+_CHALLENGE_TTL = 60  # seconds, at most: an authority that asks again shall see the next challenge
 
 
 class Wanted(NamedTuple):
@@ -15,14 +19,20 @@ class Wanted(NamedTuple):
     record: RecordKey
     site: Site
     revision: int  # of the committed address
-    ip: str
+    ip: str  # the content as it was committed: an address, or the values of a TXT; "" if it shall be gone
     ttl: int
-    changed: datetime  # when the address was committed
+    changed: datetime  # when the content was committed
+    wildcard: bool  # the same RRset stands at `*.<host>`, too
 
     @property
     def values(self) -> tuple[str, ...]:
         """The rdata of the RRset."""
-        return (self.ip,) if self.ip else ()
+        return tuple(sorted(self.ip.split()))
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The names at which the RRset stands."""
+        return (owner(self.record), wildcard_owner(self.record)) if self.wildcard else (owner(self.record),)
 
 
 class Standing(Enum):
@@ -49,7 +59,10 @@ def wanted(state: State, record: RecordKey) -> Wanted | None:
     host = state.hosts.get(record.name)
     ttl = (host.value.spec.ttl if host else None) or zone.value.spec.ttl
     address = committed.value
-    return Wanted(record, site, committed.revision, address.ip, ttl, address.changed)
+    is_address = record.type is not Challenge.TXT
+    wildcard = host is not None and host.value.spec.wildcard and is_address and not address.is_tombstone
+    ttl = ttl if is_address else min(ttl, _CHALLENGE_TTL)
+    return Wanted(record, site, committed.revision, address.ip, ttl, address.changed, wildcard)
 
 
 def contents(state: State, zone: str) -> Iterator[Wanted]:
@@ -87,18 +100,40 @@ def is_removed(state: State, record: RecordKey) -> bool:
 def is_pending(state: State, want: Wanted) -> bool:
     """Say whether what shall be served has still to be pushed."""
     published = state.published.get(want.record)
-    return standing(want, published.value if published else None) is Standing.PENDING
+    return standing(state, want, published.value if published else None) is Standing.PENDING
 
 
-def standing(want: Wanted, published: Published | None) -> Standing:
+def standing(state: State, want: Wanted, published: Published | None) -> Standing:
     """Compare what shall be served with what the nameserver is known to serve."""
     if published is None:
         return Standing.PENDING
     if _is_refused(want.site, published.error, want.revision):
         return Standing.REFUSED
-    if _is_served(want, published) and published.ttl == want.ttl:
+    as_wanted = published.ttl == want.ttl and has_wildcard_as_wanted(state, want, published)
+    if _is_served(want, published) and as_wanted:
         return Standing.PUBLISHED
     return Standing.PENDING
+
+
+def has_wildcard_as_wanted(state: State, want: Wanted, published: Published) -> bool:
+    """Say whether `*.<host>` need not be added or removed.
+
+    While the zone stands at other sites too, it is remembered that it may stand there.
+    """
+    if published.wildcard and not want.wildcard:
+        return not is_only_site(state, want.site)
+    return published.wildcard == want.wildcard
+
+
+def may_be_starred(state: State, record: RecordKey) -> bool:
+    """Say whether `*.<host>` is, or may be, served with the record."""
+    published = state.published.get(record)
+    return published is not None and published.value.wildcard
+
+
+def is_only_site(state: State, site: Site) -> bool:
+    """Say whether nothing of the zone is, or may be, published elsewhere."""
+    return all(each == site for each in state.sites_of(site.zone))
 
 
 def is_served(state: State, record: RecordKey, revision: int) -> bool:

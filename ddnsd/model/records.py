@@ -145,7 +145,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One change of one record of a host. `new` is "" where it was withdrawn."""
 
     at: datetime
-    type: RRType
+    type: str  # an RRType
     old: str
     new: str
     api: str  # by which it came: see `model.request.Api`

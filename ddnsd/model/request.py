@@ -28,6 +28,7 @@ class Request(NamedTuple):
     source: str  # the client's own address as seen from here, "" if it cannot be known
     ipv6: str = ""
     prefix: str = ""  # such as 2001:db8:1:2::/56: moves all hosts with an interface identifier
+    moves: bool = True  # False: another request of the same call makes that move
     clear: tuple[RRType, ...] = ()  # records to withdraw
     text: str = ""  # a value for the TXT record of ACME challenges
     user: str = ""  # that the token must be named after; "": no matter

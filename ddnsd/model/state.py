@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Set
 from typing import Any, TypeVar
 
+from .addresses import Challenge
 from .names import ancestors, is_below, label_count
 from .records import (
     Candidacy,
@@ -81,6 +82,25 @@ class HostTable(Table[str, Resource[HostSpec]]):
         return self._followers.get(account, frozenset())
 
 
+class AddressTable(Table[RecordKey, Committed]):
+    """Committed records by key, and which of them are TXTs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.challenges: set[RecordKey] = set()
+
+    def put(self, id: RecordKey, entry: Entry[Committed]) -> None:
+        """Add or replace a record."""
+        self[id] = entry
+        if id.type is Challenge.TXT:
+            self.challenges.add(id)
+
+    def drop(self, id: RecordKey) -> None:
+        """Remove a record."""
+        self.pop(id, None)
+        self.challenges.discard(id)
+
+
 class HistoryTable(Table[str, History]):
     """Histories by host, and how many entries they have together."""
 
@@ -143,7 +163,7 @@ class State:
         self.zones: Table[str, Resource[ZoneSpec]] = Table()
         self.hosts = HostTable()
         self.tokens = TokenTable()
-        self.addresses: Table[RecordKey, Committed] = Table()
+        self.addresses = AddressTable()
         self.published: Table[RecordKey, Published] = Table()
         self.seen: Table[str, LastSeen] = Table()  # of hosts that expire
         self.history = HistoryTable()  # by host

@@ -1,24 +1,28 @@
-"""The way of one update on the answering node: read, decide, commit, wait, answer."""
+"""The way of one call on the answering node: read, decide, commit, wait, answer."""
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 import structlog
 
-from ..model.answers import Answer, Refusal, Unchanged, Updated
-from ..model.decision import Attempt, Change, Join, Progress, decide, read
-from ..model.records import Committed
+from ..model.answers import Answer, Limited, Moved, Refusal, Result, Unchanged, Updated
+from ..model.attempt import Attempt, read
+from ..model.decision import Change, Join, Move, Plan, Settled, Step, decide
+from ..model.progress import Progress
 from ..model.request import Request
-from ..store import codec, keys
 from ..store.commit import GroupCommit
-from ..store.interface import Done, Outcome, RestoredError, Stale, StoreError, Unknown, Update
+from ..store.interface import Done, RestoredError, StoreError, Unknown
 from ..store.snapshot import WatchCache
+from .commitment import Commitment, awaited, commitment
+from .conduct import Conduct
 from .waiting import Waiting
 
 _log = structlog.get_logger(__name__)
+
+MOST_REQUESTS = 20
+"""Names in one call: what is done together has to fit one commit, with all that it depends on."""
 
 Reply = Callable[[Answer], None]
 
@@ -34,10 +38,13 @@ class UpdatePolicy(NamedTuple):
 class UpdateService:
     """Takes updates and answers them. A client that goes away does not stop its update."""
 
-    def __init__(self, cache: WatchCache, commits: GroupCommit, policy: UpdatePolicy) -> None:
+    def __init__(
+        self, cache: WatchCache, commits: GroupCommit, policy: UpdatePolicy, conduct: Conduct
+    ) -> None:
         self._cache = cache
         self._commits = commits
         self._policy = policy
+        self._conduct = conduct
         self._waiting = Waiting(cache)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -46,33 +53,46 @@ class UpdateService:
         self._policy = policy
 
     @property
+    def conduct(self) -> Conduct:
+        """How clients are judged."""
+        return self._conduct
+
+    @property
     def in_flight(self) -> int:
         """How many updates are being committed or wait for the nameserver."""
         return len(self._tasks)
 
     def submit(self, requests: Sequence[Request], reply: Reply) -> None:
-        """Take requests of one client that are done together or not at all, at most 20.
+        """Take requests of one client that are done together or not at all, at most `MOST_REQUESTS`.
 
-        `reply` is called exactly once, with the answer.
-
-        Nearly all requests are refused or unchanged: they take no task and no coroutine.
+        `reply` is called exactly once, with the answer: its results are, for each request, those of its
+        records in the order of RRTYPES, then that of its prefix. Nearly all calls are refused or unchanged:
+        they take no task and no coroutine.
         """
         accepted = asyncio.get_running_loop().time()
-        attempt = read(requests[0], private=self._policy.private)
+        attempt = read(requests, private=self._policy.private)
+
+        def answer(answer: Answer) -> None:
+            self._conduct.note(requests, attempt, answer)
+            reply(answer)
+
         if isinstance(attempt, Refusal):
-            reply(attempt)
+            answer(attempt)
+            return
+        if wait := self._conduct.wait(requests[0], attempt):
+            reply(Limited(wait))
             return
 
         def proceed(error: StoreError | None) -> None:
             if error is not None:
                 _log.debug("update.store_unavailable", reason=str(error))
-                reply(Refusal.STORE_FAILED)
+                answer(Refusal.STORE_FAILED)
                 return
             try:
-                self._decide(attempt, accepted, reply)
+                self._decide(attempt, requests, accepted, answer)
             except Exception:  # noqa: BLE001 - a bug with this request must not reach all that share its round
                 _log.exception("update.crashed")
-                reply(Refusal.STORE_FAILED)
+                answer(Refusal.STORE_FAILED)
 
         self._cache.when_current(proceed)
 
@@ -81,17 +101,15 @@ class UpdateService:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _decide(self, attempt: Attempt, accepted: float, reply: Reply) -> None:
+    def _decide(self, attempt: Attempt, requests: Sequence[Request], accepted: float, reply: Reply) -> None:
         decision = decide(self._cache.state, attempt, datetime.now(UTC))
-        if isinstance(decision, Refusal):
+        if not isinstance(decision, Plan):
             reply(decision)
-        elif isinstance(decision, Unchanged):
-            reply((decision,))
-        else:
-            self._start(attempt, decision, accepted, reply)
-
-    def _start(self, attempt: Attempt, decision: Change | Join, accepted: float, reply: Reply) -> None:
-        walk = _Walk(self._cache, self._commits, self._waiting, self._policy, attempt, accepted)
+            return
+        if decision.changes and (wait := self._conduct.take_changes(decision)):
+            reply(Limited(wait))
+            return
+        walk = _Walk(self._cache, self._commits, self._waiting, self._policy, attempt, requests[0], accepted)
         task = asyncio.create_task(self._finish(walk, decision, reply), name="update")
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -101,16 +119,16 @@ class UpdateService:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("update.crashed", exc_info=error)
 
-    async def _finish(self, walk: "_Walk", decision: Change | Join, reply: Reply) -> None:
+    async def _finish(self, walk: "_Walk", plan: Plan, reply: Reply) -> None:
         answer: Answer = Refusal.STORE_FAILED  # also if the walk fails as it never should
         try:
-            answer = await walk.answer(decision)
+            answer = await walk.answer(plan)
         finally:
             reply(answer)
 
 
 class _Walk:
-    """One update from its first decision that is no plain answer to its last."""
+    """One call from its first decision that is no plain answer to its last."""
 
     def __init__(
         self,
@@ -119,81 +137,87 @@ class _Walk:
         waiting: Waiting,
         policy: UpdatePolicy,
         attempt: Attempt,
+        request: Request,
         accepted: float,
     ) -> None:
         self._cache = cache
         self._commits = commits
         self._waiting = waiting
         self._attempt = attempt
+        self._request = request
         self._deadline = accepted + policy.timeout
         self._store_deadline = min(self._deadline, accepted + policy.store_timeout)
 
-    async def answer(self, decision: Change | Join) -> Answer:
+    async def answer(self, plan: Plan) -> Answer:
         try:
             async with asyncio.timeout_at(self._store_deadline):
-                settled = await self._commit(decision)
+                settled = await self._commit(plan)
         except (StoreError, TimeoutError) as error:
-            _log.debug("update.not_stored", name=self._attempt.name, reason=str(error) or "timeout")
+            _log.debug("update.not_stored", name=self._name, reason=str(error) or "timeout")
             return Refusal.STORE_FAILED
-        if isinstance(settled, Join):
-            return await self._await_publication(settled)
-        return (settled,) if isinstance(settled, Unchanged) else settled
+        return await self._await_publication(*settled) if isinstance(settled, _Committed) else settled
 
-    async def _commit(self, decision: Change | Join | Refusal | Unchanged) -> Join | Refusal | Unchanged:
-        """Commit until the decision stands; what then remains to wait for is a Join."""
-        while isinstance(decision, Change):
-            committed = _commitment(decision)
-            update = _conditional(decision, committed)
-            outcome = await self._commits.commit(update)
-            revision = self._applied(decision, committed, outcome)
-            while revision is None and isinstance(outcome, Unknown):
-                # It may be applied later still. Sent again with the same compares, on a key that it
-                # writes itself, only one of the two can be.
-                _log.debug("update.outcome_unknown", name=decision.record.name, reason=outcome.reason)
-                outcome = await self._commits.commit(update)
-                revision = self._applied(decision, committed, outcome)
+    @property
+    def _name(self) -> str | None:
+        return self._attempt.targets[0].name
+
+    async def _commit(self, decision: Settled | Plan) -> "_Committed | Settled":
+        """Commit until the decision stands; what then remains is to wait for what is committed."""
+        while isinstance(decision, Plan):
+            wanted = commitment(self._cache.state, decision, self._request, datetime.now(UTC))
+            if wanted is None:
+                return _Committed(decision, 0)
+            revision = await self._made(wanted)
             if revision is not None:
-                return Join(decision.record, revision, decision.ip, decision.previous, published=False)
+                return _Committed(decision, revision)
             await self._cache.current()
             decision = decide(self._cache.state, self._attempt, datetime.now(UTC))
         return decision
 
-    def _applied(self, change: Change, committed: Committed, outcome: Outcome) -> int | None:
-        """Return the revision at which the change was made, or None if it was not."""
-        if isinstance(outcome, Done):
-            return outcome.revision
-        current = outcome.current.get(keys.address(change.record)) if isinstance(outcome, Stale) else None
-        return current.revision if current and codec.is_of_commit(current.value, committed.commit) else None
+    async def _made(self, wanted: Commitment) -> int | None:
+        """Commit; return the revision at which that was done, or None if what it depends on has moved."""
+        while True:
+            outcome = await self._commits.commit(wanted.update)
+            if isinstance(outcome, Done):
+                return outcome.revision
+            if not isinstance(outcome, Unknown):
+                return wanted.is_in(outcome)
+            # It may be applied later still. Sent again with the same compares, on a key that it
+            # writes itself, only one of the two can be.
+            _log.debug("update.outcome_unknown", name=self._name, reason=outcome.reason)
 
-    async def _await_publication(self, join: Join) -> Answer:
+    async def _await_publication(self, plan: Plan, revision: int) -> Answer:
+        waits = awaited(plan, revision)
+        now = Progress.PUBLISHED
         try:
-            async with asyncio.timeout_at(self._deadline):
-                now = await self._waiting.settled(join.record, join.revision, verify=join.published)
+            if waits:
+                async with asyncio.timeout_at(self._deadline):
+                    now = await self._waiting.settled(waits)
         except TimeoutError:
             return Refusal.NAMESERVER_FAILED  # the change stays, and is published later
         except RestoredError as error:  # perhaps to a state before the change
-            _log.warning("update.restored", name=self._attempt.name, reason=str(error))
+            _log.warning("update.restored", name=self._name, reason=str(error))
             return Refusal.STORE_FAILED
-        match now:
-            case Progress.PUBLISHED if join.published:
-                return (Unchanged(join.record.name, join.ip, join.record.type),)
-            case Progress.PUBLISHED:
-                return (Updated(join.record.name, join.ip, join.record.type, join.previous),)
-            case Progress.GONE:
-                return Refusal.NOT_FOUND
-            case Progress.REFUSED | Progress.WAITING:
-                return Refusal.NAMESERVER_FAILED
-            case _:
-                assert_never(now)
+        if now is Progress.PUBLISHED:
+            return tuple(map(_result, plan.steps))
+        return Refusal.NOT_FOUND if now is Progress.GONE else Refusal.NAMESERVER_FAILED
 
 
-def _commitment(change: Change) -> Committed:
-    return Committed(change.ip, change.previous, os.urandom(9).hex(), datetime.now(UTC))
+class _Committed(NamedTuple):
+    plan: Plan
+    revision: int
 
 
-def _conditional(change: Change, committed: Committed) -> Update:
-    """Return the commit of a change: valid only while everything that was read is still so."""
-    key = keys.address(change.record)
-    expects = {entry.key: entry.revision for entry in change.reads}
-    expects[key] = change.replaces.revision if change.replaces else 0
-    return Update(expects, {key: codec.encode(committed)})
+def _result(step: Step) -> Result:
+    """Return what a step has come to, once all that it waits for is published."""
+    match step:
+        case Change():
+            return Updated(step.record.name, step.shown, step.record.type, step.previous)
+        case Join() if step.published:
+            return Unchanged(step.record.name, step.shown, step.record.type)
+        case Join():
+            return Updated(step.record.name, step.shown, step.record.type, step.previous)
+        case Move():
+            return step.result
+        case Unchanged() | Moved():
+            return step

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from ..model.decision import Progress, progress
+from ..model.progress import Progress, progress
 from ..model.records import RecordKey
 from ..model.resources import Kind
 from ..store import keys
@@ -13,15 +13,38 @@ from ..store.interface import RestoredError
 from ..store.snapshot import Touched, WatchCache
 
 
-class _Waiter(NamedTuple):
-    identity: str  # of the history that the revision is of
+class Awaited(NamedTuple):
+    """What is waited for of one record: what was committed at `revision`, or anything newer.
+
+    With `verify` its zone has to be verified, too. One that `may_go` is settled by its host's going.
+    """
+
     revision: int
-    verify: bool
-    settled: asyncio.Future[Progress]
+    verify: bool = False
+    may_go: bool = False
+
+
+class _Waiter:
+    """One request: the records that it still waits for."""
+
+    def __init__(self, identity: str, records: Mapping[RecordKey, Awaited]) -> None:
+        self.identity = identity  # of the history that the revisions are of
+        self.left = dict(records)
+        self.settled: asyncio.Future[Progress] = asyncio.get_running_loop().create_future()
+
+    def settle(self, now: Progress) -> None:
+        """End the waiting."""
+        if not self.settled.done():
+            self.settled.set_result(now)
+
+    def fail(self, error: Exception) -> None:
+        """End the waiting with an error."""
+        if not self.settled.done():
+            self.settled.set_exception(error)
 
 
 class Waiting:
-    """Wakes each waiting request when, and only when, its record is settled."""
+    """Wakes each waiting request when, and only when, its records are settled."""
 
     def __init__(self, cache: WatchCache) -> None:
         self._cache = cache
@@ -31,21 +54,22 @@ class Waiting:
     def __len__(self) -> int:
         return sum(map(len, self._waiters.values()))
 
-    async def settled(self, record: RecordKey, revision: int, *, verify: bool) -> Progress:
-        """Wait until the value committed at `revision` is published, refused or gone.
-
-        Arguments as of `model.decision.progress`. The caller bounds the time.
+    async def settled(self, records: Mapping[RecordKey, Awaited]) -> Progress:
+        """Wait until all records are published, or one is refused or gone. The caller bounds the time.
 
         Raises:
-            RestoredError: the store was restored, and perhaps knows nothing of the value.
+            RestoredError: the store was restored, and perhaps knows nothing of what was committed.
         """
-        waiter = _Waiter(self._cache.identity, revision, verify, asyncio.get_running_loop().create_future())
-        self._waiters[record].append(waiter)
-        self._settle(record, waiter)
+        waiter = _Waiter(self._cache.identity, records)
+        for record in records:
+            self._waiters[record].append(waiter)
         try:
+            for record in records:
+                self._settle(record, waiter)
             return await waiter.settled
         finally:
-            self._remove(record, waiter)
+            for record in records:
+                self._remove(record, waiter)
 
     def _remove(self, record: RecordKey, waiter: _Waiter) -> None:
         waiters = self._waiters[record]
@@ -73,11 +97,15 @@ class Waiting:
 
     def _settle(self, record: RecordKey, waiter: _Waiter) -> None:
         if self._cache.identity != waiter.identity:
-            if not waiter.settled.done():
-                waiter.settled.set_exception(RestoredError("the store was restored meanwhile"))
+            waiter.fail(RestoredError("the store was restored meanwhile"))
             return
-        if self._cache.revision < waiter.revision:
-            return  # this node has not even seen the commit
-        now = progress(self._cache.state, record, waiter.revision, verify=waiter.verify)
-        if now is not Progress.WAITING and not waiter.settled.done():
-            waiter.settled.set_result(now)
+        awaited = waiter.left.get(record)
+        if awaited is None or self._cache.revision < awaited.revision:
+            return  # settled already; or this node has not even seen the commit
+        now = progress(self._cache.state, record, awaited.revision, verify=awaited.verify)
+        if now is Progress.PUBLISHED or (now is Progress.GONE and awaited.may_go):
+            del waiter.left[record]
+            if not waiter.left:
+                waiter.settle(Progress.PUBLISHED)
+        elif now is not Progress.WAITING:
+            waiter.settle(now)

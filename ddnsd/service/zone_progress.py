@@ -34,7 +34,7 @@ async def zone_progress(state: State) -> Mapping[str, ZoneProgress]:
             continue
         entry = state.published.get(record)
         published = entry.value if entry else None
-        found, so_far = standing(want, published), zones[want.site.zone]
+        found, so_far = standing(state, want, published), zones[want.site.zone]
         zones[want.site.zone] = ZoneProgress(
             so_far.pending + (found is Standing.PENDING),
             so_far.refused + (found is Standing.REFUSED),

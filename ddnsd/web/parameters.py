@@ -1,14 +1,18 @@
 """The parameters of an update: query string, form or JSON body, and the Authorization header."""
 
+from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
 import msgspec
 from tornado.httputil import HTTPHeaders
 
+from ..model.addresses import Family
 from ..model.request import Request
 
 _MAX_FIELDS = 64
-_NAMES = ("domain", "ip", "token")
+_NAMES = ("domain", "ip", "token", "ipv6", "ip6lanprefix", "record_type", "clear")
+_TYPES: Mapping[str, tuple[Family, ...]] = {"": tuple(Family), **{each: (each,) for each in Family}}
+_TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
 
@@ -21,6 +25,10 @@ class _JsonBody(msgspec.Struct):
     domain: str | None = None
     ip: str | None = None
     token: str | None = None
+    ipv6: str | None = None
+    ip6lanprefix: str | None = None
+    record_type: str | None = None
+    clear: bool | str | None = None
 
 
 _json_body = msgspec.json.Decoder(_JsonBody)
@@ -42,7 +50,25 @@ def read_request(query: str, headers: HTTPHeaders, body: bytes, source: str) -> 
     if body:
         values |= _read_body(headers, body)
     token = values.get("token") or _bearer(headers)
-    return Request(values.get("domain", ""), values.get("ip", ""), token, source)
+    ipv6, prefix = values.get("ipv6", ""), values.get("ip6lanprefix", "")
+    request = Request(values.get("domain", ""), values.get("ip", ""), token, source, ipv6, prefix)
+    if "record_type" in values or "clear" in values:
+        return _cleared(request, values)
+    return request
+
+
+def withdrawal(request: Request) -> Request:
+    """Return the request to withdraw the host's addresses, as far as it does not name one family."""
+    return request._replace(clear=request.clear or tuple(Family), ip="", ipv6="", prefix="")
+
+
+def _cleared(request: Request, values: Mapping[str, str]) -> Request:
+    """Return the request with what it clears: `record_type` says of which family, without it of both."""
+    types = _TYPES.get(values.get("record_type", "").upper())
+    clears = _TRUTHS.get(values.get("clear", "false").lower())
+    if types is None or clears is None:
+        raise UnreadableRequestError("a record_type that is neither A nor AAAA, or a clear that is no truth")
+    return request._replace(clear=types) if clears else request
 
 
 def _read_body(headers: HTTPHeaders, body: bytes) -> dict[str, str]:
@@ -59,7 +85,9 @@ def _read_json(body: bytes) -> dict[str, str]:
         decoded = _json_body.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested too deep
         raise UnreadableRequestError("not a JSON object with text in domain, ip and token") from error
-    return _present({"domain": decoded.domain, "ip": decoded.ip, "token": decoded.token})
+    if isinstance(decoded.clear, bool):
+        decoded.clear = str(decoded.clear)
+    return _present(msgspec.structs.asdict(decoded))
 
 
 def _read_form(text: str) -> dict[str, str]:

@@ -1,10 +1,12 @@
 """The contract's JSON: compact, UTF-8 as it is, never `\\u` escapes."""
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
-from ..model.answers import Answer, Limited, Refusal, Result, Unchanged, Updated
+from ..model.answers import Answer, Limited, Moved, Refusal, Result, Unchanged, Updated, is_change
 
 CONTENT_TYPE = "application/json; charset=utf-8"
 
@@ -18,6 +20,8 @@ TOO_LARGE = "请求内容过大"
 INTERNAL = "服务器内部错误"
 DRAINING = "服务即将停止"
 NO_STORE = "数据库暂不可用"
+UPDATED = "DDNS 更新成功"
+UNCHANGED = "IP 地址未变化,无需更新"
 LIMITED = "请求过于频繁,请稍后再试"
 
 _BY_STATUS: Mapping[int, str] = {
@@ -46,29 +50,38 @@ def body(answer: Answer) -> tuple[int, bytes]:
         return answer.status, _REFUSALS[answer]
     if isinstance(answer, Limited):
         return 429, failure(LIMITED)
-    return 200, _success(answer[0])
+    return 200, _success(answer)
 
 
-def _success(answer: Result) -> bytes:
-    if isinstance(answer, Updated):
-        return _encode(
-            {
-                "success": True,
-                "message": "DDNS 更新成功",
-                "data": {
-                    "domain": answer.name,
-                    "ip": answer.ip,
-                    "record_type": answer.type,
-                    "old_ip": answer.old_ip,
-                    "updated": True,
-                },
-            }
-        )
-    assert isinstance(answer, Unchanged)
-    return _encode(
-        {
-            "success": True,
-            "message": "IP 地址未变化,无需更新",
-            "data": {"domain": answer.name, "ip": answer.ip, "updated": False},
-        }
-    )
+def headers(answer: Answer) -> Mapping[str, str]:
+    """Return the headers of an answer beside the usual ones (RFC 6585 §4, RFC 9110 §10.2.3)."""
+    return {"Retry-After": str(math.ceil(answer.retry_after))} if isinstance(answer, Limited) else {}
+
+
+def _success(results: tuple[Result, ...]) -> bytes:
+    """Return the contract's body for the first record that was changed, else the first one.
+
+    Where more was asked for, it also has what became of each record, and of the prefix.
+    """
+    lead = next((result for result in results if is_change(result)), results[0])
+    data = _contract(lead)
+    if len(results) > 1 or isinstance(lead, Moved):
+        data["records"] = [_record(result) for result in results if not isinstance(result, Moved)]
+    for result in results:
+        if isinstance(result, Moved):
+            data["prefix"] = {"prefix": result.prefix, "hosts": result.hosts, "moved": result.moved}
+    return _encode({"success": True, "message": UPDATED if data["updated"] else UNCHANGED, "data": data})
+
+
+def _contract(result: Result) -> dict[str, Any]:
+    if isinstance(result, Updated):
+        changed = {"record_type": result.type, "old_ip": result.old_ip, "updated": True}
+        return {"domain": result.name, "ip": result.ip, **changed}
+    ip = "" if isinstance(result, Moved) else result.ip
+    return {"domain": result.name, "ip": ip, "updated": is_change(result)}
+
+
+def _record(result: Updated | Unchanged) -> dict[str, Any]:
+    old_ip = result.old_ip if isinstance(result, Updated) else result.ip
+    updated = isinstance(result, Updated)
+    return {"record_type": result.type, "ip": result.ip, "old_ip": old_ip, "updated": updated}

@@ -4,13 +4,13 @@ import time
 
 import structlog
 
-from ..model.answers import Answer, Limited, Moved, Refusal, Result, Unchanged, Updated
+from ..model.answers import Answer, Limited, Moved, Refusal, Result, Unchanged, Updated, result_of
 from ..model.names import InvalidNameError, label_count, parse_name
 from ..service.update import UpdateService
 from ..telemetry.metrics import Metrics
 from ..telemetry.redaction import HIDDEN
 from . import replies
-from .parameters import UnreadableRequestError, read_request
+from .parameters import UnreadableRequestError, read_request, withdrawal
 from .public import Exchange
 from .source import SourceFinder
 
@@ -31,35 +31,29 @@ class UpdateEndpoint:
         source = self._sources.source(exchange.peer, exchange.headers)
         try:
             request = read_request(exchange.query, exchange.headers, exchange.body, source)
+            if exchange.method == "DELETE":
+                request = withdrawal(request)
         except UnreadableRequestError as error:
             _log.info("update.unreadable", source=source, reason=str(error))
             self._metrics.request("update", "malformed", time.perf_counter() - started)
+            self._service.conduct.malformed(source)
             exchange.reply(400, replies.failure(replies.BAD_REQUEST))
             return
 
         def answer(answer: Answer) -> None:
             status, body = replies.body(answer)
-            exchange.reply(status, body)
-            self._metrics.request("update", label(answer), time.perf_counter() - started)
+            exchange.reply(status, body, **replies.headers(answer))
+            self._metrics.request("update", result_of(answer), time.perf_counter() - started)
             _record(answer, request.domain, source)
 
         self._service.submit((request,), answer)
-
-
-def label(answer: Answer) -> str:
-    """Return the answer's `result` label in the metrics."""
-    if isinstance(answer, Refusal):
-        return answer.name.lower()
-    if isinstance(answer, Limited):
-        return "limited"
-    return "unchanged" if all(isinstance(result, Unchanged) for result in answer) else "updated"
 
 
 def _record(answer: Answer, domain: str, source: str) -> None:
     """Log the answer; "unchanged" only when debugging, because nearly all are."""
     match answer:
         case Refusal() | Limited():
-            _log.info("update.refused", domain=_shown(domain), result=label(answer), source=source)
+            _log.info("update.refused", domain=_shown(domain), result=result_of(answer), source=source)
         case _:
             for result in answer:
                 _record_result(result, source)

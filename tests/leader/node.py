@@ -15,10 +15,10 @@ from ddnsd.leader.mandate import LeaderPolicy
 from ddnsd.leader.preference import Preference
 from ddnsd.leader.term import Candidate
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Answer
-from ddnsd.model.decision import Request
+from ddnsd.model.answers import Answer, Limited, Refusal, Result
 from ddnsd.model.publication import contents, is_settled, is_verified
 from ddnsd.model.records import Beat, Member, RecordKey, Site
+from ddnsd.model.request import Request
 from ddnsd.model.resources import Kind
 from ddnsd.model.state import State
 from ddnsd.model.tokens import digest
@@ -31,6 +31,7 @@ from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Store
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import Metrics
+from tests.service.unlimited import unlimited
 from tests.tasks import running
 
 ZONE, BLOG = "example.com", "blog.example.com"
@@ -72,11 +73,15 @@ class Node:
     async def delete(self, kind: Kind, name: str, *, cascade: bool = False) -> None:
         await self.registry.delete(kind, name, cascade=cascade)
 
-    async def update(self, name: str, ip: str) -> Answer:
+    async def update(self, name: str, ip: str) -> Refusal | Limited | Result:
         """Send one update and return its answer."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.updates.submit(Request(name, ip, SECRET, ""), answered.set_result)
-        return await answered
+        self.updates.submit((Request(name, ip, SECRET, ""),), answered.set_result)
+        answer = await answered
+        if isinstance(answer, Refusal | Limited):
+            return answer
+        (result,) = answer
+        return result
 
     async def published(self, zone: str = ZONE) -> None:
         """Wait until nothing is left to do: all published and verified, no tombstone, one site."""
@@ -137,7 +142,8 @@ async def node_on(
     cache = WatchCache(store, 5.0, metrics)
     commits = GroupCommit(store, metrics, cache.preserved)
     registry = Registry(cache, commits, nameservers=frozenset(nameservers), timeout=5.0)
-    updates = UpdateService(cache, commits, UpdatePolicy(private=True, timeout=timeout, store_timeout=5.0))
+    policies = UpdatePolicy(private=True, timeout=timeout, store_timeout=5.0)
+    updates = UpdateService(cache, commits, policies, unlimited(cache.state))
     preference = Preference(cache, me, member(nameservers, **leader))
     candidate = Candidate(store, cache, commits, nameservers, preference, policy, metrics)
     async with running(cache.run()):

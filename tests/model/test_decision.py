@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.answers import Refusal, Unchanged
-from ddnsd.model.decision import Attempt, Change, Decision, Join, Request, decide, read
+from ddnsd.model.attempt import Attempt, read
+from ddnsd.model.decision import Change, Decision, Join, Plan, Step, decide
 from ddnsd.model.records import RecordKey
+from ddnsd.model.request import Request
 from ddnsd.model.tokens import digest
 
 from .world import BLOG, BLOG6, NOW, World, small_world
@@ -25,9 +27,18 @@ def request(domain: str = BLOG.name, ip: str = IP, token: str = "secret", source
     return Request(domain, ip, token, source)
 
 
-def decided(world: World, asked: Request, *, private: bool = True) -> Decision:
+def planned(world: World, *asked: Request, private: bool = True) -> Decision:
     attempt = read(asked, private=private)
     return attempt if isinstance(attempt, Refusal) else decide(world.state, attempt, NOW)
+
+
+def decided(world: World, asked: Request, *, private: bool = True) -> Refusal | Step:
+    """Return the refusal of a request of one address, or its one step."""
+    decision = planned(world, asked, private=private)
+    if isinstance(decision, Refusal):
+        return decision
+    (step,) = decision.steps if isinstance(decision, Plan) else decision
+    return step
 
 
 class Fault(NamedTuple):
@@ -75,7 +86,7 @@ FAULTS = (
 PAIRS = [pair for pair in combinations(FAULTS, 2) if not pair[0].clashes(pair[1])]
 
 
-def decided_with(faults: Iterable[Fault]) -> Decision:
+def decided_with(faults: Iterable[Fault]) -> Refusal | Step:
     places: dict[str, dict[str, Any]] = {"request": {}, "token": {}, "account": {}, "host": {}, "zone": {}}
     for fault in faults:
         places[fault.place] |= fault.fields
@@ -216,7 +227,7 @@ def test_the_name_is_found_in_any_spelling():
 def test_the_address_is_the_one_given_or_else_the_clients(ip, source, record, address):
     decision = decided(small_world(), request(ip=ip, source=source))
     assert isinstance(decision, Change)
-    assert (decision.record, decision.ip) == (record, address)
+    assert (decision.record, decision.content) == (record, address)
 
 
 def test_private_addresses_can_be_refused():
@@ -232,7 +243,7 @@ HOSTILE = st.text(max_size=400) | st.sampled_from(["\ud800", "\x00", "。", "１
 @given(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
 def test_whatever_is_sent_is_read_or_refused(domain, ip, token, source):
     asked = Request(domain, ip, token, source)
-    attempt = read(asked, private=True)
+    attempt = read((asked,), private=True)
     if not domain:
         assert attempt is Refusal.MISSING_DOMAIN
     elif not token:
@@ -249,17 +260,19 @@ def test_the_first_update_has_no_previous_address():
     world = small_world()
     decision = decided(world, request())
     assert isinstance(decision, Change)
-    assert (decision.record, decision.ip, decision.previous, decision.replaces) == (BLOG, IP, "", None)
+    assert (decision.record, decision.content, decision.previous, decision.replaces) == (BLOG, IP, "", None)
 
 
 def test_a_change_holds_only_while_all_that_was_read_does():
     world = small_world()
     world.commit(BLOG, OLD_IP)
-    decision = decided(world, request())
-    assert isinstance(decision, Change)
+    plan = planned(world, request())
+    assert isinstance(plan, Plan)
     read_keys = {"tokens/router", "accounts/alice", "zones/example.com", "hosts/blog.example.com"}
-    assert {entry.key for entry in decision.reads} == read_keys
-    assert decision.replaces is world.state.addresses[BLOG]
+    assert {entry.key for entry in plan.reads} == read_keys
+    (change,) = plan.steps
+    assert isinstance(change, Change)
+    assert change.replaces is world.state.addresses[BLOG]
 
 
 def test_another_address_replaces_the_committed_one():
@@ -268,14 +281,14 @@ def test_another_address_replaces_the_committed_one():
     world.commit(BLOG6, "2001:db8::1")
     decision = decided(world, request())
     assert isinstance(decision, Change)
-    assert (decision.ip, decision.previous) == (IP, OLD_IP)
+    assert (decision.content, decision.previous) == (IP, OLD_IP)
 
 
 def test_a_published_address_is_unchanged():
     world = small_world()
     world.commit(BLOG, IP)
     world.publish(BLOG)
-    assert decided(world, request()) == Unchanged(BLOG.name, IP)
+    assert decided(world, request()) == Unchanged(BLOG.name, IP, Family.A)
 
 
 def test_a_pending_address_is_joined_with_its_stored_predecessor():
@@ -316,7 +329,7 @@ def test_a_refused_address_is_committed_anew():
     world.refuse(BLOG)
     decision = decided(world, request())
     assert isinstance(decision, Change)
-    assert (decision.ip, decision.previous) == (IP, OLD_IP)
+    assert (decision.content, decision.previous) == (IP, OLD_IP)
     assert decision.replaces is world.state.addresses[BLOG]
 
 
@@ -333,9 +346,9 @@ def test_a_published_address_is_unchanged_though_its_new_ttl_is_pending_or_refus
     world.commit(BLOG, IP)
     world.publish(BLOG)
     world.host(ttl=3600)
-    assert decided(world, request()) == Unchanged(BLOG.name, IP)
+    assert decided(world, request()) == Unchanged(BLOG.name, IP, Family.A)
     world.refuse(BLOG)
-    assert decided(world, request()) == Unchanged(BLOG.name, IP)
+    assert decided(world, request()) == Unchanged(BLOG.name, IP, Family.A)
     world.footprint(verified=False)
     assert isinstance(decided(world, request()), Join)
 
@@ -364,7 +377,7 @@ def test_a_tombstone_is_overwritten_and_inherits_no_previous_address():
     world.withdraw(BLOG)
     decision = decided(world, request())
     assert isinstance(decision, Change)
-    assert (decision.ip, decision.previous) == (IP, "")
+    assert (decision.content, decision.previous) == (IP, "")
     assert decision.replaces is world.state.addresses[BLOG]
 
 

@@ -6,16 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsd.model.decision import Progress, progress
+from ddnsd.model.addresses import Family
+from ddnsd.model.progress import Progress, progress
 from ddnsd.model.records import RecordKey
 
-from .world import BLOG, World, small_world
+from .world import BLOG, BLOG6, World, small_world
 
 IP, NEWER_IP = "192.0.2.7", "192.0.2.8"
 
 
-def after(world: World, revision: int, *, verify: bool = False) -> Progress:
-    return progress(world.state, BLOG, revision, verify=verify)
+def after(world: World, revision: int, *, verify: bool = False, record: RecordKey = BLOG) -> Progress:
+    return progress(world.state, record, revision, verify=verify)
 
 
 def test_a_commit_is_waited_for_until_it_is_published():
@@ -100,9 +101,9 @@ def test_an_unverified_zone_is_waited_for_only_by_who_asks_for_it():
     [
         lambda world: world.state.hosts.drop(BLOG.name),
         lambda world: world.withdraw(BLOG),
-        lambda world: world.state.addresses.drop(BLOG),
+        lambda world: world.host(families=(Family.AAAA,)),
     ],
-    ids=["host deleted", "tombstone", "swept"],
+    ids=["host deleted", "tombstone", "family gone"],
 )
 @pytest.mark.parametrize(
     "before", [World.publish, World.refuse, lambda *_: None], ids=["published", "refused", "pending"]
@@ -123,6 +124,31 @@ def test_a_removal_that_is_published_publishes_no_address():
     world.withdraw(BLOG)
     world.publish(BLOG)
     assert after(world, revision) is Progress.GONE
+
+
+def test_an_address_that_a_client_has_withdrawn_meanwhile_is_waited_for_until_it_is_gone():
+    world = small_world()
+    revision = world.commit(BLOG, IP)
+    withdrawn = world.withdraw(BLOG, cleared=True)
+    assert after(world, revision) is after(world, withdrawn) is Progress.WAITING
+    world.refuse(BLOG)
+    assert after(world, revision) is after(world, withdrawn) is Progress.REFUSED
+    world.publish(BLOG)
+    assert after(world, revision) is after(world, withdrawn) is Progress.PUBLISHED
+    world.state.addresses.drop(BLOG)
+    world.state.published.drop(BLOG)
+    assert after(world, revision) is after(world, withdrawn) is Progress.PUBLISHED
+
+
+def test_the_first_address_out_of_a_prefix_is_waited_for():
+    world = small_world()
+    world.host(ipv6_suffix="::7")
+    revision = world.move("2001:db8::/64")
+    assert after(world, revision, record=BLOG6) is Progress.WAITING
+    world.commit(BLOG6, "2001:db8::7")
+    assert after(world, revision, record=BLOG6) is Progress.WAITING
+    world.publish(BLOG6)
+    assert after(world, revision, record=BLOG6) is Progress.PUBLISHED
 
 
 @given(st.lists(st.sampled_from(["commit", "publish", "refuse", "doubt"]), max_size=12))

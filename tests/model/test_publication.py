@@ -36,12 +36,12 @@ def move(world: World) -> None:
 def standing_of(world: World) -> Standing:
     want, published = wanted(world.state, BLOG), world.state.published.get(BLOG)
     assert want is not None
-    return standing(want, published.value if published else None)
+    return standing(world.state, want, published.value if published else None)
 
 
 def test_wanted_is_the_committed_address_at_the_zones_nameserver(world):
     revision = world.commit(BLOG, IP)
-    assert wanted(world.state, BLOG) == Wanted(BLOG, SITE, revision, IP, 60, NOW)
+    assert wanted(world.state, BLOG) == Wanted(BLOG, SITE, revision, IP, 60, NOW, wildcard=False)
     assert wanted(world.state, BLOG).values == (IP,)
 
 

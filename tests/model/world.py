@@ -11,6 +11,8 @@ from ddnsd.model.records import (
     Committed,
     Entry,
     Footprint,
+    LastSeen,
+    PrefixMove,
     Published,
     PublishError,
     RecordKey,
@@ -59,15 +61,28 @@ class World:
         """Commit an address; return its revision."""
         return self._committed(record, Committed(ip, previous, "commit", NOW))
 
-    def withdraw(self, record: RecordKey, zone: str = "example.com") -> int:
+    def withdraw(self, record: RecordKey, zone: str = "example.com", *, cleared: bool = False) -> int:
         """Leave a tombstone; return its revision."""
-        return self._committed(record, Committed("", "", "commit", NOW, zone))
+        return self._committed(record, Committed("", "", "commit", NOW, zone, cleared))
+
+    def move(self, prefix: str, token: str = "router", hosts: tuple[str, ...] | None = None) -> int:
+        """Commit a prefix that hosts have yet to follow; return its revision."""
+        holder = self.state.tokens[token]
+        move = PrefixMove(prefix, holder.value.spec.account, hosts, "commit", NOW, token, "", "update")
+        id = f"{token}/{holder.revision}"
+        self._put(self.state.prefixes, id, f"prefixes/{id}", move)
+        return self.revision
+
+    def see(self, host: str, at: datetime = NOW) -> None:
+        """Note that a host was refreshed."""
+        self._put(self.state.seen, host, f"seen/{host}", LastSeen(at))
 
     def publish(self, record: RecordKey) -> None:
         """Note that what is wanted now is served."""
         want = wanted(self.state, record)
         assert want is not None
-        self.note(record, Published(want.revision, want.ip, want.ttl, want.site.nameserver, NOW))
+        nameserver, wildcard = want.site.nameserver, want.wildcard
+        self.note(record, Published(want.revision, want.ip, want.ttl, nameserver, NOW, wildcard=wildcard))
 
     def refuse(self, record: RecordKey) -> None:
         """Note that the nameserver refuses what is wanted now; what it served before, it still serves."""

@@ -5,13 +5,14 @@ import asyncio
 import pytest
 
 from ddnsd.model.answers import Answer, Refusal
-from ddnsd.model.decision import Request
+from ddnsd.model.request import Request
 from ddnsd.model.tokens import digest
 from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
 from tests.leader.node import until
 from tests.rigs.etcd import EtcdRig, versions
 from tests.service.registry_node import account, document, host, node_on, zone
+from tests.service.unlimited import unlimited
 
 SECRET = "secret"
 
@@ -27,9 +28,11 @@ async def test_waiter_of_the_old_history_is_told_at_once(version):
                 [zone("example.com"), account("alice"), token, host("blog.example.com")]
             )
             rig.ctl("snapshot", "save", str(rig.folder / "backup"))
-            service = UpdateService(node.cache, node.commits, UpdatePolicy(True, 60, 5))
+            service = UpdateService(
+                node.cache, node.commits, UpdatePolicy(True, 60, 5), unlimited(node.cache.state)
+            )
             answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-            service.submit(Request("blog.example.com", "192.0.2.1", SECRET, ""), answered.set_result)
+            service.submit((Request("blog.example.com", "192.0.2.1", SECRET, ""),), answered.set_result)
             await until(lambda: node.cache.state.addresses)
             await asyncio.to_thread(rig.restore, rig.folder / "backup", "another")
             assert await asyncio.wait_for(answered, 10) is Refusal.STORE_FAILED

@@ -10,9 +10,9 @@ import pytest
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.answers import Answer, Refusal, Unchanged, Updated
-from ddnsd.model.decision import Request
 from ddnsd.model.publication import Wanted, wanted
 from ddnsd.model.records import Footprint, Installation, Published, PublishError, RecordKey, Site
+from ddnsd.model.request import Request
 from ddnsd.model.resources import Kind
 from ddnsd.model.tokens import digest
 from ddnsd.service.update import UpdatePolicy, UpdateService
@@ -21,14 +21,15 @@ from ddnsd.store.interface import Done, Update
 from tests.leader.faults import Fault, FaultyStore, Trigger
 from tests.leader.node import until
 from tests.service.registry_node import Node, account, document, host, node_on, open_embedded, zone
+from tests.service.unlimited import unlimited
 
 ZONE, BLOG = "example.com", "blog.example.com"
 BLOG_A = RecordKey(BLOG, Family.A)
 SITE = Site(ZONE, "default")
 SECRET = "secret"
 NOW = datetime.now(UTC)
-ONE = Updated(BLOG, "192.0.2.1", Family.A, "")
-TWO = Updated(BLOG, "192.0.2.2", Family.A, "192.0.2.1")
+ONE = (Updated(BLOG, "192.0.2.1", Family.A, ""),)
+TWO = (Updated(BLOG, "192.0.2.2", Family.A, "192.0.2.1"),)
 
 
 class Desk:
@@ -36,11 +37,11 @@ class Desk:
 
     def __init__(self, node: Node, policy: UpdatePolicy) -> None:
         self.node = node
-        self.service = UpdateService(node.cache, node.commits, policy)
+        self.service = UpdateService(node.cache, node.commits, policy, unlimited(node.cache.state))
 
     async def ask(self, ip: str = "192.0.2.1") -> Answer:
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.service.submit(Request(BLOG, ip, SECRET, ""), answered.set_result)
+        self.service.submit((Request(BLOG, ip, SECRET, ""),), answered.set_result)
         return await answered
 
     async def asking(self, ip: str = "192.0.2.1") -> asyncio.Task[Answer]:
@@ -117,7 +118,7 @@ async def test_published_is_unchanged(desk: Desk) -> None:
     asking = await desk.asking()
     await desk.publish()
     await asking
-    assert await desk.ask() == Unchanged(BLOG, "192.0.2.1")
+    assert await desk.ask() == (Unchanged(BLOG, "192.0.2.1", Family.A),)
 
 
 async def test_pending_is_joined_with_its_predecessor(desk: Desk) -> None:
@@ -183,7 +184,7 @@ async def test_unverified_zone_is_waited_for(desk: Desk) -> None:
     again = await desk.asking()
     assert not again.done()
     await desk.verify()
-    assert await again == Unchanged(BLOG, "192.0.2.1")
+    assert await again == (Unchanged(BLOG, "192.0.2.1", Family.A),)
 
 
 async def test_ttl_is_no_business_of_a_clients(desk: Desk) -> None:
@@ -191,7 +192,7 @@ async def test_ttl_is_no_business_of_a_clients(desk: Desk) -> None:
     await desk.publish()
     await first
     await desk.node.registry.apply([host(BLOG, ttl=33)])
-    assert await desk.ask() == Unchanged(BLOG, "192.0.2.1")
+    assert await desk.ask() == (Unchanged(BLOG, "192.0.2.1", Family.A),)
 
 
 async def test_revoked_while_the_store_decides(desk: Desk) -> None:

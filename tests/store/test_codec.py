@@ -3,6 +3,7 @@
 from datetime import UTC, timedelta, timezone
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +16,13 @@ from ddnsd.model.records import (
     Committed,
     Footprint,
     HeldDeletions,
+    History,
+    HistoryEntry,
     Installation,
+    LastSeen,
     Mark,
     Member,
+    PrefixMove,
     Published,
     PublishError,
     RegistryHead,
@@ -59,13 +64,24 @@ SPECS = {
 ORIGINS = st.builds(Origin, TEXT, TEXT)
 HELD = st.builds(HeldDeletions, TEXT, REVISIONS, st.lists(TEXT).map(tuple), INSTANTS, TEXT)
 ERRORS = st.builds(PublishError, REVISIONS, TEXT, INSTANTS, TEXT)
+ENTRIES = st.builds(HistoryEntry, INSTANTS, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT).map(
+    lambda entry: msgspec.Raw(msgspec.json.encode(entry))
+)
 VALUES: dict[str, st.SearchStrategy[Stored]] = {
     **{
         shelf: st.builds(Resource, specs, MARKS, st.none() | ORIGINS, st.booleans())
         for shelf, specs in SPECS.items()
     },
-    "addresses": st.builds(Committed, TEXT, TEXT, TEXT, INSTANTS, TEXT),
-    "published": st.builds(Published, REVISIONS, TEXT, TTLS, TEXT, st.none() | INSTANTS, st.none() | ERRORS),
+    "addresses": st.builds(Committed, TEXT, TEXT, TEXT, INSTANTS, TEXT, st.booleans()),
+    "published": st.builds(
+        *(Published, REVISIONS, TEXT, TTLS, TEXT, st.none() | INSTANTS, st.none() | ERRORS, st.booleans())
+    ),
+    "seen": st.builds(LastSeen, INSTANTS),
+    "history": st.builds(History, st.lists(ENTRIES).map(tuple)),
+    "prefixes": st.builds(
+        *(PrefixMove, TEXT, TEXT, st.none() | st.lists(TEXT).map(tuple)),
+        *(TEXT, INSTANTS, TEXT, TEXT, TEXT),
+    ),
     "fences": st.builds(Footprint, TEXT, TEXT, TEXT, st.booleans()),
     "requests": st.builds(
         WorkRequest,
@@ -129,8 +145,8 @@ WRITTEN = (
     (
         "hosts",
         Resource(HostSpec("alice"), Mark.DELETING),
-        '{"v":1,"spec":{"account":"alice","families":["A","AAAA"],"ttl":null,"enabled":true},'
-        '"mark":"deleting"}',
+        '{"v":1,"spec":{"account":"alice","families":["A","AAAA"],"ttl":null,"enabled":true,'
+        '"wildcard":false,"ipv6Suffix":null,"ipv6Subnet":null,"expiresAfter":null},"mark":"deleting"}',
     ),
     ("fences", Footprint(), '{"v":1}'),
     ("registry", RegistryHead("c0ffee"), '{"v":1,"commit":"c0ffee"}'),

@@ -6,6 +6,7 @@ A file is named after the shelf, what is special about it, and the version of dd
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ddnsd.model.addresses import Family
@@ -17,9 +18,12 @@ from ddnsd.model.records import (
     Configured,
     Footprint,
     HeldDeletions,
+    History,
     Installation,
+    LastSeen,
     Mark,
     Member,
+    PrefixMove,
     Published,
     PublishError,
     RegistryHead,
@@ -29,7 +33,7 @@ from ddnsd.model.records import (
     Work,
     WorkRequest,
 )
-from ddnsd.model.resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
+from ddnsd.model.resources import AccountSpec, HostSpec, Scope, TokenSpec, ZoneSpec
 from ddnsd.store.codec import SHELVES, decode
 
 FOLDER = Path(__file__).parent / "golden"
@@ -54,6 +58,28 @@ MEANING: dict[str, Stored] = {
     "published.0.1": Published(42, "2001:db8::7", 60, "default", AT),
     "published.refused.0.1": Published(
         0, "", 60, "default", None, PublishError(42, "REFUSED", AT, "default")
+    ),
+    "hosts.follows.0.2": Resource(
+        HostSpec("alice", wildcard=True, ipv6_suffix="::1:2:3:4", ipv6_subnet="1f", expires_after=86400)
+    ),
+    "tokens.scopes.0.2": Resource(TokenSpec("alice", DIGEST, scopes=(Scope.TXT,))),
+    "addresses.cleared.0.2": Committed("", "192.0.2.4", "c0ffee", AT, "example.com", cleared=True),
+    "addresses.challenges.0.2": Committed("older newer", "older", "c0ffee", AT),
+    "published.wildcard.0.2": Published(42, "2001:db8::7", 60, "default", AT, wildcard=True),
+    "seen.0.2": LastSeen(AT),
+    "history.0.2": History(
+        (
+            msgspec.Raw(
+                b'{"at":"2026-07-01T12:30:15.123456Z","type":"A","old":"","new":"192.0.2.7","api":"dyndns2",'
+                b'"token":"router","source":"198.51.100.7"}'
+            ),
+        )
+    ),
+    "prefixes.0.2": PrefixMove(
+        *("2001:db8:1:2::/56", "alice", None, "c0ffee", AT, "router", "198.51.100.7", "dyndns2")
+    ),
+    "prefixes.some.0.2": PrefixMove(
+        *("2001:db8:1:2::/64", "alice", ("a.example.com",), "c0ffee", AT, "router", "", "update")
     ),
     "fences.0.1": Footprint(verified_in="c0ffee"),
     "fences.set.0.1": Footprint(holder="somebody else", error="no answer", untouched=True),

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from ddnsd.model.decision import Request
+from ddnsd.model.request import Request
 from ddnsd.web.parameters import UnreadableRequestError, read_request
 
 SOURCE = "198.51.100.7"

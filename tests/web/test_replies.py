@@ -37,7 +37,7 @@ def test_a_change_is_the_contracts_example():
         '{"success":true,"message":"DDNS 更新成功","data":{"domain":"blog.example.com","ip":"192.168.1.100",'
         '"record_type":"A","old_ip":"192.168.1.99","updated":true}}'
     )
-    assert replies.body(answer) == (200, expected.encode())
+    assert replies.body((answer,)) == (200, expected.encode())
 
 
 def test_the_first_update_of_a_name_has_an_empty_old_ip():
@@ -46,7 +46,7 @@ def test_the_first_update_of_a_name_has_an_empty_old_ip():
         '{"success":true,"message":"DDNS 更新成功","data":{"domain":"blog.example.com","ip":"2001:db8::7",'
         '"record_type":"AAAA","old_ip":"","updated":true}}'
     )
-    assert replies.body(answer) == (200, expected.encode())
+    assert replies.body((answer,)) == (200, expected.encode())
 
 
 def test_unchanged_is_the_contracts_example():
@@ -54,7 +54,10 @@ def test_unchanged_is_the_contracts_example():
         '{"success":true,"message":"IP 地址未变化,无需更新",'
         '"data":{"domain":"blog.example.com","ip":"192.168.1.100","updated":false}}'
     )
-    assert replies.body(Unchanged("blog.example.com", "192.168.1.100")) == (200, expected.encode())
+    assert replies.body((Unchanged("blog.example.com", "192.168.1.100", Family.A),)) == (
+        200,
+        expected.encode(),
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ...model.addresses import Family
+from ...model.addresses import RRTYPES, Challenge
 from ...model.origin import Origin, previous_name
 from ...model.records import Mark, RecordKey, Resource
 from ...model.resources import Kind, Spec
@@ -14,7 +14,7 @@ from .draft import Draft
 from .errors import RefusedError
 from .ownership import demand_own, is_anothers
 
-_HOST_COST = 1 + len(Family)  # keys that the deletion of a host compares or writes, at most
+_HOST_COST = 1 + len(RRTYPES) + 1  # keys that the deletion of a host compares or writes, at most
 COST = _HOST_COST + 1  # with those of the resource itself: what a deletion needs to get on
 
 
@@ -97,6 +97,8 @@ def _delete_host(draft: Draft, name: str) -> None:
     host = draft.hosts.get(name)
     for family in host.spec.families if host else ():
         draft.withdraw(RecordKey(name, family))
+    draft.withdraw(RecordKey(name, Challenge.TXT))
+    draft.forget(name)
     draft.hosts.drop(name)
 
 

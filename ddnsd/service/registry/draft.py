@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from ...model.names import ancestors, is_below
-from ...model.records import Committed, RecordKey, RegistryHead, Resource, Source
+from ...model.records import Committed, LastSeen, RecordKey, RegistryHead, Resource, Source
 from ...model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
 from ...model.state import State, Table
 from ...store import codec, keys
@@ -83,6 +83,7 @@ class Draft:
         self._digests: dict[str, str] = {}
         self._sources: dict[str, Source | None] = {}
         self._expected: dict[str, int] = {}  # compared: key -> revision
+        self._sightings: dict[str, LastSeen | None] = {}  # by host
         self._committed: dict[str, Committed] = {}  # written, by key; mostly tombstones
 
     def of_kind(self, kind: Kind) -> Overlay[Any]:
@@ -147,6 +148,15 @@ class Draft:
             zone = self.state.zone_of(record.name) or ""
             self._committed[key] = Committed("", "", self.commit, self.now, zone)
 
+    def sight(self, host: str) -> None:
+        """Count a host that expires as refreshed now: its clients are given their time."""
+        self._sightings[host] = LastSeen(self.now)
+
+    def forget(self, host: str) -> None:
+        """Drop what is known of a host's refreshes, if anything is."""
+        if host in self.state.seen:
+            self._sightings[host] = None
+
     def restore(self, record: RecordKey, ip: str, previous: str, changed: datetime) -> None:
         """Commit an address where there is none, or only a tombstone, as it was committed elsewhere."""
         key, entry = keys.address(record), self.state.addresses.get(record)
@@ -170,7 +180,9 @@ class Draft:
         puts = {keys.REGISTRY: codec.encode(RegistryHead(self.commit))}
         puts |= {key: codec.encode(committed) for key, committed in self._committed.items()}
         puts |= {keys.source(name): codec.encode(source) for name, source in self._sources.items() if source}
-        deletes = frozenset(keys.source(name) for name, source in self._sources.items() if source is None)
+        puts |= {keys.seen(host): codec.encode(seen) for host, seen in self._sightings.items() if seen}
+        deletes = frozenset(keys.seen(host) for host, seen in self._sightings.items() if seen is None)
+        deletes |= frozenset(keys.source(name) for name, source in self._sources.items() if source is None)
         for kind in Kind:
             overlay = self.of_kind(kind)
             puts |= overlay.puts()
@@ -184,4 +196,4 @@ class Draft:
     @property
     def _writes(self) -> int:
         resources = len(self.zones) + len(self.accounts) + len(self.hosts) + len(self.tokens)
-        return resources + len(self._committed) + len(self._sources)
+        return resources + len(self._committed) + len(self._sources) + len(self._sightings)

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from enum import StrEnum
 
 from ...config.mistakes import did_you_mean
-from ...model.addresses import Family
+from ...model.addresses import RRTYPES, Challenge
 from ...model.names import is_below
 from ...model.origin import Origin, called, is_previous, previous_name
 from ...model.records import Mark, RecordKey, Resource
@@ -16,9 +16,9 @@ from .errors import RefusedError
 from .ownership import demand_own, is_anothers
 from .rotation import keep_previous
 
-# Keys that the put of one document compares or writes, at most: a host with its addresses; or a token
-# with its former secret, and one that it takes the secret from, with its own.
-PUT_COST = max(1 + len(Family), 4)
+# Keys that the put of one document compares or writes, at most: a host with its records and its last
+# refresh; or a token with its former secret, and one that it takes the secret from, with its own.
+PUT_COST = max(1 + len(RRTYPES) + 1, 4)
 
 
 class Written(StrEnum):
@@ -96,6 +96,10 @@ def _put_host(draft: Draft, name: str, host: Resource[HostSpec]) -> None:
     old = draft.hosts.get(name)
     if old is not None:
         _withdraw_lost(draft, name, old.spec, host.spec)
+    if host.spec.expires_after is None:
+        draft.forget(name)
+    elif old is None or old.spec.expires_after != host.spec.expires_after:
+        draft.sight(name)
     draft.hosts.put(name, host)
 
 
@@ -118,11 +122,13 @@ def _withdraw_lost(draft: Draft, name: str, old: HostSpec, new: HostSpec) -> Non
     for family in old.families:
         if family not in kept:
             draft.withdraw(RecordKey(name, family))
+    if old.account != new.account:
+        draft.withdraw(RecordKey(name, Challenge.TXT))
 
 
 def _refuse_leaving(draft: Draft, name: str, zone: str) -> None:
-    for family in Family:
-        entry = draft.state.addresses.get(RecordKey(name, family))
+    for type in RRTYPES:
+        entry = draft.state.addresses.get(RecordKey(name, type))
         if entry is not None and entry.value.is_tombstone and entry.value.zone != zone:
             message = f"{name}: its records are still being removed from zone {entry.value.zone}: try again"
             raise RefusedError(message, Reason.STILL_LEAVING)

@@ -1,0 +1,116 @@
+"""Who may change what: the token, its account, the hosts that both may change, and their zones."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from .addresses import Challenge, RRType
+from .answers import Refusal
+from .attempt import Attempt, Target
+from .names import fits
+from .origin import previous_name
+from .owners import challenge_name
+from .records import Entry, Resource, Site
+from .resources import AccountSpec, HostSpec, Scope, Spec, TokenSpec, ZoneSpec
+from .state import State
+
+
+class Holder(NamedTuple):
+    """A valid token, and its account."""
+
+    token: Entry[Resource[TokenSpec]]
+    account: Entry[Resource[AccountSpec]]
+
+    @property
+    def name(self) -> str:
+        """The token's name."""
+        return self.token.key.partition("/")[2]
+
+
+class Place(NamedTuple):
+    """A host that the holder may change, and where it is published."""
+
+    name: str
+    host: Entry[Resource[HostSpec]]
+    zone: Entry[Resource[ZoneSpec]]
+
+    @property
+    def site(self) -> Site:
+        """Where it is published."""
+        return Site(self.zone.key.partition("/")[2], self.zone.value.spec.nameserver)
+
+    @property
+    def reads(self) -> tuple[Entry[Resource[Spec]], ...]:
+        """What a change of the host depends on, beside its holder."""
+        return self.zone, self.host
+
+
+def holder_of(state: State, attempt: Attempt, now: datetime) -> Holder | Refusal:
+    """Return who makes the attempt."""
+    token = state.tokens.by_digest(attempt.digest)
+    if token is None or token.value.held or not _is_valid(token.value.spec, now):
+        return Refusal.UNKNOWN_TOKEN
+    account = state.accounts.get(token.value.spec.account)
+    if account is None or account.value.held:
+        return Refusal.UNKNOWN_TOKEN
+    holder = Holder(token, account)
+    if attempt.user and holder.name not in (attempt.user, previous_name(attempt.user)):
+        return Refusal.UNKNOWN_TOKEN
+    return _account_refusal(account.value.spec, now) or holder
+
+
+def place_of(state: State, holder: Holder, target: Target) -> Place | Refusal:
+    """Return the host that the target is about, if all that is asked of it is the holder's to ask."""
+    name, token = target.name, holder.token.value.spec
+    host = state.hosts.get(name) if name is not None else None
+    if name is None or host is None or not may_change(token, name, host.value.spec):
+        return Refusal.NOT_FOUND
+    zone = state.zones.get(state.zone_of(name) or "")
+    if zone is None or not _is_in_scope(token, target):
+        return Refusal.NOT_FOUND
+    types = [wish.type for wish in target.wishes or () if wish.value]
+    return _host_refusal(name, zone.value, host.value, types) or Place(name, host, zone)
+
+
+def may_change(token: TokenSpec, name: str, host: HostSpec) -> bool:
+    """Say whether the host is one of those that the token is for."""
+    return host.account == token.account and (token.hosts is None or name in token.hosts)
+
+
+def takes_updates(zone: Resource[ZoneSpec], host: Resource[HostSpec]) -> bool:
+    """Say whether neither the host nor its zone is disabled, or held."""
+    return zone.spec.enabled and not zone.held and host.spec.enabled and not host.held
+
+
+def _is_valid(token: TokenSpec, now: datetime) -> bool:
+    return not token.disabled and (token.expires is None or now < token.expires)
+
+
+def _account_refusal(account: AccountSpec, now: datetime) -> Refusal | None:
+    if account.status == "banned":
+        return Refusal.BANNED
+    if account.status == "suspended" and (account.suspended_until is None or now < account.suspended_until):
+        return Refusal.SUSPENDED
+    return None
+
+
+def _is_in_scope(token: TokenSpec, target: Target) -> bool:
+    if token.scopes is None:
+        return True
+    asked = {Scope.TXT if wish.type is Challenge.TXT else Scope.ADDRESS for wish in target.wishes or ()}
+    return asked.issubset(token.scopes) and (target.prefix is None or Scope.ADDRESS in token.scopes)
+
+
+def _host_refusal(
+    name: str, zone: Resource[ZoneSpec], host: Resource[HostSpec], types: list[RRType]
+) -> Refusal | None:
+    if zone.held or not zone.spec.enabled:
+        return Refusal.ZONE_DISABLED
+    if host.held or not host.spec.enabled:
+        return Refusal.RECORD_DISABLED
+    if not all(_can_have(name, host.spec, type) for type in types):
+        return Refusal.FAMILY_MISMATCH
+    return None
+
+
+def _can_have(name: str, host: HostSpec, type: RRType) -> bool:
+    return fits(challenge_name(name)) if type is Challenge.TXT else type in host.families

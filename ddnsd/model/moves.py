@@ -1,0 +1,85 @@
+"""Prefixes on their way to the hosts that follow them: see `records.PrefixMove`.
+
+A move counts from its own commit on: what a host that it has not reached yet has is the address below
+the new prefix, unless its own address was committed later.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .addresses import Family
+from .authority import may_change, takes_updates
+from .prefixes import Prefix, address_below, parse_prefix
+from .records import Committed, Entry, PrefixMove, RecordKey, Resource, Site
+from .resources import HostSpec, TokenSpec
+from .state import State
+
+
+class Holding(NamedTuple):
+    """What a record is to hold, and the revision that says so: of its own commit, or of a move's."""
+
+    content: str
+    revision: int
+
+
+class Follower(NamedTuple):
+    """A host that follows prefixes, and the address that it has below one."""
+
+    record: RecordKey
+    host: Entry[Resource[HostSpec]]
+    site: Site
+    ip: str
+
+
+def holding(state: State, record: RecordKey) -> Holding | None:
+    """Return what the record is to hold; None where nothing was ever said, or all is forgotten."""
+    committed = state.addresses.get(record)
+    if state.prefixes and record.type is Family.AAAA and (moved := _moved(state, record, committed)):
+        return moved
+    return Holding(committed.value.ip, committed.revision) if committed else None
+
+
+def followers(state: State, token: TokenSpec, prefix: Prefix) -> Iterator[Follower]:
+    """Yield the hosts that a prefix update with this token moves."""
+    for name in state.hosts.followers(token.account):
+        if may_change(token, name, state.hosts[name].value.spec):
+            yield from _follower(state, name, prefix)
+
+
+def reached_by(state: State, move: PrefixMove) -> Iterator[Follower]:
+    """Yield the hosts that a move is for, as they are now."""
+    prefix = parse_prefix(move.prefix)
+    for name in state.hosts.followers(move.account):
+        if move.hosts is None or name in move.hosts:
+            yield from _follower(state, name, prefix)
+
+
+def _follower(state: State, name: str, prefix: Prefix) -> Iterator[Follower]:
+    host, zone_name = state.hosts[name], state.zone_of(name) or ""
+    zone = state.zones.get(zone_name)
+    if zone is None or not takes_updates(zone.value, host.value):
+        return
+    ip = address_below(prefix, host.value.spec)
+    if ip is not None and Family.AAAA in host.value.spec.families:
+        site = Site(zone_name, zone.value.spec.nameserver)
+        yield Follower(RecordKey(name, Family.AAAA), host, site, ip)
+
+
+def _moved(state: State, record: RecordKey, committed: Entry[Committed] | None) -> Holding | None:
+    """Return what the newest move to come makes of the record, if that is newer than its own commit."""
+    host = state.hosts.get(record.name)
+    if host is None or host.value.spec.ipv6_suffix is None:
+        return None
+    since = committed.revision if committed else 0
+    moves = (
+        (entry.revision, entry.value.prefix)
+        for entry in state.prefixes.values()
+        if entry.revision > since and _covers(entry.value, record.name, host.value.spec)
+    )
+    revision, prefix = max(moves, default=(0, ""))
+    ip = address_below(parse_prefix(prefix), host.value.spec) if revision else None
+    return Holding(ip, revision) if ip else None
+
+
+def _covers(move: PrefixMove, name: str, host: HostSpec) -> bool:
+    return host.account == move.account and (move.hosts is None or name in move.hosts)

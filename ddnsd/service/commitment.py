@@ -1,0 +1,106 @@
+"""One commit of all that a plan wants: valid only while everything that was read is still so."""
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from ..model.decision import Change, Join, Move, Plan
+from ..model.history import extended
+from ..model.records import Committed, HistoryEntry, LastSeen, PrefixMove, RecordKey
+from ..model.request import Request
+from ..model.state import State
+from ..store import codec, keys
+from ..store.interface import Outcome, Stale, Update
+from .waiting import Awaited
+
+
+class Commitment(NamedTuple):
+    """An update of the store. `witness` is a key that it writes with its own commit id, "" where none is."""
+
+    update: Update
+    witness: str
+    commit: str
+
+    def is_in(self, outcome: Outcome) -> int | None:
+        """Return the revision at which it was made after all, as a stale outcome shows it; else None."""
+        current = outcome.current.get(self.witness) if isinstance(outcome, Stale) else None
+        return current.revision if current and codec.is_of_commit(current.value, self.commit) else None
+
+
+def commitment(state: State, plan: Plan, request: Request, now: datetime) -> Commitment | None:
+    """Return what to commit for a plan, None if nothing. `request` is one of those that it is for."""
+    changes = [step for step in plan.steps if isinstance(step, Change)]
+    moves = [step for step in plan.steps if isinstance(step, Move) and step.moving]
+    if not (changes or moves or plan.sighted):
+        return None
+    commit = os.urandom(9).hex()
+    expects = {entry.key: entry.revision for entry in plan.reads}
+    puts: dict[str, bytes] = {}
+    for change in changes:
+        key = keys.address(change.record)
+        expects[key] = change.replaces.revision if change.replaces else 0
+        puts[key] = codec.encode(_committed(change, commit, now))
+    for move in moves:
+        key = _prefix_key(plan)
+        expects[key] = move.replaces.revision if move.replaces else 0
+        puts[key] = codec.encode(_moved(plan, move, request, commit, now))
+    witness = next(iter(puts), "")
+    for host in plan.sighted:
+        puts[keys.seen(host)] = codec.encode(LastSeen(now))
+    for host, entries in _entries(plan, changes, request, now).items():
+        before = state.history.get(host)
+        expects[keys.history(host)] = before.revision if before else 0
+        puts[keys.history(host)] = codec.encode(extended(before.value if before else None, *entries))
+    return Commitment(Update(expects, puts), witness, commit)
+
+
+def awaited(plan: Plan, revision: int) -> Mapping[RecordKey, Awaited]:
+    """Return what a plan waits for, once its commit was made at `revision`."""
+    waits: dict[RecordKey, Awaited] = {}
+    for step in plan.steps:
+        match step:
+            case Change():
+                waits[step.record] = Awaited(revision)
+            case Join():
+                waits[step.record] = Awaited(step.revision, step.published)
+            case Move():
+                for record in step.moving:
+                    waits.setdefault(record, Awaited(revision, may_go=True))
+                for join in step.joined:
+                    waits.setdefault(join.record, Awaited(join.revision, join.published, may_go=True))
+            case _:
+                pass
+    return waits
+
+
+def _committed(change: Change, commit: str, now: datetime) -> Committed:
+    gone = not change.content
+    zone = change.zone if gone else ""
+    return Committed(change.content, change.previous, commit, now, zone, cleared=gone)
+
+
+def _moved(plan: Plan, move: Move, request: Request, commit: str, now: datetime) -> PrefixMove:
+    token, name = plan.holder.token.value.spec, plan.holder.name
+    prefix = str(move.prefix)
+    return PrefixMove(prefix, token.account, token.hosts, commit, now, name, request.source, request.api)
+
+
+def _prefix_key(plan: Plan) -> str:
+    """Return a key that stands for exactly these hosts: those that the token may change as it is now."""
+    return keys.prefix(plan.holder.name, plan.holder.token.revision)
+
+
+def _entries(
+    plan: Plan, changes: list[Change], request: Request, now: datetime
+) -> Mapping[str, list[HistoryEntry]]:
+    """Return the history's new entries, by host."""
+    entries: defaultdict[str, list[HistoryEntry]] = defaultdict(list)
+    for change in changes:
+        if not change.again:
+            record, token = change.record, plan.holder.name
+            old, new = change.previous, change.shown
+            entry = HistoryEntry(now, record.type, old, new, request.api, token, request.source)
+            entries[record.name].append(entry)
+    return entries

@@ -1,0 +1,79 @@
+"""How clients behave: what each is charged for, how long it has to wait, which refusals are remembered."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from ..model.answers import Answer, Limited, Refusal, result_of
+from ..model.attempt import Attempt
+from ..model.decision import Plan
+from ..model.names import label_count
+from ..model.records import Entry, Resource
+from ..model.request import Request
+from ..model.resources import TokenSpec
+from ..model.state import State
+from .fairuse import FairUse
+from .refused import RefusedAttempts
+
+_NOT_THEIR_FAULT = (Refusal.NAMESERVER_FAILED, Refusal.STORE_FAILED)
+
+
+class Conduct:
+    """Judges by the state in memory: who has a token that is known here is never taken for a stranger."""
+
+    def __init__(self, state: State, fair: FairUse, refused: RefusedAttempts) -> None:
+        self._state = state
+        self._fair = fair
+        self._refused = refused
+
+    def wait(self, request: Request, attempt: Attempt) -> float:
+        """Return the seconds that the client has to wait before it is listened to, 0.0 if it is now.
+
+        Who shares an address with others that try wrong tokens is told by having a right one.
+        """
+        token = self._state.tokens.by_digest(attempt.digest)
+        if token is None:
+            return self._fair.source_wait(request.source)
+        return self._fair.attempt_wait(_name(token), token.value.spec.account)
+
+    def take_changes(self, plan: Plan) -> float:
+        """Take what a plan changes; return 0.0, or take nothing and return the seconds to wait."""
+        holder = plan.holder
+        return self._fair.take_changes(holder.name, holder.token.value.spec.account, plan.changes)
+
+    def note(self, requests: Sequence[Request], attempt: Attempt | Refusal, answer: Answer) -> None:
+        """Charge the client for an answer. What is unchanged is free, and so is what others failed to do."""
+        if isinstance(answer, Limited) or result_of(answer) == "unchanged":
+            return
+        request = requests[0]
+        token = self._token(attempt)
+        if isinstance(answer, Refusal):
+            self._remember(request, attempt, answer, token)
+        if answer in _NOT_THEIR_FAULT:
+            return
+        if token is None:
+            self._fair.failed(request.source)
+        else:
+            self._fair.attempted(_name(token), token.value.spec.account)
+
+    def malformed(self, source: str) -> None:
+        """Charge a source for what could not even be read."""
+        self._fair.failed(source)
+
+    def _token(self, attempt: Attempt | Refusal) -> Entry[Resource[TokenSpec]] | None:
+        return self._state.tokens.by_digest(attempt.digest) if isinstance(attempt, Attempt) else None
+
+    def _remember(
+        self,
+        request: Request,
+        attempt: Attempt | Refusal,
+        refusal: Refusal,
+        token: Entry[Resource[TokenSpec]] | None,
+    ) -> None:
+        name = (attempt.targets[0].name if isinstance(attempt, Attempt) else "") or ""
+        shown = name if label_count(name) > 1 else ""  # a token in the wrong parameter may be one label
+        now, known = datetime.now(UTC), _name(token) if token else ""
+        self._refused.note(now, request.api, shown, result_of(refusal), request.source, known)
+
+
+def _name(token: Entry[Resource[TokenSpec]]) -> str:
+    return token.key.partition("/")[2]

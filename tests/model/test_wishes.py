@@ -1,0 +1,315 @@
+"""What clients may ask for beyond one address: families, names, withdrawals, challenges, prefixes."""
+
+from datetime import timedelta
+
+import pytest
+
+from ddnsd.model.addresses import Challenge, Family
+from ddnsd.model.answers import Moved, Refusal, Unchanged
+from ddnsd.model.attempt import Attempt, read
+from ddnsd.model.decision import Change, Join, Move, Plan, Step, decide
+from ddnsd.model.records import RecordKey
+from ddnsd.model.request import Request
+from ddnsd.model.resources import Scope
+
+from .test_decision import IP, decided, planned, request
+from .world import BLOG, BLOG6, NOW, World, small_world
+
+
+def steps_of(world: World, *asked: Request) -> tuple[Step, ...]:
+    decision = planned(world, *asked)
+    assert not isinstance(decision, Refusal), decision
+    return decision.steps if isinstance(decision, Plan) else decision
+
+
+def published(world: World, record: RecordKey, ip: str) -> None:
+    world.commit(record, ip)
+    world.publish(record)
+
+
+def test_both_families_are_one_plan_in_the_order_of_their_types():
+    world = small_world()
+    published(world, BLOG6, "2001:db8::1")
+    steps = steps_of(world, request(ip="2001:db8::1")._replace(ipv6="2001:db8::1"))
+    assert steps == (Unchanged(BLOG.name, "2001:db8::1", Family.AAAA),)
+    four, six = steps_of(world, request()._replace(ipv6="2001:DB8::2"))
+    assert isinstance(four, Change)
+    assert isinstance(six, Change)
+    assert (four.record, four.content) == (BLOG, IP)
+    assert (six.record, six.content, six.previous) == (BLOG6, "2001:db8::2", "2001:db8::1")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        request()._replace(ipv6="192.0.2.8"),
+        request()._replace(ipv6="nonsense"),
+        request(ip="2001:db8::1")._replace(ipv6="2001:db8::2"),
+        request(ip="nonsense")._replace(ipv6="2001:db8::2"),
+        request()._replace(prefix="2001:db8::"),
+        request()._replace(prefix="2001:db8::/65"),
+        request()._replace(prefix="192.0.2.0/24"),
+    ],
+)
+def test_an_address_of_the_wrong_family_or_no_prefix_is_refused(asked):
+    assert planned(small_world(), asked) is Refusal.INVALID_IP
+
+
+def test_one_family_alone_never_takes_the_clients_own_address_for_the_other():
+    (six,) = steps_of(small_world(), request(ip="", source="198.51.100.1")._replace(ipv6="2001:db8::1"))
+    assert isinstance(six, Change)
+    assert six.record == BLOG6
+
+
+def test_several_names_are_done_together_or_not_at_all():
+    world = small_world()
+    world.host("other.example.com")
+    plan = planned(world, request(), request("other.example.com"))
+    assert isinstance(plan, Plan)
+    assert [step.record.name for step in plan.steps] == [BLOG.name, "other.example.com"]
+    assert {entry.key for entry in plan.reads} >= {"hosts/blog.example.com", "hosts/other.example.com"}
+    world.host("other.example.com", enabled=False)
+    assert planned(world, request(), request("other.example.com")) is Refusal.RECORD_DISABLED
+
+
+# Withdrawing
+
+
+CLEAR = request(ip="")._replace(clear=(Family.A, Family.AAAA))
+
+
+def test_a_withdrawal_leaves_a_tombstone_and_tells_what_was_there():
+    world = small_world()
+    published(world, BLOG, IP)
+    four, six = steps_of(world, CLEAR)
+    entry = world.state.addresses[BLOG]
+    assert four == Change(BLOG, "", "", IP, "example.com", entry, again=False)
+    assert six == Unchanged(BLOG.name, "", Family.AAAA)
+
+
+def test_both_families_can_be_withdrawn_from_a_host_that_has_but_one():
+    world = small_world()
+    world.host(families=(Family.A,))
+    assert steps_of(world, CLEAR) == tuple(Unchanged(BLOG.name, "", family) for family in Family)
+
+
+def test_a_withdrawal_on_its_way_is_joined():
+    world = small_world()
+    published(world, BLOG, IP)
+    revision = world.withdraw(BLOG, cleared=True)
+    assert steps_of(world, CLEAR)[0] == Join(BLOG, revision, "", "", published=False)
+
+
+def test_what_was_withdrawn_with_an_earlier_host_of_the_name_is_withdrawn_anew():
+    world = small_world()
+    published(world, BLOG, IP)
+    world.withdraw(BLOG)
+    step = steps_of(world, CLEAR)[0]
+    assert isinstance(step, Change)
+    assert step.again
+
+
+def test_a_withdrawn_address_can_be_set_again():
+    world = small_world()
+    published(world, BLOG, IP)
+    world.withdraw(BLOG, cleared=True)
+    step = decided(world, request())
+    assert isinstance(step, Change)
+    assert (step.content, step.previous) == (IP, "")
+
+
+# Challenges
+
+
+CHALLENGE = RecordKey(BLOG.name, Challenge.TXT)
+
+
+def challenge(value: str) -> Request:
+    return request(ip="")._replace(text=value)
+
+
+def content_after(world: World, value: str) -> str:
+    step = decided(world, challenge(value))
+    assert isinstance(step, Change)
+    assert (step.record, step.shown) == (CHALLENGE, value)
+    return step.content
+
+
+def test_the_two_newest_challenges_are_kept():
+    world = small_world()
+    assert content_after(world, "one") == "one"
+    published(world, CHALLENGE, "one")
+    assert content_after(world, "two") == "one two"
+    published(world, CHALLENGE, "one two")
+    assert content_after(world, "three") == "two three"
+    assert content_after(world, "one") == "two one", "asked for again it is the newest"
+    assert decided(world, challenge("two")) == Unchanged(BLOG.name, "two", Challenge.TXT)
+
+
+def test_a_challenge_that_is_asked_for_long_after_gets_its_time_again():
+    world = small_world()
+    published(world, CHALLENGE, "one two")
+    attempt = read((challenge("two"),), private=True)
+    assert isinstance(attempt, Attempt)
+    later = decide(world.state, attempt, NOW + timedelta(hours=2))
+    assert isinstance(later, Plan)
+    assert isinstance(later.steps[0], Change)
+
+
+def test_a_name_that_leaves_no_room_for_a_challenge_has_none():
+    world, long = small_world(), ".".join(["a" * 60] * 3 + ["b" * 57, "example.com"])
+    world.host(long)
+    assert len(long) > 253 - len("_acme-challenge.")
+    assert planned(world, challenge("one")._replace(domain=long)) is Refusal.FAMILY_MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("scopes", "address", "text"),
+    [
+        (None, True, True),
+        ((Scope.ADDRESS,), True, False),
+        ((Scope.TXT,), False, True),
+        (tuple(Scope), True, True),
+    ],
+)
+def test_a_token_writes_what_it_is_for(scopes, address, text):
+    world = small_world()
+    world.token(scopes=scopes)
+    assert isinstance(planned(world, request()), Plan) is address
+    assert isinstance(planned(world, challenge("one")), Plan) is text
+    if not address:
+        assert planned(world, request()) is planned(world, CLEAR) is Refusal.NOT_FOUND
+        assert planned(world, request()._replace(prefix="2001:db8::/64")) is Refusal.NOT_FOUND
+
+
+def test_who_has_to_know_the_tokens_name_has_to_know_it():
+    world = small_world()
+    assert isinstance(planned(world, challenge("one")._replace(user="router")), Plan)
+    assert planned(world, challenge("one")._replace(user="another")) is Refusal.UNKNOWN_TOKEN
+
+
+# Prefixes
+
+
+PREFIX = request(ip="")._replace(prefix="2001:db8:1:2::/64")
+OTHER6 = RecordKey("other.example.com", Family.AAAA)
+
+
+def followed() -> World:
+    """Return a world with two hosts that follow prefixes, one that does not, and another account's."""
+    world = small_world()
+    world.host(ipv6_suffix="::7")
+    world.host("other.example.com", ipv6_suffix="::1:2:3:8", ipv6_subnet="ff")
+    world.host("plain.example.com")
+    world.account("bob")
+    world.host("bobs.example.com", "bob", ipv6_suffix="::9")
+    return world
+
+
+def move_of(world: World, asked: Request) -> Move | Moved:
+    last = steps_of(world, asked)[-1]
+    assert isinstance(last, Move | Moved)
+    return last
+
+
+def test_a_prefix_moves_all_hosts_that_follow_and_that_the_token_may_change():
+    world = followed()
+    world.host("other.example.com", ipv6_suffix="::1:2:3:8")
+    move = move_of(world, PREFIX)
+    assert isinstance(move, Move)
+    assert set(move.moving) == {BLOG6, OTHER6}
+    world.token(hosts=(BLOG.name,))
+    move = move_of(world, PREFIX)
+    assert isinstance(move, Move)
+    assert move.moving == (BLOG6,)
+
+
+def test_a_subnet_that_the_prefix_has_no_room_for_is_left_where_it_is():
+    move = move_of(followed(), PREFIX)
+    assert isinstance(move, Move)
+    assert move.moving == (BLOG6,)
+    move = move_of(followed(), PREFIX._replace(prefix="2001:db8:1:2::/56"))
+    assert isinstance(move, Move)
+    assert set(move.moving) == {BLOG6, OTHER6}
+
+
+def test_below_a_prefix_a_host_that_follows_has_its_own_address_whatever_else_is_sent():
+    world = followed()
+    own, move = steps_of(world, PREFIX._replace(ipv6="2001:db8:1:2::ffff"))
+    assert isinstance(own, Change)
+    assert (own.record, own.content) == (BLOG6, "2001:db8:1:2::7")
+    plain, move = steps_of(world, PREFIX._replace(domain="plain.example.com", ipv6="2001:db8:1:2::ffff"))
+    assert isinstance(plain, Change)
+    assert plain.content == "2001:db8:1:2::ffff"
+    assert isinstance(move, Move)
+
+
+def test_a_prefix_that_all_follow_already_is_unchanged():
+    world = followed()
+    published(world, BLOG6, "2001:db8:1:2::7")
+    unchanged = (
+        Unchanged(BLOG.name, "2001:db8:1:2::7", Family.AAAA),
+        Moved(BLOG.name, "2001:db8:1:2::/64", 1, 0),
+    )
+    assert steps_of(world, PREFIX) == unchanged
+    world.footprint(verified=False)
+    assert isinstance(move_of(world, PREFIX), Move), "what is served is not known"
+
+
+def test_a_move_on_its_way_is_joined_by_who_asks_for_the_same():
+    world = followed()
+    revision = world.move("2001:db8:1:2::/64")
+    own, move = steps_of(world, PREFIX)
+    assert own == Join(BLOG6, revision, "2001:db8:1:2::7", "", published=False)
+    assert isinstance(move, Move)
+    assert move.moving == ()
+    assert [join.record for join in move.joined] == [BLOG6]
+
+
+def test_a_move_on_its_way_counts_as_committed():
+    world = followed()
+    published(world, BLOG6, "2001:db8::1")
+    world.move("2001:db8:1:2::/64")
+    step = decided(world, request(ip="2001:db8::1"))
+    assert isinstance(step, Change), "what was published is not what is to be"
+    assert step.previous == "2001:db8:1:2::7"
+    world.commit(BLOG6, "2001:db8::1")
+    assert isinstance(decided(world, request(ip="2001:db8::1")), Join), "the newer one wins"
+
+
+def test_a_disabled_host_does_not_follow():
+    world = followed()
+    world.host(ipv6_suffix="::7", enabled=False)
+    plain = PREFIX._replace(domain="plain.example.com")
+    assert move_of(world, plain) == Moved("plain.example.com", "2001:db8:1:2::/64", 0, 0)
+
+
+# Hosts that expire
+
+
+def test_a_refresh_is_written_when_the_last_one_is_older_than_a_quarter_of_the_time():
+    world = small_world()
+    world.host(expires_after=8 * 3600)
+    published(world, BLOG, IP)
+    world.see(BLOG.name, NOW - timedelta(hours=2))
+    assert decided(world, request()) == Unchanged(BLOG.name, IP, Family.A)
+    assert not isinstance(planned(world, request()), Plan)
+    world.see(BLOG.name, NOW - timedelta(hours=2, seconds=1))
+    plan = planned(world, request())
+    assert isinstance(plan, Plan)
+    assert (plan.steps, plan.sighted, plan.changes) == (
+        (Unchanged(BLOG.name, IP, Family.A),),
+        (BLOG.name,),
+        0,
+    )
+    assert world.state.addresses[BLOG] in plan.reads, "what expires meanwhile is not refreshed"
+
+
+def test_neither_a_withdrawal_nor_a_challenge_is_a_refresh():
+    world = small_world()
+    world.host(expires_after=8 * 3600)
+    published(world, BLOG, IP)
+    for asked in (CLEAR, challenge("one")):
+        plan = planned(world, asked)
+        assert isinstance(plan, Plan)
+        assert plan.sighted == ()

@@ -1,0 +1,12 @@
+"""A judge of clients that lets everybody do everything, for tests of something else."""
+
+from ddnsd.model.bucket import Rate
+from ddnsd.model.state import State
+from ddnsd.service.conduct import Conduct
+from ddnsd.service.fairuse import FairUse, FairUseLimits
+from ddnsd.service.refused import RefusedAttempts
+
+
+def unlimited(state: State) -> Conduct:
+    rate = Rate(1.0, 1.0)
+    return Conduct(state, FairUse(FairUseLimits(False, *[rate] * 5)), RefusedAttempts())
