@@ -84,7 +84,8 @@ class HostSpec(msgspec.Struct, frozen=True, rename="camel"):
         Annotated[
             str,
             msgspec.Meta(
-                description="interface identifier, such as ::1:2:3:4, with which it follows a prefix"
+                max_length=45,
+                description="interface identifier, such as ::1:2:3:4, with which it follows a prefix",
             ),
         ]
         | None
@@ -93,7 +94,8 @@ class HostSpec(msgspec.Struct, frozen=True, rename="camel"):
         Annotated[
             str,
             msgspec.Meta(
-                description="subnet number in hexadecimal, below a prefix shorter than /64; absent: as sent"
+                max_length=12,
+                description="subnet number in hexadecimal, below a prefix shorter than /64; absent: as sent",
             ),
         ]
         | None

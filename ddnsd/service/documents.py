@@ -11,6 +11,7 @@ from ..model.origin import Origin
 from ..model.records import Resource
 from ..model.resources import API_VERSION, Kind, Spec, TokenSpec
 from ..model.tokens import digest
+from .contradictions import crowding
 from .problems import InvalidDocumentError, Problem, shown
 from .specs import read_name, read_spec, write_spec
 
@@ -60,6 +61,8 @@ def read_document(raw: object, *, stored: bool = False) -> Document:
         spec = read_spec(kind, raw.get("spec"), stored=stored)
     except InvalidDocumentError as error:
         problems += error.problems
+    if spec is not None:
+        problems += crowding(name, spec)
     if problems or spec is None:
         raise InvalidDocumentError(*problems)
     return Document(kind, name, spec, origin)

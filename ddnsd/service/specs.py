@@ -1,7 +1,7 @@
 """A document's spec, read strictly: every field by itself, so that all mistakes are found at once."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,8 +9,10 @@ import msgspec
 
 from ..config.mistakes import did_you_mean
 from ..model.names import InvalidNameError, parse_name
-from ..model.resources import MAX_OVERLAP, SPECS, AccountSpec, Kind, Spec
+from ..model.resources import MAX_EXPIRY, MAX_OVERLAP, MIN_EXPIRY, SPECS, Kind, Spec
+from .contradictions import MAX_NAME, contradictions
 from .problems import InvalidDocumentError, Problem, shown
+from .suffixes import read_subnet, read_suffix
 
 # What to write instead, by the field's name on the wire.
 REMEDIES: Mapping[str, str] = {
@@ -23,6 +25,11 @@ REMEDIES: Mapping[str, str] = {
     "expires": 'write an instant such as "2027-11-01T00:00:00Z"',
     "account": "write the name of an Account",
     "families": "write a list of A and AAAA, at least one of them",
+    "wildcard": "write true or false",
+    "ipv6Suffix": 'write the last 64 bits of the host\'s address in quotes, such as "::1234:5678:9abc:def0"',
+    "ipv6Subnet": 'quote it: it is hexadecimal, of 1 to 12 digits, such as "1f"',
+    "expiresAfter": f"write whole seconds, from {MIN_EXPIRY} to {MAX_EXPIRY} (ten years)",
+    "scopes": "write a list of address and txt, or leave it out for both",
     "hosts": "write a list of host names, or leave it out for all of the account's",
     "rotationOverlap": f"write whole seconds, from 0 to {MAX_OVERLAP} (30 days)",
     "sha256": "write the 64 hex digits of the secret's SHA-256; `ddnsd token create` makes both",
@@ -39,8 +46,7 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _OBJECT_NAME = rf"{_LABEL}(?:\.{_LABEL})*"
 # With what `model.origin` puts before and behind it.
 _STORED_NAME = re.compile(rf"(?P<origin>{_LABEL}:{_LABEL}:)?(?P<name>{_OBJECT_NAME})(?P<previous>:previous)?")
-_MAX_NAME = 253
-MAX_ZONE_NAME = _MAX_NAME - 64  # a label before it, such as the fence's, and its dot
+MAX_ZONE_NAME = MAX_NAME - 64  # a label before it, such as the fence's, and its dot
 _MAX_FIELD = 60  # characters shown of an unknown field's name
 
 
@@ -68,7 +74,7 @@ def read_spec(kind: Kind, raw: object, *, stored: bool = False) -> Spec:
             problems.append(Problem(f"spec.{key}", _ABSENT.get(key, f"missing: {REMEDIES[key]}")))
     if not problems:
         spec = SPECS[kind](**values)
-        problems = list(_contradictions(spec))
+        problems = list(contradictions(spec))
     if problems:
         raise InvalidDocumentError(*problems)
     return spec
@@ -94,14 +100,14 @@ def _read_name(kind: Kind, text: object, *, stored: bool) -> str:
     if kind in (Kind.ZONE, Kind.HOST):
         return _read_dns_name(kind, text)
     if not _is_object_name(kind, text, stored=stored):
-        raise ValueError(f"{shown(text)}: write lower-case letters, digits, '-' and '.', {_MAX_NAME} at most")
+        raise ValueError(f"{shown(text)}: write lower-case letters, digits, '-' and '.', {MAX_NAME} at most")
     return text
 
 
 def _is_object_name(kind: Kind, text: str, *, stored: bool) -> bool:
     """Say whether an account or token can have the name; a token's former secret is a token, too."""
     found = _STORED_NAME.fullmatch(text)
-    if found is None or len(found["name"]) > _MAX_NAME:
+    if found is None or len(found["name"]) > MAX_NAME:
         return False
     return (stored or not found["origin"]) and (kind is Kind.TOKEN or not found["previous"])
 
@@ -165,20 +171,28 @@ def _canonical(key: str, value: Any, *, stored: bool) -> Any:
         return value.astimezone(UTC)
     if key == "account":
         return _read_name(Kind.ACCOUNT, value, stored=stored)
-    if key == "families":
-        return tuple(sorted(set(value)))
-    if key == "hosts" and value is not None:
-        if not value:
-            raise ValueError(
-                "an empty list allows nothing: leave it out for all hosts, or write disabled: true"
-            )
-        return tuple(sorted({_read_dns_name(Kind.HOST, name) for name in value}))
-    return value
+    reader = _READERS.get(key)
+    return reader(value) if reader is not None and value is not None else value
 
 
-def _contradictions(spec: Spec) -> Iterator[Problem]:
-    if isinstance(spec, AccountSpec) and spec.suspended_until is not None and spec.status != "suspended":
-        yield Problem("spec.suspendedUntil", "only with status: suspended; leave it out, or write that")
+def _in_order(items: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(items)))
+
+
+def _read_hosts(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("an empty list allows nothing: leave it out for all hosts, or write disabled: true")
+    return _in_order(tuple(_read_dns_name(Kind.HOST, name) for name in names))
+
+
+# What makes a field's value canonical, by its name on the wire; they raise ValueError.
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "families": _in_order,
+    "scopes": _in_order,
+    "hosts": _read_hosts,
+    "ipv6Suffix": read_suffix,
+    "ipv6Subnet": read_subnet,
+}
 
 
 def write_spec(spec: Spec) -> dict[str, Any]:

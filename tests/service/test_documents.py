@@ -1,5 +1,6 @@
 import string
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv6Address
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.model.origin import Origin, previous_name, qualified
-from ddnsd.model.resources import MAX_OVERLAP, SPECS, AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
+from ddnsd.model.resources import (
+    MAX_EXPIRY,
+    MAX_OVERLAP,
+    MIN_EXPIRY,
+    SPECS,
+    AccountSpec,
+    HostSpec,
+    Kind,
+    Scope,
+    TokenSpec,
+    ZoneSpec,
+)
 from ddnsd.service.documents import Document, read_document, read_new_token, write_document
 from ddnsd.service.manifests import ManifestError, read_manifest, write_manifest
 from ddnsd.service.problems import InvalidDocumentError
@@ -25,26 +37,50 @@ ACCOUNTS = st.builds(AccountSpec, st.sampled_from(["active", "banned"])) | st.bu
     AccountSpec, st.just("suspended"), INSTANTS
 )
 FAMILIES = st.sampled_from([("A",), ("AAAA",), ("A", "AAAA")])
+SUFFIXES = st.none() | st.integers(1, 2**64 - 1).map(IPv6Address).map(str)
+SUBNETS = st.none() | st.integers(0, 2**48 - 1).map("{:x}".format)
+SCOPES = st.sampled_from([None, (Scope.ADDRESS,), (Scope.TXT,), (Scope.ADDRESS, Scope.TXT)])
+
+
+@st.composite
+def host_specs(draw) -> HostSpec:
+    """Return a spec that contradicts itself nowhere."""
+    families = draw(FAMILIES)
+    suffix = draw(SUFFIXES) if "AAAA" in families else None
+    return HostSpec(
+        draw(NAMES),
+        families,
+        ttl=draw(st.none() | TTLS),
+        enabled=draw(st.booleans()),
+        wildcard=draw(st.booleans()),
+        ipv6_suffix=suffix,
+        ipv6_subnet=draw(SUBNETS) if suffix else None,
+        expires_after=draw(st.none() | st.integers(MIN_EXPIRY, MAX_EXPIRY)),
+    )
+
+
+@st.composite
+def token_specs(draw) -> TokenSpec:
+    """Return a spec of which every field may be set."""
+    return TokenSpec(
+        draw(NAMES),
+        draw(DIGESTS),
+        hosts=draw(HOSTS),
+        expires=draw(INSTANTS),
+        disabled=draw(st.booleans()),
+        rotation_overlap=draw(st.integers(0, MAX_OVERLAP)),
+        scopes=draw(SCOPES),
+    )
+
+
 DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
 HOSTS = st.none() | st.sets(NAMES, min_size=1, max_size=4).map(lambda names: tuple(sorted(names)))
 ZONES = st.builds(ZoneSpec, NAMES, TTLS, st.booleans())
 DOCUMENTS = st.one_of(
     st.builds(Document, st.just(Kind.ZONE), NAMES, ZONES, st.none()),
     st.builds(Document, st.just(Kind.ACCOUNT), NAMES, ACCOUNTS, st.none()),
-    st.builds(
-        Document,
-        st.just(Kind.HOST),
-        NAMES,
-        st.builds(HostSpec, NAMES, FAMILIES, st.none() | TTLS, st.booleans()),
-        st.none(),
-    ),
-    st.builds(
-        Document,
-        st.just(Kind.TOKEN),
-        NAMES | NAMES.map(previous_name),
-        st.builds(TokenSpec, NAMES, DIGESTS, HOSTS, INSTANTS, st.booleans(), st.integers(0, MAX_OVERLAP)),
-        st.none(),
-    ),
+    st.builds(Document, st.just(Kind.HOST), NAMES, host_specs(), st.none()),
+    st.builds(Document, st.just(Kind.TOKEN), NAMES | NAMES.map(previous_name), token_specs(), st.none()),
 )
 ORIGINS = st.builds(Origin, LABELS, LABELS)
 
@@ -117,7 +153,8 @@ def test_yaml_carries_every_document(documents):
 
 @given(JSON, st.sampled_from([kind.value for kind in Kind]), st.dictionaries(st.text(), JSON, max_size=4))
 def test_no_json_makes_it_fail_otherwise_than_by_refusing(noise, kind, spec):
-    fields = dict.fromkeys(["account", "ttl", "families", "hosts", "sha256", "expires"], noise)
+    known = (field.encode_name for each in SPECS.values() for field in msgspec.structs.fields(each))
+    fields = dict.fromkeys(known, noise)
     nameless = document(kind, "x") | {"spec": spec, "metadata": noise}
     for raw in (noise, document(kind, "x", **fields), nameless):
         with pytest.raises(InvalidDocumentError):
@@ -129,6 +166,7 @@ def test_defaults_are_written_out_and_what_is_absent_is_left_out():
         "account": "alice",
         "families": ["A", "AAAA"],
         "enabled": True,
+        "wildcard": False,
     }
 
 
@@ -145,6 +183,40 @@ def test_lists_are_put_in_order_and_have_no_doubles():
     assert read_document(host("a.example.com", families=["AAAA", "A", "AAAA"])).spec.families == ("A", "AAAA")
     spec = read_document(token("t", "1", hosts=["b.example.com", "A.example.com.", "b.example.com"])).spec
     assert spec.hosts == ("a.example.com", "b.example.com")
+
+
+def test_scopes_are_put_in_order_and_have_no_doubles():
+    assert read_document(token("t", "1", scopes=["txt", "address", "txt"])).spec.scopes == ("address", "txt")
+
+
+@pytest.mark.parametrize(
+    ("written", "suffix"),
+    [
+        ("::1234:5678:9abc:def0", "::1234:5678:9abc:def0"),
+        ("0:0:0:0:0:0:0:1", "::1"),
+        ("::00A1", "::a1"),
+        ("::192.0.2.1", "::c000:201"),
+        ("0::8000:0:0:0", "::8000:0:0:0"),
+    ],
+)
+def test_an_interface_identifier_has_one_spelling(written, suffix):
+    spec = read_document(host("a.example.com", ipv6Suffix=written)).spec
+    assert (spec.ipv6_suffix, spec.ipv6_subnet) == (suffix, None)
+
+
+@pytest.mark.parametrize(("written", "subnet"), [("0", "0"), ("00", "0"), ("0A", "a"), ("f" * 12, "f" * 12)])
+def test_a_subnet_has_one_spelling(written, subnet):
+    spec = read_document(host("a.example.com", ipv6Suffix="::1", ipv6Subnet=written)).spec
+    assert spec.ipv6_subnet == subnet
+
+
+def test_a_wildcard_host_leaves_room_for_the_asterisk():
+    longest = ".".join(["a" * 62] * 3 + ["b" * 62])
+    assert len(longest) == 251
+    assert read_document(host(longest, wildcard=True)).spec.wildcard
+    assert read_document(host(f"a{longest}"))
+    (problem,) = problems_of(host(f"a{longest}", wildcard=True))
+    assert problem.startswith("metadata.name: leaves no room for *. before it: 251 characters at most")
 
 
 def test_instants_are_kept_in_utc():
@@ -191,6 +263,35 @@ def test_an_account_needs_no_spec():
             account("a", status="suspended", suspendedUntil="soon"),
             "spec.suspendedUntil: 'soon': write an instant",
         ),
+        (host("a.example.com", wildcard="yes"), "spec.wildcard: 'yes': write true or false"),
+        (host("a.example.com", ipv6Suffix=1), "spec.ipv6Suffix: 1: write the last 64 bits of the host's"),
+        (host("a.example.com", ipv6Suffix="1:2"), "spec.ipv6Suffix: '1:2' is no IPv6 address: write one"),
+        (host("a.example.com", ipv6Suffix="::1%eth0"), 'is more than the last 64 bits: write "::1"'),
+        (host("a.example.com", ipv6Suffix="2001:db8::5"), 'is more than the last 64 bits: write "::5"'),
+        (host("a.example.com", ipv6Suffix="2001:db8::"), "'2001:db8::' is no interface: write its bits"),
+        (host("a.example.com", ipv6Suffix="::"), "spec.ipv6Suffix: '::' is no interface: write its bits"),
+        (
+            host("a.example.com", ipv6Suffix="::1", families=["A"]),
+            "spec.ipv6Suffix: only with AAAA in families; leave it out, or add that",
+        ),
+        (
+            host("a.example.com", ipv6Suffix="::1", ipv6Subnet=10),
+            "spec.ipv6Subnet: 10: quote it: it is hexadecimal",
+        ),
+        (
+            host("a.example.com", ipv6Suffix="::1", ipv6Subnet="1g"),
+            "spec.ipv6Subnet: '1g' is no subnet: write 1 to 12 hexadecimal digits",
+        ),
+        (host("a.example.com", ipv6Suffix="::1", ipv6Subnet=""), "spec.ipv6Subnet: '' is no subnet"),
+        (host("a.example.com", ipv6Suffix="::1", ipv6Subnet="1" * 13), "1 to 12 digits"),
+        (
+            host("a.example.com", ipv6Subnet="1f"),
+            "spec.ipv6Subnet: only with ipv6Suffix; leave it out, or write that, too",
+        ),
+        (host("a.example.com", expiresAfter=59), "spec.expiresAfter: 59: write whole seconds, from 60 to"),
+        (host("a.example.com", expiresAfter="1d"), "spec.expiresAfter: '1d': write whole seconds"),
+        (token("t", "1", scopes=["adress"]), "spec.scopes[0]: 'adress': write a list of address and txt"),
+        (token("t", "1", scopes=[]), "spec.scopes: a list: write a list of address and txt"),
         (token("t", "1", hosts=[]), "spec.hosts: an empty list allows nothing"),
         (token("t", "1", hosts=["_x"]), "spec.hosts: '_x' is no DNS name"),
         (token("t", "1", expires="0001-01-01T00:00:00+01:00"), "spec.expires"),

@@ -35,8 +35,9 @@ async def rotate(node: Node, digit: str, **spec):
 async def test_the_former_secret_stays_valid_for_the_overlap(node):
     await node.registry.apply([account("alice"), token("router", "1")])
     before = datetime.now(UTC)
-    former = await rotate(node, "2", rotationOverlap=600, hosts=[BLOG])
+    former = await rotate(node, "2", rotationOverlap=600, hosts=[BLOG], scopes=["txt"])
     assert (former.sha256, former.hosts, former.account) == ("1" * 64, (BLOG,), "alice")
+    assert former.scopes == ("txt",)  # it may do what its token may, and no more
     assert 600 <= (former.expires - before).total_seconds() < 660
     again = await rotate(node, "3", rotationOverlap=600)
     assert again.sha256 == "2" * 64

@@ -31,4 +31,6 @@ def _former(old: TokenSpec, kept: TokenSpec | None, new: TokenSpec, now: datetim
         return None
     ends = [now + timedelta(seconds=new.rotation_overlap), former.expires, new.expires]
     expires = min(end for end in ends if end is not None)
-    return TokenSpec(new.account, former.sha256, new.hosts, expires) if expires > now else None
+    if expires <= now:
+        return None
+    return TokenSpec(new.account, former.sha256, new.hosts, expires, scopes=new.scopes)
