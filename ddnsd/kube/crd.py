@@ -12,13 +12,19 @@ from ddnsd.kube.objects import GROUP, VERSION
 from ddnsd.kube.schema import Schema, structural, without_defaults
 from ddnsd.kube.status import STATUSES
 from ddnsd.model.resources import SPECS, Kind
-from ddnsd.service.specs import MAX_ZONE_NAME
+from ddnsd.service.contradictions import MAX_WILDCARD_NAME
+from ddnsd.service.specs import MAX_ZONE_NAME, REMEDIES
 
 CATEGORY = "ddnsd"
 SECRET_KEY = "token"  # noqa: S105 - the name of a field
 MAX_TOKEN_NAME = 200  # characters: the Secret's name is longer
 
-_LISTS = ("families", "hosts", "namespaces")
+_LISTS = ("families", "hosts", "namespaces", "scopes")
+_GROUP = "[0-9a-fA-F]{1,4}"
+# An IPv6 address whose first four groups are zero and whose others are not all: `service.suffixes`, without
+# dotted quads. Kubernetes has had functions for addresses since 1.31 only.
+SUFFIX = f"^(::({_GROUP}:){{0,3}}|(0{{1,4}}:){{4}}({_GROUP}:){{3}}){_GROUP}$"
+SUBNET = "^[0-9a-fA-F]{1,12}$"
 
 
 class Rule(NamedTuple):
@@ -81,6 +87,10 @@ OBJECT_RULES: dict[Kind, Sequence[Rule]] = {
     Kind.ACCOUNT: (),
     Kind.HOST: (
         Rule("self.metadata.name.contains('.')", "a host is named by its whole DNS name: blog.example.com"),
+        Rule(
+            f"!self.spec.wildcard || size(self.metadata.name) <= {MAX_WILDCARD_NAME}",
+            f"a host with wildcard leaves room for *. before it: {MAX_WILDCARD_NAME} characters at most",
+        ),
     ),
     Kind.TOKEN: (
         Rule(
@@ -97,7 +107,25 @@ SPEC_RULES: dict[Kind, Sequence[Rule]] = {
             "suspendedUntil is only for status: suspended; leave it out, or write that",
         ),
     ),
-    Kind.HOST: (),
+    Kind.HOST: (
+        Rule(
+            f"!has(self.ipv6Suffix) || self.ipv6Suffix.matches('{SUFFIX}')"
+            " && self.ipv6Suffix.matches('[1-9a-fA-F]')",
+            f"ipv6Suffix: {REMEDIES['ipv6Suffix']}",
+        ),
+        Rule(
+            f"!has(self.ipv6Subnet) || self.ipv6Subnet.matches('{SUBNET}')",
+            f"ipv6Subnet: {REMEDIES['ipv6Subnet']}",
+        ),
+        Rule(
+            "!has(self.ipv6Subnet) || has(self.ipv6Suffix)",
+            "ipv6Subnet is only for a host with ipv6Suffix; leave it out, or write that, too",
+        ),
+        Rule(
+            "!has(self.ipv6Suffix) || 'AAAA' in self.families",
+            "ipv6Suffix is only for a host with AAAA in families; leave it out, or add that",
+        ),
+    ),
     Kind.TOKEN: (
         Rule(
             "!(has(self.sha256) && has(self.secretRef))",

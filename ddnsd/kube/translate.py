@@ -9,7 +9,9 @@ from ddnsd.kube.crd import EXTRA, SECRET_KEY
 from ddnsd.kube.objects import Custom
 from ddnsd.model.origin import Origin, qualified
 from ddnsd.model.resources import HostSpec, Kind, Spec, TokenSpec
+from ddnsd.service.contradictions import crowding
 from ddnsd.service.documents import Document
+from ddnsd.service.problems import InvalidDocumentError
 from ddnsd.service.specs import read_name, read_spec
 
 ALL = "*"  # in `Zone.spec.namespaces`
@@ -36,8 +38,10 @@ def document_of(custom: Custom, source: str, digest: str = "") -> Document:
     raw = {key: value for key, value in custom.spec.items() if key not in EXTRA[kind]}
     if kind is Kind.TOKEN and digest:
         raw["sha256"] = digest
-    spec = _in_namespace(read_spec(kind, raw), origin)
-    return Document(kind, stored_name(custom, source), spec, origin)
+    spec, name = _in_namespace(read_spec(kind, raw), origin), stored_name(custom, source)
+    if problems := tuple(crowding(name, spec)):
+        raise InvalidDocumentError(*problems)
+    return Document(kind, name, spec, origin)
 
 
 def stored_name(custom: Custom, source: str) -> str:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from ddnsd.model.answers import Refusal, Unchanged, Updated
-from ddnsd.model.resources import Kind
+from ddnsd.model.resources import HostSpec, Kind, Scope
 from ddnsd.service.registry import RefusedError
 from tests.kube.world import World, until
 from tests.service.registry_node import account, host, zone
@@ -147,6 +147,16 @@ async def test_what_cannot_be_says_why(running: World):
         ({"kind": "Host", "account": "a", "families": ["MX"]}, "Unsupported value"),
         ({"kind": "Host", "account": "a", "typo": 1}, "unknown field"),
         ({"kind": "Host", "account": "a", "ttl": 0}, "ttl"),
+        ({"kind": "Host", "account": "a", "ipv6Suffix": "2001:db8::5"}, "the last 64 bits"),
+        ({"kind": "Host", "account": "a", "ipv6Suffix": "::"}, "the last 64 bits"),
+        ({"kind": "Host", "account": "a", "ipv6Suffix": "::1", "families": ["A"]}, "with AAAA in families"),
+        ({"kind": "Host", "account": "a", "ipv6Suffix": "::1", "ipv6Subnet": "1g"}, "it is hexadecimal"),
+        ({"kind": "Host", "account": "a", "ipv6Suffix": "::1", "ipv6Subnet": 10}, "must be of type string"),
+        ({"kind": "Host", "account": "a", "ipv6Subnet": "1f"}, "only for a host with ipv6Suffix"),
+        ({"kind": "Host", "account": "a", "expiresAfter": 59}, "expiresAfter"),
+        ({"kind": "Host", "account": "a", "wildcard": "yes"}, "wildcard"),
+        ({"kind": "Token", "account": "a", "scopes": ["adress"]}, "Unsupported value"),
+        ({"kind": "Token", "account": "a", "scopes": []}, "scopes"),
         ({"kind": "Account", "suspendedUntil": "2027-01-01T00:00:00Z"}, "only for status: suspended"),
         ({"kind": "Token", "account": "a", "sha256": "f" * 64, "secretRef": {"name": "s"}}, "or neither"),
         ({"kind": "Token", "account": "a", "sha256": "secret"}, "sha256"),
@@ -160,6 +170,35 @@ def test_the_api_server_refuses(world: World, document: dict, message: str):
     done = world.kubectl.apply_unchecked(made)
     assert done.returncode != 0
     assert message in done.stderr
+
+
+def test_the_api_server_refuses_a_wildcard_without_room(world: World):
+    name = ".".join(["a" * 62] * 3 + ["b" * 63])  # of 252 characters
+    done = world.kubectl.apply_unchecked(world.document("Host", name, account="a", wildcard=True))
+    assert "a host with wildcard leaves room for *. before it" in done.stderr
+    world.apply(world.document("Host", name, account="a"))
+
+
+async def test_what_a_host_and_a_token_say_is_stored_in_its_one_spelling(running: World):
+    running.apply(
+        running.document(
+            "Host",
+            running.host(),
+            account="alice",
+            wildcard=True,
+            ipv6Suffix="0:0:0:0:1:2:3:0DEF",
+            ipv6Subnet="0A",
+            expiresAfter=600,
+        ),
+        running.document("Token", "router", account="alice", scopes=["txt", "address"]),
+    )
+    expected = HostSpec(
+        running.account(), wildcard=True, ipv6_suffix="::1:2:3:def", ipv6_subnet="a", expires_after=600
+    )
+    await until(lambda: running.node.state.hosts[running.host()].value.spec, expected, "the host")
+    name = running.account("router")  # tokens are qualified as accounts are
+    both = (Scope.ADDRESS, Scope.TXT)
+    await until(lambda: running.node.state.tokens[name].value.spec.scopes, both, "the token's scopes")
 
 
 async def test_a_token_stays_its_accounts(running: World):

@@ -1,15 +1,20 @@
 """The definitions of the custom resources: the admin API's types, and only additions over time."""
 
 import json
+import re
 from collections.abc import Iterator
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ddnsd.kube.crd import EXTRA
+from ddnsd.kube.crd import EXTRA, SUBNET, SUFFIX
 from ddnsd.model.resources import Kind
+from ddnsd.service.suffixes import read_subnet, read_suffix
 from ddnsd.web.admin.application import ROUTES
 from ddnsd.web.admin.openapi import describe
 
@@ -60,6 +65,28 @@ def test_v1alpha1_changes_only_by_additions():
             assert now[kind].get(path) == said, f"{kind} {path}"
         new = now[kind].keys() - paths.keys()
         assert not [path for path in new if now[kind][path]["required"] and path.count(".") == 1], kind
+
+
+@given(st.from_regex(SUFFIX, fullmatch=True))
+def test_an_interface_identifier_that_the_api_server_takes_is_one(text: str):
+    if re.search("[1-9a-fA-F]", text):
+        assert re.fullmatch(SUFFIX, read_suffix(text))
+
+
+@given(st.integers(1, 2**64 - 1).map(IPv6Address))
+def test_the_api_server_takes_every_interface_identifier(address: IPv6Address):
+    assert re.fullmatch(SUFFIX, str(address))
+    assert re.fullmatch(SUFFIX, address.exploded)
+
+
+@given(st.integers(1, 2**128 - 1).map(IPv6Address))
+def test_the_api_server_takes_no_more_than_an_interface_identifier(address: IPv6Address):
+    assert bool(re.fullmatch(SUFFIX, address.exploded)) == (int(address) < 2**64)
+
+
+@given(st.from_regex(SUBNET, fullmatch=True))
+def test_a_subnet_that_the_api_server_takes_is_one(text: str):
+    assert re.fullmatch(SUBNET, read_subnet(text))
 
 
 def fields(properties: dict[str, Any], path: str = "", required: tuple = ()) -> Iterator[tuple[str, Any]]:

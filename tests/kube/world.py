@@ -14,10 +14,10 @@ from prometheus_client import CollectorRegistry
 from ddnsd.kube.api import Client, Settings
 from ddnsd.kube.crd import definition
 from ddnsd.kube.term import Contender, Policy
-from ddnsd.model.answers import Answer
-from ddnsd.model.decision import Request
+from ddnsd.model.answers import Answer, Limited, Refusal, Result
 from ddnsd.model.origin import Origin, qualified
 from ddnsd.model.records import Source
+from ddnsd.model.request import Request
 from ddnsd.model.resources import API_VERSION, Kind
 from ddnsd.store.interface import Store
 from ddnsd.telemetry.kube import KubeMetrics
@@ -25,6 +25,7 @@ from tests.leader.node import Node
 from tests.rigs.kubernetes import KubernetesRig, ProjectedFolder, ServiceAccount
 from tests.tasks import running
 
+Told = Refusal | Limited | Result  # of one record
 PATIENCE = 20.0  # seconds; only a failing test waits for it
 RULES = (  # as the chart grants them
     {
@@ -136,15 +137,16 @@ class World:
         path = "go-template={{.data.token | base64decode}}"
         return self.kubectl("get", "secret", name, "-n", self.namespace, "-o", path)
 
-    async def update(self, ip: str, label: str = "a", token: str = "router") -> Answer:
+    async def update(self, ip: str, label: str = "a", token: str = "router") -> Told:
         """Send an update with a token's secret."""
         return await self.update_with(await asyncio.to_thread(self.secret, token), ip, label)
 
-    async def update_with(self, secret: str, ip: str, label: str = "a") -> Answer:
+    async def update_with(self, secret: str, ip: str, label: str = "a") -> Told:
         """Send an update with a secret."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.node.updates.submit(Request(self.host(label), ip, secret, ""), answered.set_result)
-        return await answered
+        self.node.updates.submit((Request(self.host(label), ip, secret, ""),), answered.set_result)
+        answer = await answered
+        return answer[0] if isinstance(answer, tuple) else answer
 
     @property
     def policy(self) -> Policy:
