@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import msgspec
@@ -27,7 +28,7 @@ from ddnsd.leader.tasks import cancel
 from ddnsd.leader.term import Candidate
 from ddnsd.service.conduct import Conduct
 from ddnsd.service.fairuse import FairUse
-from ddnsd.service.refused import RefusedAttempts
+from ddnsd.service.refused import RefusedAttempt, RefusedAttempts
 from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdateService
 from ddnsd.web.ability import AbilityEndpoint
@@ -73,7 +74,8 @@ class Node:
         self._gate = ProxyGate(self._sends_header, self.metrics.proxy_header_refused, PATIENCE)
         self.admin_owed = Owed()
         self.retirement = Retirement(self.public, self.listeners)
-        self.siblings = Siblings(worker, self.metrics, self.retirement.begin) if worker else None
+        retire = self.retirement.begin
+        self.siblings = Siblings(worker, self.metrics, self.refused, retire) if worker else None
 
     @classmethod
     async def start(
@@ -151,6 +153,10 @@ class Node:
         """Return the metrics of this node, of all workers if there are several."""
         return await self.siblings.exposition() if self.siblings else self.metrics.text()
 
+    async def _all_refused(self) -> Sequence[RefusedAttempt]:
+        """Return what this node has refused lately, of all workers if there are several."""
+        return await self.siblings.refused() if self.siblings else self.refused.all()
+
     async def _retire(self, delay: float) -> None:
         """Retire, all workers if there are several, and return `delay` seconds later, or when stopped."""
         self.retirement.begin()
@@ -164,7 +170,8 @@ class Node:
             self.cache, self.commits, nameservers=nameservers.by_name, timeout=settings.store.timeout
         )
         admin = make_admin_application(
-            registry, admin_token, status.status, self._retire, self.metrics, self.admin_owed
+            *(registry, admin_token, status.status, self._retire, self._all_refused),
+            *(self.metrics, self.admin_owed),
         )
         self.listeners.open("admin", admin)
         self.listeners.open_public(self.public, self._gate, tls)

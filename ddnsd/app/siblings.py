@@ -1,28 +1,36 @@
-"""What workers ask of each other, each on a Unix socket of its own: its metrics, or to retire.
+"""What workers ask of each other, each on a Unix socket of its own: metrics, refused attempts, to retire.
 
 A question is one line, a word; its answer is a text with its size before it. One connection is for one
 question.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
 
 from ddnsd.app.worker import Worker
+from ddnsd.service.refused import RefusedAttempt, RefusedAttempts
 from ddnsd.telemetry.exposition import merged
 from ddnsd.telemetry.metrics import Metrics
 
 _PATIENCE_SECONDS = 0.5
 _SIZE_OCTETS = 4  # before a text: half of one is none
-_METRICS, _RETIRE = b"metrics\n", b"retire\n"
+_METRICS, _REFUSED, _RETIRE = b"metrics\n", b"refused\n", b"retire\n"
+
+_decode = msgspec.json.Decoder(tuple[RefusedAttempt, ...]).decode
 
 
 class Siblings:
     """A worker's way to its siblings."""
 
-    def __init__(self, worker: Worker, metrics: Metrics, retire: Callable[[], None]) -> None:
+    def __init__(
+        self, worker: Worker, metrics: Metrics, refused: RefusedAttempts, retire: Callable[[], None]
+    ) -> None:
         """`retire` makes this worker retire; it may be called more than once."""
         self._worker = worker
         self._metrics = metrics
+        self._refused = refused
         self._retire = retire
 
     async def listen(self) -> asyncio.Server:
@@ -44,6 +52,12 @@ class Siblings:
             self._metrics.worker_unanswered()
         everybodys = {**texts, self._worker.number: self._metrics.text()}
         return merged({number: text for number, text in sorted(everybodys.items()) if text is not None})
+
+    async def refused(self) -> Sequence[RefusedAttempt]:
+        """Return what all workers have refused lately, without one that does not answer in time."""
+        texts = await self._ask_all(_REFUSED)
+        others = [attempt for text in texts.values() if text is not None for attempt in _decode(text)]
+        return (*self._refused.all(), *others)
 
     async def retire(self) -> None:
         """Make all siblings retire, those too that will be started in the place of one that falls.
@@ -81,6 +95,8 @@ class Siblings:
         """Return the answer; a question that was cut off, by the end of who asked, is none."""
         if question == _METRICS:
             return self._metrics.text()
+        if question == _REFUSED:
+            return msgspec.json.encode(self._refused.all())
         if question == _RETIRE:
             self._retire()
         return b""

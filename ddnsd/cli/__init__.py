@@ -15,6 +15,7 @@ from .lazy import LazyGroup
         "drain": "ddnsd.cli.drain:drain",
         "export": "ddnsd.cli.export:export",
         "get": "ddnsd.cli.get:get",
+        "history": "ddnsd.cli.history:history",
         "import": "ddnsd.cli.restore:restore",
         "serve": "ddnsd.cli.serve:serve",
         "source": "ddnsd.cli.source:source",

@@ -39,6 +39,16 @@ class AdminClient:
         """Return the JSON answer of a GET."""
         return self.call("GET", path, query=query)
 
+    def pages(self, path: str, **query: object) -> Iterator[Any]:
+        """Yield the items of a listing, asking for each page as it is wanted."""
+        cursor = ""
+        while True:
+            page = self.get(path, **query, **{"continue": cursor})
+            yield from page["items"]
+            cursor = page["metadata"]["continue"]
+            if not cursor:
+                return
+
     def call(
         self,
         method: str,

@@ -1,8 +1,5 @@
 """`ddnsd get`."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import click
 
 from ..model.resources import API_VERSION, Kind
@@ -21,7 +18,8 @@ def get(client: AdminClient, kind: Kind, name: str | None, output: str) -> None:
 
     What `-o yaml` and `-o json` print can be given to `ddnsd apply`.
     """
-    documents = [client.get(resource_path(kind.plural, name))] if name else list(_all(client, kind))
+    path = f"/api/v1/{kind.plural}"
+    documents = [client.get(resource_path(kind.plural, name))] if name else list(client.pages(path))
     if output == "yaml":
         print_yaml(documents)
     elif output == "json":
@@ -32,13 +30,3 @@ def get(client: AdminClient, kind: Kind, name: str | None, output: str) -> None:
         print_table(kind, documents)
     else:
         click.echo(f"There are no {kind.plural}.", err=True)
-
-
-def _all(client: AdminClient, kind: Kind) -> Iterator[Any]:
-    cursor = ""
-    while True:
-        page = client.get(f"/api/v1/{kind.plural}", **{"continue": cursor})
-        yield from page["items"]
-        cursor = page["metadata"]["continue"]
-        if not cursor:
-            return

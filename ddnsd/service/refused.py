@@ -1,17 +1,24 @@
-"""Attempts that were refused: the newest ones, in memory, of this node alone."""
+"""The attempts that a node has refused lately: in memory only, so that nobody fills the store with them."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
 
-from ..model.request import Api
+import msgspec
 
-_MOST = 1000
+from ddnsd.model.request import Api
+from ddnsd.model.state import State
+from ddnsd.service.history import host_name, whose
+
+MOST_REFUSED = 1000
 
 
-class RefusedAttempt(NamedTuple):
-    """One of them. `name` is "" where what was sent is no name, `token` where none was known."""
+class RefusedAttempt(msgspec.Struct, frozen=True):
+    """One attempt. `name` is "" where what was sent is no name: it may be a secret.
+
+    `result` is the refusal, as in the metrics; `token` the token's name, "" where there is none; `source` the
+    client's address.
+    """
 
     at: datetime
     api: Api
@@ -22,15 +29,33 @@ class RefusedAttempt(NamedTuple):
 
 
 class RefusedAttempts:
-    """A bounded memory of refused attempts."""
+    """The newest attempts of this process, so many and no more."""
 
     def __init__(self) -> None:
-        self._attempts: deque[RefusedAttempt] = deque(maxlen=_MOST)
+        self._attempts: deque[RefusedAttempt] = deque(maxlen=MOST_REFUSED)
 
     def note(self, at: datetime, api: Api, name: str, result: str, source: str, token: str) -> None:
-        """Remember one."""
+        """Note an attempt; the arguments are `RefusedAttempt`'s."""
         self._attempts.append(RefusedAttempt(at, api, name, result, source, token))
 
-    def __iter__(self) -> Iterator[RefusedAttempt]:
-        """Yield them, newest first."""
-        return reversed(tuple(self._attempts))
+    def all(self) -> tuple[RefusedAttempt, ...]:
+        """Return them all, the oldest first."""
+        return tuple(self._attempts)
+
+
+def newest(attempts: Iterable[RefusedAttempt], limit: int) -> Sequence[RefusedAttempt]:
+    """Return at most `limit` attempts, the newest first."""
+    return sorted(attempts, key=lambda attempt: attempt.at, reverse=True)[:limit]
+
+
+def concerning(state: State, who: str, attempts: Iterable[RefusedAttempt]) -> Iterable[RefusedAttempt]:
+    """Return the attempts on a host, or on an account's hosts or with its tokens; all of them for ""."""
+    if not who:
+        return attempts
+    hosts = frozenset(whose(state, who) or (host_name(who) or who,))
+    return [attempt for attempt in attempts if attempt.name in hosts or _account(state, attempt) == who]
+
+
+def _account(state: State, attempt: RefusedAttempt) -> str:
+    token = state.tokens.get(attempt.token)
+    return token.value.spec.account if token else ""

@@ -5,7 +5,7 @@ import re
 import sys
 from asyncio.subprocess import PIPE
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,8 @@ import pytest
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
-from ddnsd.model.records import Work
+from ddnsd.model.records import HistoryEntry, Work
+from ddnsd.model.request import Api
 from ddnsd.model.resources import Kind
 from ddnsd.model.tokens import digest
 from ddnsd.service.manifests import read_manifest
@@ -198,6 +199,61 @@ async def test_no_argument_takes_a_secret(filled):
     help_text = await filled.ok("token", "create", "--help")
     assert "--secret " not in help_text
     assert "--token" not in help_text
+
+
+def change(day: int, **fields: str) -> HistoryEntry:
+    at = datetime(2026, 1, day, 8, 15, 30, 5, UTC)
+    whole = {"type": "A", "old": "", "new": f"192.0.2.{day}", "token": "router", "source": "198.51.100.1"}
+    return HistoryEntry(at, **({"api": Api.UPDATE} | whole | fields))
+
+
+async def test_the_history_is_a_table_that_can_be_grepped(filled):
+    gone = change(2, old="192.0.2.1", new="", api=Api.EXPIRY, token="", source="")
+    await filled.server.node.note_changes("blog.example.com", change(1), gone)
+    for who in ([], ["blog.example.com"], ["007"]):
+        lines = [line.split() for line in (await filled.ok("history", *who)).splitlines()]
+        name, router = "blog.example.com", "198.51.100.1"
+        assert lines == [
+            ["TIME", "HOST", "TYPE", "OLD", "NEW", "API", "TOKEN", "SOURCE"],
+            ["2026-01-02T08:15:30Z", name, "A", "192.0.2.1", "-", "expiry", "-", "-"],
+            ["2026-01-01T08:15:30Z", name, "A", "-", "192.0.2.1", "update", "router", router],
+        ]
+
+
+async def test_the_history_for_programs(filled):
+    await filled.server.node.note_changes("blog.example.com", change(1), change(2))
+    (newest,) = json.loads(await filled.ok("history", "-o", "json", "--limit", "1"))
+    assert (newest["at"], newest["new"]) == ("2026-01-02T08:15:30.000005Z", "192.0.2.2")
+    assert read_manifest(await filled.ok("history", "-o", "yaml"))[0] == newest
+
+
+async def test_a_history_longer_than_a_page_is_whole(filled):
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    instants = [began + timedelta(seconds=number) for number in range(1200)]
+    changes = [msgspec.structs.replace(change(1), at=at) for at in instants]
+    await filled.server.node.note_changes("blog.example.com", *changes)
+    listed = json.loads(await filled.ok("history", "-o", "json", "--limit", "1100"))
+    assert [datetime.fromisoformat(item["at"]) for item in listed] == instants[:99:-1]
+
+
+async def test_the_history_of_nobody_is_an_error_and_an_empty_one_is_not(filled):
+    run = await filled("history", "nobody")
+    assert (run.code, run.out, "there is no Host or Account 'nobody'" in run.err) == (1, "", True)
+    run = await filled("history", "blog.example.com")
+    assert (run.code, run.out, run.err) == (0, "", "There are no changes.\n")
+    assert (await filled("history", "--limit", "0")).code == 2
+
+
+async def test_refused_attempts_are_shown(filled):
+    run = await filled("history", "--refused")
+    assert (run.code, run.out, run.err) == (0, "", "No attempt was refused lately.\n")
+    at = datetime(2026, 1, 1, 8, 15, 30, 5, UTC)
+    filled.server.refused.note(at, Api.DYNDNS2, "", "unknown_token", "198.51.100.1", "")
+    lines = [line.split() for line in (await filled.ok("history", "--refused")).splitlines()]
+    assert lines == [
+        ["TIME", "API", "NAME", "RESULT", "TOKEN", "SOURCE"],
+        ["2026-01-01T08:15:30Z", "dyndns2", "-", "unknown_token", "-", "198.51.100.1"],
+    ]
 
 
 async def test_status_is_shown(ddnsd):

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from prometheus_client import CollectorRegistry
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.records import Committed, RecordKey
+from ddnsd.model.records import Committed, History, HistoryEntry, RecordKey
 from ddnsd.service.registry import Registry
 from ddnsd.store import codec, keys
 from ddnsd.store.commit import GroupCommit
@@ -49,6 +50,12 @@ class Node:
         await self.cache.current()
         entry = self.cache.state.addresses.get(RecordKey(name, family))
         return entry.value if entry else None
+
+    async def note_changes(self, name: str, *changes: HistoryEntry) -> None:
+        """Write a host's history, oldest first."""
+        entries = tuple(msgspec.Raw(msgspec.json.encode(change)) for change in changes)
+        update = Update({}, {keys.history(name): codec.encode(History(entries))})
+        assert isinstance(await self.commits.commit(update), Done)
 
     async def remove_tombstone(self, name: str, family: Family = Family.A) -> None:
         """Do what the leader does when the records have left the nameserver."""

@@ -1,7 +1,7 @@
 """A real admin API on a loopback port, over a real registry."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from ddnsd.model.tokens import digest
+from ddnsd.service.refused import RefusedAttempt, RefusedAttempts
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.admin import AdminToken, make_admin_application
 from ddnsd.web.owed import Owed
@@ -29,6 +30,7 @@ class AdminServer:
     node: Node
     port: int
     metrics: Metrics
+    refused: RefusedAttempts
 
     @property
     def url(self) -> str:
@@ -55,14 +57,20 @@ async def admin_server(folder: Path, max_body: int = 65536) -> AsyncIterator[Adm
     """Serve until the block ends. `max_body` is the listener's own limit, as in config.yaml."""
     async with single_node(folder) as node:
         metrics = Metrics(CollectorRegistry())
+        refused = RefusedAttempts()
+
+        async def all_refused() -> Sequence[RefusedAttempt]:
+            return refused.all()
+
         application = make_admin_application(
-            node.registry, AdminToken(digest(ADMIN_TOKEN)), _status, asyncio.sleep, metrics, Owed()
+            *(node.registry, AdminToken(digest(ADMIN_TOKEN)), _status, asyncio.sleep, all_refused),
+            *(metrics, Owed()),
         )
         socket, port = bind_unused_port()
         server = HTTPServer(application, max_body_size=max_body)
         server.add_sockets([socket])
         try:
-            yield AdminServer(node, port, metrics)
+            yield AdminServer(node, port, metrics, refused)
         finally:
             server.stop()
             await server.close_all_connections()

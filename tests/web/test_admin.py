@@ -1,12 +1,14 @@
 import asyncio
 import json
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from ddnsd.model.records import Work
+from ddnsd.model.records import HistoryEntry, Work
+from ddnsd.model.request import Api
 from ddnsd.model.resources import Kind
 from ddnsd.store import codec
 from ddnsd.store.interface import Update
@@ -71,6 +73,9 @@ async def test_nobody_but_the_admin_is_told_anything(server, header, path):
         ("GET", "/api/v1/zones?limit=1001", None, 400),
         ("DELETE", "/api/v1/zones/example.com?cascade=yes", None, 400),
         ("DELETE", "/api/v1/zones/example.com", None, 404),
+        ("GET", "/api/v1/history?of=nobody", None, 404),
+        ("GET", "/api/v1/history?limit=0", None, 400),
+        ("GET", "/api/v1/history?refused=1", None, 400),
         ("POST", "/api/v1/zones/example.com/check?timeout=x", "", 400),
         ("POST", "/api/v1/zones/example.com/check", "", 404),
         ("POST", "/api/v1/zones/_/check", "", 404),
@@ -293,6 +298,54 @@ def _references(value):
     elif isinstance(value, list):
         for inner in value:
             yield from _references(inner)
+
+
+async def test_the_history_is_listed_page_by_page(filled):
+    changes = [
+        HistoryEntry(
+            datetime(2026, 1, day, tzinfo=UTC), "A", "", f"192.0.2.{day}", Api.UPDATE, "router", "::1"
+        )
+        for day in range(1, 6)
+    ]
+    await filled.node.note_changes("blog.example.com", *changes)
+    found, cursor = [], ""
+    while not found or cursor:
+        query = urlencode({"of": "alice", "limit": 2, "continue": cursor})
+        page = body(await filled.ask("GET", f"/api/v1/history?{query}"))
+        found += page["items"]
+        cursor = page["metadata"]["continue"]
+    assert [item["new"] for item in found] == [f"192.0.2.{day}" for day in (5, 4, 3, 2, 1)]
+    assert found[0] == {
+        "at": "2026-01-05T00:00:00Z",
+        "host": "blog.example.com",
+        "type": "A",
+        "old": "",
+        "new": "192.0.2.5",
+        "api": "update",
+        "token": "router",
+        "source": "::1",
+    }
+    assert body(await filled.ask("GET", "/api/v1/history"))["items"] == found
+
+
+async def test_refused_attempts_are_listed_apart(filled):
+    for name in ("blog.example.com", ""):
+        at = datetime(2026, 1, 1, 12, len(name), tzinfo=UTC)
+        filled.refused.note(at, Api.DYNDNS2, name, "unknown_token", "198.51.100.1", "")
+    listed = body(await filled.ask("GET", "/api/v1/history?refused=true"))
+    assert [item["name"] for item in listed["items"]] == ["blog.example.com", ""]
+    listed = body(await filled.ask("GET", "/api/v1/history?refused=true&of=alice"))
+    assert listed["metadata"] == {"continue": ""}
+    assert listed["items"] == [
+        {
+            "at": "2026-01-01T12:16:00Z",
+            "api": "dyndns2",
+            "name": "blog.example.com",
+            "result": "unknown_token",
+            "source": "198.51.100.1",
+            "token": "",
+        }
+    ]
 
 
 async def test_what_is_shown_is_as_described(filled):

@@ -13,6 +13,7 @@ from ...store.commit import GroupCommit
 from ...store.snapshot import WatchCache
 from ..archive import Archive, Export
 from ..documents import Document, read_new_token
+from ..history import HistoryPage, history, whose
 from . import deletion, rules
 from .apply import apply, read_documents
 from .deletion import Deleted
@@ -161,6 +162,20 @@ class Registry:
         """Return all resources and their addresses, as they are at the newest revision."""
         state = (await self._turns.read()).state
         return Export(state, self._turns.cache.revision, datetime.now(UTC))
+
+    async def history(self, who: str, limit: int, cursor: str = "") -> HistoryPage:
+        """Return changes, the newest first: of a host, of an account's hosts, of all ("").
+
+        At most `limit`, and only what comes after the cursor.
+
+        Raises:
+            NotFoundError: there is no such host or account, and there was no such host.
+        """
+        state = (await self._turns.read()).state
+        hosts = whose(state, who)
+        if hosts is None:
+            raise NotFoundError(f"there is no Host or Account {who[:80]!r}")
+        return await history(state, hosts, limit, cursor)
 
     async def restore(self, archive: Archive) -> Restored:
         """Put an archive into this installation; see `registry.restore.restore`."""

@@ -2,18 +2,19 @@
 
 import functools
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
 from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler
 
+from ...service.refused import RefusedAttempt
 from ...service.registry import Registry
 from ...telemetry.metrics import Metrics
 from ...telemetry.redaction import HIDDEN
 from ..owed import Owed
-from . import apply, archive, drain, openapi, resources, sources, status, work
+from . import apply, archive, drain, history, openapi, resources, sources, status, work
 from .base import Services, UnknownPathHandler
 from .token import AdminToken
 
@@ -21,7 +22,7 @@ _log = structlog.get_logger(__name__)
 
 ROUTES = (
     *(*resources.ROUTES, *work.ROUTES, *apply.ROUTES, *archive.ROUTES, *sources.ROUTES),
-    *(*status.ROUTES, *drain.ROUTES, *openapi.ROUTES),
+    *(*history.ROUTES, *status.ROUTES, *drain.ROUTES, *openapi.ROUTES),
 )
 
 
@@ -30,15 +31,17 @@ def make_admin_application(
     token: AdminToken,
     status: Callable[[], Awaitable[Mapping[str, Any]]],
     retire: Callable[[float], Awaitable[None]],
+    refused: Callable[[], Awaitable[Sequence[RefusedAttempt]]],
     metrics: Metrics,
     owed: Owed,
 ) -> Application:
     """Return the application.
 
     `status` returns what `GET /api/v1/status` shows, ready for JSON; `retire` makes the node want no more
-    traffic and returns so many seconds later; `owed` gets to know the requests that wait for their answer.
+    traffic and returns so many seconds later; `refused` returns the attempts that it has refused lately;
+    `owed` gets to know the requests that wait for their answer.
     """
-    services = Services(registry, token, status, retire, metrics, openapi.describe(ROUTES), owed)
+    services = Services(registry, token, status, retire, refused, metrics, openapi.describe(ROUTES), owed)
     return Application(
         [(route.pattern, route.handler, {"services": services, **route.arguments}) for route in ROUTES],
         default_handler_class=UnknownPathHandler,

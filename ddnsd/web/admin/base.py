@@ -1,7 +1,7 @@
 """What all admin handlers share: authorisation, bodies, JSON for everything, also for what goes wrong."""
 
 import http
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
@@ -10,6 +10,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
+from ...service.refused import RefusedAttempt
 from ...service.registry import Registry
 from ...telemetry.metrics import Metrics
 from ..owed import Owed
@@ -30,6 +31,7 @@ class Services(NamedTuple):
     token: AdminToken
     status: Callable[[], Awaitable[Mapping[str, Any]]]
     retire: Callable[[float], Awaitable[None]]
+    refused: Callable[[], Awaitable[Sequence[RefusedAttempt]]]
     metrics: Metrics
     openapi: Mapping[str, Any]
     owed: Owed
@@ -126,6 +128,17 @@ class AdminHandler(RequestHandler):
         if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
             raise FailedError(400, Failure(f"{name} is not a whole number from 1 to {most}"))
         return int(text)
+
+    def flag(self, name: str) -> bool:
+        """Return a truth value out of the query, false where there is none.
+
+        Raises:
+            FailedError: 400.
+        """
+        text = self.get_query_argument(name, "false")
+        if text not in ("true", "false"):
+            raise FailedError(400, Failure(f"{name} is neither true nor false"))
+        return text == "true"
 
     def on_finish(self) -> None:
         """Note that it has been answered."""

@@ -24,6 +24,8 @@ _TYPES = (
     shapes.PrunedAnswer,
     SourceStatus,
     shapes.WorkAnswer,
+    shapes.HistoryList,
+    shapes.RefusedList,
     shapes.Drain,
     shapes.DrainedAnswer,
     shapes.Failure,
@@ -57,14 +59,18 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
 
 def _schemas() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(_TYPES, ref_template=_REFERENCE)
-    documents = [{"$ref": _REFERENCE.format(name=kind.value)} for kind in shapes.DOCUMENTS]
     return schemas | {
-        "Documents": {"type": "array", "items": {"anyOf": documents}},
+        "Documents": {"type": "array", "items": _any_of(*(kind.value for kind in shapes.DOCUMENTS))},
+        "History": _any_of("HistoryList", "RefusedList"),
         "Status": {"type": "object"},
         "Sources": {"type": "array", "items": {"$ref": _REFERENCE.format(name="SourceStatus")}},
         "Archive": {"type": "string", "description": "a stream of YAML documents: docs/admin-api.md"},
         "OpenApi": {"type": "object"},
     }
+
+
+def _any_of(*names: str) -> dict[str, Any]:
+    return {"anyOf": [{"$ref": _REFERENCE.format(name=name)} for name in names]}
 
 
 def _path(route: Route) -> dict[str, Any]:

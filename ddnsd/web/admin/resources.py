@@ -112,7 +112,7 @@ class ResourceHandler(KindHandler):
     async def delete(self, name: str) -> Answer:
         """Delete it; an account or zone that has hosts only with `cascade`."""
         canonical = self._existing_name(name)
-        gone = await self.registry.delete(self.kind, canonical, self.if_match(), cascade=self._cascade())
+        gone = await self.registry.delete(self.kind, canonical, self.if_match(), cascade=self.flag("cascade"))
         return Answer(DeletedAnswer(f"{self.kind} {canonical}", gone.hosts, gone.tokens))
 
     def _existing_name(self, text: str) -> str:
@@ -120,12 +120,6 @@ class ResourceHandler(KindHandler):
             return read_name(self.kind, text, stored=True)
         except InvalidDocumentError as error:
             raise NotFoundError(f"there is no {self.kind} {text[:80]!r}") from error
-
-    def _cascade(self) -> bool:
-        text = self.get_query_argument("cascade", "false")
-        if text not in ("true", "false"):
-            raise FailedError(400, Failure("cascade is neither true nor false"))
-        return text == "true"
 
 
 ROUTES = tuple(

@@ -7,8 +7,10 @@ import msgspec
 from ...model.records import HeldDeletions, Work
 from ...model.resources import API_VERSION, SPECS, Digest, Kind, TokenSpec
 from ...service.archive import Counts
+from ...service.history import HistoryItem
 from ...service.host_status import RecordStatus
 from ...service.problems import Problem
+from ...service.refused import RefusedAttempt
 from ...service.registry import Applied, Restored
 
 
@@ -36,6 +38,20 @@ class HostStatus(msgspec.Struct, frozen=True, omit_defaults=True):
 
     A: RecordStatus | None = None
     AAAA: RecordStatus | None = None
+
+
+class HistoryList(msgspec.Struct, frozen=True):
+    """Changes, the newest first."""
+
+    metadata: ListMetadata
+    items: tuple[HistoryItem, ...]
+
+
+class RefusedList(msgspec.Struct, frozen=True):
+    """Refused attempts, the newest first."""
+
+    metadata: ListMetadata
+    items: tuple[RefusedAttempt, ...]
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,0 +1,96 @@
+"""Who changed what, out of the state: the newest first."""
+
+import heapq
+import itertools
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from ddnsd.model.history import entries
+from ddnsd.model.names import InvalidNameError, parse_name
+from ddnsd.model.state import State
+from ddnsd.service.timeslice import TimeSlice
+
+
+class HistoryItem(msgspec.Struct, frozen=True):
+    """One change of one record of a host. `new` is "" where it was withdrawn, `token` where no client did it.
+
+    `api` is the way in: update, dyndns2, duckdns, acme_dns; or expiry, ddnsd itself. `source` is the client's
+    address.
+    """
+
+    at: datetime
+    host: str
+    type: str
+    old: str
+    new: str
+    api: str
+    token: str
+    source: str
+
+    @property
+    def place(self) -> str:
+        """Where it stands in the order of all; as text, so that whatever a client sends compares."""
+        return f"{self.at.isoformat()}/{self.host}/{self.type}"
+
+
+class HistoryPage(NamedTuple):
+    """A part of a history, the newest first. `cursor` asks for what follows; "" if nothing does."""
+
+    items: tuple[HistoryItem, ...]
+    cursor: str
+
+
+async def history(state: State, hosts: Collection[str], limit: int, cursor: str = "") -> HistoryPage:
+    """Return at most `limit` changes of these hosts, before the cursor; the event loop goes on meanwhile."""
+    slice, count = TimeSlice(), itertools.count()
+    newest: list[tuple[str, int, HistoryItem]] = []  # a heap, the oldest first
+    for host in hosts:
+        for item in _items(state, host):
+            if not cursor or item.place < cursor:
+                heapq.heappush(newest, (item.place, next(count), item))
+        while len(newest) > limit + 1:
+            heapq.heappop(newest)
+        await slice.pause()
+    items = tuple(item for _, _, item in sorted(newest, reverse=True)[:limit])
+    return HistoryPage(items, items[-1].place if len(newest) > limit else "")
+
+
+def whose(state: State, who: str) -> Collection[str] | None:
+    """Return the hosts that "", a host's name or an account's stands for: all, itself, all that it has now.
+
+    None if it stands for nothing. A host that is deleted still has its history.
+    """
+    if not who:
+        return tuple(state.history)
+    name = host_name(who)
+    if name in state.hosts or name in state.history:
+        return (name,)
+    if who in state.accounts:
+        return tuple(host for host, entry in state.hosts.items() if entry.value.spec.account == who)
+    return None
+
+
+def host_name(text: str) -> str:
+    """Return a host's name in its one spelling, "" where no host can have it."""
+    try:
+        return parse_name(text)
+    except InvalidNameError:
+        return ""
+
+
+def _items(state: State, host: str) -> Iterator[HistoryItem]:
+    entry = state.history.get(host)
+    for change in entries(entry.value) if entry else ():
+        yield HistoryItem(
+            change.at,
+            host,
+            change.type,
+            change.old,
+            change.new,
+            change.api,
+            change.token,
+            change.source,
+        )

@@ -1,0 +1,31 @@
+"""`GET /api/v1/history`: who changed what, and which attempts were refused."""
+
+from ddnsd.service.refused import concerning, newest
+from ddnsd.web.admin.base import AdminHandler
+from ddnsd.web.admin.operations import Answer, Operation, Route, operation
+from ddnsd.web.admin.shapes import HistoryList, ListMetadata, RefusedList
+
+_PAGE, _MAX_PAGE = 500, 1000  # items
+_QUERY = {
+    "of": "a host's name, or an account's for all of its hosts; absent: all",
+    "refused": "true: the attempts that the answering node has refused lately",
+    "limit": "items on the page",
+    "continue": "of the last page",
+}
+
+
+class HistoryHandler(AdminHandler):
+    """The history."""
+
+    @operation(Operation("History", query=_QUERY))
+    async def get(self) -> Answer:
+        """List changes of hosts' records, or refused attempts; the newest first."""
+        who, limit = self.get_query_argument("of", ""), self.number("limit", _PAGE, _MAX_PAGE)
+        if self.flag("refused"):
+            attempts = concerning(self.registry.state, who, await self.services.refused())
+            return Answer(RefusedList(ListMetadata(""), tuple(newest(attempts, limit))))
+        page = await self.registry.history(who, limit, self.get_query_argument("continue", ""))
+        return Answer(HistoryList(ListMetadata(page.cursor), page.items))
+
+
+ROUTES = (Route("/api/v1/history", HistoryHandler),)

@@ -1,0 +1,33 @@
+"""What workers ask of each other."""
+
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from ddnsd.app.siblings import Siblings
+from ddnsd.app.worker import Worker
+from ddnsd.model.request import Api
+from ddnsd.service.refused import RefusedAttempts
+from ddnsd.telemetry.metrics import Metrics
+
+NUMBERS = (0, 1, 2)
+
+
+def worker(folder: Path, number: int) -> Worker:
+    return Worker(number, tuple(other for other in NUMBERS if other != number), folder, -1, 0)
+
+
+async def test_each_worker_tells_what_all_have_refused(tmp_path):
+    async with AsyncExitStack() as stack:
+        siblings = []
+        for number in NUMBERS[:2]:  # the third has fallen
+            refused = RefusedAttempts()
+            refused.note(datetime.now(UTC), Api.UPDATE, f"{number}.example.com", "not_found", "", "")
+            one = Siblings(worker(tmp_path, number), Metrics(CollectorRegistry()), refused, lambda: None)
+            stack.callback((await one.listen()).close)
+            siblings.append(one)
+        for one in siblings:
+            names = {attempt.name for attempt in await one.refused()}
+            assert names == {"0.example.com", "1.example.com"}
