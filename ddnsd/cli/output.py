@@ -78,6 +78,7 @@ _COLUMNS = {
         _NAME,
         _spec("ACCOUNT", "account"),
         _spec("HOSTS", "hosts", "all"),
+        _spec("SCOPES", "scopes", "all"),
         _spec("EXPIRES", "expires", "never"),
         _spec("DISABLED", "disabled"),
     ),

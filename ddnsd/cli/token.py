@@ -1,10 +1,12 @@
 """`ddnsd token`."""
 
+from collections.abc import Mapping
 from typing import IO, Any
 
 import click
 
-from ..model.resources import API_VERSION, Kind
+from ..model.owners import challenge_name
+from ..model.resources import API_VERSION, Kind, Scope
 from ..model.tokens import (
     MAX_SECRET_LENGTH,
     MIN_SECRET_LENGTH,
@@ -14,6 +16,10 @@ from ..model.tokens import (
 )
 from .client import AdminClient
 from .options import admin_api
+from .output import print_json
+
+
+_ALONE = "--acme-dns says the hosts and the scope, and makes the secret: use it without theirs"
 
 
 @click.group()
@@ -25,7 +31,21 @@ def token() -> None:
 @click.argument("name")
 @click.option("--account", required=True, help="Whose token it is.")
 @click.option("--host", "hosts", multiple=True, help="A host it may change; without: all of the account's.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice([scope.value for scope in Scope]),
+    help="What it may write: addresses, or the TXT record of ACME challenges; without: both.",
+)
 @click.option("--expires", help="When it ends, such as 2027-11-01T00:00:00Z; without, never.")
+@click.option(
+    "--acme-dns",
+    "challenged",
+    metavar="HOST",
+    multiple=True,
+    help="A host for which an acme-dns client may answer challenges, and do nothing else.",
+)
 @click.option(
     "--secret-file",
     type=click.File("rb"),
@@ -37,27 +57,46 @@ def create(
     name: str,
     account: str,
     hosts: tuple[str, ...],
+    scopes: tuple[str, ...],
     expires: str | None,
+    challenged: tuple[str, ...],
     secret_file: IO[bytes] | None,
 ) -> None:
     """Create the token NAME and print its new secret, the only time it is shown.
 
-    The secret stands alone on the standard output.
+    The secret stands alone on the standard output. With --acme-dns it is the registration instead, in JSON,
+    as acme-dns clients store it: write it into a file that only they can read.
 
     The secret is stored nowhere; who loses it deletes the token and creates another.
     """
-    spec: dict[str, Any] = {"account": account}
-    if hosts:
-        spec["hosts"] = list(hosts)
-    if expires:
-        spec["expires"] = expires
-    if secret_file:
-        spec["sha256"] = digest(_read_secret(secret_file))
+    if challenged:
+        if hosts or scopes or secret_file:
+            raise click.UsageError(_ALONE)
+        hosts, scopes = challenged, (Scope.TXT,)
+    sha256 = digest(_read_secret(secret_file)) if secret_file else None
+    said = {"hosts": hosts, "scopes": scopes, "expires": expires, "sha256": sha256}
+    spec = {"account": account} | {field: value for field, value in said.items() if value}
     document = {"apiVersion": API_VERSION, "kind": Kind.TOKEN, "metadata": {"name": name}, "spec": spec}
     created = client.call("POST", "/api/v1/tokens", document)
     click.echo(f"token/{name} created", err=True)
-    if "secret" in created:
+    if challenged:
+        print_json(_registrations(created))
+    elif "secret" in created:
         click.echo(created["secret"])
+
+
+def _registrations(created: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what acme-dns clients store of a new token, by host (acme-dns, README, "Register endpoint")."""
+    return {
+        host: {
+            "username": created["metadata"]["name"],
+            "password": created["secret"],
+            "fulldomain": challenge_name(host),
+            "subdomain": host,
+            "allowfrom": [],
+        }
+        for host in created["spec"]["hosts"]
+    }
 
 
 def _read_secret(file: IO[bytes]) -> str:

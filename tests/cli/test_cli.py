@@ -177,6 +177,42 @@ async def test_a_new_secret_stands_alone_on_standard_output(filled):
     assert (again.code, again.out, "there is a token router" in again.err) == (1, "", True)
 
 
+async def test_a_token_has_scopes(filled):
+    create = ("token", "create", "--account", "007")
+    await filled.ok(*create, "both", "--scope", "txt", "--scope", "address")
+    await filled.ok(*create, "any")
+    run = await filled(*create, "none", "--scope", "adress")
+    assert (run.code, "'adress' is not one of 'address', 'txt'" in run.err) == (2, True)
+    table = {line.split()[0]: line.split()[3] for line in (await filled.ok("get", "tokens")).splitlines()}
+    assert table == {"NAME": "SCOPES", "any": "all", "both": "address,txt"}
+
+
+async def test_an_acme_dns_registration_stands_alone_on_standard_output(filled):
+    hosts = ("--acme-dns", "Blog.example.com.", "--acme-dns", "mail.example.com")
+    run = await filled("token", "create", "acme", "--account", "007", *hosts)
+    assert (run.code, run.err) == (0, "token/acme created\n")
+    registrations = json.loads(run.out)
+    assert list(registrations) == ["blog.example.com", "mail.example.com"]
+    secret = registrations["blog.example.com"]["password"]
+    assert registrations["mail.example.com"] == {
+        "username": "acme",
+        "password": secret,
+        "fulldomain": "_acme-challenge.mail.example.com",
+        "subdomain": "mail.example.com",
+        "allowfrom": [],
+    }
+    spec = json.loads(await filled.ok("get", "token", "acme", "-o", "json"))["spec"]
+    assert (spec["sha256"], spec["scopes"]) == (digest(secret), ["txt"])
+    assert spec["hosts"] == ["blog.example.com", "mail.example.com"]
+
+
+@pytest.mark.parametrize("more", [["--host", "a.example.com"], ["--scope", "txt"], ["--secret-file", "-"]])
+async def test_an_acme_dns_registration_is_made_alone(filled, more):
+    create = ("token", "create", "acme", "--account", "007", "--acme-dns", "blog.example.com")
+    run = await filled(*create, *more, stdin="sixteen-letters!")
+    assert (run.code, run.out, "use it without theirs" in run.err) == (2, "", True)
+
+
 async def test_a_secret_is_imported_from_a_file(filled, tmp_path):
     file = tmp_path / "secret"
     file.write_text("an-old-secret-of-another-service\n")
