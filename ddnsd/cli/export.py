@@ -43,7 +43,7 @@ def export(client: AdminClient, output: Path) -> None:
     resources = told_counts(header.counts)
     click.echo(f"Exported {resources}, {addresses}, at revision {header.revision}.", err=True)
     if header.removals:
-        records = told(header.removals, "record of a deleted host has", "records of deleted hosts have")
+        records = told(header.removals, "withdrawn record has", "withdrawn records have")
         click.echo(
             f"Warning: {records} still to leave a nameserver, which an export does not say: "
             "let this installation finish before another takes its place.",

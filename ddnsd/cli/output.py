@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..model.addresses import RRTYPES
+from ..model.expiry import Expiry
 from ..model.resources import Kind
 from ..service.archive import Counts
 from ..service.manifests import write_manifest
@@ -45,13 +47,20 @@ def _address(family: str) -> Column:
 
 
 def _host_state(document: Mapping[str, Any]) -> str:
-    """Return the worst that can be said of a host's addresses."""
-    records = document["status"].values()
+    """Return the worst that can be said of a host's records, and whether it expires soon."""
+    status = document["status"]
+    records = [status[type] for type in RRTYPES if type in status]
+    said = [_worst(records)] if records else []
+    expiry = status.get("state")
+    if expiry == Expiry.EXPIRED or (expiry == Expiry.EXPIRING and records):
+        said.append(expiry)
+    return ",".join(said) or "-"
+
+
+def _worst(records: Sequence[Mapping[str, Any]]) -> str:
     if any(record["error"] for record in records):
         return "error"
-    if any(record["published"] is None for record in records):
-        return "pending"
-    return "published" if records else "-"
+    return "pending" if any(record["published"] is None for record in records) else "published"
 
 
 def _source(document: Mapping[str, Any]) -> str:

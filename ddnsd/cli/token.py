@@ -18,7 +18,6 @@ from .client import AdminClient
 from .options import admin_api
 from .output import print_json
 
-
 _ALONE = "--acme-dns says the hosts and the scope, and makes the secret: use it without theirs"
 
 

@@ -1,5 +1,6 @@
 """What an object's `status` says: the conditions, and for a host its addresses."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,10 +18,13 @@ from ddnsd.kube.status import (
     conditions,
 )
 from ddnsd.kube.translate import secret_of
+from ddnsd.model.addresses import Family
 from ddnsd.model.origin import Origin
 from ddnsd.model.resources import Kind
 from ddnsd.model.state import State
-from ddnsd.service.host_status import HostStatus, host_status
+from ddnsd.service.host_status import RecordStatus, address_statuses
+
+Addresses = Mapping[Family, RecordStatus]
 
 # What is no error, and what `kubectl get` shows of it.
 _SHORT: dict[str, str] = {Publication.NO_ADDRESS: "no address", Publication.PENDING: "pending"}
@@ -43,9 +47,9 @@ def status_of(custom: Custom, accepted: Finding, state: State, source: str, now:
 
 
 def _host(custom: Custom, accepted: Finding, state: State, source: str, now: datetime) -> HostObjectStatus:
-    addresses: HostStatus = {}
+    addresses: Addresses = {}
     if _is_of(state, custom, source):
-        addresses = host_status(state, custom.ref.name)
+        addresses = address_statuses(state, custom.ref.name)
     published = _published(addresses)
     said = conditions([accepted, published], custom.status.conditions, custom.generation, now)
     return HostObjectStatus(
@@ -55,7 +59,8 @@ def _host(custom: Custom, accepted: Finding, state: State, source: str, now: dat
         family=", ".join(addresses),
         changed=max((record.changed for record in addresses.values()), default=None),
         published="yes" if published.holds else _in_short(published, accepted),
-        **addresses,
+        A=addresses.get(Family.A),
+        AAAA=addresses.get(Family.AAAA),
     )
 
 
@@ -65,12 +70,12 @@ def _is_of(state: State, host: Custom, source: str) -> bool:
     return entry is not None and entry.value.origin == Origin(source, host.ref.namespace)
 
 
-def _published(addresses: HostStatus) -> Finding:
+def _published(addresses: Addresses) -> Finding:
     def found(reason: Publication, message: str) -> Finding:
         return Finding(ConditionType.PUBLISHED, reason is Publication.PUBLISHED, reason, message)
 
     if not addresses:
-        return found(Publication.NO_ADDRESS, "no client has sent an address yet")
+        return found(Publication.NO_ADDRESS, "no client has sent an address yet, or it was withdrawn")
     errors = [f"{family}: {record.error}" for family, record in addresses.items() if record.error]
     if errors:
         return found(Publication.REFUSED, "; ".join(errors))

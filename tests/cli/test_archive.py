@@ -33,7 +33,7 @@ async def test_records_that_have_still_to_leave_are_told(ddnsd):
     await ddnsd.server.node.commit_address("blog.example.com", "192.0.2.1")
     await ddnsd.ok("delete", "host", "blog.example.com")
     run = await ddnsd("export")
-    assert (run.code, "Warning: 1 record of a deleted host has still to leave" in run.err) == (0, True)
+    assert (run.code, "Warning: 1 withdrawn record has still to leave" in run.err) == (0, True)
 
 
 async def test_import_says_what_it_did(ddnsd):

@@ -13,15 +13,15 @@ import pytest
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
-from ddnsd.model.records import HistoryEntry, Work
+from ddnsd.model.records import HistoryEntry, LastSeen, Work
 from ddnsd.model.request import Api
 from ddnsd.model.resources import Kind
 from ddnsd.model.tokens import digest
 from ddnsd.service.manifests import read_manifest
 from ddnsd.service.registry import SourceTakenError
 from ddnsd.service.registry.sourced import Delete
-from ddnsd.store import codec
-from ddnsd.store.interface import Update
+from ddnsd.store import codec, keys
+from ddnsd.store.interface import Done, Update
 from ddnsd.web.health import Readiness, make_health_application
 from tests.service.kubernetes import EVERYTHING, HELD, controller
 from tests.service.registry_node import account
@@ -123,6 +123,26 @@ async def test_a_table_can_be_grepped(filled):
         "blog.example.com   007       zone   true      192.0.2.7   -      pending",
     ]
     assert "007    suspended   2030-01-01T00:00:00Z" in await filled.ok("get", "ACCOUNT", "007")
+
+
+async def test_a_table_warns_of_hosts_that_expire(filled):
+    shown = json.loads(await filled.ok("get", "host", "blog.example.com", "-o", "json"))
+    shown["spec"]["expiresAfter"] = 3600
+    await filled.ok("apply", "-f", "-", stdin=json.dumps(shown))
+    assert await states_by_age(filled, 1, 50, 70) == ["-", "-", "expired"]  # there is nothing to lose yet
+    await filled.server.node.commit_address("blog.example.com", "192.0.2.7")
+    assert await states_by_age(filled, 1, 50, 70) == ["pending", "pending,expiring", "pending,expired"]
+
+
+async def states_by_age(ddnsd, *minutes: int) -> list[str]:
+    """Return what the table says of a host that was last seen so many minutes ago."""
+    states = []
+    for age in minutes:
+        seen = codec.encode(LastSeen(datetime.now(UTC) - timedelta(minutes=age)))
+        update = Update({}, {keys.seen("blog.example.com"): seen})
+        assert isinstance(await ddnsd.server.node.commits.commit(update), Done)
+        states.append((await ddnsd.ok("get", "hosts")).split()[-1])
+    return states
 
 
 async def test_a_long_listing_is_whole(filled):

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from ddnsd.model.addresses import Family
+from ddnsd.model.addresses import Family, RRType
 from ddnsd.model.records import Committed, History, HistoryEntry, RecordKey
 from ddnsd.service.registry import Registry
 from ddnsd.store import codec, keys
@@ -35,7 +35,7 @@ class Node:
     commits: GroupCommit
     registry: Registry
 
-    async def commit_address(self, name: str, ip: str, family: Family = Family.A) -> None:
+    async def commit_address(self, name: str, ip: str, family: RRType = Family.A) -> None:
         """Do what an update of a client's does: commit an address that depends on its host."""
         await self.cache.current()
         record = RecordKey(name, family)

@@ -8,18 +8,20 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsd.model.addresses import Family
+from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.records import Entry, Installation, Resource
 from ddnsd.model.resources import HostSpec, Kind, TokenSpec, ZoneSpec
 from ddnsd.model.state import State
 from ddnsd.service.archive import Address, ArchiveReader, Counts, Export, header_in
 from ddnsd.service.archive.export import yaml_of
 from ddnsd.service.archive.stream import MAX_DOCUMENT, DocumentStream
-from ddnsd.service.documents import Document, write_document
+from ddnsd.service.documents import Document, read_document, write_document
+from ddnsd.service.host_status import host_status
 from ddnsd.service.manifests import read_manifest
 from ddnsd.service.problems import InvalidDocumentError
 from tests.service.archives import body, exported, read
@@ -70,6 +72,33 @@ async def test_what_is_written_is_what_it_was_when_it_began(node):
     after = header_in(await exported(node))
     assert (after.counts, after.addresses, after.removals) == (Counts(0, 1, 0, 1), 0, 2)
     assert after.revision == node.cache.revision > header_in(before).revision
+
+
+async def test_challenges_and_the_past_stay_where_they_are(node):
+    spec = {"wildcard": True, "ipv6Suffix": "::1", "ipv6Subnet": "1f", "expiresAfter": 3600}
+    await node.registry.apply([zone("example.com"), account("alice"), host("a.example.com", **spec)])
+    await node.registry.apply([token("t", "a", scopes=["txt"])])
+    await node.commit_address("a.example.com", "192.0.2.7")
+    await node.commit_address("a.example.com", "first second", Challenge.TXT)
+    archive = await exported(node)
+    header, (*_, blog, acme) = await read(archive)
+    assert (header.addresses, header.removals) == (1, 0)
+    assert blog.addresses.keys() == {Family.A}
+    assert blog.document == read_document(host("a.example.com", **spec))
+    assert acme.document == read_document(token("t", "a", scopes=["txt"]))
+    assert b"second" not in archive
+
+
+async def test_a_status_as_get_shows_it_is_read(node):
+    await node.registry.apply([zone("example.com"), account("alice"), host("a.example.com", expiresAfter=60)])
+    await node.commit_address("a.example.com", "192.0.2.7")
+    await node.commit_address("a.example.com", "first second", Challenge.TXT)
+    shown = write_document(read_document(host("a.example.com", expiresAfter=60)))
+    shown["status"] = msgspec.to_builtins(host_status(node.cache.state, "a.example.com", datetime.now(UTC)))
+    assert shown["status"].keys() == {"A", "TXT", "lastSeen", "expires", "state"}
+    header = (await exported(node)).split(b"---\n")[1]
+    _, (item,) = await read(b"---\n" + header + yaml_of(shown) + b"...\n")
+    assert item.addresses.keys() == {Family.A}
 
 
 async def test_kinds_and_names_are_in_order_and_secrets_nowhere(node):

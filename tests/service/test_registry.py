@@ -1,13 +1,15 @@
 import asyncio
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
-from ddnsd.model.addresses import Family
+from ddnsd.model.addresses import Challenge, Family
+from ddnsd.model.expiry import Expiry
 from ddnsd.model.records import Mark, Resource
 from ddnsd.model.resources import Kind
 from ddnsd.service.documents import read_document
-from ddnsd.service.host_status import host_status
+from ddnsd.service.host_status import HostStatus, RecordStatus, TextStatus, host_status
 from ddnsd.service.problems import InvalidDocumentError
 from ddnsd.service.registry import (
     ANY,
@@ -244,13 +246,30 @@ async def test_a_host_waits_until_its_records_have_left_another_zone(filled):
 async def test_the_status_tells_what_is_committed(filled):
     await filled.commit_address("blog.example.com", "192.0.2.1")
     await filled.cache.current()
-    status = host_status(filled.registry.state, "blog.example.com")
-    assert list(status) == [Family.A]
-    assert (status[Family.A].ip, status[Family.A].published, status[Family.A].error) == (
-        "192.0.2.1",
-        None,
-        "",
-    )
+    status = host_status(filled.registry.state, "blog.example.com", datetime.now(UTC))
+    assert status.A is not None
+    assert status == HostStatus(A=RecordStatus("192.0.2.1", "", status.A.changed, None, ""))
+
+
+async def test_the_status_tells_the_challenges(filled):
+    await filled.commit_address("blog.example.com", "first second", Challenge.TXT)
+    await filled.cache.current()
+    status = host_status(filled.registry.state, "blog.example.com", datetime.now(UTC))
+    assert status.TXT is not None
+    assert status == HostStatus(TXT=TextStatus(("first", "second"), status.TXT.changed, None, ""))
+
+
+async def test_the_status_tells_whether_a_host_expires(filled):
+    await put(filled, host("blog.example.com", expiresAfter=3600))
+    await filled.commit_address("blog.example.com", "192.0.2.1")
+    await filled.cache.current()
+    now = datetime.now(UTC)
+    for minutes, state in ((1, Expiry.FRESH), (50, Expiry.EXPIRING), (60, Expiry.EXPIRED)):
+        later = now + timedelta(minutes=minutes)
+        status = host_status(filled.registry.state, "blog.example.com", later)
+        assert status.A is not None
+        assert (status.last_seen, status.state) == (status.A.changed, state)
+        assert status.expires == status.A.changed + timedelta(hours=1)
 
 
 # Deletion

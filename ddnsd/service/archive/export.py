@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ddnsd import __version__
-from ddnsd.model.addresses import Family
+from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.records import Committed, Entry, RecordKey, Resource
 from ddnsd.model.resources import Kind, Spec
 from ddnsd.model.state import State
@@ -55,9 +55,10 @@ class Export:
         yield bytes(part) + END
 
     async def _header(self, slice: TimeSlice) -> Header:
-        removals = 0
-        for entry in self._addresses.values():
+        addresses, removals = 0, 0
+        for record, entry in self._addresses.items():
             removals += entry.value.is_tombstone
+            addresses += not entry.value.is_tombstone and record.type is not Challenge.TXT
             await slice.pause()
         return Header(
             format=FORMAT,
@@ -66,7 +67,7 @@ class Export:
             time=self._now,
             version=__version__,
             counts=Counts(**{kind.plural: len(table) for kind, table in self._tables.items()}),
-            addresses=len(self._addresses) - removals,
+            addresses=addresses,
             removals=removals,
         )
 

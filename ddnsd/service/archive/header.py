@@ -34,7 +34,7 @@ class Counts(msgspec.Struct, frozen=True):
 class Header(msgspec.Struct, frozen=True):
     """Where an archive comes from, and what follows. A later format may have more fields.
 
-    `removals` are records of deleted hosts that the leader had still to take from a nameserver; an
+    `removals` are withdrawn records that the leader had still to take from a nameserver; an
     archive does not hold them.
     """
 

@@ -10,6 +10,7 @@ from ddnsd.config.mistakes import did_you_mean
 from ddnsd.model.addresses import Family, InvalidAddressError, parse_address
 from ddnsd.model.resources import HostSpec, Instant
 from ddnsd.service.documents import Document, read_document, write_document
+from ddnsd.service.host_status import HostStatus
 from ddnsd.service.problems import InvalidDocumentError, Problem, shown
 
 
@@ -30,7 +31,11 @@ class Item(NamedTuple):
 
 
 _FIELDS = ("ip", "previous", "changed")
-_IGNORED = ("published", "error")  # as `ddnsd get` shows them: an import publishes everything anew
+# As `ddnsd get` shows them: an import publishes everything anew, and leaves challenges where they are.
+_IGNORED = ("published", "error")
+_IGNORED_STATUS = tuple(
+    field.encode_name for field in msgspec.structs.fields(HostStatus) if field.name not in Family.__members__
+)
 _INSTANT = 'write an instant such as "2026-12-01T00:00:00Z"'
 
 
@@ -78,6 +83,8 @@ def _read_status(status: object, families: Collection[Family]) -> dict[Family, A
     problems: list[Problem] = []
     addresses: dict[Family, Address] = {}
     for key, raw in status.items():
+        if key in _IGNORED_STATUS:
+            continue
         if key not in families:
             message = "the document has no address of this kind: see spec.families of a Host"
             problems.append(Problem(f"status.{str(key)[:60]}", message))

@@ -1,5 +1,6 @@
 """`/api/v1/<kind>` and `/api/v1/<kind>/<name>`."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -31,7 +32,9 @@ class KindHandler(AdminHandler):
         """Return a document as it is shown, a host with its status."""
         shown = write_document(document)
         if document.kind is Kind.HOST:
-            shown["status"] = msgspec.to_builtins(host_status(self.registry.state, document.name))
+            shown["status"] = msgspec.to_builtins(
+                host_status(self.registry.state, document.name, datetime.now(UTC))
+            )
         return shown
 
     def shown(self, name: str, entry: Entry[Resource[Spec]]) -> dict[str, Any]:

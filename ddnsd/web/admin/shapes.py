@@ -8,7 +8,7 @@ from ...model.records import HeldDeletions, Work
 from ...model.resources import API_VERSION, SPECS, Digest, Kind, TokenSpec
 from ...service.archive import Counts
 from ...service.history import HistoryItem
-from ...service.host_status import RecordStatus
+from ...service.host_status import HostStatus
 from ...service.problems import Problem
 from ...service.refused import RefusedAttempt
 from ...service.registry import Applied, Restored
@@ -31,13 +31,6 @@ class ListMetadata(msgspec.Struct, frozen=True, rename={"cursor": "continue"}):
     """`continue` asks for the next page; "" on the last one."""
 
     cursor: str
-
-
-class HostStatus(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of each address; written by ddnsd, ignored when applied."""
-
-    A: RecordStatus | None = None
-    AAAA: RecordStatus | None = None
 
 
 class HistoryList(msgspec.Struct, frozen=True):
