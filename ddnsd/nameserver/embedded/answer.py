@@ -1,4 +1,4 @@
-"""What the zones answer to a question (RFC 1034 §4.3.2)."""
+"""What the zones answer to a question (RFC 1034 §4.3.2, RFC 4592)."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -44,8 +44,11 @@ def answer(zones: Zones, qname: dns.name.Name, qtype: RdataType) -> Answer:
     zone = zones[origin]
     if zone is None:
         return NOT_LOADED
-    found = zone.find(name, _any(zone, name) if qtype == RdataType.ANY else qtype)
-    return _negative(zone, name) if found is None else _positive(zone, qname, found)
+    source = zone.source(name)
+    if source is None:
+        return _negative(zone, Rcode.NXDOMAIN)
+    found = zone.find(source, _any(zone, source) if qtype == RdataType.ANY else qtype)
+    return _negative(zone, Rcode.NOERROR) if found is None else _positive(zone, qname, found)
 
 
 def _text(qname: dns.name.Name) -> str:
@@ -72,7 +75,6 @@ def _glue(zone: Zone, servers: dns.rdataset.Rdataset) -> tuple[Owned, ...]:
     return tuple((target, rdataset) for target, rdataset in found if rdataset is not None)
 
 
-def _negative(zone: Zone, name: str) -> Answer:
-    """Say "no such name", or "not of this type"; the SOA says for how long (RFC 2308 §2)."""
-    rcode = Rcode.NOERROR if zone.exists(name) else Rcode.NXDOMAIN
+def _negative(zone: Zone, rcode: Rcode) -> Answer:
+    """Say "no such name", or "not of this type" (NOERROR); the SOA says for how long (RFC 2308 §2)."""
     return Answer(rcode, authoritative=True, authority=((zone.origin, zone.denial),))

@@ -1,17 +1,16 @@
 """One zone in memory: its contents, and what an UPDATE does to them."""
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import takewhile
 from typing import Self
 
 import dns.name
 import dns.rdataset
 from dns.rdatatype import RdataType
 
-from ddnsd.model.names import ancestors, is_below
+from ddnsd.model.names import is_below
 from ddnsd.nameserver.interface import Absent, Exists, Rcode, RecordType, Replace, RRset, Update
 
+from .names import Names
 from .rdata import (
     WRITABLE,
     InvalidRecordError,
@@ -40,7 +39,7 @@ class Zone:
         self.origin = dns.name.from_text(name)
         self._authority = authority
         self._nodes: dict[str, Node] = {}
-        self._below: Counter[str] = Counter()  # how many nodes a name is, or has below it (RFC 4592 §2.2.2)
+        self._names = Names(name)
         self._servers = name_servers(name, authority)
         self.serial = serial
 
@@ -71,9 +70,9 @@ class Zone:
         """Say whether the name is the apex or below it."""
         return name == self.name or is_below(name, self.name)
 
-    def exists(self, name: str) -> bool:
-        """Say whether the name exists: it, or a name below it, has records."""
-        return name == self.name or name in self._below
+    def source(self, name: str) -> str | None:
+        """Return the name whose records answer for one of the zone; None: there is no such name."""
+        return self._names.source(name)
 
     def types(self, name: str) -> Collection[RdataType]:
         """Return the types that the name has records of."""
@@ -81,7 +80,7 @@ class Zone:
         return (*apex, *self._nodes.get(name, _NOTHING))
 
     def find(self, name: str, rdtype: RdataType) -> dns.rdataset.Rdataset | None:
-        """Return what is served for the name and type."""
+        """Return the records that stand at the name, of this type."""
         if name == self.name and rdtype == RdataType.NS:
             return self._servers
         record = self._record(name, rdtype)
@@ -163,7 +162,7 @@ class Zone:
         name, rdtype = record.rrset.name, wire_type(record.rrset.type)
         if name not in self._nodes:
             self._nodes[name] = {}
-            self._below.update(self._line(name))
+            self._names.add(name)
         changed = self._nodes[name].get(rdtype) != record
         self._nodes[name][rdtype] = record
         return changed
@@ -175,11 +174,5 @@ class Zone:
             return False
         if not node:
             del self._nodes[name]
-            self._below.subtract(self._line(name))
-            for emptied in [each for each in self._line(name) if not self._below[each]]:
-                del self._below[emptied]
+            self._names.remove(name)
         return True
-
-    def _line(self, name: str) -> list[str]:
-        """Return the name and those above it, up to the apex, which is not among them."""
-        return list(takewhile(lambda each: each != self.name, ancestors(name)))

@@ -74,6 +74,23 @@ async def test_a_client_sees_each_update(server, ask):
     assert await serial(server) == before + 2
 
 
+async def test_a_wildcard_and_challenges(server, ask):
+    challenge, wildcard = f"_acme-challenge.{BLOG}", f"*.{BLOG}"
+    texts = ("b" * 255, "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0")
+    changes = (Replace(challenge, TXT, 30, texts), Replace(wildcard, A, 60, ("192.0.2.7",)))
+    assert await server.update(Update(ZONE, (), changes)) == Rcode.NOERROR
+    assert await dig(server, "+short", f"www.{BLOG}", f"*.{BLOG}") == "192.0.2.7\n192.0.2.7\n"
+    shown = (await dig(server, "+short", challenge, "TXT")).split()
+    assert sorted(shown) == sorted(f'"{text}"' for text in texts)  # they come in any order
+    assert await server.query(ZONE, challenge, TXT) == RRset(challenge, TXT, 30, tuple(sorted(texts)))
+    held = [rrset async for part in server.transfer(ZONE) for rrset in part]
+    assert {RRset(challenge, TXT, 30, tuple(sorted(texts))), RRset(wildcard, A, 60, ("192.0.2.7",))} < set(
+        held
+    )
+    await server.update(Update(ZONE, (), tuple(Replace(*change[:2], 0, ()) for change in changes)))
+    assert (await ask(challenge, "TXT")).rcode() == Code.NXDOMAIN
+
+
 async def test_a_fenced_update_of_a_deposed_leader_changes_nothing(server):
     fence = "_ddnsd.example.com"
     claim = Update(ZONE, (), (Replace(fence, TXT, 0, ("new",)),))

@@ -43,7 +43,7 @@ def test_an_update_replaces_the_whole_rrset_and_no_other(zone, serials):
 def test_no_values_remove_the_rrset(zone, serials):
     zone.apply(update(Replace("blog.example.com", A, 0, ())), serials)
     assert zone.rrset("blog.example.com", A) is None
-    assert not zone.exists("blog.example.com")
+    assert zone.source("blog.example.com") is None
     assert zone.serial == 2
 
 
@@ -171,4 +171,4 @@ def test_a_zone_is_what_its_updates_made_it(updates):
     for name in ["a", "b", "x.a", "y.a", "x.y.a", "x.b", "z.x.a"]:
         full = f"{name}.example.com"
         below = any(owner == full or owner.endswith("." + full) for owner, _ in model)
-        assert zone.exists(full) == below
+        assert zone.source(full) == (full if below else None)
