@@ -3,9 +3,10 @@
 An adapter only executes: it says what the nameserver answered, or that there was no answer, and
 whether the message may have been applied. What follows from that is the publisher's business.
 
-Names are canonical texts (`model.names`), also those with an underscore that only we write (the
-fence). Values are rdata in presentation format (RFC 1035 §5.1), canonical per type: an address as
-`model.addresses` writes it, a TXT as its one unquoted string.
+Names are canonical texts (`model.names`), also those that only we write: with an underscore (the
+fence, ACME challenges) or a first label `*` (RFC 4592). Values are rdata in presentation format
+(RFC 1035 §5.1), canonical per type: an address as `model.addresses` writes it, a TXT as its one
+unquoted string.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -118,6 +119,8 @@ class Nameserver(Protocol):
         """Return the RRset as this nameserver serves it now, or None where there is none.
 
         The answer is authoritative and comes from `zone` itself: a referral or an alias counts as None.
+        Where the name has nothing, but a wildcard covers it, it is the wildcard's: nothing tells that
+        from the name's own, except a prerequisite, to which wildcards do not count (RFC 2136 §3.2).
         Asking for the SOA of the zone is the probe of a silent nameserver.
         """
         ...
