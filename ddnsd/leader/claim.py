@@ -88,7 +88,7 @@ class Claimer:
             NameserverError: no usable answer.
             UnavailableError: the store cannot be asked now.
         """
-        found = await self._nameserver.query(self._site.zone, self._name, RecordType.TXT)
+        found = await self._find()
         is_ours = found is not None and self._is_ours(found)
         expected = is_ours and (not self._sent or found is None or found.values in self._sent)
         if found is not None and not is_ours and not takeover:
@@ -104,6 +104,18 @@ class Claimer:
         await self._mandate.cache.current()
         _log.info("fence.claimed", **self._site._asdict(), expected=expected)
         return claim
+
+    async def _find(self) -> RRset | None:
+        """Return the fence, None where there is none.
+
+        The text may be that of a wildcard, such as an SPF at `*.<zone>`. A prerequisite, alone in an UPDATE
+        that changes nothing, tells that from a fence that is somebody else's.
+        """
+        found = await self._nameserver.query(self._site.zone, self._name, RecordType.TXT)
+        if found is None or self._is_ours(found):
+            return found
+        question = Update(self._site.zone, (Absent(self._name, RecordType.TXT),), ())
+        return None if await self._nameserver.update(question) is Rcode.NOERROR else found
 
     def _is_ours(self, found: RRset) -> bool:
         fences = [parse_fence(text) for text in found.values]

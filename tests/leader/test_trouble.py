@@ -27,6 +27,7 @@ from ddnsd.nameserver.interface import (
     RRset,
     Update,
 )
+from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 from ddnsd.nameserver.rfc2136.messages import update_message
 from ddnsd.nameserver.rfc2136.wire import MAX_MESSAGE
 from ddnsd.store import keys
@@ -48,6 +49,7 @@ from tests.leader.node import (
     single_node,
     zone,
 )
+from tests.rigs import NameserverRig, Record
 from tests.tasks import running
 
 SITE = Site(ZONE, "default")
@@ -212,6 +214,19 @@ async def test_foreign_fence_is_shown_for_as_long_as_it_is_there(tmp_path: Path)
         await servers["default"].update(Update(ZONE, (), (Replace(f"_ddnsd.{ZONE}", RecordType.TXT, 0, ()),)))
         assert isinstance(await waiting, Updated), "its fence was given back"
         assert node.state.footprints[SITE].value == Footprint(verified_in=node.state.identity)
+
+
+async def test_text_of_a_wildcard_is_nobody_s_fence(tmp_path: Path, nameserver_rig: NameserverRig) -> None:
+    await nameserver_rig.add_foreign(Record(f"*.{ZONE}", 60, "TXT", '"v=spf1 -all"'))
+    store, nameserver = await open_embedded(tmp_path / "store"), Rfc2136Nameserver(nameserver_rig.settings)
+    async with node_on(store, {"default": nameserver}) as node:
+        node.lead()
+        await node.apply(*example())
+        await node.update(BLOG, "192.0.2.1")
+        assert await nameserver_rig.query(BLOG, "A") == ("192.0.2.1",)
+        assert await nameserver_rig.query(f"mail.{ZONE}", "TXT") == ('"v=spf1 -all"',)
+    await nameserver.close()
+    await store.close()
 
 
 async def test_takeover_of_a_zone_that_is_leaving(tmp_path: Path) -> None:
