@@ -6,7 +6,7 @@ import pytest
 
 from ddnsd.nameserver.interface import Absent, Exists, Rcode, RecordType, Replace, RRset, Update
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
-from tests.rigs import Record
+from tests.rigs import BindRig, KnotRig, PowerDnsRig, Record
 
 ZONE = "example.com"
 HOST = "blog.example.com"
@@ -150,3 +150,16 @@ async def test_below_a_delegation_no_wildcard_is_served(nameserver, nameserver_r
     assert await nameserver.update(Update(ZONE, (), (Replace(WILDCARD, A, 60, OLD),))) is Rcode.NOERROR
     assert await nameserver.query(ZONE, WILDCARD, A) is None
     assert await nameserver_rig.query(f"www.{HOST}", "A") == ()
+
+
+BELOW_A_DNAME = {
+    BindRig: (Rcode.NOERROR, None),
+    KnotRig: (Rcode.REFUSED, None),
+    PowerDnsRig: (Rcode.NOERROR, RRset(WILDCARD, A, 60, OLD)),
+}
+
+
+async def test_below_a_dname_each_does_as_it_likes(nameserver, nameserver_rig):
+    await nameserver_rig.add_foreign(Record(HOST, 60, "DNAME", "elsewhere.example.net."))
+    rcode = await nameserver.update(Update(ZONE, (), (Replace(WILDCARD, A, 60, OLD),)))
+    assert (rcode, await nameserver.query(ZONE, WILDCARD, A)) == BELOW_A_DNAME[type(nameserver_rig)]
