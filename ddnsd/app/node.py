@@ -16,7 +16,7 @@ from ddnsd.app.core import Core
 from ddnsd.app.listeners import HttpListeners, note_addresses
 from ddnsd.app.live import LiveParts
 from ddnsd.app.membership import Membership, member_of
-from ddnsd.app.policies import fair_use_limits, leader_policy, update_policy
+from ddnsd.app.policies import connection_limits, fair_use_limits, leader_policy, update_policy
 from ddnsd.app.premises import Premises
 from ddnsd.app.reloader import Reloader
 from ddnsd.app.retirement import Retirement
@@ -33,10 +33,12 @@ from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdateService
 from ddnsd.web.ability import AbilityEndpoint
 from ddnsd.web.admin import AdminToken, make_admin_application
+from ddnsd.web.connections import Connections
+from ddnsd.web.failures import Failures
 from ddnsd.web.gate import PATIENCE, ProxyGate
 from ddnsd.web.health import Readiness, make_health_application
 from ddnsd.web.owed import Owed
-from ddnsd.web.public import PublicListener
+from ddnsd.web.public import Exchange, PublicListener
 from ddnsd.web.source import SourceFinder
 from ddnsd.web.update import UpdateEndpoint
 
@@ -70,7 +72,12 @@ class Node:
             },
             settings.http.max_body,
             self.metrics,
+            Failures(self.fair_use, self.sources),
         )
+        self._connections: Connections[Exchange] = Connections(
+            connection_limits(settings), self.sources.trusts, self.metrics.connection_closed
+        )
+        self.metrics.count_connections(self._connections.__len__)
         self._gate = ProxyGate(self._sends_header, self.metrics.proxy_header_refused, PATIENCE)
         self.admin_owed = Owed()
         self.retirement = Retirement(self.public, self.listeners)
@@ -119,9 +126,8 @@ class Node:
         present = msgspec.structs.replace(member, addresses=node.listeners.addresses)
         membership = Membership(store, node.cache, id, present)
         parts = LiveParts(
-            *(reloader, node.metrics, node.cache, node.updates, node.fair_use, node.sources),
-            *(node.listeners, admin_token, registry, nameservers),
-            *(candidate, preference, membership, present),
+            *(reloader, node.metrics, node.cache, node.updates, node.fair_use, node.sources, node.listeners),
+            *(admin_token, registry, nameservers, candidate, preference, membership, present),
         )
         reloader.follow(parts.take_over)
         registered = node.supervisor.start("member", membership.run())
@@ -174,7 +180,7 @@ class Node:
             *(self.metrics, self.admin_owed),
         )
         self.listeners.open("admin", admin)
-        self.listeners.open_public(self.public, self._gate, tls)
+        self.listeners.open_public(self.public, self._connections, self._gate, tls)
         addresses = {**self.listeners.addresses, "dns": nameservers.listening}
         note_addresses(settings, addresses)
         _log.info("ready", version=__version__, **addresses)

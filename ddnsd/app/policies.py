@@ -1,10 +1,12 @@
 """From settings to what the parts of a node want to know."""
 
+from ddnsd.app.descriptors import room_for
 from ddnsd.config import Settings
 from ddnsd.leader.mandate import LeaderPolicy
 from ddnsd.model.bucket import Rate
 from ddnsd.service.fairuse import FairUseLimits
 from ddnsd.service.update import UpdatePolicy
+from ddnsd.web.connections import ConnectionLimits
 
 
 def update_policy(settings: Settings) -> UpdatePolicy:
@@ -27,6 +29,12 @@ def fair_use_limits(settings: Settings) -> FairUseLimits:
         account_changes=Rate(fair.account_changes, fair.account_changes_burst),
         source_failures=Rate(fair.source_failures, fair.source_failures_burst),
     )
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return how many clients may be connected to this process."""
+    http = settings.http
+    return ConnectionLimits(room_for(http.max_connections), http.max_connections_per_source)
 
 
 def leader_policy(settings: Settings) -> LeaderPolicy:

@@ -116,7 +116,7 @@ class HttpSettings(Section):
     """How long a request's body may take to arrive."""
 
     head_timeout: Annotated[float, Bounds(0.1, 600), Unit.SECONDS, RESTART] = 10.0
-    """How long a request line and headers may take to arrive, once begun; on a new connection: at all."""
+    """How long a request line and headers may take to arrive, once they have begun."""
 
     max_connections: Annotated[int, Bounds(16, 1_000_000), RESTART] = 4096
     """Most clients connected to a process at once, files allowing; then who has let it wait longest goes."""

@@ -7,7 +7,7 @@ an account.
 import asyncio
 from collections import Counter as Tally
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
@@ -35,6 +35,9 @@ STORE_FAILURES = (
 )
 NAMESERVER_ERRORS = ("unreachable", "no_answer", "refused", "zone", "fence")
 PROXY_HEADER_FAILURES = ("malformed", "late", "incomplete")
+CLOSED_CONNECTIONS = ("displaced", "full", "source_displaced", "source_full", "slow_head")
+"""`reason` of `ddnsd_connections_closed_total`: the one that waited longest had to go, or, as all others were
+at work, the newest; the same among those of one source; a head did not come to its end."""
 
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _PUBLISH_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600)
@@ -141,6 +144,14 @@ class Metrics:
         """Count a connection that was closed for its PROXY header (`PROXY_HEADER_FAILURES`)."""
         self._proxy_headers.labels(reason).inc()
 
+    def count_connections(self, number: Callable[[], int]) -> None:
+        """Show from now on how many clients are connected."""
+        self._connections.set_function(number)
+
+    def connection_closed(self, reason: str) -> None:
+        """Count a connection that was closed for others' sake (`CLOSED_CONNECTIONS`)."""
+        self._closed.labels(reason).inc()
+
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format, of the type `CONTENT_TYPE`."""
         return generate_latest(self._registry)
@@ -162,6 +173,13 @@ class Metrics:
         self._proxy_headers = Counter(
             "ddnsd_proxy_headers_refused",
             "Connections of trusted proxies that began with no PROXY header.",
+            ("reason",),
+            registry=at,
+        )
+        self._connections = Gauge("ddnsd_connections", "Clients that are connected.", registry=at)
+        self._closed = Counter(
+            "ddnsd_connections_closed",
+            "Clients' connections that were closed to make room for others.",
             ("reason",),
             registry=at,
         )
@@ -231,6 +249,8 @@ class Metrics:
             self._updates.labels(outcome)
         for reason in PROXY_HEADER_FAILURES:
             self._proxy_headers.labels(reason)
+        for reason in CLOSED_CONNECTIONS:
+            self._closed.labels(reason)
         for kind in STORE_FAILURES:
             self._store_failures.labels(kind)
         for outcome in RELOADS:

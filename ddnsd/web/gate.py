@@ -28,6 +28,11 @@ class ProxyGate:
         self._timeout = timeout
         self._arrivals: set[_Arrival] = set()
 
+    @property
+    def waiting(self) -> int:
+        """How many connections have yet to show their header."""
+        return len(self._arrivals)
+
     def receive(self, connection: socket.socket, address: Address, admit: Admit) -> None:
         """Admit a connection once its header is here, from the header's source; close it if none comes.
 

@@ -5,7 +5,7 @@ A `RequestHandler` costs as much again as all the work of an "unchanged" (docs/d
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http.client import responses
 from typing import Protocol
 
@@ -22,12 +22,15 @@ from tornado.httputil import (
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web import replies
 from ddnsd.web.owed import Owed
+from ddnsd.web.slowdown import Slowdown
 
 _log = structlog.get_logger(__name__)
 
 _ORIGIN = re.compile(r"https?://[^/?]*", re.IGNORECASE)  # before the path in absolute-form, RFC 9112 §3.2.2
 _DIGITS = 18  # of a Content-Length; `int` does not take thousands of them
 _DROPPED = 8 << 20  # bytes of too large a body that are read: a client cut off while it sends sees no answer
+_DROPPED_AT_ONCE = 65536  # bytes of these that are read
+_PAUSE = 0.01  # seconds until the next: to read them all at once would keep others waiting
 _UNBOUNDED = 2**62  # Tornado's own limit answers without a body; ours answers in JSON
 
 
@@ -44,50 +47,72 @@ class Exchange(HTTPMessageDelegate):
         self.peer = peer
         # Since when the client has been waited for, for its head or to take its answer; else None.
         self.awaited_since: float | None = asyncio.get_running_loop().time()
+        self.head_since: float | None = None  # since when a part, not all, of its head is known to be here
+        self.at_work = False  # whether the request is complete, and waits for nobody but ddnsd
         self._listener = listener
         self._connection = connection
         self._chunks: list[bytes] = []
         self._size = 0
+        self._dropping = False  # whether the body is too large, and its rest is read for good manners alone
+        self._unread: asyncio.Future[None] | None = None  # done once the rest of the request may be read
         self._answered = False
 
-    def headers_received(self, start_line: RequestStartLine, headers: HTTPHeaders) -> None:  # type: ignore[override]
-        """Take the head of the request (Tornado calls this)."""
+    def headers_received(  # type: ignore[override]
+        self, start_line: RequestStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        """Take the head (Tornado calls this); return what to wait for before the body is read."""
         self._listener.owed.add(self)
-        self.awaited_since = None
+        self.awaited_since = self.head_since = None
         self.method = start_line.method
         self.headers = headers
         target = start_line.path
         if not target.startswith("/"):
             target = _ORIGIN.sub("", target, count=1)
         self.path, _, self.query = target.partition("?")
-        most = self._listener.max_body if "Expect" in headers else self._listener.max_read
         length = headers.get("Content-Length", "")
-        if length.isdecimal() and (len(length) > _DIGITS or int(length) > most):
-            self.fail(413)
+        if length.isdecimal() and (len(length) > _DIGITS or int(length) > self._listener.max_body):
+            waits_for_leave = "Expect" in headers
+            unreadable = len(length) > _DIGITS or int(length) > self._listener.max_read
+            return self._refuse_body(read=not (waits_for_leave or unreadable))
+        return None
 
-    def data_received(self, chunk: bytes) -> None:
-        """Take a part of the body (Tornado calls this)."""
-        self._size += len(chunk)
-        if self._size > self._listener.max_read:
-            self.fail(413)
-        elif self._size <= self._listener.max_body:
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """Take a part of the body (Tornado calls this); return what to wait for before more is read."""
+        before, self._size = self._size, self._size + len(chunk)
+        if self._size <= self._listener.max_body:
             self._chunks.append(chunk)
+            return None
+        if not self._dropping:
+            return self._refuse_body(read=True)
+        if self._size > self._listener.max_read:
+            self._reply_too_large()
+        step = before // _DROPPED_AT_ONCE < self._size // _DROPPED_AT_ONCE
+        return asyncio.sleep(_PAUSE) if step else None
 
     def finish(self) -> None:
         """Answer the complete request (Tornado calls this)."""
-        if self._size > self._listener.max_body:
-            self.fail(413)
+        if self._dropping:
+            self._reply_too_large()
             return
         self.body = b"".join(self._chunks)
+        self.at_work = True
         self._listener.dispatch(self)
 
     def on_connection_close(self) -> None:
         """Forget the answer: the client has gone (Tornado calls this)."""
+        self._listener.slowdown.drop(self)
         self._done()
 
     def abandon(self) -> None:
-        """Close the connection: the request does not come, or its answer is not taken."""
+        """Close the connection: the request does not come, or its answer is not taken, or has no place."""
+        self.on_connection_close()
         self._connection.close()  # type: ignore[attr-defined]
+
+    def look_for_head(self, now: float) -> None:
+        """Note whether the head has begun to arrive; `now` by the loop's clock."""
+        arrived = self._connection.stream._read_buffer_size  # type: ignore[attr-defined] # no other way to know
+        if arrived and self.head_since is None and not self._answered:
+            self.head_since = now
 
     @property
     def draining(self) -> bool:
@@ -95,14 +120,22 @@ class Exchange(HTTPMessageDelegate):
         return self._listener.draining
 
     def fail(self, status: int, **headers: str) -> None:
-        """Answer with a failure that the contract has no row for."""
-        self.reply(status, replies.failure_of_status(status), **headers)
+        """Answer with a failure that the contract has no row for; later, if the client has had many."""
+        too_often = status < 500 and self._listener.failed(self)
+        answer = self.reply_late if too_often else self.reply
+        answer(status, replies.failure_of_status(status), **headers)
+
+    def reply_late(self, status: int, body: bytes, **extra: str) -> None:
+        """Answer a client that asks too often: after a moment, in which it asks for nothing else."""
+        self.at_work = False
+        self._listener.slowdown.keep(self, lambda: self.reply(status, body, **extra))
 
     def reply(self, status: int, body: bytes, **extra: str) -> None:
         """Answer, once; an answer to a client that has gone is dropped."""
         if self._answered:
             return
         self._done()
+        self.at_work = False
         self.awaited_since = asyncio.get_running_loop().time()
         headers = HTTPHeaders(
             {"Content-Type": replies.CONTENT_TYPE, "Content-Length": str(len(body)), **extra}
@@ -113,7 +146,25 @@ class Exchange(HTTPMessageDelegate):
         self._connection.write_headers(ResponseStartLine("", status, responses[status]), headers, content)
         self._connection.finish()
 
+    def _refuse_body(self, *, read: bool) -> Awaitable[None] | None:
+        """Answer that the body is too large: once it has been read, else now; late, without reading, if it
+        is one of many."""
+        self._chunks.clear()
+        if self._listener.failed(self):
+            self._unread = asyncio.get_running_loop().create_future()
+            self.reply_late(413, replies.failure_of_status(413))
+        elif read:
+            self._dropping = True
+        else:
+            self._reply_too_large()
+        return self._unread
+
+    def _reply_too_large(self) -> None:
+        self.reply(413, replies.failure_of_status(413))
+
     def _done(self) -> None:
+        if self._unread and not self._unread.done():
+            self._unread.set_result(None)
         if not self._answered:
             self._answered = True
             self._listener.owed.settle(self)
@@ -128,18 +179,21 @@ class Endpoint(Protocol):
 
 
 Routes = Mapping[str, Mapping[str, Endpoint]]  # path -> method -> endpoint
+TooOften = Callable[[Exchange], bool]
 
 
 class PublicListener(HTTPServerConnectionDelegate):
     """Routes requests to endpoints; whatever happens, the answer is JSON."""
 
-    def __init__(self, routes: Routes, max_body: int, metrics: Metrics) -> None:
-        """`max_body` in bytes."""
+    def __init__(self, routes: Routes, max_body: int, metrics: Metrics, too_often: TooOften) -> None:
+        """`max_body` in bytes. `too_often` counts what is no request, and says whose are too many."""
         self.max_body = max_body
         self.max_read = max(max_body, _DROPPED)
         self._metrics = metrics
         self.draining = False
         self._routes = routes
+        self._too_often = too_often
+        self.slowdown = Slowdown()
         self.owed = Owed()
 
     def start_request(self, _server_conn: object, request_conn: HTTPConnection) -> Exchange:
@@ -152,11 +206,11 @@ class PublicListener(HTTPServerConnectionDelegate):
         """Hand a complete request to its endpoint."""
         methods = self._routes.get(exchange.path)
         if methods is None:
-            self._refuse(exchange, 404)
+            exchange.fail(404)
             return
         endpoint = methods.get(exchange.method)
         if endpoint is None:
-            self._refuse(exchange, 405, Allow=", ".join(methods))
+            exchange.fail(405, Allow=", ".join(methods))
             return
         try:
             endpoint(exchange)
@@ -164,11 +218,14 @@ class PublicListener(HTTPServerConnectionDelegate):
             _log.exception("http.crashed", path=exchange.path)
             exchange.fail(500)
 
-    def _refuse(self, exchange: Exchange, status: int, **headers: str) -> None:
-        self._metrics.request("update", "malformed", 0.0)
-        exchange.fail(status, **headers)
+    def failed(self, exchange: Exchange) -> bool:
+        """Count what is no request; return whether its client has sent too many of them."""
+        limited = self._too_often(exchange)
+        self._metrics.request("update", "limited" if limited else "malformed", 0.0)
+        return limited
 
     async def drain(self) -> None:
         """From now on close each connection after its answer; return when none is owed."""
         self.draining = True
+        self.slowdown.end()
         await self.owed.drain()

@@ -40,6 +40,17 @@ PANELS = (
             for share, legend in ((0.5, "median"), (0.99, "99 %"))
         ],
     ),
+    Panel(
+        "Clients connected, and closed for others' sake",
+        "none",
+        [
+            ("sum(ddnsd_connections{SERIES})", "connected"),
+            (
+                "sum by (reason) (increase(ddnsd_connections_closed_total{SERIES}[$__rate_interval]))",
+                "{{reason}}",
+            ),
+        ],
+    ),
     Panel("Leads", "none", [("sum by (pod) (ddnsd_leader{SERIES})", "{{pod}}")]),
     Panel(
         "Records sent to the nameservers",

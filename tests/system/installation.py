@@ -36,7 +36,10 @@ class Installation:
         role: str = "node",
         **settings: Any,
     ) -> None:
-        """`settings` are added to config.yaml; `rigs` are its nameservers (`rig`: the default one)."""
+        """`settings` are added to config.yaml; `rigs` are its nameservers (`rig`: the default one).
+
+        Nobody is told to wait for asking too often, unless `settings` say so.
+        """
         self.folder = folder
         self.place = place
         self.role = role
@@ -51,6 +54,7 @@ class Installation:
             "listen": _listen(place),
             "nameservers": nameservers or {"default": {"kind": "embedded", "listen": "127.0.0.1:0"}},
             "log": {"format": "json", "level": "debug"},
+            "fair_use": {"enabled": False},
             **settings,
         }
         self.addresses: dict[str, Any] = {}

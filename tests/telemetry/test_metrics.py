@@ -20,6 +20,7 @@ VALUES = {
     ("ddnsd_requests", "result"): {result for results in RESULTS.values() for result in results},
     ("ddnsd_commit_updates", "outcome"): set(constants.COMMIT_OUTCOMES),
     ("ddnsd_store_failures", "kind"): set(constants.STORE_FAILURES),
+    ("ddnsd_connections_closed", "reason"): set(constants.CLOSED_CONNECTIONS),
     ("ddnsd_proxy_headers_refused", "reason"): set(constants.PROXY_HEADER_FAILURES),
     ("ddnsd_config_reloads", "outcome"): set(constants.RELOADS),
     ("ddnsd_publish_records", "result"): set(constants.PUBLISH_RESULTS),
@@ -88,6 +89,8 @@ def test_nothing_that_happens_adds_a_series(metrics):
         metrics.published("bind", result, 2)
     for reason in constants.PROXY_HEADER_FAILURES:
         metrics.proxy_header_refused(reason)
+    for reason in constants.CLOSED_CONNECTIONS:
+        metrics.connection_closed(reason)
     for kind in constants.STORE_FAILURES:
         metrics.store_failed(kind)
     for kind in constants.NAMESERVER_ERRORS:

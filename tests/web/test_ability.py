@@ -4,16 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from prometheus_client import CollectorRegistry
-from tornado.testing import bind_unused_port
 
 from ddnsd.store.interface import StoreError, UnavailableError
-from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.ability import AbilityEndpoint
-from ddnsd.web.public import Exchange, PublicListener
-from ddnsd.web.server import PublicServer
+from ddnsd.web.public import Exchange
 from tests.system.http import Client, Reply
 from tests.system.load import until
+from tests.web.public_place import PublicPlace
 
 ABLE = (200, b'{"success":true}')
 UNABLE = (503, '{"success":false,"error":"数据库暂不可用"}'.encode())
@@ -27,17 +24,15 @@ class Place:
         self.questions: list[Callable[[StoreError | None], None]] = []
         self._arrived = 0
         self._endpoint = AbilityEndpoint(self.questions.append, timeout)
-        self.listener = PublicListener({"/healthz": {"GET": self._count}}, 100, Metrics(CollectorRegistry()))
-        self.server = PublicServer(self.listener, idle_connection_timeout=60)
-        listening, self._port = bind_unused_port()
-        self.server.add_socket(listening)
+        self._place = PublicPlace({"/healthz": {"GET": self._count}})
+        self.listener, self.server = self._place.listener, self._place.server
 
     def _count(self, exchange: Exchange) -> None:
         self._endpoint(exchange)
         self._arrived += 1
 
     async def ask(self) -> tuple[int, bytes]:
-        client = Client(f"127.0.0.1:{self._port}")
+        client = Client(f"127.0.0.1:{self._place.port}")
         reply: Reply = await client.get("/healthz")
         await client.close()
         return reply.status, reply.body

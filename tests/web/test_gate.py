@@ -5,15 +5,12 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from prometheus_client import CollectorRegistry
-from tornado.testing import bind_unused_port
 
-from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.gate import ProxyGate
-from ddnsd.web.public import Exchange, PublicListener
-from ddnsd.web.server import PublicServer
+from ddnsd.web.public import Exchange
 from tests.system.load import until
 from tests.web.proxy_headers import SIGNATURE, UNKNOWN, binary, version_1, version_2
+from tests.web.public_place import PublicPlace
 
 TIMEOUT = 0.5
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -26,13 +23,11 @@ class Place:
     def __init__(self) -> None:
         self.refusals: list[str] = []
         self.gate = ProxyGate(lambda peer: peer == PROXY, self.refusals.append, TIMEOUT)
-        listener = PublicListener({"/": {"GET": _tell_peer}}, 100, Metrics(CollectorRegistry()))
-        self.server = PublicServer(listener, idle_connection_timeout=60, gate=self.gate)
-        listening, self._port = bind_unused_port(address="0.0.0.0")
-        self.server.add_socket(listening)
+        self._place = PublicPlace({"/": {"GET": _tell_peer}}, gate=self.gate)
+        self.server = self._place.server
 
     async def connect(self, host: str = PROXY) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(PROXY, self._port, local_addr=(host, 0))
+        return await asyncio.open_connection(PROXY, self._place.port, local_addr=(host, 0))
 
     async def peer(self, *parts: bytes, host: str = PROXY) -> str:
         """Send the parts one after the other; return the last line of what is answered, "" for nothing."""

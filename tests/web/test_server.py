@@ -5,12 +5,10 @@ import socket
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from prometheus_client import CollectorRegistry
-from tornado.testing import bind_unused_port
 
-from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.public import Exchange, PublicListener
-from ddnsd.web.server import PublicServer
+from ddnsd.web.public import Exchange
+from ddnsd.web.public_server import Patience
+from tests.web.public_place import PublicPlace
 
 IDLE = 0.2
 LARGE = b"x" * (32 << 20)  # more than all buffers on the way hold
@@ -33,22 +31,8 @@ def _late(exchange: Exchange) -> None:
 async def connect() -> AsyncIterator[Callable]:
     """Opens connections to a running server."""
     routes = {"/now": {"GET": _at_once}, "/large": {"GET": _large}, "/late": {"GET": _late}}
-    listener = PublicListener(routes, 100, Metrics(CollectorRegistry()))
-    server = PublicServer(listener, idle_connection_timeout=IDLE)
-    listening, port = bind_unused_port()
-    server.add_socket(listening)
-    writers = []
-
-    async def opened() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writers.append(writer)
-        return reader, writer
-
-    yield opened
-    for writer in writers:
-        writer.close()
-    server.stop()
-    await server.close_all_connections()
+    async with PublicPlace(routes, patience=Patience(idle=IDLE, head=60)) as place:
+        yield place.connect
 
 
 async def _ended(reader: asyncio.StreamReader) -> bytes:
@@ -93,8 +77,10 @@ async def test_a_request_may_wait_longer_for_its_answer(connect):
 
 
 async def test_what_waits_when_it_stops_is_answered():
-    listener, server, address = _served()
-    clients = [socket.create_connection(address) for _ in range(20)]  # without a turn of the event loop
+    place = PublicPlace({"/now": {"GET": _at_once}})
+    listener, server = place.listener, place.server
+    # without a turn of the event loop
+    clients = [socket.create_connection(("127.0.0.1", place.port)) for _ in range(20)]
     server.take_waiting()
     server.stop()
     for client in clients:
@@ -105,11 +91,3 @@ async def test_what_waits_when_it_stops_is_answered():
     for client in clients:
         with client:
             assert client.recv(4096).endswith(b"now")
-
-
-def _served() -> tuple[PublicListener, PublicServer, tuple[str, int]]:
-    listener = PublicListener({"/now": {"GET": _at_once}}, 100, Metrics(CollectorRegistry()))
-    server = PublicServer(listener, idle_connection_timeout=60)
-    listening, port = bind_unused_port()
-    server.add_socket(listening)
-    return listener, server, ("127.0.0.1", port)

@@ -1,0 +1,49 @@
+"""Answers that are kept back for a moment: who asks too often, and waits for them, asks less often.
+
+A client that goes on at full speed when it is told to wait would else cost as much by what it is refused
+as by what it was given.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+SECONDS = 1.0
+"""How long an answer is kept back at least: well below the 5 s after which impatient clients give up."""
+
+_A_SECOND = 1000  # answers are given at most, so to say: the more are kept, the longer is each
+
+
+class Slowdown:
+    """Keeps answers back: at most one for each connection, so their number needs no other bound."""
+
+    def __init__(self) -> None:
+        self._kept: dict[object, tuple[asyncio.TimerHandle, Callable[[], None]]] = {}
+        self._over = False
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, request: object, answer: Callable[[], None]) -> None:
+        """Call `answer` after a moment; at once, when nobody is to wait any more."""
+        if self._over:
+            answer()
+            return
+        delay = SECONDS + len(self._kept) / _A_SECOND
+        timer = asyncio.get_running_loop().call_later(delay, self._release, request)
+        self._kept[request] = timer, answer
+
+    def drop(self, request: object) -> None:
+        """Forget a request that needs no answer any more; idempotent."""
+        if kept := self._kept.pop(request, None):
+            kept[0].cancel()
+
+    def end(self) -> None:
+        """Give every answer now, and keep none back from now on."""
+        self._over = True
+        for request, (timer, _) in tuple(self._kept.items()):
+            timer.cancel()
+            self._release(request)
+
+    def _release(self, request: object) -> None:
+        _, answer = self._kept.pop(request)
+        answer()

@@ -1,0 +1,69 @@
+"""A public listener of the real parts, without a node behind it: the endpoints are the test's."""
+
+import asyncio
+from typing import Self
+
+from prometheus_client import CollectorRegistry
+from tornado.testing import bind_unused_port
+
+from ddnsd.model.bucket import Rate
+from ddnsd.service.fairuse import FairUse, FairUseLimits
+from ddnsd.telemetry.metrics import Metrics
+from ddnsd.web.connections import ConnectionLimits, Connections
+from ddnsd.web.failures import Failures
+from ddnsd.web.gate import ProxyGate
+from ddnsd.web.public import PublicListener, Routes
+from ddnsd.web.public_server import Patience, PublicServer
+from ddnsd.web.source import Network, SourceFinder
+
+ROOM = ConnectionLimits(total=1000, per_source=1000)
+PATIENT = Patience(idle=60, head=60)
+MAX_BODY = 100
+_ONE = Rate(1, 1)
+
+
+def unlimited(failures: Rate | None = None) -> FairUseLimits:
+    """Return limits on failures alone, or none at all."""
+    return FairUseLimits(failures is not None, *4 * [_ONE], source_failures=failures or _ONE)
+
+
+class PublicPlace:
+    """A server that listens on a free port of every IPv4 address of this machine."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        limits: ConnectionLimits = ROOM,
+        patience: Patience = PATIENT,
+        gate: ProxyGate | None = None,
+        failures: Rate | None = None,
+        trusted: tuple[Network, ...] = (),
+        max_header: int = 65536,
+    ) -> None:
+        self.closed: list[str] = []
+        sources = SourceFinder(trusted)
+        self.fair_use = FairUse(unlimited(failures))
+        metrics = Metrics(CollectorRegistry())
+        self.listener = PublicListener(routes, MAX_BODY, metrics, Failures(self.fair_use, sources))
+        self.connections = Connections(limits, sources.trusts, self.closed.append)
+        self.server = PublicServer(
+            self.listener, self.connections, patience, gate, body_timeout=60, max_header_size=max_header
+        )
+        listening, self.port = bind_unused_port(address="0.0.0.0")
+        self.server.add_socket(listening)
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for writer in self._writers:
+            writer.close()
+        self.server.stop()
+        await self.server.close_all_connections()
+
+    async def connect(self, host: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect from an address of this machine."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(host, 0))
+        self._writers.append(writer)
+        return reader, writer

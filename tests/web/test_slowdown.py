@@ -1,0 +1,199 @@
+"""Clients that are told no again and again: each answer comes later, costs nothing, and is not lost."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from ddnsd.model.bucket import Rate
+from ddnsd.web.public import Exchange
+from ddnsd.web.public_server import Patience
+from ddnsd.web.slowdown import SECONDS, Slowdown
+from tests.system.load import until
+from tests.web.public_place import MAX_BODY, PublicPlace
+
+NOWHERE = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
+NOW = b"GET /now HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST /now HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+LARGE = 4_000_000  # bytes of a body: below what is read for good manners, above what buffers on the way hold
+NEVER = Rate(0.001, 2)
+PATIENT = Patience(60, 60)
+
+
+def _now(exchange: Exchange) -> None:
+    exchange.reply(200, b"now")
+
+
+def _limited(exchange: Exchange) -> None:
+    exchange.reply_late(429, b"later", **{"Retry-After": "7"})
+
+
+class Place(PublicPlace):
+    """Lets a source fail twice."""
+
+    def __init__(self, failures: Rate = NEVER, patience: Patience = PATIENT) -> None:
+        routes = {"/now": {"GET": _now, "POST": _now}, "/limited": {"GET": _limited}}
+        super().__init__(routes, failures=failures, patience=patience)
+
+    async def ask(self, request: bytes, host: str = "127.0.0.2") -> tuple[bytes, float]:
+        """Return the first line of the answer, and the seconds that it took."""
+        reader, writer = await self.connect(host)
+        return await ask(reader, writer, request)
+
+    async def kept(self, number: int) -> None:
+        async def so_many() -> bool:
+            return len(self.listener.slowdown) == number
+
+        await until(so_many, 10, f"{number} answers are kept back")
+
+
+async def ask(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
+) -> tuple[bytes, float]:
+    started = time.monotonic()
+    writer.write(request)
+    async with asyncio.timeout(20):
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]))
+    return head.partition(b"\r\n")[0], time.monotonic() - started
+
+
+async def test_failures_beyond_the_limit_are_answered_late() -> None:
+    async with Place() as place:
+        for _ in range(2):
+            line, took = await place.ask(NOWHERE)
+            assert (line, took < SECONDS) == (b"HTTP/1.1 404 Not Found", True)
+        line, took = await place.ask(NOWHERE)
+        assert (line, took >= SECONDS) == (b"HTTP/1.1 404 Not Found", True)
+
+
+async def test_neither_good_requests_nor_other_sources_are_late() -> None:
+    async with Place(Rate(0.001, 1)) as place:
+        await place.ask(NOWHERE, "127.0.0.2")
+        assert (await place.ask(NOW, "127.0.0.2"))[1] < SECONDS
+        assert (await place.ask(NOWHERE, "127.0.0.3"))[1] < SECONDS
+
+
+async def test_a_limited_answer_is_late_and_whole() -> None:
+    async with Place() as place:
+        reader, writer = await place.connect()
+        started = time.monotonic()
+        writer.write(b"GET /limited HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        async with asyncio.timeout(20):
+            answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
+        assert b"\r\nRetry-After: 7\r\n" in answer
+        assert answer.endswith(b"later")
+        assert time.monotonic() - started >= SECONDS
+
+
+BODIES: dict[str, Callable[[int], bytes]] = {
+    "with a length": lambda size: POST + b"Content-Length: %d\r\n\r\n" % size + bytes(size),
+    "in chunks": lambda size: CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (size, bytes(size)),
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+async def test_too_large_a_body_is_read_at_first_and_then_left_where_it_is(body: Callable) -> None:
+    async with Place() as place:
+        too_large = b"HTTP/1.1 413 Request Entity Too Large"
+        for _ in range(2):
+            reader, writer = await place.connect()
+            line, _ = await ask(reader, writer, body(LARGE))
+            assert line == too_large
+            await asyncio.wait_for(writer.drain(), 10)
+            assert (await ask(reader, writer, NOW))[0] == b"HTTP/1.1 200 OK", "it was read to its end"
+        reader, writer = await place.connect()
+        writer.write(body(LARGE))
+        await place.kept(1)
+        assert writer.transport.get_write_buffer_size() > 0, "nobody reads it"
+        async with asyncio.timeout(20):
+            assert (await reader.readline()).startswith(too_large)
+
+
+async def test_a_body_as_large_as_it_may_be_is_no_failure() -> None:
+    async with Place() as place:
+        for _ in range(5):
+            for make in BODIES.values():
+                assert (await place.ask(make(MAX_BODY)))[0] == b"HTTP/1.1 200 OK"
+
+
+async def test_who_leaves_is_forgotten_at_once() -> None:
+    async with Place() as place:
+        writers = [(await place.connect())[1] for _ in range(10)]
+        for writer in writers:
+            writer.write(b"GET /limited HTTP/1.1\r\nHost: x\r\n\r\n")
+        await place.kept(10)
+        for writer in writers:
+            writer.close()
+        await place.kept(0)
+
+
+async def test_who_is_kept_waiting_has_no_right_to_the_place() -> None:
+    async with Place() as place:
+        reader, writer = await place.connect()
+        writer.write(b"GET /limited HTTP/1.1\r\nHost: x\r\n\r\n")
+        await place.kept(1)
+        (exchange,) = place.connections
+        assert not exchange.at_work
+        exchange.abandon()
+        await place.kept(0)
+        assert await reader.read() == b""
+        await place.listener.drain()
+
+
+async def test_a_node_that_drains_keeps_no_answer_back() -> None:
+    async with Place() as place:
+        asking = [asyncio.create_task(place.ask(NOWHERE)) for _ in range(5)]
+        await place.kept(3)
+        await place.listener.drain()
+        assert {line for line, _ in await asyncio.gather(*asking)} == {b"HTTP/1.1 404 Not Found"}
+        assert (await place.ask(NOWHERE))[1] < SECONDS
+
+
+async def test_the_more_are_kept_back_the_longer_is_each() -> None:
+    slowdown, given = Slowdown(), []
+    for number in range(2000):
+        slowdown.keep(number, lambda: given.append(1))
+    last: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    started = time.monotonic()
+    slowdown.keep("last", lambda: last.set_result(None))
+    await asyncio.wait_for(last, 20)
+    assert time.monotonic() - started >= SECONDS + 2
+    assert len(given) == 2000
+    assert len(slowdown) == 0
+
+
+async def test_a_head_that_never_ends_is_cut_off_and_an_idle_connection_is_not() -> None:
+    async with Place(patience=Patience(idle=60, head=0.4)) as place:
+        idle, kept, slow, kept_slow = [await place.connect() for _ in range(4)]
+        for reader, writer in (kept, kept_slow):
+            assert (await ask(reader, writer, NOW))[0] == b"HTTP/1.1 200 OK"
+        for _, writer in (slow, kept_slow):
+            writer.write(NOW[:10])
+        for reader, _ in (slow, kept_slow):
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+        for reader, writer in (idle, kept):
+            assert (await ask(reader, writer, NOW))[0] == b"HTTP/1.1 200 OK"
+        assert place.closed == ["slow_head", "slow_head"]
+
+
+async def test_octet_by_octet_is_no_way_to_stay() -> None:
+    async with Place(patience=Patience(idle=60, head=0.4)) as place:
+        reader, writer = await place.connect()
+
+        async def dribble() -> None:
+            while True:
+                writer.write(b"x")
+                await asyncio.sleep(0.02)
+
+        dribbling = asyncio.create_task(dribble())
+        try:
+            async with asyncio.timeout(10):
+                assert await reader.read() == b""
+        except ConnectionResetError:
+            pass
+        finally:
+            dribbling.cancel()
