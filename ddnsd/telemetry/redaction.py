@@ -32,6 +32,8 @@ _PLAIN = re.compile(  # …?token=…&, token: …; ends where a query's paramet
     rf"({_NAME}\\*[\"']?\s*{_EQUALS}\s*)(?![\s\"'])(?![a-z]?\\*[\"'])[^&\s]++", re.IGNORECASE
 )
 _SCHEME = re.compile(r"\b(Bearer|Basic|Digest)((?:\s|%20|\+)+)[^\s\"'&]++", re.IGNORECASE)
+_FOLDER = "/update/"
+_BELOW = re.compile(rf"({_FOLDER}[^/\s]*/)[^/\s?\"'<>]++")  # DuckDNS: /update/<domains>/<token>/<ip>
 _AFTER_SCHEME = re.compile(r"(?<=://)[^\s?\"'<>]++")
 # What none of these can match, because it has nothing that separates a name from a value, or no letters
 # for a name: names, IPv4 addresses, events; times, IPv6 addresses. Nearly all that is logged is such.
@@ -39,8 +41,9 @@ _HARMLESS = re.compile(r"[A-Za-z0-9._/-]*+|[0-9A-Fa-fTZ.:+-]*+")
 
 
 def redact_text(text: str) -> str:
-    """Hide the values of secret parameters, fields and headers, credentials, and user parts of URLs."""
-    return text if _HARMLESS.fullmatch(text) else search_text(text)
+    """Hide the values of secret parameters, fields and headers, credentials, user parts of URLs, and
+    the tokens in DuckDNS' paths."""
+    return text if _HARMLESS.fullmatch(text) and _FOLDER not in text else search_text(text)
 
 
 def search_text(text: str) -> str:
@@ -49,6 +52,7 @@ def search_text(text: str) -> str:
     text = _HEADER_LINE.sub(rf"\1 {HIDDEN}", text)
     text = _PLAIN.sub(rf"\1{HIDDEN}", text)
     text = _SCHEME.sub(rf"\1\2{HIDDEN}", text)
+    text = _BELOW.sub(rf"\1{HIDDEN}", text)
     return _AFTER_SCHEME.sub(_without_user, text)
 
 

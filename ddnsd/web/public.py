@@ -178,7 +178,13 @@ class Endpoint(Protocol):
         ...
 
 
-Routes = Mapping[str, Mapping[str, Endpoint]]  # path -> method -> endpoint
+Routes = Mapping[str, Mapping[str, Endpoint]]
+"""Path -> method -> endpoint. A path that ends with a slash, such as `/update/`, is a folder: it stands for
+all paths below it that are not routed themselves. There is one level of folders.
+
+What lies below a folder may be secret, so a log has the route and not the path.
+"""
+
 TooOften = Callable[[Exchange], bool]
 
 
@@ -204,7 +210,8 @@ class PublicListener(HTTPServerConnectionDelegate):
 
     def dispatch(self, exchange: Exchange) -> None:
         """Hand a complete request to its endpoint."""
-        methods = self._routes.get(exchange.path)
+        route = exchange.path if exchange.path in self._routes else _folder(exchange.path)
+        methods = self._routes.get(route)
         if methods is None:
             exchange.fail(404)
             return
@@ -215,7 +222,7 @@ class PublicListener(HTTPServerConnectionDelegate):
         try:
             endpoint(exchange)
         except Exception:  # noqa: BLE001 - the boundary: whatever the bug, the client gets its JSON
-            _log.exception("http.crashed", path=exchange.path)
+            _log.exception("http.crashed", route=route)
             exchange.fail(500)
 
     def failed(self, exchange: Exchange) -> bool:
@@ -229,3 +236,8 @@ class PublicListener(HTTPServerConnectionDelegate):
         self.draining = True
         self.slowdown.end()
         await self.owed.drain()
+
+
+def _folder(path: str) -> str:
+    """Return the topmost folder of a path, with its slashes: `/update/` of `/update/a/b`; "" of `/update`."""
+    return path[: path.find("/", 1) + 1]

@@ -40,6 +40,7 @@ SECRET = "S3cr3t-val/ue+x=="
         "http://user:{}@host/path",
         "https://{}@host",
         "KeyError: secret = '{} {}'",
+        "/update/blog,b.example.com/{}",
         'key "ddnsd" {{ algorithm hmac-sha256; secret: "{}"; }};',
     ],
 )
@@ -65,13 +66,45 @@ def test_a_harmless_text_stays_as_it_is(text):
     assert redact_text(text) == text
 
 
-_PIECES = ("token", "Bearer", "http://", "user@", "%3D", "2001:db8::1", ":", "=", "+", " ", "/", "x")
+_PIECES = (
+    "token",
+    "Bearer",
+    "/update/",
+    "http://",
+    "user@",
+    "%3D",
+    "2001:db8::1",
+    ":",
+    "=",
+    "+",
+    " ",
+    "/",
+    "x",
+)
 
 
 @settings(max_examples=500)
 @given(st.lists(st.sampled_from(_PIECES), max_size=8).map("".join))
 def test_what_counts_as_harmless_without_a_search_is(text):
     assert redact_text(text) == search_text(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "redacted"),
+    [
+        ("/update/blog/S3cr3t", f"/update/blog/{HIDDEN}"),  # DuckDNS: nothing in it but letters and slashes
+        (
+            "http://a/update/blog,b.c.d/S3cr3t/192.0.2.1?verbose=true",
+            f"http://a/update/blog,b.c.d/{HIDDEN}/192.0.2.1?verbose=true",
+        ),
+        ("/update//S3cr3t/", f"/update//{HIDDEN}/"),
+        ("b'/update/a/S3%cr3t'", f"b'/update/a/{HIDDEN}'"),
+        ("/update/blog", "/update/blog"),
+        ("/update?domains=blog", "/update?domains=blog"),
+    ],
+)
+def test_a_token_in_a_path_is_hidden(path, redacted):
+    assert redact_text(path) == redacted
 
 
 def test_the_rest_of_a_query_stays_readable():
@@ -129,6 +162,8 @@ def test_any_value_can_be_redacted(value):
         "a@",
         "://a@",
         "bearer ",
+        "/update/",
+        "/update/a/",
         "key'",
         "%2574oken",
         "\\",
