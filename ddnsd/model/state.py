@@ -46,21 +46,42 @@ class Table(dict[Id, Entry[Value]]):
         self.pop(id, None)
 
 
+class _Groups:
+    """Names by account."""
+
+    def __init__(self) -> None:
+        self._names: defaultdict[str, set[str]] = defaultdict(set)
+
+    def add(self, account: str, name: str) -> None:
+        self._names[account].add(name)
+
+    def discard(self, account: str, name: str) -> None:
+        names = self._names[account]
+        names.discard(name)
+        if not names:
+            del self._names[account]
+
+    def of(self, account: str) -> Set[str]:
+        return self._names.get(account, frozenset())
+
+
 class HostTable(Table[str, Resource[HostSpec]]):
-    """Hosts by name; those that follow a prefix by account, and those that expire."""
+    """Hosts by name and by account; which of them follow a prefix, and which expire."""
 
     def __init__(self) -> None:
         super().__init__()
         self.expiring: set[str] = set()
-        self._followers: defaultdict[str, set[str]] = defaultdict(set)
+        self._all = _Groups()
+        self._followers = _Groups()
 
     def put(self, id: str, entry: Entry[Resource[HostSpec]]) -> None:
         """Add or replace a host."""
         self.drop(id)
         self[id] = entry
         spec = entry.value.spec
+        self._all.add(spec.account, id)
         if spec.ipv6_suffix is not None:
-            self._followers[spec.account].add(id)
+            self._followers.add(spec.account, id)
         if spec.expires_after is not None:
             self.expiring.add(id)
 
@@ -70,16 +91,16 @@ class HostTable(Table[str, Resource[HostSpec]]):
         if entry is None:
             return
         self.expiring.discard(id)
-        spec = entry.value.spec
-        if spec.ipv6_suffix is not None:
-            followers = self._followers[spec.account]
-            followers.discard(id)
-            if not followers:
-                del self._followers[spec.account]
+        self._all.discard(entry.value.spec.account, id)
+        self._followers.discard(entry.value.spec.account, id)
+
+    def of(self, account: str) -> Set[str]:
+        """Return the names of the account's hosts."""
+        return self._all.of(account)
 
     def followers(self, account: str) -> Set[str]:
         """Return the names of the account's hosts that have an interface identifier."""
-        return self._followers.get(account, frozenset())
+        return self._followers.of(account)
 
 
 class AddressTable(Table[RecordKey, Committed]):

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.model.records import Entry, RecordKey, Resource, Site
-from ddnsd.model.resources import TokenSpec
-from ddnsd.model.state import Table, TokenTable
+from ddnsd.model.resources import HostSpec, TokenSpec
+from ddnsd.model.state import HostTable, Table, TokenTable
 from ddnsd.model.tokens import digest
 
 from .world import BLOG, BLOG6, SITE, World, small_world
@@ -157,3 +157,26 @@ def test_the_sites_of_a_zone_are_its_footprints():
     world.footprint(nameserver="second", verified=False)
     world.footprint("elsewhere.net")
     assert list(world.state.sites_of("example.com")) == [SITE, Site("example.com", "second")]
+
+
+HOSTS = st.builds(
+    HostSpec,
+    st.sampled_from(["alice", "bob"]),
+    ipv6_suffix=st.none() | st.just("::1"),
+    expires_after=st.none() | st.just(60),
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.none() | HOSTS)))
+def test_the_hosts_of_an_account_are_those_that_a_search_would_find(steps):
+    hosts = HostTable()
+    for name, spec in steps:
+        if spec is None:
+            hosts.drop(name)
+        else:
+            hosts.put(name, Entry(f"hosts/{name}", 1, 1, Resource(spec)))
+    specs = {name: entry.value.spec for name, entry in hosts.items()}
+    for account in ("alice", "bob"):
+        assert hosts.of(account) == {name for name, spec in specs.items() if spec.account == account}
+        assert hosts.followers(account) == {name for name in hosts.of(account) if specs[name].ipv6_suffix}
+    assert hosts.expiring == {name for name, spec in specs.items() if spec.expires_after}
