@@ -1,0 +1,52 @@
+"""Parameters for APIs whose answers have no word for "unreadable": whatever is sent, something is read.
+
+What is no UTF-8 becomes a text that no name, address or token is, and is refused as such.
+"""
+
+from collections.abc import Mapping
+from urllib.parse import unquote_to_bytes
+
+from tornado.httputil import HTTPHeaders
+
+_MAX_FIELDS = 64  # what comes after them is not read
+_FORM = "application/x-www-form-urlencoded"
+
+Parameters = Mapping[str, str]
+"""Values by name, without the blanks around them; "" where a parameter is there and says nothing."""
+
+
+def read_parameters(query: str, headers: HTTPHeaders, body: bytes) -> Parameters:
+    """Return the parameters of a query string and of a form in the body, which wins where it says something.
+
+    `query` holds octets as Latin-1 text, as Tornado hands it over. Of a parameter given twice the first that
+    says something counts. A body of another type is not read.
+    """
+    values = _read_form(query)
+    if body and media_type(headers) in ("", _FORM):
+        for name, value in _read_form(body.decode("latin-1")).items():
+            values[name] = value or values.get(name, "")
+    return values
+
+
+def media_type(headers: HTTPHeaders) -> str:
+    """Return the body's type in lower case without its parameters, "" where none is given."""
+    return headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def decoded(text: str) -> str:
+    """Return a text without its percent-encoding, and without the blanks around it."""
+    return unquote_to_bytes(text.encode("latin-1", "replace")).decode("utf-8", "replace").strip()
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Return the items of a list with commas, without the blanks around them; empty ones are none."""
+    return tuple(item for part in text.split(",") if (item := part.strip()))
+
+
+def _read_form(text: str) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for field in text.split("&", _MAX_FIELDS)[:_MAX_FIELDS]:
+        name, _, value = field.replace("+", " ").partition("=")
+        if name := decoded(name):
+            values[name] = values.get(name) or decoded(value)
+    return values
