@@ -28,6 +28,7 @@ from ddnsd.leader.tasks import cancel
 from ddnsd.leader.term import Candidate
 from ddnsd.service.conduct import Conduct
 from ddnsd.service.fairuse import FairUse
+from ddnsd.service.labels import Labels
 from ddnsd.service.refused import RefusedAttempt, RefusedAttempts
 from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdateService
@@ -39,12 +40,11 @@ from ddnsd.web.gate import PATIENCE, ProxyGate
 from ddnsd.web.health import Readiness, make_health_application
 from ddnsd.web.owed import Owed
 from ddnsd.web.public import Exchange, PublicListener
+from ddnsd.web.routes import public_routes
 from ddnsd.web.source import SourceFinder
-from ddnsd.web.update import UpdateEndpoint
 
 _log = structlog.get_logger(__name__)
 
-UPDATE_PATH = "/api/ddns/update"
 _HEALTH_SECONDS = 1.5  # for /healthz: Amazon Route 53 gives up 2 s after it has connected
 
 
@@ -63,17 +63,10 @@ class Node:
         conduct = Conduct(self.cache.state, self.fair_use, self.refused)
         self.updates = UpdateService(self.cache, self.commits, update_policy(settings), conduct)
         self.sources = SourceFinder(settings.trusted_proxies)
-        endpoint = UpdateEndpoint(self.updates, self.sources, self.metrics)
         ability = AbilityEndpoint(self.cache.when_current, _HEALTH_SECONDS)
-        self.public = PublicListener(
-            {
-                UPDATE_PATH: {"GET": endpoint, "POST": endpoint, "DELETE": endpoint},
-                "/healthz": {"GET": ability, "HEAD": ability},
-            },
-            settings.http.max_body,
-            self.metrics,
-            Failures(self.fair_use, self.sources),
-        )
+        routes = public_routes(self.updates, Labels(self.cache), self.sources, self.metrics, ability)
+        failures = Failures(self.fair_use, self.sources)
+        self.public = PublicListener(routes, settings.http.max_body, self.metrics, failures)
         self._connections: Connections[Exchange] = Connections(
             connection_limits(settings), self.sources.trusts, self.metrics.connection_closed
         )

@@ -1,0 +1,115 @@
+"""`POST /update` as https://github.com/joohoi/acme-dns has it: a value for a host's ACME challenges."""
+
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+from tornado.httputil import HTTPHeaders
+
+from ..model.answers import Answer, Limited, Refusal
+from ..model.challenges import is_challenge
+from ..model.names import InvalidNameError, parse_name
+from ..model.request import Api, Request
+from ..service.update import UpdateService
+from ..telemetry.metrics import Metrics
+from . import replies
+from .form import media_type
+from .journal import Journal
+from .public import Exchange
+from .source import SourceFinder
+
+USER, KEY = "X-Api-User", "X-Api-Key"
+FORBIDDEN, MALFORMED, BAD_SUBDOMAIN, BAD_TXT = (
+    "forbidden",
+    "malformed_json_payload",
+    "bad_subdomain",
+    "bad_txt",
+)
+DNS_ERROR, STORE_ERROR, LIMITED = "dns_error", "db_error", "too_many_requests"
+
+ERRORS: Mapping[Refusal, tuple[int, str]] = {
+    Refusal.MISSING_DOMAIN: (400, BAD_SUBDOMAIN),
+    Refusal.FIRST_LEVEL: (400, BAD_SUBDOMAIN),
+    Refusal.INVALID_IP: (400, BAD_TXT),
+    Refusal.NAMESERVER_FAILED: (500, DNS_ERROR),
+    Refusal.STORE_FAILED: (500, STORE_ERROR),
+}
+"""What a client is told; of all other refusals 401 `forbidden`."""
+
+
+class _Body(msgspec.Struct):
+    subdomain: str = ""
+    txt: str = ""
+
+
+_decode = msgspec.json.Decoder(_Body).decode
+
+
+class Problem(NamedTuple):
+    """Why a request is not even decided."""
+
+    status: int
+    error: str
+
+
+def is_acme_dns(headers: HTTPHeaders) -> bool:
+    """Say whether a `POST /update` is meant for this API, and not DuckDNS' form."""
+    return USER in headers or KEY in headers or media_type(headers) == "application/json"
+
+
+def read_request(headers: HTTPHeaders, body: bytes, source: str) -> Request | Problem:
+    """Return what the client asks for, or why it asks for nothing. `source` is its own address."""
+    user, key = headers.get(USER, "").strip(), headers.get(KEY, "").strip()
+    if not user or not key:
+        return Problem(401, FORBIDDEN)
+    try:
+        asked = _decode(body)
+        subdomain = parse_name(asked.subdomain)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Problem(400, MALFORMED)
+    except InvalidNameError:
+        return Problem(400, BAD_SUBDOMAIN)
+    if not is_challenge(asked.txt):
+        return Problem(400, BAD_TXT)
+    return Request(subdomain, "", key, source, text=asked.txt, user=user, api=Api.ACME_DNS)
+
+
+class AcmeDnsEndpoint:
+    """Reads the request, has it decided, writes the answer."""
+
+    def __init__(self, service: UpdateService, sources: SourceFinder, metrics: Metrics) -> None:
+        self._service = service
+        self._sources = sources
+        self._journal = Journal(Api.ACME_DNS, metrics)
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Answer one request."""
+        started = time.perf_counter()
+        source = self._sources.source(exchange.peer, exchange.headers)
+        request = read_request(exchange.headers, exchange.body, source)
+        if isinstance(request, Problem):
+            self._service.conduct.malformed(source)
+            self._journal.note_unreadable(request.error, source, started)
+            _send(exchange, request.status, {"error": request.error})
+            return
+
+        def answer(answer: Answer) -> None:
+            _reply(exchange, answer, request.text)
+            self._journal.note([request.domain], [answer], source, started)
+
+        self._service.submit((request,), answer)
+
+
+def _reply(exchange: Exchange, answer: Answer, value: str) -> None:
+    if isinstance(answer, Limited):
+        _send(exchange, 429, {"error": LIMITED}, **replies.headers(answer))
+    elif isinstance(answer, Refusal):
+        status, error = ERRORS.get(answer, (401, FORBIDDEN))
+        _send(exchange, status, {"error": error})
+    else:
+        _send(exchange, 200, {"txt": value})
+
+
+def _send(exchange: Exchange, status: int, document: Mapping[str, str], **headers: str) -> None:
+    exchange.reply(status, msgspec.json.encode(document), **{"Content-Type": replies.CONTENT_TYPE, **headers})

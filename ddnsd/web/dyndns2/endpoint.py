@@ -1,0 +1,52 @@
+"""`GET|POST /nic/update`: dyndns2."""
+
+import time
+from collections.abc import Sequence
+
+from ...model.answers import Answer, Refusal
+from ...model.request import Api
+from ...service.update import MOST_REQUESTS, UpdateService
+from ...telemetry.metrics import Metrics
+from ..form import read_parameters
+from ..journal import Journal
+from ..public import Exchange
+from ..source import SourceFinder
+from .call import read_call
+from .submission import Submission
+from .words import NUM_HOST, Reply, reply_of, reply_to
+
+_TEXT = "text/plain; charset=utf-8"
+
+
+class Dyndns2Endpoint:
+    """Reads the call, has each host's request decided, writes a line for each."""
+
+    def __init__(self, service: UpdateService, sources: SourceFinder, metrics: Metrics) -> None:
+        self._service = service
+        self._sources = sources
+        self._journal = Journal(Api.DYNDNS2, metrics)
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Answer one call."""
+        started = time.perf_counter()
+        source = self._sources.source(exchange.peer, exchange.headers)
+        call = read_call(read_parameters(exchange.query, exchange.headers, exchange.body), exchange.headers)
+
+        def answer(answers: Sequence[Answer]) -> None:
+            _send(exchange, reply_to(answers))
+            self._journal.note(call.hosts[: len(answers)] or ("",), answers, source, started)
+
+        if not call.token:  # first, as some clients send their credentials only when they are asked for them
+            answer([Refusal.MISSING_TOKEN])
+        elif not call.hosts:
+            answer([Refusal.MISSING_DOMAIN])
+        elif len(call.hosts) > MOST_REQUESTS:
+            self._service.conduct.malformed(source)
+            self._journal.note_unreadable(f"more than {MOST_REQUESTS} hosts", source, started)
+            _send(exchange, reply_of([NUM_HOST]))
+        else:
+            Submission(self._service, call.requests(source), answer).start()
+
+
+def _send(exchange: Exchange, reply: Reply) -> None:
+    exchange.reply(reply.status, reply.body, **{"Content-Type": _TEXT, **reply.headers})

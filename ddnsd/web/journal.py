@@ -1,0 +1,68 @@
+"""What is said of an answered request: its log lines, and its place in the metrics."""
+
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from ..model.answers import Answer, Limited, Moved, Refusal, Result, Unchanged, Updated, result_of
+from ..model.names import InvalidNameError, label_count, parse_name
+from ..model.request import Api
+from ..telemetry.metrics import Metrics
+from ..telemetry.redaction import HIDDEN
+
+_log = structlog.get_logger(__name__)
+
+_SUCCESSES = ("updated", "unchanged")
+
+
+class Journal:
+    """Counts and logs the answers of one API."""
+
+    def __init__(self, api: Api, metrics: Metrics) -> None:
+        self._api = api
+        self._metrics = metrics
+
+    def note(self, domains: Sequence[str], answers: Sequence[Answer], source: str, started: float) -> None:
+        """Note one HTTP request and the answers to what it asked for; `started` by `time.perf_counter`.
+
+        It counts once: as what failed first, if anything did.
+        """
+        results = [result_of(answer) for answer in answers]
+        failed = (result for result in results if result not in _SUCCESSES)
+        result = next(failed, "updated" if "updated" in results else "unchanged")
+        self._metrics.request(self._api, result, time.perf_counter() - started)
+        for domain, answer in zip(domains, answers, strict=True):
+            self._record(domain, answer, source)
+
+    def note_unreadable(self, reason: str, source: str, started: float) -> None:
+        """Note a request that asked for nothing that could be decided."""
+        self._metrics.request(self._api, "malformed", time.perf_counter() - started)
+        _log.info("update.unreadable", api=self._api, source=source, reason=reason)
+
+    def _record(self, domain: str, answer: Answer, source: str) -> None:
+        if isinstance(answer, Refusal | Limited):
+            result = result_of(answer)
+            _log.info("update.refused", api=self._api, domain=shown(domain), result=result, source=source)
+            return
+        for each in answer:
+            self._record_result(each, source)
+
+    def _record_result(self, result: Result, source: str) -> None:
+        """Log a result; "unchanged" only when debugging, because nearly all are."""
+        match result:
+            case Unchanged():
+                _log.debug("update.unchanged", api=self._api, **result._asdict(), source=source)
+            case Updated():
+                _log.info("update.done", api=self._api, **result._asdict(), source=source)
+            case Moved():
+                _log.info("update.moved", api=self._api, **result._asdict(), source=source)
+
+
+def shown(domain: str) -> str:
+    """Return the name as it may be logged: what is none may be a token in the wrong parameter."""
+    try:
+        name = parse_name(domain)
+    except InvalidNameError:
+        return HIDDEN
+    return name if label_count(name) > 1 else HIDDEN
