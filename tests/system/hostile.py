@@ -26,11 +26,15 @@ class Input(NamedTuple):
 
 
 class Grammar(NamedTuple):
-    """What is particular to a listener: its paths, the headers with a token, and its JSON bodies."""
+    """What is particular to a listener: its paths, the headers with a token, and its JSON bodies.
+
+    `parameters` are what a name, an address and a token are called there.
+    """
 
     paths: Sequence[str]
     credentials: Sequence[str]
     documents: Sequence[object]
+    parameters: Sequence[tuple[str, str, str]] = (("domain", "ip", "token"),)
 
 
 NAMES = ("blog.example.com", "Blog.Example.COM.", "example.com", "none.example.com", "bücher.example.com")
@@ -201,10 +205,11 @@ class Hostile:
 
     def _query(self) -> str:
         count = self._one((0, 1, 2, 3, 3, 3, 3, 4, 70, 1200 if self._chance(5) else 5))
+        name, ip, token = self._one(self._grammar.parameters)
         good = [
-            ("domain", self._one(NAMES)),
-            ("ip", self._one(ADDRESSES)),
-            ("token", self._one((SECRET, CANARY))),
+            (name, self._one(NAMES)),
+            (ip, self._one(ADDRESSES)),
+            (token, self._one((SECRET, CANARY))),
         ]
         pairs = good[:count] + [(self._one(PARAMETERS), self._text()[:20]) for _ in range(count - 3)]
         if self._chance(30):
