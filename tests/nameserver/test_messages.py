@@ -95,7 +95,7 @@ def test_addresses_have_the_text_of_the_model(address):
     except InvalidAddressError:
         return
     if getattr(address, "ipv4_mapped", None) is None:
-        type = RecordType[expected.type.value]
+        type = RecordType[expected.family.value]
         assert _decoded(type, address.packed) == expected.ip
         assert encode(type, expected.ip) == address.packed
 
