@@ -75,7 +75,7 @@ class Acknowledger:
 
     async def _settle(self, push: Push, now: datetime) -> None:
         want = push.want
-        if not want.ip and self._is_last_site():
+        if not want.ip and self._is_last_site() and not self._mandate.state.prefixes:  # else it is swept
             await self._forget(push)
             return
         starred = want.wildcard or (push.starred and not self._is_last_site())

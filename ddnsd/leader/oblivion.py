@@ -19,9 +19,9 @@ _AT_ONCE = 50  # keys of one commit
 class Forgetter:
     """Deletes the histories of the hosts that changed longest ago."""
 
-    def __init__(self, mandate: Mandate, most: int = MOST) -> None:
+    def __init__(self, mandate: Mandate) -> None:
         self._mandate = mandate
-        self._most = most
+        self._most = MOST
         self._due = asyncio.Event()
 
     def look(self) -> None:

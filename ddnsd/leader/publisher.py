@@ -48,7 +48,7 @@ class Publisher:
         self._workdesk = Workdesk(self._lanes, mandate)
         self._errands: Mapping[str, Callable[[], None]] = {  # what to do when something there is written
             keys.REQUESTS: self._workdesk.due,
-            keys.PREFIXES: self._mover.due,
+            keys.PREFIXES: self._moves_changed,
             keys.HISTORY: self._forgetter.look,
         }
 
@@ -169,6 +169,10 @@ class Publisher:
             elif place.shelf in self._errands:
                 self._errands[place.shelf]()
         self._dispatch(records, zones)
+
+    def _moves_changed(self) -> None:
+        self._mover.due()
+        self._sweeper.due()
 
     def _dispatch(self, records: Iterable[RecordKey], zones: Collection[str]) -> None:
         state = self._mandate.state

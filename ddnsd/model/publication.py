@@ -86,9 +86,12 @@ def is_settled(state: State, zone: str) -> bool:
 
 
 def is_removed(state: State, record: RecordKey) -> bool:
-    """Say whether a tombstone has done its work: the RRset stands nowhere any more."""
+    """Say whether a tombstone has done its work: the RRset stands nowhere any more.
+
+    While hosts are being moved to a prefix it says, too, that its host was told something later than that.
+    """
     committed, published = state.addresses.get(record), state.published.get(record)
-    if committed is None or not committed.value.is_tombstone:
+    if committed is None or not committed.value.is_tombstone or state.prefixes:
         return False
     sites = tuple(state.sites_of(committed.value.zone))
     if committed.value.zone not in state.zones:

@@ -17,7 +17,7 @@ from ddnsd.leader.term import Candidate
 from ddnsd.model.addresses import Family
 from ddnsd.model.answers import Answer, Limited, Refusal, Result
 from ddnsd.model.publication import contents, is_settled, is_verified
-from ddnsd.model.records import Beat, Member, RecordKey, Site
+from ddnsd.model.records import Beat, Member, RecordKey, Site, Work
 from ddnsd.model.request import Request
 from ddnsd.model.resources import Kind
 from ddnsd.model.state import State
@@ -73,15 +73,25 @@ class Node:
     async def delete(self, kind: Kind, name: str, *, cascade: bool = False) -> None:
         await self.registry.delete(kind, name, cascade=cascade)
 
-    async def update(self, name: str, ip: str) -> Refusal | Limited | Result:
-        """Send one update and return its answer."""
+    async def ask(self, *requests: Request) -> Answer:
+        """Send requests that are done together; return the answer."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.updates.submit((Request(name, ip, SECRET, ""),), answered.set_result)
-        answer = await answered
+        self.updates.submit(requests, answered.set_result)
+        return await answered
+
+    async def update(self, name: str, ip: str) -> Refusal | Limited | Result:
+        """Send one update and return what became of its one record."""
+        answer = await self.ask(Request(name, ip, SECRET, ""))
         if isinstance(answer, Refusal | Limited):
             return answer
         (result,) = answer
         return result
+
+    async def repair(self, zone: str = ZONE) -> None:
+        """Have the leader compare the zone with the store, and mend it."""
+        done = await self.registry.await_work(await self.registry.request_work(zone, Work.REPAIR), PATIENCE)
+        assert done is not None
+        assert not done.failure, done
 
     async def published(self, zone: str = ZONE) -> None:
         """Wait until nothing is left to do: all published and verified, no tombstone, one site."""
@@ -196,6 +206,16 @@ async def served(nameserver: Nameserver, zone: str = ZONE) -> dict[RecordKey, tu
             if rrset.type in (RecordType.A, RecordType.AAAA):
                 (value,) = rrset.values
                 found[RecordKey(rrset.name, Family(rrset.type.value))] = (value, rrset.ttl)
+    return found
+
+
+async def zone_of(nameserver: Nameserver, zone: str = ZONE) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return all that a nameserver has by owner name and type, but for the SOA and the fence."""
+    found = {}
+    async for part in nameserver.transfer(zone):
+        for rrset in part:
+            if rrset.type is not RecordType.SOA and not rrset.name.startswith(POLICY.fence_label):
+                found[rrset.name, rrset.type.value] = rrset.values
     return found
 
 

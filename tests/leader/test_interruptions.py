@@ -13,14 +13,27 @@ from pathlib import Path
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Answer, Unchanged, Updated
+from ddnsd.model.answers import Answer, Limited, Refusal, Unchanged, Updated
+from ddnsd.model.publication import contents
 from ddnsd.model.records import RecordKey
+from ddnsd.model.request import Request
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.embedded import EmbeddedNameserver
 from ddnsd.nameserver.interface import RecordType, RefusedError, Update
 from ddnsd.store.embedded import open_embedded
 from tests.leader.faults import Fault, FaultyNameserver, FaultyStore, Trigger
-from tests.leader.node import BLOG, ZONE, Node, embedded_nameservers, example, host, node_on, served, zone
+from tests.leader.node import (
+    BLOG,
+    SECRET,
+    ZONE,
+    Node,
+    embedded_nameservers,
+    example,
+    host,
+    node_on,
+    zone,
+    zone_of,
+)
 from tests.tasks import running
 
 WWW = "www.example.com"
@@ -73,14 +86,52 @@ async def moves(node: Node) -> str:
     return "third"
 
 
+async def wildcards(node: Node) -> str:
+    """Wildcards that come and go, addresses that are withdrawn, in a zone that moves."""
+    await node.apply(*example(WWW), host(BLOG, wildcard=True))
+    await asyncio.gather(_update(node, BLOG, "10.0.0.1"), _update(node, WWW, "10.0.0.1"))
+    await asyncio.gather(node.apply(host(WWW, wildcard=True)), _update(node, BLOG, "10.0.0.2"))
+    await _withdraw(node, WWW)
+    await asyncio.gather(node.apply(zone(nameserver="second")), node.apply(host(BLOG)))
+    await asyncio.gather(_update(node, WWW, "10.0.0.4"), _update(node, BLOG, "10.0.0.3"))
+    await node.apply(host(WWW))
+    return "second"
+
+
+async def prefixes(node: Node) -> str:
+    """Hosts that follow prefixes, and one that is told its address in between."""
+    followers = [host(name, ipv6Suffix="::1") for name in (BLOG, WWW)]
+    await node.apply(*example("plain.example.com"), *followers)
+    await asyncio.gather(_update(node, BLOG, "10.0.0.3"), _update(node, WWW, "10.0.0.4"))
+    await _move(node, "2001:db8:1::/64")
+    await asyncio.gather(_move(node, "2001:db8:2::/64"), _update(node, BLOG, "2001:db8:ffff::1"))
+    await _move(node, "2001:db8:3::/64")
+    for name in (BLOG, WWW):
+        await _withdraw(node, name, Family.AAAA)
+    return "default"
+
+
+async def _move(node: Node, prefix: str) -> None:
+    answer = await node.ask(Request("plain.example.com", "", SECRET, "", prefix=prefix))
+    assert not isinstance(answer, Refusal | Limited), answer
+
+
+async def _withdraw(node: Node, name: str, family: Family = Family.A) -> None:
+    answer = await node.ask(Request(name, "", SECRET, "", clear=(family,)))
+    assert not isinstance(answer, Refusal | Limited), answer
+
+
 async def _update(node: Node, name: str, ip: str) -> None:
     answer: Answer = await node.update(name, ip)
     assert isinstance(answer, Updated | Unchanged), answer
     assert answer.ip == ip
 
 
+STORIES = (changes, moves, wildcards, prefixes)
+
+
 @pytest.mark.parametrize("fault", Fault)
-@pytest.mark.parametrize("story", [changes, moves], ids=["changes", "moves"])
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
 async def test_each_call_to_the_nameserver(tmp_path: Path, story: Story, fault: Fault) -> None:
     for at in range(1, 1000):
         if not await _told(tmp_path / str(at), story, Trigger(fault, at), Trigger(fault, 0)):
@@ -89,7 +140,7 @@ async def test_each_call_to_the_nameserver(tmp_path: Path, story: Story, fault: 
 
 
 @pytest.mark.parametrize("fault", Fault)
-@pytest.mark.parametrize("story", [changes, moves], ids=["changes", "moves"])
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
 async def test_each_commit_of_the_leader(tmp_path: Path, story: Story, fault: Fault) -> None:
     for at in range(1, 1000):
         if not await _told(tmp_path / str(at), story, Trigger(fault, 0), Trigger(fault, at)):
@@ -116,16 +167,24 @@ async def _told(folder: Path, story: Story, at_nameserver: Trigger, at_store: Tr
                 home = await story(clients)
                 await clients.published()
                 wanted = clients.wanted()
-                assert await served(servers[home]) == wanted
+                assert await zone_of(servers[home]) == _by_owner(clients)
                 assert clients.state.published.keys() == wanted.keys() == {BLOG_A, WWW_A}
                 await _check_left(servers, home)
                 at_store.buried.set()  # it may have died of its very last commit
         for history in histories.values():
-            history.check(BLOG, ["10.0.0.1", "10.0.0.2", "10.0.0.3", ""])
-            history.check(WWW, ["10.0.0.1", "", "10.0.0.4", ""])
+            for owner in ("", "*."):
+                history.check(owner + BLOG, ["10.0.0.1", "10.0.0.2", "10.0.0.3", ""])
+                history.check(owner + WWW, ["10.0.0.1", "", "10.0.0.4", ""])
         return at_nameserver.happened and at_store.happened
     finally:
         await store.close()
+
+
+def _by_owner(node: Node) -> Mapping[tuple[str, str], Sequence[str]]:
+    """Return what the zone shall have, by owner name and type."""
+    return {
+        (name, want.record.type): want.values for want in contents(node.state, ZONE) for name in want.owners
+    }
 
 
 async def _check_left(servers: Mapping[str, EmbeddedNameserver], home: str) -> None:
