@@ -11,8 +11,8 @@ from ..model.request import Request
 
 _MAX_FIELDS = 64
 _NAMES = ("domain", "ip", "token", "ipv6", "ip6lanprefix", "record_type", "clear")
-_TYPES: Mapping[str, tuple[Family, ...]] = {"": tuple(Family), **{each: (each,) for each in Family}}
-_TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_FAMILIES: Mapping[str, tuple[Family, ...]] = {"": tuple(Family), **{each: (each,) for each in Family}}
+_TRUE = ("true", "1", "yes")
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
 
@@ -34,17 +34,20 @@ class _JsonBody(msgspec.Struct):
 _json_body = msgspec.json.Decoder(_JsonBody)
 
 
-def read_request(query: str, headers: HTTPHeaders, body: bytes, source: str) -> Request:
+def read_request(
+    query: str, headers: HTTPHeaders, body: bytes, source: str, *, withdraws: bool = False
+) -> Request:
     """Return what the client asked for.
 
     `query` holds octets as Latin-1 text, as Tornado hands it over: clients send UTF-8 in it, percent-
     encoded or as it is. A parameter of the body wins over one of the query string, a `token` over the
     header. Of a parameter given twice the first counts; a blank one is absent; a `%` that begins no
     octet stands for itself (https://url.spec.whatwg.org/#percent-decode). `source` is the client's own
-    address.
+    address. With `withdraws`, as with a true parameter `clear`, it asks to withdraw addresses.
 
     Raises:
-        UnreadableRequestError: bad UTF-8, bad JSON, an unknown content type, too many parameters.
+        UnreadableRequestError: bad UTF-8, bad JSON, an unknown content type, too many parameters;
+            or to withdraw what is no address.
     """
     values = _read_form(query)
     if body:
@@ -52,23 +55,17 @@ def read_request(query: str, headers: HTTPHeaders, body: bytes, source: str) -> 
     token = values.get("token") or _bearer(headers)
     ipv6, prefix = values.get("ipv6", ""), values.get("ip6lanprefix", "")
     request = Request(values.get("domain", ""), values.get("ip", ""), token, source, ipv6, prefix)
-    if "record_type" in values or "clear" in values:
-        return _cleared(request, values)
+    if withdraws or values.get("clear", "").lower() in _TRUE:
+        return request._replace(clear=_withdrawn(values))
     return request
 
 
-def withdrawal(request: Request) -> Request:
-    """Return the request to withdraw the host's addresses, as far as it does not name one family."""
-    return request._replace(clear=request.clear or tuple(Family), ip="", ipv6="", prefix="")
-
-
-def _cleared(request: Request, values: Mapping[str, str]) -> Request:
-    """Return the request with what it clears: `record_type` says of which family, without it of both."""
-    types = _TYPES.get(values.get("record_type", "").upper())
-    clears = _TRUTHS.get(values.get("clear", "false").lower())
-    if types is None or clears is None:
-        raise UnreadableRequestError("a record_type that is neither A nor AAAA, or a clear that is no truth")
-    return request._replace(clear=types) if clears else request
+def _withdrawn(values: Mapping[str, str]) -> tuple[Family, ...]:
+    """Return the families to withdraw: `record_type` names one, without it they are both."""
+    families = _FAMILIES.get(values.get("record_type", "").upper())
+    if families is None:
+        raise UnreadableRequestError("a record_type that is neither A nor AAAA")
+    return families
 
 
 def _read_body(headers: HTTPHeaders, body: bytes) -> dict[str, str]:

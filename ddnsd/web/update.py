@@ -8,7 +8,7 @@ from ..service.update import UpdateService
 from ..telemetry.metrics import Metrics
 from . import replies
 from .journal import Journal
-from .parameters import UnreadableRequestError, read_request, withdrawal
+from .parameters import UnreadableRequestError, read_request
 from .public import Exchange
 from .source import SourceFinder
 
@@ -26,9 +26,10 @@ class UpdateEndpoint:
         started = time.perf_counter()
         source = self._sources.source(exchange.peer, exchange.headers)
         try:
-            request = read_request(exchange.query, exchange.headers, exchange.body, source)
-            if exchange.method == "DELETE":
-                request = withdrawal(request)
+            request = read_request(
+                *(exchange.query, exchange.headers, exchange.body, source),
+                withdraws=exchange.method == "DELETE",
+            )
         except UnreadableRequestError as error:
             self._service.conduct.malformed(source)
             self._journal.note_unreadable(str(error), source, started)

@@ -28,6 +28,7 @@ def test_no_other_answer_is_told() -> None:
         (404, replies.NO_SUCH_PATH),
         (405, replies.METHOD_NOT_ALLOWED),
         (413, replies.TOO_LARGE),
+        (429, replies.LIMITED),
         (500, replies.INTERNAL),
         (503, replies.NO_STORE),
         (503, replies.DRAINING),

@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
+from ddnsd.model.addresses import Family
 from ddnsd.model.request import Request
 from ddnsd.web.parameters import UnreadableRequestError, read_request
 
@@ -204,3 +205,39 @@ def test_whatever_is_sent_is_read_or_refused(query, body, content_type):
     except UnreadableRequestError:
         return
     assert all(value == value.strip() for value in request if isinstance(value, str))
+
+
+def test_both_families_and_a_prefix_are_read_wherever_they_stand():
+    more = {"ipv6": "2001:db8::7", "ip6lanprefix": "2001:db8::/56"}
+    asked = ALL._replace(ipv6="2001:db8::7", prefix="2001:db8::/56")
+    assert sent(f"{QUERY}&{urlencode(more)}") == asked
+    assert sent(body=f"{QUERY}&{urlencode(more)}".encode()) == asked
+    assert sent(body=json.dumps(json.loads(JSON) | more).encode(), content_type="application/json") == asked
+
+
+@pytest.mark.parametrize(
+    ("sends", "withdrawn"),
+    [
+        ("", ()),
+        ("clear=", ()),
+        ("clear=false", ()),
+        ("clear=maybe&record_type=MX", ()),  # ignored, as ever
+        ("record_type=A", ()),
+        ("clear=true", (Family.A, Family.AAAA)),
+        ("clear=1&record_type=aaaa", (Family.AAAA,)),
+        ("clear=Yes&record_type=A", (Family.A,)),
+    ],
+)
+def test_only_who_says_so_withdraws_addresses(sends, withdrawn):
+    assert sent(f"{QUERY}&{sends}").clear == withdrawn
+
+
+def test_a_truth_of_json_is_one_too():
+    body = json.dumps(json.loads(JSON) | {"clear": True, "record_type": "A"}).encode()
+    assert sent(body=body, content_type="application/json").clear == (Family.A,)
+
+
+def test_a_method_can_say_it():
+    assert read_request(QUERY, HTTPHeaders(), b"", SOURCE, withdraws=True).clear == (Family.A, Family.AAAA)
+    with pytest.raises(UnreadableRequestError):
+        read_request(f"{QUERY}&record_type=MX", HTTPHeaders(), b"", SOURCE, withdraws=True)

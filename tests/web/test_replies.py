@@ -3,7 +3,7 @@
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Refusal, Unchanged, Updated
+from ddnsd.model.answers import Limited, Moved, Refusal, Unchanged, Updated
 from ddnsd.web import replies
 
 # The contract's table, copied from the public document.
@@ -78,3 +78,36 @@ def test_what_the_contract_has_no_row_for_has_its_shape(status, message):
 
 def test_a_failure_escapes_only_what_json_must():
     assert replies.failure('"ü密\n') == '{"success":false,"error":"\\"ü密\\n"}'.encode()
+
+
+BOTH = (
+    Unchanged("blog.example.com", "192.0.2.7", Family.A),
+    Updated("blog.example.com", "2001:db8::7", Family.AAAA, ""),
+)
+
+
+def test_of_several_records_each_is_told_and_the_first_that_changed_stands_where_clients_look():
+    expected = (
+        '{"success":true,"message":"DDNS 更新成功","data":{"domain":"blog.example.com","ip":"2001:db8::7",'
+        '"record_type":"AAAA","old_ip":"","updated":true,"records":['
+        '{"record_type":"A","ip":"192.0.2.7","old_ip":"192.0.2.7","updated":false},'
+        '{"record_type":"AAAA","ip":"2001:db8::7","old_ip":"","updated":true}]}}'
+    )
+    assert replies.body(BOTH) == (200, expected.encode())
+
+
+@pytest.mark.parametrize(("moved", "message"), [(0, replies.UNCHANGED), (3, replies.UPDATED)])
+def test_a_prefix_is_told_with_how_many_hosts_it_moved(moved, message):
+    updated = "true" if moved else "false"
+    expected = (
+        f'{{"success":true,"message":"{message}","data":{{"domain":"blog.example.com","ip":"",'
+        f'"updated":{updated},"records":[],"prefix":{{"prefix":"2001:db8::/64","hosts":3,"moved":{moved}}}}}}}'
+    )
+    answer = (Moved("blog.example.com", "2001:db8::/64", 3, moved),)
+    assert replies.body(answer) == (200, expected.encode())
+
+
+def test_who_asks_too_often_is_told_when_to_come_again():
+    assert replies.body(Limited(0.2))[0] == 429
+    assert replies.headers(Limited(0.2)) == {"Retry-After": "1"}
+    assert replies.headers(Refusal.UNKNOWN_TOKEN) == {}
