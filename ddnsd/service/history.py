@@ -69,7 +69,7 @@ def whose(state: State, who: str) -> Collection[str] | None:
     if name in state.hosts or name in state.history:
         return (name,)
     if who in state.accounts:
-        return tuple(host for host, entry in state.hosts.items() if entry.value.spec.account == who)
+        return tuple(state.hosts.of(who))
     return None
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from ddnsd.kube.api import Metadata, Object
 from ddnsd.kube.judgement import Digest, Judge, Refused
-from ddnsd.kube.objects import read_custom
+from ddnsd.kube.objects import Custom, read_custom
 from ddnsd.kube.translate import secret_of
 from ddnsd.model.resources import Kind
 from ddnsd.model.state import State
@@ -24,9 +24,21 @@ from ddnsd.model.state import State
     ],
 )
 def test_what_cannot_be_read_is_there_and_invalid(kind: Kind, spec: Any) -> None:
-    object = Object(Metadata(name="a.example", namespace="home"), json.dumps({"spec": spec}).encode())
-    custom = read_custom(kind, object)
+    custom = custom_of(kind, "a.example", spec)
+    assert_is_invalid(custom)
+    assert secret_of(custom) is None
+
+
+def test_a_wildcard_without_room_is_invalid() -> None:
+    assert_is_invalid(custom_of(Kind.HOST, f"{'a.' * 125}bc", {"account": "alice", "wildcard": True}))
+
+
+def custom_of(kind: Kind, name: str, spec: Any) -> Custom:
+    object = Object(Metadata(name=name, namespace="home"), json.dumps({"spec": spec}).encode())
+    return read_custom(kind, object)
+
+
+def assert_is_invalid(custom: Custom) -> None:
     judged = Judge("prod", frozenset()).judge(custom, State(), {}, lambda _: Digest(""))
     assert isinstance(judged, Refused)
     assert (judged.reason, judged.hold) == ("Invalid", "")
-    assert secret_of(custom) is None
