@@ -25,12 +25,12 @@ class Conduct:
         self._fair = fair
         self._refused = refused
 
-    def wait(self, request: Request, attempt: Attempt) -> float:
+    def wait(self, request: Request, attempt: Attempt | Refusal) -> float:
         """Return the seconds that the client has to wait before it is listened to, 0.0 if it is now.
 
         Who shares an address with others that try wrong tokens is told by having a right one.
         """
-        token = self._state.tokens.by_digest(attempt.digest)
+        token = self._token(attempt)
         if token is None:
             return self._fair.source_wait(request.source)
         return self._fair.attempt_wait(_name(token), token.value.spec.account)
@@ -55,9 +55,9 @@ class Conduct:
         else:
             self._fair.attempted(_name(token), token.value.spec.account)
 
-    def malformed(self, source: str) -> None:
-        """Charge a source for what could not even be read."""
-        self._fair.failed(source)
+    def malformed(self, source: str) -> bool:
+        """Charge a source for what could not even be read; return whether it sends that too often."""
+        return self._fair.fails_too_often(source)
 
     def _token(self, attempt: Attempt | Refusal) -> Entry[Resource[TokenSpec]] | None:
         return self._state.tokens.by_digest(attempt.digest) if isinstance(attempt, Attempt) else None

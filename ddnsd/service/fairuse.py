@@ -58,6 +58,13 @@ class FairUse:
         """Note that the source sent a request that named no valid token, or was malformed."""
         self._take(self._failures, (network_of(source),))
 
+    def fails_too_often(self, source: str) -> bool:
+        """Note a failure; return whether it was one too many, which is not noted."""
+        too_often = self.source_wait(source) > 0
+        if not too_often:
+            self.failed(source)
+        return too_often
+
     def attempt_wait(self, token: str, account: str) -> float:
         """Return the seconds until another attempt is allowed, 0.0 if it is now; it takes nothing."""
         return self._wait(self._attempts, (token, account))

@@ -76,11 +76,11 @@ class UpdateService:
             self._conduct.note(requests, attempt, answer)
             reply(answer)
 
-        if isinstance(attempt, Refusal):
-            answer(attempt)
-            return
         if wait := self._conduct.wait(requests[0], attempt):
             reply(Limited(wait))
+            return
+        if isinstance(attempt, Refusal):
+            answer(attempt)
             return
 
         def proceed(error: StoreError | None) -> None:

@@ -89,9 +89,9 @@ class AcmeDnsEndpoint:
         source = self._sources.source(exchange.peer, exchange.headers)
         request = read_request(exchange.headers, exchange.body, source)
         if isinstance(request, Problem):
-            self._service.conduct.malformed(source)
+            late = self._service.conduct.malformed(source)
             self._journal.note_unreadable(request.error, source, started)
-            _send(exchange, request.status, {"error": request.error})
+            _send(exchange, request.status, {"error": request.error}, late=late)
             return
 
         def answer(answer: Answer) -> None:
@@ -103,7 +103,7 @@ class AcmeDnsEndpoint:
 
 def _reply(exchange: Exchange, answer: Answer, value: str) -> None:
     if isinstance(answer, Limited):
-        _send(exchange, 429, {"error": LIMITED}, **replies.headers(answer))
+        _send(exchange, 429, {"error": LIMITED}, late=True, **replies.headers(answer))
     elif isinstance(answer, Refusal):
         status, error = ERRORS.get(answer, (401, FORBIDDEN))
         _send(exchange, status, {"error": error})
@@ -111,5 +111,8 @@ def _reply(exchange: Exchange, answer: Answer, value: str) -> None:
         _send(exchange, 200, {"txt": value})
 
 
-def _send(exchange: Exchange, status: int, document: Mapping[str, str], **headers: str) -> None:
-    exchange.reply(status, msgspec.json.encode(document), **{"Content-Type": replies.CONTENT_TYPE, **headers})
+def _send(
+    exchange: Exchange, status: int, document: Mapping[str, str], *, late: bool = False, **headers: str
+) -> None:
+    body, headers = msgspec.json.encode(document), {"Content-Type": replies.CONTENT_TYPE, **headers}
+    exchange.reply(status, body, late, **headers)

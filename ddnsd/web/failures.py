@@ -14,8 +14,4 @@ class Failures:
 
     def __call__(self, exchange: Exchange) -> bool:
         """Note that an exchange's request is none; return whether its source has sent too many of them."""
-        source = self._sources.source(exchange.peer, exchange.headers)
-        if self._fair_use.source_wait(source):
-            return True
-        self._fair_use.failed(source)
-        return False
+        return self._fair_use.fails_too_often(self._sources.source(exchange.peer, exchange.headers))

@@ -41,7 +41,10 @@ class Journal:
         _log.info("update.unreadable", api=self._api, source=source, reason=reason)
 
     def _record(self, domain: str, answer: Answer, source: str) -> None:
-        if isinstance(answer, Refusal | Limited):
+        if isinstance(answer, Limited):  # they come by the thousand, of whom the log has told before
+            _log.debug("update.limited", api=self._api, domain=shown(domain), source=source)
+            return
+        if isinstance(answer, Refusal):
             result = result_of(answer)
             _log.info("update.refused", api=self._api, domain=shown(domain), result=result, source=source)
             return

@@ -121,18 +121,19 @@ class Exchange(HTTPMessageDelegate):
 
     def fail(self, status: int, **headers: str) -> None:
         """Answer with a failure that the contract has no row for; later, if the client has had many."""
-        too_often = status < 500 and self._listener.failed(self)
-        answer = self.reply_late if too_often else self.reply
-        answer(status, replies.failure_of_status(status), **headers)
+        late = status < 500 and self._listener.failed(self)
+        self.reply(status, replies.failure_of_status(status), late, **headers)
 
-    def reply_late(self, status: int, body: bytes, **extra: str) -> None:
-        """Answer a client that asks too often: after a moment, in which it asks for nothing else."""
-        self.at_work = False
-        self._listener.slowdown.keep(self, lambda: self.reply(status, body, **extra))
+    def reply(self, status: int, body: bytes, late: bool = False, /, **extra: str) -> None:
+        """Answer, once; an answer to a client that has gone is dropped.
 
-    def reply(self, status: int, body: bytes, **extra: str) -> None:
-        """Answer, once; an answer to a client that has gone is dropped."""
+        Who asks too often is answered `late`: after a moment, in which it asks for nothing else.
+        """
         if self._answered:
+            return
+        if late:
+            self.at_work = False
+            self._listener.slowdown.keep(self, lambda: self.reply(status, body, **extra))
             return
         self._done()
         self.at_work = False
@@ -152,15 +153,15 @@ class Exchange(HTTPMessageDelegate):
         self._chunks.clear()
         if self._listener.failed(self):
             self._unread = asyncio.get_running_loop().create_future()
-            self.reply_late(413, replies.failure_of_status(413))
+            self._reply_too_large(late=True)
         elif read:
             self._dropping = True
         else:
             self._reply_too_large()
         return self._unread
 
-    def _reply_too_large(self) -> None:
-        self.reply(413, replies.failure_of_status(413))
+    def _reply_too_large(self, *, late: bool = False) -> None:
+        self.reply(413, replies.failure_of_status(413), late)
 
     def _done(self) -> None:
         if self._unread and not self._unread.done():

@@ -2,7 +2,7 @@
 
 import time
 
-from ..model.answers import Answer
+from ..model.answers import Answer, Limited
 from ..model.request import Api
 from ..service.update import UpdateService
 from ..telemetry.metrics import Metrics
@@ -31,14 +31,14 @@ class UpdateEndpoint:
                 withdraws=exchange.method == "DELETE",
             )
         except UnreadableRequestError as error:
-            self._service.conduct.malformed(source)
+            late = self._service.conduct.malformed(source)
             self._journal.note_unreadable(str(error), source, started)
-            exchange.reply(400, replies.failure(replies.BAD_REQUEST))
+            exchange.reply(400, replies.failure(replies.BAD_REQUEST), late)
             return
 
         def answer(answer: Answer) -> None:
             status, body = replies.body(answer)
-            exchange.reply(status, body, **replies.headers(answer))
+            exchange.reply(status, body, isinstance(answer, Limited), **replies.headers(answer))
             self._journal.note((request.domain,), (answer,), source, started)
 
         self._service.submit((request,), answer)

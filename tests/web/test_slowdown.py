@@ -27,7 +27,7 @@ def _now(exchange: Exchange) -> None:
 
 
 def _limited(exchange: Exchange) -> None:
-    exchange.reply_late(429, b"later", **{"Retry-After": "7"})
+    exchange.reply(429, b"later", True, **{"Retry-After": "7"})
 
 
 class Place(PublicPlace):

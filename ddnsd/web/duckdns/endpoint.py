@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from ...model.answers import Answer, Refusal
+from ...model.answers import Answer, Limited, Refusal
 from ...model.challenges import is_challenge
 from ...model.request import Api
 from ...service.labels import Labels
@@ -49,7 +49,7 @@ class DuckDnsEndpoint:
         domains = call.domains or ("",)
 
         def answer(answer: Answer) -> None:
-            _send(exchange, text_of(answer, verbose=call.verbose))
+            _send(exchange, text_of(answer, verbose=call.verbose), late=isinstance(answer, Limited))
             self._journal.note(domains[:1], [answer], source, started)
 
         def submit(names: Sequence[str] | None) -> None:
@@ -61,9 +61,9 @@ class DuckDnsEndpoint:
         self._labels.expand(call.token, domains, submit)
 
     def _refuse(self, exchange: Exchange, reason: str, source: str, started: float) -> None:
-        self._service.conduct.malformed(source)
+        late = self._service.conduct.malformed(source)
         self._journal.note_unreadable(reason, source, started)
-        _send(exchange, KO)
+        _send(exchange, KO, late=late)
 
 
 def _parameters(exchange: Exchange) -> Parameters | None:
@@ -75,5 +75,5 @@ def _parameters(exchange: Exchange) -> Parameters | None:
     return None if in_path is None else {**sent, **in_path}
 
 
-def _send(exchange: Exchange, text: str) -> None:
-    exchange.reply(200, text.encode(), **{"Content-Type": _TEXT})
+def _send(exchange: Exchange, text: str, *, late: bool) -> None:
+    exchange.reply(200, text.encode(), late, **{"Content-Type": _TEXT})

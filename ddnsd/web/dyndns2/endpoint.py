@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from ...model.answers import Answer, Refusal
+from ...model.answers import Answer, Limited, Refusal
 from ...model.request import Api
 from ...service.update import MOST_REQUESTS, UpdateService
 from ...telemetry.metrics import Metrics
@@ -32,21 +32,24 @@ class Dyndns2Endpoint:
         source = self._sources.source(exchange.peer, exchange.headers)
         call = read_call(read_parameters(exchange.query, exchange.headers, exchange.body), exchange.headers)
 
-        def answer(answers: Sequence[Answer]) -> None:
-            _send(exchange, reply_to(answers))
+        def answer(answers: Sequence[Answer], late: bool) -> None:
+            _send(exchange, reply_to(answers), late=late)
             self._journal.note(call.hosts[: len(answers)] or ("",), answers, source, started)
 
+        def settle(answers: Sequence[Answer]) -> None:
+            answer(answers, any(isinstance(each, Limited) for each in answers))
+
         if not call.token:  # first, as some clients send their credentials only when they are asked for them
-            answer([Refusal.MISSING_TOKEN])
+            answer([Refusal.MISSING_TOKEN], self._service.conduct.malformed(source))
         elif not call.hosts:
-            answer([Refusal.MISSING_DOMAIN])
+            answer([Refusal.MISSING_DOMAIN], self._service.conduct.malformed(source))
         elif len(call.hosts) > MOST_REQUESTS:
-            self._service.conduct.malformed(source)
+            late = self._service.conduct.malformed(source)
             self._journal.note_unreadable(f"more than {MOST_REQUESTS} hosts", source, started)
-            _send(exchange, reply_of([NUM_HOST]))
+            _send(exchange, reply_of([NUM_HOST]), late=late)
         else:
-            Submission(self._service, call.requests(source), answer).start()
+            Submission(self._service, call.requests(source), settle).start()
 
 
-def _send(exchange: Exchange, reply: Reply) -> None:
-    exchange.reply(reply.status, reply.body, **{"Content-Type": _TEXT, **reply.headers})
+def _send(exchange: Exchange, reply: Reply, *, late: bool) -> None:
+    exchange.reply(reply.status, reply.body, late, **{"Content-Type": _TEXT, **reply.headers})
