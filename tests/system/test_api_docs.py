@@ -1,20 +1,27 @@
-"""docs/api.md says what the program does: its tables, its examples."""
+"""docs/api.md and docs/dyndns2.md say what the program does: their tables, their examples."""
 
 import asyncio
 import re
 import subprocess
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ddnsd.model.answers import Refusal
-from ddnsd.web import replies
+from ddnsd.web import acmedns, checkip, replies
+from ddnsd.web.dyndns2.words import WORDS, reply_to
 from tests.system.installation import SECRET, Installation, example
 
-TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT, OTHERS = (DOCS / "api.md").read_text(), (DOCS / "dyndns2.md").read_text()
 ROWS = [(int(status), said) for status, said in re.findall(r"^\| (\d{3}) \| `(.+?)` \|", TEXT, re.MULTILINE)]
-EXAMPLES = [(line, after[2:]) for line, after in pairwise(TEXT.splitlines()) if line.startswith("curl ")]
+
+
+def examples(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each command of a page and its answer: the comments after it, without their marks."""
+    for command, answer in re.findall(r"^(curl .+)\n((?:#.*\n)+)", text, re.MULTILINE):
+        yield command, "\n".join(line[2:] for line in answer.splitlines())
 
 
 def test_the_table_of_failures_is_the_contracts() -> None:
@@ -67,10 +74,12 @@ async def test_what_is_no_http_gets_no_json(tmp_path: Path, message: bytes, answ
     assert received.strip() == answer
 
 
-async def test_the_examples(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [TEXT, OTHERS], ids=["api", "dyndns2"])
+async def test_the_examples(tmp_path: Path, text: str) -> None:
     async with Installation(tmp_path) as ddnsd:
         await ddnsd.apply(*example())
-        for command, answer in EXAMPLES:
+        assert list(examples(text))
+        for command, answer in examples(text):
             here = command.replace("127.0.0.1:8080", ddnsd.addresses["public"])
             done = await asyncio.to_thread(
                 subprocess.run,
@@ -82,3 +91,19 @@ async def test_the_examples(tmp_path: Path) -> None:
                 check=True,
             )
             assert done.stdout == answer, command
+
+
+def test_the_words_of_dyndns2_and_their_statuses() -> None:
+    rows = re.findall(r"^\| `(\S+)` \| (\d{3}) \|", OTHERS, re.MULTILINE)
+    told = {(word, str(reply_to([refusal]).status)) for refusal, word in WORDS.items()}
+    assert set(rows) == told | {("good", "200"), ("nochg", "200")}
+
+
+def test_the_errors_of_acme_dns() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| `(\S+)` \|", OTHERS, re.MULTILINE)
+    below = {(400, acmedns.MALFORMED), (401, acmedns.FORBIDDEN), (429, acmedns.LIMITED)}
+    assert {(int(status), error) for status, error in rows} == {*acmedns.ERRORS.values(), *below}
+
+
+def test_what_a_proxys_address_is_answered_with() -> None:
+    assert replies.failure(checkip.UNKNOWN).decode() in OTHERS

@@ -123,6 +123,17 @@ async def test_a_bare_label_is_the_one_host_of_the_token(ddnsd: Installation) ->
     assert await update(ddnsd, "blog", FEW, ip="192.0.2.21") == "KO"
 
 
+async def test_a_label_is_refused_like_any_name(ddnsd: Installation) -> None:
+    async def count(result: str) -> float:
+        return await ddnsd.metric(f'ddnsd_requests_total{{api="duckdns",result="{result}"}}')
+
+    before = [await count(result) for result in ("not_found", "unknown_token")]
+    for label, token in (("none", SECRET), ("nas", SECRET), ("blog", UNKNOWN)):
+        assert await update(ddnsd, label, token) == "KO"
+    after = [await count(result) for result in ("not_found", "unknown_token")]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [2, 1]
+
+
 async def test_the_path_form(ddnsd: Installation) -> None:
     assert await said(ddnsd, f"/update/blog,{NAS}/{SECRET}/192.0.2.30") == "OK"
     assert await ddnsd.query(BLOG, "A") == await ddnsd.query(NAS, "A") == ("192.0.2.30",)
@@ -160,6 +171,7 @@ async def test_no_secret_in_the_log(ddnsd: Installation) -> None:
     await update(ddnsd, UNKNOWN, UNKNOWN, ip=UNKNOWN)
     await ddnsd.public.get(f"/update/{UNKNOWN}/{UNKNOWN}/{UNKNOWN}/{UNKNOWN}")
     await ddnsd.public.get(f"/updates/{BLOG}/{UNKNOWN}")
+    await ddnsd.public.get("/healthz")  # what is logged of the last one is there now
     log = ddnsd.log()
     assert {event["api"] for event in ddnsd.events("update.refused")} == {"duckdns"}
     for kept in (SECRET, UNKNOWN, FEW):
