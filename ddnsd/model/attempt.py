@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from .addresses import RRTYPES, Address, Challenge, Family, InvalidAddressError, RRType, parse_address
 from .answers import Refusal
+from .challenges import is_challenge
 from .names import InvalidNameError, parse_name
 from .prefixes import Prefix, parse_prefix
 from .request import Request
@@ -26,7 +27,7 @@ class Target(NamedTuple):
     """
 
     name: str | None  # None: no such name can exist
-    wishes: tuple[Wish, ...] | None  # in the order of RRTYPES; None: no host can have such an address
+    wishes: tuple[Wish, ...] | None  # in the order of RRTYPES; None: no record can have such a content
     prefix: Prefix | None = None
     moves: bool = True
 
@@ -51,7 +52,8 @@ def read(requests: Sequence[Request], *, private: bool) -> Attempt | Refusal:
         if not request.token:
             return Refusal.MISSING_TOKEN
         targets.append(_target(request, private))
-    return Attempt(digest(requests[0].token), requests[0].user, tuple(targets))
+    once = tuple(dict.fromkeys(targets))  # a name that is asked for twice is changed once
+    return Attempt(digest(requests[0].token), requests[0].user, once)
 
 
 def _target(request: Request, private: bool) -> Target:
@@ -70,6 +72,8 @@ def _wishes(request: Request, private: bool) -> tuple[Wish, ...]:
     if request.clear:
         return tuple(Wish(type, "") for type in RRTYPES if type in request.clear)
     if request.text:
+        if not is_challenge(request.text):
+            raise InvalidAddressError("not a value of an ACME challenge")
         return (Wish(Challenge.TXT, request.text),)
     if not (request.ipv6 or request.prefix):  # as nearly always
         return (Wish(*parse_address(request.ip or request.source, private=private)),)

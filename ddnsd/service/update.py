@@ -65,9 +65,9 @@ class UpdateService:
     def submit(self, requests: Sequence[Request], reply: Reply) -> None:
         """Take requests of one client that are done together or not at all, at most `MOST_REQUESTS`.
 
-        `reply` is called exactly once, with the answer: its results are, for each request, those of its
-        records in the order of RRTYPES, then that of its prefix. Nearly all calls are refused or unchanged:
-        they take no task and no coroutine.
+        `reply` is called exactly once, with the answer: its results are, for each request that is not the
+        same as an earlier one, those of its records in the order of RRTYPES, then that of its prefix.
+        Nearly all calls are refused or unchanged: they take no task and no coroutine.
         """
         accepted = asyncio.get_running_loop().time()
         attempt = read(requests, private=self._policy.private)

@@ -36,6 +36,8 @@ STAR, CHALLENGE = f"*.{BLOG}", f"_acme-challenge.{BLOG}"
 BOTH = Request(BLOG, "192.0.2.1", SECRET, "", ipv6="2001:db8::1")
 CLEAR = Request(BLOG, "", SECRET, "", clear=(Family.A, Family.AAAA))
 
+ONE, TWO, THREE = (word.ljust(43, "_") for word in ("one", "two", "three"))
+
 
 def prefix(text: str, name: str = BLOG) -> Request:
     return Request(name, "", SECRET, "", prefix=text)
@@ -184,12 +186,12 @@ async def test_challenges_are_published_two_at_a_time_and_are_over_after_a_day(
     monkeypatch.setattr(leader_expiry, "_PERIOD_SECONDS", 0.05)
     async with single_node(tmp_path) as (node, servers):
         await node.apply(*example())
-        for value in ("one", "two", "three"):
+        for value in (ONE, TWO, THREE):
             assert isinstance(await node.ask(challenge(value)), tuple)
-        assert await zone_of(servers["default"]) == {(CHALLENGE, "TXT"): ("three", "two")}
+        assert await zone_of(servers["default"]) == {(CHALLENGE, "TXT"): (THREE, TWO)}
         record = RecordKey(BLOG, Challenge.TXT)
         old = datetime.now(UTC) - leader_expiry.CHALLENGE_LIFE
-        aged = codec.encode(Committed("two three", "two", "commit", old))
+        aged = codec.encode(Committed(f"{TWO} {THREE}", TWO, "commit", old))
         await node.commits.commit(StoreUpdate({}, {keys.address(record): aged}))
         await node.until(lambda: not node.state.addresses and not node.state.published)
         assert await zone_of(servers["default"]) == {}
@@ -198,7 +200,7 @@ async def test_challenges_are_published_two_at_a_time_and_are_over_after_a_day(
 async def test_challenges_go_with_their_host(tmp_path: Path) -> None:
     async with single_node(tmp_path) as (node, servers):
         await node.apply(*example())
-        await node.ask(challenge("one"))
+        await node.ask(challenge(ONE))
         await node.delete(Kind.HOST, BLOG)
         await node.until(lambda: not node.state.addresses and not node.state.published)
         assert await zone_of(servers["default"]) == {}

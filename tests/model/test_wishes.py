@@ -61,6 +61,10 @@ def test_one_family_alone_never_takes_the_clients_own_address_for_the_other():
     assert six.record == BLOG6
 
 
+def test_a_name_that_is_asked_for_twice_is_changed_once():
+    assert len(steps_of(small_world(), request(), request(f"{BLOG.name.upper()}."))) == 1
+
+
 def test_several_names_are_done_together_or_not_at_all():
     world = small_world()
     world.host("other.example.com")
@@ -121,6 +125,7 @@ def test_a_withdrawn_address_can_be_set_again():
 # Challenges
 
 
+ONE, TWO, THREE = (word.ljust(43, "_") for word in ("one", "two", "three"))
 CHALLENGE = RecordKey(BLOG.name, Challenge.TXT)
 
 
@@ -137,19 +142,24 @@ def content_after(world: World, value: str) -> str:
 
 def test_the_two_newest_challenges_are_kept():
     world = small_world()
-    assert content_after(world, "one") == "one"
-    published(world, CHALLENGE, "one")
-    assert content_after(world, "two") == "one two"
-    published(world, CHALLENGE, "one two")
-    assert content_after(world, "three") == "two three"
-    assert content_after(world, "one") == "two one", "asked for again it is the newest"
-    assert decided(world, challenge("two")) == Unchanged(BLOG.name, "two", Challenge.TXT)
+    assert content_after(world, ONE) == ONE
+    published(world, CHALLENGE, ONE)
+    assert content_after(world, TWO) == f"{ONE} {TWO}"
+    published(world, CHALLENGE, f"{ONE} {TWO}")
+    assert content_after(world, THREE) == f"{TWO} {THREE}"
+    assert content_after(world, ONE) == f"{TWO} {ONE}", "asked for again it is the newest"
+    assert decided(world, challenge(TWO)) == Unchanged(BLOG.name, TWO, Challenge.TXT)
+
+
+@pytest.mark.parametrize("text", ["short", "x" * 44, "a value " + "x" * 35, "ü" * 43])
+def test_what_is_no_challenge_is_refused(text):
+    assert planned(small_world(), challenge(text)) is Refusal.INVALID_IP
 
 
 def test_a_challenge_that_is_asked_for_long_after_gets_its_time_again():
     world = small_world()
-    published(world, CHALLENGE, "one two")
-    attempt = read((challenge("two"),), private=True)
+    published(world, CHALLENGE, f"{ONE} {TWO}")
+    attempt = read((challenge(TWO),), private=True)
     assert isinstance(attempt, Attempt)
     later = decide(world.state, attempt, NOW + timedelta(hours=2))
     assert isinstance(later, Plan)
@@ -160,7 +170,7 @@ def test_a_name_that_leaves_no_room_for_a_challenge_has_none():
     world, long = small_world(), ".".join(["a" * 60] * 3 + ["b" * 57, "example.com"])
     world.host(long)
     assert len(long) > 253 - len("_acme-challenge.")
-    assert planned(world, challenge("one")._replace(domain=long)) is Refusal.FAMILY_MISMATCH
+    assert planned(world, challenge(ONE)._replace(domain=long)) is Refusal.FAMILY_MISMATCH
 
 
 @pytest.mark.parametrize(
@@ -176,7 +186,7 @@ def test_a_token_writes_what_it_is_for(scopes, address, text):
     world = small_world()
     world.token(scopes=scopes)
     assert isinstance(planned(world, request()), Plan) is address
-    assert isinstance(planned(world, challenge("one")), Plan) is text
+    assert isinstance(planned(world, challenge(ONE)), Plan) is text
     if not address:
         assert planned(world, request()) is planned(world, CLEAR) is Refusal.NOT_FOUND
         assert planned(world, request()._replace(prefix="2001:db8::/64")) is Refusal.NOT_FOUND
@@ -184,8 +194,8 @@ def test_a_token_writes_what_it_is_for(scopes, address, text):
 
 def test_who_has_to_know_the_tokens_name_has_to_know_it():
     world = small_world()
-    assert isinstance(planned(world, challenge("one")._replace(user="router")), Plan)
-    assert planned(world, challenge("one")._replace(user="another")) is Refusal.UNKNOWN_TOKEN
+    assert isinstance(planned(world, challenge(ONE)._replace(user="router")), Plan)
+    assert planned(world, challenge(ONE)._replace(user="another")) is Refusal.UNKNOWN_TOKEN
 
 
 # Prefixes
@@ -309,7 +319,7 @@ def test_neither_a_withdrawal_nor_a_challenge_is_a_refresh():
     world = small_world()
     world.host(expires_after=8 * 3600)
     published(world, BLOG, IP)
-    for asked in (CLEAR, challenge("one")):
+    for asked in (CLEAR, challenge(ONE)):
         plan = planned(world, asked)
         assert isinstance(plan, Plan)
         assert plan.sighted == ()

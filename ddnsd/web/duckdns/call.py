@@ -19,6 +19,7 @@ class Call(NamedTuple):
     token: str
     ip: str
     ipv6: str
+    prefix: str
     text: str  # the value of a TXT record
     clear: tuple[RRType, ...]
     verbose: bool
@@ -29,11 +30,13 @@ class Call(NamedTuple):
             Request(
                 *(name, self.ip, self.token, source),
                 ipv6=self.ipv6,
+                prefix=self.prefix,
                 clear=self.clear,
                 text=self.text,
+                moves=not number,
                 api=Api.DUCKDNS,
             )
-            for name in names
+            for number, name in enumerate(names)
         )
 
 
@@ -52,6 +55,7 @@ def read_call(parameters: Parameters) -> Call:
         token=parameters.get("token", ""),
         ip=parameters.get("ip", "") if sets_address else "",
         ipv6=parameters.get("ipv6", "") if sets_address else "",
+        prefix=parameters.get("ip6lanprefix", "") if sets_address else "",
         text="" if clears else text,
         clear=cleared if clears else (),
         verbose=_is_true(parameters, "verbose"),
