@@ -211,11 +211,15 @@ def _move(state: State, holder: Holder, name: str, prefix: Prefix) -> Moved | Mo
     for record, _, site, ip in followers(state, holder.token.value.spec, prefix):
         hosts += 1
         held = holding(state, record)
-        if held is None or held.content != ip or is_refused(state, record, held.revision):
+        if held is None or held.content != ip:
             moving.append(record)
             continue
         served = is_served(state, record, held.revision)
-        if not (served and is_verified(state, site)):
+        if served and is_verified(state, site):
+            continue
+        if not served and is_refused(state, record, held.revision):
+            moving.append(record)
+        else:
             joined.append(Join(record, held.revision, ip, "", published=served))
     if not moving and not joined:
         return Moved(name, str(prefix), hosts, 0)

@@ -1,0 +1,124 @@
+"""What clients are charged for, who has to wait, and what is remembered of refusals."""
+
+import pytest
+
+from ddnsd.model.addresses import Family
+from ddnsd.model.answers import Answer, Limited, Moved, Refusal, Unchanged, Updated
+from ddnsd.model.attempt import read
+from ddnsd.model.bucket import Rate
+from ddnsd.model.decision import Plan, decide
+from ddnsd.model.request import Request
+from ddnsd.service.conduct import Conduct
+from ddnsd.service.fairuse import FairUse, FairUseLimits
+from ddnsd.service.refused import RefusedAttempts, newest
+from tests.model.world import BLOG, NOW, World, small_world
+
+SOURCE, STRANGER = "198.51.100.1", "203.0.113.1"
+GOOD = Request(BLOG.name, "192.0.2.7", "secret", SOURCE)
+BAD = GOOD._replace(token="wrong-token-of-somebody")
+UPDATED = (Updated(BLOG.name, "192.0.2.7", Family.A, ""),)
+UNCHANGED = (Unchanged(BLOG.name, "192.0.2.7", Family.A),)
+
+
+class Judge:
+    """A conduct with one of everything at a time, and a clock that stands still."""
+
+    def __init__(self, world: World) -> None:
+        one = Rate(0.001, 1)
+        fair = FairUse(FairUseLimits(True, *[one] * 5), clock=lambda: 0.0)
+        self.refused = RefusedAttempts()
+        self.conduct = Conduct(world.state, fair, self.refused)
+        self.world = world
+
+    def waits(self, request: Request) -> bool:
+        attempt = read((request,), private=True)
+        assert not isinstance(attempt, Refusal)
+        return self.conduct.wait(request, attempt) > 0
+
+    def answered(self, request: Request, answer: Answer) -> None:
+        self.conduct.note((request,), read((request,), private=True), answer)
+
+    def changes(self, request: Request) -> bool:
+        attempt = read((request,), private=True)
+        assert not isinstance(attempt, Refusal)
+        plan = decide(self.world.state, attempt, NOW)
+        assert isinstance(plan, Plan)
+        return self.conduct.take_changes(plan) == 0
+
+
+@pytest.fixture
+def judge() -> Judge:
+    return Judge(small_world())
+
+
+@pytest.mark.parametrize("answer", [UNCHANGED, (*UNCHANGED, Moved(BLOG.name, "2001:db8::/64", 9, 0))])
+def test_who_repeats_what_is_never_waits(judge, answer):
+    for _ in range(100):
+        judge.answered(GOOD, answer)
+    assert not judge.waits(GOOD)
+
+
+@pytest.mark.parametrize("refusal", [Refusal.NAMESERVER_FAILED, Refusal.STORE_FAILED])
+def test_nobody_is_charged_for_what_others_failed_to_do(judge, refusal):
+    for _ in range(100):
+        judge.answered(GOOD, refusal)
+        judge.answered(BAD, refusal)
+    assert not judge.waits(GOOD)
+    assert not judge.waits(BAD)
+
+
+def test_who_has_a_token_is_charged_by_it_and_not_by_where_it_comes_from(judge):
+    judge.answered(GOOD, UPDATED)
+    assert judge.waits(GOOD)
+    judge.world.token("another", "other-secret")
+    judge.world.account("bob")
+    judge.world.token("bobs", "bobs-secret", "bob")
+    assert judge.waits(GOOD._replace(token="other-secret")), "the account's attempts are used up, too"
+    assert not judge.waits(GOOD._replace(token="bobs-secret")), "another account behind the same address"
+
+
+def test_who_tries_wrong_tokens_has_to_wait_and_who_has_a_right_one_beside_it_does_not(judge):
+    judge.answered(BAD, Refusal.UNKNOWN_TOKEN)
+    assert judge.waits(BAD)
+    assert not judge.waits(BAD._replace(source=STRANGER))
+    assert not judge.waits(GOOD)
+
+
+def test_what_cannot_be_read_is_its_sources_failure(judge):
+    judge.conduct.malformed(SOURCE)
+    assert judge.waits(BAD)
+    assert not judge.waits(GOOD)
+
+
+def test_a_request_without_a_token_is_its_sources_failure(judge):
+    judge.conduct.note((GOOD._replace(token=""),), Refusal.MISSING_TOKEN, Refusal.MISSING_TOKEN)
+    assert judge.waits(BAD)
+
+
+def test_changes_are_taken_before_they_are_made(judge):
+    assert judge.changes(GOOD)
+    assert not judge.changes(GOOD._replace(ip="192.0.2.8"))
+
+
+def test_a_change_that_the_nameserver_refused_is_no_other_change(judge):
+    judge.world.commit(BLOG, "192.0.2.7")
+    judge.world.refuse(BLOG)
+    attempt = read((GOOD,), private=True)
+    assert not isinstance(attempt, Refusal)
+    plan = decide(judge.world.state, attempt, NOW)
+    assert isinstance(plan, Plan)
+    assert plan.changes == 0
+
+
+def test_refusals_are_remembered_without_what_may_be_a_secret(judge):
+    judge.answered(BAD, Refusal.UNKNOWN_TOKEN)
+    judge.answered(GOOD._replace(domain="nosuch.example.com"), Refusal.NOT_FOUND)
+    judge.answered(GOOD._replace(domain="a-token-in-the-wrong-place"), Refusal.NOT_FOUND)
+    judge.answered(GOOD, Limited(1.0))
+    judge.answered(GOOD, UPDATED)
+    told = [(each.name, each.result, each.token) for each in newest(judge.refused.all(), 9)]
+    assert told == [
+        ("", "not_found", "router"),
+        ("nosuch.example.com", "not_found", "router"),
+        (BLOG.name, "unknown_token", ""),
+    ]
