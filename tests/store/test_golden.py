@@ -59,15 +59,15 @@ MEANING: dict[str, Stored] = {
     "published.refused.0.1": Published(
         0, "", 60, "default", None, PublishError(42, "REFUSED", AT, "default")
     ),
-    "hosts.follows.0.2": Resource(
+    "hosts.follows.0.1": Resource(
         HostSpec("alice", wildcard=True, ipv6_suffix="::1:2:3:4", ipv6_subnet="1f", expires_after=86400)
     ),
-    "tokens.scopes.0.2": Resource(TokenSpec("alice", DIGEST, scopes=(Scope.TXT,))),
-    "addresses.cleared.0.2": Committed("", "192.0.2.4", "c0ffee", AT, "example.com", cleared=True),
-    "addresses.challenges.0.2": Committed("older newer", "older", "c0ffee", AT),
-    "published.wildcard.0.2": Published(42, "2001:db8::7", 60, "default", AT, wildcard=True),
-    "seen.0.2": LastSeen(AT),
-    "history.0.2": History(
+    "tokens.scopes.0.1": Resource(TokenSpec("alice", DIGEST, scopes=(Scope.TXT,))),
+    "addresses.cleared.0.1": Committed("", "192.0.2.4", "c0ffee", AT, "example.com", cleared=True),
+    "addresses.challenges.0.1": Committed("older newer", "older", "c0ffee", AT),
+    "published.wildcard.0.1": Published(42, "2001:db8::7", 60, "default", AT, wildcard=True),
+    "seen.0.1": LastSeen(AT),
+    "history.0.1": History(
         (
             msgspec.Raw(
                 b'{"at":"2026-07-01T12:30:15.123456Z","type":"A","old":"","new":"192.0.2.7","api":"dyndns2",'
@@ -75,10 +75,10 @@ MEANING: dict[str, Stored] = {
             ),
         )
     ),
-    "prefixes.0.2": PrefixMove(
+    "prefixes.0.1": PrefixMove(
         *("2001:db8:1:2::/56", "alice", None, "c0ffee", AT, "router", "198.51.100.7", "dyndns2")
     ),
-    "prefixes.some.0.2": PrefixMove(
+    "prefixes.some.0.1": PrefixMove(
         *("2001:db8:1:2::/64", "alice", ("a.example.com",), "c0ffee", AT, "router", "", "update")
     ),
     "fences.0.1": Footprint(verified_in="c0ffee"),
