@@ -59,6 +59,7 @@ class Expirer:
         for host in sorted(expiring - self._warned):
             _log.warning("host.expiring", host=host)
         self._warned = expiring
+        self._mandate.metrics.expiring(len(expiring))
         await self._withdraw(expired, tuple(Family))
 
     def _has_waited(self, host: str) -> bool:
@@ -101,4 +102,4 @@ class Expirer:
         if entries:
             puts[keys.history(host)] = codec.encode(extended(history.value if history else None, *entries))
             await self._mandate.commit(expects, puts)
-            _log.info("host.expired", host=host, types=[entry.type for entry in entries])
+            _log.info("host.expired", host=host, types=[str(entry.type) for entry in entries])

@@ -108,6 +108,12 @@ class Metrics:
     def leading(self, leads: bool) -> None:
         """Say whether this node leads."""
         self._leader.set(leads)
+        if not leads:
+            self._expiring.set(0)
+
+    def expiring(self, count: int) -> None:
+        """Say how many hosts expire soon, unless they are refreshed."""
+        self._expiring.set(count)
 
     def store_failed(self, kind: str) -> None:
         """Count a call that the store did not do (`STORE_FAILURES`)."""
@@ -201,6 +207,11 @@ class Metrics:
     def _publishing(self) -> None:
         at, each = self._registry, ("nameserver",)
         self._leader = Gauge("ddnsd_leader", "1 while this node leads, and so publishes.", registry=at)
+        self._expiring = Gauge(
+            "ddnsd_hosts_expiring",
+            "Hosts that soon have no address any more, unless they are refreshed; as the leader sees it.",
+            registry=at,
+        )
         self._batches = Counter("ddnsd_publish_batches", "UPDATEs sent with records.", each, registry=at)
         self._records = Counter("ddnsd_publish_records", "Records sent.", (*each, "result"), registry=at)
         self._queue = Gauge("ddnsd_publish_queue", "Records that wait for publication.", each, registry=at)

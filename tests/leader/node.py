@@ -50,6 +50,7 @@ class Node:
     updates: UpdateService
     candidate: Candidate
     preference: Preference
+    metrics: Metrics
     _leading: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
@@ -158,7 +159,7 @@ async def node_on(
     candidate = Candidate(store, cache, commits, nameservers, preference, policy, metrics)
     async with running(cache.run()):
         await cache.loaded()
-        node = Node(cache, commits, registry, updates, candidate, preference)
+        node = Node(cache, commits, registry, updates, candidate, preference, metrics)
         try:
             yield node
         finally:

@@ -28,6 +28,7 @@ from tests.leader.node import (
     host,
     node_on,
     single_node,
+    until,
     zone,
     zone_of,
 )
@@ -271,6 +272,9 @@ async def test_a_host_that_nobody_refreshes_expires_and_one_that_is_refreshed_do
         long_ago = codec.encode(LastSeen(datetime.now(UTC) - timedelta(seconds=61)))
         await node.commits.commit(StoreUpdate({}, {keys.seen(other): long_ago}))
         await node.until(lambda: RecordKey(other, Family.A) not in node.state.addresses)
+        soon = codec.encode(LastSeen(datetime.now(UTC) - timedelta(seconds=50)))
+        await node.commits.commit(StoreUpdate({}, {keys.seen(BLOG): soon}))
+        await until(lambda: b"ddnsd_hosts_expiring 1.0" in node.metrics.text())
         assert set(await zone_of(servers["default"])) == {(BLOG, "A"), (BLOG, "AAAA")}
         (expired,) = [entry for entry in entries(node.state.history[other].value) if entry.api == "expiry"]
         assert (expired.old, expired.new, expired.token) == ("192.0.2.2", "", "")
