@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from ..model.answers import Answer, Limited, Refusal, result_of
+from ..model.answers import Answer, Limited, Moved, Refusal, Result, result_of
 from ..model.attempt import Attempt
 from ..model.decision import Plan
 from ..model.names import label_count
@@ -14,6 +14,8 @@ from ..model.state import State
 from .fairuse import FairUse
 from .refused import RefusedAttempts
 
+_HOSTS_PER_ATTEMPT = 100
+"""Hosts that follow a prefix, looked at in the time of one other attempt."""
 _NOT_THEIR_FAULT = (Refusal.NAMESERVER_FAILED, Refusal.STORE_FAILED)
 
 
@@ -41,8 +43,14 @@ class Conduct:
         return self._fair.take_changes(holder.name, holder.token.value.spec.account, plan.changes)
 
     def note(self, requests: Sequence[Request], attempt: Attempt | Refusal, answer: Answer) -> None:
-        """Charge the client for an answer. What is unchanged is free, and so is what others failed to do."""
-        if isinstance(answer, Limited) or result_of(answer) == "unchanged":
+        """Charge the client for an answer. What is unchanged is free, and so is what others failed to do.
+
+        But not the look at thousands of hosts that follow a prefix, though they all follow it already.
+        """
+        if isinstance(answer, Limited):
+            return
+        count = _cost(answer)
+        if not count:
             return
         request = requests[0]
         token = self._token(attempt)
@@ -53,7 +61,7 @@ class Conduct:
         if token is None:
             self._fair.failed(request.source)
         else:
-            self._fair.attempted(_name(token), token.value.spec.account)
+            self._fair.attempted(_name(token), token.value.spec.account, count)
 
     def malformed(self, source: str) -> bool:
         """Charge a source for what could not even be read; return whether it sends that too often."""
@@ -73,6 +81,14 @@ class Conduct:
         shown = name if label_count(name) > 1 else ""  # a token in the wrong parameter may be one label
         now, known = datetime.now(UTC), _name(token) if token else ""
         self._refused.note(now, request.api, shown, result_of(refusal), request.source, known)
+
+
+def _cost(answer: Refusal | tuple[Result, ...]) -> int:
+    """Return how many attempts an answer counts for."""
+    if isinstance(answer, Refusal):
+        return 1
+    looks = sum(result.hosts for result in answer if isinstance(result, Moved)) // _HOSTS_PER_ATTEMPT
+    return looks + (result_of(answer) != "unchanged")
 
 
 def _name(token: Entry[Resource[TokenSpec]]) -> str:

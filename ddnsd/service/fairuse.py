@@ -69,9 +69,12 @@ class FairUse:
         """Return the seconds until another attempt is allowed, 0.0 if it is now; it takes nothing."""
         return self._wait(self._attempts, (token, account))
 
-    def attempted(self, token: str, account: str) -> None:
-        """Note an attempt, once answered: none is what changed nothing, or what others failed to do."""
-        self._take(self._attempts, (token, account))
+    def attempted(self, token: str, account: str, count: int = 1) -> None:
+        """Note an attempt, once answered: none is what changed nothing, or what others failed to do.
+
+        One that costs as much as several counts for so many.
+        """
+        self._take(self._attempts, (token, account), count)
 
     def take_changes(self, token: str, account: str, count: int) -> float:
         """Take that many changes and return 0.0, or take none and return the seconds to wait for them.

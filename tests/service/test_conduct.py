@@ -58,6 +58,11 @@ def test_who_repeats_what_is_never_waits(judge, answer):
     assert not judge.waits(GOOD)
 
 
+def test_a_prefix_that_many_hosts_follow_is_no_free_question(judge):
+    judge.answered(GOOD, (Moved(BLOG.name, "2001:db8::/64", 100, 0),))
+    assert judge.waits(GOOD)
+
+
 @pytest.mark.parametrize("refusal", [Refusal.NAMESERVER_FAILED, Refusal.STORE_FAILED])
 def test_nobody_is_charged_for_what_others_failed_to_do(judge, refusal):
     for _ in range(100):
