@@ -141,8 +141,11 @@ class LastSeen(Stored, frozen=True):
     at: datetime
 
 
-class HistoryEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One change of one record of a host. `new` is "" where it was withdrawn."""
+class HistoryEntry(msgspec.Struct, frozen=True, array_like=True):
+    """One change of one record of a host. `new` is "" where it was withdrawn.
+
+    Stored as an array, for a third less to write with each change: fields are only ever added at its end.
+    """
 
     at: datetime
     type: str  # an RRType

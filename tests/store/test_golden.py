@@ -70,8 +70,7 @@ MEANING: dict[str, Stored] = {
     "history.0.1": History(
         (
             msgspec.Raw(
-                b'{"at":"2026-07-01T12:30:15.123456Z","type":"A","old":"","new":"192.0.2.7","api":"dyndns2",'
-                b'"token":"router","source":"198.51.100.7"}'
+                b'["2026-07-01T12:30:15.123456Z","A","","192.0.2.7","dyndns2","router","198.51.100.7"]'
             ),
         )
     ),
