@@ -29,9 +29,11 @@ class Cluster:
     nameserver: BindRig
     nodes: Sequence[Installation]
 
-    def __init__(self, folder: Path, version: Version) -> None:
+    def __init__(self, folder: Path, version: Version, **settings: Any) -> None:
+        """`settings` are added to each node's config.yaml."""
         self._folder = folder
         self._version = version
+        self._settings = settings
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -73,7 +75,7 @@ class Cluster:
             self.nameserver,
             place=self.network.place(name),
             store={"kind": "etcd", "etcd": etcd},
-            **settings,
+            **self._settings | settings,
         )
 
     async def leaders(self) -> list[Installation]:
