@@ -1,0 +1,99 @@
+"""The address: what ddnsd sees, or what an interface has."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rigs.network import Network
+from tests.rigs.place import Place
+from tests.rigs.subnet import run
+from tests.scripts.fake import Fake, changed, refused, seen
+from tests.scripts.script import Script
+
+NAME = "blog.example.com"
+
+
+def options(server: str, token_file: Path, *more: str) -> list[str]:
+    return ["--server", server, "--token-file", str(token_file), "--max-time", "2", *more, NAME]
+
+
+@pytest.mark.parametrize("ip", ["2001:db8::7", "nonsense", "192.0.2", "\x1b[31m192.0.2.7"])
+async def test_an_address_that_is_not_of_the_family_is_not_sent(
+    script: Script, token_file: Path, ip: str
+) -> None:
+    async with Fake(seen(ip)) as fake:
+        ended = await script.run(*options(fake.url, token_file))
+    assert (ended.code, ended.out) == (3, "")
+    assert "which is no IPv4 address; is a proxy between?" in ended.err
+    assert "\x1b" not in ended.err
+    assert all(asked.line.startswith("GET ") for asked in fake.asked)
+
+
+async def test_no_address_for_now(script: Script, token_file: Path) -> None:
+    async with Fake(refused(500, "无法确定客户端 IP 地址"), seen("192.0.2.7"), changed()) as fake:
+        ended = await script.run(*options(fake.url, token_file, "--max-time", "60"))
+    assert ended == (0, f"{NAME}: A 192.0.2.7 (new)\n", "")
+    assert fake.asked[-1].fields == {"domain": NAME, "ip": "192.0.2.7"}
+
+
+async def test_no_address_for_good(script: Script, token_file: Path) -> None:
+    async with Fake(refused(404, "接口不存在")) as fake:
+        ended = await script.run(*options(fake.url, token_file, "-f", "4", "--max-time", "60"))
+    assert (ended.code, ended.out) == (2, "")
+    assert "no IPv4 address: 接口不存在 (HTTP 404: no such name, or " in ended.err
+    assert len(fake.asked) == 1
+
+
+async def test_detection_waits_as_long_as_it_is_asked_to(script: Script, token_file: Path) -> None:
+    async with Fake(refused(429, "请求过于频繁", Retry_After="2"), seen("192.0.2.7"), changed()) as fake:
+        ended = await script.run(*options(fake.url, token_file, "-f", "4", "--max-time", "60"))
+    assert ended.code == 0
+    assert fake.asked[1].at - fake.asked[0].at >= 2
+
+
+@pytest.fixture
+def home() -> Iterator[Place]:
+    with Network() as network:
+        yield network.place("home")
+
+
+def add(place: Place, address: str, *more: str) -> None:
+    run("ip", "-n", place.namespace, "addr", "add", address, "dev", "eth0", "nodad", *more)
+
+
+def there(place: Place, script: Script) -> Script:
+    return Script(script.name, tuple(place.command(*script.command)))
+
+
+async def test_the_addresses_of_an_interface(script: Script, token_file: Path, home: Place) -> None:
+    """The lasting one of each family, a public one rather than a local one; there is no server to ask."""
+    add(home, "fd00::7/64")
+    add(home, "2001:db8::dead/64", "preferred_lft", "0")  # deprecated
+    add(home, "2001:db8::7/64")
+    given = options("http://127.0.0.1:9", token_file, "-v", "--ip", "@eth0", "--ipv6", "@eth0")
+    ended = await there(home, script).run(*given)
+    assert ended.code == 3
+    assert f"IPv4 address: {home.address}\n" in ended.err
+    assert "IPv6 address: 2001:db8::7\n" in ended.err
+
+
+async def test_a_temporary_address_is_left_alone(script: Script, token_file: Path, home: Place) -> None:
+    """RFC 8981: another one every day."""
+    inside = ("ip", "netns", "exec", home.namespace, "sysctl", "-q", "-w")
+    run(*inside, "net.ipv6.conf.eth0.use_tempaddr=2")
+    add(home, "2001:db8::7/64", "mngtmpaddr")
+    async with asyncio.timeout(10):
+        while "temporary" not in run("ip", "-n", home.namespace, "-6", "addr", "show", "dev", "eth0"):
+            await asyncio.sleep(0.01)
+    given = options("http://127.0.0.1:9", token_file, "-v", "-f", "6", "--ipv6", "@eth0")
+    ended = await there(home, script).run(*given)
+    assert "IPv6 address: 2001:db8::7\n" in ended.err
+
+
+async def test_an_interface_without_an_address(script: Script, token_file: Path, home: Place) -> None:
+    given = options("http://127.0.0.1:9", token_file, "-f", "6", "--ipv6", "@eth0")
+    ended = await there(home, script).run(*given)
+    assert (ended.code, ended.out) == (3, "")
+    assert "no IPv6 address: the interface 'eth0' has no lasting global one\n" in ended.err
