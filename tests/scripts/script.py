@@ -104,7 +104,5 @@ SCRIPTS = {"dash": dash, "busybox": busybox, "python": python}
 
 def oldest_python() -> str | None:
     """Return an interpreter of the oldest version that the script is for, if there is one here."""
-    found = shutil.which("python3.8") or next(
-        iter(Path.home().glob(".pyenv/versions/3.8.*/bin/python")), None
-    )
-    return str(found) if found else None
+    pyenv = sorted(Path.home().glob(".pyenv/versions/3.8.*/bin/python"))
+    return str(pyenv[0]) if pyenv else shutil.which("python3.8")
