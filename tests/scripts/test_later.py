@@ -86,6 +86,18 @@ async def test_it_waits_as_long_as_it_is_asked_to(script: Script, token_file: Pa
     assert second.at - first.at >= 3
 
 
+async def test_ddnsd_s_own_limit(script: Script, tmp_path: Path, token_file: Path) -> None:
+    folder = tmp_path / "ddnsd"
+    folder.mkdir()
+    async with Installation(folder, fair_use={"token_changes": 0.2, "token_changes_burst": 1}) as ddnsd:
+        await ddnsd.apply(*example())
+        await ddnsd.update("blog.example.com", "192.0.2.1")
+        given = options(f"http://{ddnsd.addresses['public']}", token_file, *ADDRESS, seconds=60)
+        ended = await script.run("--verbose", *given)
+        assert (ended.code, ended.out) == (0, "blog.example.com: A 192.0.2.7 (was 192.0.2.1)\n")
+        assert "请求过于频繁,请稍后再试 (HTTP 429: too many requests); again in " in ended.err
+
+
 async def test_it_does_not_wait_longer_than_it_may(script: Script, token_file: Path) -> None:
     async with Fake(refused(429, "请求过于频繁,请稍后再试", retry_after="3600")) as fake:
         names = ("blog.example.com", "nas.example.com")

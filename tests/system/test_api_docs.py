@@ -1,4 +1,4 @@
-"""docs/api.md and docs/dyndns2.md say what the program does: their tables, their examples."""
+"""docs/api.md, in both languages, and docs/dyndns2.md say what the program does: tables, examples."""
 
 import asyncio
 import re
@@ -14,8 +14,13 @@ from ddnsd.web.dyndns2.words import WORDS, reply_to
 from tests.system.installation import SECRET, Installation, example
 
 DOCS = Path(__file__).parents[2] / "docs"
-TEXT, OTHERS = (DOCS / "api.md").read_text(), (DOCS / "dyndns2.md").read_text()
-ROWS = [(int(status), said) for status, said in re.findall(r"^\| (\d{3}) \| `(.+?)` \|", TEXT, re.MULTILINE)]
+TEXT, CHINESE, OTHERS = ((DOCS / name).read_text() for name in ("api.md", "api.zh.md", "dyndns2.md"))
+
+
+def rows_of(text: str) -> list[tuple[int, str]]:
+    """Return the statuses in a page's tables, and what is said with them."""
+    found = re.findall(r"^\| (\d{3}) \| `(.+?)` \|", text, re.MULTILINE)
+    return [(int(status), said) for status, said in found]
 
 
 def examples(text: str) -> Iterator[tuple[str, str]]:
@@ -25,7 +30,7 @@ def examples(text: str) -> Iterator[tuple[str, str]]:
 
 
 def test_the_table_of_failures_is_the_contracts() -> None:
-    refusals = [row for row in ROWS if row in {refusal.value for refusal in Refusal}]
+    refusals = [row for row in rows_of(TEXT) if row in {refusal.value for refusal in Refusal}]
     assert sorted(refusals) == sorted(refusal.value for refusal in Refusal)
 
 
@@ -41,9 +46,22 @@ def test_no_other_answer_is_told() -> None:
         (503, replies.DRAINING),
     ]
     success = [(200, "DDNS 更新成功"), (200, "IP 地址未变化,无需更新")]
-    assert ROWS[:2] == success
-    assert ROWS[-len(below) :] == below
-    assert len(ROWS) == len(success) + len(Refusal) + len(below)
+    told = rows_of(TEXT)
+    assert told[:2] == success
+    assert told[-len(below) :] == below
+    assert len(told) == len(success) + len(Refusal) + len(below)
+
+
+def test_both_languages_tell_the_same() -> None:
+    assert rows_of(CHINESE) == rows_of(TEXT)
+    assert list(examples(CHINESE)) == list(examples(TEXT))
+    assert re.findall(r"^#+ ", CHINESE, re.MULTILINE) == re.findall(r"^#+ ", TEXT, re.MULTILINE)
+    assert literals(CHINESE) == literals(TEXT)
+
+
+def literals(text: str) -> set[str]:
+    """Return what a page quotes, which no language translates: parameters, settings, answers."""
+    return set(re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)))
 
 
 UPDATE = b"POST /api/ddns/update HTTP/1.1\r\nHost: a\r\n"
@@ -74,7 +92,7 @@ async def test_what_is_no_http_gets_no_json(tmp_path: Path, message: bytes, answ
     assert received.strip() == answer
 
 
-@pytest.mark.parametrize("text", [TEXT, OTHERS], ids=["api", "dyndns2"])
+@pytest.mark.parametrize("text", [TEXT, CHINESE, OTHERS], ids=["api", "api.zh", "dyndns2"])
 async def test_the_examples(tmp_path: Path, text: str) -> None:
     async with Installation(tmp_path) as ddnsd:
         await ddnsd.apply(*example())
