@@ -11,9 +11,8 @@ from tornado.web import Application
 
 from ddnsd.app.sockets import Bound
 from ddnsd.config import Settings
-from ddnsd.web.connections import Connections
 from ddnsd.web.gate import ProxyGate
-from ddnsd.web.public import Exchange, PublicListener
+from ddnsd.web.public import PublicListener
 from ddnsd.web.public_server import Patience, PublicServer
 from ddnsd.web.server import ON_THE_WAY, Server
 
@@ -41,20 +40,14 @@ class HttpListeners:
         idle = self._settings.http.idle_timeout
         self._serve(name, Server(application, idle_connection_timeout=idle, **self._limits()))
 
-    def open_public(
-        self,
-        listener: PublicListener,
-        connections: Connections[Exchange],
-        gate: ProxyGate,
-        tls: ssl.SSLContext | None,
-    ) -> None:
+    def open_public(self, listener: PublicListener, gate: ProxyGate, tls: ssl.SSLContext | None) -> None:
         """Serve the public listener, behind a gate where proxies send headers; over TLS with a context.
 
         Raises:
             ListenError: another program listens there.
         """
         patience = Patience(self._settings.http.idle_timeout, self._settings.http.head_timeout)
-        server = PublicServer(listener, connections, patience, gate, ssl_options=tls, **self._limits())
+        server = PublicServer(listener, patience, gate, ssl_options=tls, **self._limits())
         self._serve("public", server)
 
     def _limits(self) -> Mapping[str, Any]:

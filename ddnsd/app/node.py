@@ -65,12 +65,12 @@ class Node:
         self.sources = SourceFinder(settings.trusted_proxies)
         ability = AbilityEndpoint(self.cache.when_current, _HEALTH_SECONDS)
         routes = public_routes(self.updates, Labels(self.cache), self.sources, self.metrics, ability)
-        failures = Failures(self.fair_use, self.sources)
-        self.public = PublicListener(routes, settings.http.max_body, self.metrics, failures)
-        self._connections: Connections[Exchange] = Connections(
+        connections: Connections[Exchange] = Connections(
             connection_limits(settings), self.sources.trusts, self.metrics.connection_closed
         )
-        self.metrics.count_connections(self._connections.__len__)
+        self.metrics.count_connections(connections.__len__)
+        failures = Failures(self.fair_use, self.sources)
+        self.public = PublicListener(routes, settings.http.max_body, self.metrics, failures, connections)
         self._gate = ProxyGate(self._sends_header, self.metrics.proxy_header_refused, PATIENCE)
         self.admin_owed = Owed()
         self.retirement = Retirement(self.public, self.listeners)
@@ -173,7 +173,7 @@ class Node:
             *(self.metrics, self.admin_owed),
         )
         self.listeners.open("admin", admin)
-        self.listeners.open_public(self.public, self._connections, self._gate, tls)
+        self.listeners.open_public(self.public, self._gate, tls)
         addresses = {**self.listeners.addresses, "dns": nameservers.listening}
         note_addresses(settings, addresses)
         _log.info("ready", version=__version__, **addresses)

@@ -1,9 +1,11 @@
 """The open connections of the public listener: never more than so many, in all and from one source.
 
 Who connects and then sends nothing, or one octet after the other, costs no more than the place. So nobody
-is turned away for want of a place while somebody only waits in one: who has waited longest has to go.
+is turned away for want of a place while somebody only waits in one: who has waited longest has to go, and
+before all others who is kept waiting because it asked too often.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -40,7 +42,7 @@ class _Place(NamedTuple, Generic[_Occupant]):
     source: str
 
 
-_Places = dict[object, _Place[_Occupant]]  # by connection; whose newest request is the oldest comes first
+_Places = OrderedDict[object, _Place[_Occupant]]  # by connection; who has to go first stands first
 
 
 class Connections(Generic[_Occupant]):
@@ -56,7 +58,7 @@ class Connections(Generic[_Occupant]):
         self._limits = limits
         self._exempt = exempt
         self._closed = closed
-        self._places: _Places[_Occupant] = {}
+        self._places: _Places[_Occupant] = OrderedDict()
         self._by_source: dict[str, _Places[_Occupant]] = {}
 
     def __len__(self) -> int:
@@ -71,8 +73,8 @@ class Connections(Generic[_Occupant]):
         `beside` are connections that take places and are none of these yet.
         """
         source = self._source(peer)
-        theirs = self._by_source.get(source, {})
-        if source and len(theirs) >= self._limits.per_source:
+        theirs = self._by_source.get(source) if source else None
+        if theirs and len(theirs) >= self._limits.per_source:
             return self._displace(theirs, "source_displaced", "source_full")
         if len(self._places) + beside >= self._limits.total:
             return self._displace(self._places, "displaced", "full")
@@ -82,9 +84,15 @@ class Connections(Generic[_Occupant]):
         """Note a connection's next request; its first one lets the connection in."""
         place = self._places.pop(connection, None)
         source = place.source if place else self._source(occupant.peer)
-        theirs = self._by_source.setdefault(source, {})
+        theirs = self._by_source.setdefault(source, OrderedDict())
         theirs.pop(connection, None)
         self._places[connection] = theirs[connection] = _Place(occupant, source)
+
+    def demote(self, connection: object) -> None:
+        """Let a connection be the first to go; until its next request."""
+        if place := self._places.get(connection):
+            for places in (self._places, self._by_source[place.source]):
+                places.move_to_end(connection, last=False)
 
     def leave(self, connection: object) -> None:
         """Note that a connection is closed; idempotent."""
@@ -108,8 +116,8 @@ class Connections(Generic[_Occupant]):
     def _displace(self, places: _Places[_Occupant], displaced: str, full: str) -> bool:
         """Close who has waited longest of these; return whether anybody waits."""
         busy = [at for at, _ in takewhile(lambda each: each[1].occupant.at_work, places.items())]
-        for at in busy:  # to the end, so that they are not passed again and again
-            places[at] = places.pop(at)
+        for at in busy:  # so that they are not passed again and again
+            places.move_to_end(at)
         if len(busy) == len(places):
             self._closed(full)
             return False

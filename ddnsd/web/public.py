@@ -18,9 +18,11 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
+from tornado.iostream import IOStream
 
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web import replies
+from ddnsd.web.connections import Connections
 from ddnsd.web.owed import Owed
 from ddnsd.web.slowdown import Slowdown
 
@@ -51,6 +53,7 @@ class Exchange(HTTPMessageDelegate):
         self.at_work = False  # whether the request is complete, and waits for nobody but ddnsd
         self._listener = listener
         self._connection = connection
+        self.stream: IOStream = connection.stream  # type: ignore[attr-defined] # what the connection is known by
         self._chunks: list[bytes] = []
         self._size = 0
         self._dropping = False  # whether the body is too large, and its rest is read for good manners alone
@@ -100,17 +103,16 @@ class Exchange(HTTPMessageDelegate):
 
     def on_connection_close(self) -> None:
         """Forget the answer: the client has gone (Tornado calls this)."""
-        self._listener.slowdown.drop(self)
         self._done()
 
     def abandon(self) -> None:
         """Close the connection: the request does not come, or its answer is not taken, or has no place."""
-        self.on_connection_close()
+        self._done()
         self._connection.close()  # type: ignore[attr-defined]
 
     def look_for_head(self, now: float) -> None:
         """Note whether the head has begun to arrive; `now` by the loop's clock."""
-        arrived = self._connection.stream._read_buffer_size  # type: ignore[attr-defined] # no other way to know
+        arrived = self.stream._read_buffer_size  # there is no other way to know
         if arrived and self.head_since is None and not self._answered:
             self.head_since = now
 
@@ -133,7 +135,7 @@ class Exchange(HTTPMessageDelegate):
             return
         if late:
             self.at_work = False
-            self._listener.slowdown.keep(self, lambda: self.reply(status, body, **extra))
+            self._listener.slowdown.keep(self.stream, lambda: self.reply(status, body, **extra))
             return
         self._done()
         self.at_work = False
@@ -192,7 +194,14 @@ TooOften = Callable[[Exchange], bool]
 class PublicListener(HTTPServerConnectionDelegate):
     """Routes requests to endpoints; whatever happens, the answer is JSON."""
 
-    def __init__(self, routes: Routes, max_body: int, metrics: Metrics, too_often: TooOften) -> None:
+    def __init__(
+        self,
+        routes: Routes,
+        max_body: int,
+        metrics: Metrics,
+        too_often: TooOften,
+        connections: Connections[Exchange],
+    ) -> None:
         """`max_body` in bytes. `too_often` counts what is no request, and says whose are too many."""
         self.max_body = max_body
         self.max_read = max(max_body, _DROPPED)
@@ -200,14 +209,23 @@ class PublicListener(HTTPServerConnectionDelegate):
         self.draining = False
         self._routes = routes
         self._too_often = too_often
-        self.slowdown = Slowdown()
+        self.connections = connections
+        self.slowdown = Slowdown(connections.demote)
         self.owed = Owed()
 
     def start_request(self, _server_conn: object, request_conn: HTTPConnection) -> Exchange:
         """Get ready for the connection's next request (Tornado calls this)."""
         request_conn.set_max_body_size(_UNBOUNDED)  # type: ignore[attr-defined]
         context = request_conn.context  # type: ignore[attr-defined]
-        return Exchange(self, request_conn, context.remote_ip)
+        exchange = Exchange(self, request_conn, context.remote_ip)
+        self.connections.occupy(exchange.stream, exchange)
+        return exchange
+
+    def on_close(self, server_conn: object) -> None:
+        """Forget a closed connection (Tornado calls this)."""
+        stream = server_conn.stream  # type: ignore[attr-defined]
+        self.connections.leave(stream)
+        self.slowdown.drop(stream)
 
     def dispatch(self, exchange: Exchange) -> None:
         """Hand a complete request to its endpoint."""

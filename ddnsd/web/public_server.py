@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 
 from tornado.httputil import HTTPConnection
 from tornado.ioloop import PeriodicCallback
+from tornado.iostream import IOStream
+from tornado.netutil import ssl_wrap_socket
 
-from ddnsd.web.connections import Connections
 from ddnsd.web.gate import ProxyGate
 from ddnsd.web.public import Exchange, PublicListener
 from ddnsd.web.server import Server
+from ddnsd.web.streams import SecureStream, Stream
 
 _LOOKS = 8  # in the shorter of the two times
 _READ = 4096  # bytes at a time: Tornado clears a buffer of that size, 64 KiB by default, for each read
@@ -37,7 +39,6 @@ class PublicServer(Server):
     def initialize(  # type: ignore[override]
         self,
         listener: PublicListener,
-        connections: Connections[Exchange],
         patience: Patience,
         gate: ProxyGate | None = None,
         **settings: Any,
@@ -48,20 +49,18 @@ class PublicServer(Server):
         self._listener = listener
         self._gate = gate
         self._patience = patience
-        self._clients = connections
+        self._clients = listener.connections
         self._looking = PeriodicCallback(self._close_late, 1000 * min(patience) / _LOOKS)
         self._looking.start()
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> Exchange:
         """Get ready for the connection's next request (Tornado calls this)."""
-        exchange = self._listener.start_request(server_conn, request_conn)
-        self._clients.occupy(server_conn, exchange)
-        return exchange
+        return self._listener.start_request(server_conn, request_conn)
 
     def on_close(self, server_conn: object) -> None:
         """Forget a closed connection (Tornado calls this)."""
         super().on_close(server_conn)
-        self._clients.leave(server_conn)
+        self._listener.on_close(server_conn)
 
     def _waited_since(self) -> Iterable[float]:
         """Yield since when each connection's next request is waited for."""
@@ -84,9 +83,21 @@ class PublicServer(Server):
             connection.close()
             return
         try:
-            super()._handle_connection(connection, address)
-        except OSError:  # it was reset before TLS could begin: Tornado lets that out
+            self.handle_stream(self._stream(connection), address)
+        except OSError:  # it was reset before TLS could begin
             connection.close()
+
+    def _stream(self, connection: socket.socket) -> IOStream:
+        if self.ssl_options is None:
+            return Stream(connection, self._give_up, read_chunk_size=_READ)
+        wrapped = ssl_wrap_socket(
+            connection, self.ssl_options, server_side=True, do_handshake_on_connect=False
+        )
+        return SecureStream(wrapped, self._give_up, read_chunk_size=_READ)
+
+    def _give_up(self, stream: IOStream) -> None:
+        """Close a connection with too large a head; later, for until then it sends nothing else."""
+        self._listener.slowdown.keep(stream, stream.close)
 
     async def close_all_connections(self) -> None:
         """Close every connection, and look for late ones no more."""

@@ -44,11 +44,10 @@ class PublicPlace:
         sources = SourceFinder(trusted)
         self.fair_use = FairUse(unlimited(failures))
         metrics = Metrics(CollectorRegistry())
-        self.listener = PublicListener(routes, MAX_BODY, metrics, Failures(self.fair_use, sources))
+        failures = Failures(self.fair_use, sources)
         self.connections = Connections(limits, sources.trusts, self.closed.append)
-        self.server = PublicServer(
-            self.listener, self.connections, patience, gate, body_timeout=60, max_header_size=max_header
-        )
+        self.listener = PublicListener(routes, MAX_BODY, metrics, failures, self.connections)
+        self.server = PublicServer(self.listener, patience, gate, body_timeout=60, max_header_size=max_header)
         listening, self.port = bind_unused_port(address="0.0.0.0")
         self.server.add_socket(listening)
         self._writers: list[asyncio.StreamWriter] = []

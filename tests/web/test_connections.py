@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ddnsd.model.bucket import Rate
 from ddnsd.web.connections import ConnectionLimits, Connections
 from ddnsd.web.gate import ProxyGate
 from ddnsd.web.public import Exchange
@@ -17,7 +18,7 @@ from tests.web.proxy_headers import version_1
 from tests.web.public_place import PublicPlace
 
 NOW = b"GET /now HTTP/1.1\r\nHost: x\r\n\r\n"
-LATE = NOW.replace(b"now", b"late")
+LATE, NOWHERE = NOW.replace(b"now", b"late"), NOW.replace(b"now", b"nowhere")
 HALF_BODY = b"POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf"
 A, B, C = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 
@@ -115,6 +116,26 @@ async def test_who_asks_again_has_not_waited_for_long() -> None:
         await place.ask()
         assert await closed(second)
         await open_still(first)
+
+
+@pytest.mark.parametrize("limits", [(3, 100), (100, 3)], ids=["in all", "of its source"])
+async def test_who_asks_too_often_goes_before_who_waits(limits: tuple[int, int]) -> None:
+    async with Place(*limits, failures=Rate(0.001, 1)) as place:
+        waiting = [await place.ask(), await place.ask()]
+        await open_still(waiting[0])
+        too_often, writer = await place.connect(A)
+        for _ in range(2):
+            writer.write(NOWHERE)
+
+        async def kept() -> bool:
+            return len(place.listener.slowdown) == 1
+
+        await until(kept, 10, "it is kept waiting")
+        await place.ask()
+        assert (await too_often.read()).count(b"HTTP/1.1") == 1
+        for each in waiting:
+            await open_still(each)
+        assert len(place.listener.slowdown) == 0
 
 
 async def test_nobody_at_work_is_closed_and_so_the_newest_is() -> None:

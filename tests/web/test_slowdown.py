@@ -18,6 +18,7 @@ NOW = b"GET /now HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /now HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 LARGE = 4_000_000  # bytes of a body: below what is read for good manners, above what buffers on the way hold
+LONG = 30_000  # answers that are kept back: one more is, for half a minute
 NEVER = Rate(0.001, 2)
 PATIENT = Patience(60, 60)
 
@@ -122,13 +123,48 @@ async def test_a_body_as_large_as_it_may_be_is_no_failure() -> None:
 
 async def test_who_leaves_is_forgotten_at_once() -> None:
     async with Place() as place:
+        for number in range(LONG):
+            place.listener.slowdown.keep(number, lambda: None)
         writers = [(await place.connect())[1] for _ in range(10)]
         for writer in writers:
             writer.write(b"GET /limited HTTP/1.1\r\nHost: x\r\n\r\n")
-        await place.kept(10)
+        await place.kept(LONG + 10)
         for writer in writers:
             writer.close()
-        await place.kept(0)
+        await place.kept(LONG)
+        for number in range(LONG):
+            place.listener.slowdown.drop(number)
+
+
+async def test_too_large_a_head_is_left_where_it_is_and_closed_later() -> None:
+    async with Place() as place:
+        reader, writer = await place.connect()
+        started = time.monotonic()
+        writer.write(NOW[:-2] + b"X: " + bytes(LARGE))
+        await place.kept(1)
+        assert writer.transport.get_write_buffer_size() > 0, "nobody reads it"
+        try:
+            async with asyncio.timeout(20):
+                assert await reader.read() == b""
+        except ConnectionResetError:
+            pass
+        assert time.monotonic() - started >= SECONDS
+        assert len(place.connections) == 0
+
+
+async def test_too_large_a_head_has_no_right_to_the_place() -> None:
+    async with Place() as place:
+        for number in range(LONG):
+            place.listener.slowdown.keep(number, lambda: None)
+        _, writer = await place.connect()
+        writer.write(NOW[:-2] + b"X: " + bytes(LARGE))
+        await place.kept(LONG + 1)
+        (exchange,) = place.connections
+        assert not exchange.at_work
+        exchange.abandon()
+        await place.kept(LONG)
+        for number in range(LONG):
+            place.listener.slowdown.drop(number)
 
 
 async def test_who_is_kept_waiting_has_no_right_to_the_place() -> None:
@@ -154,7 +190,7 @@ async def test_a_node_that_drains_keeps_no_answer_back() -> None:
 
 
 async def test_the_more_are_kept_back_the_longer_is_each() -> None:
-    slowdown, given = Slowdown(), []
+    slowdown, given = Slowdown(lambda _: None), []
     for number in range(2000):
         slowdown.keep(number, lambda: given.append(1))
     last: asyncio.Future[None] = asyncio.get_running_loop().create_future()

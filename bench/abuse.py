@@ -1,0 +1,175 @@
+"""`python -m bench.abuse`: what two connections that know no limit cost the others.
+
+198 connections of well-behaved clients are measured alone and beside two abusive ones, in turn. ddnsd has a
+core of its own; the clients, good and bad, have the other.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from ddnsd.model.tokens import digest
+from tests.system.installation import Installation, document
+
+from .abuser import HOST, KINDS, TOKEN, ZONE
+from .load import WrongAnswerError
+from .paced import Paced
+
+_RESTING = Paced("resting.example", 178, 200, changes=False, pause=100)
+_MOVING = Paced("moving.example", 20, 200, changes=True, pause=500)
+_AT_MOST = 2.0  # times as long may the slowest hundredth take
+_WIDTH = 130
+_OURS, _THEIRS = 0, 1  # cores
+
+
+class Plan(NamedTuple):
+    """How much is measured, and whether other work on this machine has to wait for that."""
+
+    rounds: int
+    seconds: int  # of each half of a round
+    realtime: bool
+
+
+class Half(NamedTuple):
+    """What the good clients saw, in milliseconds; how often the bad ones got through; ddnsd's memory."""
+
+    p50: float
+    p99: float
+    changed_p99: float  # of those alone whose address was another
+    abuses: int
+    resident: int  # MiB
+
+
+Samples = Mapping[str, Sequence[tuple[Half, Half]]]  # by kind: without and with
+
+
+@contextmanager
+def placed(core: int, realtime: bool) -> Iterator[None]:
+    """Run on this core, and all that is started meanwhile, if need be ahead of what others do there."""
+    cores, policy, parameters = os.sched_getaffinity(0), os.sched_getscheduler(0), os.sched_getparam(0)
+    os.sched_setaffinity(0, {core})
+    if realtime:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    yield
+    os.sched_setscheduler(0, policy, parameters)
+    os.sched_setaffinity(0, cores)
+
+
+async def measure(plan: Plan, kinds: Sequence[str]) -> Samples:
+    """Return what each kind of abuse did to the others.
+
+    Raises:
+        WrongAnswerError: a good client was not told that all is well.
+    """
+    samples: dict[str, list[tuple[Half, Half]]] = {kind: [] for kind in kinds}
+    settings = {"fair_use": {"enabled": True}, "log": {"format": "json", "level": "info"}}
+    with tempfile.TemporaryDirectory(prefix="ddnsd-bench-") as folder:
+        ddnsd = Installation(Path(folder), **settings)
+        with placed(_OURS, plan.realtime):
+            await ddnsd.start()
+        try:
+            await _prepare(ddnsd)
+            with placed(_THEIRS, plan.realtime):
+                for number in range(plan.rounds):
+                    print(f"round {number + 1} of {plan.rounds}", file=sys.stderr)
+                    for place, kind in enumerate(kinds):
+                        run = 2 * (number * len(kinds) + place) + 1
+                        alone = await _half(ddnsd, plan, run, "")
+                        samples[kind].append((alone, await _half(ddnsd, plan, run + 1, kind)))
+        finally:
+            await ddnsd.close()
+    return samples
+
+
+async def _prepare(ddnsd: Installation) -> None:
+    await ddnsd.apply(
+        *_RESTING.documents(),
+        *_MOVING.documents(),
+        document("Zone", ZONE),
+        document("Account", "mallory"),
+        document("Host", HOST, account="mallory"),
+        document("Token", "mallory", account="mallory", sha256=digest(TOKEN)),
+    )
+    await _RESTING.settle(ddnsd)
+
+
+async def _half(ddnsd: Installation, plan: Plan, run: int, kind: str) -> Half:
+    endpoint = ddnsd.addresses["public"]
+    abuser = await _abuser(kind, endpoint, plan) if kind else None
+    resting, moving = await asyncio.gather(
+        _RESTING.run(endpoint, run, plan.seconds), _MOVING.run(endpoint, run, plan.seconds)
+    )
+    abuses = int((await abuser.communicate())[0]) if abuser else 0
+    together = resting.and_(moving)
+    pages = int(Path(f"/proc/{ddnsd.pid}/statm").read_text().split()[1])
+    resident = pages * os.sysconf("SC_PAGE_SIZE") >> 20
+    return Half(together.quantile(0.5), together.quantile(0.99), moving.quantile(0.99), abuses, resident)
+
+
+async def _abuser(kind: str, endpoint: str, plan: Plan) -> asyncio.subprocess.Process:
+    """Start the abusers. They are not measured, and so come after the others on their core."""
+    command = ["chrt", "--other", "0", "nice", "-n", "0" if plan.realtime else "19"]
+    command += [sys.executable, "-m", "bench.abuser", kind, endpoint, str(plan.seconds)]
+    return await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+
+
+def table(samples: Samples, plan: Plan) -> Table:
+    """Return the table: medians over the rounds; a ratio is the median of the rounds' own ratios."""
+    drawn = Table(title="198 clients, alone and beside two that know no limit", title_justify="left")
+    drawn.add_column("abuse")
+    for heading in ("a second", "p50 ms", "p99 ms", "ratio", "target", "", "changes' p99 ms", "MiB"):
+        drawn.add_column(heading, justify="right")
+    for kind, halves in samples.items():
+        alone, beside = zip(*halves, strict=True)
+        ratio = median(bad.p99 / good.p99 for good, bad in halves)
+        drawn.add_row(
+            kind,
+            f"{median(half.abuses for half in beside) / plan.seconds:,.0f}",
+            *(_both(alone, beside, index) for index in (0, 1)),
+            f"{ratio:.2f}",
+            f"≤ {_AT_MOST:g}",
+            "met" if ratio <= _AT_MOST else "not met",
+            _both(alone, beside, 2),
+            f"{max(half.resident for half in beside)}",
+        )
+    return drawn
+
+
+def _both(alone: Sequence[Half], beside: Sequence[Half], index: int) -> str:
+    return " → ".join(f"{median(half[index] for half in halves):.1f}" for halves in (alone, beside))
+
+
+def main() -> int:
+    """Return the exit status: 1 if an answer was wrong, never because a target was missed."""
+    parser = argparse.ArgumentParser(prog="bench.abuse", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one round of 3 seconds, for a first look")
+    parser.add_argument(
+        "--realtime", action="store_true", help="ahead of all other work on this machine (needs root)"
+    )
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(KINDS)}; none: all")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.kinds) - set(KINDS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    rounds, seconds = (1, 3) if arguments.quick else (5, 6)
+    plan = Plan(rounds, seconds, arguments.realtime)
+    try:
+        samples = asyncio.run(measure(plan, arguments.kinds or list(KINDS)))
+    except WrongAnswerError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    Console(width=_WIDTH).print(table(samples, plan))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

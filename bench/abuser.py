@@ -1,0 +1,147 @@
+"""`python -m bench.abuser KIND HOST:PORT SECONDS`: two connections that know no limit, at full speed.
+
+It prints how often they did it.
+"""
+
+import contextlib
+import itertools
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from urllib.parse import urlencode
+
+from tests.system.installation import SECRET, UPDATE
+
+CONNECTIONS = 2
+ZONE, TOKEN = "mallory.example", f"{SECRET}-mallory"
+HOST = f"own.{ZONE}"
+_LARGE = bytes(4 << 20)
+
+
+class Attacker:
+    """One connection, opened again whenever it is closed."""
+
+    def __init__(self, address: tuple[str, int], until: float) -> None:
+        self.times = 0
+        self._address = address
+        self._until = until
+
+    def run(self, acts: Callable[["Attacker"], Iterator[object]]) -> None:
+        """Do it again and again until the time is over."""
+        while time.monotonic() < self._until:
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(self._address, timeout=10) as self.socket,
+            ):
+                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                for _ in acts(self):
+                    self.times += 1
+                    if time.monotonic() >= self._until:
+                        return
+
+    def ask(self, **query: str) -> None:
+        """Send an update and take its answer."""
+        target = f"{UPDATE}?{urlencode(query)}"
+        self.socket.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        self.take()
+
+    def take(self) -> None:
+        """Take an answer, as far as it has come."""
+        if not self.socket.recv(65536):
+            raise ConnectionResetError
+
+
+def wrong_tokens(attacker: Attacker) -> Iterator[object]:
+    """Try one token after the other."""
+    while True:
+        yield attacker.ask(domain=HOST, ip="192.0.2.1", token=os.urandom(16).hex())
+
+
+def impatient(attacker: Attacker) -> Iterator[object]:
+    """Try tokens, each on a connection of its own, and wait for no answer."""
+    query = urlencode({"domain": HOST, "ip": "192.0.2.1", "token": os.urandom(16).hex()})
+    yield attacker.socket.sendall(f"GET {UPDATE}?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+
+
+def slow_heads(attacker: Attacker) -> Iterator[object]:
+    """Send a head that never ends, one octet in each packet."""
+    attacker.socket.sendall(f"GET {UPDATE} HTTP/1.1\r\nHost: x\r\nX: ".encode())
+    while True:
+        yield attacker.socket.sendall(b"x")
+
+
+def slow_bodies(attacker: Attacker) -> Iterator[object]:
+    """Send a body that never ends, one octet in each packet."""
+    head = f"POST {UPDATE} HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n"
+    attacker.socket.sendall(head.encode())
+    while True:
+        yield attacker.socket.sendall(b"x")
+
+
+def large_bodies(attacker: Attacker) -> Iterator[object]:
+    """Send a body of 4 MiB."""
+    head = f"POST {UPDATE} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(_LARGE)}\r\n\r\n"
+    while True:
+        attacker.socket.sendall(head.encode() + _LARGE)
+        yield attacker.take()
+
+
+def large_heads(attacker: Attacker) -> Iterator[object]:
+    """Send a head of 1 MiB."""
+    attacker.socket.sendall(f"GET {UPDATE} HTTP/1.1\r\nHost: x\r\nX: ".encode())
+    yield attacker.socket.sendall(b"x" * (1 << 20))
+
+
+def malformed(attacker: Attacker) -> Iterator[object]:
+    """Send what is no HTTP, and wait until the connection is closed."""
+    attacker.socket.sendall(b"\x16\x03\x01\r\n\r\n")
+    while attacker.socket.recv(65536):
+        pass
+    yield None
+
+
+def no_path(attacker: Attacker) -> Iterator[object]:
+    """Send thousands of requests for nothing at once, and take no answer."""
+    many = b"GET /favicon.ico HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
+    while True:
+        yield attacker.socket.sendall(many)
+
+
+def changes(attacker: Attacker) -> Iterator[object]:
+    """Change one's own host, with a valid token."""
+    for number in itertools.count():
+        yield attacker.ask(domain=HOST, ip=f"192.0.2.{number % 250 + 1}", token=TOKEN)
+
+
+KINDS: Mapping[str, Callable[[Attacker], Iterator[object]]] = {
+    "wrong-tokens": wrong_tokens,
+    "impatient": impatient,
+    "slow-heads": slow_heads,
+    "slow-bodies": slow_bodies,
+    "large-heads": large_heads,
+    "large-bodies": large_bodies,
+    "malformed": malformed,
+    "pipelined": no_path,
+    "changes": changes,
+}
+
+
+def main() -> None:
+    """Run as many of a kind as there are connections."""
+    kind, endpoint, seconds = sys.argv[1:]
+    host, _, port = endpoint.rpartition(":")
+    until = time.monotonic() + float(seconds)
+    attackers = [Attacker((host, int(port)), until) for _ in range(CONNECTIONS)]
+    threads = [threading.Thread(target=each.run, args=[KINDS[kind]]) for each in attackers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(sum(each.times for each in attackers))
+
+
+if __name__ == "__main__":
+    main()
