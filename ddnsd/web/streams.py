@@ -10,13 +10,16 @@ from typing import Any
 
 from tornado.iostream import IOStream, SSLIOStream
 
+_OVERLAP = 2  # octets that may be the beginning of what ends a head
 
-def head_length(octets: bytes | bytearray) -> int | None:
+
+def head_length(octets: bytes | bytearray, searched: int = 0) -> int | None:
     """Return how long the head is that these begin with: to the end of its empty line; None if it goes on.
 
-    A line may end without CR (RFC 9112 §2.2).
+    A line may end without CR (RFC 9112 §2.2). It did not end in the first `searched` octets.
     """
-    usual, bare = octets.find(b"\n\r\n"), octets.find(b"\n\n")
+    start = max(0, searched - _OVERLAP)
+    usual, bare = octets.find(b"\n\r\n", start), octets.find(b"\n\n", start)
     if bare < 0 or 0 <= usual < bare:
         return usual + 3 if usual >= 0 else None
     return bare + 2
@@ -32,6 +35,7 @@ class Stream(IOStream):
         super().__init__(connection, *arguments, **settings)
         self._give_up = give_up
         self._is_given_up = False
+        self._searched = 0  # octets in which no head ends
 
     def reading(self) -> bool:
         """Say whether more is to be read (Tornado calls this)."""
@@ -41,7 +45,8 @@ class Stream(IOStream):
         """Return where what is waited for ends, None if that is not here yet (Tornado calls this)."""
         if self._read_regex is None:  # it is no head
             return super()._find_read_pos()
-        length = head_length(self._read_buffer)
+        length = head_length(self._read_buffer, self._searched)
+        self._searched = 0 if length else self._read_buffer_size
         most = self._read_max_bytes
         if most is None or (length or self._read_buffer_size) <= most:
             return length
