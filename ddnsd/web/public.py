@@ -135,6 +135,7 @@ class Exchange(HTTPMessageDelegate):
             return
         if late:
             self.at_work = False
+            self._listener.owed.settle(self)  # it is the slowdown's from now on, also when the node drains
             self._listener.slowdown.keep(self.stream, lambda: self.reply(status, body, **extra))
             return
         self._done()

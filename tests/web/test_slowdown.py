@@ -134,6 +134,7 @@ async def test_who_leaves_is_forgotten_at_once() -> None:
         await place.kept(LONG)
         for number in range(LONG):
             place.listener.slowdown.drop(number)
+        await asyncio.wait_for(place.listener.drain(), 10)
 
 
 async def test_too_large_a_head_is_left_where_it_is_and_closed_later() -> None:
