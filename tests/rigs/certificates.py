@@ -12,14 +12,15 @@ _NAMES = "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1"
 class Certificates:
     """Files and PEM texts, made with openssl; valid for an hour from now on a day's clock.
 
-    The server's is good for the loopback, and for more `addresses`.
+    The server's is good for the loopback, and for more `addresses` and `names`.
     """
 
-    def __init__(self, folder: Path, *, addresses: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, *, addresses: Sequence[str] = (), names: Sequence[str] = ()) -> None:
         self.folder = folder
         folder.mkdir()
         self._openssl("req", "-x509", *self._key("ca"), "-out", "ca.pem", "-subj", "/CN=authority")
-        (folder / "names").write_text(_NAMES + "".join(f",IP:{address}" for address in addresses))
+        more = (*(f",IP:{address}" for address in addresses), *(f",DNS:{name}" for name in names))
+        (folder / "names").write_text(_NAMES + "".join(more))
         for name in ("server", "client"):
             self._openssl("req", "-new", *self._key(name), "-out", f"{name}.csr", "-subj", f"/CN={name}")
             self.renew(name)
