@@ -1,0 +1,1 @@
+"""Real clients of dynamic DNS, unmodified, against the real program and a real nameserver."""
