@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.scripts.script import SCRIPTS, Script
 from tests.system.installation import SECRET, Installation, example
@@ -28,10 +29,17 @@ def write_token(path: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
-@pytest.fixture
-async def ddnsd(tmp_path: Path) -> AsyncIterator[Installation]:
-    folder = tmp_path / "ddnsd"
-    folder.mkdir()
-    async with Installation(folder) as ddnsd:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
+    async with Installation(tmp_path_factory.mktemp("ddnsd")) as ddnsd:
         await ddnsd.apply(*example(HOSTS))
         yield ddnsd
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def ddnsd(shared: Installation) -> Installation:
+    """A ddnsd whose hosts have no address yet; for tests that run in the module's loop."""
+    for host in HOSTS:
+        await shared.admin("DELETE", f"hosts/{host}")
+    await shared.apply(*example(HOSTS))
+    return shared

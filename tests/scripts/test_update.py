@@ -9,6 +9,8 @@ from tests.scripts.fake import Fake, refused
 from tests.scripts.script import Script
 from tests.system.installation import Installation
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 def options(server: str, token_file: Path, *more: str) -> list[str]:
     return ["--server", server, "--token-file", str(token_file), "--max-time", "2", *more]
@@ -101,11 +103,19 @@ async def test_what_cannot_be_updated(
 async def test_a_wrong_token_is_tried_once(script: Script, ddnsd: Installation, tmp_path: Path) -> None:
     wrong = write_token(tmp_path / "wrong", "wrong-token-0123456789\n")
     names = ("blog.example.com", "nas.example.com")
+    before = len(ddnsd.events("update.refused"))
     ended = await script.run(*options(url(ddnsd), wrong, "-f", "4", "--ip", "192.0.2.7"), *names)
     assert (ended.code, ended.out) == (2, "")
     assert "blog.example.com: 无效的 token (HTTP 401: " in ended.err
     assert "nas.example.com" not in ended.err
-    assert len(ddnsd.events("update.refused")) == 1
+    assert len(ddnsd.events("update.refused")) == before + 1
+
+
+async def test_no_proxy_is_used(script: Script, ddnsd: Installation, token_file: Path) -> None:
+    """It would be the proxy's address that ddnsd sees."""
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+    given = options(url(ddnsd), token_file, "-f", "4", "blog.example.com")
+    assert (await script.run(*given, environ=proxies)).code == 0
 
 
 @pytest.mark.parametrize("status", [301, 307, 402, 404])
