@@ -479,6 +479,8 @@ class Server:
         try:
             connection.request(method, path, urlencode(fields or {}) or None, headers)
             answer = _read(connection)
+            if connection.overdue:  # what was cut off may look like a short answer
+                raise TimeoutError
         except (OSError, http.client.HTTPException) as error:
             said = f"none within {seconds:.0f} s" if connection.overdue else shown(str(error)) or repr(error)
             raise TemporaryError(f"no answer: {said}") from error

@@ -65,6 +65,7 @@ class Fake:
         self._replies = list(replies)
         self._released = asyncio.Event()
         self._released.set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -74,6 +75,7 @@ class Fake:
     async def __aexit__(self, *_: object) -> None:
         self.release()
         self._server.close()
+        await asyncio.gather(*self._tasks)
         await self._server.wait_closed()
 
     def hold(self) -> None:
@@ -88,11 +90,17 @@ class Fake:
         """Answer what waits, and all that comes."""
         self._released.set()
 
+    async def _wait(self, writer: asyncio.StreamWriter) -> None:
+        await self._released.wait()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
         try:
             self.asked.append(await _read(reader))
             self._arrived.release()
-            await self._released.wait()
+            await self._wait(writer)
             reply = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
             writer.write(_encode(reply))
             await writer.drain()
@@ -100,6 +108,17 @@ class Fake:
             pass  # the client has gone
         finally:
             writer.close()
+
+
+class DrippingFake(Fake):
+    """Sends an octet of a header now and then while requests wait, so that no single read takes long."""
+
+    async def _wait(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nX: ")
+        while not self._released.is_set():
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.1)
 
 
 async def _read(reader: asyncio.StreamReader) -> Asked:

@@ -69,9 +69,12 @@ def there(place: Place, script: Script) -> Script:
 
 async def test_the_addresses_of_an_interface(script: Script, token_file: Path, home: Place) -> None:
     """The lasting one of each family, a public one rather than a local one; there is no server to ask."""
-    add(home, "fd00::7/64")
-    add(home, "2001:db8::dead/64", "preferred_lft", "0")  # deprecated
+    for number in range(4):  # of both sides: which comes first is the kernel's matter
+        add(home, f"2001:db8::dead:{number}/64", "preferred_lft", "0")  # deprecated
     add(home, "2001:db8::7/64")
+    add(home, "fd00::7/64")
+    for number in range(4, 8):
+        add(home, f"2001:db8::dead:{number}/64", "preferred_lft", "0")
     given = options("http://127.0.0.1:9", token_file, "-v", "--ip", "@eth0", "--ipv6", "@eth0")
     ended = await there(home, script).run(*given)
     assert ended.code == 3
@@ -81,15 +84,26 @@ async def test_the_addresses_of_an_interface(script: Script, token_file: Path, h
 
 async def test_a_temporary_address_is_left_alone(script: Script, token_file: Path, home: Place) -> None:
     """RFC 8981: another one every day."""
-    inside = ("ip", "netns", "exec", home.namespace, "sysctl", "-q", "-w")
-    run(*inside, "net.ipv6.conf.eth0.use_tempaddr=2")
-    add(home, "2001:db8::7/64", "mngtmpaddr")
+    sysctl = ("ip", "netns", "exec", home.namespace, "sysctl", "-q", "-w")
+    run(*sysctl, "net.ipv6.conf.eth0.accept_dad=0", "net.ipv6.conf.eth0.use_tempaddr=2")
+    given = options("http://127.0.0.1:9", token_file, "-v", "-f", "6", "--ipv6", "@eth0", "--max-time", "1")
+    for number in range(1, 5):  # which of the two comes first is the kernel's matter
+        address = f"2001:db8:{number}::7"
+        add(home, f"{address}/64", "mngtmpaddr")
+        await until_temporary(home)
+        ended = await there(home, script).run(*given)
+        assert f"IPv6 address: {address}\n" in ended.err
+        run("ip", "-n", home.namespace, "addr", "del", f"{address}/64", "dev", "eth0")
+
+
+async def until_temporary(home: Place) -> None:
+    """Wait until the kernel has made a temporary address, and uses it."""
     async with asyncio.timeout(10):
-        while "temporary" not in run("ip", "-n", home.namespace, "-6", "addr", "show", "dev", "eth0"):
+        while True:
+            lines = run("ip", "-n", home.namespace, "-6", "-o", "addr", "show", "dev", "eth0").splitlines()
+            if any("temporary" in line and "tentative" not in line for line in lines):
+                return
             await asyncio.sleep(0.01)
-    given = options("http://127.0.0.1:9", token_file, "-v", "-f", "6", "--ipv6", "@eth0")
-    ended = await there(home, script).run(*given)
-    assert "IPv6 address: 2001:db8::7\n" in ended.err
 
 
 async def test_an_interface_without_an_address(script: Script, token_file: Path, home: Place) -> None:

@@ -123,10 +123,11 @@ async def test_a_token_among_the_options_is_refused_and_not_repeated(
 
 
 async def test_nothing_is_read_from_curlrc(token_file: Path, tmp_path: Path) -> None:
-    """It may say `verbose`, which shows the token."""
-    (tmp_path / ".curlrc").write_text("verbose\ntrace-ascii -\n")
-    async with Fake(refused(404, "无")) as fake:
+    """It may say `location`, which sends the token on."""
+    (tmp_path / ".curlrc").write_text("location\nverbose\n")
+    async with Fake(changed()) as other, Fake(refused(302, "", Location=other.url)) as fake:
         ended = await dash().run(*options(fake.url, token_file), environ={"HOME": str(tmp_path)})
     assert ended.code == 2
+    assert not other.asked
     assert SECRET not in ended.out + ended.err
     assert len(ended.err.splitlines()) == 1

@@ -68,7 +68,7 @@ async def test_a_killed_run_keeps_no_turn(script: Script, token_file: Path) -> N
         first = await script.start(*options(fake.url, token_file, 60))
         await fake.another()
         first.kill()
-        second = await script.start(*options(fake.url, token_file, 60))  # curl of the first lives on
+        second = await script.start(*options(fake.url, token_file, 10))  # curl of the first lives on
         await fake.another()
         fake.release()
         assert (await second.ended()).code == 0
