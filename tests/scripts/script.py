@@ -1,10 +1,13 @@
 """A script of clients/ under an interpreter that people have, and how a run of it ended."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -92,7 +95,20 @@ def dash() -> Script:
 
 
 def busybox() -> Script:
-    return Script("busybox", (find_program("busybox", "busybox"), "ash", str(SHELL)))
+    """As on OpenWrt: all is busybox, and curl; Debian's busybox has no flock of its own."""
+    program = find_program("busybox", "busybox")
+    folder = Path(tempfile.gettempdir()) / f"ddnsd-busybox-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    for name in subprocess.check_output([program, "--list"], text=True).split():
+        _link(folder / name, program)
+    for name, package in (("curl", "curl"), ("flock", "util-linux")):
+        _link(folder / name, find_program(name, package))
+    return Script("busybox", (program, "env", f"PATH={folder}", program, "ash", str(SHELL)))
+
+
+def _link(path: Path, target: str) -> None:
+    with contextlib.suppress(FileExistsError):  # of another test process
+        path.symlink_to(target)
 
 
 def python(interpreter: str = sys.executable) -> Script:
