@@ -13,10 +13,11 @@ SECONDS = 60.0  # for each part of an answer
 class Wire:
     """One connection as it is: whatever comes before a reset is read, half an answer is none."""
 
-    def __init__(self, address: str) -> None:
-        """`address` is `host:port`, the host an IPv4 address."""
+    def __init__(self, address: str, source: str = "") -> None:
+        """`address` is `host:port`, the host an IPv4 address; `source` one of this machine to come from."""
         host, _, port = address.rpartition(":")
         self._address = (host, int(port))
+        self._source = source
         self._received = b""
 
     async def __aenter__(self) -> "Wire":
@@ -24,6 +25,7 @@ class Wire:
         self._socket.setblocking(False)
         # Closed by a reset: tens of thousands of connections would else use up the ports.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.bind((self._source, 0))
         try:
             await asyncio.get_running_loop().sock_connect(self._socket, self._address)
         except BaseException:
