@@ -30,6 +30,7 @@ _MOVING = Paced("moving.example", 20, 200, changes=True, pause=500)
 _AT_MOST = 2.0  # times as long may the slowest hundredth take
 _WIDTH = 130
 _OURS, _THEIRS = 0, 1  # cores
+_FIRST = -20  # nice(2)
 _MEMORY = Path("/dev/shm")  # where the data are: the disk is not what is measured
 
 
@@ -38,7 +39,7 @@ class Plan(NamedTuple):
 
     rounds: int
     seconds: int  # of each half of a round
-    realtime: bool
+    first: bool
 
 
 class Half(NamedTuple):
@@ -55,14 +56,14 @@ Samples = Mapping[str, Sequence[tuple[Half, Half]]]  # by kind: without and with
 
 
 @contextmanager
-def placed(core: int, realtime: bool) -> Iterator[None]:
+def placed(core: int, first: bool) -> Iterator[None]:
     """Run on this core, and all that is started meanwhile, if need be ahead of what others do there."""
-    cores, policy, parameters = os.sched_getaffinity(0), os.sched_getscheduler(0), os.sched_getparam(0)
+    cores, nice = os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0)
     os.sched_setaffinity(0, {core})
-    if realtime:
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    if first:
+        os.setpriority(os.PRIO_PROCESS, 0, _FIRST)
     yield
-    os.sched_setscheduler(0, policy, parameters)
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
     os.sched_setaffinity(0, cores)
 
 
@@ -76,11 +77,11 @@ async def measure(plan: Plan, kinds: Sequence[str]) -> Samples:
     settings = {"fair_use": {"enabled": True}, "log": {"format": "json", "level": "info"}}
     with tempfile.TemporaryDirectory(prefix="ddnsd-bench-", dir=_MEMORY) as folder:
         ddnsd = Installation(Path(folder), **settings)
-        with placed(_OURS, plan.realtime):
+        with placed(_OURS, plan.first):
             await ddnsd.start()
         try:
             await _prepare(ddnsd)
-            with placed(_THEIRS, plan.realtime):
+            with placed(_THEIRS, plan.first):
                 for number in range(plan.rounds):
                     print(f"round {number + 1} of {plan.rounds}", file=sys.stderr)
                     for place, kind in enumerate(kinds):
@@ -106,7 +107,7 @@ async def _prepare(ddnsd: Installation) -> None:
 
 async def _half(ddnsd: Installation, plan: Plan, run: int, kind: str) -> Half:
     endpoint = ddnsd.addresses["public"]
-    abuser = await _abuser(kind, endpoint, plan) if kind else None
+    abuser = await _abuser(kind, endpoint, plan.seconds) if kind else None
     resting, moving = await asyncio.gather(
         _RESTING.run(endpoint, run, plan.seconds), _MOVING.run(endpoint, run, plan.seconds)
     )
@@ -117,10 +118,9 @@ async def _half(ddnsd: Installation, plan: Plan, run: int, kind: str) -> Half:
     return Half(together.quantile(0.5), together.quantile(0.99), moving.quantile(0.99), abuses, resident)
 
 
-async def _abuser(kind: str, endpoint: str, plan: Plan) -> asyncio.subprocess.Process:
+async def _abuser(kind: str, endpoint: str, seconds: int) -> asyncio.subprocess.Process:
     """Start the abusers. They are not measured, and so come after the others on their core."""
-    command = ["chrt", "--other", "0", "nice", "-n", "0" if plan.realtime else "19"]
-    command += [sys.executable, "-m", "bench.abuser", kind, endpoint, str(plan.seconds)]
+    command = ["nice", "-n", "20", sys.executable, "-m", "bench.abuser", kind, endpoint, str(seconds)]
     return await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
 
 
@@ -155,14 +155,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.abuse", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round of 3 seconds, for a first look")
     parser.add_argument(
-        "--realtime", action="store_true", help="ahead of all other work on this machine (needs root)"
+        "--first", action="store_true", help="ahead of all other work on this machine (needs root)"
     )
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(KINDS)}; none: all")
     arguments = parser.parse_args()
     if unknown := set(arguments.kinds) - set(KINDS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     rounds, seconds = (1, 3) if arguments.quick else (5, 6)
-    plan = Plan(rounds, seconds, arguments.realtime)
+    plan = Plan(rounds, seconds, arguments.first)
     try:
         samples = asyncio.run(measure(plan, arguments.kinds or list(KINDS)))
     except WrongAnswerError as error:

@@ -18,13 +18,13 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
-from tornado.iostream import IOStream
 
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web import replies
 from ddnsd.web.connections import Connections
 from ddnsd.web.owed import Owed
 from ddnsd.web.slowdown import Slowdown
+from ddnsd.web.streams import Stream
 
 _log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class Exchange(HTTPMessageDelegate):
         self.at_work = False  # whether the request is complete, and waits for nobody but ddnsd
         self._listener = listener
         self._connection = connection
-        self.stream: IOStream = connection.stream  # type: ignore[attr-defined] # what the connection is known by
+        self.stream: Stream = connection.stream  # type: ignore[attr-defined] # what the connection is known by
         self._chunks: list[bytes] = []
         self._size = 0
         self._dropping = False  # whether the body is too large, and its rest is read for good manners alone
@@ -108,6 +108,7 @@ class Exchange(HTTPMessageDelegate):
     def abandon(self) -> None:
         """Close the connection: the request does not come, or its answer is not taken, or has no place."""
         self._done()
+        self.stream.cut_off()
         self._connection.close()  # type: ignore[attr-defined]
 
     def look_for_head(self, now: float) -> None:

@@ -2,17 +2,24 @@
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 from collections.abc import Iterable
 from typing import Any
 
+import structlog
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPConnection, HTTPMessageDelegate
+
+_log = structlog.get_logger(__name__)
 
 ON_THE_WAY = 0.05
 """Seconds that a handshake may take, or a request on a connection that was just opened or answered."""
 
 _ONE_LOOK = 0.01  # seconds: the event loop has read by then what lay there
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PAUSE = 0.5  # seconds
 _MOST_WAITING = 4096  # connections; Linux lets no more wait by default (net.core.somaxconn)
 
 
@@ -82,5 +89,21 @@ class Server(HTTPServer):
             return False
         except ConnectionAbortedError:
             return True
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            self._pause(listening, error)
+            return False
         self._handle_connection(connection, address)
         return True
+
+    def _pause(self, listening: socket.socket, error: OSError) -> None:
+        """Accept nothing for a moment: whoever connects waits, and the event loop does not spin."""
+        _log.warning("accept.failed", reason=os.strerror(error.errno or 0), remedy="raise `ulimit -n`")
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listening)
+        loop.call_later(_PAUSE, self._resume, listening)
+
+    def _resume(self, listening: socket.socket) -> None:
+        if listening in self._accepting:
+            asyncio.get_running_loop().add_reader(listening, self._accept, listening)

@@ -37,6 +37,15 @@ class Stream(IOStream):
         self._is_given_up = False
         self._searched = 0  # octets in which no head ends
 
+    def cut_off(self) -> None:
+        """Close the connection, and let what has come by it, and is not looked at yet, be nothing.
+
+        Else Tornado would go on with the requests that have come before.
+        """
+        self._read_buffer.clear()
+        self._read_buffer_size = 0
+        self.close()
+
     def reading(self) -> bool:
         """Say whether more is to be read (Tornado calls this)."""
         return super().reading() and not self._is_given_up
