@@ -1,26 +1,26 @@
 """Prefixes that hosts have yet to follow: committing the address of each, whoever leads.
 
 The move is one key; what is done of it shows in the hosts' own addresses, so the next leader goes on where
-this one stopped. A host whose address was committed after the move keeps that.
+this one stopped. A host whose address was committed after the move keeps that, and one that a newer move
+is for is left to that: every commit depends on the account's newest one (`records.PrefixHead`).
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
 
+from ddnsd.leader.following import KEYS_OF_A_HOST, change, ended, grounds, waiting
 from ddnsd.leader.mandate import DeposedError, Mandate
-from ddnsd.model.history import extended
-from ddnsd.model.moves import Follower, reached_by
-from ddnsd.model.publication import is_refused
-from ddnsd.model.records import Committed, Entry, HistoryEntry, PrefixMove
-from ddnsd.store import codec, keys
-from ddnsd.store.interface import Stale, UnavailableError
+from ddnsd.model.moves import Follower
+from ddnsd.model.records import Entry, PrefixMove
+from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, Done, Outcome, Stale, UnavailableError
 
 _log = structlog.get_logger(__name__)
 
-_HOSTS = 24  # in one commit: four keys to compare or write for each
+_OTHER_KEYS = 8  # that a commit expects besides those of its hosts
+_HOSTS = (MAX_KEYS_PER_UPDATE - _OTHER_KEYS) // KEYS_OF_A_HOST  # in one commit
 _AT_ONCE = 32  # commits: what a group takes, and no more of the loop's time at a stretch
 _RETRY_SECONDS = 1.0
 
@@ -52,59 +52,46 @@ class Mover:
 
     async def _take(self, move: Entry[PrefixMove]) -> None:
         """Do a move, until it is done or another one has taken its place."""
-        hosts, alone = 0, False
+        count, alone = 0, False
         while self._is_current(move):
-            waiting = list(self._waiting(move))
-            if not waiting:
-                await self._mandate.commit({move.key: move.revision}, deletes=frozenset({move.key}))
-                _log.info("move.done", token=move.value.token, prefix=move.value.prefix, hosts=hosts)
-            else:
-                hosts, alone = hosts + len(waiting), await self._commit(move, waiting, 1 if alone else _HOSTS)
+            if hosts := list(waiting(self._mandate.state, move)):
+                count, alone = count + len(hosts), await self._commit(move, hosts, 1 if alone else _HOSTS)
+            elif await self._end(move):
+                _log.info("move.done", token=move.value.token, prefix=move.value.prefix, hosts=count)
             await self._mandate.cache.current()
 
     def _is_current(self, move: Entry[PrefixMove]) -> bool:
         return any(each is move or each == move for each in self._mandate.state.prefixes.values())
 
-    def _waiting(self, move: Entry[PrefixMove]) -> Iterator[Follower]:
-        """Yield the hosts that the move has not reached, and that nothing newer has."""
-        state = self._mandate.state
-        for follower in reached_by(state, move.value):
-            committed = state.addresses.get(follower.record)
-            if committed is None:
-                yield follower
-            elif committed.revision < move.revision:
-                as_wanted = committed.value.ip == follower.ip
-                if not as_wanted or is_refused(state, follower.record, committed.revision):
-                    yield follower
-
     async def _commit(self, move: Entry[PrefixMove], hosts: Sequence[Follower], size: int) -> bool:
-        """Commit the addresses of as many hosts at once; return whether some were not as they seemed."""
+        """Commit what is due of as many hosts at once; return whether some were not as they seemed."""
+        expected = grounds(self._mandate.state, move)
         parts = [hosts[start : start + size] for start in range(0, len(hosts), size)]
-        outcomes = []
+        outcomes: list[Outcome] = []
         for start in range(0, len(parts), _AT_ONCE):
-            changes = [self._change(move, part) for part in parts[start : start + _AT_ONCE]]
-            outcomes += await asyncio.gather(*(self._mandate.commit(*change) for change in changes))
-        stale = any(isinstance(outcome, Stale) for outcome in outcomes)
+            state, now = self._mandate.state, datetime.now(UTC)
+            changes = [change(state, move, part, now) for part in parts[start : start + _AT_ONCE]]
+            due = (each for each in changes if each[1])  # else clients have done it meanwhile
+            commits = (self._mandate.commit({**expected, **expects}, puts) for expects, puts in due)
+            outcomes += await asyncio.gather(*commits)
+        stale = await self._stale(outcomes)
+        return any(_found(outcome, expected) == expected for outcome in stale)
+
+    async def _end(self, move: Entry[PrefixMove]) -> bool:
+        """Delete the move; return whether that is done."""
+        state = self._mandate.state
+        outcome = await self._mandate.commit(grounds(state, move), deletes=ended(state, move))
+        await self._stale([outcome])
+        return isinstance(outcome, Done)
+
+    async def _stale(self, outcomes: Sequence[Outcome]) -> Sequence[Stale]:
+        """Return those outcomes, once it is known that they are not because another node leads."""
+        stale = [outcome for outcome in outcomes if isinstance(outcome, Stale)]
         if stale and not await self._mandate.leadership.confirm():
             raise DeposedError("another node leads; this one was moving hosts to a prefix")
         return stale
 
-    def _change(
-        self, move: Entry[PrefixMove], hosts: Sequence[Follower]
-    ) -> tuple[Mapping[str, int], Mapping[str, bytes]]:
-        """Return what the commit of some hosts' addresses expects and writes."""
-        state, now = self._mandate.state, datetime.now(UTC)
-        expects, puts = {move.key: move.revision}, {}
-        for record, host, _, ip in hosts:
-            committed, history = state.addresses.get(record), state.history.get(record.name)
-            old = committed.value.ip if committed else ""
-            entry = HistoryEntry(
-                *(now, record.type, old, ip, move.value.api, move.value.token, move.value.source)
-            )
-            address, chronicle = keys.address(record), keys.history(record.name)
-            expects[host.key] = host.revision
-            expects[address] = committed.revision if committed else 0
-            expects[chronicle] = history.revision if history else 0
-            puts[address] = codec.encode(Committed(ip, old, move.value.commit, now))
-            puts[chronicle] = codec.encode(extended(history.value if history else None, entry))
-        return expects, puts
+
+def _found(outcome: Stale, expected: Mapping[str, int]) -> Mapping[str, int]:
+    """Return at which revisions the keys of these were."""
+    return {key: found.revision if (found := outcome.current.get(key)) else 0 for key in expected}

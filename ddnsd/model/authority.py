@@ -38,6 +38,10 @@ class Place(NamedTuple):
         """Where it is published."""
         return Site(self.zone.key.partition("/")[2], self.zone.value.spec.nameserver)
 
+    def can_have(self, type: RRType) -> bool:
+        """Say whether the host may have records of this type."""
+        return _can_have(self.name, self.host.value.spec, type)
+
     @property
     def reads(self) -> tuple[Entry[Resource[Spec]], ...]:
         """What a change of the host depends on, beside its holder."""

@@ -4,7 +4,7 @@ The order of the checks is the contract's: what is missing, what is malformed, t
 name and owner, zone, record, family.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from .expiry import is_stale_sighting
 from .moves import Holding, followers, holding
 from .prefixes import Prefix, address_below
 from .publication import is_refused, is_served, is_verified
-from .records import Committed, Entry, PrefixMove, RecordKey
+from .records import Entry, PrefixMove, RecordKey
 from .state import State
 
 CHALLENGES = 2
@@ -32,7 +32,6 @@ class Change(NamedTuple):
     shown: str  # what the answer says of it: of a TXT the one value
     previous: str  # the `old_ip` of the answer
     zone: str  # of the host
-    replaces: Entry[Committed] | None
     again: bool  # this very content is committed already: it was refused, or withdrawn with another host
 
 
@@ -50,19 +49,28 @@ class Join(NamedTuple):
 
 
 class Move(NamedTuple):
-    """Commit the prefix, if any host is `moving`, and wait until all that follow it are served below it."""
+    """Commit the prefix, if it is `due`, and wait until all that follow it are served below it."""
 
     name: str  # of the host that the client named
     prefix: Prefix
     hosts: int
     moving: tuple[RecordKey, ...]  # have another address yet
+    again: tuple[RecordKey, ...]  # have this one, but the nameserver has refused it
     joined: tuple[Join, ...]  # have this one, but are not known to be served
+    refreshes: bool  # some expire, and were not refreshed for long
     replaces: Entry[PrefixMove] | None
 
     @property
+    def due(self) -> bool:
+        """Say whether there is anything to commit."""
+        return bool(self.moving or self.again or self.refreshes)
+
+    @property
     def result(self) -> Moved:
-        """What the answer says of it."""
-        return Moved(self.name, str(self.prefix), self.hosts, len(self.moving))
+        """What the answer says of it: what was on its way already counts, as for any other change."""
+        on_their_way = sum(not join.published for join in self.joined)
+        moved = len(self.moving) + len(self.again) + on_their_way
+        return Moved(self.name, str(self.prefix), self.hosts, moved)
 
 
 Step = Unchanged | Moved | Change | Join | Move
@@ -71,12 +79,14 @@ Step = Unchanged | Moved | Change | Join | Move
 class Plan(NamedTuple):
     """What is to be done: a step for each result of the answer, in their order, all in one commit.
 
-    `reads` is all that was read of the store. `sighted` are the hosts whose refresh is to be written.
+    `reads` is all that was read of the store, but for the `records`: they are the revisions of all that are
+    asked for, 0 where nothing is committed. `sighted` are the hosts whose refresh is to be written.
     """
 
     holder: Holder
     steps: tuple[Step, ...]
     reads: tuple[Entry[Any], ...]
+    records: Mapping[RecordKey, int]
     sighted: tuple[str, ...]
 
     @property
@@ -101,6 +111,7 @@ def decide(state: State, attempt: Attempt, now: datetime) -> Decision:
         return holder
     steps: list[Step] = []
     reads: list[Entry[Any]] = [holder.token, holder.account]
+    records: dict[RecordKey, int] = {}
     sighted: list[str] = []
     for target in attempt.targets:
         place = place_of(state, holder, target)
@@ -111,14 +122,14 @@ def decide(state: State, attempt: Attempt, now: datetime) -> Decision:
             return Refusal.INVALID_IP
         steps += [_step(state, place, wish, now) for wish in wishes]
         if target.prefix and target.moves:
-            steps.append(_move(state, holder, place.name, target.prefix))
+            steps.append(_move(state, holder, place.name, target.prefix, now))
         reads += place.reads
+        records |= _revisions(state, place, wishes)
         if _is_sighting(state, place, wishes, now):
             sighted.append(place.name)
-            reads += _kept(state, place, wishes)
     if not sighted and all(isinstance(step, Unchanged | Moved) for step in steps):
         return tuple(step for step in steps if isinstance(step, Unchanged | Moved))
-    return Plan(holder, tuple(steps), tuple(reads), tuple(sighted))
+    return Plan(holder, tuple(steps), tuple(reads), records, tuple(sighted))
 
 
 def _malformation(state: State, attempt: Attempt) -> Refusal | None:
@@ -148,25 +159,26 @@ def _is_sighting(state: State, place: Place, wishes: tuple[Wish, ...], now: date
     return refreshes and is_stale_sighting(place.host.value.spec, state.seen.get(place.name), now)
 
 
-def _kept(state: State, place: Place, wishes: tuple[Wish, ...]) -> Iterator[Entry[Committed]]:
-    """Yield the addresses that a refresh is about: one that expires meanwhile is not refreshed."""
+def _revisions(state: State, place: Place, wishes: tuple[Wish, ...]) -> Iterator[tuple[RecordKey, int]]:
+    """Yield the records that are asked for: an answer is about all of them at one moment."""
     for wish in wishes:
-        entry = state.addresses.get(RecordKey(place.name, wish.type))
-        if entry is not None:
-            yield entry
+        record = RecordKey(place.name, wish.type)
+        entry = state.addresses.get(record)
+        yield record, entry.revision if entry else 0
 
 
 def _step(state: State, place: Place, wish: Wish, now: datetime) -> Step:
     """Compare what is asked of a record with what is committed."""
     record = RecordKey(place.name, wish.type)
     held = holding(state, record)
+    if not wish.value and (held is None or not place.can_have(wish.type)):
+        return Unchanged(record.name, "", record.type)
     if held is None:
-        absent = Unchanged(record.name, "", record.type)
-        return _change(state, place, record, wish.value, None) if wish.value else absent
+        return _change(place, record, wish.value, None)
     if wish.type is Challenge.TXT and wish.value:
         return _challenge(state, place, record, wish.value, now)
     if held.content != wish.value:
-        return _change(state, place, record, wish.value, held)
+        return _change(place, record, wish.value, held)
     return _standing(state, place, record, held, wish.value)
 
 
@@ -180,14 +192,13 @@ def _standing(state: State, place: Place, record: RecordKey, held: Holding, show
     left = committed is not None and committed.value.is_tombstone and not committed.value.cleared
     if left or (not served and is_refused(state, record, held.revision)):
         zone = place.site.zone
-        return Change(record, held.content, shown, previous, zone, committed, again=True)
+        return Change(record, held.content, shown, previous, zone, again=True)
     return Join(record, held.revision, shown, previous, published=served)
 
 
-def _change(state: State, place: Place, record: RecordKey, content: str, held: Holding | None) -> Change:
+def _change(place: Place, record: RecordKey, content: str, held: Holding | None) -> Change:
     previous = held.content if held else ""
-    entry = state.addresses.get(record)
-    return Change(record, content, content, previous, place.site.zone, entry, again=False)
+    return Change(record, content, content, previous, place.site.zone, again=False)
 
 
 def _challenge(state: State, place: Place, record: RecordKey, value: str, now: datetime) -> Step:
@@ -200,16 +211,18 @@ def _challenge(state: State, place: Place, record: RecordKey, value: str, now: d
     others = [each for each in values if each != value]
     content = " ".join([*others[1 - CHALLENGES :], value])
     previous = values[-1] if values else ""
-    return Change(record, content, value, previous, place.site.zone, committed, again=False)
+    return Change(record, content, value, previous, place.site.zone, again=False)
 
 
-def _move(state: State, holder: Holder, name: str, prefix: Prefix) -> Moved | Move:
+def _move(state: State, holder: Holder, name: str, prefix: Prefix, now: datetime) -> Moved | Move:
     """Compare what the hosts that follow the prefix have with what they have below it."""
-    hosts = 0
+    hosts, refreshes = 0, False
     moving: list[RecordKey] = []
+    again: list[RecordKey] = []
     joined: list[Join] = []
-    for record, _, site, ip in followers(state, holder.token.value.spec, prefix):
+    for record, host, site, ip in followers(state, holder.token.value.spec, prefix):
         hosts += 1
+        refreshes = refreshes or is_stale_sighting(host.value.spec, state.seen.get(record.name), now)
         held = holding(state, record)
         if held is None or held.content != ip:
             moving.append(record)
@@ -218,10 +231,10 @@ def _move(state: State, holder: Holder, name: str, prefix: Prefix) -> Moved | Mo
         if served and is_verified(state, site):
             continue
         if not served and is_refused(state, record, held.revision):
-            moving.append(record)
+            again.append(record)
         else:
             joined.append(Join(record, held.revision, ip, "", published=served))
-    if not moving and not joined:
+    if not (moving or again or joined or refreshes):
         return Moved(name, str(prefix), hosts, 0)
     before = state.prefixes.get(f"{holder.name}/{holder.token.revision}")
-    return Move(name, prefix, hosts, tuple(moving), tuple(joined), before)
+    return Move(name, prefix, hosts, tuple(moving), tuple(again), tuple(joined), refreshes, before)

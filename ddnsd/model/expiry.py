@@ -4,11 +4,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from .addresses import Family
+from .addresses import Challenge, Family
+from .moves import covers
 from .records import Entry, LastSeen, RecordKey
 from .resources import HostSpec
 from .state import State
 
+_CHALLENGE = timedelta(hours=24)  # how long a challenge stays: no authority takes as long to look
 _QUARTER = 4
 # What is left of a host's time when it is warned of, and how old a sighting is when the next one is
 # written: a client that repeats its address every few minutes writes four times in that time, not more.
@@ -42,11 +44,23 @@ def expiry(state: State, host: str, now: datetime) -> Lifetime | None:
 
 
 def due(state: State, host: str, now: datetime) -> bool:
-    """Say whether the host has addresses that are to be withdrawn at this moment (UTC)."""
-    if _newest_change(state, host) is None:
-        return False
+    """Say whether the host has addresses that are to be withdrawn at this moment (UTC).
+
+    A prefix that it has yet to follow is a refresh that is not written yet.
+    """
+    return stage(state, host, now) is Expiry.EXPIRED and not _is_to_move(state, host)
+
+
+def stage(state: State, host: str, now: datetime) -> Expiry | None:
+    """Return how far a host's addresses are at this moment (UTC); None if it has none that expire."""
     lifetime = expiry(state, host, now)
-    return lifetime is not None and lifetime.state is Expiry.EXPIRED
+    return lifetime.state if lifetime and _newest_change(state, host) else None
+
+
+def challenge_over(state: State, host: str, now: datetime) -> bool:
+    """Say whether the host has challenges that are to be withdrawn at this moment (UTC)."""
+    committed = state.addresses.get(RecordKey(host, Challenge.TXT))
+    return committed is not None and bool(committed.value.ip) and now - committed.value.changed >= _CHALLENGE
 
 
 def is_stale_sighting(spec: HostSpec, seen: Entry[LastSeen] | None, now: datetime) -> bool:
@@ -54,6 +68,11 @@ def is_stale_sighting(spec: HostSpec, seen: Entry[LastSeen] | None, now: datetim
     if spec.expires_after is None:
         return False
     return seen is None or now - seen.value.at > timedelta(seconds=spec.expires_after) / _QUARTER
+
+
+def _is_to_move(state: State, host: str) -> bool:
+    spec = state.hosts[host].value.spec
+    return any(covers(move.value, host, spec) for move in state.prefixes.values())
 
 
 def _judge(left: timedelta, span: timedelta) -> Expiry:

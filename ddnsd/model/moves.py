@@ -10,6 +10,7 @@ from typing import NamedTuple
 from .addresses import Family
 from .authority import may_change, takes_updates
 from .prefixes import Prefix, address_below, parse_prefix
+from .publication import is_refused
 from .records import Committed, Entry, PrefixMove, RecordKey, Resource, Site
 from .resources import HostSpec, TokenSpec
 from .state import State
@@ -66,20 +67,20 @@ def _follower(state: State, name: str, prefix: Prefix) -> Iterator[Follower]:
 
 
 def _moved(state: State, record: RecordKey, committed: Entry[Committed] | None) -> Holding | None:
-    """Return what the newest move to come makes of the record, if that is newer than its own commit."""
+    """Return what the newest move to come makes of the record; None where none changes anything."""
     host = state.hosts.get(record.name)
     if host is None or host.value.spec.ipv6_suffix is None:
         return None
-    since = committed.revision if committed else 0
-    moves = (
-        (entry.revision, entry.value.prefix)
-        for entry in state.prefixes.values()
-        if entry.revision > since and _covers(entry.value, record.name, host.value.spec)
-    )
-    revision, prefix = max(moves, default=(0, ""))
-    ip = address_below(parse_prefix(prefix), host.value.spec) if revision else None
-    return Holding(ip, revision) if ip else None
+    own = Holding(committed.value.ip, committed.revision) if committed else Holding("", 0)
+    newest = own
+    for move in state.prefixes.values():
+        if move.revision > newest.revision and covers(move.value, record.name, host.value.spec):
+            ip = address_below(parse_prefix(move.value.prefix), host.value.spec)
+            newest = Holding(ip, move.revision) if ip else newest
+    stays = newest.content == own.content and not is_refused(state, record, own.revision)
+    return None if stays else newest
 
 
-def _covers(move: PrefixMove, name: str, host: HostSpec) -> bool:
+def covers(move: PrefixMove, name: str, host: HostSpec) -> bool:
+    """Say whether the host is one of those that the move is for."""
     return host.account == move.account and (move.hosts is None or name in move.hosts)

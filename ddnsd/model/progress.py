@@ -5,7 +5,7 @@ from enum import Enum, auto
 from .addresses import Challenge, RRType
 from .moves import holding
 from .publication import is_refused, is_served, is_verified, wanted
-from .records import RecordKey
+from .records import Committed, RecordKey
 from .resources import HostSpec
 from .state import State
 
@@ -24,15 +24,27 @@ def progress(state: State, record: RecordKey, revision: int, *, verify: bool) ->
 
     With `verify` a publication counts only once its zone is verified. A record that was withdrawn by its
     client, or the clock, is published when the nameserver has let it go; one that went with its host, or
-    with what the host may have, is gone.
+    with what the host may have, is gone, and so is a prefix that a host does not follow any more.
     """
     host = state.hosts.get(record.name)
     if host is None or not _can_have(host.value.spec, record.type):
         return Progress.GONE
-    committed = state.addresses.get(record)
-    if committed is None:  # the first address of all, out of a prefix; or a withdrawal, done and forgotten
-        return Progress.WAITING if holding(state, record) else Progress.PUBLISHED
-    if committed.value.is_tombstone and not committed.value.cleared:
+    held, committed = holding(state, record), state.addresses.get(record)
+    if held is None:  # a withdrawal, done and forgotten
+        return Progress.PUBLISHED
+    if committed is None or committed.revision < revision <= held.revision:
+        return Progress.WAITING  # for a prefix that is to come to it
+    if committed.revision >= revision:
+        return _of_committed(state, committed.value, record, revision, verify=verify)
+    # The prefix is with all that follow, and this host does not any more: it keeps what it has.
+    kept = _of_committed(state, committed.value, record, committed.revision, verify=verify)
+    return Progress.GONE if kept is Progress.PUBLISHED else kept
+
+
+def _of_committed(
+    state: State, committed: Committed, record: RecordKey, revision: int, *, verify: bool
+) -> Progress:
+    if committed.is_tombstone and not committed.cleared:
         return Progress.GONE
     if not is_served(state, record, revision):
         return Progress.REFUSED if is_refused(state, record, revision) else Progress.WAITING

@@ -182,6 +182,15 @@ class PrefixMove(Stored, frozen=True):
     api: str
 
 
+class PrefixHead(Stored, frozen=True):
+    """`prefixheads/<account>`: written with every prefix of the account that hosts have yet to follow.
+
+    Whoever commits an address because of an older prefix finds another revision here. It goes with the last.
+    """
+
+    commit: str  # of the newest prefix
+
+
 class Footprint(Stored, frozen=True):
     """`fences/<zone>/<nameserver>`: written before the first UPDATE there, deleted after the last.
 

@@ -18,6 +18,7 @@ from .records import (
     Installation,
     LastSeen,
     Member,
+    PrefixHead,
     PrefixMove,
     Published,
     RecordKey,
@@ -189,6 +190,7 @@ class State:
         self.seen: Table[str, LastSeen] = Table()  # of hosts that expire
         self.history = HistoryTable()  # by host
         self.prefixes: Table[str, PrefixMove] = Table()  # that hosts have yet to follow
+        self.prefix_heads: Table[str, PrefixHead] = Table()  # by account
         self.footprints: Table[Site, Footprint] = Table()
         self.requests: Table[str, WorkRequest] = Table()
         self.registry: Table[str, RegistryHead] = Table()  # one entry at most, under ""

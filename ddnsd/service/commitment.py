@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..model.decision import Change, Join, Move, Plan
 from ..model.history import extended
-from ..model.records import Committed, HistoryEntry, LastSeen, PrefixMove, RecordKey
+from ..model.records import Committed, HistoryEntry, LastSeen, PrefixHead, PrefixMove, RecordKey
 from ..model.request import Request
 from ..model.state import State
 from ..store import codec, keys
@@ -32,20 +32,21 @@ class Commitment(NamedTuple):
 def commitment(state: State, plan: Plan, request: Request, now: datetime) -> Commitment | None:
     """Return what to commit for a plan, None if nothing. `request` is one of those that it is for."""
     changes = [step for step in plan.steps if isinstance(step, Change)]
-    moves = [step for step in plan.steps if isinstance(step, Move) and step.moving]
+    moves = [step for step in plan.steps if isinstance(step, Move) and step.due]
     if not (changes or moves or plan.sighted):
         return None
     commit = os.urandom(9).hex()
     expects = {entry.key: entry.revision for entry in plan.reads}
+    expects |= {keys.address(record): revision for record, revision in plan.records.items()}
     puts: dict[str, bytes] = {}
     for change in changes:
-        key = keys.address(change.record)
-        expects[key] = change.replaces.revision if change.replaces else 0
-        puts[key] = codec.encode(_committed(change, commit, now))
+        puts[keys.address(change.record)] = codec.encode(_committed(change, commit, now))
     for move in moves:
         key = _prefix_key(plan)
         expects[key] = move.replaces.revision if move.replaces else 0
         puts[key] = codec.encode(_moved(plan, move, request, commit, now))
+        head = keys.prefix_head(plan.holder.token.value.spec.account)
+        puts[head] = codec.encode(PrefixHead(commit))
     witness = next(iter(puts), "")
     for host in plan.sighted:
         puts[keys.seen(host)] = codec.encode(LastSeen(now))
@@ -66,7 +67,7 @@ def awaited(plan: Plan, revision: int) -> Mapping[RecordKey, Awaited]:
             case Join():
                 waits[step.record] = Awaited(step.revision, step.published)
             case Move():
-                for record in step.moving:
+                for record in (*step.moving, *step.again):
                     waits.setdefault(record, Awaited(revision, may_go=True))
                 for join in step.joined:
                     waits.setdefault(join.record, Awaited(join.revision, join.published, may_go=True))

@@ -85,15 +85,17 @@ class Waiting:
 
     def _concerned(self, touched: Sequence[Touched]) -> Iterable[RecordKey]:
         """Return the records whose progress these changes, or the end of the history, can have moved."""
-        if not self._cache.identity or any(
-            place.shelf in (keys.FOOTPRINTS, Kind.ZONE.plural) for place in touched
-        ):
+        if not self._cache.identity or any(map(self._concerns_all, touched)):
             return list(self._waiters)
         names = {place.id for place in touched if place.shelf == Kind.HOST.plural}
         records = {place.id for place in touched if place.shelf in (keys.ADDRESSES, keys.PUBLISHED)}
         if names:
             return [record for record in self._waiters if record in records or record.name in names]
         return [record for record in records if isinstance(record, RecordKey) and record in self._waiters]
+
+    def _concerns_all(self, place: Touched) -> bool:
+        done = place.shelf == keys.PREFIXES and place.id not in self._cache.state.prefixes
+        return done or place.shelf in (keys.FOOTPRINTS, Kind.ZONE.plural)
 
     def _settle(self, record: RecordKey, waiter: _Waiter) -> None:
         if self._cache.identity != waiter.identity:

@@ -16,6 +16,7 @@ CONTROLLERS = "controllers"
 SEEN = "seen"
 HISTORY = "history"
 PREFIXES = "prefixes"
+PREFIX_HEADS = "prefixheads"
 REGISTRY = "registry"  # a single key: see `model.records.RegistryHead`
 
 
@@ -47,6 +48,11 @@ def history(host: str) -> str:
 def prefix(token: str, revision: int) -> str:
     """Return the key of a prefix that hosts have yet to follow; `revision` is the token's."""
     return f"{PREFIXES}/{token}/{revision}"
+
+
+def prefix_head(account: str) -> str:
+    """Return the key that every prefix of an account's tokens writes."""
+    return f"{PREFIX_HEADS}/{account}"
 
 
 def footprint(site: Site) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsd.model.expiry import Expiry, due, expiry, is_stale_sighting
+from ddnsd.model.expiry import Expiry, due, expiry, is_stale_sighting, stage
 from ddnsd.model.records import Entry, LastSeen
 from ddnsd.model.resources import HostSpec
 
@@ -101,3 +101,21 @@ def test_a_host_that_is_refreshed_in_time_is_never_even_warned_of(pauses):
         assert found.state is Expiry.FRESH
         if is_stale_sighting(SPEC, entry, now):
             entry = seen(world, now)
+
+
+def test_a_host_that_a_prefix_is_on_its_way_to_is_not_due():
+    world = small_world()
+    world.host(ipv6_suffix="::7", expires_after=SPEC.expires_after)
+    world.commit(BLOG6, "2001:db8::7")
+    later = NOW + SPAN
+    assert due(world.state, HOST, later)
+    world.move("2001:db8::/64")
+    assert not due(world.state, HOST, later)
+
+
+def test_a_host_without_an_address_is_not_warned_of(world):
+    seen(world)
+    later = NOW + SPAN - timedelta(seconds=1)
+    assert stage(world.state, HOST, later) is None
+    world.commit(BLOG, "192.0.2.7")
+    assert stage(world.state, HOST, later) is Expiry.EXPIRING

@@ -163,3 +163,49 @@ def test_who_waits_for_an_older_value_never_waits_longer(steps):
     found = [after(world, revision) for revision in revisions]
     order = [Progress.PUBLISHED, Progress.REFUSED, Progress.WAITING]
     assert found == sorted(found, key=order.index)
+
+
+def follower() -> World:
+    world = small_world()
+    world.host(ipv6_suffix="::7")
+    return world
+
+
+def test_a_prefix_is_waited_for_though_an_earlier_owners_address_is_still_leaving():
+    world = follower()
+    set_before = world.commit(BLOG6, "2001:db8::1")
+    world.publish(BLOG6)
+    world.withdraw(BLOG6)
+    revision = world.move("2001:db8::/64")
+    assert after(world, set_before, record=BLOG6) is Progress.GONE
+    assert after(world, revision, record=BLOG6) is Progress.WAITING
+    world.commit(BLOG6, "2001:db8::7")
+    world.publish(BLOG6)
+    assert after(world, revision, record=BLOG6) is Progress.PUBLISHED
+
+
+def test_what_is_published_stays_so_while_a_prefix_is_to_come():
+    world = follower()
+    revision = world.commit(BLOG6, "2001:db8::1")
+    world.publish(BLOG6)
+    world.move("2001:db8::/64")
+    assert after(world, revision, record=BLOG6) is Progress.PUBLISHED
+
+
+def test_a_prefix_that_the_host_does_not_follow_any_more_is_gone():
+    world = follower()
+    world.commit(BLOG6, "2001:db8::1")
+    world.publish(BLOG6)
+    revision = world.move("2001:db8::/64")
+    assert after(world, revision, record=BLOG6) is Progress.WAITING
+    world.state.prefixes.clear()  # it is with all that follow
+    assert after(world, revision, record=BLOG6) is Progress.GONE
+
+
+def test_a_prefix_whose_address_the_host_had_already_is_with_it_once_that_is_published():
+    world = follower()
+    world.commit(BLOG6, "2001:db8::7")
+    revision = world.move("2001:db8::/64")
+    assert after(world, revision, record=BLOG6) is Progress.WAITING
+    world.publish(BLOG6)
+    assert after(world, revision, record=BLOG6) is Progress.GONE

@@ -8,6 +8,7 @@ from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.answers import Moved, Refusal, Unchanged
 from ddnsd.model.attempt import Attempt, read
 from ddnsd.model.decision import Change, Join, Move, Plan, Step, decide
+from ddnsd.model.moves import holding
 from ddnsd.model.records import RecordKey
 from ddnsd.model.request import Request
 from ddnsd.model.resources import Scope
@@ -86,8 +87,7 @@ def test_a_withdrawal_leaves_a_tombstone_and_tells_what_was_there():
     world = small_world()
     published(world, BLOG, IP)
     four, six = steps_of(world, CLEAR)
-    entry = world.state.addresses[BLOG]
-    assert four == Change(BLOG, "", "", IP, "example.com", entry, again=False)
+    assert four == Change(BLOG, "", "", IP, "example.com", again=False)
     assert six == Unchanged(BLOG.name, "", Family.AAAA)
 
 
@@ -95,6 +95,22 @@ def test_both_families_can_be_withdrawn_from_a_host_that_has_but_one():
     world = small_world()
     world.host(families=(Family.A,))
     assert steps_of(world, CLEAR) == tuple(Unchanged(BLOG.name, "", family) for family in Family)
+
+
+def test_a_family_that_was_taken_from_the_host_is_withdrawn_already():
+    world = small_world()
+    published(world, BLOG6, "2001:db8::1")
+    world.withdraw(BLOG6)
+    world.host(families=(Family.A,))
+    assert steps_of(world, CLEAR)[1] == Unchanged(BLOG.name, "", Family.AAAA)
+
+
+def test_an_answer_is_about_all_records_at_one_moment():
+    world = small_world()
+    published(world, BLOG6, "2001:db8::1")
+    plan = planned(world, request()._replace(ipv6="2001:db8::1"))
+    assert isinstance(plan, Plan)
+    assert plan.records == {BLOG: 0, BLOG6: world.state.addresses[BLOG6].revision}, "the unchanged one, too"
 
 
 def test_a_withdrawal_on_its_way_is_joined():
@@ -287,6 +303,60 @@ def test_a_move_on_its_way_counts_as_committed():
     assert isinstance(decided(world, request(ip="2001:db8::1")), Join), "the newer one wins"
 
 
+def test_of_several_moves_on_their_way_the_newest_that_has_an_address_for_the_host_counts():
+    world = followed()
+    world.token("second", "another")
+    world.move("2001:db8:1::/64", "second")
+    world.move("2001:db8:2::/64")
+    assert holding(world.state, BLOG6) == ("2001:db8:2::7", world.revision)
+    newest = world.revision
+    world.move("2001:db8:3::/64", "second", hosts=("other.example.com",))
+    assert holding(world.state, BLOG6) == ("2001:db8:2::7", newest)
+    assert holding(world.state, OTHER6) is None, "its subnet fits none"
+
+
+def test_a_move_on_its_way_changes_nothing_for_a_host_that_is_there_already():
+    world = followed()
+    published(world, BLOG6, "2001:db8:1:2::7")
+    world.move("2001:db8:1:2::/64")
+    plain = PREFIX._replace(domain="plain.example.com")
+    assert decided(world, request(ip="2001:db8:1:2::7")) == Unchanged(
+        BLOG.name, "2001:db8:1:2::7", Family.AAAA
+    )
+    assert move_of(world, plain) == Moved("plain.example.com", "2001:db8:1:2::/64", 1, 0)
+    world.refuse(BLOG6)
+    move = move_of(world, plain)
+    assert isinstance(move, Move)
+    assert move.joined, "it is being tried again"
+
+
+def test_what_the_nameserver_refused_is_tried_again_and_no_change():
+    world = followed()
+    world.commit(BLOG6, "2001:db8:1:2::7")
+    world.refuse(BLOG6)
+    plan = planned(world, PREFIX._replace(domain="plain.example.com"))
+    assert isinstance(plan, Plan)
+    (move,) = plan.steps
+    assert isinstance(move, Move)
+    assert (move.moving, move.again, move.due, plan.changes) == ((), (BLOG6,), True, 0)
+    assert move.result.moved == 1
+
+
+def test_a_prefix_refreshes_those_that_expire_and_follow_though_nothing_moves():
+    world = followed()
+    world.host(ipv6_suffix="::7", expires_after=8 * 3600)
+    published(world, BLOG6, "2001:db8:1:2::7")
+    plain = PREFIX._replace(domain="plain.example.com")
+    world.see(BLOG.name, NOW - timedelta(hours=3))
+    plan = planned(world, plain)
+    assert isinstance(plan, Plan)
+    (move,) = plan.steps
+    assert isinstance(move, Move)
+    assert (move.due, move.result.moved, plan.changes) == (True, 0, 0)
+    world.see(BLOG.name, NOW - timedelta(hours=2))
+    assert move_of(world, plain) == Moved("plain.example.com", "2001:db8:1:2::/64", 1, 0)
+
+
 def test_a_disabled_host_does_not_follow():
     world = followed()
     world.host(ipv6_suffix="::7", enabled=False)
@@ -312,7 +382,7 @@ def test_a_refresh_is_written_when_the_last_one_is_older_than_a_quarter_of_the_t
         (BLOG.name,),
         0,
     )
-    assert world.state.addresses[BLOG] in plan.reads, "what expires meanwhile is not refreshed"
+    assert plan.records == {BLOG: world.state.addresses[BLOG].revision}, "what expires is not refreshed"
 
 
 def test_neither_a_withdrawal_nor_a_challenge_is_a_refresh():

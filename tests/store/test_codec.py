@@ -22,6 +22,7 @@ from ddnsd.model.records import (
     LastSeen,
     Mark,
     Member,
+    PrefixHead,
     PrefixMove,
     Published,
     PublishError,
@@ -82,6 +83,7 @@ VALUES: dict[str, st.SearchStrategy[Stored]] = {
         *(PrefixMove, TEXT, TEXT, st.none() | st.lists(TEXT).map(tuple)),
         *(TEXT, INSTANTS, TEXT, TEXT, TEXT),
     ),
+    "prefixheads": st.builds(PrefixHead, TEXT),
     "fences": st.builds(Footprint, TEXT, TEXT, TEXT, st.booleans()),
     "requests": st.builds(
         WorkRequest,

@@ -23,6 +23,7 @@ from ddnsd.model.records import (
     LastSeen,
     Mark,
     Member,
+    PrefixHead,
     PrefixMove,
     Published,
     PublishError,
@@ -80,6 +81,7 @@ MEANING: dict[str, Stored] = {
     "prefixes.some.0.1": PrefixMove(
         *("2001:db8:1:2::/64", "alice", ("a.example.com",), "c0ffee", AT, "router", "", "update")
     ),
+    "prefixheads.0.2": PrefixHead("c0ffee"),
     "fences.0.1": Footprint(verified_in="c0ffee"),
     "fences.set.0.1": Footprint(holder="somebody else", error="no answer", untouched=True),
     "requests.0.1": WorkRequest(Work.TAKEOVER, "example.com", AT),

@@ -1,0 +1,86 @@
+"""What a prefix makes of the hosts that follow it: whom it has yet to reach, and what to commit for them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from ddnsd.model.expiry import is_stale_sighting
+from ddnsd.model.history import extended
+from ddnsd.model.moves import Follower, holding, reached_by
+from ddnsd.model.records import Committed, Entry, HistoryEntry, LastSeen, PrefixMove
+from ddnsd.model.state import State
+from ddnsd.store import codec, keys
+
+KEYS_OF_A_HOST = 4
+"""Keys that its part of a commit compares or writes, at most."""
+
+
+def waiting(state: State, move: Entry[PrefixMove]) -> Iterator[Follower]:
+    """Yield the hosts that the move has not reached, and that nothing newer has."""
+    for follower in reached_by(state, move.value):
+        if _is_to_have(state, move, follower) or _is_to_be_seen(state, move, follower):
+            yield follower
+
+
+def grounds(state: State, move: Entry[PrefixMove]) -> Mapping[str, int]:
+    """Return what every commit because of the move expects: it, and that no newer one is unknown here."""
+    account = move.value.account
+    head = state.prefix_heads.get(account)
+    return {move.key: move.revision, keys.prefix_head(account): head.revision if head else 0}
+
+
+def ended(state: State, move: Entry[PrefixMove]) -> frozenset[str]:
+    """Return the keys that go when the move is done: with the account's last one, its head."""
+    account = move.value.account
+    others = any(each.value.account == account for each in state.prefixes.values() if each != move)
+    return frozenset({move.key} if others else {move.key, keys.prefix_head(account)})
+
+
+def change(
+    state: State, move: Entry[PrefixMove], hosts: Sequence[Follower], now: datetime
+) -> tuple[Mapping[str, int], Mapping[str, bytes]]:
+    """Return what a commit for some of the waiting hosts expects of them, and writes."""
+    expects: dict[str, int] = {}
+    puts: dict[str, bytes] = {}
+    for follower in hosts:
+        expects[follower.host.key] = follower.host.revision
+        if _is_to_have(state, move, follower):
+            _give(state, move, follower, now, expects, puts)
+        if _is_to_be_seen(state, move, follower):
+            key, seen = keys.seen(follower.record.name), state.seen.get(follower.record.name)
+            expects[key] = seen.revision if seen else 0
+            puts[key] = codec.encode(LastSeen(move.value.changed))
+    return expects, puts
+
+
+def _is_to_have(state: State, move: Entry[PrefixMove], follower: Follower) -> bool:
+    held = holding(state, follower.record)
+    return held is not None and held.revision == move.revision
+
+
+def _is_to_be_seen(state: State, move: Entry[PrefixMove], follower: Follower) -> bool:
+    """Say whether the host expires, and its last refresh was long before this one."""
+    seen = state.seen.get(follower.record.name)
+    return is_stale_sighting(follower.host.value.spec, seen, move.value.changed)
+
+
+def _give(
+    state: State,
+    move: Entry[PrefixMove],
+    follower: Follower,
+    now: datetime,
+    expects: dict[str, int],
+    puts: dict[str, bytes],
+) -> None:
+    """Give a host its address. The one that the nameserver has refused, given again, is no change."""
+    record, told, committed = follower.record, move.value, state.addresses.get(follower.record)
+    address = keys.address(record)
+    expects[address] = committed.revision if committed else 0
+    if committed is not None and committed.value.ip == follower.ip:
+        puts[address] = codec.encode(Committed(follower.ip, committed.value.previous, told.commit, now))
+        return
+    old = committed.value.ip if committed else ""
+    puts[address] = codec.encode(Committed(follower.ip, old, told.commit, now))
+    chronicle, history = keys.history(record.name), state.history.get(record.name)
+    entry = HistoryEntry(now, record.type, old, follower.ip, told.api, told.token, told.source)
+    expects[chronicle] = history.revision if history else 0
+    puts[chronicle] = codec.encode(extended(history.value if history else None, entry))

@@ -1,0 +1,206 @@
+"""Prefixes and what else happens to their hosts at the same time: who wins, who is told what."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ddnsd.leader import expiry as leader_expiry
+from ddnsd.model.addresses import Family
+from ddnsd.model.answers import Answer, Moved, Refusal, Updated
+from ddnsd.model.history import entries
+from ddnsd.model.records import LastSeen, RecordKey
+from ddnsd.model.request import Request
+from ddnsd.model.tokens import digest
+from ddnsd.nameserver.interface import Nameserver, Rcode, Update
+from ddnsd.store import codec, keys
+from ddnsd.store.embedded import open_embedded
+from ddnsd.store.interface import Update as StoreUpdate
+from tests.leader.node import (
+    BLOG,
+    SECRET,
+    Node,
+    document,
+    embedded_nameservers,
+    example,
+    host,
+    node_on,
+    single_node,
+    zone_of,
+)
+
+HOSTS = tuple(f"h{number}.example.com" for number in range(3))
+FIRST = RecordKey(HOSTS[0], Family.AAAA)
+SECOND_SECRET = "second-secret-0123456789"
+ONE, TWO = "2001:db8:1::/64", "2001:db8:2::/64"
+
+
+def prefix(text: str, secret: str = SECRET) -> Request:
+    return Request(BLOG, "", secret, "", prefix=text)
+
+
+@asynccontextmanager
+async def idle_node(folder: Path, **settings: float) -> AsyncIterator[tuple[Node, Mapping[str, Nameserver]]]:
+    """Run a node with hosts that follow prefixes, and two tokens for them; it does not lead yet."""
+    store = await open_embedded(folder / "store")
+    try:
+        async with embedded_nameservers(folder) as servers, node_on(store, servers, **settings) as node:
+            second = document("Token", "second", account="alice", sha256=digest(SECOND_SECRET))
+            followers = [host(name, ipv6Suffix="::1") for name in HOSTS]
+            await node.apply(*example(), *followers, second, document("Account", "bob"))
+            yield node, servers
+    finally:
+        await store.close()
+
+
+async def sent(node: Node, asked: Request) -> asyncio.Task[Answer]:
+    """Send a prefix, and wait until it is committed."""
+    before = {entry.revision for entry in node.state.prefixes.values()}
+    asking = asyncio.create_task(node.ask(asked))
+    await node.until(lambda: any(entry.revision not in before for entry in node.state.prefixes.values()))
+    return asking
+
+
+async def test_of_two_tokens_prefixes_the_newer_one_wins_where_they_overlap(tmp_path: Path) -> None:
+    async with idle_node(tmp_path) as (node, servers):
+        older = await sent(node, prefix(ONE))
+        newer = await sent(node, prefix(TWO, SECOND_SECRET))
+        node.lead()
+        assert await older == (Moved(BLOG, ONE, 3, 3),)
+        assert await newer == (Moved(BLOG, TWO, 3, 3),)
+        assert await zone_of(servers["default"]) == {(name, "AAAA"): ("2001:db8:2::1",) for name in HOSTS}
+        await node.until(lambda: not node.state.prefixes and not node.state.prefix_heads)
+
+
+async def test_a_newer_prefix_that_has_no_room_for_a_hosts_subnet_leaves_it_to_the_older(
+    tmp_path: Path,
+) -> None:
+    async with idle_node(tmp_path) as (node, servers):
+        await node.apply(host(HOSTS[0], ipv6Suffix="::1", ipv6Subnet="ff"))
+        older = await sent(node, prefix("2001:db8:1::/56"))
+        newer = await sent(node, prefix(TWO, SECOND_SECRET))
+        node.lead()
+        await asyncio.gather(older, newer)
+        found = await zone_of(servers["default"])
+        assert found.pop((HOSTS[0], "AAAA")) == ("2001:db8:1:ff::1",)
+        assert set(found.values()) == {("2001:db8:2::1",)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        host(HOSTS[0], ipv6Suffix="::1", enabled=False),
+        host(HOSTS[0]),
+        document("Host", HOSTS[0], account="bob", ipv6Suffix="::1"),
+    ],
+    ids=["disabled", "follows no more", "somebody else's"],
+)
+async def test_a_host_that_stops_to_follow_is_not_waited_for(tmp_path: Path, change: dict) -> None:
+    async with idle_node(tmp_path) as (node, servers):
+        node.lead()
+        await node.update(HOSTS[0], "2001:db8::5")
+        await node.stop_leading()
+        asking = await sent(node, prefix(ONE))
+        await node.apply(change)
+        node.lead()
+        async with asyncio.timeout(4):  # half of what the answer may take
+            assert await asking == (Moved(BLOG, ONE, 3, 3),)
+        found = await zone_of(servers["default"])
+        assert {name: found[name, "AAAA"] for name in HOSTS[1:]} == dict.fromkeys(
+            HOSTS[1:], ("2001:db8:1::1",)
+        )
+
+
+class Refusing:
+    """A nameserver that refuses whatever is said of one name."""
+
+    def __init__(self, real: Nameserver, name: str) -> None:
+        self._real = real
+        self._name = name
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._real, name)
+
+    async def update(self, update: Update) -> Rcode:
+        if any(change.name == self._name for change in update.changes):
+            return Rcode.REFUSED
+        return await self._real.update(update)
+
+
+async def test_a_host_that_the_nameserver_refuses_delays_no_other_and_is_no_change_when_sent_again(
+    tmp_path: Path,
+) -> None:
+    store = await open_embedded(tmp_path / "store")
+    async with embedded_nameservers(tmp_path) as servers:
+        refusing = Refusing(servers["default"], HOSTS[0])
+        async with node_on(store, {"default": refusing}) as node:  # type: ignore[dict-item]
+            node.lead()
+            await node.apply(*example(), *(host(name, ipv6Suffix="::1") for name in HOSTS))
+            assert await node.ask(prefix(ONE)) is Refusal.NAMESERVER_FAILED
+            await node.until(lambda: len([*node.state.published]) == len(HOSTS))
+            found = await zone_of(servers["default"])
+            assert found == {(name, "AAAA"): ("2001:db8:1::1",) for name in HOSTS[1:]}
+            tried = node.state.addresses[FIRST].revision
+            assert await node.ask(prefix(ONE)) is Refusal.NAMESERVER_FAILED
+            assert node.state.addresses[FIRST].revision > tried, "a new attempt for each request"
+            assert len(list(entries(node.state.history[HOSTS[0]].value))) == 1, "but the same change"
+    await store.close()
+
+
+async def test_a_prefix_refreshes_the_hosts_that_follow_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leader_expiry, "_PERIOD_SECONDS", 0.02)
+    monkeypatch.setattr(leader_expiry, "_GRACE_SECONDS", 0.0)
+    async with single_node(tmp_path) as (node, servers):
+        await node.apply(*example(), *(host(name, ipv6Suffix="::1", expiresAfter=3600) for name in HOSTS))
+        await node.ask(prefix(ONE))
+        await _see(node, HOSTS[0], timedelta(minutes=30))
+        assert await node.ask(prefix(ONE)) == (Moved(BLOG, ONE, 3, 0),)
+        await node.until(lambda: _age(node, HOSTS[0]) < timedelta(minutes=1))
+        await _see(node, HOSTS[0], timedelta(hours=2))
+        await node.until(lambda: FIRST not in node.state.addresses)
+        assert await node.ask(prefix(ONE)) == (Moved(BLOG, ONE, 3, 1),)
+        assert _age(node, HOSTS[0]) < timedelta(minutes=1), "else it would expire again at once"
+        assert (await zone_of(servers["default"]))[HOSTS[0], "AAAA"] == ("2001:db8:1::1",)
+
+
+async def _see(node: Node, name: str, ago: timedelta) -> None:
+    seen = codec.encode(LastSeen(datetime.now(UTC) - ago))
+    await node.commits.commit(StoreUpdate({}, {keys.seen(name): seen}))
+    await node.cache.current()
+
+
+def _age(node: Node, name: str) -> timedelta:
+    return datetime.now(UTC) - node.state.seen[name].value.at
+
+
+async def test_who_asks_for_a_prefix_on_its_way_is_told_of_a_change_as_the_first_one_is(
+    tmp_path: Path,
+) -> None:
+    async with idle_node(tmp_path) as (node, _):
+        first = await sent(node, prefix(ONE))
+        second = asyncio.create_task(node.ask(prefix(ONE)))
+        await node.until(lambda: node.updates.in_flight == 2)
+        node.lead()
+        assert await first == await second == (Moved(BLOG, ONE, 3, 3),)
+
+
+async def test_withdrawing_both_families_succeeds_where_one_was_taken_from_the_host(tmp_path: Path) -> None:
+    async with idle_node(tmp_path) as (node, servers):
+        node.lead()
+        await node.ask(Request(BLOG, "192.0.2.1", SECRET, "", ipv6="2001:db8::1"))
+        await node.stop_leading()
+        await node.apply(host(BLOG, families=["A"]))
+        both = Request(BLOG, "", SECRET, "", clear=(Family.A, Family.AAAA))
+        asking = asyncio.create_task(node.ask(both))
+        await node.until(lambda: node.state.addresses[RecordKey(BLOG, Family.A)].value.is_tombstone)
+        node.lead()
+        answer = await asking
+        assert isinstance(answer, tuple), answer
+        assert answer[0] == Updated(BLOG, "", Family.A, "192.0.2.1")
+        await node.until(lambda: not node.state.published)
+        assert await zone_of(servers["default"]) == {}
