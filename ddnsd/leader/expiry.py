@@ -4,27 +4,30 @@ A leader that has just begun waits: while nobody led, or the service was away, n
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 import structlog
 
 from ddnsd.leader.mandate import Mandate
 from ddnsd.model.addresses import Challenge, Family, RRType
-from ddnsd.model.expiry import Expiry, due, expiry
+from ddnsd.model.expiry import Expiry, challenge_over, due, stage
 from ddnsd.model.history import extended
 from ddnsd.model.records import Committed, HistoryEntry, RecordKey
 from ddnsd.model.request import Api
+from ddnsd.model.resources import Kind
+from ddnsd.model.state import State
 from ddnsd.store import codec, keys
-from ddnsd.store.interface import UnavailableError
+from ddnsd.store.interface import Done, UnavailableError
 
 _log = structlog.get_logger(__name__)
 
-CHALLENGE_LIFE = timedelta(hours=24)
 _PERIOD_SECONDS = 5.0
 _GRACE_SECONDS = 900.0  # at most; enough for clients that come every five minutes
 _YIELD_EVERY = 500
 _AT_ONCE = 200
+
+_IsDue = Callable[[State, str, datetime], bool]
 
 
 class Expirer:
@@ -41,7 +44,7 @@ class Expirer:
             await asyncio.sleep(_PERIOD_SECONDS)
             try:
                 await self._hosts()
-                await self._withdraw(self._over(), (Challenge.TXT,))
+                await self._challenges()
             except UnavailableError as error:
                 _log.warning("expiry.failed", reason=str(error))
 
@@ -51,8 +54,7 @@ class Expirer:
         for count, host in enumerate(list(state.hosts.expiring)):
             if count % _YIELD_EVERY == _YIELD_EVERY - 1:
                 await asyncio.sleep(0)
-            lifetime = expiry(state, host, now)
-            if lifetime is not None and lifetime.state is Expiry.EXPIRING:
+            if stage(state, host, now) is Expiry.EXPIRING:
                 expiring.add(host)
             elif due(state, host, now) and self._has_waited(host):
                 expired.append(host)
@@ -60,7 +62,14 @@ class Expirer:
             _log.warning("host.expiring", host=host)
         self._warned = expiring
         self._mandate.metrics.expiring(len(expiring))
-        await self._withdraw(expired, tuple(Family))
+        await self._withdraw(expired, tuple(Family), due)
+
+    async def _challenges(self) -> None:
+        state, now = self._mandate.state, datetime.now(UTC)
+        over = [
+            record.name for record in state.addresses.challenges if challenge_over(state, record.name, now)
+        ]
+        await self._withdraw(over, (Challenge.TXT,), challenge_over)
 
     def _has_waited(self, host: str) -> bool:
         """Say whether this node has led for long enough that the host's client must have come."""
@@ -69,26 +78,17 @@ class Expirer:
         led = asyncio.get_running_loop().time() - self._began
         return seconds is not None and led >= min(seconds, _GRACE_SECONDS)
 
-    def _over(self) -> Iterator[str]:
-        """Yield the hosts whose challenges are over."""
-        state, oldest = self._mandate.state, datetime.now(UTC) - CHALLENGE_LIFE
-        for record in list(state.addresses.challenges):
-            committed = state.addresses[record].value
-            if not committed.is_tombstone and committed.changed <= oldest:
-                yield record.name
+    async def _withdraw(self, hosts: Sequence[str], types: Sequence[RRType], is_due: _IsDue) -> None:
+        for start in range(0, len(hosts), _AT_ONCE):
+            part = hosts[start : start + _AT_ONCE]
+            await asyncio.gather(*(self._clear(name, types, is_due) for name in part))
 
-    async def _withdraw(self, hosts: Iterable[str], types: Iterable[RRType]) -> None:
-        names = list(hosts)
-        for start in range(0, len(names), _AT_ONCE):
-            part = names[start : start + _AT_ONCE]
-            await asyncio.gather(*(self._clear(name, types) for name in part))
-
-    async def _clear(self, host: str, types: Iterable[RRType]) -> None:
+    async def _clear(self, host: str, types: Sequence[RRType], is_due: _IsDue) -> None:
         """Leave tombstones of the host's records, unless it was refreshed or changed meanwhile."""
         state, now, commit = self._mandate.state, datetime.now(UTC), self._mandate.new_fence().claim
-        seen, history = state.seen.get(host), state.history.get(host)
-        expects = {keys.seen(host): seen.revision if seen else 0}
-        expects[keys.history(host)] = history.revision if history else 0
+        if not is_due(state, host, now):
+            return
+        expects, history = self._grounds(host), state.history.get(host)
         puts, entries = {}, []
         for record in (RecordKey(host, type) for type in types):
             committed = state.addresses.get(record)
@@ -101,5 +101,20 @@ class Expirer:
             entries.append(HistoryEntry(now, record.type, ip, "", Api.EXPIRY))
         if entries:
             puts[keys.history(host)] = codec.encode(extended(history.value if history else None, *entries))
-            await self._mandate.commit(expects, puts)
-            _log.info("host.expired", host=host, types=[str(entry.type) for entry in entries])
+            if isinstance(await self._mandate.commit(expects, puts), Done):
+                _log.info("host.expired", host=host, types=[str(entry.type) for entry in entries])
+
+    def _grounds(self, host: str) -> dict[str, int]:
+        """Return what a withdrawal depends on beside the addresses; a prefix, too, may refresh the host."""
+        state = self._mandate.state
+        entry, seen, history = state.hosts.get(host), state.seen.get(host), state.history.get(host)
+        expects = {
+            keys.resource(Kind.HOST, host): entry.revision if entry else 0,
+            keys.seen(host): seen.revision if seen else 0,
+            keys.history(host): history.revision if history else 0,
+        }
+        if entry is not None:
+            account = entry.value.spec.account
+            head = state.prefix_heads.get(account)
+            expects[keys.prefix_head(account)] = head.revision if head else 0
+        return expects
