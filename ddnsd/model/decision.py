@@ -6,6 +6,7 @@ name and owner, zone, record, family.
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from .addresses import Challenge, Family
@@ -15,7 +16,7 @@ from .authority import Holder, Place, holder_of, place_of
 from .expiry import is_stale_sighting
 from .moves import Holding, followers, holding
 from .prefixes import Prefix, address_below
-from .publication import is_refused, is_served, is_verified
+from .publication import is_refused, is_served, is_served_at, is_verified
 from .records import Entry, PrefixMove, RecordKey
 from .state import State
 
@@ -217,6 +218,7 @@ def _challenge(state: State, place: Place, record: RecordKey, value: str, now: d
 def _move(state: State, holder: Holder, name: str, prefix: Prefix, now: datetime) -> Moved | Move:
     """Compare what the hosts that follow the prefix have with what they have below it."""
     hosts, refreshes = 0, False
+    verified = cache(partial(is_verified, state))  # there are thousands of hosts, and few sites
     moving: list[RecordKey] = []
     again: list[RecordKey] = []
     joined: list[Join] = []
@@ -227,8 +229,8 @@ def _move(state: State, holder: Holder, name: str, prefix: Prefix, now: datetime
         if held is None or held.content != ip:
             moving.append(record)
             continue
-        served = is_served(state, record, held.revision)
-        if served and is_verified(state, site):
+        served = is_served_at(state, site, record, held.revision)
+        if served and verified(site):
             continue
         if not served and is_refused(state, record, held.revision):
             again.append(record)

@@ -4,11 +4,11 @@ A move counts from its own commit on: what a host that it has not reached yet ha
 the new prefix, unless its own address was committed later.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from .addresses import Family
-from .authority import may_change, takes_updates
+from .authority import takes_updates
 from .prefixes import Prefix, address_below, parse_prefix
 from .publication import is_refused
 from .records import Committed, Entry, PrefixMove, RecordKey, Resource, Site
@@ -42,28 +42,25 @@ def holding(state: State, record: RecordKey) -> Holding | None:
 
 def followers(state: State, token: TokenSpec, prefix: Prefix) -> Iterator[Follower]:
     """Yield the hosts that a prefix update with this token moves."""
-    for name in state.hosts.followers(token.account):
-        if may_change(token, name, state.hosts[name].value.spec):
-            yield from _follower(state, name, prefix)
+    return _followers(state, token.account, token.hosts, prefix)
 
 
 def reached_by(state: State, move: PrefixMove) -> Iterator[Follower]:
     """Yield the hosts that a move is for, as they are now."""
-    prefix = parse_prefix(move.prefix)
-    for name in state.hosts.followers(move.account):
-        if move.hosts is None or name in move.hosts:
-            yield from _follower(state, name, prefix)
+    return _followers(state, move.account, move.hosts, parse_prefix(move.prefix))
 
 
-def _follower(state: State, name: str, prefix: Prefix) -> Iterator[Follower]:
-    host, zone_name = state.hosts[name], state.zone_of(name) or ""
-    zone = state.zones.get(zone_name)
-    if zone is None or not takes_updates(zone.value, host.value):
-        return
-    ip = address_below(prefix, host.value.spec)
-    if ip is not None and Family.AAAA in host.value.spec.families:
-        site = Site(zone_name, zone.value.spec.nameserver)
-        yield Follower(RecordKey(name, Family.AAAA), host, site, ip)
+def _followers(state: State, account: str, only: Sequence[str] | None, prefix: Prefix) -> Iterator[Follower]:
+    names = state.hosts.followers(account)
+    for name in names if only is None else names & frozenset(only):
+        host, zone_name = state.hosts[name], state.zone_of(name) or ""
+        zone = state.zones.get(zone_name)
+        if zone is None or not takes_updates(zone.value, host.value):
+            continue
+        ip = address_below(prefix, host.value.spec)
+        if ip is not None and Family.AAAA in host.value.spec.families:
+            site = Site(zone_name, zone.value.spec.nameserver)
+            yield Follower(RecordKey(name, Family.AAAA), host, site, ip)
 
 
 def _moved(state: State, record: RecordKey, committed: Entry[Committed] | None) -> Holding | None:

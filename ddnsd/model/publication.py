@@ -145,12 +145,16 @@ def is_served(state: State, record: RecordKey, revision: int) -> bool:
     Its TTL may still change: that is no business of a client's.
     """
     want = wanted(state, record)
+    return want is not None and is_served_at(state, want.site, record, revision)
+
+
+def is_served_at(state: State, site: Site, record: RecordKey, revision: int) -> bool:
+    """Say the same where it is known already at which site that has to be."""
     published = state.published.get(record)
     return (
-        want is not None
-        and published is not None
+        published is not None
         and published.value.revision >= revision
-        and published.value.nameserver == want.site.nameserver
+        and published.value.nameserver == site.nameserver
     )
 
 

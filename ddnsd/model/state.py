@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Set
 from typing import Any, TypeVar
 
 from .addresses import Challenge
-from .names import ancestors, is_below, label_count
+from .names import is_below, label_count
 from .records import (
     Candidacy,
     Committed,
@@ -221,9 +221,10 @@ class State:
 
     def zone_of(self, name: str) -> str | None:
         """Return the zone that a name lies in: the longest match, the apex included."""
-        for candidate in ancestors(name):
-            if candidate in self.zones:
-                return candidate
+        while name:
+            if name in self.zones:
+                return name
+            name = name.partition(".")[2]
         return None
 
     def is_first_level(self, name: str) -> bool:
