@@ -9,7 +9,7 @@ import structlog
 
 from ..model.answers import Answer, Limited, Moved, Refusal, Result, Unchanged, Updated
 from ..model.attempt import Attempt, read
-from ..model.decision import Change, Join, Move, Plan, Settled, Step, decide
+from ..model.decision import Change, Join, Move, Plan, Settled, Step
 from ..model.progress import Progress
 from ..model.request import Request
 from ..store.commit import GroupCommit
@@ -17,6 +17,7 @@ from ..store.interface import Done, RestoredError, StoreError, Unknown
 from ..store.snapshot import WatchCache
 from .commitment import Commitment, awaited, commitment
 from .conduct import Conduct
+from .decisions import Decisions
 from .waiting import Waiting
 
 _log = structlog.get_logger(__name__)
@@ -45,6 +46,7 @@ class UpdateService:
         self._commits = commits
         self._policy = policy
         self._conduct = conduct
+        self._decisions = Decisions(cache)
         self._waiting = Waiting(cache)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -102,14 +104,17 @@ class UpdateService:
             await asyncio.wait(self._tasks)
 
     def _decide(self, attempt: Attempt, requests: Sequence[Request], accepted: float, reply: Reply) -> None:
-        decision = decide(self._cache.state, attempt, datetime.now(UTC))
+        decision = self._decisions.decide(attempt)
         if not isinstance(decision, Plan):
             reply(decision)
             return
         if decision.changes and (wait := self._conduct.take_changes(decision)):
             reply(Limited(wait))
             return
-        walk = _Walk(self._cache, self._commits, self._waiting, self._policy, attempt, requests[0], accepted)
+        walk = _Walk(
+            *(self._cache, self._commits, self._decisions, self._waiting),
+            *(self._policy, attempt, requests[0], accepted),
+        )
         task = asyncio.create_task(self._finish(walk, decision, reply), name="update")
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -134,6 +139,7 @@ class _Walk:
         self,
         cache: WatchCache,
         commits: GroupCommit,
+        decisions: Decisions,
         waiting: Waiting,
         policy: UpdatePolicy,
         attempt: Attempt,
@@ -142,6 +148,7 @@ class _Walk:
     ) -> None:
         self._cache = cache
         self._commits = commits
+        self._decisions = decisions
         self._waiting = waiting
         self._attempt = attempt
         self._request = request
@@ -171,7 +178,7 @@ class _Walk:
             if revision is not None:
                 return _Committed(decision, revision)
             await self._cache.current()
-            decision = decide(self._cache.state, self._attempt, datetime.now(UTC))
+            decision = self._decisions.decide(self._attempt)
         return decision
 
     async def _made(self, wanted: Commitment) -> int | None:

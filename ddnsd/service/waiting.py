@@ -12,6 +12,8 @@ from ..store import keys
 from ..store.interface import RestoredError
 from ..store.snapshot import Touched, WatchCache
 
+_MANY = 100  # records
+
 
 class Awaited(NamedTuple):
     """What is waited for of one record: what was committed at `revision`, or anything newer.
@@ -25,12 +27,18 @@ class Awaited(NamedTuple):
 
 
 class _Waiter:
-    """One request: the records that it still waits for."""
+    """The records that are still waited for, by one request or by several that wait for the same."""
 
     def __init__(self, identity: str, records: Mapping[RecordKey, Awaited]) -> None:
         self.identity = identity  # of the history that the revisions are of
+        self.records = tuple(records)
         self.left = dict(records)
+        self.requests = 0
         self.settled: asyncio.Future[Progress] = asyncio.get_running_loop().create_future()
+
+    def is_for(self, identity: str, records: Mapping[RecordKey, Awaited]) -> bool:
+        """Say whether exactly these are still waited for."""
+        return not self.settled.done() and self.identity == identity and self.left == records
 
     def settle(self, now: Progress) -> None:
         """End the waiting."""
@@ -60,16 +68,30 @@ class Waiting:
         Raises:
             RestoredError: the store was restored, and perhaps knows nothing of what was committed.
         """
+        waiter = self._alike(records) or self._entered(records)
+        waiter.requests += 1
+        try:
+            return await asyncio.shield(waiter.settled)
+        finally:
+            waiter.requests -= 1
+            if not waiter.requests:
+                for record in waiter.records:
+                    self._remove(record, waiter)
+
+    def _alike(self, records: Mapping[RecordKey, Awaited]) -> _Waiter | None:
+        """Return who waits for the same, if it is so much that to wait for it twice would take long."""
+        if len(records) < _MANY:
+            return None
+        waiters = self._waiters.get(next(iter(records)), ())
+        return next((each for each in waiters if each.is_for(self._cache.identity, records)), None)
+
+    def _entered(self, records: Mapping[RecordKey, Awaited]) -> _Waiter:
         waiter = _Waiter(self._cache.identity, records)
         for record in records:
             self._waiters[record].append(waiter)
-        try:
-            for record in records:
-                self._settle(record, waiter)
-            return await waiter.settled
-        finally:
-            for record in records:
-                self._remove(record, waiter)
+        for record in records:
+            self._settle(record, waiter)
+        return waiter
 
     def _remove(self, record: RecordKey, waiter: _Waiter) -> None:
         waiters = self._waiters[record]
