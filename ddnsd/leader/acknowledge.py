@@ -9,10 +9,11 @@ import structlog
 
 from ddnsd.leader.mandate import Mandate
 from ddnsd.leader.rrsets import record_type
+from ddnsd.model.owners import wildcard_owner
 from ddnsd.model.plan import Push
 from ddnsd.model.publication import is_only_site
 from ddnsd.model.records import Published, PublishError, RecordKey, Site
-from ddnsd.nameserver.interface import Nameserver
+from ddnsd.nameserver.interface import Absent, Nameserver, Rcode, Update
 from ddnsd.store import codec, keys
 
 _log = structlog.get_logger(__name__)
@@ -58,11 +59,12 @@ class Acknowledger:
         """Record that the nameserver itself refuses these: they wait, with the error shown.
 
         Raises:
+            NameserverError: it does not say whether a `*.<host>` is served.
             UnavailableError: the store cannot take it now.
         """
         for push in pushes:
             _log.warning("publish.refused", name=push.record.name, type=push.record.type, reason=reason)
-        await asyncio.gather(*(self._put(push, self._refusal(push, reason)) for push in pushes))
+        await asyncio.gather(*(self._note_refusal(push, reason) for push in pushes))
         self._count(pushes, "refused")
 
     async def _commit(self, pushes: Sequence[Push]) -> None:
@@ -96,9 +98,25 @@ class Acknowledger:
         """Say whether the zone's records stand nowhere else, as they do while it moves."""
         return is_only_site(self._mandate.state, self._site)
 
-    def _refusal(self, push: Push, reason: str) -> Published:
-        error = PublishError(push.want.revision, reason, datetime.now(UTC), self._site.nameserver)
-        return msgspec.structs.replace(self._noted(push), error=error)
+    async def _note_refusal(self, push: Push, reason: str) -> None:
+        """Record one refusal, and that no `*.<host>` is served where there is none.
+
+        It may be what was refused: asked to remove it, a nameserver with a policy for single names would
+        refuse the host's own record for ever, though the host is no wildcard any more. Then that is tried
+        at once without.
+        """
+        noted = self._noted(push)
+        unstarred = noted.wildcard and self._is_last_site() and await self._is_unstarred(push)
+        revision = 0 if unstarred and not push.want.wildcard else push.want.revision
+        error = PublishError(revision, reason, datetime.now(UTC), self._site.nameserver)
+        starred = noted.wildcard and not unstarred
+        await self._put(push, msgspec.structs.replace(noted, error=error, wildcard=starred))
+
+    async def _is_unstarred(self, push: Push) -> bool:
+        """Ask by a prerequisite: an answer to a query might be that of a wildcard further up."""
+        absent = Absent(wildcard_owner(push.record), record_type(push.record))
+        question = Update(self._site.zone, (absent,), ())
+        return await self._nameserver.update(question) is Rcode.NOERROR
 
     def _starred(self, push: Push) -> Published:
         return msgspec.structs.replace(self._noted(push), revision=0, wildcard=True)

@@ -3,18 +3,19 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ddnsd.leader import expiry as leader_expiry
 from ddnsd.leader import oblivion
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.answers import Moved, Unchanged, Updated
+from ddnsd.model.answers import Moved, Refusal, Unchanged, Updated
 from ddnsd.model.history import entries
 from ddnsd.model.records import Committed, LastSeen, RecordKey
 from ddnsd.model.request import Request
 from ddnsd.model.resources import Kind
-from ddnsd.nameserver.interface import Nameserver, RecordType, Replace, Update
+from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, Replace, Update
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Update as StoreUpdate
@@ -328,3 +329,43 @@ async def test_the_oldest_histories_are_forgotten_where_there_are_too_many(
         await node.until(lambda: node.state.history.total <= 20)
         assert set(node.state.history) == set(names[-len(node.state.history) :]), "the newest ones stay"
         assert len(node.state.history) >= 10
+
+
+class Refusing:
+    """A nameserver that refuses every change of one name, as one with a policy for single names does."""
+
+    def __init__(self, real: Nameserver, name: str) -> None:
+        self._real = real
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def update(self, update: Update) -> Rcode:
+        refused = any(change.name == self._name for change in update.changes)
+        return Rcode.REFUSED if refused else await self._real.update(update)
+
+
+@pytest.mark.parametrize("served_before", [True, False])
+async def test_a_wildcard_that_the_nameserver_refuses_is_in_the_way_no_more_once_it_is_given_up(
+    tmp_path: Path, *, served_before: bool
+) -> None:
+    store = await open_embedded(tmp_path / "store")
+    async with embedded_nameservers(tmp_path) as servers:
+        refusing: Any = Refusing(servers["default"], STAR)
+        async with node_on(store, {"default": refusing}) as node:
+            node.lead()
+            await node.apply(*example())
+            if served_before:
+                await node.update(BLOG, "192.0.2.1")
+            await node.apply(host(BLOG, wildcard=True))
+            assert await node.update(BLOG, "192.0.2.2") is Refusal.NAMESERVER_FAILED
+            await node.apply(host(BLOG))
+            assert isinstance(await node.update(BLOG, "192.0.2.3"), Updated)
+            assert await zone_of(servers["default"]) == {(BLOG, "A"): ("192.0.2.3",)}
+            await node.apply(host(BLOG, wildcard=True))
+            assert await node.update(BLOG, "192.0.2.4") is Refusal.NAMESERVER_FAILED
+            await node.delete(Kind.HOST, BLOG)
+            await node.until(lambda: not node.state.addresses and not node.state.published)
+            assert await zone_of(servers["default"]) == {}
+    await store.close()
