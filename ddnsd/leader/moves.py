@@ -6,7 +6,8 @@ is for is left to that: every commit depends on the account's newest one (`recor
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -21,15 +22,22 @@ _log = structlog.get_logger(__name__)
 
 _OTHER_KEYS = 8  # that a commit expects besides those of its hosts
 _HOSTS = (MAX_KEYS_PER_UPDATE - _OTHER_KEYS) // KEYS_OF_A_HOST  # in one commit
-_AT_ONCE = 32  # commits: what a group takes, and no more of the loop's time at a stretch
+_AT_ONCE = 16  # commits: no more of the loop's time at a stretch
+_MOST_PENDING = (
+    400  # records: enough to keep the nameserver busy; whatever clients change meanwhile waits for them
+)
+_LONGEST_PAUSE = 1.0  # seconds: it may be another zone's records that are not published
 _RETRY_SECONDS = 1.0
 
 
 class Mover:
     """Does the moves in the order in which they were committed."""
 
-    def __init__(self, mandate: Mandate) -> None:
+    def __init__(self, mandate: Mandate, backlog: Callable[[], int]) -> None:
+        """`backlog` says how many records wait for publication."""
         self._mandate = mandate
+        self._backlog = backlog
+        self._progress = asyncio.Event()
         self._due = asyncio.Event()
         self._due.set()
 
@@ -39,16 +47,24 @@ class Mover:
 
     async def run(self) -> None:
         """Move hosts whenever there is a move. Never returns."""
-        while True:
-            await self._due.wait()
-            self._due.clear()
-            try:
-                while moves := self._mandate.state.prefixes.values():
-                    await self._take(min(moves, key=lambda move: move.revision))
-            except UnavailableError as error:
-                _log.warning("move.failed", reason=str(error))
-                await asyncio.sleep(_RETRY_SECONDS)
-                self._due.set()
+        unsubscribe = self._mandate.cache.subscribe(lambda _: self._progress.set())
+        try:
+            while True:
+                await self._due.wait()
+                self._due.clear()
+                await self._turn()
+        finally:
+            unsubscribe()
+
+    async def _turn(self) -> None:
+        """Do what there is to do, as far as the store lets it be done."""
+        try:
+            while moves := self._mandate.state.prefixes.values():
+                await self._take(min(moves, key=lambda move: move.revision))
+        except UnavailableError as error:
+            _log.warning("move.failed", reason=str(error))
+            await asyncio.sleep(_RETRY_SECONDS)
+            self._due.set()
 
     async def _take(self, move: Entry[PrefixMove]) -> None:
         """Do a move, until it is done or another one has taken its place."""
@@ -69,6 +85,7 @@ class Mover:
         parts = [hosts[start : start + size] for start in range(0, len(hosts), size)]
         outcomes: list[Outcome] = []
         for start in range(0, len(parts), _AT_ONCE):
+            await self._room()
             state, now = self._mandate.state, datetime.now(UTC)
             changes = [change(state, move, part, now) for part in parts[start : start + _AT_ONCE]]
             due = (each for each in changes if each[1])  # else clients have done it meanwhile
@@ -76,6 +93,14 @@ class Mover:
             outcomes += await asyncio.gather(*commits)
         stale = await self._stale(outcomes)
         return any(_found(outcome, expected) == expected for outcome in stale)
+
+    async def _room(self) -> None:
+        """Wait, for a while, until few records are to be published: who comes now waits for all of them."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_PAUSE):
+                while self._backlog() > _MOST_PENDING:
+                    self._progress.clear()
+                    await self._progress.wait()
 
     async def _end(self, move: Entry[PrefixMove]) -> bool:
         """Delete the move; return whether that is done."""
