@@ -6,7 +6,7 @@ import pytest
 
 from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.expiry import Expiry
-from ddnsd.model.records import Mark, Resource
+from ddnsd.model.records import Committed, Mark, RecordKey, Resource
 from ddnsd.model.resources import Kind
 from ddnsd.service.documents import read_document
 from ddnsd.service.host_status import HostStatus, RecordStatus, TextStatus, host_status
@@ -211,6 +211,16 @@ async def test_another_owner_inherits_no_address(filled):
     await filled.commit_address("blog.example.com", "192.0.2.1")
     await put(filled, host("blog.example.com", "bob"))
     assert (await filled.address("blog.example.com")).is_tombstone
+
+
+async def test_another_owner_is_not_told_of_an_address_that_was_withdrawn_before(filled):
+    await put(filled, account("bob"))
+    record = RecordKey("blog.example.com", Family.A)
+    withdrawn = Committed("", "192.0.2.1", "test", datetime.now(UTC), "example.com", cleared=True)
+    await filled.commits.commit(Update({}, {keys.address(record): codec.encode(withdrawn)}))
+    await put(filled, host("blog.example.com", "bob"))
+    address = await filled.address("blog.example.com")
+    assert (address.ip, address.previous, address.cleared) == ("", "", False)
 
 
 async def test_a_change_of_nothing_else_keeps_the_address(filled):

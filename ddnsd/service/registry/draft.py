@@ -140,11 +140,12 @@ class Draft:
     def withdraw(self, record: RecordKey) -> None:
         """Leave a tombstone where an address is committed; the leader takes the RRset away.
 
-        The address is compared even where there is none: a client may be committing one just now.
+        The address is compared even where there is none: a client may be committing one just now. What a
+        client has withdrawn, and is still leaving, remembers the address: the next owner is not told of it.
         """
         key, entry = keys.address(record), self.state.addresses.get(record)
         self._expected[key] = entry.revision if entry else 0
-        if entry is not None and not entry.value.is_tombstone:
+        if entry is not None and (not entry.value.is_tombstone or entry.value.cleared):
             zone = self.state.zone_of(record.name) or ""
             self._committed[key] = Committed("", "", self.commit, self.now, zone)
 
