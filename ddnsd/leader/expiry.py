@@ -1,6 +1,7 @@
 """What ends by the clock: addresses of hosts that nobody refreshes, and challenges that are over.
 
-A leader that has just begun waits: while nobody led, or the service was away, nobody could refresh.
+A leader that has just begun waits: while nobody led, or the service was away, nobody could refresh. So it
+does with a host that was held until now.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import structlog
 
 from ddnsd.leader.mandate import Mandate
 from ddnsd.model.addresses import Challenge, Family, RRType
-from ddnsd.model.expiry import Expiry, challenge_over, due, stage
+from ddnsd.model.expiry import Expiry, challenge_over, due, is_held, stage
 from ddnsd.model.history import extended
 from ddnsd.model.records import Committed, HistoryEntry, RecordKey
 from ddnsd.model.request import Api
@@ -37,6 +38,7 @@ class Expirer:
         self._mandate = mandate
         self._began = asyncio.get_running_loop().time()
         self._warned: set[str] = set()
+        self._held: dict[str, float] = {}  # hosts, and when they were held last, by the loop's clock
 
     async def run(self) -> None:
         """Look every few seconds. Never returns."""
@@ -54,13 +56,16 @@ class Expirer:
         for count, host in enumerate(list(state.hosts.expiring)):
             if count % _YIELD_EVERY == _YIELD_EVERY - 1:
                 await asyncio.sleep(0)
-            if stage(state, host, now) is Expiry.EXPIRING:
+            if is_held(state, host):
+                self._held[host] = asyncio.get_running_loop().time()
+            elif stage(state, host, now) is Expiry.EXPIRING:
                 expiring.add(host)
             elif due(state, host, now) and self._has_waited(host):
                 expired.append(host)
         for host in sorted(expiring - self._warned):
             _log.warning("host.expiring", host=host)
         self._warned = expiring
+        self._held = {host: last for host, last in self._held.items() if host in state.hosts.expiring}
         self._mandate.metrics.expiring(len(expiring))
         await self._withdraw(expired, tuple(Family), due)
 
@@ -72,11 +77,11 @@ class Expirer:
         await self._withdraw(over, (Challenge.TXT,), challenge_over)
 
     def _has_waited(self, host: str) -> bool:
-        """Say whether this node has led for long enough that the host's client must have come."""
+        """Say whether this node has led, and the host was free, for long enough for its client to come."""
         entry = self._mandate.state.hosts.get(host)
         seconds = entry.value.spec.expires_after if entry else None
-        led = asyncio.get_running_loop().time() - self._began
-        return seconds is not None and led >= min(seconds, _GRACE_SECONDS)
+        could_come = asyncio.get_running_loop().time() - self._held.get(host, self._began)
+        return seconds is not None and could_come >= min(seconds, _GRACE_SECONDS)
 
     async def _withdraw(self, hosts: Sequence[str], types: Sequence[RRType], is_due: _IsDue) -> None:
         for start in range(0, len(hosts), _AT_ONCE):

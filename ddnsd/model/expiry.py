@@ -46,9 +46,20 @@ def expiry(state: State, host: str, now: datetime) -> Lifetime | None:
 def due(state: State, host: str, now: datetime) -> bool:
     """Say whether the host has addresses that are to be withdrawn at this moment (UTC).
 
-    A prefix that it has yet to follow is a refresh that is not written yet.
+    A prefix that it has yet to follow is a refresh that is not written yet. What is held stays as it is.
     """
-    return stage(state, host, now) is Expiry.EXPIRED and not _is_to_move(state, host)
+    if stage(state, host, now) is not Expiry.EXPIRED:
+        return False
+    return not is_held(state, host) and not _is_to_move(state, host)
+
+
+def is_held(state: State, host: str) -> bool:
+    """Say whether the host cannot be refreshed, as it, its account or its zone is held."""
+    entry = state.hosts.get(host)
+    if entry is None:
+        return False
+    account, zone = state.accounts.get(entry.value.spec.account), state.zones.get(state.zone_of(host) or "")
+    return any(each is not None and each.value.held for each in (entry, account, zone))
 
 
 def stage(state: State, host: str, now: datetime) -> Expiry | None:
@@ -71,8 +82,10 @@ def is_stale_sighting(spec: HostSpec, seen: Entry[LastSeen] | None, now: datetim
 
 
 def _is_to_move(state: State, host: str) -> bool:
-    spec = state.hosts[host].value.spec
-    return any(covers(move.value, host, spec) for move in state.prefixes.values())
+    entry = state.hosts.get(host)
+    if entry is None:
+        return False
+    return any(covers(move.value, host, entry.value.spec) for move in state.prefixes.values())
 
 
 def _judge(left: timedelta, span: timedelta) -> Expiry:

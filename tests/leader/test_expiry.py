@@ -10,7 +10,8 @@ import pytest
 
 from ddnsd.leader import expiry as leader_expiry
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.records import Committed, LastSeen, RecordKey, Stored
+from ddnsd.model.records import Committed, LastSeen, RecordKey, Resource, Stored
+from ddnsd.model.resources import Kind
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Outcome, Store, Update
@@ -136,3 +137,32 @@ async def test_a_host_that_is_to_expire_no_more_at_that_moment_stays(
         await put(clients, **sightings(timedelta(seconds=61), LAST))
         await clients.until(lambda: RecordKey(LAST, Family.A) not in clients.state.addresses)
         assert len(clients.state.addresses) == len(PAIR)
+
+
+async def test_a_host_that_was_held_has_time_to_be_refreshed_once_it_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with expiring(tmp_path, monkeypatch) as (clients, leader, _):
+        await leader.until(lambda: leader.candidate.publisher is not None)
+        assert leader.candidate.publisher is not None
+        monkeypatch.setattr(leader.candidate.publisher._expirer, "_began", float("-inf"))
+        await clients.apply(*(host(name, expiresAfter=60) for name in PAIR))
+        for name in PAIR:
+            await clients.update(name, "192.0.2.1")
+        spec = clients.state.hosts[PAIR[0]].value.spec
+        for held in (True, False):
+            if not held:
+                monkeypatch.setattr(leader_expiry, "_GRACE_SECONDS", 60.0)
+            await put(clients, **{keys.resource(Kind.HOST, name): Resource(spec, held=held) for name in PAIR})
+            await put(clients, **sightings(timedelta(seconds=61), *PAIR))
+            await _looked(clients)
+            assert len(clients.state.addresses) == len(PAIR)
+        monkeypatch.setattr(leader_expiry, "_GRACE_SECONDS", 0.0)
+        await clients.until(lambda: not clients.state.addresses)
+
+
+async def _looked(clients: Node) -> None:
+    """Wait until the leader has looked at all hosts: twice, as it may have been looking just now."""
+    for _ in range(2):
+        await put(clients, **challenges(timedelta(hours=24), LAST))
+        await clients.until(lambda: RecordKey(LAST, Challenge.TXT) not in clients.state.addresses)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsd.model.expiry import Expiry, due, expiry, is_stale_sighting, stage
+from ddnsd.model.expiry import Expiry, due, expiry, is_held, is_stale_sighting, stage
 from ddnsd.model.records import Entry, LastSeen
 from ddnsd.model.resources import HostSpec
 
@@ -67,6 +67,21 @@ def test_a_host_that_was_never_seen_counts_from_when_its_address_was_changed(wor
     world.commit(record, "192.0.2.7")
     assert expiry(world.state, HOST, NOW) == (NOW, NOW + SPAN, Expiry.FRESH)
     assert due(world.state, HOST, NOW + SPAN)
+
+
+@pytest.mark.parametrize("held", ["host", "zone", "account"])
+def test_what_is_held_stays_as_it_is(world, held):
+    seen(world)
+    world.commit(BLOG, "192.0.2.7")
+    assert due(world.state, HOST, NOW + SPAN)
+    if held == "host":
+        world.host(held=True, expires_after=SPEC.expires_after)
+    elif held == "zone":
+        world.zone(held=True)
+    else:
+        world.account(held=True)
+    assert is_held(world.state, HOST)
+    assert not due(world.state, HOST, NOW + SPAN)
 
 
 def test_a_host_without_an_address_is_not_due(world):
