@@ -42,7 +42,7 @@ class Publisher:
         self._changed = asyncio.Event()
         self._unknown: set[str] = set()  # nameservers already complained about
         self._sweeper = Sweeper(mandate)
-        self._mover = Mover(mandate, lambda: sum(lane.backlog for lane in self._lanes.values()))
+        self._mover = Mover(mandate, self.backlog)
         self._expirer = Expirer(mandate)
         self._forgetter = Forgetter(mandate)
         self._workdesk = Workdesk(self._lanes, mandate)

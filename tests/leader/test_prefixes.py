@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ddnsd.leader import errand, moves
 from ddnsd.leader import expiry as leader_expiry
 from ddnsd.model.addresses import Family
 from ddnsd.model.answers import Answer, Moved, Refusal, Updated
@@ -15,7 +17,7 @@ from ddnsd.model.history import entries
 from ddnsd.model.records import LastSeen, RecordKey
 from ddnsd.model.request import Request
 from ddnsd.model.tokens import digest
-from ddnsd.nameserver.interface import Nameserver, Rcode, Update
+from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, Update
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Update as StoreUpdate
@@ -29,6 +31,7 @@ from tests.leader.node import (
     host,
     node_on,
     single_node,
+    zone,
     zone_of,
 )
 
@@ -121,7 +124,7 @@ class Refusing:
         self._real = real
         self._name = name
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
     async def update(self, update: Update) -> Rcode:
@@ -135,8 +138,8 @@ async def test_a_host_that_the_nameserver_refuses_delays_no_other_and_is_no_chan
 ) -> None:
     store = await open_embedded(tmp_path / "store")
     async with embedded_nameservers(tmp_path) as servers:
-        refusing = Refusing(servers["default"], HOSTS[0])
-        async with node_on(store, {"default": refusing}) as node:  # type: ignore[dict-item]
+        refusing: Any = Refusing(servers["default"], HOSTS[0])
+        async with node_on(store, {"default": refusing}) as node:
             node.lead()
             await node.apply(*example(), *(host(name, ipv6Suffix="::1") for name in HOSTS))
             assert await node.ask(prefix(ONE)) is Refusal.NAMESERVER_FAILED
@@ -147,6 +150,50 @@ async def test_a_host_that_the_nameserver_refuses_delays_no_other_and_is_no_chan
             assert await node.ask(prefix(ONE)) is Refusal.NAMESERVER_FAILED
             assert node.state.addresses[FIRST].revision > tried, "a new attempt for each request"
             assert len(list(entries(node.state.history[HOSTS[0]].value))) == 1, "but the same change"
+    await store.close()
+
+
+class Slow:
+    """A nameserver that takes no addresses of one zone until it is `released`."""
+
+    def __init__(self, real: Nameserver, zone: str) -> None:
+        self._real = real
+        self._zone = zone
+        self.released = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def update(self, update: Update) -> Rcode:
+        if update.zone == self._zone and any(change.type is RecordType.AAAA for change in update.changes):
+            await self.released.wait()
+        return await self._real.update(update)
+
+
+async def test_a_move_that_waits_for_its_nameserver_keeps_no_other_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moves, "_MOST_PENDING", 0)
+    monkeypatch.setattr(moves, "_LONGEST_PAUSE", 60.0)
+    monkeypatch.setattr(errand, "_HOSTS", 1)
+    monkeypatch.setattr(errand, "_AT_ONCE", 1)
+    store = await open_embedded(tmp_path / "store")
+    async with embedded_nameservers(tmp_path) as servers:
+        slow: Any = Slow(servers["default"], "slow.example")
+        async with node_on(store, {"default": slow}) as node:
+            node.lead()
+            token = document("Token", "bobs", account="bob", sha256=digest(SECOND_SECRET))
+            theirs = [f"h{number}.slow.example" for number in range(3)]
+            await node.apply(*example(), zone("slow.example"), document("Account", "bob"), token)
+            await node.apply(host(HOSTS[0], ipv6Suffix="::1"))
+            await node.apply(*(document("Host", name, account="bob", ipv6Suffix="::1") for name in theirs))
+            large = await sent(node, prefix(ONE, SECOND_SECRET)._replace(domain=theirs[0]))
+            await node.until(lambda: any(record.name in theirs for record in node.state.addresses))
+            async with asyncio.timeout(4):
+                assert await node.ask(prefix(ONE)) == (Moved(BLOG, ONE, 1, 1),)
+            assert not large.done()
+            slow.released.set()
+            assert isinstance(await large, tuple)
     await store.close()
 
 
