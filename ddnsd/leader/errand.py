@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from ddnsd.leader.following import KEYS_OF_A_HOST, change, ended, grounds, waiting
+from ddnsd.leader.following import KEYS_OF_A_HOST, change, end, grounds, waiting
 from ddnsd.leader.mandate import DeposedError, Mandate
 from ddnsd.model.moves import Follower
 from ddnsd.model.records import Entry, PrefixMove, Site
@@ -79,7 +79,8 @@ class Errand:
     async def _end(self) -> bool:
         """Delete the move; return whether that is done."""
         state = self._mandate.state
-        outcome = await self._mandate.commit(grounds(state, self._move), deletes=ended(state, self._move))
+        puts, deletes = end(state, self._move)
+        outcome = await self._mandate.commit(grounds(state, self._move), puts, deletes)
         await self._stale([outcome])
         return isinstance(outcome, Done)
 

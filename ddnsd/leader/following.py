@@ -28,11 +28,17 @@ def grounds(state: State, move: Entry[PrefixMove]) -> Mapping[str, int]:
     return {move.key: move.revision, keys.prefix_head(account): head.revision if head else 0}
 
 
-def ended(state: State, move: Entry[PrefixMove]) -> frozenset[str]:
-    """Return the keys that go when the move is done: with the account's last one, its head."""
+def end(state: State, move: Entry[PrefixMove]) -> tuple[Mapping[str, bytes], frozenset[str]]:
+    """Return what the end of the move writes and deletes: it, and with the account's last one the head.
+
+    The end of any other writes the head as it is: of two at the same moment one knows that it is the last.
+    """
     account = move.value.account
+    key, head = keys.prefix_head(account), state.prefix_heads.get(account)
     others = any(each.value.account == account for each in state.prefixes.values() if each != move)
-    return frozenset({move.key} if others else {move.key, keys.prefix_head(account)})
+    if others and head:
+        return {key: codec.encode(head.value)}, frozenset({move.key})
+    return {}, frozenset({move.key, key})
 
 
 def change(

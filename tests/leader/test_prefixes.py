@@ -78,6 +78,18 @@ async def test_of_two_tokens_prefixes_the_newer_one_wins_where_they_overlap(tmp_
         await node.until(lambda: not node.state.prefixes and not node.state.prefix_heads)
 
 
+async def test_of_moves_that_end_at_the_same_moment_the_last_takes_the_head_with_it(tmp_path: Path) -> None:
+    async with idle_node(tmp_path) as (node, _):
+        for round in range(10):
+            asked = await sent(node, prefix(f"2001:db8:{round}1::/64"))
+            others = await sent(node, prefix(f"2001:db8:{round}2::/64", SECOND_SECRET))
+            node.lead()
+            await asyncio.gather(asked, others)
+            await node.until(lambda: not node.state.prefixes)
+            assert not node.state.prefix_heads
+            await node.stop_leading()
+
+
 async def test_a_newer_prefix_that_has_no_room_for_a_hosts_subnet_leaves_it_to_the_older(
     tmp_path: Path,
 ) -> None:
