@@ -59,7 +59,9 @@ def change(
 
 
 def _is_to_have(state: State, move: Entry[PrefixMove], follower: Follower) -> bool:
-    held = holding(state, follower.record)
+    held, committed = holding(state, follower.record), state.addresses.get(follower.record)
+    if committed is not None and committed.revision >= move.revision:
+        return False  # also of the host that the client named: that has its own address of the same commit
     return held is not None and held.revision == move.revision
 
 

@@ -129,6 +129,19 @@ async def test_a_host_that_stops_to_follow_is_not_waited_for(tmp_path: Path, cha
         )
 
 
+async def test_the_host_that_the_client_named_is_changed_once(tmp_path: Path) -> None:
+    async with idle_node(tmp_path) as (node, _):
+        asked = await sent(node, prefix(ONE)._replace(domain=HOSTS[0]))
+        revision = node.state.addresses[FIRST].revision
+        node.lead()
+        assert await asked == (
+            Updated(HOSTS[0], "2001:db8:1::1", Family.AAAA, ""),
+            Moved(HOSTS[0], ONE, 3, 3),
+        )
+        await node.until(lambda: not node.state.prefixes)
+        assert node.state.addresses[FIRST].revision == revision
+
+
 class Refusing:
     """A nameserver that refuses whatever is said of one name."""
 
