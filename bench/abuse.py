@@ -120,7 +120,7 @@ async def _half(ddnsd: Installation, plan: Plan, run: int, kind: str) -> Half:
 
 async def _abuser(kind: str, endpoint: str, seconds: int) -> asyncio.subprocess.Process:
     """Start the abusers. They are not measured, and so come after the others on their core."""
-    command = ["nice", "-n", "20", sys.executable, "-m", "bench.abuser", kind, endpoint, str(seconds)]
+    command = ["nice", "-n", "39", sys.executable, "-m", "bench.abuser", kind, endpoint, str(seconds)]
     return await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
 
 

@@ -37,6 +37,8 @@ class Attacker:
                 socket.create_connection(self._address, timeout=10) as self.socket,
             ):
                 self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                # It is to send, and not to fill a buffer of its own: that would only keep its core busy.
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
                 for _ in acts(self):
                     self.times += 1
                     if time.monotonic() >= self._until:

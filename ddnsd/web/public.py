@@ -32,7 +32,8 @@ _ORIGIN = re.compile(r"https?://[^/?]*", re.IGNORECASE)  # before the path in ab
 _DIGITS = 18  # of a Content-Length; `int` does not take thousands of them
 _DROPPED = 8 << 20  # bytes of too large a body that are read: a client cut off while it sends sees no answer
 _DROPPED_AT_ONCE = 65536  # bytes of these that are read
-_PAUSE = 0.01  # seconds until the next: to read them all at once would keep others waiting
+_CRUMB, _CRUMBS = 512, 4  # bytes that are a small part of a body, and how many of these are nothing special
+_PAUSE = 0.01  # seconds before more is read: each time it keeps others waiting
 _UNBOUNDED = 2**62  # Tornado's own limit answers without a body; ours answers in JSON
 
 
@@ -54,8 +55,9 @@ class Exchange(HTTPMessageDelegate):
         self._listener = listener
         self._connection = connection
         self.stream: Stream = connection.stream  # type: ignore[attr-defined] # what the connection is known by
-        self._chunks: list[bytes] = []
+        self._body = bytearray()  # not a list of what comes: that may be single octets, of 40 bytes each
         self._size = 0
+        self._crumbs = 0  # parts of the body that were small
         self._dropping = False  # whether the body is too large, and its rest is read for good manners alone
         self._unread: asyncio.Future[None] | None = None  # done once the rest of the request may be read
         self._answered = False
@@ -83,8 +85,9 @@ class Exchange(HTTPMessageDelegate):
         """Take a part of the body (Tornado calls this); return what to wait for before more is read."""
         before, self._size = self._size, self._size + len(chunk)
         if self._size <= self._listener.max_body:
-            self._chunks.append(chunk)
-            return None
+            self._body += chunk
+            self._crumbs += len(chunk) < _CRUMB
+            return asyncio.sleep(_PAUSE) if self._crumbs > _CRUMBS else None
         if not self._dropping:
             return self._refuse_body(read=True)
         if self._size > self._listener.max_read:
@@ -97,7 +100,7 @@ class Exchange(HTTPMessageDelegate):
         if self._dropping:
             self._reply_too_large()
             return
-        self.body = b"".join(self._chunks)
+        self.body = bytes(self._body)
         self.at_work = True
         self._listener.dispatch(self)
 
@@ -154,7 +157,7 @@ class Exchange(HTTPMessageDelegate):
     def _refuse_body(self, *, read: bool) -> Awaitable[None] | None:
         """Answer that the body is too large: once it has been read, else now; late, without reading, if it
         is one of many."""
-        self._chunks.clear()
+        self._body.clear()
         if self._listener.failed(self):
             self._unread = asyncio.get_running_loop().create_future()
             self._reply_too_large(late=True)

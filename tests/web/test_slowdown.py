@@ -1,6 +1,7 @@
 """Clients that are told no again and again: each answer comes later, costs nothing, and is not lost."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 
@@ -35,8 +36,13 @@ class Place(PublicPlace):
     """Lets a source fail twice."""
 
     def __init__(self, failures: Rate = NEVER, patience: Patience = PATIENT) -> None:
-        routes = {"/now": {"GET": _now, "POST": _now}, "/limited": {"GET": _limited}}
+        self.bodies: list[bytes] = []
+        routes = {"/now": {"GET": _now, "POST": self._take}, "/limited": {"GET": _limited}}
         super().__init__(routes, failures=failures, patience=patience)
+
+    def _take(self, exchange: Exchange) -> None:
+        self.bodies.append(exchange.body)
+        _now(exchange)
 
     async def ask(self, request: bytes, host: str = "127.0.0.2") -> tuple[bytes, float]:
         """Return the first line of the answer, and the seconds that it took."""
@@ -119,6 +125,21 @@ async def test_a_body_as_large_as_it_may_be_is_no_failure() -> None:
         for _ in range(5):
             for make in BODIES.values():
                 assert (await place.ask(make(MAX_BODY)))[0] == b"HTTP/1.1 200 OK"
+
+
+async def test_a_body_in_crumbs_is_read_whole_and_at_leisure() -> None:
+    async with Place() as place:
+        reader, writer = await place.connect()
+        writer.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        writer.write(POST + b"Content-Length: %d\r\n\r\n" % MAX_BODY)
+        started = time.monotonic()
+        for number in range(MAX_BODY):
+            writer.write(b"%d" % (number % 10))
+            await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 OK")
+        assert time.monotonic() - started < 2 * MAX_BODY * 0.01
+        assert place.bodies == [b"0123456789" * (MAX_BODY // 10)]
 
 
 async def test_who_leaves_is_forgotten_at_once() -> None:
