@@ -35,11 +35,12 @@ from ddnsd.service.update import UpdateService
 from ddnsd.web.ability import AbilityEndpoint
 from ddnsd.web.admin import AdminToken, make_admin_application
 from ddnsd.web.connections import Connections
+from ddnsd.web.exchange import Exchange
 from ddnsd.web.failures import Failures
 from ddnsd.web.gate import PATIENCE, ProxyGate
 from ddnsd.web.health import Readiness, make_health_application
 from ddnsd.web.owed import Owed
-from ddnsd.web.public import Exchange, PublicListener
+from ddnsd.web.public import PublicListener
 from ddnsd.web.routes import public_routes
 from ddnsd.web.source import SourceFinder
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from ddnsd.store.interface import StoreError
 from ddnsd.web import replies
-from ddnsd.web.public import Exchange
+from ddnsd.web.exchange import Exchange
 
 WhenCurrent = Callable[[Callable[[StoreError | None], None]], None]
 

@@ -14,9 +14,9 @@ from ..model.request import Api, Request
 from ..service.update import UpdateService
 from ..telemetry.metrics import Metrics
 from . import replies
+from .exchange import Exchange
 from .form import media_type
 from .journal import Journal
-from .public import Exchange
 from .source import SourceFinder
 
 USER, KEY = "X-Api-User", "X-Api-Key"

@@ -1,7 +1,7 @@
 """Requests that are none, by who sent them: whoever sends too many gets each answer later."""
 
 from ddnsd.service.fairuse import FairUse
-from ddnsd.web.public import Exchange
+from ddnsd.web.exchange import Exchange
 from ddnsd.web.source import SourceFinder
 
 

@@ -14,8 +14,9 @@ from tornado.ioloop import PeriodicCallback
 from tornado.iostream import IOStream
 from tornado.netutil import ssl_wrap_socket
 
+from ddnsd.web.exchange import Exchange
 from ddnsd.web.gate import ProxyGate
-from ddnsd.web.public import Exchange, PublicListener
+from ddnsd.web.public import PublicListener
 from ddnsd.web.server import Server
 from ddnsd.web.streams import SecureStream, Stream
 

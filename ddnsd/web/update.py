@@ -7,9 +7,9 @@ from ..model.request import Api
 from ..service.update import UpdateService
 from ..telemetry.metrics import Metrics
 from . import replies
+from .exchange import Exchange
 from .journal import Journal
 from .parameters import UnreadableRequestError, read_request
-from .public import Exchange
 from .source import SourceFinder
 
 

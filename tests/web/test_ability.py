@@ -7,7 +7,7 @@ import pytest
 
 from ddnsd.store.interface import StoreError, UnavailableError
 from ddnsd.web.ability import AbilityEndpoint
-from ddnsd.web.public import Exchange
+from ddnsd.web.exchange import Exchange
 from tests.system.http import Client, Reply
 from tests.system.load import until
 from tests.web.public_place import PublicPlace

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ddnsd.model.bucket import Rate
 from ddnsd.web.connections import ConnectionLimits, Connections
+from ddnsd.web.exchange import Exchange
 from ddnsd.web.gate import ProxyGate
-from ddnsd.web.public import Exchange
 from tests.system.load import until
 from tests.web.proxy_headers import version_1
 from tests.web.public_place import PublicPlace

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from ddnsd.web.exchange import Exchange
 from ddnsd.web.gate import ProxyGate
-from ddnsd.web.public import Exchange
 from tests.system.load import until
 from tests.web.proxy_headers import SIGNATURE, UNKNOWN, binary, version_1, version_2
 from tests.web.public_place import PublicPlace

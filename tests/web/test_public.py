@@ -3,7 +3,8 @@
 import pytest
 import structlog
 
-from ddnsd.web.public import Endpoint, Exchange
+from ddnsd.web.exchange import Exchange
+from ddnsd.web.public import Endpoint
 from tests.web.served import served
 
 TOKEN = "a-token-in-a-path-0123456789"

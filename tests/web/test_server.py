@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from ddnsd.web.public import Exchange
+from ddnsd.web.exchange import Exchange
 from ddnsd.web.public_server import Patience
 from tests.web.public_place import PublicPlace
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from ddnsd.model.bucket import Rate
-from ddnsd.web.public import Exchange
+from ddnsd.web.exchange import Exchange
 from ddnsd.web.public_server import Patience
 from ddnsd.web.slowdown import SECONDS, Slowdown
 from tests.system.load import until

@@ -9,9 +9,9 @@ from ...model.request import Api
 from ...service.labels import Labels
 from ...service.update import MOST_REQUESTS, UpdateService
 from ...telemetry.metrics import Metrics
+from ..exchange import Exchange
 from ..form import Parameters, read_parameters
 from ..journal import Journal
-from ..public import Exchange
 from ..source import SourceFinder
 from .call import FOLDER, Call, read_call, read_path
 from .words import KO, text_of

@@ -7,9 +7,9 @@ from ...model.answers import Answer, Limited, Refusal
 from ...model.request import Api
 from ...service.update import MOST_REQUESTS, UpdateService
 from ...telemetry.metrics import Metrics
+from ..exchange import Exchange
 from ..form import read_parameters
 from ..journal import Journal
-from ..public import Exchange
 from ..source import SourceFinder
 from .call import read_call
 from .submission import Submission
