@@ -163,6 +163,16 @@ def test_who_has_used_up_everything_is_remembered_whatever_comes(world: World) -
     assert world.fair.source_wait("192.0.2.1") == 1
 
 
+def test_who_went_on_taking_is_not_forgotten_by_what_it_took_first() -> None:
+    table = Buckets(Rate(1, 10), 2)
+    table.take("much", 0)
+    table.take("little", 0, 5)
+    table.take("much", 0, 9)
+    table.take("more", 0, 8)
+    assert [table.wait(name, 0) for name in ("much", "little", "more")] == [1, 0, 0]
+    assert [table.wait(name, 0, 10) for name in ("much", "little", "more")] == [10, 0, 8]
+
+
 def test_what_is_full_again_is_forgotten_while_others_come() -> None:
     table = Buckets(Rate(1, 10), 1000)
     for number in range(1000):
