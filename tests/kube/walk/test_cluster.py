@@ -26,6 +26,7 @@ def values(bind: BindRig, **config: Any) -> dict[str, Any]:
         "config": {
             "nameservers": {"default": nameserver(bind)},
             "addresses": {"private": "accept"},
+            "fair_use": {"enabled": False},  # one token changes more than any person's
             **config,
         },
         "drain": {"delay": 3},
