@@ -87,7 +87,10 @@ def result_of(answer: Answer) -> str:
         return answer.name.lower()
     if isinstance(answer, Limited):
         return "limited"
-    return "updated" if any(map(is_change, answer)) else "unchanged"
+    for result in answer:
+        if is_change(result):
+            return "updated"
+    return "unchanged"
 
 
 def is_change(result: Result) -> bool:

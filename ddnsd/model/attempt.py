@@ -52,8 +52,9 @@ def read(requests: Sequence[Request], *, private: bool) -> Attempt | Refusal:
         if not request.token:
             return Refusal.MISSING_TOKEN
         targets.append(_target(request, private))
-    once = tuple(dict.fromkeys(targets))  # a name that is asked for twice is changed once
-    return Attempt(digest(requests[0].token), requests[0].user, once)
+    if len(targets) > 1:
+        targets = list(dict.fromkeys(targets))  # a name that is asked for twice is changed once
+    return Attempt(digest(requests[0].token), requests[0].user, tuple(targets))
 
 
 def _target(request: Request, private: bool) -> Target:

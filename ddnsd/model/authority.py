@@ -32,11 +32,7 @@ class Place(NamedTuple):
     name: str
     host: Entry[Resource[HostSpec]]
     zone: Entry[Resource[ZoneSpec]]
-
-    @property
-    def site(self) -> Site:
-        """Where it is published."""
-        return Site(self.zone.key.partition("/")[2], self.zone.value.spec.nameserver)
+    site: Site
 
     def can_have(self, type: RRType) -> bool:
         """Say whether the host may have records of this type."""
@@ -68,11 +64,12 @@ def place_of(state: State, holder: Holder, target: Target) -> Place | Refusal:
     host = state.hosts.get(name) if name is not None else None
     if name is None or host is None or not may_change(token, name, host.value.spec):
         return Refusal.NOT_FOUND
-    zone = state.zones.get(state.zone_of(name) or "")
+    zone_name = state.zone_of(name) or ""
+    zone = state.zones.get(zone_name)
     if zone is None or not _is_in_scope(token, target):
         return Refusal.NOT_FOUND
-    types = [wish.type for wish in target.wishes or () if wish.value]
-    return _host_refusal(name, zone.value, host.value, types) or Place(name, host, zone)
+    site = Site(zone_name, zone.value.spec.nameserver)
+    return _host_refusal(name, zone.value, host.value, target) or Place(name, host, zone, site)
 
 
 def may_change(token: TokenSpec, name: str, host: HostSpec) -> bool:
@@ -105,14 +102,15 @@ def _is_in_scope(token: TokenSpec, target: Target) -> bool:
 
 
 def _host_refusal(
-    name: str, zone: Resource[ZoneSpec], host: Resource[HostSpec], types: list[RRType]
+    name: str, zone: Resource[ZoneSpec], host: Resource[HostSpec], target: Target
 ) -> Refusal | None:
     if zone.held or not zone.spec.enabled:
         return Refusal.ZONE_DISABLED
     if host.held or not host.spec.enabled:
         return Refusal.RECORD_DISABLED
-    if not all(_can_have(name, host.spec, type) for type in types):
-        return Refusal.FAMILY_MISMATCH
+    for wish in target.wishes or ():
+        if wish.value and not _can_have(name, host.spec, wish.type):
+            return Refusal.FAMILY_MISMATCH
     return None
 
 

@@ -4,7 +4,7 @@ The order of the checks is the contract's: what is missing, what is malformed, t
 name and owner, zone, record, family.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any, NamedTuple
@@ -110,10 +110,9 @@ def decide(state: State, attempt: Attempt, now: datetime) -> Decision:
     holder = holder_of(state, attempt, now)
     if isinstance(holder, Refusal):
         return holder
+    asked: list[tuple[Place, tuple[Wish, ...]]] = []
     steps: list[Step] = []
-    reads: list[Entry[Any]] = [holder.token, holder.account]
-    records: dict[RecordKey, int] = {}
-    sighted: list[str] = []
+    settled: list[Unchanged | Moved] = []  # of the steps; all of them, nearly always
     for target in attempt.targets:
         place = place_of(state, holder, target)
         if isinstance(place, Refusal):
@@ -121,23 +120,54 @@ def decide(state: State, attempt: Attempt, now: datetime) -> Decision:
         wishes = _wishes(place, target)
         if wishes is None:
             return Refusal.INVALID_IP
-        steps += [_step(state, place, wish, now) for wish in wishes]
-        if target.prefix and target.moves:
-            steps.append(_move(state, holder, place.name, target.prefix, now))
-        reads += place.reads
-        records |= _revisions(state, place, wishes)
-        if _is_sighting(state, place, wishes, now):
-            sighted.append(place.name)
-    if not sighted and all(isinstance(step, Unchanged | Moved) for step in steps):
-        return tuple(step for step in steps if isinstance(step, Unchanged | Moved))
-    return Plan(holder, tuple(steps), tuple(reads), records, tuple(sighted))
+        asked.append((place, wishes))
+        for step in _steps(state, holder, place, wishes, target, now):
+            steps.append(step)
+            if isinstance(step, _SETTLED):
+                settled.append(step)
+    sighted = [place.name for place, wishes in asked if _is_sighting(state, place, wishes, now)]
+    if len(settled) == len(steps) and not sighted:
+        return tuple(settled)
+    return _plan(state, holder, asked, steps, sighted)
+
+
+_SETTLED = (Unchanged, Moved)
 
 
 def _malformation(state: State, attempt: Attempt) -> Refusal | None:
     for target in attempt.targets:
         if target.name is not None and state.is_first_level(target.name):
             return Refusal.FIRST_LEVEL
-    return Refusal.INVALID_IP if any(target.wishes is None for target in attempt.targets) else None
+    for target in attempt.targets:
+        if target.wishes is None:
+            return Refusal.INVALID_IP
+    return None
+
+
+def _steps(
+    state: State, holder: Holder, place: Place, wishes: tuple[Wish, ...], target: Target, now: datetime
+) -> Iterator[Step]:
+    """Yield what is to be done for a target, in the order of the answer's results."""
+    for wish in wishes:
+        yield _step(state, place, wish, now)
+    if target.prefix and target.moves:
+        yield _move(state, holder, place.name, target.prefix, now)
+
+
+def _plan(
+    state: State,
+    holder: Holder,
+    asked: Sequence[tuple[Place, tuple[Wish, ...]]],
+    steps: Sequence[Step],
+    sighted: Sequence[str],
+) -> Plan:
+    """Return the plan with all that it depends on."""
+    reads: list[Entry[Any]] = [holder.token, holder.account]
+    records: dict[RecordKey, int] = {}
+    for place, wishes in asked:
+        reads += place.reads
+        records |= _revisions(state, place, wishes)
+    return Plan(holder, tuple(steps), tuple(reads), records, tuple(sighted))
 
 
 def _wishes(place: Place, target: Target) -> tuple[Wish, ...] | None:
@@ -185,11 +215,14 @@ def _step(state: State, place: Place, wish: Wish, now: datetime) -> Step:
 
 def _standing(state: State, place: Place, record: RecordKey, held: Holding, shown: str) -> Step:
     """Say how far the nameserver is with what is committed already."""
-    committed = state.addresses.get(record)
-    previous = committed.value.previous if committed and committed.revision == held.revision else ""
-    served = is_served(state, record, held.revision)
+    if shown:  # it is served where the host is; what is withdrawn, perhaps elsewhere
+        served = is_served_at(state, place.site, record, held.revision)
+    else:
+        served = is_served(state, record, held.revision)
     if served and is_verified(state, place.site):
         return Unchanged(record.name, shown, record.type)
+    committed = state.addresses.get(record)
+    previous = committed.value.previous if committed and committed.revision == held.revision else ""
     left = committed is not None and committed.value.is_tombstone and not committed.value.cleared
     if left or (not served and is_refused(state, record, held.revision)):
         zone = place.site.zone

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from ..model.answers import Answer, Limited, Moved, Refusal, Result, result_of
+from ..model.answers import Answer, Limited, Moved, Refusal, Result, Unchanged, result_of
 from ..model.attempt import Attempt
 from ..model.decision import Plan
 from ..model.names import label_count
@@ -49,6 +49,8 @@ class Conduct:
         """
         if isinstance(answer, Limited):
             return
+        if not isinstance(answer, Refusal) and len(answer) == 1 and isinstance(answer[0], Unchanged):
+            return  # as nearly always
         count = _cost(answer)
         if not count:
             return
@@ -87,8 +89,11 @@ def _cost(answer: Refusal | tuple[Result, ...]) -> int:
     """Return how many attempts an answer counts for."""
     if isinstance(answer, Refusal):
         return 1
-    looks = sum(result.hosts for result in answer if isinstance(result, Moved)) // _HOSTS_PER_ATTEMPT
-    return looks + (result_of(answer) != "unchanged")
+    count = int(result_of(answer) != "unchanged")
+    for result in answer:
+        if isinstance(result, Moved):
+            count += result.hosts // _HOSTS_PER_ATTEMPT
+    return count
 
 
 def _name(token: Entry[Resource[TokenSpec]]) -> str:

@@ -28,7 +28,7 @@ class Decisions:
     def decide(self, attempt: Attempt) -> Decision:
         """Return what the attempt comes to now."""
         now = datetime.now(UTC)
-        if not any(target.prefix and target.moves for target in attempt.targets):  # as nearly always
+        if not _moves(attempt):  # as nearly always
             return decide(self._cache.state, attempt, now)
         if self._kept is None or not self._stands(self._kept, attempt, now):
             decision = decide(self._cache.state, attempt, now)
@@ -38,3 +38,10 @@ class Decisions:
     def _stands(self, kept: _Kept, attempt: Attempt, now: datetime) -> bool:
         is_of_this_state = (kept.history, kept.revision) == (self._cache.identity, self._cache.revision)
         return is_of_this_state and kept.attempt == attempt and 0 <= (now - kept.at).total_seconds() < _KEPT
+
+
+def _moves(attempt: Attempt) -> bool:
+    targets = attempt.targets
+    if len(targets) == 1:
+        return targets[0].prefix is not None and targets[0].moves
+    return any(target.prefix is not None and target.moves for target in targets)

@@ -98,8 +98,10 @@ class FairUse:
     def _wait(self, tables: Tables, names: tuple[str, ...], count: int = 1) -> float:
         if not self._limits.enabled:
             return 0.0
-        now = self._clock()
-        return max(table.wait(name, now, count) for table, name in zip(tables, names, strict=True))
+        now, longest = self._clock(), 0.0
+        for table, name in zip(tables, names, strict=True):
+            longest = max(longest, table.wait(name, now, count))
+        return longest
 
     def _take(self, tables: Tables, names: tuple[str, ...], count: int = 1) -> None:
         if not self._limits.enabled:

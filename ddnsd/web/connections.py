@@ -37,9 +37,15 @@ class Occupant(Protocol):
 _Occupant = TypeVar("_Occupant", bound=Occupant)
 
 
-class _Place(NamedTuple, Generic[_Occupant]):
-    occupant: _Occupant
-    source: str
+class _Place(Generic[_Occupant]):
+    """A connection's: there for all of its requests, as this is done for each one."""
+
+    __slots__ = ("occupant", "source", "theirs")
+
+    def __init__(self, occupant: _Occupant, source: str, theirs: "_Places[_Occupant]") -> None:
+        self.occupant = occupant
+        self.source = source
+        self.theirs = theirs  # all of the same source
 
 
 _Places = OrderedDict[object, _Place[_Occupant]]  # by connection; who has to go first stands first
@@ -82,16 +88,20 @@ class Connections(Generic[_Occupant]):
 
     def occupy(self, connection: object, occupant: _Occupant) -> None:
         """Note a connection's next request; its first one lets the connection in."""
-        place = self._places.pop(connection, None)
-        source = place.source if place else self._source(occupant.peer)
-        theirs = self._by_source.setdefault(source, OrderedDict())
-        theirs.pop(connection, None)
-        self._places[connection] = theirs[connection] = _Place(occupant, source)
+        place = self._places.get(connection)
+        if place is None:
+            source = self._source(occupant.peer)
+            theirs = self._by_source.setdefault(source, OrderedDict())
+            self._places[connection] = theirs[connection] = _Place(occupant, source, theirs)
+            return
+        place.occupant = occupant
+        self._places.move_to_end(connection)
+        place.theirs.move_to_end(connection)
 
     def demote(self, connection: object) -> None:
         """Let a connection be the first to go; until its next request."""
         if place := self._places.get(connection):
-            for places in (self._places, self._by_source[place.source]):
+            for places in (self._places, place.theirs):
                 places.move_to_end(connection, last=False)
 
     def leave(self, connection: object) -> None:
@@ -99,9 +109,8 @@ class Connections(Generic[_Occupant]):
         place = self._places.pop(connection, None)
         if place is None:
             return
-        theirs = self._by_source[place.source]
-        del theirs[connection]
-        if not theirs:
+        del place.theirs[connection]
+        if not place.theirs:
             del self._by_source[place.source]
 
     def dismiss(self, occupant: _Occupant, reason: str) -> None:

@@ -28,9 +28,7 @@ class Journal:
 
         It counts once: as what failed first, if anything did.
         """
-        results = [result_of(answer) for answer in answers]
-        failed = (result for result in results if result not in _SUCCESSES)
-        result = next(failed, "updated" if "updated" in results else "unchanged")
+        result = result_of(answers[0]) if len(answers) == 1 else _gravest(answers)
         self._metrics.request(self._api, result, time.perf_counter() - started)
         for domain, answer in zip(domains, answers, strict=True):
             self._record(domain, answer, source)
@@ -55,11 +53,18 @@ class Journal:
         """Log a result; "unchanged" only when debugging, because nearly all are."""
         match result:
             case Unchanged():
-                _log.debug("update.unchanged", api=self._api, **result._asdict(), source=source)
+                name, ip, type = result  # named one by one: nearly always in vain
+                _log.debug("update.unchanged", api=self._api, name=name, ip=ip, type=type, source=source)
             case Updated():
                 _log.info("update.done", api=self._api, **result._asdict(), source=source)
             case Moved():
                 _log.info("update.moved", api=self._api, **result._asdict(), source=source)
+
+
+def _gravest(answers: Sequence[Answer]) -> str:
+    results = [result_of(answer) for answer in answers]
+    failed = (result for result in results if result not in _SUCCESSES)
+    return next(failed, "updated" if "updated" in results else "unchanged")
 
 
 def shown(domain: str) -> str:

@@ -63,13 +63,15 @@ def _success(results: tuple[Result, ...]) -> bytes:
 
     Where more was asked for, it also has what became of each record, and of the prefix.
     """
-    lead = next((result for result in results if is_change(result)), results[0])
+    lead = results[0]
+    if len(results) > 1:
+        lead = next((result for result in results if is_change(result)), lead)
     data = _contract(lead)
     if len(results) > 1 or isinstance(lead, Moved):
         data["records"] = [_record(result) for result in results if not isinstance(result, Moved)]
-    for result in results:
-        if isinstance(result, Moved):
-            data["prefix"] = {"prefix": result.prefix, "hosts": result.hosts, "moved": result.moved}
+        for result in results:
+            if isinstance(result, Moved):
+                data["prefix"] = {"prefix": result.prefix, "hosts": result.hosts, "moved": result.moved}
     return _encode({"success": True, "message": UPDATED if data["updated"] else UNCHANGED, "data": data})
 
 

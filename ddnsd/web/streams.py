@@ -10,6 +10,7 @@ from typing import Any
 
 from tornado.iostream import IOStream, SSLIOStream
 
+_SMALL = 1024  # octets, in which Tornado's own search is the faster one; no limit of a head is less
 _OVERLAP = 2  # octets that may be the beginning of what ends a head
 
 
@@ -46,14 +47,14 @@ class Stream(IOStream):
         self._read_buffer_size = 0
         self.close()
 
-    def reading(self) -> bool:
-        """Say whether more is to be read (Tornado calls this)."""
-        return super().reading() and not self._is_given_up
-
     def _find_read_pos(self) -> int | None:
         """Return where what is waited for ends, None if that is not here yet (Tornado calls this)."""
         if self._read_regex is None:  # it is no head
             return super()._find_read_pos()
+        if not self._searched and self._read_buffer_size <= _SMALL:  # as nearly always
+            found = super()._find_read_pos()
+            self._searched = 0 if found else self._read_buffer_size
+            return found
         length = head_length(self._read_buffer, self._searched)
         self._searched = 0 if length else self._read_buffer_size
         most = self._read_max_bytes
@@ -61,8 +62,13 @@ class Stream(IOStream):
             return length
         if not self._is_given_up:
             self._is_given_up = True
+            self.reading = _never  # type: ignore[method-assign] # Tornado asks whether more is to be read
             self._give_up(self)
         return None
+
+
+def _never() -> bool:
+    return False
 
 
 class SecureStream(SSLIOStream, Stream):
