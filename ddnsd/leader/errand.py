@@ -47,7 +47,7 @@ class Errand:
                 count, alone = count + len(hosts), await self._commit(hosts, 1 if alone else _HOSTS)
             elif await self._end():
                 move = self._move.value
-                _log.info("move.done", token=move.token, prefix=move.prefix, hosts=count)
+                _log.info("move.done", by=move.token, prefix=move.prefix, hosts=count)
             await self._mandate.cache.current()
 
     def _is_current(self) -> bool:

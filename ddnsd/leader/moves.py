@@ -77,7 +77,7 @@ class Mover:
             try:
                 await Errand(self._mandate, move, self._one_look, self._room).run()
             except UnavailableError as error:
-                _log.warning("move.failed", token=move.value.token, reason=str(error))
+                _log.warning("move.failed", by=move.value.token, reason=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _room(self, sites: Collection[Site]) -> bool:

@@ -125,8 +125,9 @@ def decide(state: State, attempt: Attempt, now: datetime) -> Decision:
             steps.append(step)
             if isinstance(step, _SETTLED):
                 settled.append(step)
-    sighted = [place.name for place, wishes in asked if _is_sighting(state, place, wishes, now)]
-    if len(settled) == len(steps) and not sighted:
+    done = len(settled) == len(steps)
+    sighted = [place.name for place, wishes in asked if _is_sighting(state, place, wishes, now, done=done)]
+    if done and not sighted:
         return tuple(settled)
     return _plan(state, holder, asked, steps, sighted)
 
@@ -183,11 +184,13 @@ def _wishes(place: Place, target: Target) -> tuple[Wish, ...] | None:
     return (*others, Wish(Family.AAAA, ip)) if ip else None
 
 
-def _is_sighting(state: State, place: Place, wishes: tuple[Wish, ...], now: datetime) -> bool:
+def _is_sighting(state: State, place: Place, wishes: tuple[Wish, ...], now: datetime, *, done: bool) -> bool:
+    """Say whether the host's refresh is to be written: now and then, and where not all is `done` already."""
     if place.host.value.spec.expires_after is None:
         return False
     refreshes = any(wish.value and wish.type is not Challenge.TXT for wish in wishes)
-    return refreshes and is_stale_sighting(place.host.value.spec, state.seen.get(place.name), now)
+    stale = not done or is_stale_sighting(place.host.value.spec, state.seen.get(place.name), now)
+    return refreshes and stale
 
 
 def _revisions(state: State, place: Place, wishes: tuple[Wish, ...]) -> Iterator[tuple[RecordKey, int]]:

@@ -385,6 +385,15 @@ def test_a_refresh_is_written_when_the_last_one_is_older_than_a_quarter_of_the_t
     assert plan.records == {BLOG: world.state.addresses[BLOG].revision}, "what expires is not refreshed"
 
 
+def test_a_change_is_a_refresh_however_fresh_the_host_is():
+    world = small_world()
+    world.host(expires_after=8 * 3600)
+    world.see(BLOG.name)
+    plan = planned(world, request())
+    assert isinstance(plan, Plan)
+    assert plan.sighted == (BLOG.name,)
+
+
 def test_neither_a_withdrawal_nor_a_challenge_is_a_refresh():
     world = small_world()
     world.host(expires_after=8 * 3600)
