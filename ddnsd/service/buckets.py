@@ -26,7 +26,9 @@ class Buckets:
     def wait(self, name: str, now: float, count: float = 1) -> float:
         """Return the seconds until `count` can be taken, 0.0 if they can now."""
         bucket = self._buckets.get(name)
-        return bucket.wait(self.rate, now, count) if bucket else 0.0
+        if bucket is None or bucket.level >= count:  # it has not become less since
+            return 0.0
+        return bucket.wait(self.rate, now, count)
 
     def take(self, name: str, now: float, count: float = 1) -> None:
         """Take `count`, or all of it if there is less."""
