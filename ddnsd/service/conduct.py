@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from ..model.answers import Answer, Limited, Moved, Refusal, Result, Unchanged, result_of
+from ..model.answers import Answer, Limited, Moved, Refusal, Result, is_plain, result_of
 from ..model.attempt import Attempt
 from ..model.decision import Plan
 from ..model.names import label_count
@@ -47,10 +47,8 @@ class Conduct:
 
         But not the look at thousands of hosts that follow a prefix, though they all follow it already.
         """
-        if isinstance(answer, Limited):
+        if is_plain(answer) or isinstance(answer, Limited):
             return
-        if not isinstance(answer, Refusal) and len(answer) == 1 and isinstance(answer[0], Unchanged):
-            return  # as nearly always
         count = _cost(answer)
         if not count:
             return

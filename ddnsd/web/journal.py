@@ -1,7 +1,9 @@
 """What is said of an answered request: its log lines, and its place in the metrics."""
 
+import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
@@ -13,6 +15,7 @@ from ..telemetry.redaction import HIDDEN
 
 _log = structlog.get_logger(__name__)
 
+_debugs = partial(logging.getLogger(__name__).isEnabledFor, logging.DEBUG)
 _SUCCESSES = ("updated", "unchanged")
 
 
@@ -30,6 +33,8 @@ class Journal:
         """
         result = result_of(answers[0]) if len(answers) == 1 else _gravest(answers)
         self._metrics.request(self._api, result, time.perf_counter() - started)
+        if result == "unchanged" and not _debugs():
+            return
         for domain, answer in zip(domains, answers, strict=True):
             self._record(domain, answer, source)
 
