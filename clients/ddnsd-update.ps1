@@ -258,7 +258,7 @@ function Test-Seconds([string] $Name, [int] $Least) {
 function Test-Address([int] $IPVersion, [string] $Text) {
     $address = $null
     if (-not [System.Net.IPAddress]::TryParse($Text, [ref] $address)) { return $false }
-    if ($IPVersion -eq 4) { return $Text -match '^[0-9]{1,3}(\.[0-9]{1,3}){3}$' }
+    if ($IPVersion -eq 4) { return $Text -match '^(0|[1-9][0-9]{0,2})(\.(0|[1-9][0-9]{0,2})){3}$' }
     return ($Text -match ':') -and ($Text -notmatch '[%\[\]]')
 }
 
@@ -548,6 +548,10 @@ function Find-Address([int] $IPVersion, [string] $Given) {
         $address = Get-InterfaceAddress $IPVersion $name
         if ($address -eq '') {
             $shown = Get-Shown $name
+            $interfaces = @(Get-NetIPInterface -InterfaceAlias $name -ErrorAction SilentlyContinue)
+            if ($interfaces.Count -eq 0) {
+                return New-Outcome $later "there is no interface '$shown'" 0 0 $null
+            }
             return New-Outcome $later "the interface '$shown' has no lasting global one" 0 0 $null
         }
         return New-Outcome $done '' 0 0 $address

@@ -149,7 +149,10 @@ read_arguments() {
             -s) option=--server ;;
             -t) option=--token-file ;;
             -f) option=--family ;;
-            --?*) ;;
+        esac
+        case $option in
+            --config | --server | --token-file | --token | --family | --ip | --ipv6 | --cacert) ;;
+            --timeout | --max-time | --retry-delay | --delay) ;;
             -*) fail "there is no option '$(shown "$option")'; see --help" ;;
             *)
                 domains="$domains $option"
@@ -360,13 +363,27 @@ persist() {
 
 # --- the addresses ---------------------------------------------------------------------------------------
 
-# is_of 4|6 TEXT: say whether it looks like an address of this family
+# is_of 4|6 TEXT: say whether it is an address of this family; of IPv6 the last four octets may be as in IPv4
 is_of() {
-    case $1:$2 in
-        4:*[!0-9.]* | 6:*[!0-9A-Fa-f.:]*) return 1 ;;
-        4:?*.?*.?*.?* | 6:*:*:*) ;;
-        *) return 1 ;;
-    esac
+    printf '%s\n' "$2" | awk -v family="$1" '
+        function octet(text) { return text ~ /^(0|[1-9][0-9]?[0-9]?)$/ && text + 0 <= 255 }
+        function is4(text, parts) {
+            if (split(text, parts, ".") != 4) return 0
+            return octet(parts[1]) && octet(parts[2]) && octet(parts[3]) && octet(parts[4])
+        }
+        function is6(text, halves, parts, sides, groups, half, part) {
+            if (match(text, /:[0-9.]*\.[0-9.]*$/) && is4(substr(text, RSTART + 1)))
+                text = substr(text, 1, RSTART) "0:0"
+            sides = split(text, halves, "::")
+            for (half = 1; half <= sides; half++)
+                for (part = split(halves[half], parts, ":"); part; part--) {
+                    if (parts[part] !~ /^[0-9A-Fa-f]+$/ || length(parts[part]) > 4) return 0
+                    groups++
+                }
+            return sides == 1 ? groups == 8 : sides == 2 && groups < 8
+        }
+        { good = NR == 1 && (family == 4 ? is4($0) : is6($0)) }
+        END { exit !good }'
 }
 
 # interface_address 4|6 NAME: print its lasting global address, rather a public one than a ULA (RFC 4193);
@@ -374,9 +391,21 @@ is_of() {
 interface_address() {
     ip "-$1" -o addr show dev "$2" scope global 2>/dev/null | awk -v family="$1" '
         family == 6 && / (temporary|secondary|deprecated|tentative|dadfailed)/ { next }
+        $4 ~ /^(127|169\.254)\./ { next } # may stand there with any scope
         { split($4, parts, "/"); rank = parts[1] ~ /^f[cd]/ ? 2 : 1 }
         !best || rank < best { best = rank; address = parts[1] }
         END { if (best) print address }'
+}
+
+# lack NAME: say why an interface gives no address
+lack() {
+    if ! command -v ip >/dev/null; then
+        echo "the address of '$(shown "$1")' is read with the program ip, which is missing"
+    elif ! ip link show dev "$1" >/dev/null 2>&1; then
+        echo "there is no interface '$(shown "$1")'"
+    else
+        echo "the interface '$(shown "$1")' has no lasting global one"
+    fi
 }
 
 detection() { printf 'url = "%s/api/ddns/ip"\n' "$server"; }
@@ -398,8 +427,9 @@ look_up() {
         '') detect "$1" ;;
         @*)
             found=$(interface_address "$1" "${2#@}")
-            reason="the interface '$(shown "${2#@}")' has no lasting global one"
-            [ -n "$found" ] || return 3
+            [ -n "$found" ] && return
+            reason=$(lack "${2#@}")
+            return 3
             ;;
         *) found=$2 ;;
     esac

@@ -548,12 +548,22 @@ def interface_address(version: int, name: str) -> str:
     """Return the lasting global address of an interface of Linux, rather a public one than a ULA (RFC 4193).
 
     Raises:
-        TemporaryError: it has none.
+        TemporaryError: it has none, or there is no such interface.
     """
     found = [] if sys.platform == "win32" else _ipv4_of(name) if version == 4 else _ipv6_of(name)
     if not found:
+        if sys.platform != "win32" and not _is_interface(name):
+            raise TemporaryError(f"there is no interface '{shown(name)}'")
         raise TemporaryError(f"the interface '{shown(name)}' has no lasting global one")
     return min(found, key=lambda address: address.startswith(("fc", "fd")))
+
+
+def _is_interface(name: str) -> bool:
+    try:
+        socket.if_nametoindex(name)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _ipv4_of(name: str) -> list[str]:
@@ -566,7 +576,8 @@ def _ipv4_of(name: str) -> list[str]:
             answer = fcntl.ioctl(any_socket, 0x8915, request)  # SIOCGIFADDR, netdevice(7)
         except OSError:
             return []
-    return [socket.inet_ntoa(answer[20:24])]
+    address = ipaddress.IPv4Address(answer[20:24])
+    return [] if address.is_loopback or address.is_link_local else [str(address)]
 
 
 def _ipv6_of(name: str) -> list[str]:

@@ -111,3 +111,33 @@ async def test_an_interface_without_an_address(script: Script, token_file: Path,
     ended = await there(home, script).run(*given)
     assert (ended.code, ended.out) == (3, "")
     assert "no IPv6 address: the interface 'eth0' has no lasting global one\n" in ended.err
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.7", "169.254.0.7"])
+async def test_an_address_that_leads_nowhere(
+    script: Script, token_file: Path, home: Place, address: str
+) -> None:
+    """Of this machine alone (RFC 1122 §3.2.1.3), or of one link (RFC 3927), whatever its scope is."""
+    run("ip", "-n", home.namespace, "addr", "flush", "dev", "lo")
+    run("ip", "-n", home.namespace, "addr", "add", f"{address}/32", "dev", "lo", "scope", "global")
+    given = options("http://127.0.0.1:9", token_file, "-f", "4", "--ip", "@lo")
+    ended = await there(home, script).run(*given)
+    assert (ended.code, ended.out) == (3, "")
+    assert "no IPv4 address: the interface 'lo' has no lasting global one\n" in ended.err
+
+
+async def test_the_loopback_as_it_is(script: Script, token_file: Path) -> None:
+    async with Fake(changed()) as fake:
+        ended = await script.run(*options(fake.url, token_file, "--ip", "@lo", "--ipv6", "@lo"))
+    assert (ended.code, ended.out, fake.asked) == (3, "", [])
+    for version in (4, 6):
+        assert f"no IPv{version} address: the interface 'lo' has no lasting global one" in ended.err
+
+
+@pytest.mark.parametrize("option", ["--ip", "--ipv6"])
+async def test_no_such_interface(script: Script, token_file: Path, option: str) -> None:
+    family = {"--ip": "4", "--ipv6": "6"}[option]
+    given = options("http://127.0.0.1:9", token_file, "-f", family, option, "@nosuch9")
+    ended = await script.run(*given)
+    assert (ended.code, ended.out) == (3, "")
+    assert f"no IPv{family} address: there is no interface 'nosuch9'\n" in ended.err

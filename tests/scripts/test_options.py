@@ -10,6 +10,11 @@ from tests.scripts.fake import Fake, changed, seen
 from tests.scripts.script import Script
 
 SERVER = "http://127.0.0.1:9"
+NO_IPV4 = ("300.1.1.1", "192.0.2", "192.0.2.7.7", "192.0.2.07", "192.0.2.", "192.0..7", "192.0.2.7/24", "@")
+NO_IPV6 = (
+    *("1:2:3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1::2::3", "1:::2", ":1::", "1::2:", "1:2:3:4::5:6:7:8"),
+    *("12345::", "::g", "::192.0.2", "::300.0.2.7", "1:2:3:4:5:6:7:192.0.2.7", "192.0.2.7::", "fe80::1%eth0"),
+)
 
 
 def good(token_file: Path) -> list[str]:
@@ -50,6 +55,8 @@ async def test_its_version_is_ddnsd_s(script: Script, option: str) -> None:
         (("--token-file", ""), "--token-file is missing"),
         (("--family", "5"), "'5'"),
         (("--ip", "2001:db8::1"), "--ip: '2001:db8::1' is no IPv4 address"),
+        *((("--ip", ip), f"--ip: '{ip}' is no IPv4 address") for ip in NO_IPV4),
+        *((("--ipv6", ip), f"--ipv6: '{ip}' is no IPv6 address") for ip in NO_IPV6),
         (("--ipv6", "192.0.2.7"), "--ipv6: '192.0.2.7' is no IPv6 address"),
         (("--ipv6", "2001:db8::1", "--family", "4"), "--ipv6: the family is 4"),
         (("--ip", "192.0.2.7", "--family", "6"), "--ip: the family is 6"),
@@ -70,6 +77,30 @@ async def test_what_is_wrong(script: Script, token_file: Path, given: tuple[str,
     assert said in ended.err
     assert ended.err.count("\n") == 1
     assert "secret" not in ended.err
+
+
+@pytest.mark.parametrize("option", ["--frobnicate", "-x", "--frobnicate=secret"])
+async def test_no_option_as_the_last_word(script: Script, token_file: Path, option: str) -> None:
+    ended = await script.run(*good(token_file), "blog.example.com", option)
+    assert (ended.code, ended.out) == (1, "")
+    assert f"there is no option '{option.partition('=')[0]}'; see --help\n" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("option", "address"),
+    [
+        *(("--ip", ip) for ip in ("0.0.0.0", "192.0.2.7", "255.255.255.255")),
+        *(("--ipv6", ip) for ip in ("::", "1::", "::1", "2001:DB8::a", "1:2:3:4:5:6:7:8", "1:2:3:4::5:6:7")),
+        *(("--ipv6", ip) for ip in ("1:2:3:4:5:6:7::", "::192.0.2.7", "64:ff9b::192.0.2.7")),
+        ("--ipv6", "1:2:3:4:5:6:192.0.2.7"),
+    ],
+)
+async def test_every_form_of_an_address(script: Script, token_file: Path, option: str, address: str) -> None:
+    async with Fake(changed()) as fake:
+        given = ("-s", fake.url, "-t", str(token_file), option, address, "-f", "6" if ":" in address else "4")
+        ended = await script.run(*given, "blog.example.com")
+    assert ended.code == 0, ended.err
+    assert fake.asked[0].fields[option.strip("-")] == address
 
 
 async def test_a_value_is_missing(script: Script, token_file: Path) -> None:

@@ -15,6 +15,7 @@ scripts = pytest.mark.parametrize("path", [CLIENT, REGISTER], ids=lambda path: p
 # Cmdlets of Windows PowerShell 5.1 on Windows 10 that PowerShell 7 has too.
 CMDLETS = {
     *("convertfrom-json", "copy-item", "foreach-object", "get-acl", "get-content", "get-date", "get-item"),
+    "get-netipinterface",
     *("get-netipaddress", "join-path", "move-item", "new-item", "new-object", "new-scheduledtaskaction"),
     *(
         "new-scheduledtaskprincipal",
