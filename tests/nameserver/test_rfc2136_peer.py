@@ -231,6 +231,28 @@ async def test_a_caller_that_is_cancelled_leaves_no_answer_behind_for_the_next()
         await nameserver.close()
 
 
+async def test_answers_that_come_in_one_read_leave_one_timer_behind():
+    """The timer of an idle connection that is used again closes nothing under who uses it."""
+    asked: list[bytes] = []
+    release = asyncio.Event()
+
+    async def answer_in_pairs(request, writer):
+        asked.append(request)
+        if len(asked) == 2:
+            send(writer, b"".join(framed(acknowledge(each)) for each in asked))
+        elif len(asked) == 3:
+            await release.wait()
+            send(writer, framed(acknowledge(request)))
+
+    async with peer(answer_in_pairs) as pairing:
+        nameserver = Rfc2136Nameserver(pairing.settings(timeout=5.0, idle_timeout=0.2))
+        await asyncio.gather(nameserver.update(CHANGE), nameserver.update(CHANGE))
+        asyncio.get_running_loop().call_later(0.4, release.set)  # any timer that was left has ended
+        assert await nameserver.update(CHANGE) is Rcode.NOERROR
+        assert pairing.connections == 1
+        await nameserver.close()
+
+
 def unsigned(code: int):
     async def answer_unsigned(request, writer):
         send(writer, framed(acknowledge(request)[:3] + bytes((code,)) + bytes(8)))

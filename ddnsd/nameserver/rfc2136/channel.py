@@ -113,9 +113,13 @@ class Channel:
             self._pipeline = opening.result()
 
     def _close_when_idle(self, pipeline: _Pipeline) -> None:
-        if pipeline.is_idle:
+        if pipeline is not self._pipeline:  # another has taken its place: nobody asks here any more
+            _close_if_idle(pipeline)
+        elif pipeline.is_idle:
+            if self._closing is not None:  # all whose answers came in one read find it idle
+                self._closing.cancel()
             loop = asyncio.get_running_loop()
-            self._closing = loop.call_later(self._settings.idle_timeout, pipeline.fail, "unused")
+            self._closing = loop.call_later(self._settings.idle_timeout, _close_if_idle, pipeline)
 
     def reconfigure(self, settings: Rfc2136Settings) -> None:
         """Use other times from the next request on."""
@@ -135,3 +139,8 @@ class Channel:
         pipeline, self._pipeline = self._pipeline, None
         if pipeline is not None:
             await pipeline.close()
+
+
+def _close_if_idle(pipeline: _Pipeline) -> None:
+    if pipeline.is_idle:
+        pipeline.fail("unused")
