@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
+from ddnsd.leader.fault import ZoneFaultError
 from ddnsd.leader.footprint import Footprints
 from ddnsd.leader.mandate import DeposedError, Mandate
 from ddnsd.model.fence import Fence, parse_fence
@@ -28,10 +29,6 @@ from ddnsd.nameserver.interface import (
 _log = structlog.get_logger(__name__)
 
 FENCE_TTL = 60  # seconds; nobody but ddnsd asks for it
-
-
-class ZoneFaultError(Exception):
-    """The zone takes no UPDATE at all (loading, not authoritative, key refused): no record is to blame."""
 
 
 class FenceLostError(Exception):
@@ -134,5 +131,5 @@ class Claimer:
         if rcode in (Rcode.NXRRSET, Rcode.YXRRSET):
             raise FenceLostError("the fence changed between reading and replacing it")
         if rcode is not Rcode.NOERROR:
-            raise ZoneFaultError(f"{rcode} to a claim of the zone's fence")
+            raise ZoneFaultError(rcode, "a claim of the zone's fence")
         self._sent = {(claim.fence.text,)}

@@ -9,8 +9,9 @@ from typing import assert_never
 import structlog
 
 from ddnsd.leader.acknowledge import Acknowledger
-from ddnsd.leader.claim import Claim, Claimer, FenceLostError, ForeignFenceError, ZoneFaultError
+from ddnsd.leader.claim import Claim, Claimer, FenceLostError, ForeignFenceError
 from ddnsd.leader.drift import DriftWatch
+from ddnsd.leader.fault import ZoneFaultError
 from ddnsd.leader.footprint import Footprints
 from ddnsd.leader.mandate import Mandate
 from ddnsd.leader.push import Pusher

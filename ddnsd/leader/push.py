@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import chain
 from typing import Protocol
 
-from ddnsd.leader.claim import Claim, FenceLostError, ZoneFaultError
+from ddnsd.leader.claim import Claim, FenceLostError
+from ddnsd.leader.fault import ZoneFaultError
 from ddnsd.leader.pace import Pace
 from ddnsd.leader.rrsets import removals, replacements
 from ddnsd.model.plan import Push
@@ -84,9 +85,7 @@ class Pusher:
     async def _demand(self, claim: Claim, changes: tuple[Replace, ...]) -> None:
         rcode = await self._checked(Update(self._site.zone, (claim.prerequisite,), changes))
         if rcode is not Rcode.NOERROR:
-            raise ZoneFaultError(
-                f"the nameserver answers {rcode} to an UPDATE of the zone that blames no record"
-            )
+            raise ZoneFaultError(rcode, "an UPDATE of the zone that blames no record")
 
     async def _confirm_zone(self, claim: Claim) -> None:
         """Send an UPDATE of the fence alone: if that is refused too, the zone is at fault."""

@@ -80,7 +80,8 @@ class Rfc2136Nameserver:
         request = query_message(next(self._ids), name, type)
         message = await self._ask(self._queries, request, _UNSIGNED_TO_QUERY)
         if rcode(message) not in _FOUND:
-            raise RefusedError(f"{self._settings.name}: {name} {type}: {rcode(message)}")
+            remedy = f"does the nameserver have the zone {zone}, and may ddnsd's key ask it?"
+            raise RefusedError(f"{self._settings.name}: {name} {type}: {rcode(message)}; {remedy}")
         try:
             return answered_rrset(message, zone, name, type)
         except MalformedError as error:
