@@ -6,7 +6,7 @@ from typing import Protocol
 
 import structlog
 
-from ddnsd.leader.claim import Claim, ForeignFenceError
+from ddnsd.leader.claim import Claim
 from ddnsd.leader.footprint import Footprints
 from ddnsd.leader.mandate import Mandate
 from ddnsd.leader.reconcile import Comparison, Reconciler
@@ -64,10 +64,8 @@ class DriftWatch:
         """Return how the zone differs from the store, a line for each record.
 
         Raises:
-            ForeignFenceError: nothing is published here.
             NameserverError: the zone could not be transferred.
         """
-        self._demand_fence()
         return (await self._reconciler.compare()).findings
 
     async def repair(self) -> tuple[str, ...]:
@@ -76,11 +74,9 @@ class DriftWatch:
         Where the zone may not be read, everything is published anew.
 
         Raises:
-            ForeignFenceError: nothing is published here.
             NameserverError: the transfer broke off.
             UnavailableError: the store cannot take it now.
         """
-        self._demand_fence()
         async with self._one_at_a_time:
             try:
                 comparison = await self._reconciler.compare()
@@ -89,10 +85,6 @@ class DriftWatch:
                 return (f"everything is published anew, as the zone cannot be compared: {error}",)
             await self._reconciler.mark(comparison)
         return comparison.findings
-
-    def _demand_fence(self) -> None:
-        if holder := self._footprints.value.holder:
-            raise ForeignFenceError(holder)
 
     async def _reconcile(self) -> None:
         claim = self._claims.claim

@@ -95,8 +95,11 @@ class Lane:
         """Do what an operator asks; return what was found, a line each.
 
         Raises:
+            ForeignFenceError, UnpublishedError: the zone is not published: there is nothing to compare.
             NameserverError, UnavailableError: it could not be done.
         """
+        if work is not Work.TAKEOVER:
+            await self._trouble.demand_none()
         match work:
             case Work.CHECK:
                 return await self._drift.check()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 import structlog
 
+from ddnsd.leader.claim import ForeignFenceError
 from ddnsd.leader.footprint import Footprints
 from ddnsd.leader.mandate import Mandate
 from ddnsd.model.records import Site
@@ -34,6 +35,10 @@ def kind_of(error: NameserverError) -> str:
     return _KINDS[type(error)]
 
 
+class UnpublishedError(Exception):
+    """The site takes nothing now; the message says why."""
+
+
 class Trouble:
     """What is wrong with one site, and how long to wait for better times."""
 
@@ -43,6 +48,7 @@ class Trouble:
         self._mandate = mandate
         self._footprints = Footprints(site, mandate)
         self._reason = ""
+        self._known = asyncio.Event()  # it was claimed once, or it is noted why it could not be
         self._next_try = 0.0  # when, on the loop's clock, a try may fail again at once
 
     async def note(self, reason: str, kind: str, **found: object) -> None:
@@ -61,9 +67,26 @@ class Trouble:
         except UnavailableError as error:
             _log.warning("publish.store_unavailable", zone=self._site.zone, reason=str(error))
 
+        self._known.set()
+
     def over(self) -> None:
         """Note that the site takes UPDATEs: the next trouble is a new one."""
         self._reason = ""
+        self._known.set()
+
+    async def demand_none(self) -> None:
+        """Wait until the site is claimed, or it is known why it cannot be.
+
+        Raises:
+            ForeignFenceError: somebody else holds the fence.
+            UnpublishedError: for any other reason nothing is published.
+        """
+        await self._known.wait()
+        noted = self._footprints.value
+        if noted.holder:
+            raise ForeignFenceError(noted.holder)
+        if noted.error:
+            raise UnpublishedError(noted.error)
 
     async def rest(self) -> None:
         """Go on at once after a first failure; let what fails for ever fail once in `probe_interval`."""

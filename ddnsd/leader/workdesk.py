@@ -11,6 +11,7 @@ import structlog
 from ddnsd.leader.claim import ForeignFenceError
 from ddnsd.leader.lane import Lane
 from ddnsd.leader.mandate import Mandate
+from ddnsd.leader.trouble import UnpublishedError
 from ddnsd.model.records import Site, Work, WorkRequest
 from ddnsd.nameserver.interface import NameserverError
 from ddnsd.store import codec, keys
@@ -74,6 +75,8 @@ class Workdesk:
         except ForeignFenceError as error:
             remedy = f"`ddnsd zone takeover {request.zone}` takes it"
             reason = f"nothing is published, the fence is held by {error.holder!r}; {remedy}"
+        except UnpublishedError as error:
+            reason = f"{request.zone} is not published: {error}"
         except (NameserverError, UnavailableError, _NoLaneError) as error:
             reason = str(error)
         else:

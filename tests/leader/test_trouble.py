@@ -14,7 +14,7 @@ from ddnsd.leader.lane import Lane
 from ddnsd.leader.mandate import Mandate
 from ddnsd.model.answers import Refusal, Updated
 from ddnsd.model.fence import Owner
-from ddnsd.model.records import Candidacy, Footprint, Site, Work
+from ddnsd.model.records import Candidacy, Footprint, Site, Work, WorkRequest
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.embedded import EmbeddedNameserver
 from ddnsd.nameserver.interface import (
@@ -142,6 +142,30 @@ async def test_trouble_is_shown_for_as_long_as_it_lasts(tmp_path: Path) -> None:
         assert node.state.footprints[SITE].value == Footprint(verified_in=node.state.identity)
 
 
+@pytest.mark.parametrize("work", [Work.CHECK, Work.REPAIR])
+async def test_zone_that_is_not_published_is_not_said_to_be_well(tmp_path: Path, work: Work) -> None:
+    """Nor just after its creation, when it is not known yet whether it will be."""
+    async with moody_node(tmp_path) as (node, moody):
+        await node.published()
+        moody.judge = lambda _: Rcode.REFUSED
+        await node.apply(zone("fresh.test"))
+        answer = await _ask(node, "fresh.test", work)
+        assert answer.failure.startswith(
+            "fresh.test is not published: REFUSED to a claim of the zone's fence"
+        )
+        assert "let ddnsd's key update the zone" in answer.failure
+        moody.judge = lambda _: None
+        await node.published("fresh.test")
+        answer = await _ask(node, "fresh.test", work)
+        assert (answer.failure, answer.findings) == ("", ())
+
+
+async def _ask(node: Node, name: str, work: Work) -> WorkRequest:
+    answer = await node.registry.await_work(await node.registry.request_work(name, work), 5)
+    assert answer is not None
+    return answer
+
+
 @pytest.mark.logs_errors
 async def test_lane_that_falls_falls_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A bug with one zone is no reason to publish no other."""
@@ -236,9 +260,7 @@ async def test_takeover_of_a_zone_that_is_leaving(tmp_path: Path) -> None:
         await _scribble(servers["default"], FOREIGN)
         await node.delete(Kind.ZONE, ZONE, cascade=True)
         await node.until(lambda: node.state.footprints[SITE].value.holder == FOREIGN)
-        answer = await node.registry.await_work(await node.registry.request_work(ZONE, Work.TAKEOVER), 5)
-        assert answer is not None
-        assert not answer.failure
+        assert not (await _ask(node, ZONE, Work.TAKEOVER)).failure
         await node.until(lambda: not node.state.footprints and not node.state.addresses)
 
 
