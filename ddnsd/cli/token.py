@@ -1,6 +1,7 @@
 """`ddnsd token`."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import IO, Any
 
 import click
@@ -14,7 +15,8 @@ from ..model.tokens import (
     digest,
     read_secret,
 )
-from .client import AdminClient
+from .client import AdminClient, resource_path
+from .connection import AdminApiError
 from .options import admin_api
 from .output import print_json
 
@@ -82,6 +84,25 @@ def create(
         print_json(_registrations(created))
     elif "secret" in created:
         click.echo(created["secret"])
+    for host in created["spec"].get("hosts", ()):
+        if doubt := _doubt(client, host, account):
+            click.echo(f"Warning: {doubt}", err=True)
+
+
+def _doubt(client: AdminClient, host: str, account: str) -> str:
+    """Return why a token of the account may not change the host now, and what to do; "" if it may."""
+    try:
+        owner = client.get(resource_path("hosts", host))["spec"]["account"]
+    except AdminApiError as error:  # the token is there all the same, and its secret was shown
+        if error.status != HTTPStatus.NOT_FOUND:
+            return f"whether the token may change {host} is not known: {error}"
+        return f"the token changes nothing yet: there is no host {host}; create it for the account {account}"
+    if owner == account:
+        return ""
+    return (
+        f"the token cannot change {host}, as that is a host of the account {owner}, not of {account}: "
+        f"make a token of {owner}, or give the host to {account}"
+    )
 
 
 def _registrations(created: Mapping[str, Any]) -> dict[str, Any]:

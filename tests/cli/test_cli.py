@@ -208,6 +208,8 @@ async def test_a_token_has_scopes(filled):
 
 
 async def test_an_acme_dns_registration_stands_alone_on_standard_output(filled):
+    mail = INSTALLATION.split("---")[2].replace("Blog.", "mail.")
+    await filled.ok("apply", "-f", "-", stdin=mail)
     hosts = ("--acme-dns", "Blog.example.com.", "--acme-dns", "mail.example.com")
     run = await filled("token", "create", "acme", "--account", "007", *hosts)
     assert (run.code, run.err) == (0, "token/acme created\n")
@@ -224,6 +226,22 @@ async def test_an_acme_dns_registration_stands_alone_on_standard_output(filled):
     spec = json.loads(await filled.ok("get", "token", "acme", "-o", "json"))["spec"]
     assert (spec["sha256"], spec["scopes"]) == (digest(secret), ["txt"])
     assert spec["hosts"] == ["blog.example.com", "mail.example.com"]
+
+
+@pytest.mark.parametrize("option", ["--host", "--acme-dns"])
+async def test_a_token_for_hosts_that_it_cannot_change_is_made_with_a_warning(filled, option):
+    await filled.ok("apply", "-f", "-", stdin=INSTALLATION.replace('"007"', '"008"').split("---")[1])
+    hosts = (option, "blog.example.com", option, "new.example.com")
+    run = await filled("token", "create", "t", "--account", "008", *hosts)
+    assert (run.code, bool(run.out)) == (0, True)
+    created, *warnings = run.err.splitlines()
+    assert created == "token/t created"
+    assert warnings == [
+        "Warning: the token cannot change blog.example.com, as that is a host of the account 007, "
+        "not of 008: make a token of 007, or give the host to 008",
+        "Warning: the token changes nothing yet: there is no host new.example.com; "
+        "create it for the account 008",
+    ]
 
 
 @pytest.mark.parametrize("more", [["--host", "a.example.com"], ["--scope", "txt"], ["--secret-file", "-"]])
