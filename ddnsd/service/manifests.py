@@ -70,7 +70,7 @@ def read_manifest(text: str | bytes) -> list[Any]:
         documents = [document for document in yaml.load_all(text, _Loader) if document is not None]
         return flatten(msgspec.json.decode(msgspec.json.encode(documents)))
     except yaml.YAMLError as error:
-        raise ManifestError(_where(error)) from error
+        raise ManifestError(_where(error, text)) from error
     except RecursionError as error:
         raise ManifestError("nested too deeply") from error
     except (ValueError, TypeError, OverflowError) as error:  # \\U escapes, half surrogates, !!binary
@@ -104,8 +104,21 @@ def _refusal(mark: yaml.Mark, text: str) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=text, problem_mark=mark)
 
 
-def _where(error: yaml.YAMLError) -> str:
+def _where(error: yaml.YAMLError, text: str | bytes) -> str:
     """Say what and where, without PyYAML's excerpt of the file: it could show a secret."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
-    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else str(problem)
+    if not mark:
+        return str(problem)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}{_remedy(error, text)}"
+
+
+def _remedy(error: yaml.YAMLError, text: str | bytes) -> str:
+    """Return what to do about two common mistakes; libyaml's words are not enough to know them by."""
+    mark: Any = getattr(error, "problem_mark", None)
+    whole = text if isinstance(text, str) else text.decode(errors="replace")
+    if whole.removeprefix("\ufeff")[mark.index : mark.index + 1] == "\t":
+        return ": indent with spaces, not tabs"
+    if getattr(error, "context", None) == "while scanning an alias":
+        return ": quote what begins with an asterisk; a Host has no asterisk in its name, but wildcard: true"
+    return ""
