@@ -35,7 +35,7 @@ def end(state: State, move: Entry[PrefixMove]) -> tuple[Mapping[str, bytes], fro
     """
     account = move.value.account
     key, head = keys.prefix_head(account), state.prefix_heads.get(account)
-    others = any(each.value.account == account for each in state.prefixes.values() if each != move)
+    others = any(each != move for each in state.prefixes.of(account))
     if others and head:
         return {key: codec.encode(head.value)}, frozenset({move.key})
     return {}, frozenset({move.key, key})

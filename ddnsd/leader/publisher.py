@@ -172,7 +172,8 @@ class Publisher:
 
     def _moves_changed(self) -> None:
         self._mover.due()
-        self._sweeper.due()
+        if not self._mandate.state.prefixes:  # a tombstone stays while there is any
+            self._sweeper.due()
 
     def _dispatch(self, records: Iterable[RecordKey], zones: Collection[str]) -> None:
         state = self._mandate.state

@@ -17,7 +17,7 @@ from .expiry import is_stale_sighting
 from .moves import Holding, followers, holding
 from .prefixes import Prefix, address_below
 from .publication import is_refused, is_served, is_served_at, is_verified
-from .records import Entry, PrefixMove, RecordKey
+from .records import Entry, PrefixMove, RecordKey, move_id
 from .state import State
 
 CHALLENGES = 2
@@ -274,5 +274,6 @@ def _move(state: State, holder: Holder, name: str, prefix: Prefix, now: datetime
             joined.append(Join(record, held.revision, ip, "", published=served))
     if not (moving or again or joined or refreshes):
         return Moved(name, str(prefix), hosts, 0)
-    before = state.prefixes.get(f"{holder.name}/{holder.token.revision}")
+    token = holder.token
+    before = state.prefixes.get(move_id(token.value.spec.account, holder.name, token.revision))
     return Move(name, prefix, hosts, tuple(moving), tuple(again), tuple(joined), refreshes, before)

@@ -85,7 +85,8 @@ def _is_to_move(state: State, host: str) -> bool:
     entry = state.hosts.get(host)
     if entry is None:
         return False
-    return any(covers(move.value, host, entry.value.spec) for move in state.prefixes.values())
+    spec = entry.value.spec
+    return any(covers(move.value, host, spec) for move in state.prefixes.of(spec.account))
 
 
 def _judge(left: timedelta, span: timedelta) -> Expiry:

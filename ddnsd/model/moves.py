@@ -70,7 +70,7 @@ def _moved(state: State, record: RecordKey, committed: Entry[Committed] | None) 
         return None
     own = Holding(committed.value.ip, committed.revision) if committed else Holding("", 0)
     newest = own
-    for move in state.prefixes.values():
+    for move in state.prefixes.of(host.value.spec.account):
         if move.revision > newest.revision and covers(move.value, record.name, host.value.spec):
             ip = address_below(parse_prefix(move.value.prefix), host.value.spec)
             newest = Holding(ip, move.revision) if ip else newest

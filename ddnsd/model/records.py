@@ -166,7 +166,7 @@ class History(Stored, frozen=True):
 
 
 class PrefixMove(Stored, frozen=True):
-    """`prefixes/<token>/<revision of the token>`: a prefix that hosts have yet to follow.
+    """`prefixes/<account>/<token>/<revision of the token>`: a prefix that hosts have yet to follow.
 
     One key moves all hosts of the account that have an interface identifier and that the token may change.
     The leader commits the address of each, unless it has a newer one, and then deletes the key.
@@ -180,6 +180,16 @@ class PrefixMove(Stored, frozen=True):
     token: str  # its name
     source: str
     api: str
+
+
+def move_id(account: str, token: str, revision: int) -> str:
+    """Return the id of a `PrefixMove`; `revision` is the token's."""
+    return f"{account}/{token}/{revision}"
+
+
+def account_of(move_id: str) -> str:
+    """Return the account of a `PrefixMove` with this id."""
+    return move_id.partition("/")[0]
 
 
 class PrefixHead(Stored, frozen=True):

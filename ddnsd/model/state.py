@@ -27,6 +27,7 @@ from .records import (
     Site,
     Source,
     WorkRequest,
+    account_of,
 )
 from .resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
 
@@ -123,6 +124,28 @@ class AddressTable(Table[RecordKey, Committed]):
         self.challenges.discard(id)
 
 
+class PrefixTable(Table[str, PrefixMove]):
+    """Prefixes that hosts have yet to follow, by id and by account."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ids = _Groups()
+
+    def put(self, id: str, entry: Entry[PrefixMove]) -> None:
+        """Add or replace a move."""
+        self[id] = entry
+        self._ids.add(account_of(id), id)
+
+    def drop(self, id: str) -> None:
+        """Remove a move."""
+        if self.pop(id, None) is not None:
+            self._ids.discard(account_of(id), id)
+
+    def of(self, account: str) -> Iterator[Entry[PrefixMove]]:
+        """Yield the moves of an account's hosts."""
+        return (self[id] for id in self._ids.of(account))
+
+
 class HistoryTable(Table[str, History]):
     """Histories by host, and how many entries they have together."""
 
@@ -189,7 +212,7 @@ class State:
         self.published: Table[RecordKey, Published] = Table()
         self.seen: Table[str, LastSeen] = Table()  # of hosts that expire
         self.history = HistoryTable()  # by host
-        self.prefixes: Table[str, PrefixMove] = Table()  # that hosts have yet to follow
+        self.prefixes = PrefixTable()  # that hosts have yet to follow
         self.prefix_heads: Table[str, PrefixHead] = Table()  # by account
         self.footprints: Table[Site, Footprint] = Table()
         self.requests: Table[str, WorkRequest] = Table()

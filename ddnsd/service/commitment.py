@@ -90,7 +90,8 @@ def _moved(plan: Plan, move: Move, request: Request, commit: str, now: datetime)
 
 def _prefix_key(plan: Plan) -> str:
     """Return a key that stands for exactly these hosts: those that the token may change as it is now."""
-    return keys.prefix(plan.holder.name, plan.holder.token.revision)
+    token = plan.holder.token
+    return keys.prefix(token.value.spec.account, plan.holder.name, token.revision)
 
 
 def _entries(

@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from ..model.addresses import RRTYPES
 from ..model.progress import Progress, progress
-from ..model.records import RecordKey
+from ..model.records import RecordKey, account_of
 from ..model.resources import Kind
 from ..store import keys
 from ..store.interface import RestoredError
@@ -107,17 +108,22 @@ class Waiting:
 
     def _concerned(self, touched: Sequence[Touched]) -> Iterable[RecordKey]:
         """Return the records whose progress these changes, or the end of the history, can have moved."""
-        if not self._cache.identity or any(map(self._concerns_all, touched)):
+        everywhere = (keys.FOOTPRINTS, Kind.ZONE.plural)
+        if not self._cache.identity or any(place.shelf in everywhere for place in touched):
             return list(self._waiters)
-        names = {place.id for place in touched if place.shelf == Kind.HOST.plural}
-        records = {place.id for place in touched if place.shelf in (keys.ADDRESSES, keys.PUBLISHED)}
-        if names:
-            return [record for record in self._waiters if record in records or record.name in names]
-        return [record for record in records if isinstance(record, RecordKey) and record in self._waiters]
+        concerned = {place.id for place in touched if place.shelf in (keys.ADDRESSES, keys.PUBLISHED)}
+        names = {name for place in touched for name in self._names(place)}
+        concerned |= {RecordKey(name, type) for name in names for type in RRTYPES}
+        return [record for record in concerned if isinstance(record, RecordKey) and record in self._waiters]
 
-    def _concerns_all(self, place: Touched) -> bool:
-        done = place.shelf == keys.PREFIXES and place.id not in self._cache.state.prefixes
-        return done or place.shelf in (keys.FOOTPRINTS, Kind.ZONE.plural)
+    def _names(self, place: Touched) -> Iterable[str]:
+        """Return the hosts that are touched as a whole: one itself, or all that a prefix was meant for."""
+        state = self._cache.state
+        if place.shelf == Kind.HOST.plural:
+            return (str(place.id),)
+        if place.shelf == keys.PREFIXES and place.id not in state.prefixes:
+            return state.hosts.followers(account_of(str(place.id)))
+        return ()
 
     def _settle(self, record: RecordKey, waiter: _Waiter) -> None:
         if self._cache.identity != waiter.identity:

@@ -1,7 +1,7 @@
 """The keys of the store, relative to the installation's prefix: written here, read here."""
 
 from ..model.owners import parse_type
-from ..model.records import RecordKey, Site
+from ..model.records import RecordKey, Site, move_id
 from ..model.resources import Kind
 
 INSTALLATION = "installation"  # a single key: see `model.records.Installation`
@@ -45,9 +45,9 @@ def history(host: str) -> str:
     return f"{HISTORY}/{host}"
 
 
-def prefix(token: str, revision: int) -> str:
+def prefix(account: str, token: str, revision: int) -> str:
     """Return the key of a prefix that hosts have yet to follow; `revision` is the token's."""
-    return f"{PREFIXES}/{token}/{revision}"
+    return f"{PREFIXES}/{move_id(account, token, revision)}"
 
 
 def prefix_head(account: str) -> str:

@@ -180,3 +180,19 @@ def test_the_hosts_of_an_account_are_those_that_a_search_would_find(steps):
         assert hosts.of(account) == {name for name, spec in specs.items() if spec.account == account}
         assert hosts.followers(account) == {name for name in hosts.of(account) if specs[name].ipv6_suffix}
     assert hosts.expiring == {name for name, spec in specs.items() if spec.expires_after}
+
+
+def test_prefixes_on_their_way_are_known_by_account() -> None:
+    world = small_world()
+    world.account("bob")
+    world.token("bobs", "another", "bob")
+    world.move("2001:db8:1::/64")
+    world.move("2001:db8:2::/64", "bobs")
+    world.move("2001:db8:3::/64", "bobs")
+    prefixes = world.state.prefixes
+    assert [move.value.prefix for move in prefixes.of("alice")] == ["2001:db8:1::/64"]
+    assert [move.value.prefix for move in prefixes.of("bob")] == ["2001:db8:3::/64"]
+    for id in list(prefixes):
+        prefixes.drop(id)
+        prefixes.drop(id)
+    assert not [*prefixes.of("alice"), *prefixes.of("bob")]

@@ -18,6 +18,7 @@ from ddnsd.model.records import (
     RecordKey,
     Resource,
     Site,
+    move_id,
 )
 from ddnsd.model.resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
 from ddnsd.model.state import State, Table
@@ -69,7 +70,7 @@ class World:
         """Commit a prefix that hosts have yet to follow; return its revision."""
         holder = self.state.tokens[token]
         move = PrefixMove(prefix, holder.value.spec.account, hosts, "commit", NOW, token, "", "update")
-        id = f"{token}/{holder.revision}"
+        id = move_id(holder.value.spec.account, token, holder.revision)
         self._put(self.state.prefixes, id, f"prefixes/{id}", move)
         return self.revision
 
