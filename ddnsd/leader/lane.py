@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from itertools import chain
 from typing import assert_never
 
@@ -26,6 +27,9 @@ from ddnsd.nameserver.interface import Nameserver, NameserverError, RecordType
 from ddnsd.store.interface import UnavailableError
 
 _log = structlog.get_logger(__name__)
+
+
+_Write = Callable[[Sequence[Push]], Awaitable[None]]
 
 
 class Lane:
@@ -123,11 +127,11 @@ class Lane:
 
     def taken(self, pushes: Sequence[Push]) -> None:
         """Acknowledge what the nameserver has taken, while the next batch is on its way."""
-        self._settle(pushes, self._acknowledger.acknowledge(pushes))
+        self._settle(pushes, self._acknowledger.acknowledge)
 
     def refused(self, pushes: Sequence[Push], reason: str) -> None:
         """Write down what the nameserver refuses."""
-        self._settle(pushes, self._acknowledger.refuse(pushes, reason))
+        self._settle(pushes, partial(self._acknowledger.refuse, reason=reason))
 
     async def _take_over(self) -> None:
         await self.nameserver.query(self.site.zone, self.site.zone, RecordType.SOA)  # or say at once why not
@@ -228,16 +232,16 @@ class Lane:
         self._pushing = {push.record for push in batch}
         try:
             if unprepared := [push for push in batch if not push.is_prepared]:
-                self._settle(unprepared, self._acknowledger.prepare(unprepared))
+                self._settle(unprepared, self._acknowledger.prepare)
             if prepared := [push for push in batch if push.is_prepared]:
                 await self._pusher.push(claim, prepared)
         finally:
             self._queue.release(self._pushing)  # what the nameserver did not answer for
             self._pushing = set()
 
-    def _settle(self, pushes: Sequence[Push], writing: Coroutine[None, None, None]) -> None:
+    def _settle(self, pushes: Sequence[Push], write: _Write) -> None:
         self._pushing.difference_update(push.record for push in pushes)
-        task = asyncio.create_task(self._written(pushes, writing), name=f"settle {self.site.zone}")
+        task = asyncio.create_task(self._written(pushes, write), name=f"settle {self.site.zone}")
         self._settling.add(task)
         task.add_done_callback(self._settled)
 
@@ -247,11 +251,11 @@ class Lane:
             self._failure = failure
             self._wake.set()
 
-    async def _written(self, pushes: Sequence[Push], writing: Coroutine[None, None, None]) -> None:
+    async def _written(self, pushes: Sequence[Push], write: _Write) -> None:
         """Let the records be planned again once the state shows what was written."""
         records = [push.record for push in pushes]
         try:
-            await writing
+            await write(pushes)
             await self._mandate.cache.current()
         except (NameserverError, UnavailableError) as error:
             _log.warning("publish.not_acknowledged", zone=self.site.zone, reason=str(error))
