@@ -58,6 +58,7 @@ class Move(NamedTuple):
     moving: tuple[RecordKey, ...]  # have another address yet
     again: tuple[RecordKey, ...]  # have this one, but the nameserver has refused it
     joined: tuple[Join, ...]  # have this one, but are not known to be served
+    served: tuple[RecordKey, ...]  # are where they should be, as long as nobody changes them
     refreshes: bool  # some expire, and were not refreshed for long
     replaces: Entry[PrefixMove] | None
 
@@ -258,6 +259,7 @@ def _move(state: State, holder: Holder, name: str, prefix: Prefix, now: datetime
     moving: list[RecordKey] = []
     again: list[RecordKey] = []
     joined: list[Join] = []
+    there: list[RecordKey] = []
     for record, host, site, ip in followers(state, holder.token.value.spec, prefix):
         hosts += 1
         refreshes = refreshes or is_stale_sighting(host.value.spec, state.seen.get(record.name), now)
@@ -267,8 +269,8 @@ def _move(state: State, holder: Holder, name: str, prefix: Prefix, now: datetime
             continue
         served = is_served_at(state, site, record, held.revision)
         if served and verified(site):
-            continue
-        if not served and is_refused(state, record, held.revision):
+            there.append(record)
+        elif not served and is_refused(state, record, held.revision):
             again.append(record)
         else:
             joined.append(Join(record, held.revision, ip, "", published=served))
@@ -276,4 +278,5 @@ def _move(state: State, holder: Holder, name: str, prefix: Prefix, now: datetime
         return Moved(name, str(prefix), hosts, 0)
     token = holder.token
     before = state.prefixes.get(move_id(token.value.spec.account, holder.name, token.revision))
-    return Move(name, prefix, hosts, tuple(moving), tuple(again), tuple(joined), refreshes, before)
+    found = (tuple(moving), tuple(again), tuple(joined), tuple(there))
+    return Move(name, prefix, hosts, *found, refreshes, before)

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -67,13 +67,23 @@ def awaited(plan: Plan, revision: int) -> Mapping[RecordKey, Awaited]:
             case Join():
                 waits[step.record] = Awaited(step.revision, step.published)
             case Move():
-                for record in (*step.moving, *step.again):
-                    waits.setdefault(record, Awaited(revision, may_go=True))
-                for join in step.joined:
-                    waits.setdefault(join.record, Awaited(join.revision, join.published, may_go=True))
+                for record, awaited in _awaited_of(step, revision):
+                    waits.setdefault(record, awaited)
             case _:
                 pass
     return waits
+
+
+def _awaited_of(move: Move, revision: int) -> Iterator[tuple[RecordKey, Awaited]]:
+    """Yield what is waited for of each host that follows, once the move was committed, if it was due.
+
+    Also of those that are there already: a client may have changed one before the commit.
+    """
+    for join in move.joined:
+        yield join.record, Awaited(revision if move.due else join.revision, join.published, may_go=True)
+    if move.due:
+        for record in (*move.moving, *move.again, *move.served):
+            yield record, Awaited(revision, may_go=True)
 
 
 def _committed(change: Change, commit: str, now: datetime) -> Committed:

@@ -117,11 +117,11 @@ class Waiting:
         return [record for record in concerned if isinstance(record, RecordKey) and record in self._waiters]
 
     def _names(self, place: Touched) -> Iterable[str]:
-        """Return the hosts that are touched as a whole: one itself, or all that a prefix was meant for."""
+        """Return the hosts that are touched as a whole: one itself, or all that a prefix is meant for."""
         state = self._cache.state
         if place.shelf == Kind.HOST.plural:
             return (str(place.id),)
-        if place.shelf == keys.PREFIXES and place.id not in state.prefixes:
+        if place.shelf == keys.PREFIXES:
             return state.hosts.followers(account_of(str(place.id)))
         return ()
 

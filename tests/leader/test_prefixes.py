@@ -1,7 +1,7 @@
 """Prefixes and what else happens to their hosts at the same time: who wins, who is told what."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from ddnsd.model.tokens import digest
 from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, Update
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
+from ddnsd.store.interface import Outcome, Store
 from ddnsd.store.interface import Update as StoreUpdate
 from tests.leader.node import (
     BLOG,
@@ -147,13 +148,13 @@ class Refusing:
 
     def __init__(self, real: Nameserver, name: str) -> None:
         self._real = real
-        self._name = name
+        self.name = name
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
     async def update(self, update: Update) -> Rcode:
-        if any(change.name == self._name for change in update.changes):
+        if any(change.name == self.name for change in update.changes):
             return Rcode.REFUSED
         return await self._real.update(update)
 
@@ -175,6 +176,48 @@ async def test_a_host_that_the_nameserver_refuses_delays_no_other_and_is_no_chan
             assert await node.ask(prefix(ONE)) is Refusal.NAMESERVER_FAILED
             assert node.state.addresses[FIRST].revision > tried, "a new attempt for each request"
             assert len(list(entries(node.state.history[HOSTS[0]].value))) == 1, "but the same change"
+    await store.close()
+
+
+class Meanwhile:
+    """A store at which something happens just before the next prefix is committed."""
+
+    def __init__(self, real: Store) -> None:
+        self._real = real
+        self.happens: Callable[[], Awaitable[None]] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def commit(self, updates: Sequence[StoreUpdate]) -> Sequence[Outcome]:
+        if self.happens and any(key.startswith(f"{keys.PREFIXES}/") for each in updates for key in each.puts):
+            happens, self.happens = self.happens, None
+            await happens()
+        return await self._real.commit(updates)
+
+
+async def test_who_sends_a_prefix_is_told_of_a_host_that_was_there_and_is_changed_before_the_commit(
+    tmp_path: Path,
+) -> None:
+    store = await open_embedded(tmp_path / "store")
+    meanwhile: Any = Meanwhile(store)
+    async with embedded_nameservers(tmp_path) as servers:
+        nameserver = Refusing(servers["default"], "")
+        ours: Any = {"default": nameserver}
+        async with node_on(store, ours) as leader, node_on(meanwhile, ours) as node:
+            leader.lead()
+            await node.apply(*example(), *(host(name, ipv6Suffix="::1") for name in HOSTS))
+            assert isinstance(await node.ask(prefix(ONE)), tuple)
+            await leader.update(HOSTS[1], "2001:db8::5")  # so that there is something to move
+
+            async def changed() -> None:
+                await leader.update(HOSTS[0], "2001:db8::5")
+                nameserver.name = HOSTS[0]
+
+            meanwhile.happens = changed
+            assert await node.ask(prefix(ONE)) is Refusal.NAMESERVER_FAILED
+            found = await zone_of(servers["default"])
+            assert found[HOSTS[0], "AAAA"] == ("2001:db8::5",), "which is not below the prefix"
     await store.close()
 
 
