@@ -133,6 +133,8 @@ KINDS: Mapping[str, Callable[[Attacker], Iterator[object]]] = {
     "pipelined": no_path,
     "changes": changes,
 }
+FLOODS = ("impatient", "malformed")
+"""Those that do not stay with their two connections, but open thousands in a second."""
 
 
 def main() -> None:
