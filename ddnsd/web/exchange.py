@@ -148,6 +148,9 @@ class Exchange(HTTPMessageDelegate):
         """
         if self._answered:
             return
+        if late and self.stream.closed():
+            self.abandon()  # else all that it had sent before would be answered, too
+            return
         if late:
             self.at_work = False
             self._listener.owed.settle(self)  # it is the slowdown's from now on, also when the node drains

@@ -43,7 +43,8 @@ class PublicPlace:
         self.closed: list[str] = []
         sources = SourceFinder(trusted)
         self.fair_use = FairUse(unlimited(failures))
-        metrics = Metrics(CollectorRegistry())
+        self.registry = CollectorRegistry()
+        metrics = Metrics(self.registry)
         failures = Failures(self.fair_use, sources)
         self.connections = Connections(limits, sources.trusts, self.closed.append)
         self.listener = PublicListener(routes, MAX_BODY, metrics, failures, self.connections)

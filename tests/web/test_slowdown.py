@@ -158,6 +158,22 @@ async def test_who_leaves_is_forgotten_at_once() -> None:
         await asyncio.wait_for(place.listener.drain(), 10)
 
 
+async def test_what_was_sent_ahead_goes_with_who_leaves() -> None:
+    async with Place() as place:
+        _, writer = await place.connect()
+        writer.write(NOWHERE * 60)
+        await place.kept(1)
+        writer.close()
+
+        async def gone() -> bool:
+            return len(place.connections) == 0
+
+        await until(gone, 10, "it is closed")
+        labels = {"api": "update", "result": "limited"}
+        assert place.registry.get_sample_value("ddnsd_requests_total", labels) < 10
+        await asyncio.wait_for(place.listener.drain(), 10)
+
+
 async def test_too_large_a_head_is_left_where_it_is_and_closed_later() -> None:
     async with Place() as place:
         reader, writer = await place.connect()
