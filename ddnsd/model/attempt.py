@@ -52,9 +52,18 @@ def read(requests: Sequence[Request], *, private: bool) -> Attempt | Refusal:
         if not request.token:
             return Refusal.MISSING_TOKEN
         targets.append(_target(request, private))
-    if len(targets) > 1:
-        targets = list(dict.fromkeys(targets))  # a name that is asked for twice is changed once
-    return Attempt(digest(requests[0].token), requests[0].user, tuple(targets))
+    once = _once(targets) if len(targets) > 1 else tuple(targets)
+    return Attempt(digest(requests[0].token), requests[0].user, once)
+
+
+def _once(targets: Sequence[Target]) -> tuple[Target, ...]:
+    """Return each target once, in their order: a name that is asked for twice is changed once."""
+    asked: dict[Target, Target] = {}
+    for target in targets:
+        same = target._replace(moves=False)
+        before = asked.get(same)
+        asked[same] = before if before is not None and before.moves else target
+    return tuple(asked.values())
 
 
 def _target(request: Request, private: bool) -> Target:

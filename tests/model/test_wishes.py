@@ -66,6 +66,18 @@ def test_a_name_that_is_asked_for_twice_is_changed_once():
     assert len(steps_of(small_world(), request(), request(f"{BLOG.name.upper()}."))) == 1
 
 
+@pytest.mark.parametrize("moves", [(True, False), (False, True), (True, True)])
+def test_a_name_that_is_asked_for_twice_with_a_prefix_is_changed_once_and_moves_the_others(moves):
+    world = followed()
+    again = f"{BLOG.name.upper()}."
+    asked = [
+        PREFIX._replace(domain=name, moves=does) for name, does in zip((BLOG.name, again), moves, strict=True)
+    ]
+    own, move = steps_of(world, *asked)
+    assert isinstance(own, Change)
+    assert isinstance(move, Move)
+
+
 def test_several_names_are_done_together_or_not_at_all():
     world = small_world()
     world.host("other.example.com")
