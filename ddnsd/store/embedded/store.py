@@ -30,7 +30,7 @@ from .pulse import Pulse
 from .registration import EmbeddedRegistration, remove_left_behind
 from .sqlite import Contents, InDoubtError
 
-HISTORY = 100_000  # events kept for watches: some tens of MB at most; 5 s at 20,000 updates/s
+HISTORY = 40_000  # events kept for watches: some tens of MB at most; 4 s of 3,000 changes/s, three each
 _LIMITS = Limits(group=500, in_flight=1)  # the next group gathers while the disk works on this one
 
 
