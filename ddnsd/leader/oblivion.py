@@ -21,12 +21,11 @@ class Forgetter:
 
     def __init__(self, mandate: Mandate) -> None:
         self._mandate = mandate
-        self._most = MOST
         self._due = asyncio.Event()
 
     def look(self) -> None:
         """Note that a history has grown."""
-        if self._mandate.state.history.total > self._most:
+        if self._mandate.state.history.total > MOST:
             self._due.set()
 
     async def run(self) -> None:
@@ -44,7 +43,7 @@ class Forgetter:
 
     async def _forget(self) -> None:
         history = self._mandate.state.history
-        excess = history.total - self._most + min(_SPARE, self._most // 10)
+        excess = history.total - MOST + min(_SPARE, MOST // 10)
         oldest = heapq.nsmallest(excess, history.values(), key=lambda entry: entry.revision)
         chosen = []
         for entry in oldest:

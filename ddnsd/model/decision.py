@@ -113,7 +113,6 @@ def decide(state: State, attempt: Attempt, now: datetime) -> Decision:
         return holder
     asked: list[tuple[Place, tuple[Wish, ...]]] = []
     steps: list[Step] = []
-    settled: list[Unchanged | Moved] = []  # of the steps; all of them, nearly always
     for target in attempt.targets:
         place = place_of(state, holder, target)
         if isinstance(place, Refusal):
@@ -122,18 +121,13 @@ def decide(state: State, attempt: Attempt, now: datetime) -> Decision:
         if wishes is None:
             return Refusal.INVALID_IP
         asked.append((place, wishes))
-        for step in _steps(state, holder, place, wishes, target, now):
-            steps.append(step)
-            if isinstance(step, _SETTLED):
-                settled.append(step)
+        steps += _steps(state, holder, place, wishes, target, now)
+    settled = [step for step in steps if isinstance(step, Unchanged | Moved)]  # all of them, nearly always
     done = len(settled) == len(steps)
     sighted = [place.name for place, wishes in asked if _is_sighting(state, place, wishes, now, done=done)]
     if done and not sighted:
         return tuple(settled)
     return _plan(state, holder, asked, steps, sighted)
-
-
-_SETTLED = (Unchanged, Moved)
 
 
 def _malformation(state: State, attempt: Attempt) -> Refusal | None:

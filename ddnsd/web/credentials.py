@@ -11,13 +11,20 @@ def token_of(headers: HTTPHeaders) -> str:
 
     Whatever stands as the user counts for nothing: clients send an account, a host or a mail address.
     """
+    scheme, credentials = _authorization(headers)
+    return _password(credentials) if scheme == "basic" else bearer_of(headers)
+
+
+def bearer_of(headers: HTTPHeaders) -> str:
+    """Return the token of `Bearer` (RFC 6750 §2.1), "" where there is none."""
+    scheme, credentials = _authorization(headers)
+    return credentials if scheme == "bearer" else ""
+
+
+def _authorization(headers: HTTPHeaders) -> tuple[str, str]:
+    """Return the scheme in lower case, and what follows it."""
     scheme, _, credentials = headers.get("Authorization", "").partition(" ")
-    match scheme.lower():
-        case "bearer":
-            return credentials.strip()
-        case "basic":
-            return _password(credentials.strip())
-    return ""
+    return scheme.lower(), credentials.strip()
 
 
 def _password(encoded: str) -> str:

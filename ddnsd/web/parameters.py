@@ -8,6 +8,7 @@ from tornado.httputil import HTTPHeaders
 
 from ..model.addresses import Family
 from ..model.request import Request
+from .credentials import bearer_of
 
 _MAX_FIELDS = 64
 _NAMES = ("domain", "ip", "token", "ipv6", "ip6lanprefix", "record_type", "clear")
@@ -52,7 +53,7 @@ def read_request(
     values = _read_form(query)
     if body:
         values |= _read_body(headers, body)
-    token = values.get("token") or _bearer(headers)
+    token = values.get("token") or bearer_of(headers)
     ipv6, prefix = values.get("ipv6", ""), values.get("ip6lanprefix", "")
     request = Request(values.get("domain", ""), values.get("ip", ""), token, source, ipv6, prefix)
     if withdraws or values.get("clear", "").lower() in _TRUE:
@@ -114,8 +115,3 @@ def _as_utf8(text: str) -> str:
 def _present(values: dict[str, str | None]) -> dict[str, str]:
     """Return the values that are there, without the blanks around them."""
     return {name: text for name, value in values.items() if value and (text := value.strip())}
-
-
-def _bearer(headers: HTTPHeaders) -> str:
-    scheme, _, credentials = headers.get("Authorization", "").partition(" ")
-    return credentials.strip() if scheme.lower() == "bearer" else ""
