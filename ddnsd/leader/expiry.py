@@ -13,12 +13,12 @@ import structlog
 from ddnsd.leader.mandate import Mandate
 from ddnsd.model.addresses import Challenge, Family, RRType
 from ddnsd.model.expiry import Expiry, challenge_over, due, is_held, stage
-from ddnsd.model.history import extended
 from ddnsd.model.records import Committed, HistoryEntry, RecordKey
 from ddnsd.model.request import Api
 from ddnsd.model.resources import Kind
 from ddnsd.model.state import State
 from ddnsd.store import codec, keys
+from ddnsd.store.chronicle import addition
 from ddnsd.store.interface import Done, UnavailableError
 
 _log = structlog.get_logger(__name__)
@@ -93,7 +93,7 @@ class Expirer:
         state, now, commit = self._mandate.state, datetime.now(UTC), self._mandate.new_fence().claim
         if not is_due(state, host, now):
             return
-        expects, history = self._grounds(host), state.history.get(host)
+        expects = self._grounds(host)
         puts, entries = {}, []
         for record in (RecordKey(host, type) for type in types):
             committed = state.addresses.get(record)
@@ -105,18 +105,17 @@ class Expirer:
             puts[key] = codec.encode(Committed("", ip, commit, now, zone, cleared=True))
             entries.append(HistoryEntry(now, record.type, ip, "", Api.EXPIRY))
         if entries:
-            puts[keys.history(host)] = codec.encode(extended(history.value if history else None, *entries))
+            key, expects[key], puts[key] = addition(state, host, *entries)
             if isinstance(await self._mandate.commit(expects, puts), Done):
                 _log.info("host.expired", host=host, types=[str(entry.type) for entry in entries])
 
     def _grounds(self, host: str) -> dict[str, int]:
         """Return what a withdrawal depends on beside the addresses; a prefix, too, may refresh the host."""
         state = self._mandate.state
-        entry, seen, history = state.hosts.get(host), state.seen.get(host), state.history.get(host)
+        entry, seen = state.hosts.get(host), state.seen.get(host)
         expects = {
             keys.resource(Kind.HOST, host): entry.revision if entry else 0,
             keys.seen(host): seen.revision if seen else 0,
-            keys.history(host): history.revision if history else 0,
         }
         if entry is not None:
             account = entry.value.spec.account

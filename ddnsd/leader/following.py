@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from ddnsd.model.expiry import is_stale_sighting
-from ddnsd.model.history import extended
 from ddnsd.model.moves import Follower, holding, reached_by
 from ddnsd.model.records import Committed, Entry, HistoryEntry, LastSeen, PrefixMove
 from ddnsd.model.state import State
 from ddnsd.store import codec, keys
+from ddnsd.store.chronicle import addition
 
 KEYS_OF_A_HOST = 4
 """Keys that its part of a commit compares or writes, at most."""
@@ -88,7 +88,5 @@ def _give(
         return
     old = committed.value.ip if committed else ""
     puts[address] = codec.encode(Committed(follower.ip, old, told.commit, now))
-    chronicle, history = keys.history(record.name), state.history.get(record.name)
     entry = HistoryEntry(now, record.type, old, follower.ip, told.api, told.token, told.source)
-    expects[chronicle] = history.revision if history else 0
-    puts[chronicle] = codec.encode(extended(history.value if history else None, entry))
+    key, expects[key], puts[key] = addition(state, record.name, entry)

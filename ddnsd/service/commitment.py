@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ..model.decision import Change, Join, Move, Plan
-from ..model.history import extended
 from ..model.records import Committed, HistoryEntry, LastSeen, PrefixHead, PrefixMove, RecordKey
 from ..model.request import Request
 from ..model.state import State
 from ..store import codec, keys
+from ..store.chronicle import addition
 from ..store.interface import Outcome, Stale, Update
 from .waiting import Awaited
 
@@ -51,9 +51,7 @@ def commitment(state: State, plan: Plan, request: Request, now: datetime) -> Com
     for host in plan.sighted:
         puts[keys.seen(host)] = codec.encode(LastSeen(now))
     for host, entries in _entries(plan, changes, request, now).items():
-        before = state.history.get(host)
-        expects[keys.history(host)] = before.revision if before else 0
-        puts[keys.history(host)] = codec.encode(extended(before.value if before else None, *entries))
+        key, expects[key], puts[key] = addition(state, host, *entries)
     return Commitment(Update(expects, puts), witness, commit)
 
 

@@ -1,0 +1,23 @@
+"""How a host's history is written: with the change itself, on the condition that it has not moved."""
+
+from typing import NamedTuple
+
+from ..model.history import extended
+from ..model.records import HistoryEntry
+from ..model.state import State
+from . import codec, keys
+
+
+class Addition(NamedTuple):
+    """What a commit expects of a history, and writes into it."""
+
+    key: str
+    revision: int
+    value: bytes
+
+
+def addition(state: State, host: str, *entries: HistoryEntry) -> Addition:
+    """Return what adds newer entries to a host's history."""
+    before = state.history.get(host)
+    value = codec.encode(extended(before.value if before else None, *entries))
+    return Addition(keys.history(host), before.revision if before else 0, value)
