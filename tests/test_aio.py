@@ -1,0 +1,113 @@
+"""Long work on the event loop, in slices."""
+
+import asyncio
+import itertools
+import time
+
+import pytest
+
+from ddnsd.aio import Slice
+
+_STEP = 0.0004
+
+
+def _work() -> None:
+    end = time.perf_counter() + _STEP
+    while time.perf_counter() < end:
+        pass
+
+
+async def test_scans_that_begin_at_once_take_turns() -> None:
+    """Between two turns of the loop only one of them works, and all get on."""
+    log: list[int] = []
+    over = False
+
+    async def scan(number: int) -> None:
+        slice = Slice()
+        for _ in range(10):
+            await slice.pause()
+            log.append(number)
+            _work()
+
+    async def tick() -> None:
+        while not over:
+            log.append(-1)
+            await asyncio.sleep(0)
+
+    ticking = asyncio.create_task(tick())
+    await asyncio.gather(*map(scan, range(8)))
+    over = True
+    await ticking
+    turns = [set(group) for is_tick, group in itertools.groupby(log, lambda n: n < 0) if not is_tick]
+    assert all(len(turn) == 1 for turn in turns)
+    assert sum(number >= 0 for number in log) == 80
+    assert len(turns) >= 8 * 10 * _STEP / 0.002  # a slice does not last longer than 2 ms and a step
+
+
+async def test_all_scans_together_leave_three_quarters_of_the_loop() -> None:
+    began = time.perf_counter()
+    slices = 0
+
+    async def scan() -> None:
+        nonlocal slices
+        slice = Slice(0.001)
+        for _ in range(5):
+            await slice.pause()
+            slices += 1
+            time.sleep(0.001)
+
+    await asyncio.gather(*(scan() for _ in range(4)))
+    assert slices == 20
+    assert time.perf_counter() - began >= 19 * 0.004 * 0.95  # uvloop's timers have whole milliseconds
+
+
+async def test_a_share_of_one_gives_way_without_a_rest() -> None:
+    slice, count = Slice(0.0, 1.0), 0
+
+    async def other() -> None:
+        nonlocal count
+        while True:
+            count += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    for _ in range(50):
+        await slice.pause()
+        await asyncio.sleep(0)
+    task.cancel()
+    assert count >= 49
+
+
+async def test_one_that_is_cancelled_while_it_waits_takes_no_turn() -> None:
+    first = Slice(0.001, 0.005)  # the next turn begins after 0.2 s
+    await first.pause()
+    doomed = [asyncio.create_task(Slice(10, 0.001).pause()) for _ in range(100)]
+    last = asyncio.create_task(Slice().pause())
+    await asyncio.sleep(0)
+    for task in doomed:
+        task.cancel()
+    async with asyncio.timeout(30):  # any of the hundred would have kept it for three hours
+        await last
+
+
+async def test_each_item_comes_once_and_in_order() -> None:
+    items = [item async for item in Slice(0.0, 1.0).each(range(100))]
+    assert items == list(range(100))
+
+
+async def test_what_works_on_fails_as_it_would_alone() -> None:
+    async def scan() -> None:
+        async for item in Slice().each([1, 2]):
+            raise ValueError(item)
+
+    with pytest.raises(ValueError, match="1"):
+        await scan()
+    await Slice().pause()  # nobody keeps the turn
+
+
+def test_another_loop_has_turns_of_its_own() -> None:
+    async def scan() -> None:
+        await Slice(10, 0.001).pause()
+
+    for _ in range(2):
+        asyncio.run(asyncio.wait_for(scan(), 30))
