@@ -5,6 +5,7 @@ only then make the state current and plan. A leader that was frozen anywhere in 
 its claim refused, or has a state that is newer than the claim.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -71,8 +72,11 @@ class Claimer:
         self._name = f"{mandate.policy.fence_label}.{site.zone}"
         self._sent: set[tuple[str, ...]] = set()  # my last confirmed claim, and any after it
 
-    async def claim(self, *, takeover: bool) -> Claim:
-        """Claim the zone, from anybody if `takeover`; return with the state current.
+    async def claim(self, takeover: Callable[[], bool]) -> Claim:
+        """Claim the zone; return with the state current.
+
+        `takeover` says whether the zone may be taken from somebody else. It is asked again at the last
+        moment: a claim may take longer than the operator who asked for the takeover waits for it.
 
         If the zone did not have the fence that was expected (none, somebody else's, one of ours out of
         an old backup), what it serves is not known: its footprint is then no longer verified.
@@ -88,19 +92,23 @@ class Claimer:
         found = await self._find()
         is_ours = found is not None and self._is_ours(found)
         expected = is_ours and (not self._sent or found is None or found.values in self._sent)
-        if found is not None and not is_ours and not takeover:
-            raise ForeignFenceError(" | ".join(found.values))
+        self._demand_permission(found, takeover)
         if not await self._mandate.leadership.confirm():
             raise DeposedError(f"another node leads; this one was about to claim {self._site.zone}")
         noted = self._footprints.value  # what is wrong there stays shown until the claim is confirmed
         verified_in = noted.verified_in if expected else ""
         await self._footprints.write(msgspec.structs.replace(noted, verified_in=verified_in, untouched=False))
         claim = Claim(self._name, self._mandate.new_fence())
+        self._demand_permission(found, takeover)
         await self._replace(found, claim)
         await self._footprints.write(Footprint(verified_in=verified_in))
         await self._mandate.cache.current()
         _log.info("fence.claimed", **self._site._asdict(), expected=expected)
         return claim
+
+    def _demand_permission(self, found: RRset | None, takeover: Callable[[], bool]) -> None:
+        if found is not None and not self._is_ours(found) and not takeover():
+            raise ForeignFenceError(" | ".join(found.values))
 
     async def _find(self) -> RRset | None:
         """Return the fence, None where there is none.

@@ -220,7 +220,7 @@ class Lane:
         if self._settling:
             # The claim's reconcile compares what was acknowledged; nothing taken before may come after.
             await asyncio.wait(self._settling)
-        claim = await self._claimer.claim(takeover=self._takeover.is_set())
+        claim = await self._claimer.claim(self._takeover.is_set)
         self._claim = claim
         self._trouble.over()
         self._claimed.set()

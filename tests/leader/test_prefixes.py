@@ -19,7 +19,7 @@ from ddnsd.model.request import Request
 from ddnsd.model.tokens import digest
 from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, Update
 from ddnsd.store import codec, keys
-from ddnsd.store.embedded import open_embedded
+from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import Outcome, Store
 from ddnsd.store.interface import Update as StoreUpdate
 from tests.leader.node import (
@@ -161,8 +161,8 @@ class Refusing:
 
 async def test_a_host_that_the_nameserver_refuses_delays_no_other_and_is_no_change_when_sent_again(
     tmp_path: Path,
+    store: EmbeddedStore,
 ) -> None:
-    store = await open_embedded(tmp_path / "store")
     async with embedded_nameservers(tmp_path) as servers:
         refusing: Any = Refusing(servers["default"], HOSTS[0])
         async with node_on(store, {"default": refusing}) as node:
@@ -176,7 +176,6 @@ async def test_a_host_that_the_nameserver_refuses_delays_no_other_and_is_no_chan
             assert await node.ask(prefix(ONE)) is Refusal.NAMESERVER_FAILED
             assert node.state.addresses[FIRST].revision > tried, "a new attempt for each request"
             assert len(list(entries(node.state.history[HOSTS[0]].value))) == 1, "but the same change"
-    await store.close()
 
 
 class Meanwhile:
@@ -198,8 +197,8 @@ class Meanwhile:
 
 async def test_who_sends_a_prefix_is_told_of_a_host_that_was_there_and_is_changed_before_the_commit(
     tmp_path: Path,
+    store: EmbeddedStore,
 ) -> None:
-    store = await open_embedded(tmp_path / "store")
     meanwhile: Any = Meanwhile(store)
     async with embedded_nameservers(tmp_path) as servers:
         nameserver = Refusing(servers["default"], "")
@@ -218,7 +217,6 @@ async def test_who_sends_a_prefix_is_told_of_a_host_that_was_there_and_is_change
             assert await node.ask(prefix(ONE)) is Refusal.NAMESERVER_FAILED
             found = await zone_of(servers["default"])
             assert found[HOSTS[0], "AAAA"] == ("2001:db8::5",), "which is not below the prefix"
-    await store.close()
 
 
 class Slow:
@@ -239,13 +237,12 @@ class Slow:
 
 
 async def test_a_move_that_waits_for_its_nameserver_keeps_no_other_waiting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(moves, "_MOST_PENDING", 0)
     monkeypatch.setattr(moves, "_LONGEST_PAUSE", 60.0)
     monkeypatch.setattr(errand, "_HOSTS", 1)
     monkeypatch.setattr(errand, "_AT_ONCE", 1)
-    store = await open_embedded(tmp_path / "store")
     async with embedded_nameservers(tmp_path) as servers:
         slow: Any = Slow(servers["default"], "slow.example")
         async with node_on(store, {"default": slow}) as node:
@@ -262,7 +259,6 @@ async def test_a_move_that_waits_for_its_nameserver_keeps_no_other_waiting(
             assert not large.done()
             slow.released.set()
             assert isinstance(await large, tuple)
-    await store.close()
 
 
 async def test_a_prefix_refreshes_the_hosts_that_follow_it(

@@ -7,12 +7,11 @@ from pathlib import Path
 from ddnsd.leader.pace import Pace
 from ddnsd.model.answers import Updated
 from ddnsd.nameserver.interface import RecordType
-from ddnsd.store.embedded import open_embedded
+from ddnsd.store.embedded import EmbeddedStore
 from tests.leader.node import BLOG, POLICY, embedded_nameservers, example, member, node_on
 
 
-async def test_another_policy_needs_no_new_claim(tmp_path: Path) -> None:
-    store = await open_embedded(tmp_path / "store")
+async def test_another_policy_needs_no_new_claim(tmp_path: Path, store: EmbeddedStore) -> None:
     async with embedded_nameservers(tmp_path) as servers, node_on(store, servers) as node:
         node.lead()
         await node.apply(*example())
@@ -26,11 +25,9 @@ async def test_another_policy_needs_no_new_claim(tmp_path: Path) -> None:
         await node.published()
         assert node.candidate.publisher is publisher
         assert list(node.state.footprints.values()) == [footprint]
-    await store.close()
 
 
-async def test_a_nameserver_that_is_another_one_gets_everything(tmp_path: Path) -> None:
-    store = await open_embedded(tmp_path / "store")
+async def test_a_nameserver_that_is_another_one_gets_everything(tmp_path: Path, store: EmbeddedStore) -> None:
     async with embedded_nameservers(tmp_path, "one", "other") as servers:
         async with node_on(store, {"default": servers["one"]}) as node:
             node.lead()
@@ -41,11 +38,9 @@ async def test_a_nameserver_that_is_another_one_gets_everything(tmp_path: Path) 
         found = await servers["other"].query("example.com", BLOG, RecordType.A)
         assert found is not None
         assert found.values == ("192.0.2.2",)
-    await store.close()
 
 
-async def test_a_leader_that_may_lead_no_more(tmp_path: Path) -> None:
-    store = await open_embedded(tmp_path / "store")
+async def test_a_leader_that_may_lead_no_more(tmp_path: Path, store: EmbeddedStore) -> None:
     async with embedded_nameservers(tmp_path) as servers, node_on(store, servers) as node:
         node.lead()
         await node.until(lambda: node.candidate.publisher is not None)
@@ -53,7 +48,6 @@ async def test_a_leader_that_may_lead_no_more(tmp_path: Path) -> None:
         await node.until(lambda: node.candidate.publisher is None)
         node.preference.reconfigure(member(servers))
         await node.until(lambda: node.candidate.publisher is not None)
-    await store.close()
 
 
 def test_the_most_records_of_an_update() -> None:

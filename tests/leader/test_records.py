@@ -17,7 +17,7 @@ from ddnsd.model.request import Request
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, Replace, Update
 from ddnsd.store import codec, keys
-from ddnsd.store.embedded import open_embedded
+from ddnsd.store.embedded import EmbeddedStore
 from ddnsd.store.interface import Update as StoreUpdate
 from tests.leader.faults import Fault, FaultyNameserver, Trigger
 from tests.leader.node import (
@@ -49,9 +49,8 @@ def challenge(value: str) -> Request:
     return Request(BLOG, "", SECRET, "", text=value)
 
 
-async def test_both_families_are_one_commit_and_one_update(tmp_path: Path) -> None:
+async def test_both_families_are_one_commit_and_one_update(tmp_path: Path, store: EmbeddedStore) -> None:
     updates: list[Update] = []
-    store = await open_embedded(tmp_path / "store")
     async with embedded_nameservers(tmp_path) as servers:
         watched = FaultyNameserver(servers["default"], Trigger(Fault.LOST, 0), updates.append)
         async with node_on(store, {"default": watched}) as node:
@@ -71,7 +70,6 @@ async def test_both_families_are_one_commit_and_one_update(tmp_path: Path) -> No
                 Unchanged(BLOG, "192.0.2.1", Family.A),
                 Unchanged(BLOG, "2001:db8::1", Family.AAAA),
             ]
-    await store.close()
 
 
 async def test_a_withdrawn_address_leaves_the_zone_and_the_store(tmp_path: Path) -> None:
@@ -91,8 +89,9 @@ async def test_a_withdrawn_address_leaves_the_zone_and_the_store(tmp_path: Path)
         assert BLOG in node.state.hosts
 
 
-async def test_who_set_an_address_that_somebody_withdraws_is_told_once_that_is_done(tmp_path: Path) -> None:
-    store = await open_embedded(tmp_path / "store")
+async def test_who_set_an_address_that_somebody_withdraws_is_told_once_that_is_done(
+    tmp_path: Path, store: EmbeddedStore
+) -> None:
     async with embedded_nameservers(tmp_path) as servers, node_on(store, servers) as node:
         await node.apply(*example())
         record = RecordKey(BLOG, Family.A)
@@ -105,7 +104,6 @@ async def test_who_set_an_address_that_somebody_withdraws_is_told_once_that_is_d
         assert await setting == Updated(BLOG, "192.0.2.1", Family.A, "")
         assert (await clearing)[0] == Updated(BLOG, "", Family.A, "192.0.2.1")
         assert await zone_of(servers["default"]) == {}
-    await store.close()
 
 
 # Wildcards
@@ -229,8 +227,9 @@ async def test_a_prefix_moves_all_that_follow_and_nothing_else(tmp_path: Path) -
         assert await node.ask(prefix("2001:db8:1:2::/64")) == (Moved(BLOG, "2001:db8:1:2::/64", 60, 0),)
 
 
-async def test_a_move_that_nobody_finished_is_finished_by_the_next_leader(tmp_path: Path) -> None:
-    store = await open_embedded(tmp_path / "store")
+async def test_a_move_that_nobody_finished_is_finished_by_the_next_leader(
+    tmp_path: Path, store: EmbeddedStore
+) -> None:
     async with embedded_nameservers(tmp_path) as servers, node_on(store, servers) as node:
         names = [f"h{number}.example.com" for number in range(50)]
         await node.apply(*example(BLOG), *(host(name, ipv6Suffix="::1") for name in names))
@@ -245,7 +244,6 @@ async def test_a_move_that_nobody_finished_is_finished_by_the_next_leader(tmp_pa
         found = await zone_of(servers["default"])
         assert found.pop((names[0], "AAAA")) == ("2001:db8:ffff::1",), "what was committed later stays"
         assert found == {(name, "AAAA"): ("2001:db8::1",) for name in names[1:]}
-    await store.close()
 
 
 async def test_a_host_that_is_gone_follows_no_more(tmp_path: Path) -> None:
@@ -348,9 +346,8 @@ class Refusing:
 
 @pytest.mark.parametrize("served_before", [True, False])
 async def test_a_wildcard_that_the_nameserver_refuses_is_in_the_way_no_more_once_it_is_given_up(
-    tmp_path: Path, *, served_before: bool
+    tmp_path: Path, store: EmbeddedStore, *, served_before: bool
 ) -> None:
-    store = await open_embedded(tmp_path / "store")
     async with embedded_nameservers(tmp_path) as servers:
         refusing: Any = Refusing(servers["default"], STAR)
         async with node_on(store, {"default": refusing}) as node:
@@ -368,4 +365,3 @@ async def test_a_wildcard_that_the_nameserver_refuses_is_in_the_way_no_more_once
             await node.delete(Kind.HOST, BLOG)
             await node.until(lambda: not node.state.addresses and not node.state.published)
             assert await zone_of(servers["default"]) == {}
-    await store.close()

@@ -32,7 +32,7 @@ from ddnsd.nameserver.rfc2136.messages import update_message
 from ddnsd.nameserver.rfc2136.wire import MAX_MESSAGE
 from ddnsd.store import keys
 from ddnsd.store.codec import encode
-from ddnsd.store.embedded import open_embedded
+from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import Leadership, UnavailableError
 from ddnsd.telemetry.metrics import Metrics
 from tests.leader.faults import Fault, FaultyStore, Trigger
@@ -240,9 +240,11 @@ async def test_foreign_fence_is_shown_for_as_long_as_it_is_there(tmp_path: Path)
         assert node.state.footprints[SITE].value == Footprint(verified_in=node.state.identity)
 
 
-async def test_text_of_a_wildcard_is_nobody_s_fence(tmp_path: Path, nameserver_rig: NameserverRig) -> None:
+async def test_text_of_a_wildcard_is_nobody_s_fence(
+    tmp_path: Path, store: EmbeddedStore, nameserver_rig: NameserverRig
+) -> None:
     await nameserver_rig.add_foreign(Record(f"*.{ZONE}", 60, "TXT", '"v=spf1 -all"'))
-    store, nameserver = await open_embedded(tmp_path / "store"), Rfc2136Nameserver(nameserver_rig.settings)
+    nameserver = Rfc2136Nameserver(nameserver_rig.settings)
     async with node_on(store, {"default": nameserver}) as node:
         node.lead()
         await node.apply(*example())
@@ -250,7 +252,6 @@ async def test_text_of_a_wildcard_is_nobody_s_fence(tmp_path: Path, nameserver_r
         assert await nameserver_rig.query(BLOG, "A") == ("192.0.2.1",)
         assert await nameserver_rig.query(f"mail.{ZONE}", "TXT") == ('"v=spf1 -all"',)
     await nameserver.close()
-    await store.close()
 
 
 async def test_takeover_of_a_zone_that_is_leaving(tmp_path: Path) -> None:
@@ -268,9 +269,8 @@ def _silence(_: Update) -> None:
     raise NoAnswerError("no answer to an UPDATE")
 
 
-async def test_takeover_that_came_too_late_is_not_done(tmp_path: Path) -> None:
+async def test_takeover_that_came_too_late_is_not_done(tmp_path: Path, store: EmbeddedStore) -> None:
     """Who asked has been told that it was not done."""
-    store = await open_embedded(tmp_path / "store")
     async with embedded_nameservers(tmp_path) as servers, node_on(store, servers) as node:
         await node.apply(*example())
         metrics = Metrics(CollectorRegistry())
@@ -293,7 +293,6 @@ async def test_takeover_that_came_too_late_is_not_done(tmp_path: Path) -> None:
             assert fence is not None
             assert fence.values == (FOREIGN,)
             assert await lane.work(Work.TAKEOVER)
-    await store.close()
 
 
 async def test_full_disk_under_the_embedded_nameserver(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -55,6 +56,15 @@ async def said(command: asyncio.subprocess.Process) -> tuple[int | None, str]:
     return command.returncode, output.decode()
 
 
+async def waited(command: asyncio.subprocess.Process) -> float:
+    """Return the seconds that the command says it has waited: longer on a busy machine."""
+    status, output = await said(command)
+    told = re.fullmatch(r"Not ready for ([0-9.]+) s now, and until it is stopped\.\n", output)
+    assert told, output
+    assert status == 0
+    return float(told[1])
+
+
 async def test_it_serves_on_and_ends_each_connection_with_its_next_answer(tmp_path: Path) -> None:
     async with (
         Installation(tmp_path) as ddnsd,
@@ -77,11 +87,11 @@ async def test_it_serves_on_and_ends_each_connection_with_its_next_answer(tmp_pa
         health = await ddnsd.public.get("/healthz")
         assert (health.status, health.message) == (503, replies.DRAINING)
         assert command.returncode is None
-        assert await said(command) == (0, "Not ready for 3 s now, and until it is stopped.\n")
+        assert await waited(command) >= 3
         assert time.monotonic() - begun >= 3
         assert await readiness(ddnsd) == UNREADY
         assert (await ddnsd.update(BLOG, "192.0.2.9")).message == UPDATED
-        assert await said(await drain(ddnsd, "0")) == (0, "Not ready for 0 s now, and until it is stopped.\n")
+        assert await waited(await drain(ddnsd, "0")) >= 0
         assert len(ddnsd.events("retirement.begun")) == 1
         assert await ddnsd.terminate() == 0
         await ddnsd.start()

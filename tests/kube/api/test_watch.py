@@ -11,10 +11,11 @@ from tests.rigs.kubernetes import KubernetesRig
 
 
 async def read(watch: Watch, count: int) -> list[Event]:
+    """Return the next changes, and no bookmarks: the server sends those when it likes."""
     events: list[Event] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(events) < count:
-            events += await watch.read()
+            events += [event for event in await watch.read() if event.kind is not EventKind.BOOKMARK]
     return events
 
 
