@@ -38,6 +38,18 @@ def restore(client: AdminClient, file: IO[bytes]) -> None:
     if restored.kept:
         kept = told(restored.kept, "address", "addresses")
         click.echo(f"Kept, as clients have changed it since the export: {kept}.")
+    _warn(restored)
+
+
+def _warn(restored: Restored) -> None:
+    """Tell of addresses that are published as they were, but that no client may send today."""
+    if restored.unusable:
+        unusable = told(restored.unusable, "address", "addresses")
+        click.echo(f"Warning: imported, though no client may send what no host has: {unusable}.", err=True)
+    if restored.unreachable:
+        private = told(restored.unreachable, "address", "addresses")
+        setting = "which no client may send where addresses.private is refuse"
+        click.echo(f"Warning: imported what the Internet cannot reach, {setting}: {private}.", err=True)
 
 
 def _explain(error: AdminApiError, file: str) -> str:

@@ -130,7 +130,7 @@ class AddressSettings(Section):
     """Which addresses a host may have."""
 
     private: Literal["accept", "refuse"] = "accept"
-    """What to do with an address that the Internet cannot reach (RFC 1918, ULA, CGNAT, link-local, …)."""
+    """What to do with an address that IANA calls not globally reachable (private, CGNAT, ULA, …)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
+from ddnsd.model.special_addresses import IPAddress, is_reachable, is_usable
+
 
 class Family(StrEnum):
     """An address family, named after its record type."""
@@ -35,36 +37,39 @@ class Address(NamedTuple):
     ip: str
 
 
-# What no resolver outside can reach. Wider than RFC 1918 on purpose (ULA, CGNAT, loopback, link-local),
-# narrower than ipaddress.is_private, which also counts the documentation networks.
-_PRIVATE = tuple(
-    ipaddress.ip_network(text)
-    for text in (
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "100.64.0.0/10",
-        "127.0.0.0/8",
-        "169.254.0.0/16",
-        "fc00::/7",
-        "fe80::/10",
-        "::1/128",
-    )
-)
-_BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 _SLASH_64 = ((1 << 64) - 1) << 64
+
+
+def read_address(text: str) -> Address:
+    """Return the address that the text names, whether a client may send it or not.
+
+    ``::ffff:192.0.2.1`` is the IPv4 address (RFC 4291 §2.5.5.2).
+
+    Raises:
+        InvalidAddressError: not an address, leading zeros, a zone id.
+    """
+    address = _read(text)
+    return Address(Family.A if address.version == 4 else Family.AAAA, str(address))
 
 
 @lru_cache(maxsize=8192)
 def parse_address(text: str, *, private: bool = True) -> Address:
-    """Return the address that the text names.
+    """Return the address that the text names, as a client sends it.
 
-    ``::ffff:192.0.2.1`` is the IPv4 address (RFC 4291 §2.5.5.2). With ``private=False`` an address
-    that the Internet cannot reach is invalid too.
+    With ``private=False`` an address that the Internet cannot reach is invalid too.
 
     Raises:
-        InvalidAddressError: not an address, leading zeros, a zone id, unspecified, multicast, broadcast.
+        InvalidAddressError: as of `read_address`, or an address that no host has or that is refused.
     """
+    address = _read(text)
+    if not is_usable(address):
+        raise InvalidAddressError(f"no host has this address: {text[:64]!r}")
+    if not private and not is_reachable(address):
+        raise InvalidAddressError(f"the Internet cannot reach this address: {text[:64]!r}")
+    return Address(Family.A if address.version == 4 else Family.AAAA, str(address))
+
+
+def _read(text: str) -> IPAddress:
     if "%" in text:
         raise InvalidAddressError(f"an address with a zone id: {text[:64]!r}")
     try:
@@ -72,17 +77,8 @@ def parse_address(text: str, *, private: bool = True) -> Address:
     except ValueError as error:
         raise InvalidAddressError(f"not an IP address: {text[:64]!r}") from error
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    if address.is_unspecified or address.is_multicast or address == _BROADCAST:
-        raise InvalidAddressError(f"no host has this address: {text[:64]!r}")
-    if not private and is_private(address):
-        raise InvalidAddressError(f"a private address: {text[:64]!r}")
-    return Address(Family.A if address.version == 4 else Family.AAAA, str(address))
-
-
-def is_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Say whether the address is one that the Internet cannot reach."""
-    return any(address in network for network in _PRIVATE)
+        return address.ipv4_mapped
+    return address
 
 
 def network_of(source: str) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from .addresses import Family
 from .authority import takes_updates
-from .prefixes import Prefix, address_below, parse_prefix
+from .prefixes import Prefix, address_below, read_prefix
 from .publication import is_refused
 from .records import Committed, Entry, PrefixMove, RecordKey, Resource, Site
 from .resources import HostSpec, TokenSpec
@@ -47,7 +47,7 @@ def followers(state: State, token: TokenSpec, prefix: Prefix) -> Iterator[Follow
 
 def reached_by(state: State, move: PrefixMove) -> Iterator[Follower]:
     """Yield the hosts that a move is for, as they are now."""
-    return _followers(state, move.account, move.hosts, parse_prefix(move.prefix))
+    return _followers(state, move.account, move.hosts, read_prefix(move.prefix))
 
 
 def _followers(state: State, account: str, only: Sequence[str] | None, prefix: Prefix) -> Iterator[Follower]:
@@ -72,7 +72,7 @@ def _moved(state: State, record: RecordKey, committed: Entry[Committed] | None) 
     newest = own
     for move in state.prefixes.of(host.value.spec.account):
         if move.revision > newest.revision and covers(move.value, record.name, host.value.spec):
-            ip = address_below(parse_prefix(move.value.prefix), host.value.spec)
+            ip = address_below(read_prefix(move.value.prefix), host.value.spec)
             newest = Holding(ip, move.revision) if ip else newest
     stays = newest.content == own.content and not is_refused(state, record, own.revision)
     return None if stays else newest

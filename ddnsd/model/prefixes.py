@@ -28,13 +28,24 @@ class Prefix(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def parse_prefix(text: str, *, private: bool = True) -> Prefix:
+    """Return the prefix that the text names, as a client sends it.
+
+    Raises:
+        InvalidAddressError: as of `read_prefix`, or none that hosts have; with `private=False` also one
+            that the Internet cannot reach.
+    """
+    prefix = read_prefix(text)
+    parse_address(_text(prefix.bits << _IDENTIFIER_BITS), private=private)  # what no host has, no prefix has
+    return prefix
+
+
+def read_prefix(text: str) -> Prefix:
     """Return the prefix that the text names, such as ``2001:db8:1:2::/64`` or ``…/56``.
 
     Bits between the length and /64 are kept: they are the subnet of hosts that name none themselves.
 
     Raises:
-        InvalidAddressError: not an IPv6 prefix of 16 to 64 bits, or none that hosts have; with
-            `private=False` also one that the Internet cannot reach.
+        InvalidAddressError: not an IPv6 prefix of 16 to 64 bits.
     """
     try:
         interface = ipaddress.IPv6Interface(text if "/" in text else "")
@@ -43,9 +54,7 @@ def parse_prefix(text: str, *, private: bool = True) -> Prefix:
     length = interface.network.prefixlen
     if "%" in text or not _SHORTEST <= length <= _LONGEST:
         raise InvalidAddressError(f"not an IPv6 prefix of /{_SHORTEST} to /{_LONGEST}: {text[:64]!r}")
-    bits = int(interface.ip) >> _IDENTIFIER_BITS
-    parse_address(_text(bits << _IDENTIFIER_BITS), private=private)  # whatever no host has, no prefix has
-    return Prefix(bits, length)
+    return Prefix(int(interface.ip) >> _IDENTIFIER_BITS, length)
 
 
 def address_below(prefix: Prefix, host: HostSpec) -> str | None:

@@ -47,6 +47,18 @@ async def test_import_says_what_it_did(ddnsd):
     )
 
 
+async def test_addresses_that_no_client_may_send_now_are_imported_with_a_warning(ddnsd):
+    older = GOLDEN.replace(b"192.0.2.7", b"0.1.2.3").replace(b"2001:db8::8", b"fd00::8")
+    assert older.count(b"0.1.2.3") == older.count(b"fd00::8") == 1
+    run = await ddnsd("import", "-", stdin=older.decode())
+    assert (run.code, "Imported 1 zone" in run.out) == (0, True)
+    assert run.err.splitlines() == [
+        "Warning: imported, though no client may send what no host has: 1 address.",
+        "Warning: imported what the Internet cannot reach, which no client may send where addresses.private "
+        "is refuse: 1 address.",
+    ]
+
+
 async def test_problem_names_file_document_field_and_remedy(ddnsd, tmp_path):
     file = tmp_path / "broken.yaml"
     file.write_bytes(GOLDEN.replace(b"192.0.2.4", b"x").replace(b"...\n", b""))

@@ -1,21 +1,16 @@
 """IP addresses as clients write them, and their one canonical text."""
 
-import ipaddress
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ddnsd.model.addresses import Address, Family, InvalidAddressError, is_private, parse_address
+from ddnsd.model.addresses import Address, Family, InvalidAddressError, parse_address
+from ddnsd.model.special_addresses import is_usable
 
 ADDRESSLIKE = st.one_of(
     st.text(st.sampled_from("0123456789abcdefABCDEFx.:%/[] \x00１２٣²"), max_size=60),
     st.text(max_size=60),
 )
-
-
-def is_usable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    return not (address.is_unspecified or address.is_multicast or str(address) == "255.255.255.255")
 
 
 IPV4 = st.ip_addresses(v=4).filter(is_usable)
@@ -26,7 +21,6 @@ IPV6 = st.ip_addresses(v=6).filter(lambda address: is_usable(address) and addres
     ("text", "family", "canonical"),
     [
         ("192.0.2.1", Family.A, "192.0.2.1"),
-        ("0.0.0.1", Family.A, "0.0.0.1"),
         ("10.0.0.1", Family.A, "10.0.0.1"),
         ("::ffff:192.0.2.1", Family.A, "192.0.2.1"),
         ("::FFFF:c000:201", Family.A, "192.0.2.1"),
@@ -62,7 +56,7 @@ def test_each_spelling_has_one_canonical_text(text, family, canonical):
         *("１.2.3.4", "1.2.3.４", "1。2。3。4", "١.2.3.4", "²001:db8::1", "2001:db8::１"),
         *(":", ":::", "2001:db8::1::1", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "2001:db8::12345", "g::1"),
         *("fe80::1%eth0", "fe80::1%", "::ffff:192.0.2.1%1", "192.0.2.1%eth0"),
-        *("0.0.0.0", "::", "::ffff:0.0.0.0", "255.255.255.255", "::ffff:255.255.255.255"),
+        *("0.0.0.0", "0.0.0.1", "::", "::ffff:0.0.0.0", "255.255.255.255", "::ffff:255.255.255.255"),
         *("224.0.0.1", "239.255.255.255", "ff02::1", "::ffff:224.0.0.1"),
         *("\ud800", "1.2.3.\udcff4"),
         pytest.param("1" * 1_000_000, id="very long: digits"),
@@ -101,24 +95,3 @@ def test_an_ipv6_address_has_the_text_of_rfc_5952(address):
     expected = Address(Family.AAAA, str(address))
     assert parse_address(str(address)) == expected
     assert parse_address(address.exploded.upper()) == expected
-
-
-PRIVATE = [
-    *("10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.100", "100.64.0.1", "127.0.0.1", "169.254.1.1"),
-    *("fd00::1", "fc00::1", "fe80::1", "::1", "::ffff:10.0.0.1"),
-]
-PUBLIC = ["192.0.2.1", "172.32.0.1", "100.128.0.1", "8.8.8.8", "2001:db8::1", "2a00::1"]
-
-
-@pytest.mark.parametrize("text", PRIVATE)
-def test_a_private_address_is_valid_unless_it_is_refused(text):
-    assert parse_address(text, private=True)
-    assert is_private(ipaddress.ip_address(parse_address(text).ip))
-    with pytest.raises(InvalidAddressError):
-        parse_address(text, private=False)
-
-
-@pytest.mark.parametrize("text", PUBLIC)
-def test_other_addresses_are_not_private(text):
-    assert parse_address(text, private=False) == parse_address(text)
-    assert not is_private(ipaddress.ip_address(text))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ddnsd.config.mistakes import did_you_mean
-from ddnsd.model.addresses import Family, InvalidAddressError, parse_address
+from ddnsd.model.addresses import Family, InvalidAddressError, read_address
 from ddnsd.model.resources import HostSpec, Instant
 from ddnsd.service.documents import Document, read_document, write_document
 from ddnsd.service.host_status import HostStatus
@@ -127,10 +127,10 @@ def _problems(family: Family, path: str, raw: Mapping[Any, object]) -> Iterator[
 
 def _is_of(family: Family, text: object) -> bool:
     try:
-        return isinstance(text, str) and parse_address(text).family is family
+        return isinstance(text, str) and read_address(text).family is family
     except InvalidAddressError:
         return False
 
 
 def _canonical(text: str) -> str:
-    return parse_address(text).ip if text else ""
+    return read_address(text).ip if text else ""

@@ -1,7 +1,8 @@
 """What one item of an archive may be, given what is there already. Pure: judges and fills a draft."""
 
+import ipaddress
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.origin import is_previous
 from ddnsd.model.records import RecordKey, Resource
 from ddnsd.model.resources import Kind, TokenSpec
+from ddnsd.model.special_addresses import is_reachable, is_usable
 from ddnsd.service.archive import Address, Item
 from ddnsd.service.problems import InvalidDocumentError, Problem
 from ddnsd.service.registry import rules
@@ -21,12 +23,17 @@ PUT_COST = rules.PUT_COST  # keys that the put of one item compares or writes, a
 
 
 class Came(NamedTuple):
-    """What came of one item: whether it is new, how many of its addresses are, how many were kept."""
+    """What came of one item: whether it is new, how many of its addresses are, how many were kept.
+
+    Of the new addresses `unusable` and `unreachable` are counted apart (`model.special_addresses`).
+    """
 
     kind: Kind
     created: bool
     addresses: int
     kept: int
+    unusable: int
+    unreachable: int
 
 
 def put_item(draft: Draft, item: Item, *, exported: datetime, nameservers: Collection[str]) -> Came:
@@ -59,24 +66,34 @@ def _put(draft: Draft, item: Item, exported: datetime, nameservers: Collection[s
     came = Counter[str]()
     if kind is Kind.HOST:
         for family in Family:
-            came[_put_address(draft, RecordKey(name, family), item.addresses.get(family), exported)] += 1
-    return Came(kind, old is None, came["restored"], came["kept"])
+            came.update(_put_address(draft, RecordKey(name, family), item.addresses.get(family), exported))
+    return Came(kind, old is None, *(came[what] for what in ("restored", "kept", "unusable", "unreachable")))
 
 
-def _put_address(draft: Draft, record: RecordKey, address: Address | None, exported: datetime) -> str:
-    """Put one address into the draft; say whether it was restored, kept as it is, or neither ("")."""
+def _put_address(
+    draft: Draft, record: RecordKey, address: Address | None, exported: datetime
+) -> Sequence[str]:
+    """Put one address into the draft; return what it counts as, nothing if it is there already."""
     entry = draft.state.addresses.get(record)
     if entry is None or entry.value.is_tombstone:
         if address is None:
-            return ""
+            return ()
         draft.restore(record, *msgspec.structs.astuple(address))
-        return "restored"
+        return ("restored", *_remarkable(address.ip))
     present = entry.value
     if address is not None and address.ip == present.ip:
-        return ""
+        return ()
     if present.changed > exported:
-        return "kept"
+        return ("kept",)
     since = present.changed.isoformat(timespec="seconds")
     raise RefusedError(
         f"its {record.type} is {present.ip} already, since {since}, before the export was made"
     )
+
+
+def _remarkable(ip: str) -> Sequence[str]:
+    """Say whether a client of today may not send the address: older versions took some that no host has."""
+    address = ipaddress.ip_address(ip)
+    if not is_usable(address):
+        return ("unusable",)
+    return () if is_reachable(address) else ("unreachable",)

@@ -21,6 +21,7 @@ from ddnsd.service.timeslice import TimeSlice
 _CHUNK = 200  # items looked at in one turn; most of them are there already, or it ends sooner
 _REMEDY = "import into an empty installation (another data folder or store.etcd.prefix), or delete them first"
 
+_ADDRESSES = ("addresses", "kept", "unusable", "unreachable")  # what is counted of them
 _Put = Callable[[Draft, Item], Came]
 
 
@@ -31,18 +32,18 @@ class _Tally:
         self.items = 0
         self._created = Counter[str]()
         self._unchanged = Counter[str]()
-        self._addresses = 0
-        self._kept = 0
+        self._addresses = Counter[str]()
 
     def add(self, came: Sequence[Came]) -> None:
-        for kind, created, addresses, kept in came:
-            (self._created if created else self._unchanged)[kind.plural] += 1
-            self._addresses += addresses
-            self._kept += kept
+        for each in came:
+            (self._created if each.created else self._unchanged)[each.kind.plural] += 1
+            for what in _ADDRESSES:
+                self._addresses[what] += getattr(each, what)
         self.items += len(came)
 
     def restored(self) -> Restored:
-        return Restored(Counts(**self._created), Counts(**self._unchanged), self._addresses, self._kept)
+        counts = (self._addresses[what] for what in _ADDRESSES)
+        return Restored(Counts(**self._created), Counts(**self._unchanged), *counts)
 
 
 async def restore(turns: Turns, archive: Archive, nameservers: Collection[str]) -> Restored:

@@ -37,10 +37,13 @@ class Restored(msgspec.Struct, frozen=True):
     """What came of an import: what it made, and what was there already, the same.
 
     `addresses` are those that it committed, `kept` those that clients have changed since the export
-    was made and that stay so.
+    was made and that stay so. Of the committed ones `unusable` are such that no client may send today, and
+    `unreachable` such that it may not where `addresses.private` is `refuse`.
     """
 
     created: Counts
     unchanged: Counts
     addresses: int
     kept: int
+    unusable: int = 0
+    unreachable: int = 0
