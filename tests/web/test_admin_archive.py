@@ -41,6 +41,8 @@ async def test_what_is_exported_is_imported_elsewhere(server, tmp_path):
             "unchanged": EMPTY,
             "addresses": 1,
             "kept": 0,
+            "unusable": 0,
+            "unreachable": 0,
         }
         assert body(await exported(other.node)) == body(response.body)
 
