@@ -24,6 +24,7 @@ from .token import Token
 # of the same loop starved for 2 to 3 s.
 MAX_IN_FLIGHT = 32
 _PAUSE = 0.05  # seconds before all members are tried anew
+_CLOCK = 0.05  # seconds that the clocks of gRPC and of the loop may differ by on a busy machine
 # gRPC's thread hands over what was cancelled a moment later, and complains when the loop is closed by then.
 _SETTLE = 0.02  # seconds
 _NEEDS_LEADER = ("hasleader", "true")  # a member without a leader refuses at once, and ends its watches
@@ -75,8 +76,13 @@ class Connections:
         finally:
             self._slots.release()
 
-    async def call_now(self, method: Method, request: AnyMessage, timeout: float) -> AnyMessage:
+    async def call_now(
+        self, method: Method, request: AnyMessage, timeout: float, *, patience: float | None = None
+    ) -> AnyMessage:
         """Call until a member answers; a repeatable call is sent again when its answer is lost.
+
+        A member that has failed is left. One that had less than `patience` seconds (None: those of a
+        whole try) when the caller's time was over has not: to leave it would drop the watches of all.
 
         Raises:
             UnavailableError: not applied, no member answered in time.
@@ -86,15 +92,17 @@ class Connections:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
+        patience = patience or min(self.settings.try_timeout, self.settings.timeout)
         tried, cause = 0, None
         while True:
-            endpoint = self.current
+            endpoint, began = self.current, loop.time()
             try:
                 return await self._attempt(endpoint, method, request, deadline)
             except RefusedError:
                 raise
             except (UnavailableError, UnknownOutcomeError) as error:
-                self.leave(endpoint)
+                if deadline - began > patience - _CLOCK or loop.time() < deadline - _CLOCK:
+                    self.leave(endpoint)
                 if isinstance(error, UnknownOutcomeError) and not method.repeatable:
                     raise
                 tried += 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import TypeAlias
 
 import grpc
@@ -10,7 +11,7 @@ from .errors import UnavailableError, no_connection
 from .messages import MEMBER_LIST, WATCH, AnyMessage, Method, encode
 from .settings import Address, Settings, Tls
 
-Stream: TypeAlias = "grpc.aio.StreamStreamCall[AnyMessage, AnyMessage]"
+_Call: TypeAlias = "grpc.aio.StreamStreamCall[AnyMessage, AnyMessage]"
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 _Unary: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[AnyMessage, AnyMessage]"
 
@@ -19,6 +20,76 @@ _READY = grpc.ChannelConnectivity.READY
 _POLL = 0.005  # seconds between two looks at a connection that is being made
 _TELLING = 0.2  # seconds for gRPC to tell why there is no connection
 _FRESH = 1.0  # seconds for which an answer vouches for its connection
+
+
+class Stream:
+    """A watch stream on one member. Nothing waits on it longer than until it is dropped.
+
+    gRPC promises less: who cancels a call before its initial metadata went out leaves a write behind that
+    nothing wakes, and a call that never counts as done (grpcio 1.85.1, grpc/aio/_call.py, `_write`).
+    """
+
+    def __init__(self, call: _Call, name: str, ended: Callable[["Stream"], None]) -> None:
+        """`name` is the member's, for error texts; `ended` is called once, when the stream has ended."""
+        self._call = call
+        self._name = name
+        self._ended = ended
+        self._over = False  # `ended` was called
+        self._dropped: asyncio.Future[bool] = asyncio.get_running_loop().create_future()  # failed?
+        call.add_done_callback(lambda _: self._end())
+
+    async def write(self, request: AnyMessage, timeout: float) -> None:
+        """Send a request. A stream that does not take it within `timeout` seconds is dropped.
+
+        Raises:
+            UnavailableError: not sent in time, or the stream has ended.
+            grpc.aio.AioRpcError: the stream failed.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._call.write(request)
+        except TimeoutError:
+            self.drop(failed=True)
+            raise UnavailableError(f"{self._name}: the watch took no request within {timeout:g} s") from None
+        except asyncio.InvalidStateError:  # gRPC's word for a call that is done
+            raise UnavailableError(f"{self._name}: the watch has ended") from None
+
+    async def read(self) -> AnyMessage:
+        """Return the next response, or gRPC's EOF. Never to be put into a timeout: that would end the stream.
+
+        Raises:
+            grpc.aio.AioRpcError: the stream failed.
+        """
+        return await self._call.read()
+
+    @property
+    def failed(self) -> bool:
+        """Of a stream that has ended: say whether its member is at fault, and not we who moved elsewhere."""
+        return not self._dropped.done() or self._dropped.result()
+
+    def drop(self, *, failed: bool = False) -> None:
+        """End it, for all who wait on it, perhaps as its member has `failed`; idempotent."""
+        if not self._dropped.done():
+            self._dropped.set_result(failed)
+        self._call.cancel()
+        self._end()
+
+    async def race(self, task: asyncio.Task[None]) -> None:
+        """Wait for the end of the task, or of the stream, whichever comes first.
+
+        Raises:
+            UnavailableError: the stream was dropped.
+            Exception: what the task raised.
+        """
+        await asyncio.wait([task, self._dropped], return_when=asyncio.FIRST_COMPLETED)
+        if not task.done() or task.cancelled():  # gRPC cancels who waits on a call that is cancelled
+            raise UnavailableError(f"{self._name}: the watch was dropped")
+        task.result()
+
+    def _end(self) -> None:
+        if not self._over:
+            self._over = True
+            self._ended(self)
 
 
 class Endpoint:
@@ -97,15 +168,14 @@ class Endpoint:
         method = self._channel.stream_stream(
             WATCH.path, request_serializer=encode, response_deserializer=WATCH.decode
         )
-        stream = method(metadata=metadata)
+        stream = Stream(method(metadata=metadata), self.name, self._ended)
         self._streams.add(stream)
-        stream.add_done_callback(self._ended)
         return stream
 
     def drop_streams(self) -> None:
         """End its streams: they are to go to another member."""
         for stream in tuple(self._streams):
-            stream.cancel()
+            stream.drop()
 
     def reopen(self, address: Address, settings: Settings) -> None:
         """Connect anew, as with another certificate; what is in flight may come to its end as it is."""
@@ -120,6 +190,7 @@ class Endpoint:
     async def close(self) -> None:
         """End everything; idempotent."""
         self._closed = True
+        self.drop_streams()
         await asyncio.gather(self._channel.close(), *self._closing)
 
     def _state(self) -> grpc.ChannelConnectivity:

@@ -100,7 +100,7 @@ class Lease:
         # Short tries, so that `sent` is the moment before the one that was answered.
         timeout = min(self._connections.settings.try_timeout, self.ttl * _RENEW_AFTER)
         request = LEASE_KEEP_ALIVE.request(ID=self.id)
-        return await self._connections.call_now(LEASE_KEEP_ALIVE, request, timeout)
+        return await self._connections.call_now(LEASE_KEEP_ALIVE, request, timeout, patience=timeout)
 
     def _renew(self, sent: float) -> None:
         self._renewed = sent

@@ -7,6 +7,7 @@ import math
 import grpc
 
 from .endpoint import Stream
+from .errors import UnavailableError
 from .messages import CLASSES, WATCH
 
 _LOOK = 0.25  # seconds between two looks
@@ -14,7 +15,7 @@ _PROGRESS = WATCH.request(progress_request=CLASSES["WatchProgressRequest"]())
 
 
 class Pulse:
-    """Asks a silent watch stream for its progress, and ends the stream when it stays silent.
+    """Asks a silent watch stream for its progress, and drops the stream when it stays silent.
 
     Never a timeout around the stream's read: to cancel a read is to cancel the stream.
     """
@@ -41,15 +42,16 @@ class Pulse:
 
     async def _run(self) -> None:
         asked = 0.0  # what `_heard` was at the last question
-        while (silence := self._loop.time() - self._heard) < self._dead:
-            if silence >= self._idle and asked != self._heard:
-                asked = self._heard
-                await self._ask(self._dead - silence)
-            await asyncio.sleep(_LOOK)
-        self._stream.cancel()
+        try:
+            while (silence := self._loop.time() - self._heard) < self._dead:
+                if silence >= self._idle and asked != self._heard:
+                    asked = self._heard
+                    await self._ask(self._dead - silence)
+                await asyncio.sleep(_LOOK)
+            self._stream.drop(failed=True)
+        finally:  # whatever ends this: a stream without its pulse could be silent for any time
+            self._stream.drop()
 
     async def _ask(self, timeout: float) -> None:
-        # A write that cannot be sent is cancelled with its stream, which is what the silence asks for.
-        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError):
-            async with asyncio.timeout(timeout):
-                await self._stream.write(_PROGRESS)
+        with contextlib.suppress(grpc.aio.AioRpcError, UnavailableError):
+            await self._stream.write(_PROGRESS, timeout)

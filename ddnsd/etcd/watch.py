@@ -16,7 +16,7 @@ import grpc
 
 from .connections import Connections
 from .encoding import decode_event
-from .endpoint import Endpoint, Stream, is_cancelled
+from .endpoint import Endpoint, Stream
 from .errors import (
     AuthenticationError,
     CompactedError,
@@ -117,19 +117,21 @@ class Watch:
         endpoint, stream = await self._connections.open_watch()
         settings = self._connections.settings
         pulse = Pulse(stream, settings.idle_timeout, settings.dead_timeout)
+        reading = asyncio.create_task(self._read_stream(endpoint, stream, pulse), name="etcd watch stream")
         try:
-            await self._read_stream(endpoint, stream, pulse)
+            await stream.race(reading)
         except grpc.aio.AioRpcError as error:
             self._connections.leave(endpoint)
             raise translate(error) from None
-        except asyncio.CancelledError:
-            if is_cancelled():
-                raise
-            self._connections.leave(endpoint)  # the stream was dropped, for its member's silence
-            raise UnavailableError(f"{endpoint.name}: silent") from None
+        except UnavailableError:
+            if stream.failed:
+                self._connections.leave(endpoint)
+            raise
         finally:
             pulse.close()
-            stream.cancel()
+            stream.drop()
+            reading.cancel()
+            await asyncio.wait([reading])
 
     async def _read_stream(self, endpoint: Endpoint, stream: Stream, pulse: Pulse) -> None:
         create = _CREATE(
@@ -138,7 +140,7 @@ class Watch:
             start_revision=self._next,
             fragment=self._connections.settings.fragment,
         )
-        await stream.write(WATCH.request(create_request=create))
+        await stream.write(WATCH.request(create_request=create), self._connections.settings.try_timeout)
         fragments: list[AnyMessage] = []
         while True:
             response: AnyMessage = await stream.read()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ddnsd.etcd import Client, Compare, Put, Range, Settings, Target, Txn
+from ddnsd.etcd.connections import Connections
 from ddnsd.etcd.errors import (
     ClusterChangedError,
     NoLeaderError,
@@ -16,6 +17,7 @@ from ddnsd.etcd.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
+from ddnsd.etcd.messages import MEMBER_LIST
 from tests.rigs.etcd import EtcdRig, Version
 
 from .test_watch import member_id
@@ -53,6 +55,19 @@ async def test_a_frozen_member_costs_a_read_one_try(cluster: EtcdRig, cluster_cl
         began = time.monotonic()
         await cluster_client.put(Put(b"a", b"2"))
         assert time.monotonic() - began < 0.5  # by then it has been left
+
+
+async def test_a_member_is_left_for_its_own_failure_and_not_for_a_caller_s_short_time(etcd: EtcdRig):
+    """To leave it drops the watches of all others."""
+    connections = Connections(etcd.settings_of(*[etcd.members[0].url] * 2))
+    first, second = connections.endpoints
+    await connections.call_now(MEMBER_LIST, MEMBER_LIST.request(), 5)
+    with etcd.members[0].frozen():
+        for timeout, patience, left_for in ((0.2, None, first), (0.2, 0.2, second), (1.0, None, first)):
+            with pytest.raises(UnavailableError):
+                await connections.call_now(MEMBER_LIST, MEMBER_LIST.request(), timeout, patience=patience)
+            assert connections.current is left_for
+    await connections.close()
 
 
 async def test_a_write_whose_answer_is_lost_is_unknown_and_not_sent_again(version: Version):

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ddnsd.etcd import Client, Delete, Put, Range, Revision, Txn, Watch
+from ddnsd.etcd import Client, Delete, Put, Range, Revision, Settings, Txn, Watch
+from ddnsd.etcd.connections import Connections, OpenWatch
 from ddnsd.etcd.errors import CompactedError, UnavailableError
 from ddnsd.etcd.values import prefix_range
 from tests.rigs.etcd import EtcdRig
@@ -116,6 +117,42 @@ async def test_closed(client: Client):
     await watch.close()
     with pytest.raises(UnavailableError):
         await watch.read()
+
+
+class Leaving(Connections):
+    """Leaves a member some turns of the loop after the first watch was opened there, as a failed call does."""
+
+    def __init__(self, settings: Settings, turns: int) -> None:
+        super().__init__(settings)
+        self._turns = turns
+        self.opened = 0
+
+    async def open_watch(self) -> OpenWatch:
+        opened = await super().open_watch()
+        self.opened += 1
+        if self.opened == 1:
+            self._leave_in(self._turns, opened)
+        return opened
+
+    def _leave_in(self, turns: int, opened: OpenWatch) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(self._leave_in, turns - 1, opened)
+        else:
+            self.leave(opened.endpoint)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_stream_that_is_dropped_at_its_opening(etcd: EtcdRig, client: Client, turns: int):
+    """gRPC never wakes a write that waits for the metadata of a call which was cancelled before they went."""
+    put = await client.put(Put(b"opening/", b""))
+    connections = Leaving(etcd.settings_of(*[etcd.members[0].url] * 2), turns)
+    watch = Watch(connections, b"opening/", put.revision)
+    try:
+        assert revisions(await read_until(watch, put.revision)) == [put.revision]
+        assert connections.opened == 2
+    finally:
+        await watch.close()
+        await connections.close()
 
 
 async def test_no_loss_and_no_repetition_while_members_are_killed(cluster: EtcdRig, cluster_client: Client):
