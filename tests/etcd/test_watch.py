@@ -120,7 +120,7 @@ async def test_closed(client: Client):
 
 
 class Leaving(Connections):
-    """Leaves a member some turns of the loop after the first watch was opened there, as a failed call does."""
+    """Leaves a member, as a failed call does, some turns of the loop after the first watch opened there."""
 
     def __init__(self, settings: Settings, turns: int) -> None:
         super().__init__(settings)

@@ -45,7 +45,8 @@ class _Pipeline:
         answer = self._waiting.pop(message[:2], None)
         if answer is None:
             raise NoAnswerError(f"{self._name}: an answer to nothing that was asked")
-        answer.set_result(message)
+        if not answer.done():  # else its time ended in this very turn of the loop: nobody waits for it
+            answer.set_result(message)
 
     def fail(self, reason: str) -> None:
         """Close the connection; nobody gets an answer any more."""
