@@ -13,13 +13,10 @@ def resolve(state: State, digest: str, label: str) -> str | None:
     if token is None or not is_bare(label):
         return None
     spec = token.value.spec
-    start = parse_name(label) + "."
-    found = {
-        name
-        for name in state.hosts.of(spec.account)
-        if name.startswith(start) and (spec.hosts is None or name in spec.hosts)
-    }
-    return found.pop() if len(found) == 1 else None
+    found = state.hosts.labelled(spec.account, parse_name(label))
+    if spec.hosts is not None:
+        found = found & frozenset(spec.hosts)
+    return next(iter(found)) if len(found) == 1 else None
 
 
 def is_bare(text: str) -> bool:

@@ -3,12 +3,13 @@
 Filled by the watch cache only. Everything that decides reads it, nothing that decides writes it.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Set
-from typing import Any, TypeVar
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Container, Iterable, Iterator, Set
+from typing import Any, Generic, TypeVar
 
-from .addresses import Challenge
-from .names import is_below, label_count
+from .addresses import RRTYPES, Challenge
+from .name_tree import NameTree
+from .names import label_count
 from .records import (
     Candidacy,
     Committed,
@@ -33,7 +34,10 @@ from .resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
 
 Id = TypeVar("Id")
 Value = TypeVar("Value")
+Group = TypeVar("Group")
 Zones = dict[str, Entry[Resource[ZoneSpec]]]
+
+_FEW = 100  # names that are put into their order one by one; more are sorted together
 
 
 class Table(dict[Id, Entry[Value]]):
@@ -48,40 +52,100 @@ class Table(dict[Id, Entry[Value]]):
         self.pop(id, None)
 
 
-class _Groups:
-    """Names by account."""
-
-    def __init__(self) -> None:
-        self._names: defaultdict[str, set[str]] = defaultdict(set)
-
-    def add(self, account: str, name: str) -> None:
-        self._names[account].add(name)
-
-    def discard(self, account: str, name: str) -> None:
-        names = self._names[account]
-        names.discard(name)
-        if not names:
-            del self._names[account]
-
-    def of(self, account: str) -> Set[str]:
-        return self._names.get(account, frozenset())
-
-
-class HostTable(Table[str, Resource[HostSpec]]):
-    """Hosts by name and by account; which of them follow a prefix, and which expire."""
+class NamedTable(Table[str, Value]):
+    """Entries by name, and the names in their order."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._order: list[str] = []
+        self._changed: set[str] = set()  # names that have come or gone since they were put in order
+
+    def put(self, id: str, entry: Entry[Value]) -> None:
+        """Add or replace an entry."""
+        if id not in self:
+            self._changed.add(id)
+        self[id] = entry
+
+    def drop(self, id: str) -> None:
+        """Remove an entry; an absent one is no error."""
+        if self.pop(id, None) is not None:
+            self._changed.add(id)
+
+    def after(self, name: str, limit: int) -> list[str]:
+        """Return at most `limit` names, in their order, that come after this one."""
+        self._sort()
+        start = bisect_right(self._order, name)
+        return self._order[start : start + limit]
+
+    def _sort(self) -> None:
+        if len(self._changed) > _FEW:
+            self._order = sorted(self)
+        else:
+            for name in self._changed:
+                self._place(name)
+        self._changed.clear()
+
+    def _place(self, name: str) -> None:
+        at = bisect_left(self._order, name)
+        was_there = at < len(self._order) and self._order[at] == name
+        if was_there and name not in self:
+            del self._order[at]
+        elif not was_there and name in self:
+            insort(self._order, name)
+
+
+class _Groups(Generic[Group, Id]):
+    """Ids by something that several of them share. A group of one, as most are, costs no set."""
+
+    def __init__(self) -> None:
+        self._ids: dict[Group, Id | set[Id]] = {}
+
+    def add(self, group: Group, id: Id) -> None:
+        ids = self._ids.setdefault(group, id)
+        if isinstance(ids, set):
+            ids.add(id)
+        elif ids != id:
+            self._ids[group] = {ids, id}
+
+    def discard(self, group: Group, id: Id) -> None:
+        ids = self._ids.get(group)
+        if isinstance(ids, set):
+            ids.discard(id)
+            if not ids:
+                del self._ids[group]
+        elif ids == id:
+            del self._ids[group]
+
+    def of(self, group: Group) -> Set[Id]:
+        ids = self._ids.get(group)
+        if ids is None:
+            return frozenset()
+        return ids if isinstance(ids, set) else frozenset((ids,))
+
+
+class HostTable(NamedTable[Resource[HostSpec]]):
+    """Hosts by name, account and first label; which of them follow a prefix, and which expire."""
+
+    def __init__(self, changed: Callable[[str], None]) -> None:
+        """`changed` is called with a name that has come or gone."""
+        super().__init__()
+        self._tell = changed
         self.expiring: set[str] = set()
-        self._all = _Groups()
-        self._followers = _Groups()
+        self._all: _Groups[str, str] = _Groups()
+        self._followers: _Groups[str, str] = _Groups()
+        self._labelled: _Groups[str, str] = _Groups()
 
     def put(self, id: str, entry: Entry[Resource[HostSpec]]) -> None:
         """Add or replace a host."""
-        self.drop(id)
-        self[id] = entry
+        before = self.get(id)
+        if before is not None:
+            self._leave(id, before.value.spec)
+        super().put(id, entry)
+        if before is None:
+            self._tell(id)
         spec = entry.value.spec
         self._all.add(spec.account, id)
+        self._labelled.add(_label_key(spec.account, id), id)
         if spec.ipv6_suffix is not None:
             self._followers.add(spec.account, id)
         if spec.expires_after is not None:
@@ -89,12 +153,11 @@ class HostTable(Table[str, Resource[HostSpec]]):
 
     def drop(self, id: str) -> None:
         """Remove a host."""
-        entry = self.pop(id, None)
-        if entry is None:
-            return
-        self.expiring.discard(id)
-        self._all.discard(entry.value.spec.account, id)
-        self._followers.discard(entry.value.spec.account, id)
+        before = self.get(id)
+        if before is not None:
+            self._leave(id, before.value.spec)
+            super().drop(id)
+            self._tell(id)
 
     def of(self, account: str) -> Set[str]:
         """Return the names of the account's hosts."""
@@ -104,24 +167,59 @@ class HostTable(Table[str, Resource[HostSpec]]):
         """Return the names of the account's hosts that have an interface identifier."""
         return self._followers.of(account)
 
+    def labelled(self, account: str, label: str) -> Set[str]:
+        """Return the names of the account's hosts that begin with this label."""
+        return self._labelled.of(_label_key(account, label))
+
+    def _leave(self, id: str, spec: HostSpec) -> None:
+        self.expiring.discard(id)
+        self._all.discard(spec.account, id)
+        self._labelled.discard(_label_key(spec.account, id), id)
+        self._followers.discard(spec.account, id)
+
 
 class AddressTable(Table[RecordKey, Committed]):
-    """Committed records by key, and which of them are TXTs."""
+    """Committed records by key; which of them are TXTs, which are tombstones, and of which zone."""
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[str], None]) -> None:
+        """`changed` is called with the name of a record that has come or gone, or says another zone."""
         super().__init__()
         self.challenges: set[RecordKey] = set()
+        self.tombstones: set[RecordKey] = set()
+        self._leaving: _Groups[str, RecordKey] = _Groups()
+        self._tell = changed
 
     def put(self, id: RecordKey, entry: Entry[Committed]) -> None:
         """Add or replace a record."""
+        before, value = self.get(id), entry.value
         self[id] = entry
+        if before is not None:
+            self._leave(id, before.value)
         if id.type is Challenge.TXT:
             self.challenges.add(id)
+        if value.is_tombstone:
+            self.tombstones.add(id)
+        if value.zone:
+            self._leaving.add(value.zone, id)
+        if before is None or before.value.zone != value.zone:
+            self._tell(id.name)
 
     def drop(self, id: RecordKey) -> None:
         """Remove a record."""
-        self.pop(id, None)
+        before = self.pop(id, None)
+        if before is not None:
+            self._leave(id, before.value)
+            self._tell(id.name)
+
+    def leaving(self, zone: str) -> Set[RecordKey]:
+        """Return the keys of the records that say which zone they are in, as tombstones do."""
+        return self._leaving.of(zone)
+
+    def _leave(self, id: RecordKey, committed: Committed) -> None:
         self.challenges.discard(id)
+        self.tombstones.discard(id)
+        if committed.zone:
+            self._leaving.discard(committed.zone, id)
 
 
 class PrefixTable(Table[str, PrefixMove]):
@@ -129,7 +227,7 @@ class PrefixTable(Table[str, PrefixMove]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._ids = _Groups()
+        self._ids: _Groups[str, str] = _Groups()
 
     def put(self, id: str, entry: Entry[PrefixMove]) -> None:
         """Add or replace a move."""
@@ -166,26 +264,42 @@ class HistoryTable(Table[str, History]):
             self.total -= len(entry.value.entries)
 
 
-class TokenTable(Table[str, Resource[TokenSpec]]):
-    """Tokens by name, and by the digest of their secret."""
+class TokenTable(NamedTable[Resource[TokenSpec]]):
+    """Tokens by name, by account, and by the digest of their secret."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._all: _Groups[str, str] = _Groups()
         self._names: dict[str, tuple[str, ...]] = {}  # digest -> holders' names, oldest first
 
     def put(self, id: str, entry: Entry[Resource[TokenSpec]]) -> None:
         """Add or replace a token."""
-        self.drop(id)
-        self[id] = entry
+        self._leave(id)
+        super().put(id, entry)
+        self._all.add(entry.value.spec.account, id)
         digest = entry.value.spec.sha256
         holders = (*self._names.get(digest, ()), id)
         self._names[digest] = tuple(sorted(holders, key=lambda name: (self[name].created, name)))
 
     def drop(self, id: str) -> None:
         """Remove a token."""
-        entry = self.pop(id, None)
+        self._leave(id)
+        super().drop(id)
+
+    def of(self, account: str) -> Set[str]:
+        """Return the names of the account's tokens."""
+        return self._all.of(account)
+
+    def by_digest(self, digest: str) -> Entry[Resource[TokenSpec]] | None:
+        """Return the token with this digest; of several, the oldest."""
+        holders = self._names.get(digest)
+        return self[holders[0]] if holders else None
+
+    def _leave(self, id: str) -> None:
+        entry = self.get(id)
         if entry is None:
             return
+        self._all.discard(entry.value.spec.account, id)
         digest = entry.value.spec.sha256
         holders = tuple(name for name in self._names[digest] if name != id)
         if holders:
@@ -193,10 +307,27 @@ class TokenTable(Table[str, Resource[TokenSpec]]):
         else:
             del self._names[digest]
 
-    def by_digest(self, digest: str) -> Entry[Resource[TokenSpec]] | None:
-        """Return the token with this digest; of several, the oldest."""
-        holders = self._names.get(digest)
-        return self[holders[0]] if holders else None
+
+class FootprintTable(Table[Site, Footprint]):
+    """Footprints by site and by zone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sites: _Groups[str, Site] = _Groups()
+
+    def put(self, id: Site, entry: Entry[Footprint]) -> None:
+        """Add or replace a footprint."""
+        self[id] = entry
+        self._sites.add(id.zone, id)
+
+    def drop(self, id: Site) -> None:
+        """Remove a footprint."""
+        if self.pop(id, None) is not None:
+            self._sites.discard(id.zone, id)
+
+    def of(self, zone: str) -> Set[Site]:
+        """Return the sites of a zone."""
+        return self._sites.of(zone)
 
 
 class State:
@@ -204,17 +335,17 @@ class State:
 
     def __init__(self) -> None:
         self.identity = ""  # of the store's history that this is a state of
-        self.accounts: Table[str, Resource[AccountSpec]] = Table()
-        self.zones: Table[str, Resource[ZoneSpec]] = Table()
-        self.hosts = HostTable()
+        self.accounts: NamedTable[Resource[AccountSpec]] = NamedTable()
+        self.zones: NamedTable[Resource[ZoneSpec]] = NamedTable()
+        self.hosts = HostTable(self._keep)
         self.tokens = TokenTable()
-        self.addresses = AddressTable()
+        self.addresses = AddressTable(self._keep)
         self.published: Table[RecordKey, Published] = Table()
         self.seen: Table[str, LastSeen] = Table()  # of hosts that expire
         self.history = HistoryTable()  # by host
         self.prefixes = PrefixTable()  # that hosts have yet to follow
         self.prefix_heads: Table[str, PrefixHead] = Table()  # by account
-        self.footprints: Table[Site, Footprint] = Table()
+        self.footprints = FootprintTable()
         self.requests: Table[str, WorkRequest] = Table()
         self.registry: Table[str, RegistryHead] = Table()  # one entry at most, under ""
         self.installation: Table[str, Installation] = Table()  # one entry, under ""
@@ -222,6 +353,7 @@ class State:
         self.candidates: Table[str, Candidacy] = Table()
         self.sources: Table[str, Source] = Table()
         self.controllers: Table[str, Candidacy] = Table()  # by "<source>/<key>"
+        self._names = NameTree()  # of hosts, and of records that say no zone: they are in that of their name
 
     @property
     def leader(self) -> Entry[Candidacy] | None:
@@ -232,9 +364,9 @@ class State:
         """Return the candidate that controls a source."""
         return _oldest(entry for id, entry in self.controllers.items() if id.rpartition("/")[0] == source)
 
-    def resources(self, kind: Kind) -> Table[str, Any]:
+    def resources(self, kind: Kind) -> NamedTable[Any]:
         """Return the documents of a kind, by name."""
-        tables: dict[Kind, Table[str, Any]] = {
+        tables: dict[Kind, NamedTable[Any]] = {
             Kind.ZONE: self.zones,
             Kind.ACCOUNT: self.accounts,
             Kind.HOST: self.hosts,
@@ -260,15 +392,19 @@ class State:
 
     def hosts_in(self, zone: str) -> Iterator[str]:
         """Yield the names of the zone's hosts."""
-        for name in self.hosts:
-            if is_below(name, zone) and self.zone_of(name) == zone:
-                yield name
+        if zone in self.zones:
+            yield from (name for name in self.hosts_from(zone, self.zones) if name != zone)
+
+    def hosts_from(self, top: str, cuts: Container[str]) -> Iterator[str]:
+        """Yield the hosts at this name or below it, without those at or below one of the `cuts`."""
+        return (name for name in self._names.within(top, cuts) if name in self.hosts)
 
     def records_in(self, zone: str) -> Iterator[RecordKey]:
         """Yield the keys of all committed addresses of the zone, its tombstones included."""
-        for record, entry in self.addresses.items():
-            if self.zone_of_record(record, entry.value) == zone:
-                yield record
+        yield from self.addresses.leaving(zone)
+        if zone in self.zones:
+            for name in self._names.within(zone, self.zones):
+                yield from self._plain_records(name)
 
     def zone_of_record(self, record: RecordKey, committed: Committed) -> str | None:
         """Return the zone in which a committed address is, or was, published."""
@@ -281,9 +417,27 @@ class State:
 
     def sites_of(self, zone: str) -> Iterator[Site]:
         """Yield the places where something of the zone is, or may be, published."""
-        for site in self.footprints:
-            if site.zone == zone:
-                yield site
+        yield from self.footprints.of(zone)
+
+    def _keep(self, name: str) -> None:
+        """Have the name in the tree as long as there is something at it."""
+        if name in self.hosts or any(self._plain_records(name)):
+            self._names.add(name)
+        else:
+            self._names.discard(name)
+
+    def _plain_records(self, name: str) -> Iterator[RecordKey]:
+        """Yield the keys of the records at a name that say no zone."""
+        for type in RRTYPES:
+            record = RecordKey(name, type)
+            entry = self.addresses.get(record)
+            if entry is not None and not entry.value.zone:
+                yield record
+
+
+def _label_key(account: str, name: str) -> str:
+    """Return what the hosts of an account that begin with the same label as this name share."""
+    return f"{name.partition('.')[0]}/{account}"
 
 
 def _oldest(candidates: Iterable[Entry[Candidacy]]) -> Entry[Candidacy] | None:
