@@ -10,10 +10,10 @@ import structlog
 
 from ddnsd import __version__
 from ddnsd.app.core import Core
-from ddnsd.app.listeners import HttpListeners, note_addresses
+from ddnsd.app.listeners import note_addresses
 from ddnsd.app.membership import Membership, member_of
-from ddnsd.app.premises import Premises
 from ddnsd.app.reloader import Reloader
+from ddnsd.app.startup import Startup
 from ddnsd.config import Settings
 from ddnsd.kube.announcer import Announcer
 from ddnsd.kube.api import Client, in_cluster_server
@@ -22,7 +22,7 @@ from ddnsd.kube.term import Contender, Policy
 from ddnsd.leader.tasks import cancel
 from ddnsd.model.resources import Kind
 from ddnsd.telemetry.kube import KubeMetrics
-from ddnsd.web.health import Readiness, make_health_application
+from ddnsd.web.health import Readiness
 
 _log = structlog.get_logger(__name__)
 
@@ -30,30 +30,26 @@ _log = structlog.get_logger(__name__)
 class ControllerProcess:
     """A process that only controls. Make it with `start`."""
 
-    def __init__(self, core: Core, premises: Premises) -> None:
+    def __init__(self, core: Core) -> None:
         self._core = core
-        self.supervisor = core.supervisor
-        self._listeners = HttpListeners(core.reloader.configuration.settings, premises.bound)
         self._draining = False
 
     @classmethod
-    async def start(
-        cls, reloader: Reloader, premises: Premises, stack: AsyncExitStack
-    ) -> "ControllerProcess":
+    async def start(cls, startup: Startup, stack: AsyncExitStack) -> "ControllerProcess":
         """Return a process that controls, once it is elected; leaving the stack ends it.
 
         Raises:
             StoreError, ListenError, OSError, ValueError: it cannot start; the message says what to do.
         """
-        settings = reloader.configuration.settings
-        _demand_shared_store(settings)
-        core = await Core.start(reloader, stack)
-        process = cls(core, premises)
-        stack.push_async_callback(process._listeners.close)
-        process._listeners.open("health", make_health_application(process._readiness, process._exposition))
+        _demand_shared_store(startup.reloader.configuration.settings)
+        check_control(startup.reloader.configuration.settings)
+        core = await Core.start(startup, stack)
+        settings = startup.reloader.configuration.settings
+        process = cls(core)
         id = secrets.token_hex(4)
         await start_control(core, id, stack)
-        addresses = process._listeners.addresses
+        startup.serves(process._readiness)
+        addresses = startup.listeners.addresses
         member = msgspec.structs.replace(member_of(settings), eligible=False, addresses=addresses)
         registered = core.supervisor.start("member", Membership(core.store, core.cache, id, member).run())
         stack.push_async_callback(cancel, registered)
@@ -65,12 +61,18 @@ class ControllerProcess:
         """Say that it ends; nobody waits for an answer of it."""
         self._draining = True
 
-    async def _exposition(self) -> bytes:
-        return self._core.metrics.text()
-
     def _readiness(self) -> Readiness:
         reasons = self._core.reasons_against() + (["draining"] if self._draining else [])
         return Readiness(not reasons, (*reasons, *self._core.notes()))
+
+
+def check_control(settings: Settings) -> None:
+    """Refuse what cannot control, before anything is waited for.
+
+    Raises:
+        ValueError: it is not known where the API server is; the message says what to do.
+    """
+    _api(settings)
 
 
 async def start_control(core: Core, me: str, stack: AsyncExitStack) -> None:

@@ -3,61 +3,57 @@
 import asyncio
 from contextlib import AsyncExitStack
 
-import structlog
-from prometheus_client import CollectorRegistry
-
 from ddnsd.app import collector
-from ddnsd.app.reloader import Reloader
-from ddnsd.app.stores import open_store, reconfigure_store
-from ddnsd.app.tasks import Supervisor
+from ddnsd.app.startup import Startup
+from ddnsd.app.stores import reconfigure_store, wait_for_store
 from ddnsd.store.commit import GroupCommit
 from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import Store, UnavailableError
 from ddnsd.store.snapshot import WatchCache
-from ddnsd.telemetry.metrics import Metrics
 
-_log = structlog.get_logger(__name__)
-
-_STORE_RETRY_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 
 
 class Core:
     """These parts, running. Make it with `start`."""
 
-    def __init__(self, reloader: Reloader, store: Store) -> None:
-        self.reloader = reloader
+    def __init__(self, startup: Startup, store: Store) -> None:
+        self.startup = startup
+        self.reloader = startup.reloader
+        self.registry, self.metrics = startup.registry, startup.metrics
+        self.supervisor = startup.supervisor
         self.store = store
-        settings = reloader.configuration.settings
-        self.registry = CollectorRegistry()
-        self.metrics = Metrics(self.registry, settings.nameservers)
-        self.metrics.count_tasks(asyncio.get_running_loop())
         store.on_failure(self.metrics.store_failed)
-        reloader.on_outcome(self.metrics.reloaded)
-        self.cache = WatchCache(store, settings.store.timeout, self.metrics)
+        timeout = startup.reloader.configuration.settings.store.timeout
+        self.cache = WatchCache(store, timeout, self.metrics)
         self.commits = GroupCommit(store, self.metrics, self.cache.preserved)
-        self.supervisor = Supervisor()
 
     @classmethod
-    async def start(cls, reloader: Reloader, stack: AsyncExitStack) -> "Core":
+    async def start(cls, startup: Startup, stack: AsyncExitStack) -> "Core":
         """Open the store, waiting for it as long as it takes, and load the state.
+
+        Nothing is written, but for the installation's id where there is none: a store that takes no writes
+        can be read, and what is unchanged can be answered.
 
         Raises:
             StoreError: it cannot be; the message says what to do.
         """
-        store = await _store(reloader)
+        reloader = startup.reloader
+        store = await wait_for_store(startup)
         stack.push_async_callback(store.close)
         reloader.follow(lambda: reconfigure_store(store, reloader.configuration.settings))
-        core = cls(reloader, store)
+        core = cls(startup, store)
         stack.push_async_callback(core.supervisor.stop)
-        await installation_owner(store)  # so that there is one
+        startup.loading = core._loading
         core.supervisor.start("watch", core.cache.run())
         await core.cache.loaded()
+        await core._have_installation()
         collector.settle()
         return core
 
     def reasons_against(self) -> list[str]:
         """Say why the state is of no use here."""
-        reasons = [] if self.cache.is_loaded else ["no snapshot of the store has been loaded yet"]
+        reasons = [] if self.cache.is_loaded else [self._loading()]
         if obstacle := self.cache.preserved.obstacle:
             reasons.append(str(obstacle))
         return reasons
@@ -69,14 +65,19 @@ class Core:
         """
         return [f"the store: {self.cache.trouble}"] if self.cache.trouble else []
 
+    def _loading(self) -> str:
+        cache = self.cache
+        if cache.broken and not cache.keys_read:
+            return f"the store cannot be read: {cache.broken}"
+        return f"loading what is stored: {cache.keys_read} keys read"
 
-async def _store(reloader: Reloader) -> Store:
-    said = ""
-    while True:
-        try:
-            return await open_store(reloader.configuration.settings)
-        except UnavailableError as error:
-            if str(error) != said:
-                said = str(error)
-                _log.warning("start.waiting_for_store", reason=said)
-        await asyncio.sleep(_STORE_RETRY_SECONDS)
+    async def _have_installation(self) -> None:
+        """Make the installation's id where there is none, waiting for the store as long as it takes."""
+        while not self.cache.state.installation:
+            try:
+                await installation_owner(self.store)
+                await self.cache.current()
+            except UnavailableError as error:
+                self.startup.waits(str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+        self.startup.waits_no_longer()

@@ -92,10 +92,11 @@ class HttpListeners:
         """Wait for requests that may be on their way."""
         await asyncio.gather(*(self._servers[name].quiet() for name in names))
 
-    async def close(self) -> None:
-        """Close every connection."""
-        self.leave(*self._servers)
-        for server in self._servers.values():
+    async def close(self, *names: str) -> None:
+        """Close every connection of these listeners, of all that are open if none is named; idempotent."""
+        servers = [server for name, server in self._servers.items() if name in names or not names]
+        for server in servers:
+            server.stop()
             await server.close_all_connections()
 
 

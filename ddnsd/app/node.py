@@ -11,18 +11,15 @@ import structlog
 from ddnsd import __version__
 from ddnsd.app.adapters import Nameservers
 from ddnsd.app.clocks import Clocks
-from ddnsd.app.control import start_control
+from ddnsd.app.control import check_control, start_control
 from ddnsd.app.core import Core
-from ddnsd.app.listeners import HttpListeners, note_addresses
+from ddnsd.app.listeners import note_addresses
 from ddnsd.app.live import LiveParts
 from ddnsd.app.membership import Membership, member_of
 from ddnsd.app.policies import connection_limits, fair_use_limits, leader_policy, update_policy
-from ddnsd.app.premises import Premises
-from ddnsd.app.reloader import Reloader
 from ddnsd.app.retirement import Retirement
-from ddnsd.app.siblings import Siblings
+from ddnsd.app.startup import Startup
 from ddnsd.app.status import StatusReport
-from ddnsd.app.worker import Worker
 from ddnsd.leader.preference import Preference
 from ddnsd.leader.tasks import cancel
 from ddnsd.leader.term import Candidate
@@ -38,7 +35,7 @@ from ddnsd.web.connections import Connections
 from ddnsd.web.exchange import Exchange
 from ddnsd.web.failures import Failures
 from ddnsd.web.gate import PATIENCE, ProxyGate
-from ddnsd.web.health import Readiness, make_health_application
+from ddnsd.web.health import Readiness
 from ddnsd.web.owed import Owed
 from ddnsd.web.public import PublicListener
 from ddnsd.web.routes import public_routes
@@ -52,13 +49,13 @@ _HEALTH_SECONDS = 1.5  # for /healthz: Amazon Route 53 gives up 2 s after it has
 class Node:
     """The running parts of one node, or of one of its workers. Make it with `start`."""
 
-    def __init__(self, core: Core, premises: Premises, worker: Worker | None) -> None:
+    def __init__(self, core: Core) -> None:
         self._core = core
         self._reloader = core.reloader
         settings = core.reloader.configuration.settings
         self.metrics, self.cache, self.commits = core.metrics, core.cache, core.commits
         self.supervisor = core.supervisor
-        self.listeners = HttpListeners(settings, premises.bound)
+        self.listeners, self.siblings = core.startup.listeners, core.startup.siblings
         self.fair_use = FairUse(fair_use_limits(settings))
         self.refused = RefusedAttempts()
         conduct = Conduct(self.cache.state, self.fair_use, self.refused)
@@ -75,28 +72,21 @@ class Node:
         self._gate = ProxyGate(self._sends_header, self.metrics.proxy_header_refused, PATIENCE)
         self.admin_owed = Owed()
         self.retirement = Retirement(self.public, self.listeners)
-        retire = self.retirement.begin
-        self.siblings = Siblings(worker, self.metrics, self.refused, retire) if worker else None
 
     @classmethod
-    async def start(
-        cls,
-        reloader: Reloader,
-        premises: Premises,
-        worker: Worker | None,
-        stack: AsyncExitStack,
-        *,
-        controls: bool = False,
-    ) -> "Node":
-        """Return a node that serves; leaving the stack ends it. `worker` is None for the only process.
+    async def start(cls, startup: Startup, stack: AsyncExitStack, *, controls: bool = False) -> "Node":
+        """Return a node that serves; leaving the stack ends it.
 
         With `controls` it also stands for the controller of custom resources.
 
         Raises:
             StoreError, ListenError, OSError, ValueError: it cannot start; the message says what to do.
         """
-        core = await Core.start(reloader, stack)
-        node, store = cls(core, premises, worker), core.store
+        reloader, worker = startup.reloader, startup.worker
+        if controls:
+            check_control(reloader.configuration.settings)
+        core = await Core.start(startup, stack)
+        node, store = cls(core), core.store
         settings = reloader.configuration.settings
         nameservers = await Nameservers.open(settings, node.cache.state)
         stack.push_async_callback(nameservers.close)
@@ -111,10 +101,9 @@ class Node:
         if controls:
             await start_control(core, id, stack)
         status = StatusReport(store, node.cache, Clocks(node.cache), id)
-        stack.push_async_callback(node.listeners.close)
+        stack.push_async_callback(node.listeners.close, "public", "admin")
         if node.siblings:
-            stack.callback((await node.siblings.listen()).close)
-        node.listeners.open("health", make_health_application(node._readiness, node._exposition))
+            node.siblings.serve(node.refused, node.retirement.begin)
         admin_token = AdminToken(reloader.configuration.admin_token)
         registry = node._listen(admin_token, status, nameservers)
         present = msgspec.structs.replace(member, addresses=node.listeners.addresses)
@@ -149,10 +138,6 @@ class Node:
             _log.warning("drain.unfinished", waiting=self.updates.in_flight)
         _log.info("drain.done")
 
-    async def _exposition(self) -> bytes:
-        """Return the metrics of this node, of all workers if there are several."""
-        return await self.siblings.exposition() if self.siblings else self.metrics.text()
-
     async def _all_refused(self) -> Sequence[RefusedAttempt]:
         """Return what this node has refused lately, of all workers if there are several."""
         return await self.siblings.refused() if self.siblings else self.refused.all()
@@ -175,6 +160,7 @@ class Node:
         )
         self.listeners.open("admin", admin)
         self.listeners.open_public(self.public, self._gate, tls)
+        self._core.startup.serves(self._readiness)
         addresses = {**self.listeners.addresses, "dns": nameservers.listening}
         note_addresses(settings, addresses)
         _log.info("ready", version=__version__, **addresses)

@@ -19,6 +19,7 @@ from ddnsd.app.reloader import Reloader
 from ddnsd.app.role import Role
 from ddnsd.app.secret import AdminTokenError
 from ddnsd.app.sockets import ListenError
+from ddnsd.app.startup import Startup
 from ddnsd.app.tasks import TaskFellError
 from ddnsd.app.worker import Worker
 from ddnsd.config import Settings, Source, remarks
@@ -87,30 +88,40 @@ async def _run(start: _Start, worker: Worker | None) -> None:
     async with AsyncExitStack() as stack:
         reloading = asyncio.create_task(reloader.run(), name="configuration")
         stack.push_async_callback(cancel, reloading)
-        starting = asyncio.create_task(_begin(start, reloader, worker, stack), name="start")
-        await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)
-        if not starting.done():
-            starting.cancel()
-            await asyncio.wait([starting])
-            return
+        startup = await Startup.open(reloader, start.premises, worker, stack)
+        startup.supervisor.keep(reloading)
+        fallen = asyncio.create_task(startup.supervisor.fallen(), name="supervisor")
+        try:
+            await _serve(start.role, startup, stack, stopped, fallen)
+        finally:
+            await cancel(fallen)  # before the stack ends the tasks that it looks at
+
+
+async def _serve(
+    role: Role,
+    startup: Startup,
+    stack: AsyncExitStack,
+    stopped: asyncio.Task[bool],
+    fallen: asyncio.Task[None],
+) -> None:
+    """Start, serve until stopped or until a task falls, and drain."""
+    starting = asyncio.create_task(_begin(role, startup, stack), name="start")
+    await asyncio.wait([starting, stopped, fallen], return_when=asyncio.FIRST_COMPLETED)
+    if starting.done():
         node = starting.result()
-        node.supervisor.keep(reloading)
-        fallen = asyncio.create_task(node.supervisor.fallen(), name="supervisor")
         await asyncio.wait([fallen, stopped], return_when=asyncio.FIRST_COMPLETED)
-        others_go_on = worker is not None and not (stopped.done() and stopped.result())
+        others_go_on = startup.worker is not None and not (stopped.done() and stopped.result())
         await node.drain(others_go_on=others_go_on)
-        if fallen.done():
-            fallen.result()
-        fallen.cancel()
+    else:
+        await cancel(starting)
+    if fallen.done():
+        fallen.result()
 
 
-async def _begin(
-    start: _Start, reloader: Reloader, worker: Worker | None, stack: AsyncExitStack
-) -> Node | ControllerProcess:
-    premises, role = start.premises, start.role
+async def _begin(role: Role, startup: Startup, stack: AsyncExitStack) -> Node | ControllerProcess:
     if role is Role.CONTROLLER:
-        return await ControllerProcess.start(reloader, premises, stack)
-    return await Node.start(reloader, premises, worker, stack, controls=role.controls)
+        return await ControllerProcess.start(startup, stack)
+    return await Node.start(startup, stack, controls=role.controls)
 
 
 def _configure_log(reloader: Reloader) -> None:

@@ -1,7 +1,7 @@
-"""What workers ask of each other, each on a Unix socket of its own: metrics, refused attempts, to retire.
+"""What workers ask of each other, each on a Unix socket of its own.
 
-A question is one line, a word; its answer is a text with its size before it. One connection is for one
-question.
+They ask for metrics and refused attempts, whether one is ready, and that it retires. A question is one line,
+a word; its answer is a text with its size before it. One connection is for one question.
 """
 
 import asyncio
@@ -16,34 +16,41 @@ from ddnsd.telemetry.metrics import Metrics
 
 _PATIENCE_SECONDS = 0.5
 _SIZE_OCTETS = 4  # before a text: half of one is none
-_METRICS, _REFUSED, _RETIRE = b"metrics\n", b"refused\n", b"retire\n"
+_METRICS, _READY, _REFUSED, _RETIRE = b"metrics\n", b"ready\n", b"refused\n", b"retire\n"
+_YES, _NO = b"yes", b"no"
 
 _decode = msgspec.json.Decoder(tuple[RefusedAttempt, ...]).decode
 
 
 class Siblings:
-    """A worker's way to its siblings."""
+    """A worker's way to its siblings. It answers them from `listen` on, and retires only once it serves."""
 
-    def __init__(
-        self, worker: Worker, metrics: Metrics, refused: RefusedAttempts, retire: Callable[[], None]
-    ) -> None:
-        """`retire` makes this worker retire; it may be called more than once."""
+    def __init__(self, worker: Worker, metrics: Metrics) -> None:
         self._worker = worker
         self._metrics = metrics
-        self._refused = refused
-        self._retire = retire
+        self._is_ready: Callable[[], bool] = lambda: False
+        self._refused = RefusedAttempts()
+        self._retire: Callable[[], None] = lambda: None
 
-    async def listen(self) -> asyncio.Server:
-        """Do what siblings ask, until the server is closed; retire if they have been told to already.
+    async def listen(self, is_ready: Callable[[], bool]) -> asyncio.Server:
+        """Do what siblings ask, until the server is closed.
+
+        `is_ready` says whether this worker should get requests.
 
         Raises:
             OSError: the socket cannot be made.
         """
-        path = self._worker.socket_path(self._worker.number)
-        server = await asyncio.start_unix_server(self._answer, path)
-        if self._worker.retired_path.exists():  # looked for only now: who is told from now on is asked here
-            self._retire()
-        return server
+        self._is_ready = is_ready
+        return await asyncio.start_unix_server(self._answer, self._worker.socket_path(self._worker.number))
+
+    def serve(self, refused: RefusedAttempts, retire: Callable[[], None]) -> None:
+        """Show what this worker refuses; retire when asked to, at once if that was asked before.
+
+        `retire` makes this worker retire; it may be called more than once.
+        """
+        self._refused, self._retire = refused, retire
+        if self._worker.retired_path.exists():  # it is made before anybody is asked: no question is missed
+            retire()
 
     async def exposition(self) -> bytes:
         """Return the metrics of all workers; one that does not answer in time is left out and counted."""
@@ -52,6 +59,10 @@ class Siblings:
             self._metrics.worker_unanswered()
         everybodys = {**texts, self._worker.number: self._metrics.text()}
         return merged({number: text for number, text in sorted(everybodys.items()) if text is not None})
+
+    async def is_any_ready(self) -> bool:
+        """Say whether a sibling should get requests, of those that answer in time."""
+        return _YES in (await self._ask_all(_READY)).values()
 
     async def refused(self) -> Sequence[RefusedAttempt]:
         """Return what all workers have refused lately, without one that does not answer in time."""
@@ -95,6 +106,8 @@ class Siblings:
         """Return the answer; a question that was cut off, by the end of who asked, is none."""
         if question == _METRICS:
             return self._metrics.text()
+        if question == _READY:
+            return _YES if self._is_ready() else _NO
         if question == _REFUSED:
             return msgspec.json.encode(self._refused.all())
         if question == _RETIRE:

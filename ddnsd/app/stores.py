@@ -1,10 +1,16 @@
 """From settings to the store."""
 
+import asyncio
+
 from ddnsd import etcd
+from ddnsd.app.startup import Startup
 from ddnsd.config import EtcdSettings, EtcdTlsSettings, Settings
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
-from ddnsd.store.interface import Store
+from ddnsd.store.interface import Store, UnavailableError
+
+_RETRY_SECONDS = 1.0
+_SOON = 1.0  # seconds after which people who look on are told that the store has not answered
 
 
 async def open_store(settings: Settings) -> Store:
@@ -18,10 +24,39 @@ async def open_store(settings: Settings) -> Store:
     return await open_etcd(_etcd(settings.store.etcd, settings.store.timeout))
 
 
+async def wait_for_store(startup: Startup) -> Store:
+    """Open the store that the settings name now, waiting for it as long as it takes.
+
+    Raises:
+        StoreError: it cannot be opened; the message says what to do.
+    """
+    reloader = startup.reloader
+    silent = f"{_place(reloader.configuration.settings)} has not answered yet"
+    soon = asyncio.get_running_loop().call_later(_SOON, startup.waits, silent)
+    try:
+        while True:
+            try:
+                store = await open_store(reloader.configuration.settings)
+            except UnavailableError as error:
+                soon.cancel()
+                startup.waits(str(error))
+            else:
+                startup.waits_no_longer()
+                return store
+            await asyncio.sleep(_RETRY_SECONDS)
+    finally:
+        soon.cancel()
+
+
 def reconfigure_store(store: Store, settings: Settings) -> None:
     """Let a store that is open go on with the settings' user, certificates and times."""
     if isinstance(store, EtcdStore) and settings.store.etcd is not None:
         store.reconfigure(_etcd(settings.store.etcd, settings.store.timeout))
+
+
+def _place(settings: Settings) -> str:
+    section = settings.store.etcd
+    return f"etcd at {', '.join(section.endpoints)}" if section else f"the store in {settings.data / 'store'}"
 
 
 def _etcd(section: EtcdSettings, timeout: float) -> EtcdStoreSettings:

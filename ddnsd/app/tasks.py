@@ -17,25 +17,26 @@ class Supervisor:
 
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[None]] = []
+        self._first: asyncio.Future[asyncio.Task[None]] = asyncio.get_running_loop().create_future()
 
     def start(self, name: str, running: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Start a task that is expected to run until it is cancelled."""
         task = asyncio.create_task(running, name=name)
-        self._tasks.append(task)
+        self.keep(task)
         return task
 
     def keep(self, task: asyncio.Task[None]) -> None:
         """Keep a task that was started elsewhere, and is expected to run until it is cancelled."""
         self._tasks.append(task)
+        task.add_done_callback(self._note_end)
 
     async def fallen(self) -> None:
-        """Wait for ever, or until a task ends.
+        """Wait until a task ends, one too that is started later.
 
         Raises:
             TaskFellError: a task ended, with its own failure as the cause.
         """
-        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        task = done.pop()
+        task = await self._first
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         _log.error("task.fell", task=task.get_name(), exc_info=error)
         raise TaskFellError(f"the task {task.get_name()!r} ended: {error!r}") from error
@@ -45,3 +46,7 @@ class Supervisor:
         for task in reversed(self._tasks):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        if not self._first.done():
+            self._first.set_result(task)

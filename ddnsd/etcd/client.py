@@ -1,6 +1,7 @@
 """The client: etcd's key-value, lease, watch and maintenance calls (etcd: api/etcdserverpb/rpc.proto)."""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -95,9 +96,17 @@ class Client:
         return result.items[0] if result.items else None
 
     async def read_prefix(
-        self, prefix: bytes, *, revision: int = 0, page: int = PAGE, timeout: float | None = None
+        self,
+        prefix: bytes,
+        *,
+        revision: int = 0,
+        page: int = PAGE,
+        timeout: float | None = None,
+        progress: Callable[[int], None] = lambda _: None,
     ) -> Snapshot:
         """Read all keys under a prefix in pages, at one revision (0: the newest); `timeout` is a page's.
+
+        `progress` is called after each page with how many keys there are so far.
 
         Raises:
             CompactedError: the revision is no longer kept, or was compacted between two pages.
@@ -109,6 +118,7 @@ class Client:
             wanted = Range(key, end, revision=revision, limit=page)
             result = await self.range(wanted, timeout=timeout)
             items += result.items
+            progress(len(items))
             more = result.more
             revision = revision or result.revision
             key = items[-1].key + b"\0" if more else key

@@ -5,7 +5,7 @@ import secrets
 from ddnsd.model.fence import Owner
 from ddnsd.model.records import Installation
 from ddnsd.store import codec, keys
-from ddnsd.store.interface import Done, Stale, Store, UnavailableError, Update
+from ddnsd.store.interface import Done, KeyValue, Stale, Store, UnavailableError, Update
 
 
 async def installation_owner(store: Store) -> Owner:
@@ -17,13 +17,30 @@ async def installation_owner(store: Store) -> Owner:
         UnavailableError: the store cannot say.
     """
     identity = store.identity  # before the id: if it is another one afterwards, this owner is not valid
+    # A store that takes no writes can still be read.
+    found = (await store.snapshot(keys.INSTALLATION)).items.get(keys.INSTALLATION)
+    if found is None:
+        return Owner(await _made(store), identity)
+    return Owner(_id(found), identity)
+
+
+async def _made(store: Store) -> str:
+    """Make the id, or return the one that another node has just made.
+
+    Raises:
+        UnavailableError: the store cannot say.
+    """
     fresh = Installation(secrets.token_hex(8))
     update = Update({keys.INSTALLATION: 0}, {keys.INSTALLATION: codec.encode(fresh)})
     (outcome,) = await store.commit([update])
     if isinstance(outcome, Done):
-        return Owner(fresh.id, identity)
+        return fresh.id
     found = outcome.current[keys.INSTALLATION] if isinstance(outcome, Stale) else None
     if found is None:
         raise UnavailableError(f"the installation's id could not be stored: {outcome!r}")
-    installation: Installation = codec.decode(codec.SHELVES[keys.INSTALLATION], found.value)
-    return Owner(installation.id, identity)
+    return _id(found)
+
+
+def _id(stored: KeyValue) -> str:
+    installation: Installation = codec.decode(codec.SHELVES[keys.INSTALLATION], stored.value)
+    return installation.id

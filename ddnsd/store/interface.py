@@ -180,6 +180,13 @@ class Limits(NamedTuple):
     operations: int | None = None
 
 
+Progress = Callable[[int], None]  # called with a number of keys
+
+
+def ignore_progress(_keys: int) -> None:
+    """Do nothing with it."""
+
+
 class Watch(Protocol):
     """An iterator over revisions, for one reader; one that is cancelled while it waits can read on later."""
 
@@ -263,8 +270,10 @@ class Store(Protocol):
         """
         ...
 
-    async def snapshot(self, prefix: str = "") -> SnapshotAt:
+    async def snapshot(self, prefix: str = "", progress: Progress = ignore_progress) -> SnapshotAt:
         """Return all keys under the prefix at one, linearizable revision.
+
+        `progress` is called while they are read, with how many there are so far.
 
         Raises:
             UnavailableError: not now.

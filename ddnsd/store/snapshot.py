@@ -70,7 +70,8 @@ class WatchCache:
         self._timeout = timeout
         self._metrics = metrics
         self._known: dict[str, int] = {}  # by key, the revision of its value
-        self._broken = ""  # why the watch ended last; "" once it has shown something since
+        self.broken = ""  # why the watch ended last; "" once it has shown something since
+        self.keys_read = 0  # of the snapshot that is read now, or was read last
         self._loaded = asyncio.Event()
         self._listeners: list[Listener] = []
         self._arrived: list[Callback] = []  # waits for the next question
@@ -143,9 +144,12 @@ class WatchCache:
             self._start_asking()
 
     def _note_broken(self, reason: str) -> None:
-        if reason != self._broken:  # else it is one of many tries
+        if reason != self.broken:  # else it is one of many tries
             _log.warning("watch.unavailable", reason=reason)
-        self._broken = reason
+        self.broken, self.keys_read = reason, 0
+
+    def _note_read(self, keys: int) -> None:
+        self.keys_read = keys
 
     async def _follow(self) -> None:
         """Load a snapshot and follow the watch until it ends.
@@ -154,7 +158,9 @@ class WatchCache:
             StoreError: why it did.
         """
         identity = self._store.identity
-        snapshot = await self._store.snapshot()
+        self._note_read(0)
+        snapshot = await self._store.snapshot(progress=self._note_read)
+        self._note_read(len(snapshot.items))
         if self.is_loaded and self.identity != identity:
             self._abandon(RestoredError("the store was restored"))
             self._known = dict.fromkeys(self._known, 0)  # in another history a revision is another value's
@@ -164,7 +170,7 @@ class WatchCache:
             if self._store.identity != identity:
                 raise RestoredError("the store was restored again")
             async for revision in watch:
-                self._broken = ""
+                self.broken = ""
                 self._apply(revision.revision, revision.events)
 
     async def _ask(self) -> None:

@@ -20,7 +20,7 @@ class Readiness(NamedTuple):
     reasons: tuple[str, ...]
 
 
-Ready = Callable[[], Readiness]
+Ready = Callable[[], Awaitable[Readiness]]
 Exposition = Callable[[], Awaitable[bytes]]  # all metrics, in Prometheus' text format
 
 
@@ -70,9 +70,9 @@ class ReadyHandler(_Handler):
         """Take what knows (Tornado calls this)."""
         self._ready = ready
 
-    def get(self) -> None:
+    async def get(self) -> None:
         """Answer 200, or 503 with the reasons."""
-        readiness = self._ready()
+        readiness = await self._ready()
         self.set_status(200 if readiness.ready else 503)
         self._answer(msgspec.json.encode(readiness._asdict()))
 

@@ -25,8 +25,9 @@ async def test_each_worker_tells_what_all_have_refused(tmp_path):
         for number in NUMBERS[:2]:  # the third has fallen
             refused = RefusedAttempts()
             refused.note(datetime.now(UTC), Api.UPDATE, f"{number}.example.com", "not_found", "", "")
-            one = Siblings(worker(tmp_path, number), Metrics(CollectorRegistry()), refused, lambda: None)
-            stack.callback((await one.listen()).close)
+            one = Siblings(worker(tmp_path, number), Metrics(CollectorRegistry()))
+            stack.callback((await one.listen(lambda: True)).close)
+            one.serve(refused, lambda: None)
             siblings.append(one)
         for one in siblings:
             names = {attempt.name for attempt in await one.refused()}

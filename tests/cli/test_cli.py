@@ -354,12 +354,16 @@ async def test_https_to_the_plain_listener(ddnsd):
     assert (run.code, run.err) == (1, f"Error: no TLS with {server}: it speaks plain HTTP: write http://\n")
 
 
+async def always_ready() -> Readiness:
+    return Readiness(True, ())
+
+
 async def no_metrics() -> bytes:
     return b""
 
 
 async def test_a_listener_that_is_not_the_admin_api(ddnsd):
-    health = HTTPServer(make_health_application(lambda: Readiness(True, ()), no_metrics))
+    health = HTTPServer(make_health_application(always_ready, no_metrics))
     socket, port = bind_unused_port()
     health.add_socket(socket)
     server = f"http://127.0.0.1:{port}"

@@ -14,6 +14,7 @@ from ..interface import (
     FailureKind,
     Limits,
     Outcome,
+    Progress,
     Revision,
     SnapshotAt,
     StoreHealth,
@@ -21,6 +22,7 @@ from ..interface import (
     UnavailableError,
     Unknown,
     Update,
+    ignore_progress,
 )
 from .disk import Disk, open_disk
 from .election import Election, EmbeddedLeadership
@@ -58,8 +60,8 @@ class EmbeddedStore:
         """A random id, made with the database."""
         return self._identity
 
-    async def snapshot(self, prefix: str = "") -> SnapshotAt:
-        """Return all keys under the prefix at the newest revision.
+    async def snapshot(self, prefix: str = "", progress: Progress = ignore_progress) -> SnapshotAt:  # noqa: ARG002
+        """Return all keys under the prefix at the newest revision, from memory: without any `progress`.
 
         Raises:
             UnavailableError: the store is closed.

@@ -24,12 +24,14 @@ from ddnsd.store.interface import (
     FailureKind,
     Limits,
     Outcome,
+    Progress,
     RestoredError,
     SnapshotAt,
     StoreHealth,
     UnavailableError,
     Unknown,
     Update,
+    ignore_progress,
 )
 
 
@@ -58,8 +60,8 @@ class EtcdStore:
         """The cluster's id and the timeline. It changes once the store is open on the new history."""
         return self._keeper.session.identity
 
-    async def snapshot(self, prefix: str = "") -> SnapshotAt:
-        """Return all keys under the prefix at one, linearizable revision.
+    async def snapshot(self, prefix: str = "", progress: Progress = ignore_progress) -> SnapshotAt:
+        """Return all keys under the prefix at one, linearizable revision; `progress` is called at each page.
 
         Raises:
             UnavailableError: not now.
@@ -67,7 +69,7 @@ class EtcdStore:
         session = self._keeper.session
         with session.translated():
             try:
-                found = await session.client.read_prefix(session.space.key(prefix))
+                found = await session.client.read_prefix(session.space.key(prefix), progress=progress)
             except EtcdCompactedError as error:
                 raise UnavailableError(f"compacted while it was read: {error}") from error
         return SnapshotAt(found.revision, session.space.items(found.items))

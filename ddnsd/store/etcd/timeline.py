@@ -24,9 +24,14 @@ class Ended(NamedTuple):
 async def read_timeline(client: Client, space: Keyspace) -> bytes:
     """Return the timeline; begin the first one where there is none.
 
+    It is read first: a full etcd refuses every transaction that could write, also one that would not.
+
     Raises:
         EtcdError: not now.
     """
+    found = await client.get(space.timeline)
+    if found is not None:
+        return found.value
     return await _begin(client, space, Compare(space.timeline, Target.CREATE, 0))
 
 
