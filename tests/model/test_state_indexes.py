@@ -14,9 +14,9 @@ from ddnsd.model.resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
 from ddnsd.model.state import NamedTable, State
 from tests.model.world import NOW
 
-NAMES = st.lists(st.sampled_from("ab"), min_size=1, max_size=4).map(".".join)
+NAMES = st.sampled_from(["a", "b", "a.a", "b.a", "a.b.a", "b.b.a", "a.a.b.a", "a.b"])  # few: they meet
 ACCOUNTS = st.sampled_from(["alice", "bob"])
-RECORDS = st.builds(RecordKey, NAMES, st.sampled_from(RRTYPES))
+RECORDS = st.builds(RecordKey, st.sampled_from(["b.a", "a.b.a"]), st.sampled_from(RRTYPES))
 SITES = st.builds(Site, NAMES, st.sampled_from(["one", "two"]))
 COMMITTED = st.builds(
     Committed, st.sampled_from(["", "192.0.2.1"]), st.just(""), st.just(""), st.just(NOW), st.just("") | NAMES
@@ -37,7 +37,8 @@ HISTORIES = st.lists(
         steps("addresses", RECORDS, COMMITTED),
         steps("footprints", SITES, st.just(Footprint())),
     ),
-    max_size=40,
+    min_size=20,
+    max_size=80,
 )
 
 
