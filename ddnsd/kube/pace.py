@@ -1,11 +1,10 @@
 """How much of its process the controller takes."""
 
-from ddnsd.service.timeslice import TimeSlice
+from ddnsd.aio import Slice
 
 _SECONDS = 0.001  # an update waits for several turns of the loop: each shall be short
-_SHARE = 0.25
 
 
-def background() -> TimeSlice:
+def background() -> Slice:
     """Return what leaves most of the event loop to others: in embedded mode clients wait for it, too."""
-    return TimeSlice(_SECONDS, _SHARE)
+    return Slice(_SECONDS)

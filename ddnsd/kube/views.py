@@ -5,12 +5,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 import structlog
 
+from ddnsd.aio import Slice
 from ddnsd.kube.absence import Sight
 from ddnsd.kube.api import Absence, Client, Gone, Key, Reflector, Selection, State, View
 from ddnsd.kube.objects import RESOURCES, Custom, Ref, read_custom
 from ddnsd.kube.pace import background
 from ddnsd.model.resources import Kind
-from ddnsd.service.timeslice import TimeSlice
 from ddnsd.telemetry.kube import KubeMetrics
 
 _log = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ class _Reflected:
             self._note(str(view.error or ""))
             changed()
 
-    async def refresh(self, slice: TimeSlice) -> None:
+    async def refresh(self, slice: Slice) -> None:
         """Take what is known now; read only what is new."""
         self.view = self.reflector.view()
         objects = self.view.objects

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from ddnsd.aio import Slice
 from ddnsd.model.history import entries
 from ddnsd.model.names import InvalidNameError, parse_name
 from ddnsd.model.state import State
-from ddnsd.service.timeslice import TimeSlice
 
 
 class HistoryItem(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ class HistoryPage(NamedTuple):
 
 async def history(state: State, hosts: Collection[str], limit: int, cursor: str = "") -> HistoryPage:
     """Return at most `limit` changes of these hosts, before the cursor; the event loop goes on meanwhile."""
-    slice, count = TimeSlice(), itertools.count()
+    slice, count = Slice(), itertools.count()
     newest: list[tuple[str, int, HistoryItem]] = []  # a heap, the oldest first
     for host in hosts:
         for item in _items(state, host):

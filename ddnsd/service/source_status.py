@@ -6,11 +6,11 @@ from datetime import datetime
 
 import msgspec
 
+from ddnsd.aio import Slice
 from ddnsd.model.records import HeldDeletions
 from ddnsd.model.resources import Kind
 from ddnsd.model.state import State
 from ddnsd.service.archive import Counts
-from ddnsd.service.timeslice import TimeSlice
 
 
 class SourceStatus(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ def source_warnings(source: SourceStatus) -> Iterator[str]:
 
 async def _counted(state: State) -> defaultdict[str, Counter[str]]:
     """Count each source's resources, by kind; what changes meanwhile as it was before or after."""
-    slice = TimeSlice()
+    slice = Slice()
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for kind in Kind:
         for entry in list(state.resources(kind).values()):

@@ -1,15 +1,13 @@
 """How far the zones are: what any node can tell from the state alone, whoever leads."""
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from ddnsd.aio import Slice
 from ddnsd.model.publication import Standing, standing, wanted
 from ddnsd.model.state import State
-
-_SLICE = 2_000  # records between two breaths of the event loop
 
 
 class ZoneProgress(NamedTuple):
@@ -26,9 +24,7 @@ async def zone_progress(state: State) -> Mapping[str, ZoneProgress]:
     What changes meanwhile is counted as it was before or after.
     """
     zones: defaultdict[str, ZoneProgress] = defaultdict(ZoneProgress)
-    for number, record in enumerate(list(state.addresses)):
-        if number % _SLICE == 0:
-            await asyncio.sleep(0)
+    async for record in Slice().each(list(state.addresses)):
         want = wanted(state, record)
         if want is None:
             continue

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ddnsd import __version__
+from ddnsd.aio import Slice
 from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.records import Committed, Entry, RecordKey, Resource
 from ddnsd.model.resources import Kind, Spec
@@ -16,10 +17,10 @@ from ddnsd.model.state import State
 from ddnsd.service.archive.header import END, FORMAT, Counts, Header, write_header
 from ddnsd.service.archive.item import Address, write_item
 from ddnsd.service.documents import document_of
-from ddnsd.service.timeslice import TimeSlice
 
+_SHARE = 0.5  # of the event loop: somebody waits for it
 _PART = 32_768  # bytes, at least, of one part of the stream
-_SORTED_AT_ONCE = 10_000  # names
+_SORTED_AT_ONCE = 4_000  # names
 # What JSON may hold as it is and YAML 1.1 may not, or takes for the end of a line.
 _NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
@@ -42,7 +43,7 @@ class Export:
 
     async def parts(self) -> AsyncIterator[bytes]:
         """Yield the archive's text, part by part; giving way to others in between."""
-        slice = TimeSlice()
+        slice = Slice(share=_SHARE)
         part = bytearray(yaml_of(write_header(await self._header(slice))))
         for kind, table in self._tables.items():
             for name in await _sorted(table, slice):
@@ -54,7 +55,7 @@ class Export:
                 await slice.pause()
         yield bytes(part) + END
 
-    async def _header(self, slice: TimeSlice) -> Header:
+    async def _header(self, slice: Slice) -> Header:
         addresses, removals = 0, 0
         for record, entry in self._addresses.items():
             removals += entry.value.is_tombstone
@@ -79,7 +80,7 @@ class Export:
                 yield family, Address(committed.ip, committed.previous, committed.changed)
 
 
-async def _sorted(names: Mapping[str, object], slice: TimeSlice) -> Iterator[str]:
+async def _sorted(names: Mapping[str, object], slice: Slice) -> Iterator[str]:
     """Return the names in order; sorting a hundred thousand at once would take too long."""
     unsorted = list(names)
     runs = []

@@ -3,6 +3,7 @@
 from itertools import chain
 from typing import NamedTuple
 
+from ddnsd.aio import Slice
 from ddnsd.model.resources import Kind
 from ddnsd.service.archive.header import END, Header, read_header
 from ddnsd.service.archive.item import Item, read_item
@@ -10,10 +11,10 @@ from ddnsd.service.archive.stream import DocumentStream, TooLongError
 from ddnsd.service.documents import title_of
 from ddnsd.service.manifests import ManifestError, read_manifest
 from ddnsd.service.problems import InvalidDocumentError, Problem, ProblemList
-from ddnsd.service.timeslice import TimeSlice
 
 _ORDER = (Kind.ZONE, Kind.ACCOUNT, Kind.HOST, Kind.TOKEN)  # what is referred to comes first
 
+_SHARE = 0.5  # of the event loop: somebody waits for it
 _CUT_OFF = "the export was cut off after this: its last line is `...`; if it was edited, add that line"
 
 
@@ -29,7 +30,7 @@ class ArchiveReader:
 
     def __init__(self) -> None:
         self._stream = DocumentStream()
-        self._slice = TimeSlice()
+        self._slice = Slice(share=_SHARE)
         self._problems = ProblemList()
         self._place = 0  # of the newest document, from 1
         self._header: Header | None = None

@@ -1,10 +1,11 @@
 """Many documents in one call: all checked first, then applied, at once where one commit holds them."""
 
-import asyncio
 import contextlib
 from collections.abc import Collection, Sequence
 from functools import partial
 from typing import NamedTuple
+
+from ddnsd.aio import Slice
 
 from ...model.resources import Kind
 from ..documents import Document, read_document, title_of
@@ -17,7 +18,7 @@ from .turns import Turns
 
 MAX_ATOMIC = 100  # documents
 _CHUNK = 1000  # documents looked at in one turn; most of them unchanged, or it ends sooner
-_PAUSE_EVERY = 100  # documents read in one turn of the event loop
+_SHARE = 0.5  # of the event loop, for reading: somebody waits for it
 _ORDER = (Kind.ZONE, Kind.ACCOUNT, Kind.HOST, Kind.TOKEN)  # what is referred to comes first
 
 
@@ -40,9 +41,9 @@ async def read_documents(raws: Sequence[object]) -> list[_Numbered]:
     """
     documents: dict[tuple[Kind, str], _Numbered] = {}
     problems: list[Problem] = []
+    slice = Slice(share=_SHARE)
     for place, raw in enumerate(raws, 1):
-        if place % _PAUSE_EVERY == 0:
-            await asyncio.sleep(0)
+        await slice.pause()
         try:
             document = read_document(raw)
         except InvalidDocumentError as error:

@@ -1,6 +1,7 @@
 """The deletion of resources, with all that goes along. Pure: judges and fills a draft."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -9,6 +10,7 @@ from ...model.addresses import RRTYPES, Challenge
 from ...model.origin import Origin, previous_name
 from ...model.records import Mark, RecordKey, Resource
 from ...model.resources import Kind, Spec
+from ...store.interface import MAX_KEYS_PER_UPDATE
 from ..problems import Reason
 from .draft import Draft
 from .errors import RefusedError
@@ -38,11 +40,12 @@ def delete(
         RefusedError: hosts belong to it, and they were not to go, or are somebody else's; or it is itself.
     """
     demand_own(draft, kind, name, writer)
-    hosts = list(_hosts_of(draft, kind, name))
     begun = resource.mark is Mark.DELETING
+    # Of a deletion that has begun no step looks at more than it could do: nothing new comes meanwhile.
+    hosts = list(islice(_hosts_of(draft, kind, name), MAX_KEYS_PER_UPDATE if begun else None))
     if kind is not Kind.HOST:
         _refuse_hosts(draft, kind, name, hosts, cascade=cascade or begun, writer=writer)
-    tokens = list(_tokens_of(draft, kind, name, writer))
+    tokens = list(islice(_tokens_of(draft, kind, name, writer), MAX_KEYS_PER_UPDATE))
     gone_hosts = _delete_hosts(draft, hosts)
     gone_tokens = _delete_tokens(draft, tokens)
     done = gone_hosts == len(hosts) and gone_tokens == len(tokens)
@@ -109,7 +112,7 @@ def _hosts_of(draft: Draft, kind: Kind, name: str) -> Iterator[str]:
     elif kind is Kind.ZONE:
         yield from draft.hosts_in(name)
     elif kind is Kind.ACCOUNT:
-        yield from (host for host, resource in draft.hosts.items() if resource.spec.account == name)
+        yield from draft.hosts_of(name)
 
 
 def _tokens_of(draft: Draft, kind: Kind, name: str, writer: Origin | None) -> Iterator[str]:
@@ -117,6 +120,6 @@ def _tokens_of(draft: Draft, kind: Kind, name: str, writer: Origin | None) -> It
     if kind is Kind.TOKEN and draft.tokens.get(previous_name(name)):
         yield previous_name(name)
     elif kind is Kind.ACCOUNT:
-        for token, resource in draft.tokens.items():
-            if resource.spec.account == name and not is_anothers(draft, resource, writer):
+        for token in draft.tokens_of(name):
+            if not is_anothers(draft, draft.tokens.get(token), writer):
                 yield token

@@ -1,6 +1,6 @@
 """The resources as they will be: the state with the changes gathered so far laid over it. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +13,7 @@ from ...store.group import MAX_GROUP_BYTES
 from ...store.interface import MAX_KEYS_PER_UPDATE, Update
 
 SpecT = TypeVar("SpecT", bound=Spec)
+OwnedT = TypeVar("OwnedT", HostSpec, TokenSpec)
 _MOST_BYTES = MAX_GROUP_BYTES // 2  # of resources: the last one and the addresses come on top
 _HEAD = 1  # the registry's own key, compared and written by each commit
 
@@ -40,14 +41,17 @@ class Overlay(Generic[SpecT]):
         """Return the names of the resources as they are, without the changes."""
         return tuple(self._table)
 
-    def items(self) -> Iterator[tuple[str, Resource[SpecT]]]:
-        """Yield the resources as they will be, by name."""
-        for name, entry in self._table.items():
-            if name not in self._changed:
-                yield name, entry.value
-        for name, resource in self._changed.items():
-            if resource is not None:
-                yield name, resource
+    def __contains__(self, name: object) -> bool:
+        """Say whether there will be a resource of this name."""
+        return self._changed[name] is not None if name in self._changed else name in self._table
+
+    def has_changed(self, name: str) -> bool:
+        """Say whether the name's resource is put or dropped here."""
+        return name in self._changed
+
+    def put_names(self) -> Iterator[str]:
+        """Yield the names of the resources that are put here."""
+        return (name for name, resource in self._changed.items() if resource is not None)
 
     def put(self, name: str, resource: Resource[SpecT]) -> None:
         """Add or replace a resource."""
@@ -102,8 +106,29 @@ class Draft:
 
     def hosts_in(self, zone: str) -> Iterator[str]:
         """Yield the names of the hosts that will lie in a zone."""
-        for name, _ in self.hosts.items():  # noqa: PERF102 - of an overlay, which is no dict
+        if zone not in self.zones:
+            return
+        for name in self.state.hosts_from(zone, self.zones):
+            if name != zone and not self.hosts.has_changed(name):
+                yield name
+        for name in self.hosts.put_names():
             if is_below(name, zone) and self.zone_of(name) == zone:
+                yield name
+
+    def hosts_of(self, account: str) -> Iterator[str]:
+        """Yield the names of the hosts that an account will have."""
+        return self._of(self.hosts, self.state.hosts.of(account), account)
+
+    def tokens_of(self, account: str) -> Iterator[str]:
+        """Yield the names of the tokens that an account will have."""
+        return self._of(self.tokens, self.state.tokens.of(account), account)
+
+    @staticmethod
+    def _of(overlay: "Overlay[OwnedT]", stored: Set[str], account: str) -> Iterator[str]:
+        yield from (name for name in stored if not overlay.has_changed(name))
+        for name in overlay.put_names():
+            resource = overlay.get(name)
+            if resource is not None and resource.spec.account == account:
                 yield name
 
     def put_token(self, name: str, token: Resource[TokenSpec]) -> None:

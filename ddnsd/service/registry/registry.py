@@ -1,6 +1,5 @@
 """The registry: see the package's docstring."""
 
-import heapq
 import secrets
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -88,7 +87,7 @@ class Registry:
     async def list(self, kind: Kind, limit: int, cursor: str = "") -> Page:
         """Return at most `limit` resources whose names come after the cursor."""
         table = (await self._turns.read()).state.resources(kind)
-        names = heapq.nsmallest(limit + 1, (name for name in table if name > cursor))
+        names = table.after(cursor, limit + 1)
         more = len(names) > limit
         items = tuple((name, table[name]) for name in names[:limit])
         return Page(items, items[-1][0] if more and items else "")

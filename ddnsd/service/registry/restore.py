@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
+from ddnsd.aio import Slice
 from ddnsd.model.resources import Kind
 from ddnsd.service.archive import Archive, Counts, Item
 from ddnsd.service.problems import InvalidDocumentError, ProblemList
@@ -16,8 +17,8 @@ from ddnsd.service.registry.errors import PartlyRestoredError, RefusedError, Reg
 from ddnsd.service.registry.items import PUT_COST, Came, put_item
 from ddnsd.service.registry.results import Restored
 from ddnsd.service.registry.turns import Turns
-from ddnsd.service.timeslice import TimeSlice
 
+_SHARE = 0.5  # of the event loop: somebody waits for it
 _CHUNK = 200  # items looked at in one turn; most of them are there already, or it ends sooner
 _REMEDY = "import into an empty installation (another data folder or store.etcd.prefix), or delete them first"
 
@@ -80,7 +81,7 @@ def _fill(draft: Draft, *, items: Sequence[Item], put: _Put) -> list[Came]:
 
 async def _check(draft: Draft, archive: Archive, put: _Put) -> None:
     """Put all items into one draft, whatever its size; raise with all their problems."""
-    slice = TimeSlice()
+    slice = Slice(share=_SHARE)
     invalid, refused, hosts = ProblemList(), ProblemList(), 0
     for item in archive.items:
         try:
@@ -100,7 +101,7 @@ async def _check(draft: Draft, archive: Archive, put: _Put) -> None:
 
 async def _strangers(draft: Draft, archive: Archive) -> Counter[Kind]:
     """Count what the installation has and the archive has not."""
-    slice = TimeSlice()
+    slice = Slice(share=_SHARE)
     known = set()
     for item in archive.items:
         known.add(item.document[:2])

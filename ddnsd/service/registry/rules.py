@@ -80,11 +80,12 @@ def _taken_over(draft: Draft, zone: str, above: str) -> set[str]:
     A name whose records are still to leave the zone above counts too. Without a zone above there is
     none: each host lies in a zone, and one that lies in a zone below the new one stays there.
     """
-    hosts = {name for name in draft.state.hosts_in(above) if name == zone or is_below(name, zone)}
+    state = draft.state
+    hosts = set(state.hosts_from(zone, state.zones)) if state.zone_of(zone) == above else set()
     leaving = {
         record.name
-        for record, entry in draft.state.addresses.items()
-        if entry.value.zone == above and (record.name == zone or is_below(record.name, zone))
+        for record in state.addresses.leaving(above)
+        if record.name == zone or is_below(record.name, zone)
     }
     return hosts | leaving
 
