@@ -118,7 +118,12 @@ def _refusals(reloader: Reloader, announcer: Announcer) -> Callable[[], None]:
 def _policy(settings: Settings) -> Policy:
     kube = settings.kube
     return Policy(
-        kube.source, kube.watch_namespaces, kube.status_rate, settings.nameservers, settings.store.timeout
+        kube.source,
+        kube.watch_namespaces,
+        kube.status_rate,
+        settings.nameservers,
+        settings.store.timeout,
+        kube.secrets_role,
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from ddnsd.config.annotation import RESTART, Bounds, FromText, Section
-from ddnsd.config.parse import parse_api_server, parse_kubernetes_name
+from ddnsd.config.parse import parse_api_server, parse_kubernetes_name, parse_role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +17,9 @@ class KubeSettings(Section):
 
     watch_namespaces: Annotated[tuple[Annotated[str, FromText(parse_kubernetes_name)], ...], RESTART] = ()
     """The namespaces whose accounts, hosts and tokens count; none: all, and the zones, too."""
+
+    secrets_role: Annotated[str, FromText(parse_role), RESTART] = ""
+    """ClusterRole that a namespace can bind to let the controller use its Secrets; conditions name it."""
 
     status_rate: Annotated[int, Bounds(1, 1000), RESTART] = 20
     """How many statuses the controller writes in a second, at most."""

@@ -14,6 +14,7 @@ _MAX_PORT = 65535
 _LOCAL_PART = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
 _PREFIX = re.compile(r"[A-Za-z0-9._/-]{0,199}/")
 _WORD = re.compile(r"[A-Za-z0-9._-]{1,63}")
+_ROLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,252}")
 _OBJECT_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 
@@ -88,6 +89,17 @@ def parse_kubernetes_name(text: str) -> str:
     """
     if not _OBJECT_LABEL.fullmatch(text):
         raise ValueError("write 1 to 63 lower-case letters, digits and hyphens, no hyphen at an end")
+    return text
+
+
+def parse_role(text: str) -> str:
+    """Return the name of a ClusterRole, which goes into a command that users copy.
+
+    Raises:
+        ValueError: not 1 to 253 of the characters that roles are named with.
+    """
+    if not _ROLE.fullmatch(text):
+        raise ValueError("write the name of a ClusterRole: letters, digits and . : _ -, 253 at most")
     return text
 
 

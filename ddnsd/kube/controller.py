@@ -12,7 +12,7 @@ from typing import NamedTuple
 import structlog
 
 from ddnsd.kube.absence import stored_as
-from ddnsd.kube.judgement import ACCEPTED, Judge, Refused
+from ddnsd.kube.judgement import ACCEPTED, Judge, Reason, Refused
 from ddnsd.kube.objects import Custom, Ref
 from ddnsd.kube.pace import background
 from ddnsd.kube.queue import StatusQueue
@@ -164,19 +164,22 @@ class Controller:
             judged = self._judge.judge(custom, self._cache.state, zones, self._desk.digest_of)
             if change := self._change(custom, judged):
                 wanted.append(change)
-            else:
+            elif not _is_pending(judged):
                 self._say(custom, judged.finding if isinstance(judged, Refused) else ACCEPTED)
             await slice.pause()
         if wanted:
             outcomes = await self._registry.change([one.change for one in wanted])
             for one, outcome in zip(wanted, outcomes, strict=True):
-                self._say(one.custom, one.refused.finding if one.refused else _finding(outcome))
+                self._say(one.custom, _finding(outcome, one.refused))
 
     def _change(self, custom: Custom, judged: Document | Refused) -> _Wanted | None:
         """Return what has to be changed in the store, if anything."""
         if isinstance(judged, Document):
             same = self._stored(judged.kind, judged.name) == Resource(judged.spec, origin=judged.origin)
             return None if same else _Wanted(custom, Put(judged))
+        if judged.document is not None:
+            wanted = self._change(custom, judged.document)
+            return wanted._replace(refused=judged) if wanted else None
         stored = self._stored(custom.ref.kind, judged.hold) if judged.hold else None
         if stored is None or stored.held or stored.origin != Origin(self._source, custom.ref.namespace):
             return None
@@ -220,8 +223,16 @@ class Controller:
             await slice.pause()
 
 
-def _finding(outcome: Outcome) -> Finding:
-    """Return what the outcome of a put says of its object."""
+def _is_pending(judged: Document | Refused) -> bool:
+    """Say whether an accepted Token only waits for the first look at its Secret since this controller began.
+
+    What its status says holds until then.
+    """
+    return isinstance(judged, Refused) and judged.document is not None and judged.reason is Reason.PENDING
+
+
+def _finding(outcome: Outcome, refused: Refused | None) -> Finding:
+    """Return what the outcome of a change says of its object, that was `refused` beforehand, or not."""
     if isinstance(outcome, (RefusedError, InvalidDocumentError)):
         return Refused(outcome.reason, str(outcome)).finding
-    return ACCEPTED
+    return refused.finding if refused else ACCEPTED

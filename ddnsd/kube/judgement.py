@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ddnsd.kube.objects import Custom, Ref
 from ddnsd.kube.status import ConditionType, Finding
 from ddnsd.kube.translate import ALL, document_of, namespaces_of
-from ddnsd.model.origin import Origin
+from ddnsd.model.origin import Origin, qualified
 from ddnsd.model.records import Entry, Mark, Resource
 from ddnsd.model.resources import HostSpec, Spec, TokenSpec
 from ddnsd.model.state import State
@@ -28,14 +28,19 @@ class Reason(StrEnum):
     SECRET_EXISTS = "SecretExists"  # noqa: S105 - no secret
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - no secret
     SECRET_INVALID = "SecretInvalid"  # noqa: S105 - no secret
+    SECRET_FORBIDDEN = "SecretForbidden"  # noqa: S105 - no secret
 
 
 class Refused(NamedTuple):
-    """Why an object is not accepted. What is stored as `hold` takes no updates until it is; "": nothing."""
+    """Why an object is not accepted. What is stored as `hold` takes no updates until it is; "": nothing.
+
+    `document` is what shall stand in the store all the same.
+    """
 
     reason: StrEnum
     message: str
     hold: str = ""
+    document: Document | None = None
 
     @property
     def finding(self) -> Finding:
@@ -51,6 +56,11 @@ class Digest(NamedTuple):
 
     text: str
     refused: Refused | None = None
+
+    @property
+    def is_steady(self) -> bool:
+        """Say whether it is not to be expected that the next look finds another."""
+        return self.refused is None or self.refused.reason is Reason.SECRET_FORBIDDEN
 
 
 class _Reading(NamedTuple):
@@ -87,16 +97,38 @@ class Judge:
             message = f"{custom.unreadable}: install ddnsd's CustomResourceDefinitions, then apply it again"
             return Refused(problems.Reason.INVALID, message)
         digest = digest_of(custom)
-        if digest.refused is not None:
+        if digest.refused is None:
+            return self._read_and_refer(custom, digest.text, state, zones)
+        stored = self._stored_token(custom, state)
+        if stored is None:
             return digest.refused
-        read = self._document(custom, digest.text)
-        if isinstance(read, Refused):
-            return read
-        return self._reference_refusal(custom, read, state, zones) or read
+        judged = self._read_and_refer(custom, stored.sha256, state, zones)
+        if isinstance(judged, Refused):
+            return judged
+        if not isinstance(judged.spec, TokenSpec) or judged.spec.account != stored.account:
+            return digest.refused  # made again under its name, for another account: it inherits no secret
+        # All but its secret counts: whether a token is disabled must not depend on a Secret.
+        return digest.refused._replace(document=judged)
 
     def forget(self, ref: Ref) -> None:
         """Forget what was read of an object that is gone."""
         self._read.pop(ref, None)
+
+    def _read_and_refer(
+        self, custom: Custom, digest: str, state: State, zones: Mapping[str, Custom]
+    ) -> Document | Refused:
+        read = self._document(custom, digest)
+        if isinstance(read, Refused):
+            return read
+        return self._reference_refusal(custom, read, state, zones) or read
+
+    def _stored_token(self, custom: Custom, state: State) -> TokenSpec | None:
+        """Return the token that was accepted of an object of this name."""
+        origin = Origin(self._source, custom.ref.namespace)
+        entry = state.tokens.get(qualified(origin, custom.ref.name))
+        if entry is None or entry.value.origin != origin:
+            return None
+        return entry.value.spec
 
     def _document(self, custom: Custom, digest: str) -> Document | Refused:
         """Read an object, once: passes are many, and few objects change between two."""

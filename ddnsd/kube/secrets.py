@@ -15,7 +15,14 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
-from ddnsd.kube.api import SECRETS, AlreadyExistsError, Client, KubeError, NotFoundError
+from ddnsd.kube.api import (
+    SECRETS,
+    AlreadyExistsError,
+    Client,
+    ForbiddenError,
+    KubeError,
+    NotFoundError,
+)
 from ddnsd.kube.judgement import Digest, Reason, Refused
 from ddnsd.kube.objects import MANAGER, Custom, Ref
 from ddnsd.kube.translate import SecretRef, secret_of
@@ -56,10 +63,11 @@ def _place_of(custom: Custom) -> _Place | None:
 class SecretDesk:
     """Knows the digests of the Tokens' secrets. Run `run()` as a task of its own."""
 
-    def __init__(self, client: Client, views: Views) -> None:
-        """`views` has the Tokens."""
+    def __init__(self, client: Client, views: Views, role: str = "") -> None:
+        """`views` has the Tokens; `role` is the ClusterRole to bind where we may use no Secrets, if any."""
         self._client = client
         self._views = views
+        self._role = role
         self._known: dict[_Place, Digest] = {}
         self._looked: dict[_Place, float] = {}  # when, by the loop's time
         self._unread: dict[_Place, str] = {}  # why not, of those that cannot be read now
@@ -101,7 +109,8 @@ class SecretDesk:
         self._known = {place: known for place, known in self._known.items() if place in places}
         self._looked = {place: at for place, at in self._looked.items() if place in places}
         self._unread = {place: reason for place, reason in self._unread.items() if place in places}
-        usable = {place for place, known in self._known.items() if known.refused is None}
+        # What is forbidden stays so until somebody acts: there may be thousands.
+        usable = {place for place, known in self._known.items() if known.is_steady}
         before = asyncio.get_running_loop().time() - _AGAIN_SECONDS
         old = sorted(
             filter(lambda place: self._looked[place] <= before, usable), key=self._looked.__getitem__
@@ -113,10 +122,14 @@ class SecretDesk:
         self._looked[place] = asyncio.get_running_loop().time()
         try:
             found = await self._read(place)
+        except ForbiddenError as error:
+            self._note_unread(place, str(error))
+            found = self._forbidden(place)
         except KubeError as error:
             self._note_unread(place, str(error))
             return False
-        self._unread.pop(place, None)
+        else:
+            self._unread.pop(place, None)
         before = self._known.get(place)
         self._known[place] = found
         return found != before
@@ -147,10 +160,28 @@ class SecretDesk:
         text = secrets.token_urlsafe(_SECRET_BYTES)
         try:
             await self._client.create(SECRETS, _manifest(place, text), manager=MANAGER)
+        except ForbiddenError as error:
+            self._note_unread(place, str(error))
+            return self._forbidden(place, "make")
         except AlreadyExistsError:  # somebody was faster: the next look tells who
             return _NOT_YET
         _log.info("kube.secret_made", token=str(place.token), secret=place.secret.name)
         return Digest(digest(text))
+
+    def _forbidden(self, place: _Place, verb: str = "read") -> Digest:
+        """Return what is known of a Secret that we may not read or make: who may change that, and how."""
+        namespace = place.token.namespace
+        message = f"ddnsd may not {verb} Secrets in namespace {namespace}: "
+        if self._role:
+            message += (
+                f"let it: `kubectl create rolebinding ddnsd-secrets --namespace={namespace} "
+                f"--clusterrole={self._role} --serviceaccount={self._client.account}`"
+            )
+        else:
+            message += "let its ServiceAccount get and create Secrets there"
+        if verb == "make":
+            message += "; or make one, and name it in `secretRef`"
+        return _refused(Reason.SECRET_FORBIDDEN, message)
 
 
 def _manifest(place: _Place, text: str) -> dict[str, Any]:

@@ -30,13 +30,17 @@ _NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
 
 
 class Policy(NamedTuple):
-    """What the settings say. `namespaces` are watched, none: all; `rate` is of status writes, per second."""
+    """What the settings say. `namespaces` are watched, none: all; `rate` is of status writes, per second.
+
+    `role` is the ClusterRole to bind where the controller may not use Secrets, "" if there is none.
+    """
 
     source: str
     namespaces: Collection[str]
     rate: float
     nameservers: Collection[str]
     timeout: float  # of a turn of the store, in seconds
+    role: str = ""
 
 
 class Contender:
@@ -119,7 +123,7 @@ class Contender:
         self._metrics.controls(True)
         policy, cache = self._policy, self._cache
         views = Views(self._client, policy.namespaces, self._metrics)
-        desk = SecretDesk(self._client, views)
+        desk = SecretDesk(self._client, views, policy.role)
         removal = Removal(policy.source, policy.namespaces, cache, registry, self._metrics)
         judge = Judge(policy.source, frozenset(policy.namespaces))
         controller = Controller(policy.source, views, cache, registry, judge, removal, desk, self._metrics)

@@ -10,7 +10,7 @@ from referencing import Registry, Resource
 
 from .helm import Document, pods
 
-OLDEST = (1, 29)  # Chart.yaml's kubeVersion
+OLDEST = (1, 30)  # Chart.yaml's kubeVersion
 VERSIONS = sorted(
     {version for version in utils.all_versions() if tuple(map(int, version.split(".")[:2])) >= OLDEST}
 )

@@ -100,6 +100,45 @@ def test_rights_are_those_that_it_needs(values: Any, namespaces: list[str]) -> N
     assert (namespace["resourceNames"], namespace["verbs"]) == ([NAMESPACE], ["get"])
 
 
+@pytest.mark.parametrize(
+    ("controller", "namespaces"),
+    [
+        ({}, [NAMESPACE]),
+        ({"watchNamespaces": ["a", "b"]}, ["a", "b"]),
+        ({"secrets": {"namespaces": ["c", "d"]}}, ["c", "d"]),
+        ({"watchNamespaces": ["a", "b"], "secrets": {"namespaces": ["b"]}}, ["b"]),
+    ],
+)
+@pytest.mark.parametrize("values", [{}, CLUSTER])
+def test_secrets_are_those_of_some_namespaces_alone(values: Any, controller: Any, namespaces: Any) -> None:
+    documents = render({**values, "controller": controller})
+    names = {each["roleRef"]["name"] for each in documents if each["kind"] == "RoleBinding"}
+    roles = [each for each in documents if "rules" in each and "secrets" in str(each["rules"])]
+    granted = [each["metadata"]["namespace"] for each in roles if each["metadata"]["name"] in names]
+    assert granted == namespaces
+    bound = {each["roleRef"]["name"] for each in documents if each["kind"] == "ClusterRoleBinding"}
+    assert [each["metadata"]["name"] for each in roles if each["metadata"]["name"] in bound] == []
+
+
+def test_a_tenant_finds_a_role_to_bind_and_conditions_name_it() -> None:
+    documents = render(CLUSTER)
+    name = f"{NAMESPACE}:ddnsd-secrets"
+    assert one(documents, "ClusterRole", name)["rules"][0]["resources"] == ["secrets"]
+    assert config(documents)["kube"]["secrets_role"] == name
+
+
+@pytest.mark.parametrize("values", [{}, CLUSTER])
+def test_to_make_secrets_takes_a_policy(values: Any) -> None:
+    documents = render(values)
+    (policy,) = (each for each in documents if each["kind"] == "ValidatingAdmissionPolicy")
+    account = next(each for each in documents if each["kind"] == "RoleBinding")["subjects"][0]
+    (condition,) = policy["spec"]["matchConditions"]
+    assert condition["expression"].endswith(f':{NAMESPACE}:{account["name"]}"')
+    reading = render({**values, "controller": {"secrets": {"create": False}}})
+    assert verbs(reading, "secrets") == {"get"}
+    assert "ValidatingAdmissionPolicy" not in {each["kind"] for each in reading}
+
+
 def test_all_namespaces_take_a_cluster_role_and_zones_with_it() -> None:
     documents = render({})
     assert verbs(documents, "zones") == {"list", "watch"}
@@ -123,7 +162,7 @@ def test_some_namespaces_take_roles_alone_and_no_zones(values: Any) -> None:
         if "rbac" in each["apiVersion"]
     ]
     assert sorted(kinds) == sorted(
-        (kind, namespace) for kind in ("Role", "RoleBinding") for namespace in ("a", "b", NAMESPACE)
+        (kind, namespace) for kind in ("Role", "RoleBinding") for namespace in ("a", "a", "b", "b", NAMESPACE)
     )
     assert verbs(documents, "zones") == set()
 
@@ -139,7 +178,7 @@ def test_rights_go_to_the_account_of_the_pods_that_run_it(values: Any, account: 
     }
     roles = {(each["kind"], each["metadata"]["name"]) for each in documents}
     bindings = [each for each in documents if each["kind"].endswith("RoleBinding")]
-    assert len(bindings) == 2
+    assert len(bindings) == 3
     for binding in bindings:
         assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) in roles
         assert binding["subjects"] == [{"kind": "ServiceAccount", "name": running, "namespace": NAMESPACE}]

@@ -18,6 +18,14 @@ def test_the_next_commands_are_those_of_kubectl() -> None:
     assert "exec" not in said
 
 
+def test_it_says_how_other_namespaces_let_it_use_their_secrets() -> None:
+    said = notes({"controller": {"secrets": {"namespaces": ["dns", "team"]}}})
+    assert "the Secrets of Tokens in dns, team." in said
+    options = "--namespace=NAMESPACE --clusterrole=dns:ddnsd-secrets --serviceaccount=dns:ddnsd\n"
+    assert f"kubectl create rolebinding ddnsd-secrets {options}" in said
+    assert "rolebinding" not in notes({"controller": {"watchNamespaces": ["a"]}})
+
+
 @pytest.mark.parametrize("controller", [{"enabled": False}, {"watchNamespaces": ["a"]}])
 def test_zones_come_by_the_admin_api_where_nobody_watches_them(controller: Any) -> None:
     said = notes({"controller": controller})

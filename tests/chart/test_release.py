@@ -66,7 +66,8 @@ def test_the_controller_may_do_what_it_needs_and_no_more(release: Release, value
     for kind in KINDS:
         assert verbs(release, account, kind) == {"list", "watch"}
         assert verbs(release, account, f"{kind}/status") == {"patch"}
-    assert verbs(release, account, "secrets", "default") == {"get", "create"}
+    assert verbs(release, account, "secrets", release.namespace) == {"get", "create"}
+    assert verbs(release, account, "secrets", "default") == set()
     assert verbs(release, account, "events.events.k8s.io", release.namespace) == {"create"}
     assert verbs(release, account, "events.events.k8s.io", "default") == set()
     assert verbs(release, account, "namespaces", release.namespace, release.namespace) == {"get"}

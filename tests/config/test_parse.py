@@ -11,6 +11,7 @@ from ddnsd.config.parse import (
     parse_label,
     parse_mailbox,
     parse_network,
+    parse_role,
     parse_server,
 )
 
@@ -62,6 +63,7 @@ def test_no_endpoint(text):
         (parse_api_server, "https://[2001:DB8::1]:6443", "https://[2001:db8::1]:6443"),
         (parse_api_server, "https://Kubernetes.default.svc", "https://kubernetes.default.svc"),
         (parse_kubernetes_name, "home-1", "home-1"),
+        (parse_role, "dns:ddnsd-secrets", "dns:ddnsd-secrets"),
         (parse_network, "192.0.2.1", parse_network("192.0.2.1/32")),
     ],
 )
@@ -84,6 +86,10 @@ def test_a_value_becomes_canonical(parse, text, expected):
         (parse_api_server, "https://user@10.96.0.1:443"),
         (parse_api_server, "https://10.96.0.1:0"),
         (parse_kubernetes_name, "Home"),
+        (parse_role, ""),
+        (parse_role, "a b"),
+        (parse_role, "a;b"),
+        (parse_role, "a" * 254),
         (parse_kubernetes_name, "home-"),
         (parse_kubernetes_name, "a.b"),
         (parse_kubernetes_name, "a" * 64),

@@ -14,6 +14,7 @@ from tests.system.installation import Installation
 
 POLICY = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]}
 RBAC = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+LIMITS = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 ACCOUNT = "ddnsd-controller"
 
 
@@ -49,7 +50,8 @@ async def test_all_rights_are_used(
     watched = [] if everywhere else [tenant.namespace]
     values = example("cluster")
     values["config"] = values["config"] | {"kube": {"source": "home", "watch_namespaces": watched}}
-    documents = [each for each in render(values) if each["kind"] in RBAC]
+    values["controller"] = {"secrets": {"namespaces": [tenant.namespace]}}
+    documents = [each for each in render(values) if each["kind"] in RBAC + LIMITS]
     tenant.kubectl.apply(*documents)
     token = rig.new_token(NAMESPACE, ACCOUNT)
     tenant.set_up()
@@ -96,7 +98,7 @@ def used(log: Path, *, everywhere: bool) -> set[Right]:
         assert event.get("responseStatus", {}).get("code") != 403, event
         resource = "/".join(filter(None, (place["resource"], place.get("subresource"))))
         namespace = place.get("namespace", "")
-        shared = everywhere and resource not in ("events", "namespaces")
+        shared = everywhere and resource not in ("events", "namespaces", "secrets")
         rights.add(Right(place.get("apiGroup", ""), resource, event["verb"], "" if shared else namespace))
     return rights
 

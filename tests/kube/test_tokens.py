@@ -7,7 +7,8 @@ import pytest
 
 from ddnsd.model.answers import Refusal, Updated
 from ddnsd.model.tokens import digest
-from tests.kube.world import World, until
+from tests.kube.world import COMMON_RULES, SECRET_RULE, World, until
+from tests.rigs.kubernetes import ServiceAccount
 
 
 @pytest.fixture
@@ -110,6 +111,96 @@ async def test_one_secret_is_one_tokens(running: World):
     await running.until_condition("token", "b1")
     running.apply(running.document("Token", "b2", account="alice", sha256="b" * 64))
     await running.until_condition("token", "b2", "SecretTaken")
+
+
+@pytest.fixture
+def bound_nowhere(world: World) -> ServiceAccount:
+    """A controller's account that may use no Secrets yet."""
+    account = world.rig.service_account(world.release, "bound-nowhere")
+    world.rig.allow(account, *COMMON_RULES)
+    return account
+
+
+async def test_a_secret_that_may_not_be_read_says_the_binding_to_make(
+    world: World, bound_nowhere: ServiceAccount
+):
+    world.set_up()
+    async with world.controller(bound_nowhere, role="dns:ddnsd-secrets"):
+        await world.until_condition("token", "router", "SecretForbidden")
+        await world.until_condition("host", world.host())  # all else goes on
+        message = world.message("token", "router")
+        assert message.split("`")[1] == (
+            f"kubectl create rolebinding ddnsd-secrets --namespace={world.namespace} "
+            f"--clusterrole=dns:ddnsd-secrets --serviceaccount={world.release}:bound-nowhere"
+        )
+        world.rig.allow(bound_nowhere, SECRET_RULE, namespace=world.namespace)
+        await world.until_condition("token", "router")
+        assert isinstance(await world.update("192.0.2.1"), Updated)
+
+
+async def test_where_secrets_may_be_read_and_not_made_one_of_ones_own_is_asked_for(
+    world: World, bound_nowhere: ServiceAccount
+):
+    world.rig.allow(bound_nowhere, SECRET_RULE | {"verbs": ["get"]}, namespace=world.namespace)
+    world.set_up()
+    async with world.controller(bound_nowhere):
+        await world.until_condition("token", "router", "SecretForbidden")
+        assert "name it in `secretRef`" in world.message("token", "router")
+
+
+async def test_a_token_whose_secret_may_no_longer_be_read_goes_on_and_can_be_disabled(
+    world: World, bound_nowhere: ServiceAccount
+):
+    world.set_up()
+    async with world.controller():
+        await world.until_condition("token", "router")
+    secret = world.secret()
+    async with world.controller(bound_nowhere):
+        await world.until_condition("token", "router", "SecretForbidden")
+        assert isinstance(await world.update_with(secret, "192.0.2.1"), Updated)
+        world.apply(world.document("Token", "router", account="alice", disabled=True))
+        name = world.account("router")
+        await until(lambda: world.node.state.tokens[name].value.spec.disabled, True, "disabled")
+        assert await world.update_with(secret, "192.0.2.2") is Refusal.UNKNOWN_TOKEN
+        assert world.condition("token", "router") == "SecretForbidden"
+
+
+async def test_a_secret_that_is_gone_keeps_no_token_from_being_disabled(running: World):
+    put_secret(running, "mine", running.mine)
+    running.apply(running.document("Token", "mine", account="alice", secretRef={"name": "mine"}))
+    await running.until_condition("token", "mine")
+    running.kubectl("delete", "secret", "mine", "-n", running.namespace)
+    await running.until_condition("token", "mine", "SecretNotFound")
+    assert isinstance(await running.update_with(running.mine, "192.0.2.1"), Updated)
+    spec = {"secretRef": {"name": "mine"}, "disabled": True}
+    running.apply(running.document("Token", "mine", account="alice", **spec))
+    name = running.account("mine")
+    await until(lambda: running.node.state.tokens[name].value.spec.disabled, True, "disabled")
+
+
+async def test_a_token_made_again_for_another_account_inherits_no_secret(
+    world: World, bound_nowhere: ServiceAccount
+):
+    world.set_up()
+    async with world.controller():
+        await world.until_condition("token", "router")
+    world.kubectl("delete", "token.ddnsd.dev", "router", "-n", world.namespace)
+    world.apply(world.document("Account", "bob"), world.document("Token", "router", account="bob"))
+    async with world.controller(bound_nowhere):
+        await world.until_condition("token", "router", "SecretForbidden")
+        assert world.node.state.tokens[world.account("router")].value.spec.account == world.account("alice")
+
+
+async def test_a_new_controller_says_nothing_of_what_it_has_not_looked_at(world: World):
+    """An accepted Token stays so in its status, while many others' Secrets are looked at."""
+    world.set_up()
+    async with world.controller():
+        await world.until_condition("token", "router")
+    before = world.get("token", "router")["status"]["conditions"]
+    async with world.controller():
+        world.apply(world.document("Token", "second", account="alice"))
+        await world.until_condition("token", "second")
+    assert world.get("token", "router")["status"]["conditions"] == before
 
 
 def _is_new(world: World, name: str, old: str) -> bool:

@@ -35,7 +35,7 @@ async def test_the_first_has_the_names(world: World, other: World):
         other.set_up()
         await other.until_condition("zone", other.zone, "NameTaken")
         await other.until_condition("host", other.host(), "NamespaceNotAllowed")
-        assert world.source in message(other, "zone", other.zone)
+        assert world.source in other.message("zone", other.zone)
         await other.until_condition("token", "router")  # an account and a token of its own
         assert await other.update("192.0.2.8") is Refusal.NOT_FOUND
         world.delete("host", world.host())
@@ -71,8 +71,3 @@ async def test_one_name_is_one_clusters(world: World, other: World):
         other.set_up()
         assert world.host() in world.node.state.hosts
         assert other.condition("zone", other.zone) is None
-
-
-def message(world: World, kind: str, name: str) -> str:
-    (accepted,) = (one for one in world.get(kind, name)["status"]["conditions"] if one["type"] == "Accepted")
-    return accepted["message"]

@@ -27,17 +27,18 @@ from tests.tasks import running
 
 Told = Refusal | Limited | Result  # of one record
 PATIENCE = 20.0  # seconds; only a failing test waits for it
-RULES = (  # as the chart grants them
+COMMON_RULES = (  # as the chart grants them
     {
         "apiGroups": ["ddnsd.dev"],
         "resources": [kind.plural for kind in Kind],
         "verbs": ["list", "watch"],
     },
     {"apiGroups": ["ddnsd.dev"], "resources": [f"{kind.plural}/status" for kind in Kind], "verbs": ["patch"]},
-    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create"]},
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
 )
+SECRET_RULE = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create"]}
+RULES = (*COMMON_RULES, SECRET_RULE)
 
 
 @dataclass
@@ -116,6 +117,12 @@ class World:
             ):
                 return "True" if condition["status"] == "True" else condition["reason"]
         return None
+
+    def message(self, kind: str, name: str, type: str = "Accepted", namespace: str | None = None) -> str:
+        """Return what a condition tells people."""
+        conditions = self.get(kind, name, namespace)["status"]["conditions"]
+        (found,) = (one for one in conditions if one["type"] == type)
+        return str(found["message"])
 
     async def until_condition(
         self, kind: str, name: str, reason: str = "True", type: str = "Accepted", namespace: str | None = None

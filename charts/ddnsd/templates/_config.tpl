@@ -12,6 +12,9 @@
 {{- if and .Values.controller.enabled .Values.controller.watchNamespaces -}}
 {{- $_ := set $filled "kube" (dict "watch_namespaces" .Values.controller.watchNamespaces) -}}
 {{- end -}}
+{{- with include "ddnsd.secretsRole" . -}}
+{{- $_ := set $filled "kube" (dict "secrets_role" .) -}}
+{{- end -}}
 {{- mergeOverwrite $filled (deepCopy .Values.config) | toJson -}}
 {{- end -}}
 

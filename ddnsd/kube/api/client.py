@@ -63,6 +63,15 @@ class Client:
         """
         return self._transport.credentials.namespace
 
+    @property
+    def account(self) -> str:
+        """Our own ServiceAccount, as NAMESPACE:NAME; "" if the token does not say.
+
+        Raises:
+            UnavailableError: the credentials cannot be read.
+        """
+        return self._transport.credentials.account
+
     async def list(self, selection: Selection, *, page: int = PAGE) -> Listing:
         """Return all objects of a selection, read in pages; nothing that was done before the call is missing.
 

@@ -1,13 +1,17 @@
 """The token and the authority, read again whenever their files change: kubelet rotates both."""
 
 import ssl
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
+import msgspec
+
 from .errors import UnavailableError
 
 T = TypeVar("T")
+_ACCOUNT = "system:serviceaccount:"
 
 
 class _Stamp(NamedTuple):
@@ -40,6 +44,10 @@ class _Watched(Generic[T]):
         return self._made
 
 
+class _Claims(msgspec.Struct, frozen=True):
+    sub: str = ""
+
+
 class Credentials:
     """A ServiceAccount's folder."""
 
@@ -58,6 +66,16 @@ class Credentials:
         return self._token.current()
 
     @property
+    def account(self) -> str:
+        """The ServiceAccount that the token is of, as NAMESPACE:NAME; "" if it does not say.
+
+        Raises:
+            UnavailableError: the file cannot be read.
+        """
+        subject = _subject(self.token)
+        return subject.removeprefix(_ACCOUNT) if subject.startswith(_ACCOUNT) else ""
+
+    @property
     def context(self) -> ssl.SSLContext:
         """TLS with the cluster's authority.
 
@@ -74,6 +92,15 @@ class Credentials:
             UnavailableError: the file cannot be read.
         """
         return self._namespace.current()
+
+
+def _subject(token: str) -> str:
+    """Return whose JSON Web Token it is (RFC 7519 §4.1.2), "" of what is none; the API server verifies it."""
+    try:
+        payload = token.split(".")[1]
+        return msgspec.json.decode(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=_Claims).sub
+    except (IndexError, ValueError):  # msgspec's and binascii's errors are ValueErrors
+        return ""
 
 
 def _read(path: Path) -> str:

@@ -15,12 +15,11 @@ CHART = Path(__file__).parents[3] / "charts" / "ddnsd"
 class Helm:
     """One release."""
 
-    chart = str(CHART)
-
     def __init__(self, kubeconfig: Path, namespace: str, release: str = "ddnsd") -> None:
         self._program = helm_program()
         self._environ = {**os.environ, "KUBECONFIG": str(kubeconfig), "HELM_NAMESPACE": namespace}
         self.release = release
+        self.chart = str(CHART)  # an older one may take its place
 
     def run(
         self, *arguments: str, values: Mapping[str, Any] | None = None

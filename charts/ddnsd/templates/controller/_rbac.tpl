@@ -15,11 +15,10 @@
 
 {{/* The namespaces that it watches, as a JSON array; empty: all. */}}
 {{- define "ddnsd.watchNamespaces" -}}
-{{- $namespaces := dig "kube" "watch_namespaces" (list) (include "ddnsd.config" . | fromJson) -}}
+{{- $namespaces := dig "kube" "watch_namespaces" .Values.controller.watchNamespaces .Values.config -}}
 {{- kindIs "string" $namespaces | ternary (list $namespaces) $namespaces | toJson -}}
 {{- end -}}
 
-{{/* In each namespace. A Secret is made for a Token that names none, found by its name, and never listed. */}}
 {{- define "ddnsd.namespacedRules" -}}
 - apiGroups: [ddnsd.dev]
   resources: [accounts, hosts, tokens]
@@ -27,10 +26,30 @@
 - apiGroups: [ddnsd.dev]
   resources: [accounts/status, hosts/status, tokens/status]
   verbs: [patch]
+{{- end -}}
+
+{{/* In some namespaces alone, as a Secret of one may be the key to everything. It is found by its name, never listed.
+     What `create` may do is limited by the ValidatingAdmissionPolicy. */}}
+{{- define "ddnsd.secretRules" -}}
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, create]
+  verbs: [get{{ if .Values.controller.secrets.create }}, create{{ end }}]
 {{- end -}}
+
+{{/* The namespaces whose Secrets it may use, as a JSON array. */}}
+{{- define "ddnsd.secretNamespaces" -}}
+{{- $watched := include "ddnsd.watchNamespaces" . | fromJsonArray -}}
+{{- coalesce .Values.controller.secrets.namespaces $watched (list .Release.Namespace) | uniq | toJson -}}
+{{- end -}}
+
+{{/* The ClusterRole that a tenant binds in a namespace of his own; with Roles in some namespaces alone there is none. */}}
+{{- define "ddnsd.secretsRole" -}}
+{{- $watched := include "ddnsd.watchNamespaces" . | fromJsonArray -}}
+{{- if and .Values.controller.enabled .Values.controller.rbac.create (not $watched) -}}
+{{- printf "%s:%s-secrets" .Release.Namespace (include "ddnsd.fullname" .) -}}
+{{- end -}}
+{{- end -}}
+
 
 {{- define "ddnsd.clusterRules" -}}
 - apiGroups: [ddnsd.dev]
@@ -84,4 +103,12 @@ subjects:
   {{- include "ddnsd.controllerAccount" $root | nindent 2 }}
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* The command that lets it use the Secrets of a namespace. Takes a list of the root and the namespace. */}}
+{{- define "ddnsd.bindSecrets" -}}
+{{- $root := index . 0 -}}
+{{- $account := include "ddnsd.controllerAccount" $root | fromYamlArray | first -}}
+{{- printf "kubectl create rolebinding ddnsd-secrets --namespace=%s --clusterrole=%s --serviceaccount=%s:%s"
+    (index . 1) (include "ddnsd.secretsRole" $root) $account.namespace $account.name -}}
 {{- end -}}

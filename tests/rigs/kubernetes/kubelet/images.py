@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.rigs.former import former, is_commit
+
 _ROOT = Path(__file__).parents[4]
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -24,18 +26,18 @@ def image(name: str) -> Image:
     repository, _, tag = name.rpartition(":")
     repository = repository.rpartition("/")[2]
     if repository == "ddnsd":
-        return _ddnsd()
+        return _ddnsd(former(tag) if is_commit(tag) else _ROOT)
     if repository == "etcd":
         return _etcd(tag.removeprefix("v"))
     raise ValueError(f"no image {name} here")
 
 
-def _ddnsd() -> Image:
-    """The image of the Dockerfile: this tree's code, with the Python and the packages that run the tests."""
+def _ddnsd(tree: Path) -> Image:
+    """The image of the Dockerfile: a tree's code, with the Python and the packages that run the tests."""
     venv = Path(sys.prefix).resolve()  # as its scripts name it
     python = Path(sys.base_prefix)
     return Image(
-        folders={str(venv): venv, str(python): python, "/code/ddnsd": _ROOT / "ddnsd"},
+        folders={str(venv): venv, str(python): python, "/code/ddnsd": tree / "ddnsd"},
         links={"/opt/ddnsd": str(venv)},
         entrypoint=("ddnsd",),
         environment={

@@ -1,0 +1,29 @@
+"""The project as it was: the code and the chart of a former commit, for upgrades from it."""
+
+import re
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[2]
+BEFORE = "9626785"  # the last commit whose controller might use every Secret of the cluster
+
+
+def is_commit(tag: str) -> bool:
+    """Say whether an image's tag is a commit and no version."""
+    return re.fullmatch("[0-9a-f]{7}", tag) is not None
+
+
+def former(commit: str = BEFORE) -> Path:
+    """Return a folder with `ddnsd` and `charts` of a commit."""
+    folder = _ROOT / ".cache" / f"ddnsd-{commit}"
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+            archive = Path(made, "archive.tar")
+            command = ["git", "archive", f"--output={archive}", commit, "ddnsd", "charts"]
+            subprocess.run(command, cwd=_ROOT, check=True)
+            with tarfile.open(archive) as tar:
+                tar.extractall(Path(made, "tree"), filter="data")
+            Path(made, "tree").rename(folder)  # all of it or nothing: tests run beside each other
+    return folder
