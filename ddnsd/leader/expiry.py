@@ -1,34 +1,34 @@
-"""What ends by the clock: addresses of hosts that nobody refreshes, and challenges that are over.
+"""What ends by the clock: addresses of hosts that nobody refreshes, and challenges that have had their day.
 
-A leader that has just begun waits: while nobody led, or the service was away, nobody could refresh. So it
-does with a host that was held until now.
+The wall clock may be wrong, and be set: a machine without a clock of its own starts in the past. So the
+leader measures with its monotonic clock how long ago it saw each refresh arrive. What was refreshed before
+it led it judges by the wall clock, and not before clients had time to come: when it has just begun, when it
+or its machine was stopped, and when the wall clock was set. So it does with a host that was held until now.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 import structlog
 
+from ddnsd.aio import Slice
 from ddnsd.leader.mandate import Mandate
-from ddnsd.model.addresses import Challenge, Family, RRType
-from ddnsd.model.expiry import Expiry, challenge_over, due, is_held, stage
+from ddnsd.model.addresses import Family, RRType
+from ddnsd.model.expiry import Age, Expiry, age_by_clock, due, family_seen, is_held, stage
 from ddnsd.model.records import Committed, HistoryEntry, RecordKey
 from ddnsd.model.request import Api
 from ddnsd.model.resources import Kind
-from ddnsd.model.state import State
 from ddnsd.store import codec, keys
 from ddnsd.store.chronicle import addition
 from ddnsd.store.interface import Done, UnavailableError
+from ddnsd.store.snapshot import Touched
 
 _log = structlog.get_logger(__name__)
 
-_PERIOD_SECONDS = 5.0
-_GRACE_SECONDS = 900.0  # at most; enough for clients that come every five minutes
-_YIELD_EVERY = 500
-_AT_ONCE = 200
-
-_IsDue = Callable[[State, str, datetime], bool]
+_STEP_SECONDS = 5.0  # that a clock is set by, or a look comes too late, before it means anything
+_STALE_OBSERVATIONS = 1000  # of hosts that expire no more, before they are dropped
 
 
 class Expirer:
@@ -36,68 +36,118 @@ class Expirer:
 
     def __init__(self, mandate: Mandate) -> None:
         self._mandate = mandate
-        self._began = asyncio.get_running_loop().time()
+        self._began = mandate.policy.expiry.steady()  # when clients could come again
+        self._observed: dict[RecordKey, float] = {}  # when their refreshes came, by the same clock
         self._warned: set[str] = set()
-        self._held: dict[str, float] = {}  # hosts, and when they were held last, by the loop's clock
+        self._held: dict[str, float] = {}  # hosts, and when they were held last, by the same clock
 
     async def run(self) -> None:
         """Look every few seconds. Never returns."""
-        while True:
-            await asyncio.sleep(_PERIOD_SECONDS)
-            try:
-                await self._hosts()
-                await self._challenges()
-            except UnavailableError as error:
-                _log.warning("expiry.failed", reason=str(error))
+        unsubscribe = self._mandate.cache.subscribe(self._observe)
+        try:
+            while True:
+                await self._sleep()
+                try:
+                    await self._look()
+                except UnavailableError as error:
+                    _log.warning("expiry.failed", reason=str(error))
+        finally:
+            unsubscribe()
 
-    async def _hosts(self) -> None:
-        state, now = self._mandate.state, datetime.now(UTC)
-        expired, expiring = [], set()
-        for count, host in enumerate(list(state.hosts.expiring)):
-            if count % _YIELD_EVERY == _YIELD_EVERY - 1:
-                await asyncio.sleep(0)
+    async def _sleep(self) -> None:
+        """Wait for the next look; notice what the clocks say of that time."""
+        pace = self._mandate.policy.expiry
+        wall, steady = pace.wall(), pace.steady()
+        await pace.sleep(pace.period)
+        passed = pace.steady() - steady
+        step = (pace.wall() - wall).total_seconds() - passed
+        if abs(step) > _STEP_SECONDS:
+            _log.warning("clock.stepped", seconds=round(step, 1))
+        if abs(step) > _STEP_SECONDS or passed - pace.period > _STEP_SECONDS:
+            self._began = pace.steady()
+
+    def _observe(self, touched: Sequence[Touched]) -> None:
+        state, now = self._mandate.state, self._mandate.policy.expiry.steady()
+        for place in touched:
+            if place.shelf == keys.ADDRESSES and isinstance(place.id, RecordKey):
+                if place.id.name in state.hosts.expiring or place.id in state.addresses.challenges:
+                    self._observed[place.id] = now
+            elif place.shelf == keys.SEEN and place.id in state.hosts.expiring:
+                host = str(place.id)
+                seen = state.seen.get(host)
+                for family in Family:
+                    if seen is not None and family_seen(seen.value, family) == seen.value.at:
+                        self._observed[RecordKey(host, family)] = now
+
+    def _ages(self, now: datetime) -> Age:
+        """Return the ages as far as they were observed, and else as they are at this moment (UTC)."""
+        steady, by_clock = self._mandate.policy.expiry.steady(), age_by_clock(self._mandate.state, now)
+
+        def age(record: RecordKey) -> timedelta | None:
+            observed = self._observed.get(record)
+            return by_clock(record) if observed is None else timedelta(seconds=steady - observed)
+
+        return age
+
+    async def _look(self) -> None:
+        state, slice, age = self._mandate.state, Slice(), self._ages(self._mandate.policy.expiry.wall())
+        expired: list[RecordKey] = []
+        expiring: set[str] = set()
+        async for host in slice.each(list(state.hosts.expiring)):
             if is_held(state, host):
-                self._held[host] = asyncio.get_running_loop().time()
-            elif stage(state, host, now) is Expiry.EXPIRING:
+                self._held[host] = self._mandate.policy.expiry.steady()
+                continue
+            records = [RecordKey(host, family) for family in Family]
+            if any(stage(state, record, age) is Expiry.EXPIRING for record in records):
                 expiring.add(host)
-            elif due(state, host, now) and self._has_waited(host):
-                expired.append(host)
+            if self._has_waited(host):
+                expired += [record for record in records if due(state, record, age)]
+        async for record in slice.each(list(state.addresses.challenges)):
+            if due(state, record, age):
+                expired.append(record)
+        self._note(expiring)
+        await self._withdraw(expired)
+
+    def _note(self, expiring: set[str]) -> None:
+        hosts = self._mandate.state.hosts
         for host in sorted(expiring - self._warned):
             _log.warning("host.expiring", host=host)
         self._warned = expiring
-        self._held = {host: last for host, last in self._held.items() if host in state.hosts.expiring}
+        self._held = {host: last for host, last in self._held.items() if host in hosts.expiring}
         self._mandate.metrics.expiring(len(expiring))
-        await self._withdraw(expired, tuple(Family), due)
-
-    async def _challenges(self) -> None:
-        state, now = self._mandate.state, datetime.now(UTC)
-        over = [
-            record.name for record in state.addresses.challenges if challenge_over(state, record.name, now)
-        ]
-        await self._withdraw(over, (Challenge.TXT,), challenge_over)
+        challenges = self._mandate.state.addresses.challenges
+        if len(self._observed) > len(Family) * len(hosts.expiring) + len(challenges) + _STALE_OBSERVATIONS:
+            self._observed = {
+                record: at
+                for record, at in self._observed.items()
+                if record.name in hosts.expiring or record in challenges
+            }
 
     def _has_waited(self, host: str) -> bool:
         """Say whether this node has led, and the host was free, for long enough for its client to come."""
-        entry = self._mandate.state.hosts.get(host)
+        entry, pace = self._mandate.state.hosts.get(host), self._mandate.policy.expiry
         seconds = entry.value.spec.expires_after if entry else None
-        could_come = asyncio.get_running_loop().time() - self._held.get(host, self._began)
-        return seconds is not None and could_come >= min(seconds, _GRACE_SECONDS)
+        could_come = pace.steady() - max(self._held.get(host, self._began), self._began)
+        return seconds is not None and could_come >= min(seconds, pace.grace)
 
-    async def _withdraw(self, hosts: Sequence[str], types: Sequence[RRType], is_due: _IsDue) -> None:
-        for start in range(0, len(hosts), _AT_ONCE):
-            part = hosts[start : start + _AT_ONCE]
-            await asyncio.gather(*(self._clear(name, types, is_due) for name in part))
+    async def _withdraw(self, records: Sequence[RecordKey]) -> None:
+        by_host: defaultdict[str, list[RRType]] = defaultdict(list)
+        for record in records:
+            by_host[record.name].append(record.type)
+        hosts, at_once = tuple(by_host), self._mandate.policy.expiry.at_once
+        for start in range(0, len(hosts), at_once):
+            part = hosts[start : start + at_once]
+            await asyncio.gather(*(self._clear(name, by_host[name]) for name in part))
 
-    async def _clear(self, host: str, types: Sequence[RRType], is_due: _IsDue) -> None:
-        """Leave tombstones of the host's records, unless it was refreshed or changed meanwhile."""
-        state, now, commit = self._mandate.state, datetime.now(UTC), self._mandate.new_fence().claim
-        if not is_due(state, host, now):
-            return
-        expects = self._grounds(host)
+    async def _clear(self, host: str, types: Sequence[RRType]) -> None:
+        """Leave tombstones of the host's records, but of those that were refreshed or changed meanwhile."""
+        state, commit = self._mandate.state, self._mandate.new_fence().claim
+        now = self._mandate.policy.expiry.wall()
+        age, expects = self._ages(now), dict(self._grounds(host))
         puts, entries = {}, []
         for record in (RecordKey(host, type) for type in types):
             committed = state.addresses.get(record)
-            if committed is None or committed.value.is_tombstone:
+            if committed is None or not due(state, record, age):
                 continue
             key, ip = keys.address(record), committed.value.ip
             expects[key] = committed.revision
@@ -109,7 +159,7 @@ class Expirer:
             if isinstance(await self._mandate.commit(expects, puts), Done):
                 _log.info("host.expired", host=host, types=[str(entry.type) for entry in entries])
 
-    def _grounds(self, host: str) -> dict[str, int]:
+    def _grounds(self, host: str) -> Mapping[str, int]:
         """Return what a withdrawal depends on beside the addresses; a prefix, too, may refresh the host."""
         state = self._mandate.state
         entry, seen = state.hosts.get(host), state.seen.get(host)

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from ddnsd.model.expiry import is_stale_sighting
+from ddnsd.model.addresses import Family
+from ddnsd.model.expiry import is_stale_sighting, sighting
 from ddnsd.model.moves import Follower, holding, reached_by
-from ddnsd.model.records import Committed, Entry, HistoryEntry, LastSeen, PrefixMove
+from ddnsd.model.records import Committed, Entry, HistoryEntry, PrefixMove
 from ddnsd.model.state import State
 from ddnsd.store import codec, keys
 from ddnsd.store.chronicle import addition
@@ -54,7 +55,8 @@ def change(
         if _is_to_be_seen(state, move, follower):
             key, seen = keys.seen(follower.record.name), state.seen.get(follower.record.name)
             expects[key] = seen.revision if seen else 0
-            puts[key] = codec.encode(LastSeen(move.value.changed))
+            known = seen.value if seen else None
+            puts[key] = codec.encode(sighting(known, (Family.AAAA,), move.value.changed))
     return expects, puts
 
 
@@ -68,7 +70,7 @@ def _is_to_have(state: State, move: Entry[PrefixMove], follower: Follower) -> bo
 def _is_to_be_seen(state: State, move: Entry[PrefixMove], follower: Follower) -> bool:
     """Say whether the host expires, and its last refresh was long before this one."""
     seen = state.seen.get(follower.record.name)
-    return is_stale_sighting(follower.host.value.spec, seen, move.value.changed)
+    return is_stale_sighting(follower.host.value.spec, seen, (Family.AAAA,), move.value.changed)
 
 
 def _give(

@@ -1,8 +1,11 @@
 """What a leader holds for the time of its leading, shared by the lanes of all zones."""
 
+import asyncio
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import MappingProxyType
 
 from ddnsd.model.fence import Fence, Owner
@@ -19,6 +22,22 @@ class DeposedError(Exception):
     """Another node leads: stop at once, change nothing more."""
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiryPace:
+    """How often the leader looks for what has expired, and by which clocks; times in seconds."""
+
+    period: float = 5.0
+    grace: float = 900.0  # at most; enough for clients that come every five minutes
+    at_once: int = 200  # hosts that are withdrawn side by side
+    wall: Callable[[], datetime] = _utc_now
+    steady: Callable[[], float] = time.monotonic  # nobody sets it
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
 @dataclass(frozen=True, slots=True)
 class LeaderPolicy:
     """The installation's settings for whoever leads; times in seconds."""
@@ -28,6 +47,7 @@ class LeaderPolicy:
     reconcile_interval: float
     probe_interval: float  # between questions to a silent nameserver, tries of a zone at fault
     compact_after: float  # the age of history that the store may forget; 0: never
+    expiry: ExpiryPace = ExpiryPace()
 
 
 @dataclass(slots=True)

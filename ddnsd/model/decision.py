@@ -78,18 +78,25 @@ class Move(NamedTuple):
 Step = Unchanged | Moved | Change | Join | Move
 
 
+class Sighting(NamedTuple):
+    """A host of which these families were refreshed."""
+
+    host: str
+    families: tuple[Family, ...]
+
+
 class Plan(NamedTuple):
     """What is to be done: a step for each result of the answer, in their order, all in one commit.
 
     `reads` is all that was read of the store, but for the `records`: they are the revisions of all that are
-    asked for, 0 where nothing is committed. `sighted` are the hosts whose refresh is to be written.
+    asked for, 0 where nothing is committed. `sighted` are the refreshes that are to be written.
     """
 
     holder: Holder
     steps: tuple[Step, ...]
     reads: tuple[Entry[Any], ...]
     records: Mapping[RecordKey, int]
-    sighted: tuple[str, ...]
+    sighted: tuple[Sighting, ...]
 
     @property
     def changes(self) -> int:
@@ -124,7 +131,8 @@ def decide(state: State, attempt: Attempt, now: datetime) -> Decision:
         steps += _steps(state, holder, place, wishes, target, now)
     settled = [step for step in steps if isinstance(step, Unchanged | Moved)]  # all of them, nearly always
     done = len(settled) == len(steps)
-    sighted = [place.name for place, wishes in asked if _is_sighting(state, place, wishes, now, done=done)]
+    sightings = (_sighting(state, place, wishes, now, done=done) for place, wishes in asked)
+    sighted = [sighting for sighting in sightings if sighting is not None]
     if done and not sighted:
         return tuple(settled)
     return _plan(state, holder, asked, steps, sighted)
@@ -155,7 +163,7 @@ def _plan(
     holder: Holder,
     asked: Sequence[tuple[Place, tuple[Wish, ...]]],
     steps: Sequence[Step],
-    sighted: Sequence[str],
+    sighted: Sequence[Sighting],
 ) -> Plan:
     """Return the plan with all that it depends on."""
     reads: list[Entry[Any]] = [holder.token, holder.account]
@@ -179,13 +187,17 @@ def _wishes(place: Place, target: Target) -> tuple[Wish, ...] | None:
     return (*others, Wish(Family.AAAA, ip)) if ip else None
 
 
-def _is_sighting(state: State, place: Place, wishes: tuple[Wish, ...], now: datetime, *, done: bool) -> bool:
-    """Say whether the host's refresh is to be written: now and then, and where not all is `done` already."""
-    if place.host.value.spec.expires_after is None:
-        return False
-    refreshes = any(wish.value and wish.type is not Challenge.TXT for wish in wishes)
-    stale = not done or is_stale_sighting(place.host.value.spec, state.seen.get(place.name), now)
-    return refreshes and stale
+def _sighting(
+    state: State, place: Place, wishes: tuple[Wish, ...], now: datetime, *, done: bool
+) -> Sighting | None:
+    """Return the host's refresh if it is to be written: now and then, and where not all is `done` already."""
+    spec = place.host.value.spec
+    if spec.expires_after is None:
+        return None
+    families = tuple(wish.type for wish in wishes if wish.value and isinstance(wish.type, Family))
+    if not families or (done and not is_stale_sighting(spec, state.seen.get(place.name), families, now)):
+        return None
+    return Sighting(place.name, families)
 
 
 def _revisions(state: State, place: Place, wishes: tuple[Wish, ...]) -> Iterator[tuple[RecordKey, int]]:
@@ -256,7 +268,8 @@ def _move(state: State, holder: Holder, name: str, prefix: Prefix, now: datetime
     there: list[RecordKey] = []
     for record, host, site, ip in followers(state, holder.token.value.spec, prefix):
         hosts += 1
-        refreshes = refreshes or is_stale_sighting(host.value.spec, state.seen.get(record.name), now)
+        seen = state.seen.get(record.name)
+        refreshes = refreshes or is_stale_sighting(host.value.spec, seen, (Family.AAAA,), now)
         held = holding(state, record)
         if held is None or held.content != ip:
             moving.append(record)

@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from .addresses import RRType
+from .addresses import Family, RRType
 from .origin import Origin
 from .resources import Spec
 
@@ -136,9 +136,15 @@ class Published(Stored, frozen=True):
 
 
 class LastSeen(Stored, frozen=True):
-    """`seen/<fqdn>`: when a host that expires was last refreshed, or declared."""
+    """`seen/<fqdn>`: when a host that expires was last refreshed, or declared.
+
+    `families` are the times of its families, if they were written together with this very `at` (`of`). Else
+    a node of an earlier version, which keeps both fields as they are, has refreshed the host as a whole.
+    """
 
     at: datetime
+    families: Mapping[Family, datetime] = msgspec.field(default_factory=dict)
+    of: datetime | None = None
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, array_like=True):

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ..model.decision import Change, Join, Move, Plan
-from ..model.records import Committed, HistoryEntry, LastSeen, PrefixHead, PrefixMove, RecordKey
+from ..model.expiry import sighting
+from ..model.records import Committed, HistoryEntry, PrefixHead, PrefixMove, RecordKey
 from ..model.request import Request
 from ..model.state import State
 from ..store import codec, keys
@@ -48,8 +49,11 @@ def commitment(state: State, plan: Plan, request: Request, now: datetime) -> Com
         head = keys.prefix_head(plan.holder.token.value.spec.account)
         puts[head] = codec.encode(PrefixHead(commit))
     witness = next(iter(puts), "")
-    for host in plan.sighted:
-        puts[keys.seen(host)] = codec.encode(LastSeen(now))
+    for host, families in plan.sighted:
+        seen, key = state.seen.get(host), keys.seen(host)
+        if len(plan.sighted) == 1:  # two calls may refresh a family each; of many hosts it would not fit
+            expects[key] = seen.revision if seen else 0
+        puts[key] = codec.encode(sighting(seen.value if seen else None, families, now))
     for host, entries in _entries(plan, changes, request, now).items():
         key, expects[key], puts[key] = addition(state, host, *entries)
     return Commitment(Update(expects, puts), witness, commit)

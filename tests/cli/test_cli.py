@@ -13,7 +13,8 @@ import pytest
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
-from ddnsd.model.records import HistoryEntry, LastSeen, Work
+from ddnsd.model.addresses import Family
+from ddnsd.model.records import HistoryEntry, LastSeen, RecordKey, Work
 from ddnsd.model.request import Api
 from ddnsd.model.resources import Kind
 from ddnsd.model.tokens import digest
@@ -138,8 +139,12 @@ async def states_by_age(ddnsd, *minutes: int) -> list[str]:
     """Return what the table says of a host that was last seen so many minutes ago."""
     states = []
     for age in minutes:
-        seen = codec.encode(LastSeen(datetime.now(UTC) - timedelta(minutes=age)))
-        update = Update({}, {keys.seen("blog.example.com"): seen})
+        at = datetime.now(UTC) - timedelta(minutes=age)
+        puts = {keys.seen("blog.example.com"): codec.encode(LastSeen(at))}
+        record = RecordKey("blog.example.com", Family.A)
+        if committed := await ddnsd.server.node.address("blog.example.com"):
+            puts[keys.address(record)] = codec.encode(msgspec.structs.replace(committed, changed=at))
+        update = Update({}, puts)
         assert isinstance(await ddnsd.server.node.commits.commit(update), Done)
         states.append((await ddnsd.ok("get", "hosts")).split()[-1])
     return states

@@ -4,14 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from ddnsd.leader.mandate import LeaderPolicy
+from ddnsd.leader.mandate import ExpiryPace, LeaderPolicy
 from ddnsd.leader.preference import Preference
 from ddnsd.leader.term import Candidate
 from ddnsd.model.addresses import Family
@@ -37,7 +37,64 @@ from tests.tasks import running
 ZONE, BLOG = "example.com", "blog.example.com"
 SECRET = "test-secret-0123456789"
 POLICY = LeaderPolicy("_ddnsd", batch=200, reconcile_interval=3600, probe_interval=0.05, compact_after=0)
+LOOK = 10.0  # seconds of a test's `Clock` between two looks of the leader for what has expired
 PATIENCE = 10.0  # seconds; nothing here takes more than a fraction of one
+
+
+class Clock:
+    """The leader's clocks, which stand still until a test moves them; the wall clock can be set, too."""
+
+    def __init__(self) -> None:
+        self._passed = 0.0
+        self._set_by = timedelta()
+        self._began = datetime.now(UTC)
+        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+
+    def wall(self) -> datetime:
+        return self._began + timedelta(seconds=self._passed) + self._set_by
+
+    def steady(self) -> float:
+        return self._passed
+
+    async def sleep(self, seconds: float) -> None:
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self._passed + seconds, woken))
+        await woken
+
+    def set(self, by: timedelta) -> None:
+        """Set the wall clock."""
+        self._set_by += by
+
+    def stop_process(self, seconds: float) -> None:
+        """Let time pass in one piece, in which nobody could do anything."""
+        self._passed += seconds
+        self._wake()
+
+    async def move(self, seconds: float) -> None:
+        """Let time pass, while the leader looks for what has expired as often as it does."""
+        end = self._passed + seconds
+        while True:
+            await until(lambda: bool(self._sleepers), lambda: "the leader's sleep")
+            due = min(due for due, _ in self._sleepers)
+            if due > end:
+                self._passed = end
+                return
+            self._passed = due
+            self._wake()
+
+    def _wake(self) -> None:
+        due = [woken for at, woken in self._sleepers if at <= self._passed]
+        self._sleepers = [(at, woken) for at, woken in self._sleepers if at > self._passed]
+        for woken in due:
+            if not woken.done():
+                woken.set_result(None)
+
+    def policy(self, *, grace: float = 0.0, at_once: int = 200) -> LeaderPolicy:
+        """Return a policy by these clocks, with a look every `LOOK` seconds."""
+        pace = ExpiryPace(
+            period=LOOK, grace=grace, at_once=at_once, wall=self.wall, steady=self.steady, sleep=self.sleep
+        )
+        return replace(POLICY, expiry=pace)
 
 
 @dataclass

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from ddnsd.leader import expiry as leader_expiry
 from ddnsd.model.addresses import Challenge, Family
+from ddnsd.model.answers import Unchanged
+from ddnsd.model.expiry import sighting
 from ddnsd.model.records import Committed, LastSeen, RecordKey, Resource, Stored
+from ddnsd.model.request import Request
 from ddnsd.model.resources import Kind
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Outcome, Store, Update
-from tests.leader.node import Node, embedded_nameservers, example, host, node_on
+from tests.leader.node import BLOG, LOOK, SECRET, Clock, Node, embedded_nameservers, example, host, node_on
 
 PAIR = ("one.example.com", "two.example.com")
 LAST = "last.example.com"
@@ -48,22 +51,20 @@ def _withdraws(update: Update, name: str) -> bool:
 
 @asynccontextmanager
 async def expiring(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, clock: Clock, *, grace: float = 0.0
 ) -> AsyncIterator[tuple[Node, Node, Meanwhile]]:
     """Run a node for clients, and another one that leads and withdraws one host at a time."""
-    monkeypatch.setattr(leader_expiry, "_PERIOD_SECONDS", 0.02)
-    monkeypatch.setattr(leader_expiry, "_GRACE_SECONDS", 0.0)
-    monkeypatch.setattr(leader_expiry, "_AT_ONCE", 1)
+    policy = clock.policy(grace=grace, at_once=1)
     real = await open_embedded(folder / "store")
     meanwhile = Meanwhile(real)
     try:
         async with (
             embedded_nameservers(folder) as servers,
             node_on(real, servers) as clients,
-            node_on(meanwhile, servers) as leader,  # type: ignore[arg-type]
+            node_on(meanwhile, servers, policy=policy) as leader,  # type: ignore[arg-type]
         ):
             leader.lead()
-            await clients.apply(*example(*PAIR, LAST))
+            await clients.apply(*example(*PAIR, LAST, BLOG))
             yield clients, leader, meanwhile
     finally:
         await real.close()
@@ -86,9 +87,9 @@ def challenges(ago: timedelta, *names: str) -> dict[str, Stored]:
 
 
 async def test_a_host_that_is_refreshed_while_another_one_is_withdrawn_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clock: Clock
 ) -> None:
-    async with expiring(tmp_path, monkeypatch) as (clients, leader, meanwhile):
+    async with expiring(tmp_path, clock) as (clients, leader, meanwhile):
         await clients.apply(*(host(name, expiresAfter=60) for name in (*PAIR, LAST)))
         for name in (*PAIR, LAST):
             await clients.update(name, "192.0.2.1")
@@ -97,33 +98,30 @@ async def test_a_host_that_is_refreshed_while_another_one_is_withdrawn_stays(
             await put(clients, leader, **sightings(timedelta(0), name))
 
         meanwhile.happens = refreshed
-        await put(clients, **sightings(timedelta(seconds=61), *PAIR))
-        await clients.until(lambda: len(clients.state.addresses) == 2)
-        await put(clients, **sightings(timedelta(seconds=61), LAST))
+        clock.stop_process(61)
         await clients.until(lambda: RecordKey(LAST, Family.A) not in clients.state.addresses)
+        await clock.move(LOOK)
         assert [record.name in PAIR for record in clients.state.addresses] == [True]
 
 
 async def test_a_challenge_that_is_replaced_while_another_one_is_withdrawn_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clock: Clock
 ) -> None:
-    async with expiring(tmp_path, monkeypatch) as (clients, leader, meanwhile):
+    async with expiring(tmp_path, clock) as (clients, leader, meanwhile):
 
         async def replaced(name: str) -> None:
             await put(clients, leader, **challenges(timedelta(0), name))
 
         meanwhile.happens = replaced
-        await put(clients, **challenges(timedelta(hours=24), *PAIR))
+        await put(clients, leader, **challenges(timedelta(0), *PAIR))
+        clock.stop_process(24 * 3600)
         await clients.until(lambda: len(clients.state.addresses) == 1)
-        await put(clients, **challenges(timedelta(hours=24), LAST))
-        await clients.until(lambda: RecordKey(LAST, Challenge.TXT) not in clients.state.addresses)
+        await clock.move(LOOK)
         assert [record.name in PAIR for record in clients.state.addresses] == [True]
 
 
-async def test_a_host_that_is_to_expire_no_more_at_that_moment_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with expiring(tmp_path, monkeypatch) as (clients, _, meanwhile):
+async def test_a_host_that_is_to_expire_no_more_at_that_moment_stays(tmp_path: Path, clock: Clock) -> None:
+    async with expiring(tmp_path, clock) as (clients, _, meanwhile):
         await clients.apply(*(host(name, expiresAfter=60) for name in PAIR), host(LAST, expiresAfter=60))
         for name in (*PAIR, LAST):
             await clients.update(name, "192.0.2.1")
@@ -132,37 +130,119 @@ async def test_a_host_that_is_to_expire_no_more_at_that_moment_stays(
             await clients.apply(*map(host, PAIR))
 
         meanwhile.happens = kept
-        await put(clients, **sightings(timedelta(seconds=61), *PAIR))
-        await clients.until(lambda: meanwhile.happens is None)
-        await put(clients, **sightings(timedelta(seconds=61), LAST))
+        clock.stop_process(61)
         await clients.until(lambda: RecordKey(LAST, Family.A) not in clients.state.addresses)
+        await clock.move(LOOK)
         assert len(clients.state.addresses) == len(PAIR)
 
 
 async def test_a_host_that_was_held_has_time_to_be_refreshed_once_it_is_free(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clock: Clock
 ) -> None:
-    async with expiring(tmp_path, monkeypatch) as (clients, leader, _):
-        await leader.until(lambda: leader.candidate.publisher is not None)
-        assert leader.candidate.publisher is not None
-        monkeypatch.setattr(leader.candidate.publisher._expirer, "_began", float("-inf"))
-        await clients.apply(*(host(name, expiresAfter=60) for name in PAIR))
+    async with expiring(tmp_path, clock, grace=60) as (clients, leader, _):
+        await clients.apply(*(host(name, expiresAfter=61) for name in PAIR))
         for name in PAIR:
             await clients.update(name, "192.0.2.1")
         spec = clients.state.hosts[PAIR[0]].value.spec
         for held in (True, False):
-            if not held:
-                monkeypatch.setattr(leader_expiry, "_GRACE_SECONDS", 60.0)
-            await put(clients, **{keys.resource(Kind.HOST, name): Resource(spec, held=held) for name in PAIR})
-            await put(clients, **sightings(timedelta(seconds=61), *PAIR))
-            await _looked(clients)
+            host_now = Resource(spec, held=held)
+            await put(clients, leader, **{keys.resource(Kind.HOST, name): host_now for name in PAIR})
+            await clock.move(LOOK)
+            await clock.move(49 - LOOK)
             assert len(clients.state.addresses) == len(PAIR)
-        monkeypatch.setattr(leader_expiry, "_GRACE_SECONDS", 0.0)
+        await clock.move(3 + LOOK)
         await clients.until(lambda: not clients.state.addresses)
 
 
-async def _looked(clients: Node) -> None:
-    """Wait until the leader has looked at all hosts: twice, as it may have been looking just now."""
-    for _ in range(2):
-        await put(clients, **challenges(timedelta(hours=24), LAST))
-        await clients.until(lambda: RecordKey(LAST, Challenge.TXT) not in clients.state.addresses)
+@pytest.mark.parametrize("step", [timedelta(days=2), timedelta(days=-2)])
+async def test_a_wall_clock_that_is_set_makes_nobody_older(
+    tmp_path: Path, clock: Clock, step: timedelta
+) -> None:
+    """A machine without a clock of its own: its time is set minutes after it has begun to serve."""
+    async with expiring(tmp_path, clock) as (clients, leader, _):
+        await clients.apply(host(BLOG, expiresAfter=360))
+        await clients.update(BLOG, "192.0.2.1")
+        await put(clients, leader, **challenges(timedelta(0), LAST))
+        clock.set(step)
+        await clock.move(LOOK)
+        await clock.move(300)
+        assert len(clients.state.addresses) == 2
+        await clock.move(61 + LOOK)
+        await clients.until(lambda: RecordKey(BLOG, Family.A) not in clients.state.addresses)
+        assert RecordKey(LAST, Challenge.TXT) in clients.state.addresses
+
+
+async def test_a_leader_whose_clock_is_set_gives_clients_of_before_their_time(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await open_embedded(tmp_path / "store")
+    async with embedded_nameservers(tmp_path) as servers, node_on(store, servers) as before:
+        await before.apply(*example(BLOG))
+        await before.apply(host(BLOG, expiresAfter=360))
+        before.lead()
+        await before.update(BLOG, "192.0.2.1")
+        await before.stop_leading()
+        async with node_on(store, servers, policy=clock.policy(grace=90)) as leader:
+            leader.lead()
+            await clock.move(LOOK)
+            await clock.move(91)
+            clock.set(timedelta(days=2))
+            await clock.move(LOOK)
+            assert "clock.stepped" in caplog.text
+            await clock.move(89 - LOOK)
+            assert RecordKey(BLOG, Family.A) in leader.state.addresses
+            assert isinstance(await before.update(BLOG, "192.0.2.1"), Unchanged)
+            await clock.move(2 + LOOK)
+            await leader.until(lambda: RecordKey(BLOG, Family.A) not in leader.state.addresses)
+    await store.close()
+
+
+async def test_a_leader_that_was_stopped_gives_clients_their_time(tmp_path: Path, clock: Clock) -> None:
+    async with expiring(tmp_path, clock, grace=90) as (clients, _, _):
+        await clients.apply(host(BLOG, expiresAfter=360))
+        await clients.update(BLOG, "192.0.2.1")
+        await clock.move(LOOK)
+        clock.stop_process(24 * 3600)
+        await clock.move(LOOK)
+        await clock.move(89 - LOOK)
+        assert RecordKey(BLOG, Family.A) in clients.state.addresses
+        await clock.move(2 + LOOK)
+        await clients.until(lambda: RecordKey(BLOG, Family.A) not in clients.state.addresses)
+
+
+async def test_each_family_expires_by_itself(tmp_path: Path, clock: Clock) -> None:
+    async with expiring(tmp_path, clock) as (clients, leader, _):
+        await clients.apply(host(BLOG, expiresAfter=360))
+        await clients.ask(Request(BLOG, "192.0.2.1", SECRET, "", ipv6="2001:db8::1"))
+        await clock.move(300)
+        seen = clients.state.seen[BLOG].value
+        later = sighting(seen, [Family.AAAA], seen.at + timedelta(seconds=300))
+        await put(clients, leader, **{keys.seen(BLOG): later})
+        await clock.move(61 + LOOK)
+        await clients.until(lambda: RecordKey(BLOG, Family.A) not in clients.state.addresses)
+        await clock.move(LOOK)
+        assert RecordKey(BLOG, Family.AAAA) in clients.state.addresses
+
+
+async def test_clients_that_come_to_old_and_new_nodes_in_turn_keep_their_hosts(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """A node of before writes `at` alone, and the fields that it does not know as they are."""
+    async with expiring(tmp_path, clock) as (clients, leader, _):
+        await clients.apply(host(BLOG, expiresAfter=360))
+        await clients.ask(Request(BLOG, "192.0.2.1", SECRET, "", ipv6="2001:db8::1"))
+        for turn in range(1, 7):
+            await clock.move(300)
+            seen = clients.state.seen[BLOG].value
+            now = seen.at + timedelta(seconds=300)
+            old = structs.replace(seen, at=now)
+            await put(clients, leader, **{keys.seen(BLOG): sighting(seen, Family, now) if turn % 2 else old})
+        await clock.move(LOOK)
+        assert len(clients.state.addresses) == 2
+        await clock.move(361 + LOOK)
+        await clients.until(lambda: not clients.state.addresses)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from ddnsd.leader import expiry as leader_expiry
 from ddnsd.leader import oblivion
-from ddnsd.model.addresses import Challenge, Family
+from ddnsd.model.addresses import Family
 from ddnsd.model.answers import Moved, Refusal, Unchanged, Updated
 from ddnsd.model.history import entries
-from ddnsd.model.records import Committed, LastSeen, RecordKey
+from ddnsd.model.records import LastSeen, RecordKey
 from ddnsd.model.request import Request
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, Replace, Update
@@ -22,8 +22,10 @@ from ddnsd.store.interface import Update as StoreUpdate
 from tests.leader.faults import Fault, FaultyNameserver, Trigger
 from tests.leader.node import (
     BLOG,
+    LOOK,
     SECRET,
     ZONE,
+    Clock,
     embedded_nameservers,
     example,
     host,
@@ -34,6 +36,7 @@ from tests.leader.node import (
     zone_of,
 )
 
+BLOG_A = RecordKey(BLOG, Family.A)
 STAR, CHALLENGE = f"*.{BLOG}", f"_acme-challenge.{BLOG}"
 BOTH = Request(BLOG, "192.0.2.1", SECRET, "", ipv6="2001:db8::1")
 CLEAR = Request(BLOG, "", SECRET, "", clear=(Family.A, Family.AAAA))
@@ -181,18 +184,18 @@ async def test_a_wildcard_that_drifted_is_found_and_mended(tmp_path: Path) -> No
 
 
 async def test_challenges_are_published_two_at_a_time_and_are_over_after_a_day(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(leader_expiry, "_PERIOD_SECONDS", 0.05)
-    async with single_node(tmp_path) as (node, servers):
+    clock = Clock()
+    async with single_node(tmp_path, policy=clock.policy()) as (node, servers):
         await node.apply(*example())
         for value in (ONE, TWO, THREE):
             assert isinstance(await node.ask(challenge(value)), tuple)
         assert await zone_of(servers["default"]) == {(CHALLENGE, "TXT"): (THREE, TWO)}
-        record = RecordKey(BLOG, Challenge.TXT)
-        old = datetime.now(UTC) - timedelta(hours=24)
-        aged = codec.encode(Committed(f"{TWO} {THREE}", TWO, "commit", old))
-        await node.commits.commit(StoreUpdate({}, {keys.address(record): aged}))
+        clock.stop_process(24 * 3600 - 2 * LOOK)
+        await clock.move(LOOK)
+        assert await zone_of(servers["default"]) == {(CHALLENGE, "TXT"): (THREE, TWO)}
+        await clock.move(2 * LOOK)
         await node.until(lambda: not node.state.addresses and not node.state.published)
         assert await zone_of(servers["default"]) == {}
 
@@ -259,20 +262,19 @@ async def test_a_host_that_is_gone_follows_no_more(tmp_path: Path) -> None:
 
 
 async def test_a_host_that_nobody_refreshes_expires_and_one_that_is_refreshed_does_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(leader_expiry, "_PERIOD_SECONDS", 0.05)
-    monkeypatch.setattr(leader_expiry, "_GRACE_SECONDS", 0.1)
-    other = "other.example.com"
-    async with single_node(tmp_path) as (node, servers):
+    clock, other = Clock(), "other.example.com"
+    async with single_node(tmp_path, policy=clock.policy(grace=10)) as (node, servers):
         await node.apply(*example(BLOG, other))
         await node.apply(host(BLOG, expiresAfter=60), host(other, expiresAfter=60))
         await asyncio.gather(node.ask(BOTH), node.update(other, "192.0.2.2"))
-        long_ago = codec.encode(LastSeen(datetime.now(UTC) - timedelta(seconds=61)))
-        await node.commits.commit(StoreUpdate({}, {keys.seen(other): long_ago}))
+        await clock.move(30)
+        seen = codec.encode(LastSeen(datetime.now(UTC)))
+        await node.commits.commit(StoreUpdate({}, {keys.seen(BLOG): seen}))
+        await node.cache.current()
+        await clock.move(50)
         await node.until(lambda: RecordKey(other, Family.A) not in node.state.addresses)
-        soon = codec.encode(LastSeen(datetime.now(UTC) - timedelta(seconds=50)))
-        await node.commits.commit(StoreUpdate({}, {keys.seen(BLOG): soon}))
         await until(lambda: b"ddnsd_hosts_expiring 1.0" in node.metrics.text())
         assert set(await zone_of(servers["default"])) == {(BLOG, "A"), (BLOG, "AAAA")}
         (expired,) = [entry for entry in entries(node.state.history[other].value) if entry.api == "expiry"]
@@ -280,19 +282,20 @@ async def test_a_host_that_nobody_refreshes_expires_and_one_that_is_refreshed_do
         assert await node.update(other, "192.0.2.2") == Updated(other, "192.0.2.2", Family.A, "")
 
 
-async def test_a_leader_that_has_just_begun_lets_nothing_expire(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leader_expiry, "_PERIOD_SECONDS", 0.01)
-    async with single_node(tmp_path) as (node, servers):
-        await node.apply(*example(BLOG, "marker.example.com"))
-        await node.apply(host(BLOG, expiresAfter=60))
+async def test_a_leader_that_has_just_begun_lets_nothing_expire(tmp_path: Path) -> None:
+    clock = Clock()
+    async with single_node(tmp_path, policy=clock.policy(grace=900)) as (node, servers):
+        await node.apply(*example(BLOG))
+        await node.apply(host(BLOG, expiresAfter=600))
         await node.update(BLOG, "192.0.2.1")
-        long_ago = codec.encode(LastSeen(datetime.now(UTC) - timedelta(hours=1)))
-        await node.commits.commit(StoreUpdate({}, {keys.seen(BLOG): long_ago}))
-        for last in range(10):  # many periods pass
-            await node.update("marker.example.com", f"192.0.2.{last + 10}")
-            await asyncio.sleep(0.01)
+        await node.stop_leading()
+        ago = datetime.now(UTC) - timedelta(hours=1)
+        old = structs.replace(node.state.addresses[BLOG_A].value, changed=ago)
+        puts = {keys.address(BLOG_A): codec.encode(old), keys.seen(BLOG): codec.encode(LastSeen(ago))}
+        await node.commits.commit(StoreUpdate({}, puts))
+        await node.cache.current()
+        node.lead()
+        await clock.move(600 - LOOK)
         assert (BLOG, "A") in await zone_of(servers["default"])
         assert await node.update(BLOG, "192.0.2.1") == Unchanged(BLOG, "192.0.2.1", Family.A)
         assert datetime.now(UTC) - node.state.seen[BLOG].value.at < timedelta(minutes=1), "refreshed"

@@ -1,13 +1,25 @@
 """Hosts that expire: fresh, expiring, expired."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from ddnsd.model.expiry import Expiry, due, expiry, is_held, is_stale_sighting, stage
-from ddnsd.model.records import Entry, LastSeen
+from ddnsd.model.addresses import Family
+from ddnsd.model.expiry import (
+    Expiry,
+    age_by_clock,
+    due,
+    expiry,
+    family_seen,
+    is_held,
+    is_stale_sighting,
+    sighting,
+    stage,
+)
+from ddnsd.model.records import Entry, LastSeen, RecordKey
 from ddnsd.model.resources import HostSpec
 
 from .world import BLOG, BLOG6, NOW, World, small_world
@@ -24,10 +36,17 @@ def world() -> World:
     return world
 
 
-def seen(world: World, at=NOW) -> Entry[LastSeen]:
-    entry = Entry(f"seen/{HOST}", world.revision, world.revision, LastSeen(at))
+def seen(world: World, at=NOW, value: LastSeen | None = None) -> Entry[LastSeen]:
+    entry = Entry(f"seen/{HOST}", world.revision, world.revision, value or LastSeen(at))
     world.state.seen.put(HOST, entry)
     return entry
+
+
+def is_due(world: World, now: datetime, *records: RecordKey) -> bool:
+    """Say whether any of the host's addresses is to be withdrawn."""
+    return any(
+        due(world.state, record, age_by_clock(world.state, now)) for record in records or (BLOG, BLOG6)
+    )
 
 
 @pytest.mark.parametrize(
@@ -48,16 +67,16 @@ def test_a_host_expires_when_it_was_not_seen_for_so_long_and_is_warned_of_in_the
     seen(world)
     world.commit(BLOG, "192.0.2.7")
     assert expiry(world.state, HOST, NOW + age) == (NOW, NOW + SPAN, state)
-    assert due(world.state, HOST, NOW + age) is (state is Expiry.EXPIRED)
+    assert is_due(world, NOW + age) is (state is Expiry.EXPIRED)
 
 
 def test_a_host_that_does_not_expire_or_is_none_is_never_due(world):
     world.commit(BLOG, "192.0.2.7")
-    seen(world, NOW - 10 * SPAN)
-    assert due(world.state, HOST, NOW)
+    later = NOW + 10 * SPAN
+    assert is_due(world, later)
     world.host()
-    assert expiry(world.state, HOST, NOW) is None
-    assert not due(world.state, HOST, NOW)
+    assert expiry(world.state, HOST, later) is None
+    assert not is_due(world, later)
     assert expiry(world.state, "other.example.com", NOW) is None
 
 
@@ -66,14 +85,14 @@ def test_a_host_that_was_never_seen_counts_from_when_its_address_was_changed(wor
     assert expiry(world.state, HOST, NOW) is None
     world.commit(record, "192.0.2.7")
     assert expiry(world.state, HOST, NOW) == (NOW, NOW + SPAN, Expiry.FRESH)
-    assert due(world.state, HOST, NOW + SPAN)
+    assert is_due(world, NOW + SPAN)
 
 
 @pytest.mark.parametrize("held", ["host", "zone", "account"])
 def test_what_is_held_stays_as_it_is(world, held):
     seen(world)
     world.commit(BLOG, "192.0.2.7")
-    assert due(world.state, HOST, NOW + SPAN)
+    assert is_due(world, NOW + SPAN)
     if held == "host":
         world.host(held=True, expires_after=SPEC.expires_after)
     elif held == "zone":
@@ -81,25 +100,25 @@ def test_what_is_held_stays_as_it_is(world, held):
     else:
         world.account(held=True)
     assert is_held(world.state, HOST)
-    assert not due(world.state, HOST, NOW + SPAN)
+    assert not is_due(world, NOW + SPAN)
 
 
 def test_a_host_without_an_address_is_not_due(world):
     seen(world)
     assert expiry(world.state, HOST, NOW + SPAN) == (NOW, NOW + SPAN, Expiry.EXPIRED)
-    assert not due(world.state, HOST, NOW + SPAN)
+    assert not is_due(world, NOW + SPAN)
     world.withdraw(BLOG)
-    assert not due(world.state, HOST, NOW + SPAN)
+    assert not is_due(world, NOW + SPAN)
     world.commit(BLOG6, "2001:db8::7")
-    assert due(world.state, HOST, NOW + SPAN)
+    assert is_due(world, NOW + SPAN)
 
 
 def test_a_sighting_is_written_when_the_last_one_is_older_than_a_quarter(world):
     entry = seen(world)
-    assert not is_stale_sighting(SPEC, entry, NOW + SPAN / 4)
-    assert is_stale_sighting(SPEC, entry, NOW + SPAN / 4 + timedelta(seconds=1))
-    assert is_stale_sighting(SPEC, None, NOW)
-    assert not is_stale_sighting(HostSpec("alice"), None, NOW)
+    assert not is_stale_sighting(SPEC, entry, (Family.A,), NOW + SPAN / 4)
+    assert is_stale_sighting(SPEC, entry, (Family.A,), NOW + SPAN / 4 + timedelta(seconds=1))
+    assert is_stale_sighting(SPEC, None, (Family.A,), NOW)
+    assert not is_stale_sighting(HostSpec("alice"), None, (Family.A,), NOW)
 
 
 @given(st.lists(st.floats(0, 0.49), max_size=30))
@@ -114,7 +133,7 @@ def test_a_host_that_is_refreshed_in_time_is_never_even_warned_of(pauses):
         found = expiry(world.state, HOST, now)
         assert found is not None
         assert found.state is Expiry.FRESH
-        if is_stale_sighting(SPEC, entry, now):
+        if is_stale_sighting(SPEC, entry, (Family.A,), now):
             entry = seen(world, now)
 
 
@@ -123,14 +142,56 @@ def test_a_host_that_a_prefix_is_on_its_way_to_is_not_due():
     world.host(ipv6_suffix="::7", expires_after=SPEC.expires_after)
     world.commit(BLOG6, "2001:db8::7")
     later = NOW + SPAN
-    assert due(world.state, HOST, later)
+    assert is_due(world, later)
     world.move("2001:db8::/64")
-    assert not due(world.state, HOST, later)
+    assert not is_due(world, later)
 
 
 def test_a_host_without_an_address_is_not_warned_of(world):
     seen(world)
     later = NOW + SPAN - timedelta(seconds=1)
-    assert stage(world.state, HOST, later) is None
+    assert stage(world.state, BLOG, age_by_clock(world.state, later)) is None
     world.commit(BLOG, "192.0.2.7")
-    assert stage(world.state, HOST, later) is Expiry.EXPIRING
+    assert stage(world.state, BLOG, age_by_clock(world.state, later)) is Expiry.EXPIRING
+
+
+def test_a_refresh_of_one_family_is_none_of_the_other(world):
+    world.commit(BLOG, "192.0.2.7")
+    world.commit(BLOG6, "2001:db8::7")
+    later = NOW + SPAN
+    seen(world, value=sighting(sighting(None, Family, NOW), [Family.AAAA], later))
+    assert is_due(world, later, BLOG)
+    assert not is_due(world, later, BLOG6)
+    assert expiry(world.state, HOST, later) == (later, NOW + SPAN, Expiry.EXPIRED)
+    world.withdraw(BLOG)
+    assert expiry(world.state, HOST, later) == (later, later + SPAN, Expiry.FRESH)
+
+
+def test_a_refresh_by_an_older_node_is_one_of_both_families(world):
+    """It writes `at`, and the fields that it does not know as they were."""
+    ours = sighting(sighting(None, Family, NOW), [Family.AAAA], NOW + SPAN)
+    theirs = structs.replace(ours, at=NOW + 2 * SPAN)
+    assert {family_seen(theirs, family) for family in Family} == {NOW + 2 * SPAN}
+    again = sighting(theirs, [Family.A], NOW + 3 * SPAN)
+    assert [family_seen(again, family) for family in Family] == [NOW + 3 * SPAN, NOW + 2 * SPAN]
+    assert again.at == NOW + 3 * SPAN, "older nodes know this alone"
+
+
+def test_a_family_that_was_set_without_a_refresh_counts_from_then(world):
+    seen(world, NOW - 10 * SPAN)
+    world.commit(BLOG, "192.0.2.7")
+    assert not is_due(world, NOW + SPAN - timedelta(seconds=1))
+    assert is_due(world, NOW + SPAN)
+
+
+def test_a_sighting_in_the_future_is_stale(world):
+    """A clock was wrong that wrote it: the host would seem fresh until then, and no refresh be written."""
+    assert is_stale_sighting(SPEC, seen(world, NOW + timedelta(days=2)), (Family.A,), NOW)
+    assert not is_stale_sighting(SPEC, seen(world, NOW + SPAN / 4), (Family.A,), NOW)
+
+
+def test_a_sighting_is_written_for_the_family_that_needs_it(world):
+    entry = seen(world, value=sighting(sighting(None, Family, NOW), [Family.AAAA], NOW + SPAN))
+    assert is_stale_sighting(SPEC, entry, (Family.A,), NOW + SPAN)
+    assert not is_stale_sighting(SPEC, entry, (Family.AAAA,), NOW + SPAN)
+    assert is_stale_sighting(SPEC, entry, tuple(Family), NOW + SPAN)

@@ -273,7 +273,7 @@ async def test_the_status_tells_whether_a_host_expires(filled):
     await put(filled, host("blog.example.com", expiresAfter=3600))
     await filled.commit_address("blog.example.com", "192.0.2.1")
     await filled.cache.current()
-    seen = filled.registry.state.seen["blog.example.com"].value.at
+    seen = filled.registry.state.addresses[RecordKey("blog.example.com", Family.A)].value.changed
     for minutes, expiry in ((1, Expiry.FRESH), (50, Expiry.EXPIRING), (60, Expiry.EXPIRED)):
         later = seen + timedelta(minutes=minutes)
         status = host_status(filled.registry.state, "blog.example.com", later)

@@ -77,7 +77,9 @@ VALUES: dict[str, st.SearchStrategy[Stored]] = {
     "published": st.builds(
         *(Published, REVISIONS, TEXT, TTLS, TEXT, st.none() | INSTANTS, st.none() | ERRORS, st.booleans())
     ),
-    "seen": st.builds(LastSeen, INSTANTS),
+    "seen": st.builds(
+        LastSeen, INSTANTS, st.dictionaries(st.sampled_from(Family), INSTANTS), st.none() | INSTANTS
+    ),
     "history": st.builds(History, st.lists(ENTRIES).map(tuple)),
     "prefixes": st.builds(
         *(PrefixMove, TEXT, TEXT, st.none() | st.lists(TEXT).map(tuple)),

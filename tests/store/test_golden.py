@@ -68,6 +68,7 @@ MEANING: dict[str, Stored] = {
     "addresses.challenges.0.1": Committed("older newer", "older", "c0ffee", AT),
     "published.wildcard.0.1": Published(42, "2001:db8::7", 60, "default", AT, wildcard=True),
     "seen.0.1": LastSeen(AT),
+    "seen.families.0.2": LastSeen(LATER, {Family.A: AT, Family.AAAA: LATER}, LATER),
     "history.0.1": History(
         (
             msgspec.Raw(
