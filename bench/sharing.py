@@ -34,7 +34,7 @@ class Sharing:
     def __init__(self, store: EtcdStore, client: Client, prefix: str) -> None:
         metrics = Metrics(CollectorRegistry(), ())
         self._cache = WatchCache(store, _TIMEOUT, metrics)
-        self._commits = GroupCommit(store, metrics, self._cache.preserved)
+        self._commits = GroupCommit(store, self._cache, metrics)
         self._client = client
         self._prefix = prefix
         self._own = [keys.address(RecordKey(f"h{number}.example.com", Family.A)) for number in range(CALLERS)]

@@ -26,7 +26,7 @@ class Core:
         store.on_failure(self.metrics.store_failed)
         timeout = startup.reloader.configuration.settings.store.timeout
         self.cache = WatchCache(store, timeout, self.metrics)
-        self.commits = GroupCommit(store, self.metrics, self.cache.preserved)
+        self.commits = GroupCommit(store, self.cache, self.metrics)
 
     @classmethod
     async def start(cls, startup: Startup, stack: AsyncExitStack) -> "Core":

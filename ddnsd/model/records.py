@@ -88,7 +88,7 @@ class RegistryHead(Stored, frozen=True):
     Whoever decided on an older state finds another revision here; it need compare no other resource.
     """
 
-    commit: str  # random id, by which a commit of unknown outcome recognises itself
+    commit: str  # random id: no two commits write the same bytes (`store.trace`)
 
 
 class Committed(Stored, frozen=True):
@@ -100,7 +100,7 @@ class Committed(Stored, frozen=True):
 
     ip: str
     previous: str  # the committed address before this one, "" if none
-    commit: str  # random id, by which a commit of unknown outcome recognises itself
+    commit: str  # random id: no two commits write the same bytes (`store.trace`)
     changed: datetime
     zone: str = ""  # of a tombstone only: where it was published
     cleared: bool = False  # of a tombstone only: the host stays, a client or the clock took its address
@@ -181,7 +181,7 @@ class PrefixMove(Stored, frozen=True):
     prefix: str  # as it was sent, canonical: the address part's own bits below the length count
     account: str
     hosts: tuple[str, ...] | None  # that the token may change; None: all of the account's
-    commit: str  # random id, by which a commit of unknown outcome recognises itself
+    commit: str  # random id: no two commits write the same bytes (`store.trace`)
     changed: datetime
     token: str  # its name
     source: str

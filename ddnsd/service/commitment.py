@@ -4,7 +4,6 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import NamedTuple
 
 from ..model.decision import Change, Join, Move, Plan
 from ..model.expiry import sighting
@@ -13,24 +12,11 @@ from ..model.request import Request
 from ..model.state import State
 from ..store import codec, keys
 from ..store.chronicle import addition
-from ..store.interface import Outcome, Stale, Update
+from ..store.interface import Update
 from .waiting import Awaited
 
 
-class Commitment(NamedTuple):
-    """An update of the store. `witness` is a key that it writes with its own commit id, "" where none is."""
-
-    update: Update
-    witness: str
-    commit: str
-
-    def is_in(self, outcome: Outcome) -> int | None:
-        """Return the revision at which it was made after all, as a stale outcome shows it; else None."""
-        current = outcome.current.get(self.witness) if isinstance(outcome, Stale) else None
-        return current.revision if current and codec.is_of_commit(current.value, self.commit) else None
-
-
-def commitment(state: State, plan: Plan, request: Request, now: datetime) -> Commitment | None:
+def commitment(state: State, plan: Plan, request: Request, now: datetime) -> Update | None:
     """Return what to commit for a plan, None if nothing. `request` is one of those that it is for."""
     changes = [step for step in plan.steps if isinstance(step, Change)]
     moves = [step for step in plan.steps if isinstance(step, Move) and step.due]
@@ -48,7 +34,6 @@ def commitment(state: State, plan: Plan, request: Request, now: datetime) -> Com
         puts[key] = codec.encode(_moved(plan, move, request, commit, now))
         head = keys.prefix_head(plan.holder.token.value.spec.account)
         puts[head] = codec.encode(PrefixHead(commit))
-    witness = next(iter(puts), "")
     for host, families in plan.sighted:
         seen, key = state.seen.get(host), keys.seen(host)
         if len(plan.sighted) == 1:  # two calls may refresh a family each; of many hosts it would not fit
@@ -56,7 +41,7 @@ def commitment(state: State, plan: Plan, request: Request, now: datetime) -> Com
         puts[key] = codec.encode(sighting(seen.value if seen else None, families, now))
     for host, entries in _entries(plan, changes, request, now).items():
         key, expects[key], puts[key] = addition(state, host, *entries)
-    return Commitment(Update(expects, puts), witness, commit)
+    return Update(expects, puts)
 
 
 def awaited(plan: Plan, revision: int) -> Mapping[RecordKey, Awaited]:

@@ -15,7 +15,7 @@ from ..model.request import Request
 from ..store.commit import GroupCommit
 from ..store.interface import Done, RestoredError, StoreError, Unknown
 from ..store.snapshot import WatchCache
-from .commitment import Commitment, awaited, commitment
+from .commitment import awaited, commitment
 from .conduct import Conduct
 from .decisions import Decisions
 from .waiting import Waiting
@@ -171,27 +171,20 @@ class _Walk:
     async def _commit(self, decision: Settled | Plan) -> "_Committed | Settled":
         """Commit until the decision stands; what then remains is to wait for what is committed."""
         while isinstance(decision, Plan):
-            wanted = commitment(self._cache.state, decision, self._request, datetime.now(UTC))
-            if wanted is None:
+            update = commitment(self._cache.state, decision, self._request, datetime.now(UTC))
+            if update is None:
                 return _Committed(decision, 0)
-            revision = await self._made(wanted)
-            if revision is not None:
-                return _Committed(decision, revision)
+            outcome = await self._commits.commit(update)
+            if isinstance(outcome, Done):
+                return _Committed(decision, outcome.revision)
+            if isinstance(
+                outcome, Unknown
+            ):  # decided once more it might be done twice, or refused though done
+                _log.debug("update.outcome_unknown", name=self._name, reason=outcome.reason)
+                return Refusal.STORE_FAILED
             await self._cache.current()
             decision = self._decisions.decide(self._attempt)
         return decision
-
-    async def _made(self, wanted: Commitment) -> int | None:
-        """Commit; return the revision at which that was done, or None if what it depends on has moved."""
-        while True:
-            outcome = await self._commits.commit(wanted.update)
-            if isinstance(outcome, Done):
-                return outcome.revision
-            if not isinstance(outcome, Unknown):
-                return wanted.is_in(outcome)
-            # It may be applied later still. Sent again with the same compares, on a key that it
-            # writes itself, only one of the two can be.
-            _log.debug("update.outcome_unknown", name=self._name, reason=outcome.reason)
 
     async def _await_publication(self, plan: Plan, revision: int) -> Answer:
         waits = awaited(plan, revision)

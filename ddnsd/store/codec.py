@@ -42,10 +42,6 @@ class _Version(msgspec.Struct):
     v: int = 0
 
 
-class _Commit(msgspec.Struct):
-    commit: str = ""
-
-
 class Shelf(NamedTuple):
     """What lies under one prefix: how to read it, and which table of the state it fills."""
 
@@ -82,7 +78,6 @@ _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the la
 
 _encoder = msgspec.json.Encoder()
 _version = msgspec.json.Decoder(_Version)
-_commit = msgspec.json.Decoder(_Commit)
 
 
 def encode(value: Stored) -> bytes:
@@ -104,14 +99,6 @@ def decode(shelf: Shelf, value: bytes) -> Any:
         if version > shelf.version:
             raise NewerVersionError(version, shelf.version) from error
         raise UnreadableError(str(error)) from error
-
-
-def is_of_commit(value: bytes, commit: str) -> bool:
-    """Say whether a stored value, of whatever version, was written by the commit with this id."""
-    try:
-        return _commit.decode(value).commit == commit
-    except _MALFORMED:
-        return False
 
 
 def _version_of(value: bytes) -> int:

@@ -89,7 +89,10 @@ class Stale(NamedTuple):
 
 
 class Unknown(NamedTuple):
-    """Perhaps applied, perhaps later: the store's answer was lost. `reason` is for the log."""
+    """Perhaps applied, perhaps later: the store's answer was lost. `reason` is for the log.
+
+    `Store.settle` ends the "later", `store.commit.GroupCommit` the "perhaps", where that is possible.
+    """
 
     reason: str
 
@@ -296,6 +299,17 @@ class Store(Protocol):
         Raises:
             UnavailableError: certainly nothing was applied.
             ValueError: conflicting or too many updates.
+        """
+        ...
+
+    async def settle(self) -> int:
+        """See to it that nothing of the commits whose outcome is unknown is applied from now on.
+
+        Return a revision at or below which everything has happened that ever will of them: a watch that
+        has shown it has shown all of that.
+
+        Raises:
+            UnavailableError: not now.
         """
         ...
 

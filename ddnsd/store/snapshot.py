@@ -8,7 +8,7 @@ revision whole. See docs/architecture.md, "Reads".
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from .interface import (
     UnavailableError,
 )
 from .preserved import Preserved
+from .trace import Trace
 
 _log = structlog.get_logger(__name__)
 
@@ -74,6 +75,7 @@ class WatchCache:
         self.keys_read = 0  # of the snapshot that is read now, or was read last
         self._loaded = asyncio.Event()
         self._listeners: list[Listener] = []
+        self._traces: list[Trace] = []
         self._arrived: list[Callback] = []  # waits for the next question
         self._asking: asyncio.Task[None] | None = None  # whoever asks the next question
         self._overtaken: set[asyncio.Task[None]] = set()  # those whose question takes long
@@ -82,6 +84,11 @@ class WatchCache:
     def reconfigure(self, timeout: float) -> None:
         """Bound questions by another time, in seconds, from now on."""
         self._timeout = timeout
+
+    @property
+    def timeout(self) -> float:
+        """How long, in seconds, a question and what follows it may take."""
+        return self._timeout
 
     @property
     def is_loaded(self) -> bool:
@@ -99,6 +106,14 @@ class WatchCache:
         """
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def trace(self, keys: Collection[str]) -> Trace:
+        """Note from now on what is written to these keys, until the trace is closed."""
+        trace = Trace(keys, self.revision, self._traces.remove)
+        self._traces.append(trace)
+        if not self.identity or self.identity != self._store.identity:
+            trace.end()
+        return trace
 
     async def run(self) -> None:
         """Load a snapshot, follow it, and load anew whenever its history is gone. Never returns."""
@@ -224,11 +239,16 @@ class WatchCache:
     def _abandon(self, error: RestoredError) -> None:
         """Fail all who wait for the watch, as the history of the state is over, and tell the listeners."""
         self.identity = ""
+        self._end_traces()
         lost, self._behind = self._behind, deque()
         for round, timer in lost:
             timer.cancel()
             _release(round.waiting, error)
         self._tell(())
+
+    def _end_traces(self) -> None:
+        for trace in self._traces:
+            trace.end()
 
     def _tell(self, touched: Sequence[Touched]) -> None:
         for listener in tuple(self._listeners):
@@ -259,6 +279,8 @@ class WatchCache:
     def _apply(self, revision: int, events: Sequence[Event]) -> None:
         touched = [place for event in events if (place := self._place(event))]
         self.revision = revision
+        for trace in self._traces:
+            trace.note(revision, events)
         self._metrics.applied(revision)
         self._tell(touched)
         while self._behind and self._has(self._behind[0][0]):
@@ -302,6 +324,7 @@ class WatchCache:
         items = snapshot.items.items()
         events += [Event(key, item) for key, item in items if self._known.get(key) != item.revision]
         self._loaded.set()
+        self._end_traces()  # what was written and deleted, or written over, meanwhile has not been seen
         self._apply(snapshot.revision, events)
 
 

@@ -79,6 +79,10 @@ class Metrics:
         for outcome, count in Tally(outcomes).items():
             self._updates.labels(outcome).inc(count)
 
+    def resolved(self, outcome: str, count: int) -> None:
+        """Count updates of a group whose answer was lost, once their outcome is found or given up."""
+        self._updates.labels(outcome).inc(count)
+
     def batch(self, nameserver: str) -> None:
         """Count an UPDATE with records."""
         self._batches.labels(nameserver).inc()

@@ -15,7 +15,7 @@ class Fault(StrEnum):
 
     LOST = "lost"  # it never arrives, and no answer comes
     UNANSWERED = "unanswered"  # it is done, and the answer is lost
-    LATE = "late"  # no answer comes, and it arrives after the next call
+    LATE = "late"  # no answer comes, and it arrives after the next call: to a store, too late
     DEATH_BEFORE = "death before"  # it never arrives: the caller is stopped there
     DEATH_AFTER = "death after"  # it is done: the caller is stopped before it hears of that
 
@@ -127,6 +127,10 @@ class FaultyStore:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
+
+    async def settle(self) -> int:
+        self._late = ()
+        return await self._real.settle()
 
     async def commit(self, updates: Sequence[StoreUpdate]) -> Sequence[Outcome]:
         fault = self._trigger.next()

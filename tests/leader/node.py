@@ -208,7 +208,7 @@ async def node_on(
     """Run a node on a store, which may have several; `leader` is what it says of itself as a member."""
     metrics = Metrics(CollectorRegistry())
     cache = WatchCache(store, 5.0, metrics)
-    commits = GroupCommit(store, metrics, cache.preserved)
+    commits = GroupCommit(store, cache, metrics)
     registry = Registry(cache, commits, nameservers=frozenset(nameservers), timeout=5.0)
     policies = UpdatePolicy(private=True, timeout=timeout, store_timeout=5.0)
     updates = UpdateService(cache, commits, policies, unlimited(cache.state))

@@ -68,7 +68,7 @@ async def node_on(store: EmbeddedStore) -> AsyncIterator[Node]:
     """Run a node on a store; several may share one."""
     metrics = Metrics(CollectorRegistry())
     cache = WatchCache(store, TIMEOUT, metrics)
-    commits = GroupCommit(store, metrics, cache.preserved)
+    commits = GroupCommit(store, cache, metrics)
     registry = Registry(cache, commits, nameservers=NAMESERVERS, timeout=TIMEOUT)
     async with running(cache.run()):
         await cache.loaded()

@@ -57,8 +57,8 @@ def test_the_largest_call_fits_one_commit(world: World, asked: dict[str, Any]) -
         assert isinstance(plan, Plan)
         made = commitment(world.state, plan, requests[0], NOW)
         assert made is not None
-        assert len(made.update.expects) <= MAX_KEYS_PER_UPDATE
+        assert len(made.expects) <= MAX_KEYS_PER_UPDATE
         for name in NAMES:
-            assert any(f"addresses/{name}/" in key for key in made.update.puts)
+            assert any(f"addresses/{name}/" in key for key in made.puts)
         if move:
             world.move("2001:db8:ffff::/64")  # another one that is on its way to all of them

@@ -526,7 +526,7 @@ class LossyStore:
         return [Unknown("the answer was lost")] * len(updates)
 
 
-@pytest.mark.parametrize("lost", [[True], [False], [True, True], [False, True]])
+@pytest.mark.parametrize("lost", [[True], [False], [False, False], [False, True]])
 async def test_a_lost_answer_is_asked_for_until_it_is_known(filled, lost):
     async with node_on(LossyStore(filled.store)) as node:
         node.store.lose = list(lost)

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from ddnsd.store.commit import GroupCommit
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import Done, Limits, Outcome, Stale, UnavailableError, Update
-from ddnsd.store.preserved import Preserved
+from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import COMMIT_OUTCOMES, Metrics
 
 from .contract.actions import DEADLINE, group_commit
@@ -166,7 +166,8 @@ async def test_closing_answers_whoever_came_before(store: EmbeddedStore, gate: G
 
 async def test_outcomes_are_counted(store: EmbeddedStore) -> None:
     registry = CollectorRegistry()
-    commits = GroupCommit(store, Metrics(registry), Preserved())
+    metrics = Metrics(registry)
+    commits = GroupCommit(store, WatchCache(store, DEADLINE, metrics), metrics)
     await asyncio.gather(put(commits, "k0"), put(commits, "k1"), commits.commit(Update({"k2": 7})))
     await store.close()
     await asyncio.gather(put(commits, "k0"), return_exceptions=True)

@@ -39,6 +39,7 @@ def settings(rig: EtcdRig) -> EtcdStoreSettings:
 @pytest.fixture
 async def store(settings: EtcdStoreSettings) -> AsyncIterator[EtcdStore]:
     store = await open_etcd(settings)
+    await store.settle()  # its session key is there, so that the first commit, too, is one revision
     yield store
     await store.close()
 

@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry
 from ddnsd.store.commit import GroupCommit
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import UnavailableError, Unknown, Update
-from ddnsd.store.preserved import Preserved
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.leader.faults import Fault, FaultyStore, Trigger
@@ -54,7 +53,7 @@ async def test_lost_answer_is_told_once_for_all_of_its_group(
     store: EmbeddedStore, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     faulty = FaultyStore(store, Trigger(Fault.UNANSWERED, 1))
-    commits = GroupCommit(faulty, metrics, Preserved())
+    commits = GroupCommit(faulty, WatchCache(faulty, 0.3, metrics), metrics)
     updates = [Update({}, {f"hosts/{number}": b""}) for number in range(REQUESTS)]
     outcomes = await asyncio.gather(*map(commits.commit, updates))
     assert all(isinstance(outcome, Unknown) for outcome in outcomes)

@@ -12,16 +12,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-import structlog
-
-from ...store import codec, keys
 from ...store.commit import GroupCommit
-from ...store.interface import Done, KeyValue, Stale, StoreError, Update
+from ...store.interface import Done, StoreError, Unknown, Update
 from ...store.snapshot import WatchCache
 from .draft import Draft
 from .errors import StoreFailedError
-
-_log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -75,7 +70,7 @@ class Turns:
             decided = decide(draft)
             if draft.is_empty:
                 return decided, 0
-            revision = await self._commit(draft.update(), draft.commit)
+            revision = await self._commit(draft.update())
             if revision is not None:
                 return decided, revision
 
@@ -83,20 +78,14 @@ class Turns:
         await self.cache.current()
         return Draft(self.cache.state, datetime.now(UTC), secrets.token_hex(9))
 
-    async def _commit(self, update: Update, commit: str) -> int | None:
-        """Return the revision at which the update was done, or None if it was not.
+    async def _commit(self, update: Update) -> int | None:
+        """Return the revision at which the update was done, None if it was not.
 
-        One whose answer was lost is sent again: it compares a key that it writes, so it is done at
-        most once, and then its own id stands there.
+        Raises:
+            StoreFailedError: perhaps it was.
         """
-        while True:
-            outcome = await self._commits.commit(update)
-            if isinstance(outcome, Done):
-                return outcome.revision
-            if isinstance(outcome, Stale):
-                return _own_revision(outcome.current.get(keys.REGISTRY), commit)
-            _log.warning("registry.outcome_unknown", reason=outcome.reason)
-
-
-def _own_revision(head: KeyValue | None, commit: str) -> int | None:
-    return head.revision if head and codec.is_of_commit(head.value, commit) else None
+        outcome = await self._commits.commit(update)
+        if isinstance(outcome, Unknown):
+            message = f"the store's answer was lost ({outcome.reason}): perhaps done: look before you repeat"
+            raise StoreFailedError(message)
+        return outcome.revision if isinstance(outcome, Done) else None

@@ -113,6 +113,17 @@ class EmbeddedStore:
         check_group(updates, self.limits)
         return await asyncio.shield(asyncio.create_task(self._commit(updates)))
 
+    async def settle(self) -> int:
+        """Find out whether the commit in doubt is in the file; return the newest revision.
+
+        Raises:
+            UnavailableError: not now.
+        """
+        async with self._writing:
+            self._pulse.check()
+            await self._settle()
+            return self._history.newest
+
     async def compact(self, revision: int) -> bool:  # noqa: ARG002  the interface's
         """Do nothing: the history is bounded by itself, and none of it is on the disk."""
         self._pulse.check()

@@ -1,8 +1,10 @@
 """The store of a cluster: the interface on etcd, over the client `ddnsd.etcd`.
 
 Everything lies under one prefix, elections included, so that an etcd role with rights on the prefix is
-enough. Two keys are the store's own: `clock`, which every commit writes, and the timeline, a random text
-that says to which history the keys belong (`session.py`); no snapshot and no watch shows it.
+enough. Some keys are the store's own: `clock`, which every commit writes; the timeline, a random text that
+says to which history the keys belong (`session.py`); for each process its session key, by which it knows
+that nothing it has sent before can still be applied (`session_key.py`). No snapshot and no watch shows the
+last two.
 """
 
 from ddnsd.store.etcd.settings import EtcdStoreSettings

@@ -4,6 +4,8 @@ from ddnsd import etcd
 from ddnsd.etcd.values import prefix_range
 from ddnsd.store.interface import CLOCK, Event, KeyValue
 
+SESSIONS = "sessions/"  # what the processes' session keys begin with
+
 
 class Keyspace:
     """Keys of the store (text) under a prefix of etcd's (bytes, UTF-8)."""
@@ -13,6 +15,7 @@ class Keyspace:
         self.clock = self.key(CLOCK)
         self.timeline = self.key(f"{CLOCK}/timeline")
         self.clocks = etcd.Range(*prefix_range(self.clock))  # both
+        self._own = (self.timeline, self.key(SESSIONS))  # what the store shows nobody
 
     def key(self, name: str) -> bytes:
         """Return etcd's key, or prefix, of a key of the store."""
@@ -23,15 +26,15 @@ class Keyspace:
         return key.removeprefix(self._prefix).decode(errors="backslashreplace")
 
     def items(self, found: tuple[etcd.KeyValue, ...]) -> dict[str, KeyValue]:
-        """Return the items by the store's keys, without the timeline."""
-        return {self.name(one.key): item(one) for one in found if one.key != self.timeline}
+        """Return the items by the store's keys, without the store's own."""
+        return {self.name(one.key): item(one) for one in found if not one.key.startswith(self._own)}
 
     def events(self, found: tuple[etcd.Event, ...]) -> tuple[Event, ...]:
-        """Return the events by the store's keys, without the timeline's."""
+        """Return the events by the store's keys, without those of the store's own."""
         return tuple(
             Event(self.name(event.item.key), None if event.deleted else item(event.item))
             for event in found
-            if event.item.key != self.timeline
+            if not event.item.key.startswith(self._own)
         )
 
 

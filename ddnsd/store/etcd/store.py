@@ -17,6 +17,7 @@ from ddnsd.store.etcd.keeper import Keeper, check_clocks, open_session, read_clo
 from ddnsd.store.etcd.leadership import EtcdLeadership
 from ddnsd.store.etcd.registration import EtcdRegistration
 from ddnsd.store.etcd.session import LostAnswerError, Session
+from ddnsd.store.etcd.session_key import SessionKey, Written
 from ddnsd.store.etcd.settings import EtcdStoreSettings
 from ddnsd.store.etcd.watch import EtcdWatch
 from ddnsd.store.group import check_group
@@ -34,6 +35,8 @@ from ddnsd.store.interface import (
     ignore_progress,
 )
 
+_SENDINGS = 3  # of a group; the session key moves when a copy of an earlier writing comes late
+
 
 class EtcdStore:
     """The `Store` of a cluster; make it with `open_etcd`."""
@@ -44,6 +47,7 @@ class EtcdStore:
         self._keeper = Keeper(settings, session, failures)
         self._registrations: WeakSet[EtcdRegistration] = WeakSet()
         self._compaction = Compaction()
+        self._key = SessionKey(settings.lease_ttl)
 
     def reconfigure(self, settings: EtcdStoreSettings) -> None:
         """Go on with other credentials, certificates and times; endpoints and prefix are those of before."""
@@ -89,19 +93,42 @@ class EtcdStore:
         if not updates:
             return []
         session = self._keeper.session
+        for _ in range(_SENDINGS):
+            outcomes = await self._commit(session, await self._key.ready(session), updates)
+            if outcomes is not None:
+                return outcomes
+        raise UnavailableError("this process's session key is written by somebody else, too")
+
+    async def _commit(
+        self, session: Session, written: Written, updates: Sequence[Update]
+    ) -> Sequence[Outcome] | None:
+        """Send a group once; None if the session key has moved, so that certainly nothing was applied."""
         known = session.clock
-        txn = transaction.encode(session.space, session.timeline, known, updates)
+        txn = transaction.encode(session.space, session.timeline, known, written.at, updates)
         session.check()
         try:
             with session.translated(Access.WRITE):
                 answer = await _send(session, txn)
         except (LostAnswerError, RestoredError) as error:
+            self._key.doubt(written)
             return [Unknown(str(error))] * len(updates)
-        if not answer.succeeded:
-            check_clocks(session, transaction.found_clocks(answer), known)
+        if answer.succeeded:
+            session.note_clock(answer.revision)
+            return transaction.decode(updates, answer)
+        if check_clocks(session, transaction.found_clocks(answer), known) is None:
             raise UnavailableError("the clock has been deleted")  # whoever asks for its revision writes it
-        session.note_clock(answer.revision)
-        return transaction.decode(updates, answer)
+        self._key.doubt(written)
+        return None
+
+    async def settle(self) -> int:
+        """See to it that nothing of the commits whose outcome is unknown is applied from now on.
+
+        Return the revision at or below which everything has happened that ever will of them.
+
+        Raises:
+            UnavailableError: not now.
+        """
+        return (await self._key.ready(self._keeper.session)).at.revision
 
     async def revision(self) -> int:
         """Return the revision of the newest commit, linearizably.
@@ -167,6 +194,7 @@ class EtcdStore:
     async def close(self) -> None:
         """Resign, and release everything; idempotent."""
         await asyncio.gather(*(registration.close() for registration in self._registrations))
+        await self._key.close()
         await self._keeper.close()
 
 

@@ -2,10 +2,12 @@
 
 Each update is a nested transaction with compares of its own, and reads what it compared where they do
 not hold; so the updates succeed and fail one by one, at one revision. The transaction around them puts
-the clock, and does nothing at all where the timeline is another, or the clock behind what is known of it.
+the clock, and does nothing at all where the timeline is another, the clock behind what is known of it, or
+the session key of the process that has sent it another one by now (`session_key`).
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ddnsd.etcd import Compare, Delete, Put, Range, Relation, Target, Txn
 from ddnsd.etcd.values import RangeResult, Result, TxnResult
@@ -20,16 +22,40 @@ _OPERATIONS = _MAX_TXN_OPS - 1
 LIMITS = Limits(group=_OPERATIONS - 1, in_flight=2, operations=_OPERATIONS)
 
 
-def encode(space: Keyspace, timeline: bytes, clock: int, updates: Sequence[Update]) -> Txn:
+class SessionAt(NamedTuple):
+    """A session key, and the revision that last wrote it."""
+
+    key: str
+    revision: int
+
+
+def encode(
+    space: Keyspace, timeline: bytes, clock: int, session: SessionAt, updates: Sequence[Update]
+) -> Txn:
     """Return the transaction of a group of updates; `clock` is the highest known revision of the clock."""
+    compares = [
+        *_conditions(space, timeline, clock),
+        Compare(space.key(session.key), Target.MOD, session.revision),
+    ]
     return Txn(
-        [
-            Compare(space.timeline, Target.VALUE, timeline),
-            Compare(space.clock, Target.MOD, clock - 1, Relation.GREATER),
-        ],
+        compares,
         [*(_nested(space, update) for update in updates), Put(space.clock, b"")],
         [space.clocks],
     )
+
+
+def encode_session(space: Keyspace, timeline: bytes, clock: int, key: str, lease: int) -> Txn:
+    """Return the transaction that writes a session key, on its lease; done twice it is as good as once."""
+    puts = [Put(space.key(key), b"", lease), Put(space.clock, b"")]
+    return Txn(_conditions(space, timeline, clock), puts, [space.clocks])
+
+
+def _conditions(space: Keyspace, timeline: bytes, clock: int) -> list[Compare]:
+    """Return what holds in the history that is known, and in no other."""
+    return [
+        Compare(space.timeline, Target.VALUE, timeline),
+        Compare(space.clock, Target.MOD, clock - 1, Relation.GREATER),
+    ]
 
 
 def _nested(space: Keyspace, update: Update) -> Txn:

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from ddnsd.store.commit import GroupCommit
 from ddnsd.store.interface import CLOCK, Done, Outcome, Revision, Store, Update
-from ddnsd.store.preserved import Preserved
+from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 
 DEADLINE = 10.0  # seconds; generous, only a failing test waits for it
@@ -15,8 +15,9 @@ Compact = Callable[[], Awaitable[None]]
 
 
 def group_commit(store: Store) -> GroupCommit:
-    """Return a group commit of the store, with metrics of its own."""
-    return GroupCommit(store, Metrics(CollectorRegistry()), Preserved())
+    """Return a group commit of the store that sees no watch, with metrics of its own."""
+    metrics = Metrics(CollectorRegistry())
+    return GroupCommit(store, WatchCache(store, DEADLINE, metrics), metrics)
 
 
 async def commit(store: Store, update: Update) -> Outcome:
