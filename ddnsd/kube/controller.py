@@ -52,10 +52,11 @@ class _Wanted(NamedTuple):
 
 
 class _Said(NamedTuple):
-    """What was found of an object's acceptance, and of which generation."""
+    """What was found of an object's acceptance, and of which generation; and what else is to be said."""
 
     generation: int
     finding: Finding
+    warnings: tuple[Finding, ...]
 
 
 class Controller:
@@ -120,7 +121,9 @@ class Controller:
         custom, said = self._views.get(ref), self._said.get(ref)
         if custom is None or said is None or said.generation != custom.generation:
             return None
-        status = status_of(custom, said.finding, self._cache.state, self._source, datetime.now(UTC))
+        status = status_of(
+            custom, said.finding, said.warnings, self._cache.state, self._source, datetime.now(UTC)
+        )
         return None if status == custom.status else (custom, status)
 
     async def _until_due(self) -> None:
@@ -190,7 +193,8 @@ class Controller:
         return entry.value if entry else None
 
     def _say(self, custom: Custom, finding: Finding) -> None:
-        self._said[custom.ref] = _Said(custom.generation, finding)
+        warnings = self._desk.digest_of(custom).warnings
+        self._said[custom.ref] = _Said(custom.generation, finding, warnings)
 
     async def _tell(self) -> None:
         """Have every status written that is another than the object's; errors first.

@@ -151,7 +151,10 @@ EXTRA: dict[Kind, dict[str, Schema]] = {
     Kind.TOKEN: {
         "secretRef": {
             "type": "object",
-            "description": "a Secret of this namespace that holds the token's secret; ddnsd only reads it",
+            "description": (
+                "a Secret of this namespace that holds the token's secret, with the label "
+                'ddnsd.dev/token-source: "true" (or of the type ddnsd.dev/token); ddnsd only reads it'
+            ),
             "properties": {
                 "name": {"type": "string", "minLength": 1, "description": "the Secret's name"},
                 "key": {

@@ -52,10 +52,11 @@ ACCEPTED = Finding(ConditionType.ACCEPTED, holds=True, reason=Reason.ACCEPTED, m
 
 
 class Digest(NamedTuple):
-    """The SHA-256 of a Token's secret, or why there is none."""
+    """The SHA-256 of a Token's secret, or why there is none; and what else is to be said of its Secret."""
 
     text: str
     refused: Refused | None = None
+    warnings: tuple[Finding, ...] = ()
 
     @property
     def is_steady(self) -> bool:

@@ -25,7 +25,8 @@ from ddnsd.kube.api import (
 )
 from ddnsd.kube.judgement import Digest, Reason, Refused
 from ddnsd.kube.objects import MANAGER, Custom, Ref
-from ddnsd.kube.translate import SecretRef, secret_of
+from ddnsd.kube.status import ConditionType, Finding
+from ddnsd.kube.translate import SecretRef, follows_unlabelled, secret_of
 from ddnsd.kube.views import Views
 from ddnsd.model.resources import API_VERSION, Kind
 from ddnsd.model.tokens import InvalidSecretError, digest, read_secret
@@ -33,6 +34,7 @@ from ddnsd.model.tokens import InvalidSecretError, digest, read_secret
 _log = structlog.get_logger(__name__)
 
 TYPE = "ddnsd.dev/token"  # of the Secrets that ddnsd makes
+LABEL = "ddnsd.dev/token-source"  # on a Secret of the user's own, "true": Tokens may name it
 _SECRET_BYTES = 32
 _AGAIN_SECONDS = 5.0  # after which a Secret is looked at again
 _ROUND_SECONDS = 2.0  # ... and one that cannot be used
@@ -40,6 +42,7 @@ _PER_SECOND = 50  # Secrets looked at
 
 
 class _Secret(msgspec.Struct, frozen=True):
+    type: str = ""
     data: dict[str, str] = {}
 
 
@@ -149,11 +152,21 @@ class SecretDesk:
         except NotFoundError:
             if secret.own:
                 return await self._create(place)
-            return _refused(Reason.SECRET_NOT_FOUND, f"there is no Secret {secret.name}: create it")
-        if secret.own and uid not in {owner.uid for owner in object.metadata.owner_references}:
-            message = f"Secret {secret.name} is not ddnsd's: rename or delete it, or name it in `secretRef`"
-            return _refused(Reason.SECRET_EXISTS, message)
-        return _digest_in(object.decode(_Secret), secret)
+            return _no_source(secret)
+        found = object.decode(_Secret)
+        if secret.own:
+            if uid not in {owner.uid for owner in object.metadata.owner_references}:
+                message = (
+                    f"Secret {secret.name} is not ddnsd's: rename or delete it, or name it in `secretRef`"
+                )
+                return _refused(Reason.SECRET_EXISTS, message)
+            return _digest_in(found, secret)
+        if found.type == TYPE or object.metadata.labels.get(LABEL) == "true":
+            return _digest_in(found, secret)
+        custom = self._views.get(token)
+        if custom is None or custom.uid != uid or not follows_unlabelled(custom):
+            return _no_source(secret)
+        return _digest_in(found, secret)._replace(warnings=(_unlabelled(place),))
 
     async def _create(self, place: _Place) -> Digest:
         """Make the Secret of a Token; nobody knows it before it is there to be read."""
@@ -205,6 +218,21 @@ def _manifest(place: _Place, text: str) -> dict[str, Any]:
         "type": TYPE,
         "data": {secret.key: b64encode(text.encode()).decode()},
     }
+
+
+def _no_source(secret: SecretRef) -> Digest:
+    """Return what is known of a Secret that is not there, or does not say that Tokens may name it.
+
+    Both are told alike: who may make a Token is not always who may read Secrets.
+    """
+    message = f"there is no Secret {secret.name} with the label {LABEL}=true: create it, or label it"
+    return _refused(Reason.SECRET_NOT_FOUND, message)
+
+
+def _unlabelled(place: _Place) -> Finding:
+    label = f"kubectl label secret {place.secret.name} --namespace={place.token.namespace} {LABEL}=true"
+    message = f"Secret {place.secret.name} lacks the label that ddnsd 0.2 asks for: `{label}`"
+    return Finding(ConditionType.SECRET_LABELLED, holds=False, reason="LabelMissing", message=message)
 
 
 def _digest_in(secret: _Secret, place: SecretRef) -> Digest:

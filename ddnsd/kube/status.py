@@ -22,6 +22,7 @@ class ConditionType(StrEnum):
 
     ACCEPTED = "Accepted"
     PUBLISHED = "Published"  # of a Host only
+    SECRET_LABELLED = "SecretLabelled"  # noqa: S105 - of a Token only, where it is not
 
 
 CONDITION_TYPES = frozenset(ConditionType)
@@ -69,6 +70,11 @@ class TokenObjectStatus(ObjectStatus, frozen=True, kw_only=True, rename="camel")
     """Where a token's secret is."""
 
     secret_name: Annotated[str, Meta(description="the Secret, in this namespace, that holds it")] = ""
+    secret_key: Annotated[str, Meta(description="the key in its data")] = ""
+    follows_unlabelled: Annotated[
+        bool,
+        Meta(description="accepted before Secrets needed a label: it follows this one without, until 0.2"),
+    ] = False
 
 
 STATUSES: dict[Kind, type[ObjectStatus]] = {

@@ -7,6 +7,7 @@ import msgspec
 
 from ddnsd.kube.crd import EXTRA, SECRET_KEY
 from ddnsd.kube.objects import Custom
+from ddnsd.kube.status import ConditionType, TokenObjectStatus
 from ddnsd.model.origin import Origin, qualified
 from ddnsd.model.resources import HostSpec, Kind, Spec, TokenSpec
 from ddnsd.service.contradictions import crowding
@@ -67,6 +68,26 @@ def secret_of(custom: Custom) -> SecretRef | None:
     if ref := custom.spec.get("secretRef"):
         return SecretRef(ref["name"], ref.get("key", SECRET_KEY), own=False)
     return SecretRef(f"ddnsd-token-{custom.ref.name}", SECRET_KEY, own=True)
+
+
+def follows_unlabelled(custom: Custom) -> bool:
+    """Say whether a Token follows the Secret that it names without the label that lets it.
+
+    One does that was accepted before labels were asked for, as long as it names that Secret and that key: its
+    status says so, which the controller alone writes. To be removed in 0.2.
+    """
+    secret, status = secret_of(custom), custom.status
+    if secret is None or secret.own or not isinstance(status, TokenObjectStatus):
+        return False
+    if status.secret_name != secret.name:
+        return False
+    if status.secret_key:
+        return status.follows_unlabelled and status.secret_key == secret.key
+    return any(
+        (each.type, each.status, each.observed_generation)
+        == (ConditionType.ACCEPTED, "True", custom.generation)
+        for each in status.conditions
+    )
 
 
 def _in_namespace(spec: Spec, origin: Origin) -> Spec:

@@ -1,6 +1,6 @@
 """What an object's `status` says: the conditions, and for a host its addresses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from ddnsd.kube.status import (
     TokenObjectStatus,
     conditions,
 )
-from ddnsd.kube.translate import secret_of
+from ddnsd.kube.translate import follows_unlabelled, secret_of
 from ddnsd.model.addresses import Family
 from ddnsd.model.origin import Origin
 from ddnsd.model.resources import Kind
@@ -30,18 +30,22 @@ Addresses = Mapping[Family, RecordStatus]
 _SHORT: dict[str, str] = {Publication.NO_ADDRESS: "no address", Publication.PENDING: "pending"}
 
 
-def status_of(custom: Custom, accepted: Finding, state: State, source: str, now: datetime) -> ObjectStatus:
-    """Return the whole status of an object, given what was found of its acceptance."""
+def status_of(
+    custom: Custom, accepted: Finding, warnings: Sequence[Finding], state: State, source: str, now: datetime
+) -> ObjectStatus:
+    """Return the whole status of an object, given what was found of its acceptance, and beside it."""
     kind = custom.ref.kind
     if kind is Kind.HOST:
         return _host(custom, accepted, state, source, now)
-    said = conditions([accepted], custom.status.conditions, custom.generation, now)
+    said = conditions([accepted, *warnings], custom.status.conditions, custom.generation, now)
     if kind is Kind.TOKEN:
         secret = secret_of(custom)
         return TokenObjectStatus(
             observed_generation=custom.generation,
             conditions=said,
             secret_name=secret.name if secret else "",
+            secret_key=secret.key if secret else "",
+            follows_unlabelled=follows_unlabelled(custom),
         )
     return STATUSES[kind](observed_generation=custom.generation, conditions=said)
 

@@ -29,8 +29,9 @@ def read_secret(raw: bytes) -> str:
     except UnicodeDecodeError as error:
         raise InvalidSecretError("it is not UTF-8 text") from error
     if not MIN_SECRET_LENGTH <= len(secret) <= MAX_SECRET_LENGTH:
+        # Not how many: the message may be shown to who may not read the secret.
         limits = f"{MIN_SECRET_LENGTH} to {MAX_SECRET_LENGTH} characters"
-        raise InvalidSecretError(f"a secret has {limits}, this one {len(secret)}")
+        raise InvalidSecretError(f"a secret has {limits}")
     if not secret.isprintable():
         raise InvalidSecretError("a secret is one line of printable characters")
     return secret

@@ -1,7 +1,9 @@
 """The Secrets of Tokens."""
 
 import asyncio
+import json
 from base64 import b64encode
+from typing import Any
 
 import pytest
 
@@ -19,16 +21,13 @@ async def running(world: World):
         yield world
 
 
-def put_secret(world: World, name: str, text: str, key: str = "token") -> None:
+LABELS = {"ddnsd.dev/token-source": "true"}
+
+
+def put_secret(world: World, name: str, text: str, key: str = "token", **more: Any) -> None:
+    metadata = {"name": name, "namespace": world.namespace, "labels": more.pop("labels", LABELS)}
     data = {key: b64encode(text.encode()).decode()}
-    world.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": name, "namespace": world.namespace},
-            "data": data,
-        }
-    )
+    world.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data, **more})
 
 
 async def test_the_secret_is_owned_by_its_token(running: World):
@@ -57,6 +56,94 @@ async def test_a_secret_of_ones_own(running: World):
     put_secret(running, "mine", f"{running.mine}\n")
     await running.until_condition("token", "mine")
     assert isinstance(await running.update_with(running.mine, "192.0.2.1"), Updated)
+
+
+@pytest.mark.parametrize("labels", [{}, {"ddnsd.dev/token-source": "yes"}], ids=str)
+async def test_a_secret_that_does_not_consent_is_as_good_as_absent(running: World, labels: dict[str, str]):
+    put_secret(running, "theirs", running.mine, labels=labels)
+    refs = [{"name": "nothing"}, {"name": "theirs"}, {"name": "theirs", "key": "password"}]
+    for number, ref in enumerate(refs):
+        running.apply(running.document("Token", f"t{number}", account="alice", secretRef=ref))
+        await running.until_condition("token", f"t{number}", "SecretNotFound")
+    told = {running.message("token", f"t{number}").replace("theirs", "nothing") for number in range(3)}
+    assert len(told) == 1
+    assert running.node.state.tokens.by_digest(digest(running.mine)) is None
+
+
+async def test_a_secret_of_the_tokens_type_consents(running: World):
+    put_secret(running, "typed", running.mine, labels={}, type="ddnsd.dev/token")
+    running.apply(running.document("Token", "mine", account="alice", secretRef={"name": "typed"}))
+    await running.until_condition("token", "mine")
+
+
+async def test_a_secret_is_described_by_nothing_of_it(running: World):
+    put_secret(running, "mine", "short-secret")
+    running.apply(running.document("Token", "mine", account="alice", secretRef={"name": "mine"}))
+    await running.until_condition("token", "mine", "SecretInvalid")
+    message = running.message("token", "mine")
+    assert "16 to 1024" in message
+    assert "12" not in message
+
+
+async def test_whose_a_taken_secret_is_is_told_to_its_namespace_alone(running: World):
+    other = running.other_namespace()
+    running.apply(
+        running.document("Token", "first", account="alice", sha256="b" * 64),
+        running.document("Account", "bob", other),
+        running.document("Token", "guess", other, account="bob", sha256="b" * 64),
+    )
+    await running.until_condition("token", "guess", "SecretTaken", namespace=other)
+    message = running.message("token", "guess", namespace=other)
+    assert running.namespace not in message
+    assert "first" not in message
+
+
+async def accepted_before(world: World, **ref: str) -> None:
+    """Have a Token accepted as the ddnsd before did it, which asked for no label."""
+    put_secret(world, "mine", world.mine)
+    world.apply(world.document("Token", "mine", account="alice", secretRef={"name": "mine", **ref}))
+    async with world.controller():
+        await world.until_condition("token", "mine")
+    put_secret(world, "mine", world.mine, labels={})
+    forget = [{"op": "remove", "path": f"/status/{name}"} for name in ("secretKey", "followsUnlabelled")]
+    patch = ("--subresource=status", "--type=json", "-p", json.dumps(forget))
+    world.kubectl("patch", "tokens.ddnsd.dev", "mine", "-n", world.namespace, *patch)
+
+
+async def test_a_token_accepted_before_follows_its_secret_with_a_warning(world: World):
+    world.set_up()
+    await accepted_before(world)
+    async with world.controller():
+        await world.until_condition("token", "mine", "LabelMissing", "SecretLabelled")
+        await world.until_condition("token", "mine")
+        put_secret(world, "mine", "another-secret-of-mine", labels={})
+        new = digest("another-secret-of-mine")
+        await until(lambda: world.node.state.tokens.by_digest(new) is not None, True, "followed")
+    async with world.controller():  # as its status says
+        put_secret(world, "mine", world.mine, labels={})
+        new = digest(world.mine)
+        await until(lambda: world.node.state.tokens.by_digest(new) is not None, True, "followed")
+        command = world.message("token", "mine", "SecretLabelled").split("`")[1]
+        world.kubectl(*command.split()[1:])
+        await until(lambda: world.condition("token", "mine", "SecretLabelled"), None, "warned")
+
+
+@pytest.mark.parametrize("ref", [{"name": "theirs"}, {"name": "mine", "key": "password"}], ids=str)
+async def test_a_token_accepted_before_follows_no_other_secret(world: World, ref: dict[str, str]):
+    world.set_up()
+    await accepted_before(world)
+    put_secret(world, "theirs", "a-secret-of-somebody", labels={})
+    world.kubectl("patch", "secret", "mine", "-n", world.namespace, "-p", json.dumps({"stringData": OTHER}))
+    async with world.controller():
+        await world.until_condition("token", "mine", "LabelMissing", "SecretLabelled")
+        world.apply(world.document("Token", "mine", account="alice", secretRef=ref))
+        await world.until_condition("token", "mine", "SecretNotFound")
+    world.apply(world.document("Token", "mine", account="alice", secretRef={"name": "mine"}))
+    async with world.controller():  # nor its own again: that has to be labelled now
+        await world.until_condition("token", "mine", "SecretNotFound")
+
+
+OTHER = {"password": "a-password-of-somebody"}
 
 
 async def test_a_secret_has_a_name_that_leads_nowhere_else(running: World):

@@ -154,9 +154,11 @@ def _take_secret(draft: Draft, holder: str, writer: Origin | None) -> None:
     is_nobodys = token.origin != writer and not is_anothers(draft, token, writer)
     is_over = is_previous(holder) and token.spec.expires is not None and token.spec.expires <= draft.now
     if not (is_nobodys or is_over):
-        whose = f"token {called(holder, writer)}"
-        if token.origin != writer:
-            whose = f"a token of {token.origin or 'the admin API'}"
+        whose = "another token"  # a tenant is not told whose
+        if token.origin == writer:
+            whose = f"token {called(holder, writer)}"
+        elif writer is None:
+            whose = f"a token of {token.origin}"
         message = f"{whose} has the same secret: every token has one of its own"
         raise RefusedError(message, Reason.SECRET_TAKEN)
     draft.tokens.drop(holder)

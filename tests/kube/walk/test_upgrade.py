@@ -74,12 +74,18 @@ def is_installed(release: Release, bind: BindRig) -> None:
             document(namespace, "Account", "me"),
             *(document(namespace, "Host", host, account="me") for host in hosts(namespace)),
             document(namespace, "Token", "router", account="me"),
+            document(namespace, "Token", "own", account="me", secretRef={"name": "own"}),
         )
+        secret = document(namespace, "Secret", "own") | {
+            "stringData": {"token": f"a-secret-of-namespace-{namespace}"}
+        }
+        release.cluster.kubectl.apply(secret | {"apiVersion": "v1"})
+        wait_until_accepted(release, namespace, "own")
 
 
 def document(namespace: str, kind: str, name: str, **spec: Any) -> dict[str, Any]:
     metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": DDNSD, "kind": kind, "metadata": metadata, "spec": spec}
+    return {"apiVersion": DDNSD, "kind": kind, "metadata": metadata} | ({"spec": spec} if spec else {})
 
 
 def secret(release: Release, namespace: str) -> str:
@@ -109,13 +115,21 @@ def tenants_are_told(release: Release, notes: str) -> None:
         release.cluster.kubectl(*command.split()[1:])
     for namespace in NAMESPACES:
         wait_until_accepted(release, namespace)
+        wait_until_accepted(release, namespace, "own")  # its Secret has no label
+        until(
+            lambda each=namespace: condition(release, each, "own", "SecretLabelled")["status"],
+            "False",
+            "told",
+        )
 
 
-def condition(release: Release, namespace: str) -> Any:
-    token = release.cluster.kubectl.get("token.ddnsd.dev", "router", "-n", namespace)
-    return next(each for each in token["status"]["conditions"] if each["type"] == "Accepted")
+def condition(release: Release, namespace: str, token: str = "router", type: str = "Accepted") -> Any:
+    """Return a condition of a Token; one that it does not have is empty."""
+    found = release.cluster.kubectl.get("token.ddnsd.dev", token, "-n", namespace)
+    conditions = (each for each in found["status"]["conditions"] if each["type"] == type)
+    return next(conditions, {"status": "", "reason": ""})
 
 
-def wait_until_accepted(release: Release, namespace: str) -> None:
-    wait = ("wait", "--for=condition=Accepted", "token.ddnsd.dev/router", "--timeout=30s")
+def wait_until_accepted(release: Release, namespace: str, token: str = "router") -> None:
+    wait = ("wait", "--for=condition=Accepted", f"token.ddnsd.dev/{token}", "--timeout=30s")
     release.cluster.kubectl(*wait, "-n", namespace)
