@@ -11,6 +11,7 @@ from typing import Self
 
 import pytest
 
+from tests.rigs.certificates import Certificates
 from tests.rigs.etcdctl import Etcdctl
 from tests.rigs.ports import ADDRESS, PortLease
 from tests.rigs.process import ServerProcess
@@ -24,10 +25,14 @@ _START = 30.0  # seconds that a start may take, on a busy machine
 class OwnEtcd:
     """All members of a rendering; `with OwnEtcd(documents, folder) as etcd` ends them."""
 
-    def __init__(self, documents: Sequence[Document], folder: Path) -> None:
+    def __init__(
+        self, documents: Sequence[Document], folder: Path, certificates: Certificates | None = None
+    ) -> None:
+        """With TLS `certificates` are what the Secret has."""
         self.members = [f"ddnsd-etcd-{number}" for number in range(_stateful_set(documents)["replicas"])]
         self._programs = _programs(documents)
         self._folder = folder
+        self._certificates = certificates
         self._ports = {(member, port): PortLease() for member in self.members for port in _PORTS}
         self._processes: dict[str, ServerProcess] = {}
 
@@ -70,10 +75,13 @@ class OwnEtcd:
         with urllib.request.urlopen(self._url(member, "/metrics")) as answer:
             return str(answer.read().decode())
 
-    def ctl(self, member: str) -> Etcdctl:
-        """Return the pod's etcdctl."""
-        endpoint = f"--endpoints=http://{self.address(member, '2379')}"
-        return Etcdctl(str(self._programs / "etcdctl"), endpoint, environ={})
+    def ctl(self, member: str, *options: str) -> Etcdctl:
+        """Return the pod's etcdctl, which has the certificate where there is one."""
+        scheme = "https" if self._certificates else "http"
+        endpoint = f"--endpoints={scheme}://{self.address(member, '2379')}"
+        if self._certificates and not options:
+            options = self._certificates.client_options()
+        return Etcdctl(str(self._programs / "etcdctl"), endpoint, *options, environ={})
 
     def address(self, member: str, port: str) -> str:
         """Return where a port of a pod is here."""
@@ -95,6 +103,9 @@ class OwnEtcd:
     def _here(self, argument: str, member: str) -> str:
         """Return an argument with this machine's addresses and folders in place of the pod's."""
         argument = argument.replace("/var/lib/etcd", str(self._volume(member)))
+        if self._certificates:
+            for key, file in {"ca.crt": "ca.pem", "tls.crt": "server.pem", "tls.key": "server.key"}.items():
+                argument = argument.replace(f"/tls/{key}", str(self._certificates.folder / file))
         argument = re.sub(r"0\.0\.0\.0:(\d+)", lambda found: self.address(member, found[1]), argument)
         name = r"([\w-]+)\.ddnsd-etcd\.dns\.svc:(\d+)"
         return re.sub(name, lambda found: self.address(found[1], found[2]), argument)
@@ -104,7 +115,7 @@ def _settings(documents: Sequence[Document], pod: Document) -> dict[str, str]:
     """Return the variables that come out of a ConfigMap."""
     settings = {}
     for variable in pod["env"]:
-        if reference := variable["valueFrom"].get("configMapKeyRef"):
+        if reference := variable.get("valueFrom", {}).get("configMapKeyRef"):
             settings[variable["name"]] = one(documents, "ConfigMap", reference["name"])["data"][
                 reference["key"]
             ]

@@ -57,7 +57,6 @@ def test_only_one_pod_has_a_gap() -> None:
             {"service": {"type": "LoadBalancer"}, "config": {"addresses": {"private": "accept"}}},
             "config.addresses.private is accept",
         ),
-        ({**CLUSTER, "networkPolicy": {"enabled": False}}, "every pod of this Kubernetes cluster can read"),
     ],
 )
 def test_what_is_risky_is_said(values: Any, warning: str) -> None:

@@ -1,16 +1,25 @@
 """The chart's own etcd, run as real processes: it starts, and a member whose volume is lost is replaced."""
 
 import re
+import ssl
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .helm import CHART, example, one, render
+from tests.rigs.certificates import Certificates
+
+from .helm import CHART, config, example, one, render
 from .own_etcd import OwnEtcd
 
 NEW = example("own-etcd")
+TLS = {
+    **NEW,
+    "etcd": {"enabled": True, "tls": {"existingSecret": "etcd-tls"}},
+    "networkPolicy": {"enabled": False},
+}
 EXISTING = {**NEW, "etcd": {"enabled": True, "initialClusterState": "existing"}}
 LOST = "ddnsd-etcd-1"
 LEFT = "ddnsd-etcd-0"
@@ -66,6 +75,38 @@ def test_members_with_data_do_not_mind_what_the_state_says(etcd: OwnEtcd) -> Non
     etcd.stop(LOST)
     etcd.start(render(EXISTING), LOST)
     etcd.wait_until_ready(LOST)
+
+
+def test_with_tls_only_who_has_a_certificate_is_let_in(tmp_path: Path) -> None:
+    documents = render(TLS)
+    certificates = Certificates(tmp_path / "tls")
+    with OwnEtcd(documents, tmp_path, certificates) as etcd:
+        for member in etcd.members:
+            etcd.start(documents, member)
+        for member in etcd.members:
+            etcd.wait_until_ready(member)
+        assert etcd.ctl(LEFT).run("put", "a", "1").returncode == 0
+        there = etcd.ctl(LOST).run("get", "a", "--print-value-only")
+        assert there.stdout.strip() == "1"
+        authority = f"--cacert={certificates.folder / 'ca.pem'}"
+        refused = etcd.ctl(LEFT, authority, "--command-timeout=2s").run("get", "a")
+        assert refused.returncode != 0
+        peer = ssl.create_default_context(cafile=str(certificates.folder / "ca.pem"))
+        with pytest.raises(OSError, match="(?i)certificate"):
+            urllib.request.urlopen(f"https://{etcd.address(LEFT, '2380')}/members", context=peer)
+
+
+def test_with_tls_ddnsd_has_the_certificate_too(tmp_path: Path) -> None:
+    documents = render(TLS)
+    etcd = config(documents)["store"]["etcd"]
+    assert {each.partition(":")[0] for each in etcd["endpoints"]} == {"https"}
+    assert etcd["tls"] == {
+        "ca": "/secrets/etcd-tls/ca.crt",
+        "certificate": "/secrets/etcd-tls/tls.crt",
+        "key": "/secrets/etcd-tls/tls.key",
+    }
+    volumes = one(documents, "Deployment")["spec"]["template"]["spec"]["volumes"]
+    assert "etcd-tls" in [each.get("secret", {}).get("secretName") for each in volumes]
 
 
 def test_to_let_a_member_join_starts_no_pod_anew() -> None:

@@ -80,6 +80,7 @@ def test_the_schema_says_where(values: Any, place: str, major: str) -> None:
             "leave config.listen.admin out",
         ),
         ({**CLUSTER, "existingSecrets": []}, "add it to existingSecrets"),
+        ({**CLUSTER, "networkPolicy": {"enabled": False}}, "set networkPolicy.enabled: true, or etcd.tls"),
     ],
 )
 def test_a_check_says_the_remedy(values: Any, remedy: str) -> None:

@@ -123,6 +123,14 @@ def test_another_number_of_etcd_members_is_refused(release: Release, before: int
         release.upgrade({**CLUSTER, **LEAVE_DEFINITIONS, "etcd": {"enabled": True, "members": after}})
 
 
+@pytest.mark.parametrize(("before", "after"), [("", "tls"), ("tls", "")])
+def test_tls_of_etcd_stays_as_it_is(release: Release, before: str, after: str) -> None:
+    etcd = {"enabled": True, "tls": {"existingSecret": before}}
+    release.install({**CLUSTER, **LEAVE_DEFINITIONS, "etcd": etcd})
+    with pytest.raises(RefusedError, match="an upgrade cannot change it"):
+        release.upgrade({**CLUSTER, **LEAVE_DEFINITIONS, "etcd": {**etcd, "tls": {"existingSecret": after}}})
+
+
 def test_what_was_installed_goes(release: Release) -> None:
     release.install({**CLUSTER, **LEAVE_DEFINITIONS})
     release.uninstall()

@@ -113,7 +113,8 @@ def _cluster() -> st.SearchStrategy[dict[str, Any]]:
         "tls": {"existingSecret": "ddnsd-etcd", "certificate": "tls.crt", "key": "tls.key"},
     }
     own = {"enabled": True, "members": 1, "initialClusterState": "existing", "quota": 8 << 30}
-    stores = st.sampled_from([{"etcd": {"enabled": True}}, {"etcd": own}, {"externalEtcd": external}])
+    secret = {"etcd": {"enabled": True, "tls": {"existingSecret": "ddnsd-etcd"}}}
+    stores = st.sampled_from([{"etcd": {"enabled": True}}, {"etcd": own}, secret, {"externalEtcd": external}])
     rest = st.fixed_dictionaries(
         {
             "config": _config(st.just({"nameservers": nameservers})),

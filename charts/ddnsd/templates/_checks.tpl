@@ -19,6 +19,10 @@
 {{- else if and .Values.etcd.enabled .Values.externalEtcd.endpoints -}}
 {{- fail "etcd.enabled and externalEtcd.endpoints are both set: remove one of them" -}}
 {{- end -}}
+{{- $open := and .Values.etcd.enabled (not .Values.networkPolicy.enabled) (not .Values.etcd.tls.existingSecret) -}}
+{{- if and (eq .Values.mode "cluster") $open -}}
+{{- fail "etcd.enabled with networkPolicy.enabled: false lets every pod of this Kubernetes cluster read and change what is in etcd: set networkPolicy.enabled: true, or etcd.tls.existingSecret to a Secret with ca.crt, tls.crt and tls.key (its README says for which names), or name an etcd of yours in externalEtcd" -}}
+{{- end -}}
 {{- if gt (len (include "ddnsd.embeddedNameservers" . | fromJsonArray)) 1 -}}
 {{- fail "config.nameservers has more than one of the kind embedded: a pod serves one, write rfc2136 for the others" -}}
 {{- end -}}
@@ -92,6 +96,11 @@
 {{- end -}}
 {{- if and (eq .Values.mode "cluster") .Values.etcd.enabled -}}
 {{- with lookup "apps/v1" "StatefulSet" .Release.Namespace (include "ddnsd.etcdName" .) -}}
+{{- $scheme := include "ddnsd.etcdScheme" $ -}}
+{{- $there := ternary "https" "http" (contains "--listen-peer-urls=https://" (join " " (first .spec.template.spec.containers).args)) -}}
+{{- if ne $scheme $there -}}
+{{- fail (printf "etcd.tls.existingSecret would have the members of this release speak %s, and they know each other by %s: an upgrade cannot change it. Leave it as it was, or move: `ddnsd export`, a new release, `ddnsd import` (docs/operations.md)" $scheme $there) -}}
+{{- end -}}
 {{- if ne (int .spec.replicas) (int $.Values.etcd.members) -}}
 {{- fail (printf "etcd.members is %v, and this release has %v: pods alone make no members, so an upgrade cannot change it. Set etcd.members: %v, or move: `ddnsd export`, a new release with %v members, `ddnsd import` (docs/operations.md)" $.Values.etcd.members .spec.replicas .spec.replicas $.Values.etcd.members) -}}
 {{- end -}}

@@ -23,6 +23,9 @@
 {{- dict "kind" "embedded" | toJson -}}
 {{- else if .Values.etcd.enabled -}}
 {{- $etcd := dict "endpoints" (include "ddnsd.etcdEndpoints" . | fromJsonArray) "quota" (int64 .Values.etcd.quota) -}}
+{{- with .Values.etcd.tls.existingSecret -}}
+{{- $_ := set $etcd "tls" (include "ddnsd.tlsFiles" (list $.Values.etcd.tls (printf "/secrets/%s" .)) | fromJson) -}}
+{{- end -}}
 {{- dict "kind" "etcd" "compact_after" 0 "etcd" $etcd | toJson -}}
 {{- else -}}
 {{- dict "kind" "etcd" "etcd" (include "ddnsd.externalEtcd" . | fromJson) | toJson -}}
@@ -37,15 +40,20 @@
 {{- $_ := merge $etcd (dict "user" . "password_file" $file) -}}
 {{- end -}}
 {{- with $external.tls.existingSecret -}}
-{{- $tls := dict -}}
-{{- range $name := list "ca" "certificate" "key" -}}
-{{- with index $external.tls $name -}}
-{{- $_ := set $tls $name (printf "/secrets/%s/%s" $external.tls.existingSecret .) -}}
-{{- end -}}
-{{- end -}}
-{{- $_ := set $etcd "tls" $tls -}}
+{{- $_ := set $etcd "tls" (include "ddnsd.tlsFiles" (list $external.tls (printf "/secrets/%s" .)) | fromJson) -}}
 {{- end -}}
 {{- toJson $etcd -}}
+{{- end -}}
+
+{{/* The files of a group of values `tls`, each by what it is for, as JSON. Takes a list of the group and the folder. */}}
+{{- define "ddnsd.tlsFiles" -}}
+{{- $files := dict -}}
+{{- range $name := list "ca" "certificate" "key" -}}
+{{- with index (index $ 0) $name -}}
+{{- $_ := set $files $name (printf "%s/%s" (index $ 1) .) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $files -}}
 {{- end -}}
 
 {{/* In embedded mode one inside the pod, unless others are named; on all addresses, unless it says otherwise. */}}
@@ -136,7 +144,7 @@
 {{- $external := .Values.externalEtcd -}}
 {{- $all := concat .Values.existingSecrets (list .Values.admin.existingSecret) -}}
 {{- if eq .Values.mode "cluster" -}}
-{{- $all = concat $all (list $external.auth.existingSecret $external.tls.existingSecret) -}}
+{{- $all = concat $all (list $external.auth.existingSecret $external.tls.existingSecret .Values.etcd.tls.existingSecret) -}}
 {{- end -}}
 {{- $all | compact | uniq | toJson -}}
 {{- end -}}
@@ -144,9 +152,13 @@
 {{- define "ddnsd.etcdEndpoints" -}}
 {{- $endpoints := list -}}
 {{- range $number := until (int .Values.etcd.members) -}}
-{{- $endpoints = append $endpoints (printf "http://%s:2379" (include "ddnsd.etcdHost" (list $ $number))) -}}
+{{- $endpoints = append $endpoints (printf "%s://%s:2379" (include "ddnsd.etcdScheme" $) (include "ddnsd.etcdHost" (list $ $number))) -}}
 {{- end -}}
 {{- toJson $endpoints -}}
+{{- end -}}
+
+{{- define "ddnsd.etcdScheme" -}}
+{{- ternary "https" "http" (ne .Values.etcd.tls.existingSecret "") -}}
 {{- end -}}
 
 {{/* Takes a list of the root and a member: its number, or $(POD_NAME) where it names itself. */}}
