@@ -1,7 +1,6 @@
 """The example that `make run` and `make cluster` load, and the lines that try it."""
 
 import json
-import os
 import secrets
 import shlex
 import subprocess
@@ -10,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ddnsd import files
 from ddnsd.config.parse import parse_endpoint
 from ddnsd.model.tokens import digest
 
@@ -57,11 +57,7 @@ def load_example(admin: AdminApi, token_file: Path, environ: Mapping[str, str]) 
 
 def write_secret(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    fresh.replace(path)
+    files.write(path, [text.encode()])
 
 
 def curl_line(base: str, token_file: Path, ip: str) -> str:

@@ -40,7 +40,7 @@ def configuration(settings: Settings, admin_token: str) -> Configuration:
 
 def admin_token_file(settings: Settings) -> Path:
     """Return where the admin token is."""
-    return settings.admin.token_file or settings.data / "admin-token"
+    return settings.admin.token_file or settings.default_admin_token_file
 
 
 def read(source: Source, before: Settings) -> Reading:

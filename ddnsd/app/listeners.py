@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import os
 import ssl
 from collections.abc import Mapping
 from typing import Any
 
 from tornado.web import Application
 
+from ddnsd import files
 from ddnsd.app.sockets import Bound
 from ddnsd.config import Settings
 from ddnsd.web.gate import ProxyGate
@@ -102,7 +102,5 @@ class HttpListeners:
 
 def note_addresses(settings: Settings, addresses: Mapping[str, object]) -> None:
     """Write down where this node listens, for `script/run` and for people who chose port 0."""
-    path = settings.data / "listening.json"
-    fresh = path.with_suffix(f".{os.getpid()}")  # each worker writes it; they listen when the first is ready
-    fresh.write_text(json.dumps(addresses) + "\n")
-    fresh.replace(path)
+    # Each worker writes it; they listen when the first is ready.
+    files.write(settings.data / "listening.json", [json.dumps(addresses).encode() + b"\n"], mode=0o644)

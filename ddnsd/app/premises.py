@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import structlog
+
 from ddnsd.app.configuration import admin_token_file
 from ddnsd.app.role import Role
 from ddnsd.app.secret import admin_token_digest
 from ddnsd.app.sockets import Bound, bind_listeners
-from ddnsd.config import Settings
+from ddnsd.config import EXPOSED_REMEDY, Settings, exposures
 
 
 class Premises(NamedTuple):
@@ -23,12 +25,28 @@ class Premises(NamedTuple):
             bound.close()
 
 
+_log = structlog.get_logger(__name__)
+
+
+class ExposedError(Exception):
+    """Others could take ddnsd over by its files."""
+
+
 def prepare(settings: Settings, role: Role) -> Premises:
     """Make the data folder and the admin token where there are none, and bind the role's listeners.
 
     Raises:
-        AdminTokenError, ListenError, OSError: it cannot be; the message says what to do.
+        AdminTokenError, ExposedError, ListenError, OSError: it cannot be; the message says what to do.
     """
+    _check_files(settings)  # before a secret is put there
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     token = admin_token_digest(admin_token_file(settings))
     return Premises(bind_listeners(settings, role.listeners), token)
+
+
+def _check_files(settings: Settings) -> None:
+    found = tuple(exposures(settings))
+    if found and settings.data_check == "refuse":
+        raise ExposedError("; ".join(f"{each}; {EXPOSED_REMEDY}" for each in found))
+    for each in found:
+        _log.warning("data.exposed", reason=each)

@@ -1,10 +1,10 @@
 """The admin token: made on first start, kept in a file that only its owner can read."""
 
 import contextlib
-import os
 import secrets
 from pathlib import Path
 
+from ddnsd import files
 from ddnsd.model.tokens import MIN_SECRET_LENGTH, digest
 
 
@@ -49,13 +49,4 @@ def _make(path: Path) -> None:
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(32) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(fresh, path)  # unlike a rename, never over a file that somebody else has just made
-    finally:
-        fresh.unlink()
+    files.write(path, [secrets.token_urlsafe(32).encode() + b"\n"], replace=False)

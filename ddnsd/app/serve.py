@@ -14,7 +14,7 @@ from ddnsd.app.configuration import configuration
 from ddnsd.app.control import ControllerProcess
 from ddnsd.app.node import Node
 from ddnsd.app.parent import BLOCKED, CANNOT_START, STOP_SIGNALS, Parent
-from ddnsd.app.premises import Premises, prepare
+from ddnsd.app.premises import ExposedError, Premises, prepare
 from ddnsd.app.reloader import Reloader
 from ddnsd.app.role import Role
 from ddnsd.app.secret import AdminTokenError
@@ -29,7 +29,14 @@ from ddnsd.telemetry.logging import configure
 
 _log = structlog.get_logger(__name__)
 
-_EXPECTED = (AdminTokenError, ListenError, StoreError, OSError, ValueError)  # their messages say what to do
+_EXPECTED = (
+    AdminTokenError,
+    ExposedError,
+    ListenError,
+    StoreError,
+    OSError,
+    ValueError,
+)  # their messages say what to do
 
 
 def serve(source: Source, settings: Settings, role: Role) -> int:

@@ -98,9 +98,13 @@ class Siblings:
             return None
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        text = self._do(await reader.readline())
-        writer.write(len(text).to_bytes(_SIZE_OCTETS, "big") + text)
-        writer.close()  # when all is written
+        try:
+            text = self._do(await reader.readline())
+            writer.write(len(text).to_bytes(_SIZE_OCTETS, "big") + text)
+        except ConnectionError:
+            pass  # who asked has gone
+        finally:
+            writer.close()  # when all is written
 
     def _do(self, question: bytes) -> bytes:
         """Return the answer; a question that was cut off, by the end of who asked, is none."""

@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 
 import click
 
+from ddnsd.config import is_remote
+from ddnsd.telemetry.printable import printable
+
 _CONNECT_TIMEOUT = 5.0  # seconds, with the TLS handshake
 
 Body: TypeAlias = bytes | IO[bytes] | None  # a file is sent as it is read
@@ -17,7 +20,7 @@ class AdminApiError(click.ClickException):
     """The admin API refused, or could not be asked. `answer` is its JSON, {} if there is none."""
 
     def __init__(self, message: str, answer: Mapping[str, Any] | None = None, status: int = 0) -> None:
-        super().__init__(message)
+        super().__init__("\n".join(map(printable, message.split("\n"))))  # it may quote what others wrote
         self.answer = answer or {}
         self.status = status  # of HTTP; 0 if it is not to the point
 
@@ -84,4 +87,10 @@ def _open(server: str) -> http.client.HTTPConnection:
         raise click.UsageError(f"--server: {server!r} is no URL such as http://127.0.0.1:8081")
     if url.scheme == "https":
         return http.client.HTTPSConnection(host, port, context=ssl.create_default_context())
+    if is_remote(server):
+        click.echo(
+            f"Warning: the admin token crosses the network in plain text to {server}: write https://, "
+            "or reach it through an SSH tunnel",
+            err=True,
+        )
     return http.client.HTTPConnection(host, port)

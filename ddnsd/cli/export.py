@@ -1,6 +1,5 @@
 """`ddnsd export`."""
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ddnsd import files
 from ddnsd.cli.client import AdminClient
 from ddnsd.cli.options import admin_api
 from ddnsd.cli.output import told, told_counts
@@ -60,12 +60,11 @@ def _download(client: AdminClient) -> tuple[Header, Iterator[bytes]]:
 
 def _write(output: Path, parts: Iterable[bytes]) -> None:
     """Write a file that only its owner can read, whole or not at all."""
-    fresh = output.with_name(f"{output.name}.part")
     try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.writelines(parts)
-        fresh.replace(output)
+        files.write(output, parts)
+    except files.NotAFileError as error:
+        raise click.ClickException(
+            f"cannot write {output}: {error.strerror}; without -o the export goes to standard output"
+        ) from error
     except OSError as error:
         raise click.ClickException(f"cannot write {output}: {error.strerror or error}") from error
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from ..model.expiry import Expiry
 from ..model.resources import Kind
 from ..service.archive import Counts
 from ..service.manifests import write_manifest
+from ..telemetry.printable import printable, printable_json
 
 FORMATS = click.Choice(["table", "yaml", "json"])
 _ANY_WIDTH = 1_000_000  # characters: into a file or a pipe nothing is cut
@@ -106,7 +107,7 @@ def print_rows(columns: Sequence[Column], documents: Sequence[Mapping[str, Any]]
     for column in columns:
         table.add_column(column.title, no_wrap=True)
     for document in documents:
-        table.add_row(*(Text(column.shown(document)) for column in columns))
+        table.add_row(*(Text(printable(column.shown(document))) for column in columns))
     terminal = Console(highlight=False)
     if terminal.is_terminal:
         terminal.print(table)
@@ -125,7 +126,8 @@ def print_yaml(documents: list[Any]) -> None:
 
 def print_json(value: Any) -> None:
     """Print JSON for readers."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    lines = json.dumps(value, indent=2, ensure_ascii=False).split("\n")
+    click.echo("\n".join(map(printable_json, lines)))
 
 
 def told(count: int, one: str, many: str) -> str:

@@ -2,6 +2,8 @@
 
 import click
 
+from ddnsd.telemetry.printable import printable
+
 from ..model.records import Work
 from .client import AdminClient, resource_path
 from .options import admin_api
@@ -39,7 +41,7 @@ def _command(work: Work) -> click.Command:
         path = resource_path("zones", name, work)
         done = client.call("POST", path, query={"timeout": timeout}, timeout=timeout + _ANSWER)
         for finding in done["findings"]:
-            click.echo(finding)
+            click.echo(printable(finding))
         if not done["findings"]:
             click.echo(f"zone/{done['zone']}: nothing to report", err=True)
         if exit_code and done["findings"]:

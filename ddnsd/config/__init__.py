@@ -12,7 +12,7 @@ from .load import Reading, Source, load
 from .mistakes import ConfigError, Mistake
 from .nameservers import EmbeddedNameserver, Rfc2136Nameserver, TsigKey
 from .parse import Endpoint, Network
-from .remarks import remarks
+from .remarks import EXPOSED_REMEDY, exposures, is_remote, remarks
 from .secrets import KeyFile, PasswordFile, PemFile
 from .tree import (
     AddressSettings,
@@ -30,6 +30,7 @@ from .tree import (
 )
 
 __all__ = [
+    "EXPOSED_REMEDY",
     "AddressSettings",
     "AdminSettings",
     "Change",
@@ -61,6 +62,8 @@ __all__ = [
     "TsigKey",
     "change",
     "digests",
+    "exposures",
+    "is_remote",
     "load",
     "needing_restart",
     "remarks",

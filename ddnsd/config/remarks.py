@@ -1,13 +1,19 @@
-"""What is allowed but unwise, for the log and for `ddnsd check`."""
+"""What is allowed but unwise, and what files a start refuses, for the log and for `ddnsd check`."""
 
+import ipaddress
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from ddnsd import files
 
 from .etcd import EtcdSettings
 from .nameservers import Rfc2136Nameserver
 from .tree import Settings
 
+EXPOSED_REMEDY = "or set data_check: warn, on a file system that has no modes"
+_EVERY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - what is warned of
 _TOO_OPEN = stat.S_IRWXO | stat.S_IWGRP  # a group may read: systemd and Kubernetes hand secrets over that way
 
 
@@ -16,15 +22,66 @@ def remarks(settings: Settings) -> Iterator[str]:
     for path in _secret_files(settings):
         if path.exists() and path.stat().st_mode & _TOO_OPEN:
             yield f"{path} holds a secret and is open to others: chmod 600 {path}"
+    yield from _open_files(settings)
+    if settings.listen.admin.host in _EVERY_ADDRESS:
+        yield (
+            "listen.admin: the admin API listens on every address of this machine, without TLS: "
+            "write 127.0.0.1, or let a firewall and a proxy with TLS guard it"
+        )
     etcd = settings.store.etcd
     if etcd and etcd.password_file and etcd.is_plain:
         yield "store.etcd: the password crosses the network in plain text: write https:// in endpoints"
+    elif etcd and any(map(_is_plain_and_remote, etcd.endpoints)) and etcd.tls is None:
+        yield (
+            "store.etcd: all that is stored crosses the network in plain text, and who reaches etcd can "
+            "change it: write https:// in endpoints"
+        )
     if etcd:
         for name in settings.embedded_nameservers:
             yield (
                 f"nameservers.{name}: an embedded nameserver serves what its own node publishes, and only "
                 "while that one leads: beside other nodes use one of kind rfc2136"
             )
+
+
+def exposures(settings: Settings, *, owner: bool = True) -> Iterator[str]:
+    """Yield a sentence for each reason why others could take ddnsd over by its files.
+
+    What lies above the data folder is the operator's affair. With `owner` the files also have to belong to
+    this process's user or to root, which is not to be asked where somebody else checks a configuration.
+    """
+    for path in (settings.data, settings.admin.token_file or settings.default_admin_token_file):
+        if found := files.exposure(path, owner=owner):
+            yield found
+
+
+def is_remote(url: str) -> bool:
+    """Say whether the host of a URL, or of `host:port`, is or may be another machine."""
+    host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost" and not host.endswith(".localhost")
+
+
+def _open_files(settings: Settings) -> Iterator[str]:
+    """Yield who may read the default admin token, and who may add to a data folder with the sticky bit.
+
+    A group may: it is Kubernetes' (fsGroup), which gets the whole volume.
+    """
+    token = settings.default_admin_token_file
+    if not settings.admin.token_file and _mode(token) & stat.S_IRWXO:
+        yield f"{token} holds the admin token and is open to others: chmod o= {token}"
+    if _mode(settings.data) & stat.S_IWOTH and not files.exposure(settings.data, owner=False):
+        yield f"everybody may put files into {settings.data}: chmod o-w {settings.data}"
+
+
+def _mode(path: Path) -> int:
+    """Return a file's mode, 0 where there is none to be seen."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0
 
 
 def _secret_files(settings: Settings) -> Iterator[Path]:
@@ -37,6 +94,10 @@ def _secret_files(settings: Settings) -> Iterator[Path]:
     for nameserver in settings.nameservers.values():
         if isinstance(nameserver, Rfc2136Nameserver):
             yield nameserver.key.secret_file.path
+
+
+def _is_plain_and_remote(endpoint: str) -> bool:
+    return not endpoint.startswith("https://") and is_remote(endpoint)
 
 
 def _etcd_files(etcd: EtcdSettings) -> Iterator[Path]:

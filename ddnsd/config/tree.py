@@ -209,6 +209,9 @@ class Settings(Section):
     data: Annotated[Path, RESTART] = Path("data")
     """Folder for what ddnsd keeps on this machine; a relative path starts at config.yaml's folder."""
 
+    data_check: Annotated[Literal["refuse", "warn"], RESTART] = "refuse"
+    """What to do where others may write data folder or admin token; `warn` for disks without modes."""
+
     workers: Annotated[int, Bounds(1, 64), RESTART] = 1
     """How many processes share the work, one for each core; more than 1 needs the store kind `etcd`."""
 
@@ -231,6 +234,11 @@ class Settings(Section):
 
     nameservers: Annotated[Mapping[str, Nameserver], Bounds(1, 1000)]
     """The nameservers that a Zone can name; absent: `default`, an embedded one."""
+
+    @property
+    def default_admin_token_file(self) -> Path:
+        """Where the admin token is, unless `admin.token_file` names another place."""
+        return self.data / "admin-token"
 
     @property
     def embedded_nameservers(self) -> Sequence[str]:

@@ -90,8 +90,18 @@ def flatten(documents: Iterable[Any]) -> list[Any]:
 
 
 def write_manifest(documents: list[Any]) -> str:
-    """Return the documents as a YAML stream; texts that YAML 1.1 would misread are quoted."""
-    return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+    """Return the documents as a YAML stream; texts that YAML 1.1 would misread are quoted.
+
+    Where a text has characters that do not show (`telemetry.printable`), all that is not ASCII is escaped.
+    """
+    text = _dumped(documents, allow_unicode=True)
+    return text if all(map(str.isprintable, text.split("\n"))) else _dumped(documents, allow_unicode=False)
+
+
+def _dumped(documents: list[Any], *, allow_unicode: bool) -> str:
+    options: dict[str, Any] = {"sort_keys": False, "allow_unicode": allow_unicode, "width": 1000}
+    text: str = yaml.dump_all(documents, Dumper=_Dumper, **options)
+    return text
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:

@@ -1,14 +1,16 @@
 """One stream of events on standard error: structlog's and the standard library's, rendered alike."""
 
+import json
 import logging
 import sys
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from structlog.typing import Processor
 
-from .redaction import redact_event
+from ddnsd.telemetry.printable import printable_event, printable_json
+from ddnsd.telemetry.redaction import redact_event
 
 _COMMON: tuple[Processor, ...] = (
     structlog.contextvars.merge_contextvars,
@@ -57,17 +59,22 @@ def _formatter(format: Literal["console", "json"]) -> logging.Formatter:
             structlog.processors.StackInfoRenderer(),
             structlog.processors.format_exc_info,
             redact_event,
-            _renderer(format),
+            *_renderers(format),
         ],
     )
 
 
-def _renderer(format: Literal["console", "json"]) -> Processor:
+def _renderers(format: Literal["console", "json"]) -> tuple[Processor, ...]:
     if format == "json":
-        return structlog.processors.JSONRenderer(ensure_ascii=False)
+        return (structlog.processors.JSONRenderer(_dump),)
     # The default formatter of exceptions would show local variables.
     plain = structlog.dev.plain_traceback
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+    console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+    return printable_event, console
+
+
+def _dump(event: object, **options: Any) -> str:
+    return printable_json(json.dumps(event, ensure_ascii=False, **options))
 
 
 def _log_uncaught(type: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

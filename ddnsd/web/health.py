@@ -7,10 +7,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import msgspec
-from tornado.web import Application, RequestHandler
+import structlog
+from tornado.iostream import StreamClosedError
+from tornado.web import Application, HTTPError, RequestHandler
 
 from ddnsd.telemetry.metrics import CONTENT_TYPE
 from ddnsd.web import replies
+
+_log = structlog.get_logger(__name__)
 
 
 class Readiness(NamedTuple):
@@ -38,6 +42,11 @@ def make_health_application(ready: Ready, exposition: Exposition) -> Application
 
 
 class _Handler(RequestHandler):
+    def log_exception(self, *exc_info: Any) -> None:
+        """Log what nobody expected; a client that has gone is no failure."""
+        if not isinstance(exc_info[1], StreamClosedError | HTTPError):
+            _log.error("health.crashed", path=self.request.path, exc_info=exc_info)
+
     def write_error(self, status_code: int, **_kwargs: Any) -> None:
         """Answer errors in JSON."""
         self._answer(replies.failure_of_status(status_code))

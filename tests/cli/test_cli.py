@@ -422,6 +422,49 @@ async def test_check_tells_all_mistakes_of_a_configuration(ddnsd, tmp_path):
     )
 
 
+async def test_check_tells_what_others_could_do(ddnsd, tmp_path):
+    config, data = tmp_path / "config.yaml", tmp_path / "open data"
+    data.mkdir()
+    data.chmod(0o777)
+    config.write_text("data: open data\nlisten: {admin: ':8081'}\n")
+    run = await ddnsd("check", str(config), DDNSD_ADMIN_TOKEN_FILE="")
+    assert run.code == 1
+    assert f"Error: others may write {data} (mode 0777): chmod o-w {data}; or set data_check: warn" in run.err
+    assert "Warning: listen.admin: the admin API listens on every address" in run.err
+    config.write_text("data: open data\ndata_check: warn\n")
+    run = await ddnsd("check", str(config), DDNSD_ADMIN_TOKEN_FILE="")
+    assert (run.code, run.err) == (0, f"Warning: others may write {data} (mode 0777): chmod o-w {data}\n")
+    data.chmod(0o700)
+    (data / "admin-token").write_text("a-secret")
+    (data / "admin-token").chmod(0o644)
+    run = await ddnsd("check", str(config), DDNSD_ADMIN_TOKEN_FILE="")
+    assert "admin-token holds the admin token and is open to others" in run.err
+    (data / "admin-token").chmod(0o660)
+    assert (await ddnsd("check", str(config), DDNSD_ADMIN_TOKEN_FILE="")).err == ""
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "warned"),
+    [("http://10.0.0.1:2379", True), ("http://127.0.0.1:2379", False), ("http://localhost:2379", False)],
+)
+async def test_check_tells_of_an_etcd_in_plain_text(ddnsd, tmp_path, endpoint, warned):
+    config = tmp_path / "config.yaml"
+    nameserver = "{kind: rfc2136, address: 192.0.2.53, key: {name: k, secret_file: key}}"
+    (tmp_path / "key").touch(0o600)
+    (tmp_path / "key").write_text("AAAAAAAAAAAAAAAAAAAAAA==")
+    store = f"{{kind: etcd, etcd: {{endpoints: ['{endpoint}']}}}}"
+    config.write_text(f"store: {store}\nnameservers: {{default: {nameserver}}}\n")
+    run = await ddnsd("check", str(config), DDNSD_ADMIN_TOKEN_FILE="")
+    assert (run.code, "crosses the network in plain text" in run.err) == (0, warned)
+
+
+async def test_the_admin_token_in_plain_text_is_warned_of(ddnsd):
+    warning = "Warning: the admin token crosses the network in plain text"
+    assert warning in (await ddnsd("get", "zones", "--server", "http://[2001:db8::1]:1")).err
+    assert warning not in (await ddnsd("get", "zones", "--server", "http://127.0.0.1:1")).err
+    assert warning not in (await ddnsd("get", "zones")).err
+
+
 async def test_the_summary_of_each_command_is_whole(ddnsd):
     for arguments in ([], ["token"], ["zone"], ["source"]):
         assert "..." not in (await ddnsd.ok(*arguments, "--help")).replace("[ARGS]...", "")

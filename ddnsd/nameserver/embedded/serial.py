@@ -1,7 +1,6 @@
 """SOA serials that never fall, whatever happens to the process (RFC 1982 arithmetic)."""
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import msgspec
+
+from ddnsd import files
 
 BLOCK = 10_000  # serials made durable at once: one write of the file for so many changes of a zone
 FILE = "serials.json"
@@ -88,7 +89,7 @@ class Serials:
 
     async def _write(self, unused: dict[str, int]) -> None:
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._writer, _replace, self._path, msgspec.json.encode(unused))
+        await loop.run_in_executor(self._writer, files.write, self._path, [msgspec.json.encode(unused)])
         self._unused = unused
 
 
@@ -108,18 +109,3 @@ def _read(path: Path) -> dict[str, int]:
             f"the SOA serials in {path} cannot be read: {error}. Restore the file, or delete it: "
             "the zones then go on at the Unix time, which a secondary takes for older if theirs was ahead."
         ) from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Replace the file in one step, durable when this returns."""
-    fresh = path.with_suffix(".new")
-    with fresh.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

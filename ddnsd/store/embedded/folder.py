@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import IO
 
+from ddnsd import files
+
 from ..interface import LockedError, UnavailableError
 
 
@@ -21,7 +23,7 @@ class Folder:
         self.path = path
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _create_private(self.database)
+            files.create(self.database)  # for its owner only: SQLite would let all read it
             self._lock = _lock(path)
         except OSError as error:
             raise UnavailableError(f"the data folder {path} cannot be used: {error}") from error
@@ -58,15 +60,8 @@ class Folder:
         self._lock.close()
 
 
-def _create_private(file: Path) -> None:
-    """Create the file for its owner only: SQLite would let all read it. Its companions get its mode."""
-    if not file.exists():
-        file.touch(mode=0o600)
-        _sync(file.parent)
-
-
 def _sync(path: Path) -> None:
-    """Make a file's content, or a folder's list of files, durable."""
+    """Make a file's content durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -75,7 +70,7 @@ def _sync(path: Path) -> None:
 
 
 def _lock(folder: Path) -> IO[str]:
-    file = (folder / "lock").open("a+")
+    file = os.fdopen(files.open_own(folder / "lock"), "r+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         file.truncate(0)

@@ -1,5 +1,7 @@
 """The whole walk with nothing but `helm install`: one pod, and everything inside it."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.rigs.kubernetes.cluster import Cluster
@@ -58,6 +60,7 @@ def takes_an_edited_config_map(release: Release, secret: str) -> None:
 
 def keeps_its_state_in_an_upgrade(release: Release, secret: str) -> None:
     (before,) = release.nodes()
+    data = is_given_to_the_group_again(release)
     values = {"podAnnotations": {"turn": "2"}}
     refused = release.helm.run("upgrade", "ddnsd", release.helm.chart, values=values)
     assert 'conflict with "kubectl-edit"' in refused.stderr  # nobody's edit goes by accident
@@ -67,6 +70,22 @@ def keeps_its_state_in_an_upgrade(release: Release, secret: str) -> None:
     until(release.dig, "10.0.0.8", "what was published")
     until(lambda: release.update(secret, "10.0.0.9").status, 400, "the values are in force again")
     assert release.update(secret, "192.0.2.9").status == 200
+    assert (data / "admin-token").stat().st_mode & 0o777 == 0o660, (
+        "kubelet has let the group write everything"
+    )
+    assert "data.exposed" not in after.log()
+    assert "open to others" not in after.log()
+
+
+def is_given_to_the_group_again(release: Release) -> Path:
+    """Leave the volume as release 9626785 did, and have kubelet change its modes; return the data folder."""
+    (volume,) = release.cluster.kubectl.get("persistentvolumes")["items"]
+    root = Path(volume["spec"]["hostPath"]["path"])
+    data = root / "data"
+    (data / "nameservers" / "default" / "serials.json").chmod(0o644)
+    (data / "listening.json").chmod(0o644)
+    root.chmod(0o755)  # not what the policy OnRootMismatch wants, so all below is changed
+    return data
 
 
 def does_not_change_its_mode(release: Release) -> None:

@@ -10,6 +10,8 @@ from ..administrator import Administrator
 from ..collection import Collection, Key
 from ..projected import ProjectedFolder
 
+_FOLDER_BITS, _FILE_BITS = 0o2770, 0o660
+
 
 class Sources(NamedTuple):
     """What volumes show."""
@@ -61,7 +63,9 @@ class Volumes:
             return self._own(self._claimed(volume[kind]["claimName"]))
         folder = self._folder / name
         if kind == "emptyDir":
-            folder.mkdir(exist_ok=True)
+            if not folder.exists():
+                folder.mkdir()
+                folder.chmod(0o777)  # kubernetes: pkg/volume/emptydir, `perm`
             return self._own(folder)
         self._show(name, folder, self._files(kind, volume[kind]), volume[kind].get("defaultMode", 0o644))
         return folder
@@ -133,11 +137,23 @@ class Volumes:
         self._shown[name] = files
 
     def _own(self, folder: Path) -> Path:
-        """Let the pod's group write, as fsGroup does."""
         folder.mkdir(parents=True, exist_ok=True)
-        os.chown(folder, -1, self._group)
-        folder.chmod(0o2775)
+        give_to_group(folder, self._group)
         return folder
+
+
+def give_to_group(volume: Path, group: int) -> None:
+    """Do what fsGroup asks for, with the policy OnRootMismatch (kubernetes: pkg/volume/volume_linux.go).
+
+    Nothing is taken away: what others may do they still may.
+    """
+    root = volume.stat()
+    if root.st_gid == group and root.st_mode & _FOLDER_BITS == _FOLDER_BITS:
+        return
+    for path in [volume, *volume.rglob("*")]:
+        if not path.is_symlink():
+            os.chown(path, -1, group)
+            path.chmod(path.stat().st_mode & 0o7777 | (_FOLDER_BITS if path.is_dir() else _FILE_BITS))
 
 
 def _chosen(source: Mapping[str, Any], data: Mapping[str, str]) -> dict[str, str]:
