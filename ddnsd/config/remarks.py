@@ -70,7 +70,7 @@ def _open_files(settings: Settings) -> Iterator[str]:
     A group may: it is Kubernetes' (fsGroup), which gets the whole volume.
     """
     token = settings.default_admin_token_file
-    if not settings.admin.token_file and _mode(token) & stat.S_IRWXO:
+    if settings.admin.token_file in (None, token) and _mode(token) & stat.S_IRWXO:
         yield f"{token} holds the admin token and is open to others: chmod o= {token}"
     if _mode(settings.data) & stat.S_IWOTH and not files.exposure(settings.data, owner=False):
         yield f"everybody may put files into {settings.data}: chmod o-w {settings.data}"
@@ -85,7 +85,7 @@ def _mode(path: Path) -> int:
 
 
 def _secret_files(settings: Settings) -> Iterator[Path]:
-    if settings.admin.token_file:
+    if settings.admin.token_file and settings.admin.token_file != settings.default_admin_token_file:
         yield settings.admin.token_file
     if settings.store.etcd:
         yield from _etcd_files(settings.store.etcd)
