@@ -25,7 +25,6 @@ from ddnsd.leader.tasks import cancel
 from ddnsd.leader.term import Candidate
 from ddnsd.service.conduct import Conduct
 from ddnsd.service.fairuse import FairUse
-from ddnsd.service.labels import Labels
 from ddnsd.service.refused import RefusedAttempt, RefusedAttempts
 from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdateService
@@ -34,6 +33,7 @@ from ddnsd.web.admin import AdminToken, make_admin_application
 from ddnsd.web.connections import Connections
 from ddnsd.web.exchange import Exchange
 from ddnsd.web.failures import Failures
+from ddnsd.web.form import MAX_TEXT
 from ddnsd.web.gate import PATIENCE, ProxyGate
 from ddnsd.web.health import Readiness
 from ddnsd.web.owed import Owed
@@ -62,13 +62,14 @@ class Node:
         self.updates = UpdateService(self.cache, self.commits, update_policy(settings), conduct)
         self.sources = SourceFinder(settings.trusted_proxies)
         ability = AbilityEndpoint(self.cache.when_current, _HEALTH_SECONDS)
-        routes = public_routes(self.updates, Labels(self.cache), self.sources, self.metrics, ability)
+        routes = public_routes(self.updates, self.sources, self.metrics, ability)
         connections: Connections[Exchange] = Connections(
             connection_limits(settings), self.sources.trusts, self.metrics.connection_closed
         )
         self.metrics.count_connections(connections.__len__)
         failures = Failures(self.fair_use, self.sources)
-        self.public = PublicListener(routes, settings.http.max_body, self.metrics, failures, connections)
+        max_body = min(settings.http.max_body, MAX_TEXT)
+        self.public = PublicListener(routes, max_body, self.metrics, failures, connections)
         self._gate = ProxyGate(self._sends_header, self.metrics.proxy_header_refused, PATIENCE)
         self.admin_owed = Owed()
         self.retirement = Retirement(self.public, self.listeners)

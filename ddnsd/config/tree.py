@@ -104,7 +104,7 @@ class HttpSettings(Section):
     """Limits of the public and the admin listener, against oversized and slow requests."""
 
     max_body: Annotated[int, Bounds(1024, 16_777_216), Unit.BYTES, RESTART] = 65536
-    """Largest body of a request."""
+    """Largest body of a request; of an update 65536, whatever is written here."""
 
     max_header: Annotated[int, Bounds(1024, 1_048_576), Unit.BYTES, RESTART] = 16384
     """Largest request line and headers together."""

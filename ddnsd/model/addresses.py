@@ -37,6 +37,8 @@ class Address(NamedTuple):
     ip: str
 
 
+MAX_TEXT = 64
+"""Characters: more than any address or prefix has, however it is written."""
 _SLASH_64 = ((1 << 64) - 1) << 64
 
 
@@ -70,8 +72,8 @@ def parse_address(text: str, *, private: bool = True) -> Address:
 
 
 def _read(text: str) -> IPAddress:
-    if "%" in text:
-        raise InvalidAddressError(f"an address with a zone id: {text[:64]!r}")
+    if len(text) > MAX_TEXT or "%" in text:
+        raise InvalidAddressError(f"too long, or an address with a zone id: {text[:64]!r}")
     try:
         address = ipaddress.ip_address(text)
     except ValueError as error:

@@ -1,15 +1,15 @@
 """What a client asks for, read once; decided again whenever the state has moved."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-from .addresses import RRTYPES, Address, Challenge, Family, InvalidAddressError, RRType, parse_address
+from .addresses import MAX_TEXT, RRTYPES, Challenge, Family, InvalidAddressError, RRType, parse_address
 from .answers import Refusal
 from .challenges import is_challenge
 from .names import InvalidNameError, parse_name
 from .prefixes import Prefix, parse_prefix
 from .request import Request
-from .tokens import digest
 
 
 class Wish(NamedTuple):
@@ -38,10 +38,16 @@ class Attempt(NamedTuple):
     digest: str
     user: str  # the token's name, if the client has to know it
     targets: tuple[Target, ...]
+    short: bool = False  # whether single labels among the names stand for hosts of the token
+
+    @property
+    def name(self) -> str:
+        """The first name, "" where no such name can exist."""
+        return self.targets[0].name or ""
 
 
-def read(requests: Sequence[Request], *, private: bool) -> Attempt | Refusal:
-    """Read the requests' parts; refuse them where one is missing.
+def read(requests: Sequence[Request], digest: str, *, private: bool) -> Attempt | Refusal:
+    """Read the parts of requests with one token, whose digest this is; refuse them where one is missing.
 
     A malformed part is not refused yet: which refusal comes first depends on the state.
     """
@@ -53,7 +59,7 @@ def read(requests: Sequence[Request], *, private: bool) -> Attempt | Refusal:
             return Refusal.MISSING_TOKEN
         targets.append(_target(request, private))
     once = _once(targets) if len(targets) > 1 else tuple(targets)
-    return Attempt(digest(requests[0].token), requests[0].user, once)
+    return Attempt(digest, requests[0].user, once, requests[0].short)
 
 
 def _once(targets: Sequence[Target]) -> tuple[Target, ...]:
@@ -66,39 +72,61 @@ def _once(targets: Sequence[Target]) -> tuple[Target, ...]:
     return tuple(asked.values())
 
 
+_Contents = tuple[tuple[Wish, ...] | None, Prefix | None]
+
+
 def _target(request: Request, private: bool) -> Target:
     try:
         name = parse_name(request.domain)
     except InvalidNameError:
         name = None
-    try:
-        prefix = parse_prefix(request.prefix, private=private) if request.prefix else None
-        return Target(name, _wishes(request, private), prefix, request.moves)
-    except InvalidAddressError:
-        return Target(name, None)
+    if request.ipv6 or request.more or request.prefix or request.clear or request.text:
+        return Target(name, *_contents(request, private), request.moves)
+    text = request.ip or request.source  # alone, as nearly always
+    wish = _wish(text, private) if len(text) <= MAX_TEXT else None
+    return Target(name, (wish,) if wish else None, None, request.moves)
 
 
-def _wishes(request: Request, private: bool) -> tuple[Wish, ...]:
+def _contents(request: Request, private: bool) -> _Contents:
+    """Return what the records shall hold, and the prefix; None and None where a part is malformed."""
     if request.clear:
-        return tuple(Wish(type, "") for type in RRTYPES if type in request.clear)
+        cleared = tuple(Wish(type, "") for type in RRTYPES if type in request.clear)
+        return _beside(cleared, request.prefix, private)
     if request.text:
-        if not is_challenge(request.text):
-            raise InvalidAddressError("not a value of an ACME challenge")
-        return (Wish(Challenge.TXT, request.text),)
-    if not (request.ipv6 or request.prefix):  # as nearly always
-        return (Wish(*parse_address(request.ip or request.source, private=private)),)
-    found: dict[Family, str] = {}
-    for address in _addresses(request, private):
-        if found.setdefault(address.family, address.ip) != address.ip:
-            raise InvalidAddressError("two addresses of one family")
-    return tuple(Wish(family, found[family]) for family in Family if family in found)
+        value = (Wish(Challenge.TXT, request.text),) if is_challenge(request.text) else None
+        return _beside(value, request.prefix, private)
+    texts = (request.ip, request.ipv6, request.prefix, *request.more)
+    if max(map(len, texts)) > MAX_TEXT:
+        return None, None
+    return _addressed(*texts[:3], request.more, private)
 
 
-def _addresses(request: Request, private: bool) -> list[Address]:
-    addresses = [parse_address(request.ip, private=private)] if request.ip else []
-    if request.ipv6:
-        address = parse_address(request.ipv6, private=private)
-        if address.family is not Family.AAAA:
-            raise InvalidAddressError(f"not an IPv6 address: {request.ipv6[:64]!r}")
-        addresses.append(address)
-    return addresses
+def _beside(wishes: tuple[Wish, ...] | None, prefix: str, private: bool) -> _Contents:
+    if wishes is None or not prefix:
+        return wishes, None
+    try:
+        return wishes, parse_prefix(prefix, private=private)
+    except InvalidAddressError:
+        return None, None
+
+
+# Both are kept, and so is what is malformed: the hosts of one call have them in common.
+@lru_cache(maxsize=8192)
+def _wish(text: str, private: bool) -> Wish | None:
+    try:
+        return Wish(*parse_address(text, private=private))
+    except InvalidAddressError:
+        return None
+
+
+@lru_cache(maxsize=256)
+def _addressed(ip: str, ipv6: str, prefix: str, more: tuple[str, ...], private: bool) -> _Contents:
+    wishes = [_wish(text, private) for text in (ip, *more) if text]
+    if ipv6:
+        wish = _wish(ipv6, private)
+        wishes.append(wish if wish and wish.type is Family.AAAA else None)
+    found: dict[RRType, Wish] = {}
+    for wish in wishes:
+        if wish is None or found.setdefault(wish.type, wish) != wish:  # or two addresses of one family
+            return None, None
+    return _beside(tuple(found[family] for family in Family if family in found), prefix, private)

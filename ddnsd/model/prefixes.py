@@ -9,7 +9,7 @@ import socket
 from functools import lru_cache
 from typing import NamedTuple
 
-from .addresses import InvalidAddressError, parse_address
+from .addresses import MAX_TEXT, InvalidAddressError, parse_address
 from .resources import HostSpec
 
 _SHORTEST, _LONGEST = 16, 64  # of a prefix; a longer one leaves no room for an interface identifier
@@ -48,7 +48,7 @@ def read_prefix(text: str) -> Prefix:
         InvalidAddressError: not an IPv6 prefix of 16 to 64 bits.
     """
     try:
-        interface = ipaddress.IPv6Interface(text if "/" in text else "")
+        interface = ipaddress.IPv6Interface(text if "/" in text and len(text) <= MAX_TEXT else "")
     except ValueError as error:
         raise InvalidAddressError(f"not an IPv6 prefix: {text[:64]!r}") from error
     length = interface.network.prefixlen

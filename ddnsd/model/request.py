@@ -27,9 +27,12 @@ class Request(NamedTuple):
     token: str
     source: str  # the client's own address as seen from here, "" if it cannot be known
     ipv6: str = ""
+    more: tuple[str, ...] = ()  # further addresses, of either family
     prefix: str = ""  # such as 2001:db8:1:2::/56: moves all hosts with an interface identifier
     moves: bool = True  # False: another request of the same call makes that move
     clear: tuple[RRType, ...] = ()  # records to withdraw
     text: str = ""  # a value for the TXT record of ACME challenges
     user: str = ""  # that the token must be named after; "": no matter
+    short: bool = False  # whether a single label stands for the one host of the token that begins with it
+    peer: str = ""  # of the connection: a proxy's, where the client's own address is not that
     api: Api = Api.UPDATE

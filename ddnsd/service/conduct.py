@@ -1,10 +1,8 @@
 """How clients behave: what each is charged for, how long it has to wait, which refusals are remembered."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ..model.answers import Answer, Limited, Moved, Refusal, Result, is_plain, result_of
-from ..model.attempt import Attempt
 from ..model.decision import Plan
 from ..model.names import label_count
 from ..model.records import Entry, Resource
@@ -27,14 +25,16 @@ class Conduct:
         self._fair = fair
         self._refused = refused
 
-    def wait(self, request: Request, attempt: Attempt | Refusal) -> float:
+    def wait(self, request: Request, digest: str) -> float:
         """Return the seconds that the client has to wait before it is listened to, 0.0 if it is now.
 
-        Who shares an address with others that try wrong tokens is told by having a right one.
+        `digest` is of its token, "" where it sent none. Nothing else of the request is looked at: to be told
+        to wait costs the same whatever is asked for. Who shares an address with others that try wrong tokens
+        is told by having a right one.
         """
-        token = self._token(attempt)
+        token = self._state.tokens.by_digest(digest)
         if token is None:
-            return self._fair.source_wait(request.source)
+            return self._fair.source_wait(_charged(request))
         return self._fair.attempt_wait(_name(token), token.value.spec.account)
 
     def take_changes(self, plan: Plan) -> float:
@@ -42,24 +42,24 @@ class Conduct:
         holder = plan.holder
         return self._fair.take_changes(holder.name, holder.token.value.spec.account, plan.changes)
 
-    def note(self, requests: Sequence[Request], attempt: Attempt | Refusal, answer: Answer) -> None:
+    def note(self, request: Request, digest: str, name: str, answer: Answer) -> None:
         """Charge the client for an answer. What is unchanged is free, and so is what others failed to do.
 
         But not the look at thousands of hosts that follow a prefix, though they all follow it already.
+        `name` is the first that was asked for, "" if there can be no such name.
         """
         if is_plain(answer) or isinstance(answer, Limited):
             return
         count = _cost(answer)
         if not count:
             return
-        request = requests[0]
-        token = self._token(attempt)
+        token = self._state.tokens.by_digest(digest)
         if isinstance(answer, Refusal):
-            self._remember(request, attempt, answer, token)
+            self._remember(request, name, answer, token)
         if answer in _NOT_THEIR_FAULT:
             return
         if token is None:
-            self._fair.failed(request.source)
+            self._fair.failed(_charged(request))
         else:
             self._fair.attempted(_name(token), token.value.spec.account, count)
 
@@ -67,20 +67,17 @@ class Conduct:
         """Charge a source for what could not even be read; return whether it sends that too often."""
         return self._fair.fails_too_often(source)
 
-    def _token(self, attempt: Attempt | Refusal) -> Entry[Resource[TokenSpec]] | None:
-        return self._state.tokens.by_digest(attempt.digest) if isinstance(attempt, Attempt) else None
-
     def _remember(
-        self,
-        request: Request,
-        attempt: Attempt | Refusal,
-        refusal: Refusal,
-        token: Entry[Resource[TokenSpec]] | None,
+        self, request: Request, name: str, refusal: Refusal, token: Entry[Resource[TokenSpec]] | None
     ) -> None:
-        name = (attempt.targets[0].name if isinstance(attempt, Attempt) else "") or ""
         shown = name if label_count(name) > 1 else ""  # a token in the wrong parameter may be one label
         now, known = datetime.now(UTC), _name(token) if token else ""
         self._refused.note(now, request.api, shown, result_of(refusal), request.source, known)
+
+
+def _charged(request: Request) -> str:
+    """Return the address that failures are charged to: the connection's, where the client's is not known."""
+    return request.source or request.peer
 
 
 def _cost(answer: Refusal | tuple[Result, ...]) -> int:

@@ -10,8 +10,10 @@ import structlog
 from ..model.answers import Answer, Limited, Moved, Refusal, Result, Unchanged, Updated
 from ..model.attempt import Attempt, read
 from ..model.decision import Change, Join, Move, Plan, Settled, Step
+from ..model.labels import in_full
 from ..model.progress import Progress
 from ..model.request import Request
+from ..model.tokens import digest
 from ..store.commit import GroupCommit
 from ..store.interface import Done, RestoredError, StoreError, Unknown
 from ..store.snapshot import WatchCache
@@ -25,7 +27,8 @@ _log = structlog.get_logger(__name__)
 MOST_REQUESTS = 20
 """Names in one call: what is done together has to fit one commit, with all that it depends on."""
 
-Reply = Callable[[Answer], None]
+Reply = Callable[[Answer, str], None]
+"""Takes the answer, and the first name that it is for: canonical; "" if that is none, or was not read."""
 
 
 class UpdatePolicy(NamedTuple):
@@ -67,34 +70,36 @@ class UpdateService:
     def submit(self, requests: Sequence[Request], reply: Reply) -> None:
         """Take requests of one client that are done together or not at all, at most `MOST_REQUESTS`.
 
-        `reply` is called exactly once, with the answer: its results are, for each request that is not the
-        same as an earlier one, those of its records in the order of RRTYPES, then that of its prefix.
-        Nearly all calls are refused or unchanged: they take no task and no coroutine.
+        `reply` is called exactly once; its results are, for each request that is not the same as an earlier
+        one, those of its records in the order of RRTYPES, then that of its prefix. The limits are asked
+        before anything but the token is read. Nearly all calls are refused or unchanged: they take no task
+        and no coroutine.
         """
         accepted = asyncio.get_running_loop().time()
-        attempt = read(requests, private=self._policy.private)
-
-        def answer(answer: Answer) -> None:
-            self._conduct.note(requests, attempt, answer)
-            reply(answer)
-
-        if wait := self._conduct.wait(requests[0], attempt):
-            reply(Limited(wait))
+        request = requests[0]
+        holder = digest(request.token) if request.token else ""
+        if wait := self._conduct.wait(request, holder):
+            reply(Limited(wait), "")
             return
+        attempt = read(requests, holder, private=self._policy.private)
         if isinstance(attempt, Refusal):
-            answer(attempt)
+            self._conduct.note(request, holder, "", attempt)
+            reply(attempt, "")
             return
 
         def proceed(error: StoreError | None) -> None:
+            call = _Call(attempt, request, accepted, reply)
             if error is not None:
                 _log.debug("update.store_unavailable", reason=str(error))
-                answer(Refusal.STORE_FAILED)
+                self._answer(call, Refusal.STORE_FAILED)
                 return
             try:
-                self._decide(attempt, requests, accepted, answer)
+                if attempt.short:
+                    call = call._replace(attempt=in_full(self._cache.state, attempt))
+                self._decide(call)
             except Exception:  # noqa: BLE001 - a bug with this request must not reach all that share its round
                 _log.exception("update.crashed")
-                answer(Refusal.STORE_FAILED)
+                self._answer(call, Refusal.STORE_FAILED)
 
         self._cache.when_current(proceed)
 
@@ -103,33 +108,43 @@ class UpdateService:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _decide(self, attempt: Attempt, requests: Sequence[Request], accepted: float, reply: Reply) -> None:
-        decision = self._decisions.decide(attempt)
+    def _decide(self, call: "_Call") -> None:
+        decision = self._decisions.decide(call.attempt)
         if not isinstance(decision, Plan):
-            reply(decision)
+            self._answer(call, decision)
             return
         if decision.changes and (wait := self._conduct.take_changes(decision)):
-            reply(Limited(wait))
+            self._answer(call, Limited(wait))
             return
-        walk = _Walk(
-            *(self._cache, self._commits, self._decisions, self._waiting),
-            *(self._policy, attempt, requests[0], accepted),
-        )
-        task = asyncio.create_task(self._finish(walk, decision, reply), name="update")
+        walk = _Walk(self._cache, self._commits, self._decisions, self._waiting, self._policy, call)
+        task = asyncio.create_task(self._finish(walk, decision, call), name="update")
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+
+    def _answer(self, call: "_Call", answer: Answer) -> None:
+        self._conduct.note(call.request, call.attempt.digest, call.attempt.name, answer)
+        call.reply(answer, call.attempt.name)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("update.crashed", exc_info=error)
 
-    async def _finish(self, walk: "_Walk", plan: Plan, reply: Reply) -> None:
+    async def _finish(self, walk: "_Walk", plan: Plan, call: "_Call") -> None:
         answer: Answer = Refusal.STORE_FAILED  # also if the walk fails as it never should
         try:
             answer = await walk.answer(plan)
         finally:
-            reply(answer)
+            self._answer(call, answer)
+
+
+class _Call(NamedTuple):
+    """What was submitted, as it was read; `accepted` by the loop's clock."""
+
+    attempt: Attempt
+    request: Request  # the first of them
+    accepted: float
+    reply: Reply
 
 
 class _Walk:
@@ -142,18 +157,16 @@ class _Walk:
         decisions: Decisions,
         waiting: Waiting,
         policy: UpdatePolicy,
-        attempt: Attempt,
-        request: Request,
-        accepted: float,
+        call: _Call,
     ) -> None:
         self._cache = cache
         self._commits = commits
         self._decisions = decisions
         self._waiting = waiting
-        self._attempt = attempt
-        self._request = request
-        self._deadline = accepted + policy.timeout
-        self._store_deadline = min(self._deadline, accepted + policy.store_timeout)
+        self._attempt = call.attempt
+        self._request = call.request
+        self._deadline = call.accepted + policy.timeout
+        self._store_deadline = min(self._deadline, call.accepted + policy.store_timeout)
 
     async def answer(self, plan: Plan) -> Answer:
         try:
@@ -165,8 +178,8 @@ class _Walk:
         return await self._await_publication(*settled) if isinstance(settled, _Committed) else settled
 
     @property
-    def _name(self) -> str | None:
-        return self._attempt.targets[0].name
+    def _name(self) -> str:
+        return self._attempt.name
 
     async def _commit(self, decision: Settled | Plan) -> "_Committed | Settled":
         """Commit until the decision stands; what then remains is to wait for what is committed."""
@@ -177,9 +190,8 @@ class _Walk:
             outcome = await self._commits.commit(update)
             if isinstance(outcome, Done):
                 return _Committed(decision, outcome.revision)
-            if isinstance(
-                outcome, Unknown
-            ):  # decided once more it might be done twice, or refused though done
+            if isinstance(outcome, Unknown):
+                # Decided once more it might be done twice, or refused though done.
                 _log.debug("update.outcome_unknown", name=self._name, reason=outcome.reason)
                 return Refusal.STORE_FAILED
             await self._cache.current()

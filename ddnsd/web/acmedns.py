@@ -8,8 +8,6 @@ import msgspec
 from tornado.httputil import HTTPHeaders
 
 from ..model.answers import Answer, Limited, Refusal
-from ..model.challenges import is_challenge
-from ..model.names import InvalidNameError, parse_name
 from ..model.request import Api, Request
 from ..service.update import UpdateService
 from ..telemetry.metrics import Metrics
@@ -58,21 +56,21 @@ def is_acme_dns(headers: HTTPHeaders) -> bool:
     return USER in headers or KEY in headers or media_type(headers) == "application/json"
 
 
-def read_request(headers: HTTPHeaders, body: bytes, source: str) -> Request | Problem:
-    """Return what the client asks for, or why it asks for nothing. `source` is its own address."""
+def read_request(headers: HTTPHeaders, body: bytes, source: str, peer: str = "") -> Request | Problem:
+    """Return what the client asks for, or why it asks for nothing.
+
+    `source` is its own address, `peer` that of its connection. The name and the value are not looked at yet.
+    """
     user, key = headers.get(USER, "").strip(), headers.get(KEY, "").strip()
     if not user or not key:
         return Problem(401, FORBIDDEN)
     try:
         asked = _decode(body)
-        subdomain = parse_name(asked.subdomain)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Problem(400, MALFORMED)
-    except InvalidNameError:
-        return Problem(400, BAD_SUBDOMAIN)
-    if not is_challenge(asked.txt):
+    if not asked.txt:
         return Problem(400, BAD_TXT)
-    return Request(subdomain, "", key, source, text=asked.txt, user=user, api=Api.ACME_DNS)
+    return Request(asked.subdomain, "", key, source, text=asked.txt, user=user, peer=peer, api=Api.ACME_DNS)
 
 
 class AcmeDnsEndpoint:
@@ -87,25 +85,32 @@ class AcmeDnsEndpoint:
         """Answer one request."""
         started = time.perf_counter()
         source = self._sources.source(exchange.peer, exchange.headers)
-        request = read_request(exchange.headers, exchange.body, source)
+        request = read_request(exchange.headers, exchange.body, source, exchange.peer)
         if isinstance(request, Problem):
-            late = self._service.conduct.malformed(source)
+            late = self._service.conduct.malformed(source or exchange.peer)
             self._journal.note_unreadable(request.error, source, started)
             _send(exchange, request.status, {"error": request.error}, late=late)
             return
 
-        def answer(answer: Answer) -> None:
-            _reply(exchange, answer, request.text)
-            self._journal.note([request.domain], [answer], source, started)
+        def answer(answer: Answer, name: str) -> None:
+            _reply(exchange, answer, name, request.text)
+            self._journal.note([name], [answer], source, started)
 
         self._service.submit((request,), answer)
 
 
-def _reply(exchange: Exchange, answer: Answer, value: str) -> None:
+def error_of(refusal: Refusal, name: str) -> tuple[int, str]:
+    """Return the status and the word for a refusal; `name` is "" where no such name can exist."""
+    if refusal is Refusal.NOT_FOUND and not name:
+        return 400, BAD_SUBDOMAIN
+    return ERRORS.get(refusal, (401, FORBIDDEN))
+
+
+def _reply(exchange: Exchange, answer: Answer, name: str, value: str) -> None:
     if isinstance(answer, Limited):
         _send(exchange, 429, {"error": LIMITED}, late=True, **replies.headers(answer))
     elif isinstance(answer, Refusal):
-        status, error = ERRORS.get(answer, (401, FORBIDDEN))
+        status, error = error_of(answer, name)
         _send(exchange, status, {"error": error})
     else:
         _send(exchange, 200, {"txt": value})

@@ -5,6 +5,8 @@ import binascii
 
 from tornado.httputil import HTTPHeaders
 
+_MAX_HEADER = 8192  # characters; a token has at most 1024
+
 
 def token_of(headers: HTTPHeaders) -> str:
     """Return the token, "" where there is none: that of `Bearer`, the password of `Basic` (RFC 7617).
@@ -22,8 +24,9 @@ def bearer_of(headers: HTTPHeaders) -> str:
 
 
 def _authorization(headers: HTTPHeaders) -> tuple[str, str]:
-    """Return the scheme in lower case, and what follows it."""
-    scheme, _, credentials = headers.get("Authorization", "").partition(" ")
+    """Return the scheme in lower case, and what follows it; nothing of a header that is too long."""
+    header = headers.get("Authorization", "")
+    scheme, _, credentials = header.partition(" ") if len(header) <= _MAX_HEADER else ("", "", "")
     return scheme.lower(), credentials.strip()
 
 

@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 
 from ..model.answers import Answer, Limited, Moved, Refusal, Result, Unchanged, Updated, result_of
-from ..model.names import InvalidNameError, label_count, parse_name
+from ..model.names import label_count
 from ..model.request import Api
 from ..telemetry.metrics import Metrics
 from ..telemetry.redaction import HIDDEN
@@ -26,30 +26,31 @@ class Journal:
         self._api = api
         self._metrics = metrics
 
-    def note(self, domains: Sequence[str], answers: Sequence[Answer], source: str, started: float) -> None:
+    def note(self, names: Sequence[str], answers: Sequence[Answer], source: str, started: float) -> None:
         """Note one HTTP request and the answers to what it asked for; `started` by `time.perf_counter`.
 
-        It counts once: as what failed first, if anything did.
+        `names` are canonical, or "" where there is none, or none was read. It counts once: as what failed
+        first, if anything did.
         """
         result = result_of(answers[0]) if len(answers) == 1 else _gravest(answers)
         self._metrics.request(self._api, result, time.perf_counter() - started)
         if result == "unchanged" and not _debugs():
             return
-        for domain, answer in zip(domains, answers, strict=True):
-            self._record(domain, answer, source)
+        for name, answer in zip(names, answers, strict=True):
+            self._record(name, answer, source)
 
     def note_unreadable(self, reason: str, source: str, started: float) -> None:
         """Note a request that asked for nothing that could be decided."""
         self._metrics.request(self._api, "malformed", time.perf_counter() - started)
         _log.info("update.unreadable", api=self._api, source=source, reason=reason)
 
-    def _record(self, domain: str, answer: Answer, source: str) -> None:
+    def _record(self, name: str, answer: Answer, source: str) -> None:
         if isinstance(answer, Limited):  # they come by the thousand, of whom the log has told before
-            _log.debug("update.limited", api=self._api, domain=shown(domain), source=source)
+            _log.debug("update.limited", api=self._api, source=source)
             return
         if isinstance(answer, Refusal):
             result = result_of(answer)
-            _log.info("update.refused", api=self._api, domain=shown(domain), result=result, source=source)
+            _log.info("update.refused", api=self._api, domain=_shown(name), result=result, source=source)
             return
         for each in answer:
             self._record_result(each, source)
@@ -72,10 +73,6 @@ def _gravest(answers: Sequence[Answer]) -> str:
     return next(failed, "updated" if "updated" in results else "unchanged")
 
 
-def shown(domain: str) -> str:
-    """Return the name as it may be logged: what is none may be a token in the wrong parameter."""
-    try:
-        name = parse_name(domain)
-    except InvalidNameError:
-        return HIDDEN
+def _shown(name: str) -> str:
+    """Return the name as it may be logged: a single label may be a token in the wrong parameter."""
     return name if label_count(name) > 1 else HIDDEN

@@ -9,9 +9,10 @@ from tornado.httputil import HTTPHeaders
 from ..model.addresses import Family
 from ..model.request import Request
 from .credentials import bearer_of
+from .form import MAX_FIELDS, MAX_VALUE, is_too_large
 
-_MAX_FIELDS = 64
 _NAMES = ("domain", "ip", "token", "ipv6", "ip6lanprefix", "record_type", "clear")
+_MAX_NAME = 3 * max(map(len, _NAMES))  # if each of its letters is percent-encoded
 _FAMILIES: Mapping[str, tuple[Family, ...]] = {"": tuple(Family), **{each: (each,) for each in Family}}
 _TRUE = ("true", "1", "yes")
 _FORM = "application/x-www-form-urlencoded"
@@ -36,7 +37,7 @@ _json_body = msgspec.json.Decoder(_JsonBody)
 
 
 def read_request(
-    query: str, headers: HTTPHeaders, body: bytes, source: str, *, withdraws: bool = False
+    query: str, headers: HTTPHeaders, body: bytes, source: str, peer: str = "", *, withdraws: bool = False
 ) -> Request:
     """Return what the client asked for.
 
@@ -44,18 +45,21 @@ def read_request(
     encoded or as it is. A parameter of the body wins over one of the query string, a `token` over the
     header. Of a parameter given twice the first counts; a blank one is absent; a `%` that begins no
     octet stands for itself (https://url.spec.whatwg.org/#percent-decode). `source` is the client's own
-    address. With `withdraws`, as with a true parameter `clear`, it asks to withdraw addresses.
+    address, `peer` that of its connection.
+    With `withdraws`, as with a true parameter `clear`, it asks to withdraw addresses.
 
     Raises:
-        UnreadableRequestError: bad UTF-8, bad JSON, an unknown content type, too many parameters;
-            or to withdraw what is no address.
+        UnreadableRequestError: bad UTF-8, bad JSON, an unknown content type, too many parameters or too long
+            ones (`web.form`); or to withdraw what is no address.
     """
     values = _read_form(query)
     if body:
         values |= _read_body(headers, body)
     token = values.get("token") or bearer_of(headers)
     ipv6, prefix = values.get("ipv6", ""), values.get("ip6lanprefix", "")
-    request = Request(values.get("domain", ""), values.get("ip", ""), token, source, ipv6, prefix)
+    request = Request(
+        values.get("domain", ""), values.get("ip", ""), token, source, ipv6, prefix=prefix, peer=peer
+    )
     if withdraws or values.get("clear", "").lower() in _TRUE:
         return request._replace(clear=_withdrawn(values))
     return request
@@ -85,22 +89,30 @@ def _read_json(body: bytes) -> dict[str, str]:
         raise UnreadableRequestError("not a JSON object with text in domain, ip and token") from error
     if isinstance(decoded.clear, bool):
         decoded.clear = str(decoded.clear)
-    return _present(msgspec.structs.asdict(decoded))
+    values = _present(msgspec.structs.asdict(decoded))
+    for value in values.values():
+        _bounded(value)
+    return values
 
 
 def _read_form(text: str) -> dict[str, str]:
     """Read `application/x-www-form-urlencoded` (https://url.spec.whatwg.org/#urlencoded-parsing)."""
-    fields = text.split("&")
-    if len(fields) > _MAX_FIELDS:
-        raise UnreadableRequestError("too many parameters")
+    if is_too_large(text) or text.count("&") >= MAX_FIELDS:
+        raise UnreadableRequestError("too many parameters, or too long ones")
     values: dict[str, str | None] = {}
     try:
-        for name, _, value in (field.partition("=") for field in fields):
-            if value and (name := _unquoted(name)) in _NAMES:
-                values.setdefault(name, _as_utf8(_unquoted(value)))
+        for name, _, value in (field.partition("=") for field in text.split("&")):
+            if value and len(name) <= _MAX_NAME and (name := _unquoted(name)) in _NAMES:
+                values.setdefault(name, _as_utf8(_unquoted(_bounded(value))))
     except UnicodeError as error:
         raise UnreadableRequestError("parameters that are not UTF-8") from error
     return _present(values)
+
+
+def _bounded(value: str) -> str:
+    if len(value) > MAX_VALUE:
+        raise UnreadableRequestError(f"a parameter of more than {MAX_VALUE} octets")
+    return value
 
 
 def _unquoted(text: str) -> str:

@@ -1,6 +1,5 @@
 """Which path of the public listener is answered by whom."""
 
-from ..service.labels import Labels
 from ..service.update import UpdateService
 from ..telemetry.metrics import Metrics
 from .ability import AbilityEndpoint
@@ -17,12 +16,12 @@ UPDATE_PATH = "/api/ddns/update"
 
 
 def public_routes(
-    service: UpdateService, labels: Labels, sources: SourceFinder, metrics: Metrics, ability: AbilityEndpoint
+    service: UpdateService, sources: SourceFinder, metrics: Metrics, ability: AbilityEndpoint
 ) -> Routes:
     """Return the routes of all APIs: docs/api.md, docs/dyndns2.md."""
     update = UpdateEndpoint(service, sources, metrics)
     dyndns2 = Dyndns2Endpoint(service, sources, metrics)
-    duckdns = DuckDnsEndpoint(service, labels, sources, metrics)
+    duckdns = DuckDnsEndpoint(service, sources, metrics)
     address = AddressEndpoint(sources, TEXT)
     return {
         UPDATE_PATH: {"GET": update, "POST": update, "DELETE": update},

@@ -51,6 +51,10 @@ class SourceFinder:
         return address is not None and any(address in network for network in self._trusted)
 
 
+_MOST = 4096  # octets of such a header; each proxy adds some twenty
+_HOPS = 32  # proxies in a row
+
+
 def _chains(headers: HTTPHeaders) -> Iterator[Iterable[str]]:
     """Yield, for each of the two headers that is there, its hops from the nearest proxy to the client.
 
@@ -58,16 +62,19 @@ def _chains(headers: HTTPHeaders) -> Iterator[Iterable[str]]:
     and disagree, the source is not known.
     """
     if (listed := headers.get("X-Forwarded-For")) is not None:
-        yield map(_hop, reversed(listed.split(",")))
+        yield map(_hop, reversed(listed.rsplit(",", _HOPS)[-_HOPS:]))
     if (forwarded := headers.get("Forwarded")) is not None:
-        yield map(_hop, reversed(_forwarded_nodes(forwarded)))
+        yield map(_hop, reversed(_forwarded_nodes(forwarded)[-_HOPS:]))
 
 
 def _forwarded_nodes(text: str) -> Sequence[str]:
     """Return each hop's `for`, "" where it has none; of a malformed header a single "".
 
-    Malformed it says nothing at all: where a quotation ends, and so whose words are whose, is not known.
+    Malformed, or too long, it says nothing at all: where a quotation ends, and so whose words are whose, is
+    not known.
     """
+    if len(text) > _MOST:
+        return ("",)
     nodes, node, position = [], "", 0
     while pair := _PAIR.match(text, position):
         name, value, end = pair.groups()

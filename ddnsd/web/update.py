@@ -27,18 +27,18 @@ class UpdateEndpoint:
         source = self._sources.source(exchange.peer, exchange.headers)
         try:
             request = read_request(
-                *(exchange.query, exchange.headers, exchange.body, source),
+                *(exchange.query, exchange.headers, exchange.body, source, exchange.peer),
                 withdraws=exchange.method == "DELETE",
             )
         except UnreadableRequestError as error:
-            late = self._service.conduct.malformed(source)
+            late = self._service.conduct.malformed(source or exchange.peer)
             self._journal.note_unreadable(str(error), source, started)
             exchange.reply(400, replies.failure(replies.BAD_REQUEST), late)
             return
 
-        def answer(answer: Answer) -> None:
+        def answer(answer: Answer, name: str) -> None:
             status, body = replies.body(answer)
             exchange.reply(status, body, isinstance(answer, Limited), **replies.headers(answer))
-            self._journal.note((request.domain,), (answer,), source, started)
+            self._journal.note((name,), (answer,), source, started)
 
         self._service.submit((request,), answer)

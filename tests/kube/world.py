@@ -151,7 +151,9 @@ class World:
     async def update_with(self, secret: str, ip: str, label: str = "a") -> Told:
         """Send an update with a secret."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.node.updates.submit((Request(self.host(label), ip, secret, ""),), answered.set_result)
+        self.node.updates.submit(
+            (Request(self.host(label), ip, secret, ""),), lambda answer, _: answered.set_result(answer)
+        )
         answer = await answered
         return answer[0] if isinstance(answer, tuple) else answer
 

@@ -134,7 +134,7 @@ class Node:
     async def ask(self, *requests: Request) -> Answer:
         """Send requests that are done together; return the answer."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.updates.submit(requests, answered.set_result)
+        self.updates.submit(requests, lambda answer, _: answered.set_result(answer))
         return await answered
 
     async def update(self, name: str, ip: str) -> Refusal | Limited | Result:

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.answers import Refusal, Unchanged
-from ddnsd.model.attempt import Attempt, read
+from ddnsd.model.attempt import Attempt
 from ddnsd.model.decision import Change, Decision, Join, Plan, Step, decide
 from ddnsd.model.records import RecordKey
 from ddnsd.model.request import Request
 from ddnsd.model.tokens import digest
 
-from .world import BLOG, BLOG6, NOW, World, small_world
+from .world import BLOG, BLOG6, NOW, World, read_all, small_world
 
 LATER, EARLIER = NOW + timedelta(hours=1), NOW - timedelta(hours=1)
 IP, OLD_IP = "192.0.2.7", "192.0.2.4"
@@ -28,7 +28,7 @@ def request(domain: str = BLOG.name, ip: str = IP, token: str = "secret", source
 
 
 def planned(world: World, *asked: Request, private: bool = True) -> Decision:
-    attempt = read(asked, private=private)
+    attempt = read_all(*asked, private=private)
     return attempt if isinstance(attempt, Refusal) else decide(world.state, attempt, NOW)
 
 
@@ -243,7 +243,7 @@ HOSTILE = st.text(max_size=400) | st.sampled_from(["\ud800", "\x00", "。", "１
 @given(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
 def test_whatever_is_sent_is_read_or_refused(domain, ip, token, source):
     asked = Request(domain, ip, token, source)
-    attempt = read((asked,), private=True)
+    attempt = read_all(asked)
     if not domain:
         assert attempt is Refusal.MISSING_DOMAIN
     elif not token:

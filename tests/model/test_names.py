@@ -84,10 +84,16 @@ def test_what_cannot_be_a_host_name_is_refused(text):
 
 def test_the_work_on_international_text_is_bounded():
     name = "bücher.example.com"
-    padding = "\xad" * (1024 - len(name))  # soft hyphens, which UTS 46 drops
-    assert parse_name(padding + name) == "xn--bcher-kva.example.com"
-    with pytest.raises(InvalidNameError, match="longer than any name"):
+    padding = "\xad" * 63  # soft hyphens, which UTS 46 drops
+    assert parse_name(padding + name + ".") == "xn--bcher-kva.example.com"
+    with pytest.raises(InvalidNameError, match="65 international characters, use A-labels"):
         parse_name("\xad" + padding + name)
+    with pytest.raises(InvalidNameError, match="longer than any name"):
+        parse_name("é" + "x" * 253)
+    assert parse_name(".".join("é" * 8)) == ".".join(["xn--9ca"] * 8)
+    assert parse_name(".".join(["xn--9ca"] * 9))
+    with pytest.raises(InvalidNameError, match="9 international characters, use A-labels"):
+        parse_name("。".join("é" * 9))
 
 
 @given(NAMELIKE)

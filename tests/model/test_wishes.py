@@ -6,7 +6,7 @@ import pytest
 
 from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.answers import Moved, Refusal, Unchanged
-from ddnsd.model.attempt import Attempt, read
+from ddnsd.model.attempt import Attempt
 from ddnsd.model.decision import Change, Join, Move, Plan, Sighting, Step, decide
 from ddnsd.model.moves import holding
 from ddnsd.model.records import RecordKey
@@ -14,7 +14,7 @@ from ddnsd.model.request import Request
 from ddnsd.model.resources import Scope
 
 from .test_decision import IP, decided, planned, request
-from .world import BLOG, BLOG6, NOW, World, small_world
+from .world import BLOG, BLOG6, NOW, World, read_all, small_world
 
 
 def steps_of(world: World, *asked: Request) -> tuple[Step, ...]:
@@ -187,7 +187,7 @@ def test_what_is_no_challenge_is_refused(text):
 def test_a_challenge_that_is_asked_for_long_after_gets_its_time_again():
     world = small_world()
     published(world, CHALLENGE, f"{ONE} {TWO}")
-    attempt = read((challenge(TWO),), private=True)
+    attempt = read_all(challenge(TWO))
     assert isinstance(attempt, Attempt)
     later = decide(world.state, attempt, NOW + timedelta(hours=2))
     assert isinstance(later, Plan)

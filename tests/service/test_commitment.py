@@ -7,14 +7,13 @@ import pytest
 
 from ddnsd.model.addresses import RRTYPES, Challenge, Family
 from ddnsd.model.answers import Refusal
-from ddnsd.model.attempt import read
 from ddnsd.model.decision import Plan, decide
 from ddnsd.model.records import RecordKey
 from ddnsd.model.request import Request
 from ddnsd.service.commitment import commitment
 from ddnsd.service.update import MOST_REQUESTS
 from ddnsd.store.interface import MAX_KEYS_PER_UPDATE
-from tests.model.world import NOW, World
+from tests.model.world import NOW, World, read_all
 
 NAMES = tuple(f"host.zone{number}.example" for number in range(MOST_REQUESTS))
 
@@ -51,7 +50,7 @@ def test_the_largest_call_fits_one_commit(world: World, asked: dict[str, Any]) -
             Request(name, "", "secret", "", moves=not number)._replace(**asked)
             for number, name in enumerate(NAMES)
         ]
-        attempt = read(requests, private=True)
+        attempt = read_all(*requests)
         assert not isinstance(attempt, Refusal)
         plan = decide(world.state, attempt, NOW)
         assert isinstance(plan, Plan)

@@ -4,14 +4,15 @@ import pytest
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.answers import Answer, Limited, Moved, Refusal, Unchanged, Updated
-from ddnsd.model.attempt import read
+from ddnsd.model.attempt import Attempt
 from ddnsd.model.bucket import Rate
 from ddnsd.model.decision import Plan, decide
 from ddnsd.model.request import Request
+from ddnsd.model.tokens import digest
 from ddnsd.service.conduct import Conduct
 from ddnsd.service.fairuse import FairUse, FairUseLimits
 from ddnsd.service.refused import RefusedAttempts, newest
-from tests.model.world import BLOG, NOW, World, small_world
+from tests.model.world import BLOG, NOW, World, read_all, small_world
 
 SOURCE, STRANGER = "198.51.100.1", "203.0.113.1"
 GOOD = Request(BLOG.name, "192.0.2.7", "secret", SOURCE)
@@ -31,15 +32,15 @@ class Judge:
         self.world = world
 
     def waits(self, request: Request) -> bool:
-        attempt = read((request,), private=True)
-        assert not isinstance(attempt, Refusal)
-        return self.conduct.wait(request, attempt) > 0
+        return self.conduct.wait(request, digest(request.token)) > 0
 
     def answered(self, request: Request, answer: Answer) -> None:
-        self.conduct.note((request,), read((request,), private=True), answer)
+        attempt = read_all(request)
+        name = attempt.name if isinstance(attempt, Attempt) else ""
+        self.conduct.note(request, digest(request.token), name, answer)
 
     def changes(self, request: Request) -> bool:
-        attempt = read((request,), private=True)
+        attempt = read_all(request)
         assert not isinstance(attempt, Refusal)
         plan = decide(self.world.state, attempt, NOW)
         assert isinstance(plan, Plan)
@@ -96,7 +97,7 @@ def test_what_cannot_be_read_is_its_sources_failure(judge):
 
 
 def test_a_request_without_a_token_is_its_sources_failure(judge):
-    judge.conduct.note((GOOD._replace(token=""),), Refusal.MISSING_TOKEN, Refusal.MISSING_TOKEN)
+    judge.conduct.note(GOOD._replace(token=""), "", "", Refusal.MISSING_TOKEN)
     assert judge.waits(BAD)
 
 
@@ -108,7 +109,7 @@ def test_changes_are_taken_before_they_are_made(judge):
 def test_a_change_that_the_nameserver_refused_is_no_other_change(judge):
     judge.world.commit(BLOG, "192.0.2.7")
     judge.world.refuse(BLOG)
-    attempt = read((GOOD,), private=True)
+    attempt = read_all(GOOD)
     assert not isinstance(attempt, Refusal)
     plan = decide(judge.world.state, attempt, NOW)
     assert isinstance(plan, Plan)

@@ -53,7 +53,7 @@ class Nodes:
 
     def updating(self, service: UpdateService, ip: str) -> asyncio.Task[Answer]:
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        service.submit((Request(BLOG, ip, SECRET, ""),), answered.set_result)
+        service.submit((Request(BLOG, ip, SECRET, ""),), lambda answer, _: answered.set_result(answer))
 
         async def answer() -> Answer:
             return await answered

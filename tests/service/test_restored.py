@@ -32,7 +32,10 @@ async def test_waiter_of_the_old_history_is_told_at_once(version):
                 node.cache, node.commits, UpdatePolicy(True, 60, 5), unlimited(node.cache.state)
             )
             answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-            service.submit((Request("blog.example.com", "192.0.2.1", SECRET, ""),), answered.set_result)
+            service.submit(
+                (Request("blog.example.com", "192.0.2.1", SECRET, ""),),
+                lambda answer, _: answered.set_result(answer),
+            )
             await until(lambda: node.cache.state.addresses)
             await asyncio.to_thread(rig.restore, rig.folder / "backup", "another")
             assert await asyncio.wait_for(answered, 10) is Refusal.STORE_FAILED

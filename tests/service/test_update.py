@@ -41,7 +41,7 @@ class Desk:
 
     async def ask(self, ip: str = "192.0.2.1") -> Answer:
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.service.submit((Request(BLOG, ip, SECRET, ""),), answered.set_result)
+        self.service.submit((Request(BLOG, ip, SECRET, ""),), lambda answer, _: answered.set_result(answer))
         return await answered
 
     async def asking(self, ip: str = "192.0.2.1") -> asyncio.Task[Answer]:

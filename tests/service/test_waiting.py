@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.attempt import Attempt, read
+from ddnsd.model.attempt import Attempt
 from ddnsd.model.progress import Progress
 from ddnsd.model.records import Committed, Published, RecordKey
 from ddnsd.model.request import Request
@@ -19,6 +19,7 @@ from ddnsd.service.waiting import Awaited, Waiting
 from ddnsd.store import codec, keys
 from ddnsd.store.interface import Done, Update
 from tests.leader.node import until
+from tests.model.world import read_all
 from tests.service.registry_node import Node, account, document, host, node_on, open_embedded, zone
 
 NAMES = tuple(f"h{number}.example.com" for number in range(100))
@@ -92,7 +93,7 @@ async def test_who_comes_when_a_part_is_published_waits_for_what_is_asked_for(no
 
 
 def attempt(prefix: str) -> Attempt:
-    read_ = read([Request(NAMES[0], "", "secret", "", prefix=prefix)], private=True)
+    read_ = read_all(Request(NAMES[0], "", "secret", "", prefix=prefix))
     assert isinstance(read_, Attempt)
     return read_
 

@@ -39,6 +39,7 @@ class PublicPlace:
         failures: Rate | None = None,
         trusted: tuple[Network, ...] = (),
         max_header: int = 65536,
+        max_body: int = MAX_BODY,
     ) -> None:
         self.closed: list[str] = []
         sources = SourceFinder(trusted)
@@ -47,7 +48,7 @@ class PublicPlace:
         metrics = Metrics(self.registry)
         failures = Failures(self.fair_use, sources)
         self.connections = Connections(limits, sources.trusts, self.closed.append)
-        self.listener = PublicListener(routes, MAX_BODY, metrics, failures, self.connections)
+        self.listener = PublicListener(routes, max_body, metrics, failures, self.connections)
         self.server = PublicServer(self.listener, patience, gate, body_timeout=60, max_header_size=max_header)
         listening, self.port = bind_unused_port(address="0.0.0.0")
         self.server.add_socket(listening)

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
 from ddnsd.model.answers import Refusal
+from ddnsd.model.attempt import Attempt
+from ddnsd.model.attempt import read as read_attempt
 from ddnsd.model.request import Api, Request
-from ddnsd.web.acmedns import ERRORS, Problem, is_acme_dns, read_request
+from ddnsd.web.acmedns import Problem, error_of, is_acme_dns, read_request
 
 SOURCE = "198.51.100.7"
 VALUE = "LHDhK3oGRvkiefQnx7OOczTY5Tic_xZ6HcMOc_gmtoM"
@@ -27,7 +29,8 @@ def test_a_request():
         "blog.example.com", "", "secret", SOURCE, text=VALUE, user="blog-acme", api=Api.ACME_DNS
     )
     assert read() == expected
-    assert read(BODY | {"subdomain": "Blog.Example.COM.", "more": [1]}) == expected
+    upper = "Blog.Example.COM."
+    assert read(BODY | {"subdomain": upper, "more": [1]}) == expected._replace(domain=upper)
     assert read(headers={name.lower(): f" {value} " for name, value in USER.items()}) == expected
 
 
@@ -50,14 +53,26 @@ def test_no_json_object_is_malformed(body):
     "subdomain", ["", "..", "a b.example.com", "_acme-challenge.blog.example.com", "x" * 300]
 )
 def test_what_is_no_name_is_a_bad_subdomain(subdomain):
-    assert read(BODY | {"subdomain": subdomain}) == Problem(400, "bad_subdomain")
+    request = read(BODY | {"subdomain": subdomain})
+    assert isinstance(request, Request)
+    attempt = read_attempt((request,), "", private=True)
+    refusal = Refusal.NOT_FOUND if isinstance(attempt, Attempt) else attempt
+    name = attempt.name if isinstance(attempt, Attempt) else ""
+    assert error_of(refusal, name) == (400, "bad_subdomain")
 
 
 @pytest.mark.parametrize(
     "value", ["", VALUE[1:], VALUE + "A", VALUE[1:] + "=", VALUE[1:] + "+", VALUE[1:] + "\n", "密" * 43]
 )
 def test_what_is_no_digest_is_a_bad_txt(value):
-    assert read(BODY | {"txt": value}) == Problem(400, "bad_txt")
+    request = read(BODY | {"txt": value})
+    if isinstance(request, Request):
+        attempt = read_attempt((request,), "", private=True)
+        assert isinstance(attempt, Attempt)
+        assert attempt.targets[0].wishes is None
+        assert error_of(Refusal.INVALID_IP, attempt.name) == (400, "bad_txt")
+    else:
+        assert request == Problem(400, "bad_txt")
 
 
 def test_a_post_is_told_from_duckdns_form():
@@ -68,7 +83,7 @@ def test_a_post_is_told_from_duckdns_form():
 
 
 def test_what_a_client_may_not_know_is_forbidden():
-    told = {refusal: ERRORS.get(refusal, (401, "forbidden")) for refusal in Refusal}
+    told = {refusal: error_of(refusal, "blog.example.com") for refusal in Refusal}
     hidden = {refusal for refusal, (status, _) in told.items() if status == 401}
     assert {Refusal.UNKNOWN_TOKEN, Refusal.NOT_FOUND, Refusal.BANNED, Refusal.SUSPENDED} <= hidden
     assert {status for refusal, (status, _) in told.items() if refusal.status == 500} == {500}

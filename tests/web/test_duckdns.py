@@ -14,18 +14,18 @@ from ddnsd.web.duckdns.call import read_call, read_path
 from ddnsd.web.duckdns.words import text_of
 from ddnsd.web.form import read_parameters
 
-SOURCE = "198.51.100.7"
+SOURCE, PEER = "198.51.100.7", "10.0.0.1"
 BLOG = "blog.example.com"
 FOUR, SIX, VALUE = "192.0.2.7", "2001:db8::7", "x" * 43
 
 
-def asked(query: str, names: tuple[str, ...] = (BLOG,)) -> tuple[Request, ...]:
-    call = read_call(read_parameters(f"token=secret&{query}", HTTPHeaders(), b""))
-    return call.requests(names, SOURCE)
+def asked(query: str, domains: str = BLOG) -> tuple[Request, ...]:
+    call = read_call(read_parameters(f"token=secret&domains={domains}&{query}", HTTPHeaders(), b""))
+    return call.requests(SOURCE, PEER)
 
 
 def request(ip: str = "", ipv6: str = "", domain: str = BLOG, **rest: object) -> Request:
-    return Request(domain, ip, "secret", SOURCE, ipv6, api=Api.DUCKDNS, **rest)
+    return Request(domain, ip, "secret", SOURCE, ipv6, short=True, peer=PEER, api=Api.DUCKDNS, **rest)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_the_parameters(query, expected):
 
 
 def test_each_name_has_a_request():
-    assert asked(f"ip={FOUR}", ("a.b.c", "d.e.f")) == (
+    assert asked(f"ip={FOUR}", "a.b.c,d.e.f") == (
         request(FOUR, domain="a.b.c"),
         request(FOUR, domain="d.e.f")._replace(moves=False),
     )
@@ -112,7 +112,7 @@ def test_whatever_is_sent_is_read(junk, in_path):
     parameters = read_path(f"/update/{junk}") if in_path else read_parameters(junk, HTTPHeaders(), b"")
     call = read_call(parameters or {})
     assert all(domain and domain == domain.strip() for domain in call.domains)
-    assert [each.domain for each in call.requests(call.domains, SOURCE)] == list(call.domains)
+    assert [each.domain for each in call.requests(SOURCE, PEER)] == list(call.domains or ("",))
 
 
 @given(

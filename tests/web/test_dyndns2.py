@@ -18,6 +18,8 @@ from ddnsd.web.form import read_parameters
 SOURCE = "198.51.100.7"
 BLOG = "blog.example.com"
 FOUR, SIX = "192.0.2.7", "2001:db8::7"
+EIGHT = tuple(f"192.0.2.{number}" for number in range(1, 9))
+PEER = "10.0.0.1"
 PREFIX = "2001:db8:1:2::/56"
 
 
@@ -27,11 +29,11 @@ def called(query: str, **headers: str) -> Call:
 
 
 def asked(query: str) -> tuple[Request, ...]:
-    return called(f"hostname=blog.example.com&{query}").requests(SOURCE)
+    return called(f"hostname=blog.example.com&{query}").requests(SOURCE, PEER)
 
 
-def request(ip: str = "", ipv6: str = "", domain: str = "blog.example.com", **rest: object) -> Request:
-    return Request(domain, ip, "", SOURCE, ipv6, api=Api.DYNDNS2, **rest)
+def request(ip: str = "", *more: str, domain: str = "blog.example.com", **rest: object) -> Request:
+    return Request(domain, ip, "", SOURCE, more=more, peer=PEER, api=Api.DYNDNS2, **rest)
 
 
 @pytest.mark.parametrize(
@@ -41,18 +43,22 @@ def request(ip: str = "", ipv6: str = "", domain: str = "blog.example.com", **re
         ("myip=", request()),
         ("myip=&myipv6=&ip6lanprefix=&offline=", request()),
         (f"myip={FOUR}", request(FOUR)),
-        (f"myip={SIX}", request(ipv6=SIX)),
-        (f"myip=&myipv6={SIX}", request(ipv6=SIX)),
+        (f"myip={SIX}", request(SIX)),
+        (f"myip=&myipv6={SIX}", request(SIX)),
         (f"myip={FOUR}&myipv6={SIX}", request(FOUR, SIX)),
         (f"myip={FOUR},{SIX}", request(FOUR, SIX)),
-        (f"myip={SIX}%2C{FOUR}", request(FOUR, SIX)),
+        (f"myip={SIX}%2C{FOUR}", request(SIX, FOUR)),
         (f"myip=+{FOUR}%20,+{quote(SIX)}", request(FOUR, SIX)),
         (f"myip={FOUR},{SIX}&myipv6={SIX}", request(FOUR, SIX)),
         (f"myip={FOUR},", request(FOUR)),
         ("myip=::ffff:192.0.2.7", request("::ffff:192.0.2.7")),
         ("myip=junk", request("junk")),
-        (f"myip={FOUR},192.0.2.8", request(f"{FOUR},192.0.2.8")),  # which is no address
-        (f"myip={SIX}&myipv6=2001:db8::8", request(ipv6=f"{SIX},2001:db8::8")),
+        (f"myip={FOUR},192.0.2.8", request(FOUR, "192.0.2.8")),
+        (f"myip={FOUR},{FOUR}&myipv6={FOUR}", request(FOUR)),
+        ("myip=" + ",".join(EIGHT), request(*EIGHT)),
+        ("myip=" + ",".join((*EIGHT, SIX)), request("\ufffd")),  # which is the address of nothing
+        ("myip=" + ",".join(EIGHT) + f"&myipv6={SIX}", request("\ufffd")),
+        ("myip=" + "1" * 4097, request("\ufffd")),
         (f"ip6lanprefix={quote(PREFIX)}", request(prefix=PREFIX)),
         (f"myip={FOUR}&myipv6={SIX}&ip6lanprefix={PREFIX}", request(FOUR, SIX, prefix=PREFIX)),
         ("offline=YES", request(clear=(Family.A, Family.AAAA))),
@@ -69,7 +75,7 @@ def test_each_host_has_a_request():
     requests = called(
         f"hostname=a.example.com,+b.example.com%2Cc.example.com,&myip={FOUR}&ip6lanprefix={PREFIX}"
     )
-    assert requests.requests(SOURCE) == (
+    assert requests.requests(SOURCE, PEER) == (
         request(FOUR, domain="a.example.com", prefix=PREFIX),
         request(FOUR, domain="b.example.com", prefix=PREFIX),
         request(FOUR, domain="c.example.com", prefix=PREFIX),
@@ -203,6 +209,6 @@ def test_no_answer_is_empty_or_a_success_that_is_none(answers):
 def test_whatever_is_sent_is_read(junk, words):
     names = ("hostname", "myip", "myipv6", "ip6lanprefix", "offline", "password")
     query = "&".join([junk, *(f"{name}={quote(word)}" for name, word in zip(names, words, strict=False))])
-    for each in called(query).requests(SOURCE):
+    for each in called(query).requests(SOURCE, PEER):
         assert each.domain
         assert each.domain == each.domain.strip()

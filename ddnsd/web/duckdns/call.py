@@ -1,6 +1,5 @@
 """What a DuckDNS client asks for."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...model.addresses import Challenge, Family, RRType
@@ -24,8 +23,8 @@ class Call(NamedTuple):
     clear: tuple[RRType, ...]
     verbose: bool
 
-    def requests(self, names: Sequence[str], source: str) -> tuple[Request, ...]:
-        """Return a request for each of `names`, which are the domains in full."""
+    def requests(self, source: str, peer: str) -> tuple[Request, ...]:
+        """Return a request for each domain, or the one that has none; a single label stands for a host."""
         return tuple(
             Request(
                 *(name, self.ip, self.token, source),
@@ -34,9 +33,11 @@ class Call(NamedTuple):
                 clear=self.clear,
                 text=self.text,
                 moves=not number,
+                short=True,
+                peer=peer,
                 api=Api.DUCKDNS,
             )
-            for number, name in enumerate(names)
+            for number, name in enumerate(self.domains or ("",))
         )
 
 

@@ -1,12 +1,9 @@
 """The endpoint for DuckDNS' clients."""
 
 import time
-from collections.abc import Sequence
 
-from ...model.answers import Answer, Limited, Refusal
-from ...model.challenges import is_challenge
+from ...model.answers import Answer, Limited
 from ...model.request import Api
-from ...service.labels import Labels
 from ...service.update import MOST_REQUESTS, UpdateService
 from ...telemetry.metrics import Metrics
 from ..exchange import Exchange
@@ -22,11 +19,8 @@ _TEXT = "text/plain; charset=utf-8"
 class DuckDnsEndpoint:
     """Reads the call, has it decided as a whole, writes the answer."""
 
-    def __init__(
-        self, service: UpdateService, labels: Labels, sources: SourceFinder, metrics: Metrics
-    ) -> None:
+    def __init__(self, service: UpdateService, sources: SourceFinder, metrics: Metrics) -> None:
         self._service = service
-        self._labels = labels
         self._sources = sources
         self._journal = Journal(Api.DUCKDNS, metrics)
 
@@ -40,28 +34,18 @@ class DuckDnsEndpoint:
             self._refuse(exchange, "a path with more than domains, token and ip", source, started)
         elif len(call.domains) > MOST_REQUESTS:
             self._refuse(exchange, f"more than {MOST_REQUESTS} domains", source, started)
-        elif call.text and not is_challenge(call.text):
-            self._refuse(exchange, "a txt that is no ACME challenge", source, started)
         else:
             self._submit(exchange, call, source, started)
 
     def _submit(self, exchange: Exchange, call: Call, source: str, started: float) -> None:
-        domains = call.domains or ("",)
-
-        def answer(answer: Answer) -> None:
+        def answer(answer: Answer, name: str) -> None:
             _send(exchange, text_of(answer, verbose=call.verbose), late=isinstance(answer, Limited))
-            self._journal.note(domains[:1], [answer], source, started)
+            self._journal.note([name], [answer], source, started)
 
-        def submit(names: Sequence[str] | None) -> None:
-            if names is None:
-                answer(Refusal.STORE_FAILED)
-            else:
-                self._service.submit(call.requests(names, source), answer)
-
-        self._labels.expand(call.token, domains, submit)
+        self._service.submit(call.requests(source, exchange.peer), answer)
 
     def _refuse(self, exchange: Exchange, reason: str, source: str, started: float) -> None:
-        late = self._service.conduct.malformed(source)
+        late = self._service.conduct.malformed(source or exchange.peer)
         self._journal.note_unreadable(reason, source, started)
         _send(exchange, KO, late=late)
 

@@ -32,23 +32,26 @@ class Dyndns2Endpoint:
         source = self._sources.source(exchange.peer, exchange.headers)
         call = read_call(read_parameters(exchange.query, exchange.headers, exchange.body), exchange.headers)
 
-        def answer(answers: Sequence[Answer], late: bool) -> None:
+        def answer(answers: Sequence[Answer], names: Sequence[str], late: bool) -> None:
             _send(exchange, reply_to(answers), late=late)
-            self._journal.note(call.hosts[: len(answers)] or ("",), answers, source, started)
+            self._journal.note(names, answers, source, started)
 
-        def settle(answers: Sequence[Answer]) -> None:
-            answer(answers, any(isinstance(each, Limited) for each in answers))
+        def settle(answers: Sequence[Answer], names: Sequence[str]) -> None:
+            answer(answers, names, any(isinstance(each, Limited) for each in answers))
+
+        def refuse(refusal: Refusal) -> None:
+            answer([refusal], [""], self._service.conduct.malformed(source or exchange.peer))
 
         if not call.token:  # first, as some clients send their credentials only when they are asked for them
-            answer([Refusal.MISSING_TOKEN], self._service.conduct.malformed(source))
+            refuse(Refusal.MISSING_TOKEN)
         elif not call.hosts:
-            answer([Refusal.MISSING_DOMAIN], self._service.conduct.malformed(source))
+            refuse(Refusal.MISSING_DOMAIN)
         elif len(call.hosts) > MOST_REQUESTS:
-            late = self._service.conduct.malformed(source)
+            late = self._service.conduct.malformed(source or exchange.peer)
             self._journal.note_unreadable(f"more than {MOST_REQUESTS} hosts", source, started)
             _send(exchange, reply_of([NUM_HOST]), late=late)
         else:
-            Submission(self._service, call.requests(source), settle).start()
+            Submission(self._service, call.requests(source, exchange.peer), settle).start()
 
 
 def _send(exchange: Exchange, reply: Reply, *, late: bool) -> None:

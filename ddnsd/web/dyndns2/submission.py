@@ -7,7 +7,8 @@ from ...model.answers import Answer, Limited, Moved, Refusal, Result
 from ...model.request import Request
 from ...service.update import UpdateService
 
-Done = Callable[[Sequence[Answer]], None]
+Done = Callable[[Sequence[Answer], Sequence[str]], None]
+"""Takes the answers, and the names that they are for."""
 
 
 class Submission:
@@ -24,6 +25,7 @@ class Submission:
         self._requests = requests
         self._done = done
         self._answers: dict[int, Answer] = {}
+        self._names = [""] * len(requests)
         self._mover = 0
         self._before: tuple[Result, ...] = ()  # what the mover's request had come to without the prefix
 
@@ -35,15 +37,16 @@ class Submission:
     def _submit(self, index: int, request: Request) -> None:
         self._service.submit((request,), partial(self._take, index))
 
-    def _take(self, index: int, answer: Answer) -> None:
+    def _take(self, index: int, answer: Answer, name: str) -> None:
         self._answers[index] = answer
+        self._names[index] = name
         if len(self._answers) < len(self._requests):
             return
         if self._before and not isinstance(answer, Refusal | Limited):
             moves = (result for result in answer if isinstance(result, Moved))
             self._answers[index] = (*self._before, *moves)
         if not self._moves_again():
-            self._done([self._answers[index] for index in range(len(self._requests))])
+            self._done([self._answers[index] for index in range(len(self._requests))], self._names)
 
     def _moves_again(self) -> bool:
         """If the request that should have moved the hosts was refused, let the next one do it."""
