@@ -1,6 +1,7 @@
 """A release on a real API server. No kubelet runs, so that its pods do not."""
 
 import secrets
+from pathlib import Path
 
 from tests.rigs.kubernetes import KubernetesRig
 
@@ -24,13 +25,13 @@ class Release:
         self.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         rig.service_account(self.namespace, "default")  # which kube-controller-manager would make
 
-    def install(self, values: Values, major: str = "4") -> None:
+    def install(self, values: Values, major: str = "4", chart: Path = CHART) -> None:
         """Raise `RefusedError` where helm, the chart or the API server does not want it."""
-        self._helm("install", str(CHART), values=values, major=major)
+        self._helm("install", str(chart), values=values, major=major)
 
-    def upgrade(self, values: Values, major: str = "4") -> None:
+    def upgrade(self, values: Values, major: str = "4", *options: str) -> None:
         """Raise `RefusedError` where helm, the chart or the API server does not want it."""
-        self._helm("upgrade", str(CHART), values=values, major=major)
+        self._helm("upgrade", str(CHART), *options, values=values, major=major)
 
     def uninstall(self) -> None:
         self._helm("uninstall")

@@ -92,7 +92,7 @@ def test_with_tls_only_who_has_a_certificate_is_let_in(tmp_path: Path) -> None:
         refused = etcd.ctl(LEFT, authority, "--command-timeout=2s").run("get", "a")
         assert refused.returncode != 0
         peer = ssl.create_default_context(cafile=str(certificates.folder / "ca.pem"))
-        with pytest.raises(OSError, match="(?i)certificate"):
+        with pytest.raises(OSError, match=r"(?i)certificate"):
             urllib.request.urlopen(f"https://{etcd.address(LEFT, '2380')}/members", context=peer)
 
 

@@ -54,6 +54,8 @@ def test_the_schema_says_where(values: Any, place: str, major: str) -> None:
         ({"externalEtcd": {"endpoints": ["https://e"]}}, "set mode: cluster"),
         ({"autoscaling": {"enabled": True}}, "for mode: cluster"),
         ({"config": {"workers": 2}}, "needs mode: cluster"),
+        ({"replicas": 5}, "leave replicas out, or set mode: cluster"),
+        ({"controller": {"replicas": 2}}, "where the controller runs in the one pod"),
         ({**CLUSTER, "externalEtcd": {"endpoints": ["https://e"]}}, "remove one of them"),
         (
             {**CLUSTER, "etcd": {}, "externalEtcd": {"endpoints": ["https://e"]}},

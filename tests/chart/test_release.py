@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests.rigs.former import former
 from tests.rigs.kubernetes import KubernetesRig
 
-from .helm import ROOT, RefusedError, example, pods, render
+from .helm import MAJORS, ROOT, RefusedError, example, pods, render
 from .release import KINDS, Release
 
 CLUSTER = example("own-etcd")
@@ -123,12 +124,74 @@ def test_another_number_of_etcd_members_is_refused(release: Release, before: int
         release.upgrade({**CLUSTER, **LEAVE_DEFINITIONS, "etcd": {"enabled": True, "members": after}})
 
 
-@pytest.mark.parametrize(("before", "after"), [("", "tls"), ("tls", "")])
-def test_tls_of_etcd_stays_as_it_is(release: Release, before: str, after: str) -> None:
-    etcd = {"enabled": True, "tls": {"existingSecret": before}}
-    release.install({**CLUSTER, **LEAVE_DEFINITIONS, "etcd": etcd})
-    with pytest.raises(RefusedError, match="an upgrade cannot change it"):
-        release.upgrade({**CLUSTER, **LEAVE_DEFINITIONS, "etcd": {**etcd, "tls": {"existingSecret": after}}})
+VOLUME = {"size": "1Gi", "storageClass": "fast"}
+MODES = {
+    "embedded": {**LEAVE_DEFINITIONS, "persistence": VOLUME},
+    "etcd": {**CLUSTER, **LEAVE_DEFINITIONS},
+}
+
+
+@pytest.fixture(scope="module")
+def releases(rig: KubernetesRig) -> dict[str, Release]:
+    """A release of each mode, for what changes nothing in it."""
+    releases = {mode: Release(rig) for mode in MODES}
+    for mode, release in releases.items():
+        release.install(MODES[mode])
+    return releases
+
+
+@pytest.mark.parametrize(
+    ("mode", "change", "remedy"),
+    [
+        ("embedded", {"persistence": {**VOLUME, "size": "2Gi"}}, "persistentvolumeclaim state-ddnsd-0"),
+        ("embedded", {"persistence": {**VOLUME, "storageClass": "slow"}}, "delete the claim"),
+        ("embedded", {"persistence": {**VOLUME, "annotations": {"a": "b"}}}, "--cascade=orphan"),
+        ("embedded", {"persistence": {**VOLUME, "accessModes": ["ReadWriteMany"]}}, "access modes"),
+        ("embedded", {"persistence": {"enabled": False}}, "`ddnsd export`"),
+        ("embedded", {"persistence": {"existingClaim": "mine"}}, "`ddnsd export`"),
+        ("embedded", {"nameOverride": "dyn"}, "(fullnameOverride: ddnsd)"),
+        ("embedded", {"fullnameOverride": "dyn"}, "(fullnameOverride: ddnsd)"),
+        ("etcd", {"etcd": {"enabled": True, "persistence": {"size": "9Gi"}}}, "claim state-ddnsd-etcd-0"),
+        ("etcd", {"etcd": {"enabled": True, "persistence": {"storageClass": "s"}}}, "delete the claim"),
+        ("etcd", {"etcd": {"enabled": True, "tls": {"existingSecret": "tls"}}}, "cannot change it. Leave it"),
+        ("etcd", {"fullnameOverride": "dyn"}, "(fullnameOverride: ddnsd)"),
+        ("etcd", {"fullnameOverride": "ddnsd", "nameOverride": "d"}, "leave nameOverride as it was"),
+    ],
+    ids=lambda each: str(each)[-60:],
+)
+def test_what_an_upgrade_cannot_change_is_refused_with_the_remedy(
+    releases: dict[str, Release], mode: str, change: Any, remedy: str
+) -> None:
+    with pytest.raises(RefusedError) as refused:
+        releases[mode].upgrade({**MODES[mode], **change})
+    assert remedy in str(refused.value)
+    assert "Forbidden: updates to statefulset" not in str(refused.value)  # as the API server says it
+
+
+def test_what_is_the_same_in_other_words_is_taken(releases: dict[str, Release]) -> None:
+    releases["embedded"].upgrade({**MODES["embedded"], "persistence": {**VOLUME, "size": "1024Mi"}})
+
+
+def test_a_volume_grows_by_the_steps_that_are_printed(release: Release) -> None:
+    release.install(MODES["embedded"])
+    larger = {**MODES["embedded"], "persistence": {**VOLUME, "size": "2Gi"}}
+    with pytest.raises(RefusedError) as refused:
+        release.upgrade(larger)
+    (step,) = (line for line in str(refused.value).splitlines() if "kubectl delete" in line)
+    release.kubectl(*step.partition("#")[0].split()[1:], "--wait=false")
+    orphaned = ("patch", "statefulset", "ddnsd", "-n", release.namespace, "--type=merge")
+    release.kubectl(*orphaned, "-p", '{"metadata": {"finalizers": null}}')  # as the garbage collector does
+    release.upgrade(larger)
+
+
+@pytest.mark.parametrize("major", MAJORS)
+def test_the_values_of_an_older_chart_are_refused_with_the_option_to_take(
+    release: Release, major: str
+) -> None:
+    release.install(LEAVE_DEFINITIONS, major, former() / "charts" / "ddnsd")
+    with pytest.raises(RefusedError, match="--reset-then-reuse-values"):
+        release.upgrade({}, major, "--reuse-values")
+    release.upgrade({}, major, "--reset-then-reuse-values")
 
 
 def test_what_was_installed_goes(release: Release) -> None:

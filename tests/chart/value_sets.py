@@ -51,7 +51,6 @@ def _common() -> st.SearchStrategy[dict[str, Any]]:
             enabled=flag,
             watchNamespaces=st.sampled_from([[], ["dns"], ["a", "on"]]),
             rbac=_some(create=flag, aggregate=flag),
-            replicas=st.integers(1, 3),
             serviceAccount=_some(create=flag, name=st.sampled_from(["", "mine"])),
             podLabels=st.just({"tier": "n"}),
             tolerations=st.just([{"operator": "Exists"}]),
@@ -121,7 +120,7 @@ def _cluster() -> st.SearchStrategy[dict[str, Any]]:
             "existingSecrets": st.just(["ddnsd-tsig"]),
         },
         optional={
-            "replicas": st.integers(1, 50),
+            "replicas": st.one_of(st.none(), st.integers(1, 50)),
             "autoscaling": st.just({"enabled": True}),
             "drain": st.fixed_dictionaries({"delay": st.integers(0, 300)}),
             "admin": st.just({"existingSecret": "ddnsd-admin", "service": {"enabled": True}}),

@@ -1,5 +1,12 @@
 {{/* What the schema cannot say, or cannot say the remedy of. */}}
 
+{{/* `helm upgrade --reuse-values` takes the values of the release before, and what is new in this chart is missing. */}}
+{{- define "ddnsd.checkValues" -}}
+{{- if not (and (hasKey .Values.controller "secrets") (hasKey .Values.etcd "tls")) -}}
+{{- fail "these are the values of an older chart, without what this one has more: helm upgrade with --reset-then-reuse-values in place of --reuse-values" -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "ddnsd.checkMode" -}}
 {{- $config := include "ddnsd.config" . | fromJson -}}
 {{- $kind := ternary "embedded" "etcd" (eq .Values.mode "embedded") -}}
@@ -12,6 +19,12 @@
 {{- end -}}
 {{- if .Values.autoscaling.enabled -}}
 {{- fail "autoscaling.enabled is for mode: cluster: in embedded mode the state is on one pod's volume" -}}
+{{- end -}}
+{{- if gt (int .Values.replicas) 1 -}}
+{{- fail (printf "replicas is %v, but mode is embedded, which has one pod, as the state is on its volume: leave replicas out, or set mode: cluster" .Values.replicas) -}}
+{{- end -}}
+{{- if gt (int .Values.controller.replicas) 1 -}}
+{{- fail (printf "controller.replicas is %v, but mode is embedded, where the controller runs in the one pod: leave it out, or set mode: cluster" .Values.controller.replicas) -}}
 {{- end -}}
 {{- if gt (int $config.workers) 1 -}}
 {{- fail "config.workers above 1 needs mode: cluster: the embedded store is for one process" -}}
@@ -94,16 +107,84 @@
     "docs/operations.md has more: moving from one machine to a cluster, and back" -}}
 {{- fail (join "\n" $steps) -}}
 {{- end -}}
-{{- if and (eq .Values.mode "cluster") .Values.etcd.enabled -}}
+{{- include "ddnsd.checkNames" . -}}
+{{- if eq .Values.mode "embedded" -}}
+{{- with lookup "apps/v1" "StatefulSet" .Release.Namespace $name -}}
+{{- include "ddnsd.checkClaim" (list $ . "persistence" (include "ddnsd.stateClaim" $ | fromJson)) -}}
+{{- end -}}
+{{- else if .Values.etcd.enabled -}}
 {{- with lookup "apps/v1" "StatefulSet" .Release.Namespace (include "ddnsd.etcdName" .) -}}
-{{- $scheme := include "ddnsd.etcdScheme" $ -}}
-{{- $there := ternary "https" "http" (contains "--listen-peer-urls=https://" (join " " (first .spec.template.spec.containers).args)) -}}
+{{- include "ddnsd.checkMembers" (list $ .) -}}
+{{- include "ddnsd.checkClaim" (list $ . "etcd.persistence" (include "ddnsd.etcdClaim" $ | fromJson)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Takes a list of the root and etcd's StatefulSet as it is. */}}
+{{- define "ddnsd.checkMembers" -}}
+{{- $root := index . 0 -}}
+{{- $spec := (index . 1).spec -}}
+{{- $scheme := include "ddnsd.etcdScheme" $root -}}
+{{- $there := ternary "https" "http" (contains "--listen-peer-urls=https://" (join " " (first $spec.template.spec.containers).args)) -}}
 {{- if ne $scheme $there -}}
 {{- fail (printf "etcd.tls.existingSecret would have the members of this release speak %s, and they know each other by %s: an upgrade cannot change it. Leave it as it was, or move: `ddnsd export`, a new release, `ddnsd import` (docs/operations.md)" $scheme $there) -}}
 {{- end -}}
-{{- if ne (int .spec.replicas) (int $.Values.etcd.members) -}}
-{{- fail (printf "etcd.members is %v, and this release has %v: pods alone make no members, so an upgrade cannot change it. Set etcd.members: %v, or move: `ddnsd export`, a new release with %v members, `ddnsd import` (docs/operations.md)" $.Values.etcd.members .spec.replicas .spec.replicas $.Values.etcd.members) -}}
+{{- $members := int $root.Values.etcd.members -}}
+{{- if ne (int $spec.replicas) $members -}}
+{{- fail (printf "etcd.members is %v, and this release has %v: pods alone make no members, so an upgrade cannot change it. Set etcd.members: %v, or move: `ddnsd export`, a new release with %v members, `ddnsd import` (docs/operations.md)" $members $spec.replicas $spec.replicas $members) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Under another name the release's StatefulSets begin with empty volumes, and a selector cannot change at all. */}}
+{{- define "ddnsd.checkNames" -}}
+{{- $names := dict "node" (include "ddnsd.fullname" .) "etcd" (include "ddnsd.etcdName" .) -}}
+{{- range $each := (lookup "apps/v1" "StatefulSet" .Release.Namespace "").items -}}
+{{- $labels := default dict $each.metadata.labels -}}
+{{- $mine := and (eq (toString (get $labels "app.kubernetes.io/instance")) $.Release.Name) (eq (toString (get $labels "app.kubernetes.io/part-of")) "ddnsd") -}}
+{{- $name := get $names (toString (get $labels "app.kubernetes.io/component")) -}}
+{{- if and $mine $name (ne $name $each.metadata.name) -}}
+{{- fail (printf "nameOverride, fullnameOverride: they would call this release's StatefulSet %s, and its state is on the volumes of %s: an upgrade would begin with empty ones. Leave them as they were (fullnameOverride: %s), or move: `ddnsd export`, a new release, `ddnsd import` (docs/operations.md)" $name $each.metadata.name ($each.metadata.name | trimSuffix "-etcd")) -}}
+{{- end -}}
+{{- end -}}
+{{- $kind := ternary "StatefulSet" "Deployment" (eq .Values.mode "embedded") -}}
+{{- with lookup "apps/v1" $kind .Release.Namespace $names.node -}}
+{{- $selected := get .spec.selector.matchLabels "app.kubernetes.io/name" -}}
+{{- if ne $selected (include "ddnsd.name" $) -}}
+{{- fail (printf "nameOverride: the pods of this release have the label app.kubernetes.io/name: %s, which an upgrade cannot change: leave nameOverride as it was, or delete what selects by it first: kubectl delete -n %s %s/%s --cascade=orphan" $selected $.Release.Namespace (lower $kind) $names.node) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{/* A StatefulSet cannot change its claims. Takes a list of the root, the StatefulSet as it is, the values' name, and the
+     claim as it shall be ({} for none). */}}
+{{- define "ddnsd.checkClaim" -}}
+{{- $root := index . 0 -}}
+{{- $set := index . 1 -}}
+{{- $values := index . 2 -}}
+{{- $wanted := index . 3 -}}
+{{- $where := printf "-n %s" $root.Release.Namespace -}}
+{{- $claims := default list $set.spec.volumeClaimTemplates -}}
+{{- if ne (len $claims) (ternary 0 1 (empty $wanted)) -}}
+{{- fail (printf "%s.enabled, %s.existingClaim: an upgrade cannot change where the state is. Leave them as they were, or move: `ddnsd export`, helm uninstall, helm install with the new ones, `ddnsd import` (docs/operations.md)" $values $values) -}}
+{{- end -}}
+{{- range $claim := $claims -}}
+{{- $spec := $claim.spec -}}
+{{- $size := $spec.resources.requests.storage -}}
+{{- $recreate := printf "kubectl delete %s statefulset %s --cascade=orphan    # its pods go on\n  and then this upgrade again" $where $set.metadata.name -}}
+{{- if ne (include "ddnsd.bytes" $size) (include "ddnsd.bytes" $wanted.size) -}}
+{{- fail (printf "%s.size is %s, and this release has %s: an upgrade cannot change it. Where the storage class lets volumes grow (allowVolumeExpansion), for each of them:\n  kubectl patch %s persistentvolumeclaim state-%s-0 --patch '{\"spec\": {\"resources\": {\"requests\": {\"storage\": \"%s\"}}}}'\n  %s" $values $wanted.size $size $where $set.metadata.name $wanted.size $recreate) -}}
+{{- end -}}
+{{- if ne (toJson (default dict $claim.metadata.annotations)) (toJson (default dict $wanted.annotations)) -}}
+{{- fail (printf "%s.annotations: an upgrade cannot change those of the claim. Annotate the claim itself (kubectl annotate %s persistentvolumeclaim state-%s-0 …), and:\n  %s" $values $where $set.metadata.name $recreate) -}}
+{{- end -}}
+{{- if or (ne (default "" $spec.storageClassName) $wanted.storageClass) (ne (toJson $spec.accessModes) (toJson $wanted.accessModes)) -}}
+{{- fail (printf "%s: this release's volume has the storage class %q and the access modes %s, which an upgrade cannot change: leave %s.storageClass and accessModes as they were, or move: `ddnsd export`, helm uninstall, delete the claim, helm install with the new ones, `ddnsd import` (docs/operations.md)" $values (default "" $spec.storageClassName) (join ", " $spec.accessModes) $values) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A quantity as a number, so that 1Gi is what 1024Mi is. */}}
+{{- define "ddnsd.bytes" -}}
+{{- $units := dict "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 "Ei" 1152921504606846976 -}}
+{{- mulf (float64 (regexFind "^[0-9.]+" .)) (float64 (get $units (regexFind "[A-Za-z]*$" .) | default 1)) -}}
 {{- end -}}

@@ -156,6 +156,22 @@ spec:
 {{- end }}
 {{- end -}}
 
+{{/* The volume claim of embedded mode, as JSON; {} where there is none, or somebody else's. */}}
+{{- define "ddnsd.stateClaim" -}}
+{{- $values := .Values.persistence -}}
+{{- $own := and (eq .Values.mode "embedded") $values.enabled (not $values.existingClaim) -}}
+{{- ternary (pick $values "size" "storageClass" "accessModes" "annotations") dict $own | toJson -}}
+{{- end -}}
+
+{{/* The volume claim of a member of etcd, as JSON. */}}
+{{- define "ddnsd.etcdClaim" -}}
+{{- merge (pick .Values.etcd.persistence "size" "storageClass") (dict "accessModes" (list "ReadWriteOnce")) | toJson -}}
+{{- end -}}
+
+{{- define "ddnsd.replicas" -}}
+{{- default 2 .Values.replicas -}}
+{{- end -}}
+
 {{/* Nothing where the StatefulSet's own claim has this name. */}}
 {{- define "ddnsd.stateVolume" -}}
 {{- if or (eq .Values.mode "cluster") (not .Values.persistence.enabled) -}}
