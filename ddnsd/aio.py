@@ -1,9 +1,10 @@
-"""What asyncio leaves to its users: long work on the event loop that others do not notice."""
+"""What asyncio leaves to its users: long work that others do not notice, places for a few at a time."""
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
@@ -42,6 +43,47 @@ class Slice:
             if time.perf_counter() >= self._end:
                 await self.pause()
             yield item
+
+
+class Gate:
+    """Lets a few in at a time. A place that is free goes to the first one in a hurry, else to the first."""
+
+    def __init__(self, places: Callable[[], int]) -> None:
+        """`places` says how many there are now."""
+        self._places = places
+        self._inside = 0
+        self._waiting: dict[asyncio.Future[None], Callable[[], bool]] = {}
+
+    @asynccontextmanager
+    async def place(self, is_urgent: Callable[[], bool]) -> AsyncIterator[None]:
+        """Take a place. `is_urgent` is asked each time one is free: what is not urgent may become so."""
+        if self._inside >= self._places():
+            free = asyncio.get_running_loop().create_future()
+            self._waiting[free] = is_urgent
+            try:
+                await free  # who lets it in counts it, too
+            except asyncio.CancelledError:
+                if free.cancelled():
+                    self._waiting.pop(free, None)
+                else:
+                    self._leave()
+                raise
+        else:
+            self._inside += 1
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        self._inside -= 1
+        while self._waiting and self._inside < self._places():
+            free = next((free for free, is_urgent in self._waiting.items() if is_urgent()), None)
+            free = free or next(iter(self._waiting))
+            del self._waiting[free]
+            if not free.done():  # else its task is being cancelled
+                self._inside += 1
+                free.set_result(None)
 
 
 class _Turns:

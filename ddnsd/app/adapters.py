@@ -112,4 +112,6 @@ def _rfc2136(name: str, section: Rfc2136Section) -> Rfc2136Settings:
         key_secret=section.key.secret_file.secret,
         connect_timeout=section.connect_timeout,
         timeout=section.timeout,
+        max_connections=section.max_connections,
+        max_transfers=section.max_transfers,
     )

@@ -83,5 +83,18 @@ class Rfc2136Nameserver(Section):
     timeout: Annotated[float, Bounds(0.1, 60), Unit.SECONDS] = 5.0
     """How long an answer may take."""
 
+    max_connections: Annotated[int, Bounds(3, 1000)] = 32
+    """How many connections the leader may have to it: one for queries, `max_transfers`, more for updates."""
+
+    max_transfers: Annotated[int, Bounds(1, 100)] = 4
+    """How many zone transfers the leader asks it for at once."""
+
+    def complete(self) -> Self:
+        """Refuse limits that leave no connection for updates."""
+        if self.max_transfers > self.max_connections - 2:
+            remedy = f"write at most {self.max_connections - 2}, or a greater max_connections"
+            raise SectionError(Mistake(("max_transfers",), str(self.max_transfers), remedy))
+        return self
+
 
 Nameserver = EmbeddedNameserver | Rfc2136Nameserver

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
+from ddnsd.aio import Gate
 from ddnsd.leader.fault import ZoneFaultError
 from ddnsd.leader.footprint import Footprints
 from ddnsd.leader.mandate import DeposedError, Mandate
@@ -29,6 +30,7 @@ from ddnsd.nameserver.interface import (
 
 _log = structlog.get_logger(__name__)
 
+_CLAIMS_AT_ONCE = 16
 FENCE_TTL = 60  # seconds; nobody but ddnsd asks for it
 
 
@@ -42,6 +44,17 @@ class ForeignFenceError(Exception):
     def __init__(self, holder: str) -> None:
         super().__init__(holder)
         self.holder = holder
+
+
+class Entrance:
+    """How many zones are claimed at a nameserver at once, and transferred from it.
+
+    A thousand at once would only wait for each other, and with them the one that somebody waits for.
+    """
+
+    def __init__(self, nameserver: Nameserver) -> None:
+        self.claims = Gate(lambda: _CLAIMS_AT_ONCE)
+        self.transfers = Gate(lambda: nameserver.max_transfers)
 
 
 class Claim(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import structlog
 
-from ddnsd.leader.claim import Claim
+from ddnsd.leader.claim import Claim, Entrance
 from ddnsd.leader.footprint import Footprints
 from ddnsd.leader.mandate import Mandate
 from ddnsd.leader.reconcile import Comparison, Reconciler
@@ -21,6 +21,11 @@ class Claims(Protocol):
     """Who holds the site's claim."""
 
     @property
+    def is_urgent(self) -> bool:
+        """Say whether somebody waits for this site."""
+        ...
+
+    @property
     def claim(self) -> Claim | None:
         """The confirmed claim, None while there is none."""
         ...
@@ -33,11 +38,13 @@ class Claims(Protocol):
 class DriftWatch:
     """Reconciles one site; after the first time the site counts as verified."""
 
-    def __init__(self, site: Site, nameserver: Nameserver, mandate: Mandate, claims: Claims) -> None:
+    def __init__(
+        self, site: Site, nameserver: Nameserver, mandate: Mandate, claims: Claims, entrance: Entrance
+    ) -> None:
         self._site = site
         self._mandate = mandate
         self._claims = claims
-        self._reconciler = Reconciler(site, nameserver, mandate)
+        self._reconciler = Reconciler(site, nameserver, mandate, entrance)
         self._footprints = Footprints(site, mandate)
         self._due = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -66,7 +73,7 @@ class DriftWatch:
         Raises:
             NameserverError: the zone could not be transferred.
         """
-        return (await self._reconciler.compare()).findings
+        return (await self._reconciler.compare(_asked)).findings
 
     async def repair(self) -> tuple[str, ...]:
         """Make what differs pending; return it, a line for each record.
@@ -79,7 +86,7 @@ class DriftWatch:
         """
         async with self._one_at_a_time:
             try:
-                comparison = await self._reconciler.compare()
+                comparison = await self._reconciler.compare(_asked)
             except RefusedError as error:
                 await self._reconciler.mark_all()
                 return (f"everything is published anew, as the zone cannot be compared: {error}",)
@@ -92,7 +99,7 @@ class DriftWatch:
             return  # a claim is followed by a reconcile of its own
         async with self._one_at_a_time:
             try:
-                comparison = await self._reconciler.compare()
+                comparison = await self._reconciler.compare(self._is_urgent)
             except RefusedError as error:
                 await self._without_transfer(str(error))
             else:
@@ -102,6 +109,10 @@ class DriftWatch:
                 await self._mark(comparison)
             if self._claims.claim is claim and not self._footprints.is_verified:
                 await self._footprints.verify()
+
+    def _is_urgent(self) -> bool:
+        """Say whether somebody waits for the comparison: until it is written the zone is not answered for."""
+        return self._claims.is_urgent and not self._footprints.is_verified
 
     async def _mistrust(self, claim: Claim) -> None:
         """Claim anew: what was transferred does not carry the fence of the claim it was asked under."""
@@ -123,3 +134,8 @@ class DriftWatch:
             await self._reconciler.mark_refused()
         else:
             await self._reconciler.mark_all()
+
+
+def _asked() -> bool:
+    """An operator waits for what he has asked for."""
+    return True

@@ -4,13 +4,12 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from itertools import chain
 from typing import assert_never
 
 import structlog
 
 from ddnsd.leader.acknowledge import Acknowledger
-from ddnsd.leader.claim import Claim, Claimer, FenceLostError, ForeignFenceError
+from ddnsd.leader.claim import Claim, Claimer, Entrance, FenceLostError, ForeignFenceError
 from ddnsd.leader.drift import DriftWatch
 from ddnsd.leader.fault import ZoneFaultError
 from ddnsd.leader.footprint import Footprints
@@ -21,9 +20,9 @@ from ddnsd.leader.rrsets import rrsets
 from ddnsd.leader.tasks import cancel
 from ddnsd.leader.trouble import Trouble, kind_of
 from ddnsd.model.plan import Push, Queue
-from ddnsd.model.publication import contents
+from ddnsd.model.publication import wanted
 from ddnsd.model.records import Footprint, RecordKey, Site, Work
-from ddnsd.nameserver.interface import Nameserver, NameserverError, RecordType
+from ddnsd.nameserver.interface import LoadedNameserver, Nameserver, NameserverError, RecordType, RRset
 from ddnsd.store.interface import UnavailableError
 
 _log = structlog.get_logger(__name__)
@@ -35,18 +34,31 @@ _Write = Callable[[Sequence[Push]], Awaitable[None]]
 class Lane:
     """Publishes one site for as long as this node leads. `run` returns when the site has been left."""
 
-    def __init__(self, site: Site, nameserver: Nameserver, mandate: Mandate) -> None:
+    def __init__(
+        self,
+        site: Site,
+        nameserver: Nameserver,
+        mandate: Mandate,
+        entrance: Entrance,
+        zone_lanes: Sequence["Lane"],
+    ) -> None:
+        """`entrance` is the nameserver's; `zone_lanes` are those of all sites of the zone, now and later."""
         self.site = site
         self.nameserver = nameserver
         self._mandate = mandate
+        self._entrance = entrance
+        self._zone_lanes = zone_lanes
         self._queue = Queue(site)
+        self._unseen = asyncio.Event()  # there may be pending records that the queue lacks
+        self._unseen.set()
+        self._is_looking = False  # for them
         self._claim: Claim | None = None
         self._claimer = Claimer(site, nameserver, mandate)
         self._footprints = Footprints(site, mandate)
         self._pusher = Pusher(site, nameserver, self, lambda: mandate.policy.batch)
         self._acknowledger = Acknowledger(site, nameserver, mandate)
-        self._retirement = Retirement(site, self._pusher, mandate)
-        self._drift = DriftWatch(site, nameserver, mandate, self)
+        self._retirement = Retirement(site, self._pusher, mandate, self._is_settled_at_home)
+        self._drift = DriftWatch(site, nameserver, mandate, self, entrance)
         self._settling: set[asyncio.Task[None]] = set()
         self._pushing: set[RecordKey] = set()
         self._wake = asyncio.Event()
@@ -68,6 +80,16 @@ class Lane:
         return len(self._queue)
 
     @property
+    def is_urgent(self) -> bool:
+        """Say whether somebody waits for this site."""
+        return len(self._queue) > 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Say whether nothing is pending here, and that is known."""
+        return not (self._unseen.is_set() or self._is_looking or self._queue)
+
+    @property
     def is_paused(self) -> bool:
         """Say whether somebody else holds the fence."""
         return bool(self._footprints.value.holder)
@@ -78,8 +100,8 @@ class Lane:
         Raises:
             DeposedError: this node does not lead any more.
         """
-        self.look(self._mandate.state.records_in(self.site.zone))
         tasks = [
+            asyncio.create_task(self._look_through(), name=f"look {self.site.zone}"),
             asyncio.create_task(self._publish(), name=f"publish {self.site.zone}"),
             asyncio.create_task(self._drift.run(), name=f"drift {self.site.zone}"),
         ]
@@ -93,6 +115,11 @@ class Lane:
         """Note that these records, or what decides about them, have changed."""
         self._queue.look(self._mandate.state, records)
         self._mandate.metrics.queue(self.site.nameserver, self.site.zone, len(self._queue))
+        self._wake.set()
+
+    def look_at_all(self) -> None:
+        """Note that any record of the zone may have become pending."""
+        self._unseen.set()
         self._wake.set()
 
     async def work(self, work: Work) -> tuple[str, ...]:
@@ -142,23 +169,56 @@ class Lane:
         finally:
             self._takeover.clear()  # who asked was told: not done; it must not be done hours later
 
+    async def _look_through(self) -> None:
+        """Look at all records whenever any may be pending, a slice at a time. Never returns.
+
+        What is not seen yet is pushed all the same if it changes.
+        """
+        while True:
+            await self._unseen.wait()
+            self._unseen.clear()
+            self._is_looking = True
+            async for record in self._mandate.records_in(self.site.zone):
+                self._queue.look(self._mandate.state, (record,))
+                if self._queue:
+                    self._wake.set()
+            self._is_looking = False
+            for lane in self._zone_lanes:  # one that leaves its site may wait for this
+                lane.look(())
+
     async def _publish(self) -> None:
-        await self._open()
+        if isinstance(self.nameserver, LoadedNameserver):
+            await self._open(self.nameserver)
         while not self._left:
             await self._turn()
 
-    async def _open(self) -> None:
+    async def _open(self, nameserver: LoadedNameserver) -> None:
         """Let the nameserver get ready, however often it takes."""
         while True:
-            wanted = contents(self._mandate.state, self.site.zone)
-            served = list(chain.from_iterable(map(rrsets, wanted)))
+            served = await self._contents()
             try:
-                await self.nameserver.open(self.site.zone, served)
+                await nameserver.open(self.site.zone, served)
             except NameserverError as error:
                 await self._trouble.note(str(error), kind_of(error))
                 await self._trouble.rest()
             else:
                 return
+
+    async def _contents(self) -> Sequence[RRset]:
+        """Return what shall be served, whichever moment of its reading each record is of: all that changes
+        meanwhile is pending.
+        """
+        served: list[RRset] = []
+        async for record in self._mandate.records_in(self.site.zone):
+            want = wanted(self._mandate.state, record)
+            if want is not None and want.ip:
+                served += rrsets(want)
+        return served
+
+    def _is_settled_at_home(self) -> bool:
+        """Say whether nothing of the zone is pending where it lives now."""
+        state = self._mandate.state
+        return any(lane.is_settled for lane in self._zone_lanes if not state.is_retired(lane.site))
 
     async def _turn(self) -> None:
         """Do one thing, and decide what follows if it fails."""
@@ -220,7 +280,8 @@ class Lane:
         if self._settling:
             # The claim's reconcile compares what was acknowledged; nothing taken before may come after.
             await asyncio.wait(self._settling)
-        claim = await self._claimer.claim(self._takeover.is_set)
+        async with self._entrance.claims.place(lambda: self.is_urgent):
+            claim = await self._claimer.claim(self._takeover.is_set)
         self._claim = claim
         self._trouble.over()
         self._claimed.set()

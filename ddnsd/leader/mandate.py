@@ -3,12 +3,14 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+from ddnsd.aio import Slice
 from ddnsd.model.fence import Fence, Owner
+from ddnsd.model.records import RecordKey
 from ddnsd.model.state import State
 from ddnsd.store.commit import GroupCommit
 from ddnsd.store.interface import Leadership, Outcome, Update
@@ -65,6 +67,15 @@ class Mandate:
     def state(self) -> State:
         """The state as this node knows it."""
         return self.cache.state
+
+    async def records_in(self, zone: str) -> AsyncIterator[RecordKey]:
+        """Yield the keys of the zone's records, its tombstones included, in slices of the event loop.
+
+        What comes or goes meanwhile may be among them or not: look at the state of the moment.
+        """
+        async for name in Slice().each(list(self.state.names_in(zone))):
+            for record in self.state.records_at(name, zone):
+                yield record
 
     def new_fence(self) -> Fence:
         """Return a claim unlike any other."""

@@ -2,10 +2,13 @@
 
 import asyncio
 import heapq
+from collections.abc import Iterable, Sequence
 
 import structlog
 
+from ddnsd.aio import Slice
 from ddnsd.leader.mandate import Mandate
+from ddnsd.model.records import Entry, History
 from ddnsd.store.interface import UnavailableError
 
 _log = structlog.get_logger(__name__)
@@ -44,9 +47,8 @@ class Forgetter:
     async def _forget(self) -> None:
         history = self._mandate.state.history
         excess = history.total - MOST + min(_SPARE, MOST // 10)
-        oldest = heapq.nsmallest(excess, history.values(), key=lambda entry: entry.revision)
         chosen = []
-        for entry in oldest:
+        for entry in await _oldest(list(history.values()), excess):
             if excess <= 0:
                 break
             excess -= len(entry.value.entries)
@@ -56,3 +58,13 @@ class Forgetter:
             expects = {entry.key: entry.revision for entry in part}
             await self._mandate.commit(expects, deletes=frozenset(expects))
         await self._mandate.cache.current()
+
+
+async def _oldest(histories: Iterable[Entry[History]], count: int) -> Sequence[Entry[History]]:
+    """Return as many of the histories as were not written for longest, the oldest first."""
+    newest_first: list[tuple[int, Entry[History]]] = []  # a heap; no two have one revision and key
+    async for entry in Slice().each(histories):
+        heapq.heappush(newest_first, (-entry.revision, entry))
+        if len(newest_first) > count:
+            heapq.heappop(newest_first)
+    return [entry for _, entry in sorted(newest_first, key=lambda each: each[1].revision)]

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import structlog
 
+from ddnsd.aio import Slice
+from ddnsd.leader.claim import Entrance
 from ddnsd.leader.compaction import Compactor
 from ddnsd.leader.expiry import Expirer
 from ddnsd.leader.lane import Lane
@@ -38,14 +40,18 @@ class Publisher:
         self._mandate = mandate
         self._lanes: dict[Site, Lane] = {}
         self._of_zone: defaultdict[str | None, list[Lane]] = defaultdict(list)
+        self._entrances: dict[Nameserver, Entrance] = {}
         self._running: dict[Site, asyncio.Task[None]] = {}
-        self._changed = asyncio.Event()
+        self._ended: list[Site] = []  # whose lanes have
+        self._stirred: set[str] = set()  # zones that may have other sites now
+        self._changed = asyncio.Event()  # one of these two has
+        self._kept = asyncio.Event()  # each site has its lane
         self._unknown: set[str] = set()  # nameservers already complained about
         self._sweeper = Sweeper(mandate)
         self._mover = Mover(mandate, self.backlog)
         self._expirer = Expirer(mandate)
         self._forgetter = Forgetter(mandate)
-        self._workdesk = Workdesk(self._lanes, mandate)
+        self._workdesk = Workdesk(self._lanes, self._kept, mandate)
         self._errands: Mapping[str, Callable[[], None]] = {  # what to do when something there is written
             keys.REQUESTS: self._workdesk.due,
             keys.PREFIXES: self._moves_changed,
@@ -66,10 +72,12 @@ class Publisher:
         self._compactor.reconfigure(policy.compact_after)
         self._nameservers = nameservers
         self._unknown.clear()
+        current = set(nameservers.values())
+        self._entrances = {each: gates for each, gates in self._entrances.items() if each in current}
         for site, lane in self._lanes.items():
             if nameservers.get(site.nameserver) is not lane.nameserver:
                 self._running[site].cancel()
-        self._changed.set()
+        self._stir_all()
 
     def backlog(self, site: Site) -> int:
         """Return how many records are pending at a site."""
@@ -92,49 +100,75 @@ class Publisher:
             asyncio.create_task(self._workdesk.run(), name="workdesk"),
             asyncio.create_task(self._compactor.run(), name="compaction"),
         ]
+        self._stir_all()
+        helpers.append(asyncio.create_task(self._keep_lanes(), name="lanes"))
         try:
-            while not helpers[0].done():
-                self._start_lanes()
-                await self._event(helpers)
+            for task in (await asyncio.wait(helpers, return_when=asyncio.FIRST_COMPLETED))[0]:
+                task.result()
         finally:
             unsubscribe()
             await cancel(*helpers, *self._running.values())
 
-    async def _event(self, helpers: Sequence[asyncio.Task[None]]) -> None:
-        """Wait for new sites, a lane that ends, or the end of leadership."""
-        changed = asyncio.create_task(self._changed.wait(), name="sites")
-        try:
-            await asyncio.wait(
-                [changed, *helpers, *self._running.values()], return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            changed.cancel()
-        for task in helpers:
-            if task.done():
-                task.result()
-        for site, task in list(self._running.items()):
-            if task.done():
-                del self._running[site]
-                self._of_zone[site.zone].remove(self._lanes.pop(site))
-                if not task.cancelled():  # by `reconfigure`
-                    task.result()
+    async def _keep_lanes(self) -> None:
+        """Have a lane for each site. Never returns.
 
-    def _start_lanes(self) -> None:
-        self._changed.clear()
-        for site in self._sites():
+        Raises:
+            DeposedError: another node leads.
+        """
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            self._drop_ended()
+            zones, self._stirred = self._stirred, set()
+            async for zone in Slice().each(zones):
+                self._start_lanes(zone)
+            if not self._changed.is_set():
+                self._kept.set()
+
+    def _drop_ended(self) -> None:
+        ended, self._ended = self._ended, []
+        for site in ended:
+            task, lanes = self._running.pop(site), self._of_zone[site.zone]
+            lanes.remove(self._lanes.pop(site))
+            if not lanes:
+                del self._of_zone[site.zone]
+            if not task.cancelled():  # by `reconfigure`
+                task.result()
+
+    def _start_lanes(self, zone: str) -> None:
+        for site in self._sites_of(zone):
             nameserver = self._nameservers.get(site.nameserver)
             if nameserver is None:
                 self._complain(site)
             elif site not in self._lanes:
-                lane = self._lanes[site] = Lane(site, nameserver, self._mandate)
-                self._of_zone[site.zone].append(lane)
-                self._running[site] = asyncio.create_task(_run(lane), name=f"lane {site.zone}")
+                self._start_lane(site, nameserver)
 
-    def _sites(self) -> Collection[Site]:
-        """Return where the zones live, and where something of them may still be."""
+    def _start_lane(self, site: Site, nameserver: Nameserver) -> None:
+        lanes = self._of_zone[site.zone]
+        entrance = self._entrances.setdefault(nameserver, Entrance(nameserver))
+        lane = self._lanes[site] = Lane(site, nameserver, self._mandate, entrance, lanes)
+        lanes.append(lane)
+        task = self._running[site] = asyncio.create_task(_run(lane), name=f"lane {site.zone}")
+        task.add_done_callback(lambda _: self._note_end(site))
+
+    def _note_end(self, site: Site) -> None:
+        self._ended.append(site)
+        self._stir(site.zone)
+
+    def _stir(self, *zones: str) -> None:
+        self._stirred.update(zones)
+        self._kept.clear()
+        self._changed.set()
+
+    def _stir_all(self) -> None:
         state = self._mandate.state
-        homes = (Site(zone, entry.value.spec.nameserver) for zone, entry in state.zones.items())
-        return dict.fromkeys([*homes, *state.footprints])
+        self._stir(*state.zones, *(site.zone for site in state.footprints))
+
+    def _sites_of(self, zone: str) -> Collection[Site]:
+        """Return where the zone lives, and where something of it may still be."""
+        entry = self._mandate.state.zones.get(zone)
+        home = [Site(zone, entry.value.spec.nameserver)] if entry else []
+        return dict.fromkeys([*home, *self._mandate.state.sites_of(zone)])
 
     def _complain(self, site: Site) -> None:
         if site.nameserver not in self._unknown:
@@ -148,43 +182,50 @@ class Publisher:
     def _look(self, touched: Sequence[Touched]) -> None:
         """Tell each lane which of its records to look at again."""
         records: dict[RecordKey, None] = {}
-        zones: set[str] = set()
         for place in touched:
             if place.shelf in (keys.ADDRESSES, keys.PUBLISHED) and isinstance(place.id, RecordKey):
                 records[place.id] = None
                 if is_removed(self._mandate.state, place.id):
-                    self._sweeper.due()
+                    self._sweeper.look((place.id,))
             elif place.shelf == Kind.HOST.plural:
                 records.update(dict.fromkeys(self._records_of(str(place.id))))
             elif place.shelf == Kind.ZONE.plural:
-                records.update(dict.fromkeys(self._mandate.state.records_in(str(place.id))))
-                zones.add(str(place.id))
-                self._changed.set()
-                self._sweeper.due()
+                self._look_at_zone(str(place.id))
             elif place.shelf == keys.FOOTPRINTS and isinstance(place.id, Site):
-                if place.id not in self._mandate.state.footprints:  # what might have stood there, too
-                    records.update(dict.fromkeys(self._mandate.state.records_in(place.id.zone)))
-                self._changed.set()
-                self._sweeper.due()
+                self._look_at_footprint(place.id)
             elif place.shelf in self._errands:
                 self._errands[place.shelf]()
-        self._dispatch(records, zones)
+        self._dispatch(records)
+
+    def _look_at_zone(self, zone: str) -> None:
+        for lane in self._of_zone.get(zone, ()):
+            lane.look_at_all()
+        self._stir(zone)
+        self._sweeper.look(self._mandate.state.addresses.leaving(zone))
+
+    def _look_at_footprint(self, site: Site) -> None:
+        state = self._mandate.state
+        if site not in state.footprints:  # what might have stood there, too
+            for lane in self._of_zone.get(site.zone, ()):
+                lane.look_at_all()
+        self._stir(site.zone)
+        self._sweeper.look(state.addresses.leaving(site.zone))
 
     def _moves_changed(self) -> None:
         self._mover.due()
         if not self._mandate.state.prefixes:  # a tombstone stays while there is any
-            self._sweeper.due()
+            self._sweeper.look(self._mandate.state.addresses.tombstones)
 
-    def _dispatch(self, records: Iterable[RecordKey], zones: Collection[str]) -> None:
+    def _dispatch(self, records: Iterable[RecordKey]) -> None:
         state = self._mandate.state
         by_zone: dict[str | None, list[RecordKey]] = {}
         for record in records:
             committed = state.addresses.get(record)
             zone = state.zone_of_record(record, committed.value) if committed else state.zone_of(record.name)
             by_zone.setdefault(zone, []).append(record)
-        for zone in {*by_zone, *zones}:  # a zone without records comes and goes, too
+        for zone, its_records in by_zone.items():
             for lane in self._of_zone.get(zone, ()):
-                lane.look(by_zone.get(zone, ()))
+                lane.look(its_records)
 
     def _records_of(self, host: str) -> Iterable[RecordKey]:
         records = (RecordKey(host, type) for type in RRTYPES)

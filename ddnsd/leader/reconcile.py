@@ -6,11 +6,13 @@ transfer; the record is then pending for every node, and the next batch publishe
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from ddnsd.aio import Slice
+from ddnsd.leader.claim import Entrance
 from ddnsd.leader.mandate import Mandate
 from ddnsd.model.owners import owner, record_at
 from ddnsd.model.publication import Standing, Wanted, standing, wanted
@@ -19,8 +21,10 @@ from ddnsd.nameserver.interface import Nameserver, RecordType, RRset
 from ddnsd.store import codec, keys
 from ddnsd.store.interface import Done
 
-_YIELD_EVERY = 500  # records compared in one turn of the event loop
-_MARKS_AT_ONCE = 500
+_MARKS_AT_ONCE = 200
+
+
+_Place = tuple[str, str]  # owner name and type
 
 
 class Expected(NamedTuple):
@@ -61,37 +65,52 @@ class Comparison(NamedTuple):
 class Reconciler:
     """Compares one site, and marks what differs."""
 
-    def __init__(self, site: Site, nameserver: Nameserver, mandate: Mandate) -> None:
+    def __init__(self, site: Site, nameserver: Nameserver, mandate: Mandate, entrance: Entrance) -> None:
         self._site = site
         self._nameserver = nameserver
         self._mandate = mandate
+        self._entrance = entrance
         self._fence_name = f"{mandate.policy.fence_label}.{site.zone}"
 
-    async def compare(self) -> Comparison:
-        """Transfer the zone and return where it differs from the store.
+    async def compare(self, is_urgent: Callable[[], bool]) -> Comparison:
+        """Transfer the zone and return where it differs from the store; the urgent zones come first.
 
         Raises:
             NameserverError: the transfer was refused or broke off.
         """
-        await self._mandate.cache.current()
-        standings = [pair async for pair in self._expectations()]
-        published = [item for item, how in standings if how is Standing.PUBLISHED]
-        expected = {(name, item.want.record.type): item for item in published for name in item.want.owners}
-        refused = tuple(item for item, how in standings if how is Standing.REFUSED)
-        found: dict[tuple[str, str], RRset] = {}
+        async with self._entrance.transfers.place(is_urgent):
+            await self._mandate.cache.current()
+            published: dict[_Place, Expected] = {}
+            refused: list[Expected] = []
+            async for item, how in self._expectations():
+                if how is Standing.PUBLISHED:
+                    published |= {(name, item.want.record.type): item for name in item.want.owners}
+                elif how is Standing.REFUSED:
+                    refused.append(item)
+            return await self._transferred(published, refused)
+
+    async def _transferred(
+        self, expected: Mapping[_Place, Expected], refused: Sequence[Expected]
+    ) -> Comparison:
+        slice = Slice()
+        found: dict[_Place, RRset] = {}
         unclaimed: list[RRset] = []
         fence: tuple[str, ...] = ()
         async for part in self._nameserver.transfer(self._site.zone):
-            for rrset in part:
+            async for rrset in slice.each(part):
+                place = (rrset.name, rrset.type.value)
                 if rrset.type is RecordType.TXT and rrset.name == self._fence_name:
                     fence = rrset.values
-                elif (place := (rrset.name, rrset.type.value)) in expected:
+                elif place in expected:
                     found[place] = rrset
                 elif self._is_unclaimed(rrset):
                     unclaimed.append(rrset)
-        pairs = ((item, place[0], found.get(place)) for place, item in expected.items())
-        differences = tuple(Difference(*pair) for pair in pairs if not _is_as(pair[0].want, pair[2]))
-        return Comparison(differences, refused, tuple(unclaimed), fence)
+        differences = [
+            Difference(item, place[0], found.get(place))
+            async for place, item in slice.each(expected.items())
+            if not _is_as(item.want, found.get(place))
+        ]
+        return Comparison(tuple(differences), tuple(refused), tuple(unclaimed), fence)
 
     def _is_unclaimed(self, rrset: RRset) -> bool:
         record, state = record_at(rrset.name, rrset.type), self._mandate.state
@@ -131,11 +150,9 @@ class Reconciler:
         await self._write(refused, [_to_try_again(item.published.value) for item in refused])
 
     async def _expectations(self) -> AsyncIterator[tuple[Expected, Standing]]:
-        """Yield what should be served, as it is known now, a turn of the loop between any 500."""
+        """Yield what should be served, as it is known at that moment."""
         state = self._mandate.state
-        for count, record in enumerate(list(state.published)):
-            if count % _YIELD_EVERY == _YIELD_EVERY - 1:
-                await asyncio.sleep(0)
+        async for record in self._mandate.records_in(self._site.zone):
             want, published = wanted(state, record), state.published.get(record)
             if want is not None and published is not None and want.site == self._site:
                 yield Expected(want, published), standing(state, want, published.value)

@@ -1,9 +1,11 @@
 """Deleting what has done its work: tombstones whose RRset stands nowhere any more."""
 
 import asyncio
+from collections.abc import Collection
 
 import structlog
 
+from ddnsd.aio import Slice
 from ddnsd.leader.mandate import Mandate
 from ddnsd.model.publication import is_removed
 from ddnsd.model.records import RecordKey
@@ -22,27 +24,31 @@ class Sweeper:
     def __init__(self, mandate: Mandate) -> None:
         self._mandate = mandate
         self._due = asyncio.Event()
-        self._due.set()
+        self._records: set[RecordKey] = set()  # to look at
+        self.look(mandate.state.addresses.tombstones)
 
-    def due(self) -> None:
-        """Sweep now."""
-        self._due.set()
+    def look(self, records: Collection[RecordKey]) -> None:
+        """Look at these tombstones: one may have done its work."""
+        if records:
+            self._records.update(records)
+            self._due.set()
 
     async def run(self) -> None:
         """Sweep whenever it is due. Never returns."""
         while True:
             await self._due.wait()
             self._due.clear()
+            records, self._records = self._records, set()
             try:
-                await self._sweep()
+                await self._sweep(records)
             except UnavailableError as error:
                 _log.warning("sweep.failed", reason=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
-                self._due.set()
+                self.look(records)
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, records: Collection[RecordKey]) -> None:
         state = self._mandate.state
-        removed = [record for record in state.addresses if is_removed(state, record)]
+        removed = [record async for record in Slice().each(records) if is_removed(state, record)]
         for start in range(0, len(removed), _AT_ONCE):
             await asyncio.gather(*map(self._delete, removed[start : start + _AT_ONCE]))
 

@@ -31,8 +31,10 @@ class _NoLaneError(Exception):
 class Workdesk:
     """Takes each request once, answers it in the store, and clears old answers away."""
 
-    def __init__(self, lanes: Mapping[Site, Lane], mandate: Mandate) -> None:
+    def __init__(self, lanes: Mapping[Site, Lane], are_all: asyncio.Event, mandate: Mandate) -> None:
+        """`are_all` is set while no lane is still to come."""
         self._lanes = lanes
+        self._are_all = are_all
         self._mandate = mandate
         self._due = asyncio.Event()
         self._due.set()
@@ -85,6 +87,7 @@ class Workdesk:
         return msgspec.structs.replace(request, failure=reason)
 
     async def _do(self, request: WorkRequest) -> tuple[str, ...]:
+        await self._are_all.wait()
         lanes = self._lanes_for(request)
         if not lanes:
             raise _NoLaneError(f"{request.zone} is no zone that this leader publishes")

@@ -401,10 +401,23 @@ class State:
 
     def records_in(self, zone: str) -> Iterator[RecordKey]:
         """Yield the keys of all committed addresses of the zone, its tombstones included."""
-        yield from self.addresses.leaving(zone)
+        for name in self.names_in(zone):
+            yield from self.records_at(name, zone)
+
+    def names_in(self, zone: str) -> Iterator[str]:
+        """Yield each name at which the zone may have records."""
+        leaving = {record.name for record in self.addresses.leaving(zone)}
+        yield from leaving
         if zone in self.zones:
-            for name in self._names.within(zone, self.zones):
-                yield from self._plain_records(name)
+            yield from (name for name in self._names.within(zone, self.zones) if name not in leaving)
+
+    def records_at(self, name: str, zone: str) -> Iterator[RecordKey]:
+        """Yield the keys of the records at a name that are, or were, published in the zone."""
+        for type in RRTYPES:
+            record = RecordKey(name, type)
+            entry = self.addresses.get(record)
+            if entry is not None and self.zone_of_record(record, entry.value) == zone:
+                yield record
 
     def zone_of_record(self, record: RecordKey, committed: Committed) -> str | None:
         """Return the zone in which a committed address is, or was, published."""

@@ -11,7 +11,7 @@ unquoted string.
 
 from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class RecordType(StrEnum):
@@ -111,6 +111,11 @@ class Nameserver(Protocol):
     `NoAnswerError` the connection it used is closed.
     """
 
+    @property
+    def max_transfers(self) -> int:
+        """How many zone transfers it takes at once."""
+        ...
+
     async def update(self, update: Update) -> Rcode:
         """Send one UPDATE and return the answer's code, whatever it is."""
         ...
@@ -132,18 +137,22 @@ class Nameserver(Protocol):
         """
         ...
 
-    async def open(self, zone: str, contents: Sequence[RRset]) -> None:
-        """Get ready to publish the zone, once per time of leading and before anything else on it.
-
-        `contents` is what the store wants served: a nameserver that keeps nothing of its own loads
-        it; one that stands elsewhere has nothing to do.
-        """
-        ...
-
     async def leave(self, zone: str) -> None:
         """Forget the zone: the last record and the fence have left it, or it never was published."""
         ...
 
     async def close(self) -> None:
         """Close the connections; idempotent."""
+        ...
+
+
+@runtime_checkable
+class LoadedNameserver(Nameserver, Protocol):
+    """A nameserver that keeps nothing of its own: it serves what it is given."""
+
+    async def open(self, zone: str, contents: Sequence[RRset]) -> None:
+        """Serve the zone: once per time of leading, and before anything else on it.
+
+        `contents` is what the store wants served.
+        """
         ...

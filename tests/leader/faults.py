@@ -57,6 +57,10 @@ class FaultyNameserver(Nameserver):
         self._look = look
         self._late: Update | None = None
 
+    @property
+    def max_transfers(self) -> int:
+        return self._real.max_transfers
+
     async def update(self, update: Update) -> Rcode:
         fault = self._trigger.next()
         if fault is Fault.DEATH_BEFORE:

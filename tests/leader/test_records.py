@@ -1,6 +1,7 @@
 """All that a host can have beside one address: what is published, in which UPDATE, what is left behind."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ddnsd.model.history import entries
 from ddnsd.model.records import LastSeen, RecordKey
 from ddnsd.model.request import Request
 from ddnsd.model.resources import Kind
-from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, Replace, Update
+from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, Replace, RRset, Update
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore
 from ddnsd.store.interface import Update as StoreUpdate
@@ -342,6 +343,9 @@ class Refusing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
+    async def open(self, zone: str, contents: Sequence[RRset]) -> None:
+        await self._real.open(zone, contents)
+
     async def update(self, update: Update) -> Rcode:
         refused = any(change.name == self._name for change in update.changes)
         return Rcode.REFUSED if refused else await self._real.update(update)
@@ -356,6 +360,7 @@ async def test_a_wildcard_that_the_nameserver_refuses_is_in_the_way_no_more_once
         async with node_on(store, {"default": refusing}) as node:
             node.lead()
             await node.apply(*example())
+            await node.published()  # what the zone is opened with is not refused
             if served_before:
                 await node.update(BLOG, "192.0.2.1")
             await node.apply(host(BLOG, wildcard=True))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from ddnsd.leader.claim import Entrance
 from ddnsd.leader.lane import Lane
 from ddnsd.leader.mandate import Mandate
 from ddnsd.model.answers import Refusal, Updated
@@ -66,6 +67,10 @@ class Moody(Nameserver):
         self.transfers = True
         self.updates: list[Update] = []
         self.queries = 0
+
+    @property
+    def max_transfers(self) -> int:
+        return self.real.max_transfers
 
     async def update(self, update: Update) -> Rcode:
         self.updates.append(update)
@@ -237,7 +242,8 @@ async def test_foreign_fence_is_shown_for_as_long_as_it_is_there(tmp_path: Path)
         assert await served(servers["default"]) == {}
         await servers["default"].update(Update(ZONE, (), (Replace(f"_ddnsd.{ZONE}", RecordType.TXT, 0, ()),)))
         assert isinstance(await waiting, Updated), "its fence was given back"
-        assert node.state.footprints[SITE].value == Footprint(verified_in=node.state.identity)
+        well = Footprint(verified_in=node.state.identity)
+        await node.until(lambda: node.state.footprints[SITE].value == well)
 
 
 async def test_text_of_a_wildcard_is_nobody_s_fence(
@@ -277,7 +283,8 @@ async def test_takeover_that_came_too_late_is_not_done(tmp_path: Path, store: Em
         leadership = await store.campaign(encode(Candidacy("node")))
         owner = Owner("mine", store.identity)
         moody = Moody(servers["default"])
-        lane = Lane(SITE, moody, Mandate(node.cache, node.commits, leadership, owner, POLICY, metrics))
+        mandate = Mandate(node.cache, node.commits, leadership, owner, POLICY, metrics)
+        lane = Lane(SITE, moody, mandate, Entrance(moody), [])
         async with running(lane.run()):
             await node.until(lambda: SITE in node.state.footprints)
             moody.judge = _silence

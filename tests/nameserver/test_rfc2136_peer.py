@@ -4,6 +4,7 @@ import asyncio
 import gc
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 
 import dns.message
 import dns.rrset
@@ -20,6 +21,8 @@ from ddnsd.nameserver.interface import (
     Update,
 )
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver, Rfc2136Settings
+from ddnsd.nameserver.rfc2136.channel import Channel
+from ddnsd.nameserver.rfc2136.messages import update_message
 
 from .peer import Peer, acknowledge, framed, peer, send
 
@@ -263,12 +266,73 @@ async def test_answers_that_come_in_one_read_leave_one_timer_behind():
             send(writer, framed(acknowledge(request)))
 
     async with peer(answer_in_pairs) as pairing:
-        nameserver = Rfc2136Nameserver(pairing.settings(timeout=5.0, idle_timeout=0.2))
-        await asyncio.gather(nameserver.update(CHANGE), nameserver.update(CHANGE))
+        channel = Channel(pairing.settings(timeout=5.0, idle_timeout=0.2))
+        await asyncio.gather(*(channel.ask(update_message(id, CHANGE)) for id in (1, 2)))
         asyncio.get_running_loop().call_later(0.4, release.set)  # any timer that was left has ended
-        assert await nameserver.update(CHANGE) is Rcode.NOERROR
+        assert await channel.ask(update_message(3, CHANGE))
         assert pairing.connections == 1
+        await channel.close()
+
+
+async def test_updates_wait_for_each_other_rather_than_open_too_many_connections():
+    """One connection is for queries, two for transfers: three are left, each for one update at a time."""
+    held, at_once = 0, []
+
+    async def answer_when_three_wait(request, writer):
+        nonlocal held
+        held += 1
+        at_once.append(held)
+        await asyncio.sleep(0.05)  # time for a fourth to come, if it were sent
+        held -= 1
+        send(writer, framed(acknowledge(request)))
+
+    async with peer(answer_when_three_wait) as slow:
+        settings = replace(slow.settings(timeout=5.0), max_connections=6, max_transfers=2)
+        nameserver = Rfc2136Nameserver(settings)
+        zones = [CHANGE._replace(zone=f"z{number}.example.com") for number in range(12)]
+        rcodes = await asyncio.gather(*map(nameserver.update, zones))
+        assert set(rcodes) == {Rcode.NOERROR}
+        assert max(at_once) == 3
+        assert slow.connections == 3
         await nameserver.close()
+
+
+async def test_an_update_without_an_answer_breaks_no_other_one():
+    async def answer_only_the_good(request, writer):
+        if b"good" in request:
+            await asyncio.sleep(0.2)
+            send(writer, framed(acknowledge(request)))
+
+    async with peer(answer_only_the_good) as half:
+        nameserver = Rfc2136Nameserver(half.settings(timeout=0.1, idle_timeout=5.0))
+        lost = asyncio.create_task(nameserver.update(CHANGE._replace(zone="lost.example.com")))
+        await asyncio.sleep(0.05)
+        nameserver.reconfigure(half.settings(timeout=5.0))
+        good = asyncio.create_task(nameserver.update(CHANGE._replace(zone="good.example.com")))
+        with pytest.raises(NoAnswerError):
+            await lost
+        assert await good is Rcode.NOERROR
+        await nameserver.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (2, NoAnswerError),  # SERVFAIL: the zone is being loaded, or the nameserver is busy
+        (1, NoAnswerError),
+        (4, RefusedError),  # NOTIMP: it transfers nothing to anybody
+        (5, RefusedError),
+        (9, RefusedError),  # NOTAUTH: not its zone, or not with this key
+    ],
+)
+async def test_only_a_transfer_that_is_not_allowed_is_given_up(code, error):
+    async def refuse(request, writer):
+        send(writer, framed(acknowledge(request)[:3] + bytes((code,)) + acknowledge(request)[4:]))
+
+    async with peer(refuse) as refusing:
+        with pytest.raises(error):
+            async for _ in Rfc2136Nameserver(refusing.settings()).transfer("example.com"):
+                pass
 
 
 def unsigned(code: int):

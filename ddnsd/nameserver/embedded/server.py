@@ -1,13 +1,13 @@
 """The embedded nameserver: zones in memory, answered on UDP and TCP, changed by the publisher only."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Self
 
 import structlog
 
+from ddnsd.aio import Slice
 from ddnsd.nameserver.interface import (
-    Nameserver,
+    LoadedNameserver,
     Rcode,
     RecordType,
     RefusedError,
@@ -22,11 +22,12 @@ from .serial import Serials
 from .settings import EmbeddedSettings
 from .zone import Zone
 
-PART = 1000  # RRsets loaded or transferred in one turn of the event loop
+PART = 200  # RRsets transferred in one turn of the event loop
+_TRANSFERS = 4  # at once
 _log = structlog.get_logger(__name__)
 
 
-class EmbeddedNameserver(Nameserver):
+class EmbeddedNameserver(LoadedNameserver):
     """A `Nameserver` of this process, for an installation of one machine.
 
     It holds nothing but the serials on disk: `open` loads a zone from the store. What a query gets:
@@ -67,6 +68,11 @@ class EmbeddedNameserver(Nameserver):
         return self._listeners.addresses
 
     @property
+    def max_transfers(self) -> int:
+        """How many transfers it takes at once."""
+        return _TRANSFERS
+
+    @property
     def answers(self) -> Mapping[str, int]:
         """How many messages from the network it answered, by code (see `Responder.answers`)."""
         return self._responder.answers
@@ -90,9 +96,8 @@ class EmbeddedNameserver(Nameserver):
             InvalidRecordError: the contents are not valid.
         """
         fresh = Zone(zone, self._settings.authority, serial=0)
-        for start in range(0, len(contents), PART):
-            fresh.load(contents[start : start + PART])
-            await asyncio.sleep(0)
+        async for rrset in Slice().each(contents):
+            fresh.load((rrset,))
         await self._reserve(zone)
         served = self._zones.get(zone)
         if served is None or not served.same_contents(fresh):
@@ -121,14 +126,15 @@ class EmbeddedNameserver(Nameserver):
         return self._opened(zone).rrset(name, type)
 
     async def transfer(self, zone: str) -> AsyncIterator[Sequence[RRset]]:
-        """Yield the zone, its SOA first, in parts of at most 1,000 RRsets.
+        """Yield the zone, its SOA first, in parts of at most 200 RRsets.
 
         Raises:
             RefusedError: the zone is not open.
         """
+        slice = Slice()
         for part in self._opened(zone).rrsets(PART):
             yield part
-            await asyncio.sleep(0)
+            await slice.pause()
 
     async def close(self) -> None:
         """Stop answering; idempotent."""

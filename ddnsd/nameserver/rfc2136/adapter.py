@@ -7,7 +7,7 @@ import structlog
 
 from ddnsd.nameserver.interface import NoAnswerError, Rcode, RecordType, RefusedError, RRset, Update
 
-from .channel import Channel
+from .channel import Channel, Pool
 from .messages import answered_rrset, check_answers, query_message, rcode, update_message
 from .reader import MalformedError, Message, read_message
 from .settings import Rfc2136Settings
@@ -27,9 +27,9 @@ _UNSIGNED_TO_QUERY = frozenset(Rcode) - _FOUND
 class Rfc2136Nameserver:
     """A `Nameserver` that is reached over TCP. Belongs to the event loop that it is first used on.
 
-    Updates of a zone have a connection of their own, all queries share one, a transfer opens its own:
-    no zone waits for another, and a nameserver gets one connection a zone, and two (BIND's
-    `tcp-clients`: 150).
+    All queries share one connection; an update has one to itself while it is in flight, a transfer opens
+    its own. So no zone waits for another until all connections are in use (BIND takes 150 from all its
+    clients together by default, `tcp-clients`).
     """
 
     def __init__(self, settings: Rfc2136Settings) -> None:
@@ -37,13 +37,18 @@ class Rfc2136Nameserver:
         self._signer = Signer(settings)
         self._ids = itertools.cycle(range(2**16))  # in turn: no two requests in flight share one
         self._queries = Channel(settings)
-        self._updates: dict[str, Channel] = {}  # by zone
+        self._updates = Pool(lambda: self._settings, lambda: _updates(self._settings))
         self._refused_key = ""  # why, while it is refused
 
     @property
     def address(self) -> tuple[str, int]:
         """Where it is: host and port."""
         return self._settings.host, self._settings.port
+
+    @property
+    def max_transfers(self) -> int:
+        """How many transfers it takes at once."""
+        return self._settings.max_transfers
 
     def reconfigure(self, settings: Rfc2136Settings) -> None:
         """Use another key, or other times, from the next request on; its address stays.
@@ -54,8 +59,7 @@ class Rfc2136Nameserver:
         self._settings = settings
         self._signer = Signer(settings)
         self._refused_key = ""
-        for channel in (self._queries, *self._updates.values()):
-            channel.reconfigure(settings)
+        self._queries.reconfigure(settings)
 
     async def update(self, update: Update) -> Rcode:
         """Send one UPDATE and return the answer's code, whatever it is.
@@ -66,8 +70,8 @@ class Rfc2136Nameserver:
             ValueError: longer than 65,535 octets, or a name or value that no record can have.
         """
         request = update_message(next(self._ids), update)
-        channel = self._updates.setdefault(update.zone, Channel(self._settings))
-        return rcode(await self._ask(channel, request, _UNSIGNED_TO_UPDATE))
+        async with self._updates.channel() as channel:
+            return rcode(await self._ask(channel, request, _UNSIGNED_TO_UPDATE))
 
     async def query(self, zone: str, name: str, type: RecordType) -> RRset | None:
         """Return the RRset as this nameserver serves it now, or None where there is none.
@@ -126,17 +130,15 @@ class Rfc2136Nameserver:
         """Yield the whole zone in parts: see `rfc2136.transfer`."""
         return transfer(self._settings, self._signer, next(self._ids), zone)
 
-    async def open(self, zone: str, contents: Sequence[RRset]) -> None:
-        """Do nothing: the zone stands at the nameserver."""
-
     async def leave(self, zone: str) -> None:
-        """Close the connection of the zone's updates."""
-        channel = self._updates.pop(zone, None)
-        if channel is not None:
-            await channel.close()
+        """Do nothing: the zone has no connection of its own."""
 
     async def close(self) -> None:
         """Close the connections; idempotent."""
-        for zone in list(self._updates):
-            await self.leave(zone)
+        await self._updates.close()
         await self._queries.close()
+
+
+def _updates(settings: Rfc2136Settings) -> int:
+    """Return how many of the connections are for updates: those that queries and transfers leave."""
+    return max(1, settings.max_connections - settings.max_transfers - 1)

@@ -1,7 +1,10 @@
 """A way to a nameserver that stays open: requests side by side on one connection (RFC 7766 §6.2.1.1)."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
+from ddnsd.aio import Gate
 from ddnsd.nameserver.interface import NoAnswerError
 
 from .connection import Connection, connect
@@ -140,6 +143,33 @@ class Channel:
         pipeline, self._pipeline = self._pipeline, None
         if pipeline is not None:
             await pipeline.close()
+
+
+class Pool:
+    """Channels, each for one request at a time: what is slow, or breaks, delays and breaks nothing else."""
+
+    def __init__(self, settings: Callable[[], Rfc2136Settings], most: Callable[[], int]) -> None:
+        """`settings` are those of now; `most` says how many channels there may be in use at once."""
+        self._settings = settings
+        self._gate = Gate(most)
+        self._free: list[Channel] = []  # the one used last at the end: it is the likeliest to be open
+
+    @asynccontextmanager
+    async def channel(self) -> AsyncIterator[Channel]:
+        """Have a channel to oneself; wait for one where all are in use."""
+        async with self._gate.place(lambda: False):
+            channel = self._free.pop() if self._free else Channel(self._settings())
+            channel.reconfigure(self._settings())
+            try:
+                yield channel
+            finally:
+                self._free.append(channel)
+
+    async def close(self) -> None:
+        """Release everything that is not in use; idempotent."""
+        free, self._free = self._free, []
+        for channel in free:
+            await channel.close()
 
 
 def _close_if_idle(pipeline: _Pipeline) -> None:

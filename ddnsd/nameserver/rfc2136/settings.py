@@ -10,9 +10,11 @@ class Rfc2136Settings:
     """One nameserver. Times in seconds.
 
     `host` is a name or an address; `key_name` "" sends everything unsigned, for nameservers that go by
-    addresses. After `idle_timeout` an unused connection is closed, before the nameserver does it: the
-    outcome of a request that crosses the nameserver's close is unknown. Measured, by default: BIND
-    closes after 30 s (`tcp-idle-timeout`), Knot after 10 s (`tcp-idle-timeout`), PowerDNS after 5 s.
+    addresses. Of the `max_connections` one is for queries, `max_transfers` are for transfers.
+
+    After `idle_timeout` an unused connection is closed, before the nameserver does it: the outcome of a
+    request that crosses the nameserver's close is unknown. Measured, by default: BIND closes after 30 s
+    (`tcp-idle-timeout`), Knot after 10 s (`tcp-idle-timeout`), PowerDNS after 5 s.
 
     Raises:
         ValueError: an algorithm that is not in `ALGORITHMS`, or a key without a secret.
@@ -27,6 +29,8 @@ class Rfc2136Settings:
     connect_timeout: float = 0.5
     timeout: float = 5.0
     idle_timeout: float = 3.0
+    max_connections: int = 32
+    max_transfers: int = 4
 
     def __post_init__(self) -> None:
         if not self.key_name:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
+from ddnsd.aio import Slice
 from ddnsd.nameserver.interface import NoAnswerError, Rcode, RefusedError, RRset
 
 from .assembly import ZoneAssembly
@@ -13,20 +14,23 @@ from .reader import MalformedError, Message, Record, read_message
 from .settings import Rfc2136Settings
 from .signature import SignatureError, Signer, UnsignedError, Verifier
 
-_TURN = 1000  # records for one turn of the event loop: some 4 ms
+_PART = 200  # records: less than a millisecond
+# What ends it for good: not for this key, not this zone, none at all (RFC 5936 §2.2.1). All else may pass:
+# a zone that is being loaded, a nameserver with too many transfers.
+_NOT_ALLOWED = frozenset((Rcode.REFUSED, Rcode.NOTAUTH, Rcode.NOTIMP))
 
 
 async def transfer(
     settings: Rfc2136Settings, signer: Signer, id: int, zone: str
 ) -> AsyncIterator[Sequence[RRset]]:
-    """Yield the whole zone in parts, a turn of the event loop between any two.
+    """Yield the whole zone in parts, in slices of the event loop.
 
     Nothing of it is certain before its end: the last message carries the signature of those before.
 
     Raises (while iterating):
         UnreachableError: no connection.
         NoAnswerError: broken off, forged, or no message within the settings' `timeout`.
-        RefusedError: the nameserver does not give the zone away.
+        RefusedError: the nameserver does not give the zone away, and will not later.
     """
     request = transfer_message(id, zone)
     signed, verifier = signer.sign(request, several=True)
@@ -34,14 +38,14 @@ async def transfer(
     try:
         messages = _Messages(settings, connection, request, verifier)
         await messages.ask(signed)
-        assembly = ZoneAssembly(zone)
+        assembly, slice = ZoneAssembly(zone), Slice()
         while not assembly.is_complete:
             message = await messages.next()
             for records in _slices(message):
                 rrsets = assembly.add(message, records)
                 if rrsets:
                     yield rrsets
-                await asyncio.sleep(0)
+                await slice.pause()
         messages.end()
     except (MalformedError, SignatureError) as error:
         raise NoAnswerError(f"{settings.name}: transfer of {zone}: {error}") from error
@@ -52,7 +56,7 @@ async def transfer(
 
 def _slices(message: Message) -> Iterator[Sequence[Record]]:
     records = message.answers
-    return (records[start : start + _TURN] for start in range(0, len(records), _TURN))
+    return (records[start : start + _PART] for start in range(0, len(records), _PART))
 
 
 class _Messages:
@@ -75,11 +79,14 @@ class _Messages:
             wire = await self._connection.receive()
         message = read_message(wire)
         check_answers(message, self._request)
-        if rcode(message) is not Rcode.NOERROR:  # an error may be unsigned
+        code = rcode(message)
+        if code in _NOT_ALLOWED:  # an error may be unsigned
             raise RefusedError(
-                f"{self._settings.name} answers {rcode(message)} to a zone transfer: "
+                f"{self._settings.name} answers {code} to a zone transfer: "
                 "has it the zone, and may the key transfer it? (docs/nameservers.md)"
             )
+        if code is not Rcode.NOERROR:
+            raise NoAnswerError(f"{self._settings.name} answers {code} to a zone transfer now")
         self._verifier.check(message)
         return message
 
