@@ -87,8 +87,13 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def myself() -> str:
+    """Return this process's user, for messages."""
+    return f"ddnsd's user (uid {os.geteuid()})"
+
+
 def exposure(path: Path, *, owner: bool = True) -> str:
-    """Say why others may change a file or folder; "" where they may not, or where nothing is there.
+    """Say why others may change a file or folder; "" where they may not, or where nothing is to be seen.
 
     Others are all but the owner and the group: Kubernetes gives volumes to a group (fsGroup), which is fine.
     Of a folder with the sticky bit others may remove nothing. With `owner` it also has to belong to this
@@ -96,10 +101,8 @@ def exposure(path: Path, *, owner: bool = True) -> str:
     """
     try:
         found = path.stat()
-    except FileNotFoundError:
+    except OSError:  # what cannot be looked at cannot be used either, and its user says so
         return ""
-    except OSError as error:
-        return f"{path} cannot be looked at: {error.strerror}"
     if found.st_mode & stat.S_IWOTH and not (stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX):
         return f"others may write {path} (mode {stat.S_IMODE(found.st_mode):04o}): chmod o-w {path}"
     if owner and found.st_uid not in (os.geteuid(), 0):

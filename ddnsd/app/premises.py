@@ -1,10 +1,13 @@
 """What a node needs before it starts, made once for all of its workers."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import structlog
 
+from ddnsd import files
 from ddnsd.app.configuration import admin_token_file
 from ddnsd.app.role import Role
 from ddnsd.app.secret import admin_token_digest
@@ -28,6 +31,17 @@ class Premises(NamedTuple):
 _log = structlog.get_logger(__name__)
 
 
+_ELSEWHERE = "name another folder with `data` in config.yaml, or DDNSD_DATA"
+_LET = f"let {files.myself()} write there, or"
+
+
+class DataFolderError(Exception):
+    """The data folder cannot be used."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"the data folder {text}")
+
+
 class ExposedError(Exception):
     """Others could take ddnsd over by its files."""
 
@@ -36,12 +50,32 @@ def prepare(settings: Settings, role: Role) -> Premises:
     """Make the data folder and the admin token where there are none, and bind the role's listeners.
 
     Raises:
-        AdminTokenError, ExposedError, ListenError, OSError: it cannot be; the message says what to do.
+        AdminTokenError, DataFolderError, ExposedError, ListenError: it cannot be; each says what to do.
     """
     _check_files(settings)  # before a secret is put there
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_data(settings.data)
     token = admin_token_digest(admin_token_file(settings))
     return Premises(bind_listeners(settings, role.listeners), token)
+
+
+def _make_data(folder: Path) -> None:
+    """Make the data folder, and see that it can be used.
+
+    Raises:
+        DataFolderError: it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except FileExistsError as error:  # something else stands there, or where a folder above it should
+        raise DataFolderError(
+            f"{folder} cannot be made: {error.filename} is not a folder: {_ELSEWHERE}"
+        ) from error
+    except OSError as error:
+        raise DataFolderError(f"{folder} cannot be made ({error.strerror}): {_LET} {_ELSEWHERE}") from error
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+        reason = "the file system is read-only" if is_read_only else "permission denied"
+        raise DataFolderError(f"{folder} cannot be written ({reason}): {_LET} {_ELSEWHERE}")
 
 
 def _check_files(settings: Settings) -> None:

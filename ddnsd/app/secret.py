@@ -7,6 +7,8 @@ from pathlib import Path
 from ddnsd import files
 from ddnsd.model.tokens import MIN_SECRET_LENGTH, digest
 
+_ELSEWHERE = "name another file in admin.token_file (DDNSD_ADMIN_TOKEN_FILE)"
+
 
 class AdminTokenError(Exception):
     """The admin token's file cannot be made or read."""
@@ -22,7 +24,10 @@ def admin_token_digest(path: Path) -> str:
         with contextlib.suppress(FileExistsError):
             _make(path)
     except OSError as error:
-        raise AdminTokenError(f"the admin token's file {path}: {error}") from error
+        raise AdminTokenError(
+            f"the admin token's file {path} cannot be made ({error.strerror}): let {files.myself()} write "
+            f"{path.parent}, or {_ELSEWHERE}"
+        ) from error
     return read_token_digest(path)
 
 
@@ -34,8 +39,13 @@ def read_token_digest(path: Path) -> str:
     """
     try:
         token = path.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise AdminTokenError(f"the admin token's file {path}: {error}") from error
+    except OSError as error:
+        raise AdminTokenError(
+            f"the admin token's file {path} cannot be read ({error.strerror}): let {files.myself()} read it, "
+            f"or {_ELSEWHERE}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise AdminTokenError(f"the admin token's file {path} is not ASCII: {_ELSEWHERE}") from error
     if len(token) < MIN_SECRET_LENGTH:
         raise AdminTokenError(
             f"the admin token in {path} is shorter than {MIN_SECRET_LENGTH} characters: "

@@ -14,7 +14,7 @@ from ddnsd.app.configuration import configuration
 from ddnsd.app.control import ControllerProcess
 from ddnsd.app.node import Node
 from ddnsd.app.parent import BLOCKED, CANNOT_START, STOP_SIGNALS, Parent
-from ddnsd.app.premises import ExposedError, Premises, prepare
+from ddnsd.app.premises import DataFolderError, ExposedError, Premises, prepare
 from ddnsd.app.reloader import Reloader
 from ddnsd.app.role import Role
 from ddnsd.app.secret import AdminTokenError
@@ -31,6 +31,7 @@ _log = structlog.get_logger(__name__)
 
 _EXPECTED = (
     AdminTokenError,
+    DataFolderError,
     ExposedError,
     ListenError,
     StoreError,

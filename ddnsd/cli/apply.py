@@ -1,9 +1,13 @@
 """`ddnsd apply`."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
+
+from ddnsd.model.resources import Kind
+from ddnsd.telemetry.printable import printable
 
 from ..service.manifests import ManifestError, read_manifest
 from .client import AdminClient
@@ -11,6 +15,9 @@ from .connection import AdminApiError
 from .options import admin_api
 
 _TIMEOUT = 600.0  # seconds: tens of thousands of documents
+_PUBLISHED_WITHIN = 3.0  # seconds that are waited for the first word of a zone's nameserver
+_FIRST_PAUSE = 0.1  # seconds between two looks; they double
+_SHOWN = 5  # zones in one line
 
 
 class _Source(NamedTuple):
@@ -50,6 +57,7 @@ def apply(client: AdminClient, files: Sequence[Any]) -> None:
     _print_results(applied)
     if not applied["atomic"]:
         click.echo("Applied in several steps: it was more than one commit can hold.", err=True)
+    _tell_unpublished(client, {each["name"] for each in applied["results"] if _is_changed_zone(each)})
 
 
 def _read(files: Sequence[Any]) -> tuple[list[_Source], list[Any]]:
@@ -69,6 +77,34 @@ def _read(files: Sequence[Any]) -> tuple[list[_Source], list[Any]]:
 def _print_results(applied: Mapping[str, Any]) -> None:
     for result in applied.get("results", ()):
         click.echo(f"{result['kind'].lower()}/{result['name']} {result['result']}")
+
+
+def _is_changed_zone(result: Mapping[str, str]) -> bool:
+    return result["kind"] == Kind.ZONE and result["result"] != "unchanged"
+
+
+def _tell_unpublished(client: AdminClient, zones: set[str]) -> None:
+    """Warn of each of these zones that cannot be published, as soon as that is known; say what is not known.
+
+    A zone is stored whether its nameserver has it or not; the leader asks that a moment later.
+    """
+    deadline = time.monotonic() + _PUBLISHED_WITHIN
+    pause = _FIRST_PAUSE
+    while zones:
+        status = client.get("/api/v1/status")
+        shown = {zone["zone"]: zone for zone in status["zones"] if zone["zone"] in zones}
+        for zone in [name for name in sorted(shown) if shown[name]["error"]]:
+            click.echo(printable(f"Warning: zone/{zone} is not published: {shown[zone]['error']}"), err=True)
+        zones = {name for name, zone in shown.items() if not zone["error"] and not zone["verified"]}
+        if zones and (status["leader"] is None or time.monotonic() > deadline):
+            names = ", ".join(f"zone/{name}" for name in sorted(zones)[:_SHOWN])
+            more = f" and {len(zones) - _SHOWN} more" if len(zones) > _SHOWN else ""
+            why = "no node leads now" if status["leader"] is None else "`ddnsd status` shows how it goes on"
+            click.echo(f"Not published yet: {names}{more}: {why}.", err=True)
+            return
+        if zones:
+            time.sleep(pause)
+            pause *= 2
 
 
 def _explain(error: AdminApiError, sources: Sequence[_Source]) -> str:

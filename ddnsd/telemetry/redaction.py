@@ -23,13 +23,15 @@ _NAME_END = re.compile(rf"{_NAME}\Z", re.IGNORECASE)
 _HEADER = "(?:" + "|".join("".join(map(_letter, word)) for word in ("authorization", "cookie")) + ")"
 _EQUALS = r"(?:=|:|%(?:25)*3[AD])"
 
+_ERRNO = r"\[Errno \d{1,3}\] "  # of an OSError, which may follow a file's name: admin-token: [Errno 13] …
+
 _QUOTED = re.compile(  # "token": "…", 'token': b'…', ("token", "…"), \"token\":\"…\", token='…'
     rf"({_NAME}\\*[\"']?\s*(?:{_EQUALS}|,)\s*[a-z]?)(\\*[\"'])(?:(?!\2)(?:\\.|.))*+",
     re.IGNORECASE | re.DOTALL,
 )
 _HEADER_LINE = re.compile(rf"({_HEADER}\\*[\"']?\s*{_EQUALS})(?!\s*[a-z]?\\*[\"'])[^\r\n]++", re.IGNORECASE)
 _PLAIN = re.compile(  # …?token=…&, token: …; ends where a query's parameter ends
-    rf"({_NAME}\\*[\"']?\s*{_EQUALS}\s*)(?![\s\"'])(?![a-z]?\\*[\"'])[^&\s]++", re.IGNORECASE
+    rf"({_NAME}\\*[\"']?\s*{_EQUALS}\s*)(?!{_ERRNO})(?![\s\"'])(?![a-z]?\\*[\"'])[^&\s]++", re.IGNORECASE
 )
 _SCHEME = re.compile(r"\b(Bearer|Basic|Digest)((?:\s|%20|\+)+)[^\s\"'&]++", re.IGNORECASE)
 _FOLDER = "/update/"

@@ -20,6 +20,7 @@ _FOUND = frozenset((Rcode.NOERROR, Rcode.NXDOMAIN))
 # What a nameserver may say unsigned: that our key is not good (BIND and Knot: NOTAUTH, PowerDNS: REFUSED),
 # and that it does not answer a question. An UPDATE's other codes tell what was done, which only somebody
 # with the key can know.
+_KEY_REMEDY = "give both the same key (name, algorithm, secret); let both clocks agree"
 _UNSIGNED_TO_UPDATE = frozenset((Rcode.NOTAUTH, Rcode.REFUSED))
 _UNSIGNED_TO_QUERY = frozenset(Rcode) - _FOUND
 
@@ -84,8 +85,11 @@ class Rfc2136Nameserver:
         request = query_message(next(self._ids), name, type)
         message = await self._ask(self._queries, request, _UNSIGNED_TO_QUERY)
         if rcode(message) not in _FOUND:
+            reason: str = rcode(message)
             remedy = f"does the nameserver have the zone {zone}, and may ddnsd's key ask it?"
-            raise RefusedError(f"{self._settings.name}: {name} {type}: {rcode(message)}; {remedy}")
+            if self._refused_key:  # it says more than the code
+                reason, remedy = self._refused_key, _KEY_REMEDY
+            raise RefusedError(f"{self._settings.name}: {name} {type}: {reason}; {remedy}")
         try:
             return answered_rrset(message, zone, name, type)
         except MalformedError as error:
@@ -123,7 +127,7 @@ class Rfc2136Nameserver:
                 "nameserver.key_refused",
                 nameserver=self._settings.name,
                 reason=reason,
-                remedy="give both the same key (name, algorithm, secret); let both clocks agree",
+                remedy=_KEY_REMEDY,
             )
 
     def transfer(self, zone: str) -> AsyncIterator[Sequence[RRset]]:

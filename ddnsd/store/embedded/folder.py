@@ -26,7 +26,10 @@ class Folder:
             files.create(self.database)  # for its owner only: SQLite would let all read it
             self._lock = _lock(path)
         except OSError as error:
-            raise UnavailableError(f"the data folder {path} cannot be used: {error}") from error
+            raise UnavailableError(
+                f"the data folder {path} cannot be used ({error.strerror or error}): let {files.myself()} "
+                "write there, or name another folder with `data` in config.yaml, or DDNSD_DATA"
+            ) from error
 
     @property
     def database(self) -> Path:
