@@ -23,6 +23,7 @@ from ddnsd.app.status import StatusReport
 from ddnsd.leader.preference import Preference
 from ddnsd.leader.tasks import cancel
 from ddnsd.leader.term import Candidate
+from ddnsd.service.audit import AuditLog
 from ddnsd.service.conduct import Conduct
 from ddnsd.service.fairuse import FairUse
 from ddnsd.service.refused import RefusedAttempt, RefusedAttempts
@@ -155,8 +156,9 @@ class Node:
         registry = Registry(
             self.cache, self.commits, nameservers=nameservers.by_name, timeout=settings.store.timeout
         )
+        audit = AuditLog(self._core.store)
         admin = make_admin_application(
-            *(registry, admin_token, status.status, self._retire, self._all_refused),
+            *(registry, audit, admin_token, status.status, self._retire, self._all_refused),
             *(self.metrics, self.admin_owed),
         )
         self.listeners.open("admin", admin)

@@ -10,6 +10,7 @@ from .lazy import LazyGroup
     cls=LazyGroup,
     commands_in={
         "apply": "ddnsd.cli.apply:apply",
+        "audit": "ddnsd.cli.audit:audit",
         "check": "ddnsd.cli.check:check",
         "delete": "ddnsd.cli.delete:delete",
         "drain": "ddnsd.cli.drain:drain",

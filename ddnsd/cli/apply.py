@@ -55,6 +55,8 @@ def apply(client: AdminClient, files: Sequence[Any]) -> None:
         _print_results(error.answer.get("applied", {}))
         raise click.ClickException(_explain(error, sources)) from error
     _print_results(applied)
+    for host in applied.get("withdrawn", ()):
+        click.echo(f"{host}: its address is withdrawn: a client of its account sends the next one", err=True)
     if not applied["atomic"]:
         click.echo("Applied in several steps: it was more than one commit can hold.", err=True)
     _tell_unpublished(client, {each["name"] for each in applied["results"] if _is_changed_zone(each)})

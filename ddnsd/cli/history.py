@@ -35,6 +35,10 @@ _CHANGES = (
     _TOKEN,
     _SOURCE,
 )
+_OF_DOCUMENTS = (
+    *_CHANGES,
+    Column("CHANGE", lambda item: f"{item['change']} (by {item['by']})" if item.get("change") else "-"),
+)
 _REFUSED = (_TIME, _API, _plain("NAME", "name"), _plain("RESULT", "result"), _TOKEN, _SOURCE)
 
 
@@ -48,7 +52,8 @@ def history(client: AdminClient, of: str, output: str, refused: bool, limit: int
     """Show the changes of a HOST, of all hosts of an ACCOUNT, or of all; the newest first.
 
     A host's newest 10 changes are kept, 100,000 in all, also when the host is deleted. Where no token is
-    named, ddnsd made the change itself.
+    named, ddnsd made the change itself. The history of one HOST has the changes of its document among
+    them, of the type Host: those that `ddnsd audit` shows and that name it.
 
     With --refused, the attempts that changed nothing: of one node, which keeps the last 1,000 in memory.
     """
@@ -59,6 +64,7 @@ def history(client: AdminClient, of: str, output: str, refused: bool, limit: int
     elif output == "json":
         print_json(items)
     elif items:
-        print_rows(_REFUSED if refused else _CHANGES, items)
+        changes = _OF_DOCUMENTS if any("change" in item for item in items) else _CHANGES
+        print_rows(_REFUSED if refused else changes, items)
     else:
         click.echo("No attempt was refused lately." if refused else "There are no changes.", err=True)

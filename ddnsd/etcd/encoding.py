@@ -32,7 +32,12 @@ _OPERANDS = {
     Target.VALUE: "value",
     Target.LEASE: "lease",
 }
-_SORT_BY_CREATION = 2  # RangeRequest.SortTarget CREATE
+_SORTING = {  # RangeRequest.SortOrder (ASCEND 1, DESCEND 2) and SortTarget (KEY 0, CREATE 2)
+    Order.NONE: (0, 0),
+    Order.OLDEST: (1, 2),
+    Order.NEWEST: (2, 2),
+    Order.LAST: (2, 0),
+}
 _DELETED = 1  # Event.EventType DELETE
 
 
@@ -103,8 +108,7 @@ def _fill_range(message: AnyMessage, wanted: Range) -> None:
     message.range_end = wanted.end
     message.limit = wanted.limit
     message.revision = wanted.revision
-    message.sort_order = wanted.order
-    message.sort_target = _SORT_BY_CREATION if wanted.order is not Order.NONE else 0
+    message.sort_order, message.sort_target = _SORTING[wanted.order]
     message.serializable = wanted.serializable
     message.keys_only = wanted.keys_only
     message.count_only = wanted.count_only

@@ -49,11 +49,12 @@ class Compare(NamedTuple):
 
 
 class Order(IntEnum):
-    """In which order of their creation keys are answered (RangeRequest.SortOrder); NONE is by key."""
+    """In which order keys are answered: by their creation, or NONE, by key; LAST is that backwards."""
 
     NONE = 0
     OLDEST = 1
     NEWEST = 2
+    LAST = 3
 
 
 class Range(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import structlog
 
 from ddnsd.aio import Slice
+from ddnsd.leader.audit_retention import AuditRetention
 from ddnsd.leader.claim import Entrance
 from ddnsd.leader.compaction import Compactor
 from ddnsd.leader.expiry import Expirer
@@ -34,9 +35,16 @@ class Publisher:
     """Publishes all zones for as long as this node leads. A lane that fails as it never should falls
     alone, and is begun anew: what is wrong with one zone delays no other."""
 
-    def __init__(self, nameservers: Mapping[str, Nameserver], mandate: Mandate, compactor: Compactor) -> None:
+    def __init__(
+        self,
+        nameservers: Mapping[str, Nameserver],
+        mandate: Mandate,
+        compactor: Compactor,
+        audit: AuditRetention,
+    ) -> None:
         self._nameservers = nameservers
         self._compactor = compactor
+        self._audit = audit
         self._mandate = mandate
         self._lanes: dict[Site, Lane] = {}
         self._of_zone: defaultdict[str | None, list[Lane]] = defaultdict(list)
@@ -56,6 +64,7 @@ class Publisher:
             keys.REQUESTS: self._workdesk.due,
             keys.PREFIXES: self._moves_changed,
             keys.HISTORY: self._forgetter.look,
+            keys.REGISTRY: audit.look,
         }
 
     @property
@@ -97,6 +106,7 @@ class Publisher:
             asyncio.create_task(self._mover.run(), name="moves"),
             asyncio.create_task(self._expirer.run(), name="expiry"),
             asyncio.create_task(self._forgetter.run(), name="oblivion"),
+            asyncio.create_task(self._audit.run(), name="audit"),
             asyncio.create_task(self._workdesk.run(), name="workdesk"),
             asyncio.create_task(self._compactor.run(), name="compaction"),
         ]

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import structlog
 
+from ddnsd.leader.audit_retention import AuditRetention
 from ddnsd.leader.compaction import Compactor
 from ddnsd.leader.mandate import DeposedError, LeaderPolicy, Mandate
 from ddnsd.leader.preference import Preference
@@ -96,7 +97,8 @@ class Candidate:
         owner = await installation_owner(self._store)
         mandate = Mandate(self._cache, self._commits, leadership, owner, self._policy, self._metrics)
         compactor = Compactor(self._store, self._cache, self._policy.compact_after)
-        self.publisher = Publisher(self._nameservers, mandate, compactor)
+        retention = AuditRetention(self._store, mandate)
+        self.publisher = Publisher(self._nameservers, mandate, compactor, retention)
         try:
             await self._cache.current()
             await self.publisher.run()

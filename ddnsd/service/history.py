@@ -2,23 +2,26 @@
 
 import heapq
 import itertools
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
 from ddnsd.aio import Slice
+from ddnsd.model.audit import AuditItem
 from ddnsd.model.history import entries
 from ddnsd.model.names import InvalidNameError, parse_name
+from ddnsd.model.resources import Kind
 from ddnsd.model.state import State
 
 
-class HistoryItem(msgspec.Struct, frozen=True):
+class HistoryItem(msgspec.Struct, frozen=True, omit_defaults=True):
     """One change of one record of a host. `new` is "" where it was withdrawn, `token` where no client did it.
 
     `api` is the way in: update, dyndns2, duckdns, acme_dns; or expiry, ddnsd itself. `source` is the client's
-    address.
+    address. An item of the type Host is a change of resources that the audit has: `change` says what was
+    done, `by` whose admin token, or which source, it was.
     """
 
     at: datetime
@@ -29,6 +32,8 @@ class HistoryItem(msgspec.Struct, frozen=True):
     api: str
     token: str
     source: str
+    change: str = ""
+    by: str = ""
 
     @property
     def place(self) -> str:
@@ -43,19 +48,46 @@ class HistoryPage(NamedTuple):
     cursor: str
 
 
-async def history(state: State, hosts: Collection[str], limit: int, cursor: str = "") -> HistoryPage:
-    """Return at most `limit` changes of these hosts, before the cursor; the event loop goes on meanwhile."""
+async def history(
+    state: State, hosts: Collection[str], limit: int, cursor: str = "", *, more: Iterable[HistoryItem] = ()
+) -> HistoryPage:
+    """Return at most `limit` changes of these hosts, and `more`, before the cursor.
+
+    The event loop goes on meanwhile.
+    """
     slice, count = Slice(), itertools.count()
     newest: list[tuple[str, int, HistoryItem]] = []  # a heap, the oldest first
-    for host in hosts:
-        for item in _items(state, host):
+    for items in itertools.chain([more], (_items(state, host) for host in hosts)):
+        for item in items:
             if not cursor or item.place < cursor:
                 heapq.heappush(newest, (item.place, next(count), item))
         while len(newest) > limit + 1:
             heapq.heappop(newest)
         await slice.pause()
-    items = tuple(item for _, _, item in sorted(newest, reverse=True)[:limit])
-    return HistoryPage(items, items[-1].place if len(newest) > limit else "")
+    found = tuple(item for _, _, item in sorted(newest, reverse=True)[:limit])
+    return HistoryPage(found, found[-1].place if len(newest) > limit else "")
+
+
+def resource_changes(host: str, audit: Iterable[AuditItem]) -> list[HistoryItem]:
+    """Return what the audit has of a host, as items of its history."""
+    return [
+        HistoryItem(
+            *(item.at, host, Kind.HOST, "", "", item.way, "", item.address),
+            change=_told(host, item),
+            by=item.by,
+        )
+        for item in audit
+    ]
+
+
+def _told(host: str, item: AuditItem) -> str:
+    title = f"{Kind.HOST} {host}"
+    told = [
+        f"{change.what}: {'; '.join(change.fields)}" if change.fields else str(change.what)
+        for change in item.changes
+        if change.title == title
+    ]
+    return "; ".join([*told, "its address was withdrawn"] if host in item.withdrawn else told)
 
 
 def whose(state: State, who: str) -> Collection[str] | None:

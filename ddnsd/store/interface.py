@@ -33,6 +33,13 @@ class SnapshotAt(NamedTuple):
     items: Mapping[str, KeyValue]
 
 
+class Page(NamedTuple):
+    """Some keys of a range, in their order or against it; `total` is how many the whole range has."""
+
+    items: tuple[tuple[str, KeyValue], ...]
+    total: int
+
+
 class Event(NamedTuple):
     """One key written (`item`) or deleted (None)."""
 
@@ -277,6 +284,16 @@ class Store(Protocol):
         """Return all keys under the prefix at one, linearizable revision.
 
         `progress` is called while they are read, with how many there are so far.
+
+        Raises:
+            UnavailableError: not now.
+        """
+        ...
+
+    async def page(self, prefix: str, limit: int, *, before: str = "", first: bool = False) -> Page:
+        """Return at most `limit` keys under the prefix: the last ones, backwards; if `first` the first ones.
+
+        With `before` only those that come before that key count. Linearizable.
 
         Raises:
             UnavailableError: not now.

@@ -15,6 +15,7 @@ SOURCES = "sources"
 CONTROLLERS = "controllers"
 SEEN = "seen"
 HISTORY = "history"
+AUDIT = "audit"
 PREFIXES = "prefixes"
 PREFIX_HEADS = "prefixheads"
 REGISTRY = "registry"  # a single key: see `model.records.RegistryHead`
@@ -43,6 +44,11 @@ def seen(host: str) -> str:
 def history(host: str) -> str:
     """Return the key of a host's newest changes."""
     return f"{HISTORY}/{host}"
+
+
+def audit(id: str) -> str:
+    """Return the key of an audit entry; the ids are in the order of time."""
+    return f"{AUDIT}/{id}"
 
 
 def prefix(account: str, token: str, revision: int) -> str:

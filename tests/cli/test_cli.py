@@ -289,7 +289,7 @@ def change(day: int, **fields: str) -> HistoryEntry:
 async def test_the_history_is_a_table_that_can_be_grepped(filled):
     gone = change(2, old="192.0.2.1", new="", api=Api.EXPIRY, token="", source="")
     await filled.server.node.note_changes("blog.example.com", change(1), gone)
-    for who in ([], ["blog.example.com"], ["007"]):
+    for who in ([], ["007"]):
         lines = [line.split() for line in (await filled.ok("history", *who)).splitlines()]
         name, router = "blog.example.com", "198.51.100.1"
         assert lines == [
@@ -297,6 +297,27 @@ async def test_the_history_is_a_table_that_can_be_grepped(filled):
             ["2026-01-02T08:15:30Z", name, "A", "192.0.2.1", "-", "expiry", "-", "-"],
             ["2026-01-01T08:15:30Z", name, "A", "-", "192.0.2.1", "update", "router", router],
         ]
+
+
+async def test_the_history_of_a_host_has_the_changes_of_its_document(filled):
+    await filled.server.node.note_changes("blog.example.com", change(1))
+    made, first = [line.split() for line in (await filled.ok("history", "blog.example.com")).splitlines()][1:]
+    assert made[1:8] == ["blog.example.com", "Host", "-", "-", "apply", "-", "127.0.0.1"]
+    assert made[8:] == ["created", "(by", "admin)"]
+    assert first[1:] == ["blog.example.com", "A", "-", "192.0.2.1", "update", "router", "198.51.100.1", "-"]
+
+
+async def test_the_audit_is_a_table_and_for_programs(filled):
+    await filled.server.node.commit_address("blog.example.com", "192.0.2.1", Family.AAAA)
+    run = await filled("apply", "-f", "-", stdin=INSTALLATION.replace("families: [AAAA, A]", "families: [A]"))
+    assert "blog.example.com: its address is withdrawn" in run.err
+    heads, *lines = (await filled.ok("audit")).splitlines()
+    assert heads.split() == ["TIME", "BY", "FROM", "WAY", "COUNT", "CHANGES", "WITHDRAWN"]
+    assert lines[0].split()[1:6] == ["admin", "127.0.0.1", "apply", "+0", "~1"]
+    assert "Host blog.example.com changed (families: A, AAAA → A)" in lines[0]
+    assert lines[0].endswith("blog.example.com")
+    newest, *_ = json.loads(await filled.ok("audit", "-o", "json"))
+    assert newest["withdrawn"] == ["blog.example.com"]
 
 
 async def test_the_history_for_programs(filled):
@@ -318,7 +339,7 @@ async def test_a_history_longer_than_a_page_is_whole(filled):
 async def test_the_history_of_nobody_is_an_error_and_an_empty_one_is_not(filled):
     run = await filled("history", "nobody")
     assert (run.code, run.out, "there is no Host or Account 'nobody'" in run.err) == (1, "", True)
-    run = await filled("history", "blog.example.com")
+    run = await filled("history", "007")
     assert (run.code, run.out, run.err) == (0, "", "There are no changes.\n")
     assert (await filled("history", "--limit", "0")).code == 2
 

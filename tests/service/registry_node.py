@@ -34,6 +34,7 @@ class Node:
     cache: WatchCache
     commits: GroupCommit
     registry: Registry
+    metrics: Metrics
 
     async def commit_address(self, name: str, ip: str, family: RRType = Family.A) -> None:
         """Do what an update of a client's does: commit an address that depends on its host."""
@@ -72,7 +73,7 @@ async def node_on(store: EmbeddedStore) -> AsyncIterator[Node]:
     registry = Registry(cache, commits, nameservers=NAMESERVERS, timeout=TIMEOUT)
     async with running(cache.run()):
         await cache.loaded()
-        yield Node(store, cache, commits, registry)
+        yield Node(store, cache, commits, registry, metrics)
         await commits.aclose()
 
 

@@ -14,6 +14,7 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from ddnsd.model.tokens import digest
+from ddnsd.service.audit import AuditLog
 from ddnsd.service.refused import RefusedAttempt, RefusedAttempts
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.admin import AdminToken, make_admin_application
@@ -63,7 +64,14 @@ async def admin_server(folder: Path, max_body: int = 65536) -> AsyncIterator[Adm
             return refused.all()
 
         application = make_admin_application(
-            *(node.registry, AdminToken(digest(ADMIN_TOKEN)), _status, asyncio.sleep, all_refused),
+            *(
+                node.registry,
+                AuditLog(node.store),
+                AdminToken(digest(ADMIN_TOKEN)),
+                _status,
+                asyncio.sleep,
+                all_refused,
+            ),
             *(metrics, Owed()),
         )
         socket, port = bind_unused_port()

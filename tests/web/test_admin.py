@@ -226,6 +226,7 @@ async def test_apply_takes_json_and_yaml(server):
             {"document": 1, "kind": "Zone", "name": "example.com", "result": "unchanged"},
             {"document": 2, "kind": "Account", "name": "alice", "result": "unchanged"},
         ],
+        "withdrawn": [],
     }
     response = await server.ask("POST", "/api/v1/apply", "a: [", Content_Type="application/yaml")
     assert (response.code, "line 2" in body(response)["error"]) == (400, True)
@@ -328,6 +329,30 @@ async def test_the_history_is_listed_page_by_page(filled):
     assert body(await filled.ask("GET", "/api/v1/history"))["items"] == found
 
 
+async def test_the_audit_is_listed_page_by_page(filled):
+    await filled.ask("DELETE", "/api/v1/hosts/blog.example.com")
+    found, cursor = [], ""
+    while not found or cursor:
+        page = body(await filled.ask("GET", f"/api/v1/audit?{urlencode({'limit': 1, 'continue': cursor})}"))
+        found += page["items"]
+        cursor = page["metadata"]["continue"]
+    assert [(item["by"], item["address"], item["way"]) for item in found[:1]] == [
+        ("admin", "127.0.0.1", "delete")
+    ]
+    assert found[0]["changes"] == [{"title": "Host blog.example.com", "what": "deleted"}]
+    assert sum(item["created"] for item in found) == sum(item["deleted"] for item in found) + 3
+
+
+async def test_the_history_of_a_host_has_the_changes_of_its_document(filled):
+    await filled.node.commit_address("blog.example.com", "192.0.2.7")
+    await filled.ask("DELETE", "/api/v1/hosts/blog.example.com")
+    items = body(await filled.ask("GET", "/api/v1/history?of=Blog.Example.com"))["items"]
+    assert {item["type"] for item in items} == {"Host"}
+    assert items[0]["change"] == "deleted; its address was withdrawn"
+    assert [item["by"] for item in items] == ["admin"] * len(items)
+    assert body(await filled.ask("GET", "/api/v1/history?of=alice"))["items"] == []
+
+
 async def test_refused_attempts_are_listed_apart(filled):
     for name in ("blog.example.com", ""):
         at = datetime(2026, 1, 1, 12, len(name), tzinfo=UTC)
@@ -359,7 +384,8 @@ async def test_what_is_shown_is_as_described(filled):
 async def test_no_secret_is_logged(filled, caplog, capsys):
     with capture_logs() as logs:
         response = await filled.ask("POST", "/api/v1/tokens?token=in-the-url", NEW_TOKEN)
-    assert [(log["path"], log["status"]) for log in logs] == [("/api/v1/tokens", 201)]
+    paths = [(log["path"], log["status"]) for log in logs if log["event"] == "admin.request"]
+    assert paths == [("/api/v1/tokens", 201)]
     written = f"{logs} {caplog.text} {capsys.readouterr()}"
     for hidden in (body(response)["secret"], "in-the-url", ADMIN_TOKEN):
         assert hidden not in written

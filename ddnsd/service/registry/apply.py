@@ -29,6 +29,18 @@ class _Numbered(NamedTuple):
     document: Document
 
 
+class _Done(NamedTuple):
+    """What came of some documents, and which hosts they took an address from."""
+
+    written: list[rules.Written]
+    withdrawn: set[str]
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The hosts, in order."""
+        return tuple(sorted(self.withdrawn))
+
+
 class _TooLargeError(Exception):
     """One commit cannot hold the documents and the addresses that they withdraw."""
 
@@ -69,7 +81,7 @@ async def apply(turns: Turns, documents: Sequence[_Numbered], nameservers: Colle
     if len(documents) <= MAX_ATOMIC:
         with contextlib.suppress(_TooLargeError):
             done, _ = await turns.take(partial(_put_all, documents=documents, nameservers=nameservers))
-            return Applied(True, _results(documents, done))
+            return Applied(True, _results(documents, done.written), done.told)
     else:
         _check(await turns.read(), documents, nameservers)
     return await _apply_in_chunks(turns, documents, nameservers)
@@ -97,39 +109,38 @@ def _check(draft: Draft, documents: Sequence[_Numbered], nameservers: Collection
     return done
 
 
-def _put_all(
-    draft: Draft, documents: Sequence[_Numbered], nameservers: Collection[str]
-) -> list[rules.Written]:
+def _put_all(draft: Draft, documents: Sequence[_Numbered], nameservers: Collection[str]) -> _Done:
     done = _check(draft, documents, nameservers)
     if not draft.fits():
         raise _TooLargeError
-    return done
+    return _Done(done, draft.withdrawn)
 
 
 async def _apply_in_chunks(
     turns: Turns, documents: Sequence[_Numbered], nameservers: Collection[str]
 ) -> Applied:
-    done: list[rules.Written] = []
-    while len(done) < len(documents):
-        rest = documents[len(done) : len(done) + _CHUNK]
+    done = _Done([], set())
+    while len(done.written) < len(documents):
+        rest = documents[len(done.written) : len(done.written) + _CHUNK]
         try:
-            written, _ = await turns.take(partial(_fill, documents=rest, nameservers=nameservers))
+            more, _ = await turns.take(partial(_fill, documents=rest, nameservers=nameservers))
         except (RegistryError, InvalidDocumentError) as error:
-            if not done:
+            if not done.written:
                 raise
-            raise PartlyAppliedError(Applied(False, _results(documents, done)), error) from error
-        done += written
-    return Applied(False, _results(documents, done))
+            applied = Applied(False, _results(documents, done.written), done.told)
+            raise PartlyAppliedError(applied, error) from error
+        done = _Done(done.written + more.written, done.withdrawn | more.withdrawn)
+    return Applied(False, _results(documents, done.written), done.told)
 
 
-def _fill(draft: Draft, documents: Sequence[_Numbered], nameservers: Collection[str]) -> list[rules.Written]:
+def _fill(draft: Draft, documents: Sequence[_Numbered], nameservers: Collection[str]) -> _Done:
     """Put as many documents into the draft as surely fit; return what came of these."""
     done: list[rules.Written] = []
     for numbered in documents:
         if not draft.fits(rules.PUT_COST):
             break
         done += _check(draft, [numbered], nameservers)
-    return done
+    return _Done(done, draft.withdrawn)
 
 
 def _results(documents: Sequence[_Numbered], done: Sequence[rules.Written]) -> tuple[ApplyResult, ...]:

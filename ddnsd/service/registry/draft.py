@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
+from ...model.addresses import Family
 from ...model.names import ancestors, is_below
 from ...model.records import Committed, LastSeen, RecordKey, RegistryHead, Resource, Source
 from ...model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
@@ -13,9 +15,10 @@ from ...store.group import MAX_GROUP_BYTES
 from ...store.interface import MAX_KEYS_PER_UPDATE, Update
 
 SpecT = TypeVar("SpecT", bound=Spec)
+_NOTHING: Mapping[str, bytes] = MappingProxyType({})
 OwnedT = TypeVar("OwnedT", HostSpec, TokenSpec)
 _MOST_BYTES = MAX_GROUP_BYTES // 2  # of resources: the last one and the addresses come on top
-_HEAD = 1  # the registry's own key, compared and written by each commit
+_HEAD = 2  # the registry's own key, compared and written by each commit; the audit's entry
 
 
 class Overlay(Generic[SpecT]):
@@ -53,6 +56,14 @@ class Overlay(Generic[SpecT]):
         """Yield the names of the resources that are put here."""
         return (name for name, resource in self._changed.items() if resource is not None)
 
+    def changes(self) -> Iterator[tuple[str, Resource[SpecT] | None, Resource[SpecT] | None]]:
+        """Yield what will be otherwise: the name, what there is, what there will be."""
+        for name, new in self._changed.items():
+            entry = self._table.get(name)
+            old = entry.value if entry else None
+            if old != new:
+                yield name, old, new
+
     def put(self, name: str, resource: Resource[SpecT]) -> None:
         """Add or replace a resource."""
         self._changed[name] = resource
@@ -89,6 +100,7 @@ class Draft:
         self._expected: dict[str, int] = {}  # compared: key -> revision
         self._sightings: dict[str, LastSeen | None] = {}  # by host
         self._committed: dict[str, Committed] = {}  # written, by key; mostly tombstones
+        self._withdrawn: set[RecordKey] = set()  # of these the tombstones
 
     def of_kind(self, kind: Kind) -> Overlay[Any]:
         """Return the resources of a kind."""
@@ -173,6 +185,7 @@ class Draft:
         if entry is not None and (not entry.value.is_tombstone or entry.value.cleared):
             zone = self.state.zone_of(record.name) or ""
             self._committed[key] = Committed("", "", self.commit, self.now, zone)
+            self._withdrawn.add(record)
 
     def sight(self, host: str) -> None:
         """Count a host that expires as refreshed now: its clients are given their time."""
@@ -188,6 +201,22 @@ class Draft:
         key, entry = keys.address(record), self.state.addresses.get(record)
         self._expected[key] = entry.revision if entry else 0
         self._committed[key] = Committed(ip, previous, self.commit, changed)
+        self._withdrawn.discard(record)
+
+    def changes_of_sources(self) -> Iterator[tuple[str, Source | None, Source | None]]:
+        """Yield the sources that will be otherwise: the name, what there is, what there will be."""
+        for name, new in self._sources.items():
+            entry = self.state.sources.get(name)
+            yield name, entry.value if entry else None, new
+
+    @property
+    def withdrawn(self) -> set[str]:
+        """The hosts that lose an address which they have."""
+        return {
+            record.name
+            for record in self._withdrawn
+            if isinstance(record.type, Family) and not self.state.addresses[record].value.is_tombstone
+        }
 
     @property
     def is_empty(self) -> bool:
@@ -199,8 +228,11 @@ class Draft:
         keys = max(self._writes, len(self._expected)) + _HEAD + more
         return keys <= MAX_KEYS_PER_UPDATE and self._size <= _MOST_BYTES
 
-    def update(self) -> Update:
-        """Return the commit: valid only while no resource, and nothing else expected, has changed."""
+    def update(self, more: Mapping[str, bytes] = _NOTHING) -> Update:
+        """Return the commit: valid only while no resource, and nothing else expected, has changed.
+
+        `more` is put too, blindly.
+        """
         head = self.state.registry.get("")
         expects = {keys.REGISTRY: head.revision if head else 0, **self._expected}
         puts = {keys.REGISTRY: codec.encode(RegistryHead(self.commit))}
@@ -213,7 +245,7 @@ class Draft:
             overlay = self.of_kind(kind)
             puts |= overlay.puts()
             deletes |= overlay.deletes()
-        return Update(expects, puts, deletes)
+        return Update(expects, {**puts, **more}, deletes)
 
     @property
     def _size(self) -> int:

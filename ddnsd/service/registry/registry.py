@@ -1,10 +1,12 @@
 """The registry: see the package's docstring."""
 
+import copy
 import secrets
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
+from ...model.audit import Author
 from ...model.records import Entry, Resource, Work, WorkRequest
 from ...model.resources import Kind, Spec
 from ...model.state import State
@@ -12,9 +14,10 @@ from ...store.commit import GroupCommit
 from ...store.snapshot import WatchCache
 from ..archive import Archive, Export
 from ..documents import Document, read_new_token
-from ..history import HistoryPage, history, whose
+from ..history import HistoryItem, HistoryPage, history, whose
 from . import deletion, rules
 from .apply import apply, read_documents
+from .audited import Auditor
 from .deletion import Deleted
 from .draft import Draft
 from .errors import NotFoundError, PreconditionFailedError, RefusedError
@@ -73,6 +76,13 @@ class Registry:
         self._nameservers = frozenset(nameservers)
         self._turns.reconfigure(timeout)
         self._work.reconfigure(timeout)
+
+    def by(self, author: Author) -> "Registry":
+        """Return the same, whose changes are this author's."""
+        registry = copy.copy(self)
+        registry._turns = self._turns.audited(Auditor(author))
+        registry._sources = Sources(registry._turns)
+        return registry
 
     @property
     def sources(self) -> Sources:
@@ -162,19 +172,21 @@ class Registry:
         state = (await self._turns.read()).state
         return Export(state, self._turns.cache.revision, datetime.now(UTC))
 
-    async def history(self, who: str, limit: int, cursor: str = "") -> HistoryPage:
+    async def history(
+        self, who: str, limit: int, cursor: str = "", *, audit: Sequence[HistoryItem] = ()
+    ) -> HistoryPage:
         """Return changes, the newest first: of a host, of an account's hosts, of all ("").
 
-        At most `limit`, and only what comes after the cursor.
+        At most `limit`, and only what comes after the cursor; the `audit` that names the host among them.
 
         Raises:
             NotFoundError: there is no such host or account, and there was no such host.
         """
         state = (await self._turns.read()).state
         hosts = whose(state, who)
-        if hosts is None:
+        if hosts is None and not audit:
             raise NotFoundError(f"there is no Host or Account {who[:80]!r}")
-        return await history(state, hosts, limit, cursor)
+        return await history(state, hosts or (), limit, cursor, more=audit)
 
     async def restore(self, archive: Archive) -> Restored:
         """Put an archive into this installation; see `registry.restore.restore`."""

@@ -12,6 +12,7 @@ from ddnsd.aio import Slice
 from ddnsd.model.resources import Kind
 from ddnsd.service.archive import Archive, Counts, Item
 from ddnsd.service.problems import InvalidDocumentError, ProblemList
+from ddnsd.service.registry.audited import Auditor
 from ddnsd.service.registry.draft import Draft
 from ddnsd.service.registry.errors import PartlyRestoredError, RefusedError, RegistryError
 from ddnsd.service.registry.items import PUT_COST, Came, put_item
@@ -56,6 +57,14 @@ async def restore(turns: Turns, archive: Archive, nameservers: Collection[str]) 
         StoreFailedError: as of `Turns.take`.
         PartlyRestoredError: it ended early; to be done again.
     """
+    auditor = Auditor(turns.author, as_one=True)
+    try:
+        return await _restore(turns.audited(auditor), archive, nameservers)
+    finally:
+        auditor.close()
+
+
+async def _restore(turns: Turns, archive: Archive, nameservers: Collection[str]) -> Restored:
     tally = _Tally()
     put = partial(put_item, exported=archive.header.time, nameservers=nameservers)
     await _check(await turns.read(), archive, put)

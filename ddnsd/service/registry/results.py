@@ -27,10 +27,11 @@ class ApplyResult(msgspec.Struct, frozen=True):
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """What came of an apply. `atomic`: all in one commit."""
+    """What came of an apply. `atomic`: all in one commit. `withdrawn`: the hosts that lost an address."""
 
     atomic: bool
     results: tuple[ApplyResult, ...]
+    withdrawn: tuple[str, ...] = ()
 
 
 class Restored(msgspec.Struct, frozen=True):

@@ -8,12 +8,14 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from ddnsd.model.audit import Author
 from ddnsd.model.origin import previous_name
 from ddnsd.model.records import HeldDeletions, Resource, Source
 from ddnsd.model.resources import Kind, Spec
 from ddnsd.service.documents import Document
 from ddnsd.service.problems import InvalidDocumentError
 from ddnsd.service.registry import deletion, rules
+from ddnsd.service.registry.audited import Auditor
 from ddnsd.service.registry.draft import Draft
 from ddnsd.service.registry.errors import NotMineError, RefusedError, SourceTakenError
 from ddnsd.service.registry.rules import Written
@@ -83,7 +85,8 @@ class SourcedRegistry:
 
         `nameservers` are the names that a zone may refer to; `timeout` bounds each turn, in seconds.
         """
-        self._turns = Turns(cache, commits, timeout)
+        auditor = Auditor(Author(f"kubernetes/{source}", way="controller"), sources=False)
+        self._turns = Turns(cache, commits, timeout).audited(auditor)
         self._source = source
         self._uid = uid
         self._guard = guard

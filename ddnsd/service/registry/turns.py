@@ -7,14 +7,17 @@ what they refer to need not be compared. Updates of addresses neither read nor w
 """
 
 import asyncio
+import copy
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from ...model.audit import Author
 from ...store.commit import GroupCommit
 from ...store.interface import Done, StoreError, Unknown, Update
 from ...store.snapshot import WatchCache
+from .audited import Auditor
 from .draft import Draft
 from .errors import StoreFailedError
 
@@ -30,6 +33,18 @@ class Turns:
         self._commits = commits
         self._timeout = timeout
         self._turn = asyncio.Lock()  # callers of this node would only make each other stale
+        self._auditor = Auditor(Author(""))
+
+    def audited(self, auditor: Auditor) -> "Turns":
+        """Return the same, whose changes this one notes."""
+        turns = copy.copy(self)
+        turns._auditor = auditor
+        return turns
+
+    @property
+    def author(self) -> Author:
+        """Whose changes they are."""
+        return self._auditor.author
 
     def reconfigure(self, timeout: float) -> None:
         """Bound it by another time, in seconds, from now on."""
@@ -70,8 +85,11 @@ class Turns:
             decided = decide(draft)
             if draft.is_empty:
                 return decided, 0
-            revision = await self._commit(draft.update())
+            noted = self._auditor.note(draft)
+            revision = await self._commit(draft.update({noted.key: noted.value} if noted else {}))
             if revision is not None:
+                if noted:
+                    self._auditor.committed(noted)
                 return decided, revision
 
     async def _draft(self) -> Draft:

@@ -1,6 +1,7 @@
 """The embedded store: see the package's docstring."""
 
 import asyncio
+import heapq
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from ..interface import (
     FailureKind,
     Limits,
     Outcome,
+    Page,
     Progress,
     Revision,
     SnapshotAt,
@@ -69,6 +71,17 @@ class EmbeddedStore:
         self._pulse.check()
         items = {key: item for key, item in self._items.items() if key.startswith(prefix)}
         return SnapshotAt(self._history.newest, items)
+
+    async def page(self, prefix: str, limit: int, *, before: str = "", first: bool = False) -> Page:
+        """Return some keys under the prefix; see `store.interface.Store.page`.
+
+        Raises:
+            UnavailableError: the store is closed.
+        """
+        self._pulse.check()
+        names = [key for key in self._items if key.startswith(prefix) and (not before or key < before)]
+        chosen = heapq.nsmallest(limit, names) if first else heapq.nlargest(limit, names)
+        return Page(tuple((key, self._items[key]) for key in chosen), len(names))
 
     def watch(self, prefix: str, start: int) -> Watch:
         """Return an iterator over the revisions ≥ `start` that wrote under the prefix; see `Watch`."""

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from weakref import WeakSet
 
-from ddnsd.etcd import EtcdError, Put, Txn
+from ddnsd.etcd import EtcdError, Put, Range, Txn
 from ddnsd.etcd.errors import CompactedError as EtcdCompactedError
 from ddnsd.etcd.errors import RevisionRegressedError
-from ddnsd.etcd.values import TxnResult
+from ddnsd.etcd.values import Order, TxnResult, prefix_range
 from ddnsd.store import keys
 from ddnsd.store.etcd import transaction
 from ddnsd.store.etcd.compaction import Compaction
@@ -25,6 +25,7 @@ from ddnsd.store.interface import (
     FailureKind,
     Limits,
     Outcome,
+    Page,
     Progress,
     RestoredError,
     SnapshotAt,
@@ -77,6 +78,21 @@ class EtcdStore:
             except EtcdCompactedError as error:
                 raise UnavailableError(f"compacted while it was read: {error}") from error
         return SnapshotAt(found.revision, session.space.items(found.items))
+
+    async def page(self, prefix: str, limit: int, *, before: str = "", first: bool = False) -> Page:
+        """Return some keys under the prefix; see `store.interface.Store.page`.
+
+        Raises:
+            UnavailableError: not now.
+        """
+        session = self._keeper.session
+        key, end = prefix_range(session.space.key(prefix))
+        if before:
+            end = session.space.key(before)
+        order = Order.NONE if first else Order.LAST
+        with session.translated():
+            found = await session.client.range(Range(key, end, limit=limit, order=order))
+        return Page(tuple(session.space.items(found.items).items()), found.total)
 
     def watch(self, prefix: str, start: int) -> EtcdWatch:
         """Return every revision ≥ `start` that wrote under the prefix; to be closed."""

@@ -9,12 +9,13 @@ import structlog
 from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler
 
+from ...service.audit import AuditLog
 from ...service.refused import RefusedAttempt
 from ...service.registry import Registry
 from ...telemetry.metrics import Metrics
 from ...telemetry.redaction import HIDDEN
 from ..owed import Owed
-from . import apply, archive, drain, history, openapi, resources, sources, status, work
+from . import apply, archive, audit, drain, history, openapi, resources, sources, status, work
 from .base import Services, UnknownPathHandler
 from .token import AdminToken
 
@@ -22,12 +23,13 @@ _log = structlog.get_logger(__name__)
 
 ROUTES = (
     *(*resources.ROUTES, *work.ROUTES, *apply.ROUTES, *archive.ROUTES, *sources.ROUTES),
-    *(*history.ROUTES, *status.ROUTES, *drain.ROUTES, *openapi.ROUTES),
+    *(*audit.ROUTES, *history.ROUTES, *status.ROUTES, *drain.ROUTES, *openapi.ROUTES),
 )
 
 
 def make_admin_application(
     registry: Registry,
+    audit_log: AuditLog,
     token: AdminToken,
     status: Callable[[], Awaitable[Mapping[str, Any]]],
     retire: Callable[[float], Awaitable[None]],
@@ -41,7 +43,9 @@ def make_admin_application(
     traffic and returns so many seconds later; `refused` returns the attempts that it has refused lately;
     `owed` gets to know the requests that wait for their answer.
     """
-    services = Services(registry, token, status, retire, refused, metrics, openapi.describe(ROUTES), owed)
+    services = Services(
+        registry, audit_log, token, status, retire, refused, metrics, openapi.describe(ROUTES), owed
+    )
     return Application(
         [(route.pattern, route.handler, {"services": services, **route.arguments}) for route in ROUTES],
         default_handler_class=UnknownPathHandler,

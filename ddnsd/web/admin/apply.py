@@ -13,6 +13,8 @@ from .shapes import Failure
 class ApplyHandler(AdminHandler):
     """Applies documents."""
 
+    way = "apply"
+
     @operation(Operation("Applied", "Documents"))
     async def post(self) -> Answer:
         """Apply a JSON list or a YAML stream: all checked first, in one commit up to 100, else in chunks."""

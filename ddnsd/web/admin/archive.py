@@ -23,6 +23,8 @@ class ExportHandler(AdminHandler):
 class ImportHandler(AdminHandler):
     """Reads an archive."""
 
+    way = "import"
+
     max_body = 1 << 30  # bytes; some 3,000,000 hosts
 
     def initialize(self, services: Services) -> None:

@@ -10,6 +10,8 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
+from ...model.audit import Author
+from ...service.audit import AuditLog
 from ...service.refused import RefusedAttempt
 from ...service.registry import Registry
 from ...telemetry.metrics import Metrics
@@ -28,6 +30,7 @@ class Services(NamedTuple):
     """What the handlers work with."""
 
     registry: Registry
+    audit: AuditLog
     token: AdminToken
     status: Callable[[], Awaitable[Mapping[str, Any]]]
     retire: Callable[[float], Awaitable[None]]
@@ -42,6 +45,7 @@ class AdminHandler(RequestHandler):
     """Base of the handlers. Methods are declared with `operations.operation`."""
 
     max_body: ClassVar[int] = MAX_BODY
+    way: ClassVar[str] = ""  # how its changes came in, as the audit calls it; "": by the method
 
     def initialize(self, services: Services) -> None:
         """Keep what the handler works with."""
@@ -52,8 +56,9 @@ class AdminHandler(RequestHandler):
 
     @property
     def registry(self) -> Registry:
-        """The installation's resources."""
-        return self.services.registry
+        """The installation's resources, whose changes are the caller's."""
+        way = self.way or (self.request.method or "").lower()
+        return self.services.registry.by(Author("admin", self.request.remote_ip or "", way))
 
     def prepare(self) -> None:
         """Refuse who is not the admin, before a body is read."""

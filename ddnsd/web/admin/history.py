@@ -1,5 +1,6 @@
 """`GET /api/v1/history`: who changed what, and which attempts were refused."""
 
+from ddnsd.service.history import host_name, resource_changes
 from ddnsd.service.refused import concerning, newest
 from ddnsd.web.admin.base import AdminHandler
 from ddnsd.web.admin.operations import Answer, Operation, Route, operation
@@ -19,12 +20,18 @@ class HistoryHandler(AdminHandler):
 
     @operation(Operation("History", query=_QUERY))
     async def get(self) -> Answer:
-        """List changes of hosts' records, or refused attempts; the newest first."""
+        """List changes of hosts' records, with those of a host's document, or refused attempts.
+
+        The newest first.
+        """
         who, limit = self.get_query_argument("of", ""), self.number("limit", _PAGE, _MAX_PAGE)
         if self.flag("refused"):
             attempts = concerning(self.registry.state, who, await self.services.refused())
             return Answer(RefusedList(ListMetadata(""), tuple(newest(attempts, limit))))
-        page = await self.registry.history(who, limit, self.get_query_argument("continue", ""))
+        host = host_name(who)
+        audit = await self.services.audit.of_host(host) if host else []
+        cursor = self.get_query_argument("continue", "")
+        page = await self.registry.history(who, limit, cursor, audit=resource_changes(host, audit))
         return Answer(HistoryList(ListMetadata(page.cursor), page.items))
 
 

@@ -24,6 +24,7 @@ _TYPES = (
     shapes.PrunedAnswer,
     SourceStatus,
     shapes.WorkAnswer,
+    shapes.AuditList,
     shapes.HistoryList,
     shapes.RefusedList,
     shapes.Drain,

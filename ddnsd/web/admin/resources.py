@@ -82,6 +82,8 @@ class ListHandler(KindHandler):
 class TokensHandler(ListHandler):
     """All tokens, and a place to make one."""
 
+    way = "create"
+
     @operation(Operation("CreatedToken", "NewToken", (201,)))
     async def post(self) -> Answer:
         """Make a token; without `sha256` its secret is made too, and shown in this answer only."""

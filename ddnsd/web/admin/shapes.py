@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from ...model.audit import AuditItem
 from ...model.records import HeldDeletions, Work
 from ...model.resources import API_VERSION, SPECS, Digest, Kind, TokenSpec
 from ...service.archive import Counts
@@ -45,6 +46,13 @@ class RefusedList(msgspec.Struct, frozen=True):
 
     metadata: ListMetadata
     items: tuple[RefusedAttempt, ...]
+
+
+class AuditList(msgspec.Struct, frozen=True):
+    """What was changed of resources, the newest first."""
+
+    metadata: ListMetadata
+    items: tuple[AuditItem, ...]
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -18,6 +18,8 @@ class SourcesHandler(AdminHandler):
 class TakeoverHandler(AdminHandler):
     """Gives a name to who has asked for it."""
 
+    way = "takeover"
+
     @operation(Operation("TakenOverAnswer"))
     async def post(self, name: str) -> Answer:
         """Bind the name to the Namespace that has asked for it; whoever had it changes nothing any more."""
@@ -27,6 +29,8 @@ class TakeoverHandler(AdminHandler):
 
 class ReleaseHandler(AdminHandler):
     """Frees a name."""
+
+    way = "release"
 
     @operation(Operation("ReleasedAnswer"))
     async def post(self, name: str) -> Answer:
@@ -38,6 +42,8 @@ class ReleaseHandler(AdminHandler):
 
 class PruneHandler(AdminHandler):
     """Allows held deletions."""
+
+    way = "prune"
 
     @operation(Operation("PrunedAnswer"))
     async def post(self, name: str) -> Answer:
