@@ -4,7 +4,8 @@ from pathlib import Path
 
 from ddnsd.leader.audit_retention import AuditRetention
 from ddnsd.leader.mandate import Mandate
-from ddnsd.store import keys
+from ddnsd.model.records import Candidacy
+from ddnsd.store import codec, keys
 from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import Update
 from tests.leader.node import POLICY, eventually
@@ -24,7 +25,8 @@ async def test_the_oldest_entries_go(tmp_path: Path) -> None:
         for number in range(130):
             key = keys.audit(f"2026-{number:03}")
             await node.commits.commit(Update({}, {key: b"{}", "things/kept": b""}))
-        leadership, owner = await node.store.campaign(b""), await installation_owner(node.store)
+        leadership = await node.store.campaign(codec.encode(Candidacy("node")))
+        owner = await installation_owner(node.store)
         mandate = Mandate(*(node.cache, node.commits, leadership, owner, POLICY, node.metrics))
         retention = AuditRetention(node.store, mandate, most=KEPT, pause=0.01)
 
