@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import structlog
 
+from ddnsd.aio import Slice
+
 from ..model.records import Entry
 from ..model.state import State
 from ..telemetry.metrics import Metrics
@@ -180,7 +182,10 @@ class WatchCache:
             self._abandon(RestoredError("the store was restored"))
             self._known = dict.fromkeys(self._known, 0)  # in another history a revision is another value's
         self.identity = self.state.identity = identity
-        self._load(snapshot)
+        if self.is_loaded:
+            self._load(snapshot)
+        else:
+            await self._load_first(snapshot)
         async with aclosing(self._store.watch("", snapshot.revision + 1)) as watch:
             if self._store.identity != identity:
                 raise RestoredError("the store was restored again")
@@ -276,8 +281,9 @@ class WatchCache:
         late = f"the watch stands at revision {self.revision} and is {self._timeout:g} s late"
         self._refuse(round.waiting, UnavailableError(late))
 
-    def _apply(self, revision: int, events: Sequence[Event]) -> None:
-        touched = [place for event in events if (place := self._place(event))]
+    def _apply(self, revision: int, events: Sequence[Event], before: Sequence[Touched] = ()) -> None:
+        """Put a revision whole into the tables; what was touched `before` belongs to it."""
+        touched = [*before, *(place for event in events if (place := self._place(event)))]
         self.revision = revision
         for trace in self._traces:
             trace.note(revision, events)
@@ -312,6 +318,18 @@ class WatchCache:
             entry = Entry(event.key, event.item.revision, event.item.created, value)
             shelf.table(self.state).put(id, entry)
         return Touched(prefix, id)
+
+    async def _load_first(self, snapshot: SnapshotAt) -> None:
+        """Make the state that of a snapshot, giving way to others: nobody may read it before it is whole.
+
+        In one piece a hundred thousand hosts hold the loop for longer than the process's own lease lasts.
+        """
+        touched: list[Touched] = []
+        async for key, item in Slice(share=1.0).each(snapshot.items.items()):
+            if place := self._place(Event(key, item)):
+                touched.append(place)
+        self._loaded.set()
+        self._apply(snapshot.revision, (), touched)
 
     def _load(self, snapshot: SnapshotAt) -> None:
         """Make the state that of a snapshot, noticing what was deleted meanwhile.
