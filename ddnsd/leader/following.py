@@ -86,7 +86,8 @@ def _give(
     address = keys.address(record)
     expects[address] = committed.revision if committed else 0
     if committed is not None and committed.value.ip == follower.ip:
-        puts[address] = codec.encode(Committed(follower.ip, committed.value.previous, told.commit, now))
+        previous, again = committed.value.previous, committed.value.again + 1
+        puts[address] = codec.encode(Committed(follower.ip, previous, told.commit, now, again=again))
         return
     old = committed.value.ip if committed else ""
     puts[address] = codec.encode(Committed(follower.ip, old, told.commit, now))

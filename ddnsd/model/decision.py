@@ -18,6 +18,7 @@ from .moves import Holding, followers, holding
 from .prefixes import Prefix, address_below
 from .publication import is_refused, is_served, is_served_at, is_verified
 from .records import Entry, PrefixMove, RecordKey, move_id
+from .retry import retry_of
 from .state import State
 
 CHALLENGES = 2
@@ -34,6 +35,7 @@ class Change(NamedTuple):
     previous: str  # the `old_ip` of the answer
     zone: str  # of the host
     again: bool  # this very content is committed already: it was refused, or withdrawn with another host
+    times: int = 0  # that it was committed again in a row, this one included, as it was refused
 
 
 class Join(NamedTuple):
@@ -49,6 +51,12 @@ class Join(NamedTuple):
     published: bool
 
 
+class Refused(NamedTuple):
+    """This very content is committed, and the nameserver has refused it a moment ago: that is the answer."""
+
+    record: RecordKey
+
+
 class Move(NamedTuple):
     """Commit the prefix, if it is `due`, and wait until all that follow it are served below it."""
 
@@ -59,6 +67,7 @@ class Move(NamedTuple):
     again: tuple[RecordKey, ...]  # have this one, but the nameserver has refused it
     joined: tuple[Join, ...]  # have this one, but are not known to be served
     served: tuple[RecordKey, ...]  # are where they should be, as long as nobody changes them
+    resting: tuple[RecordKey, ...]  # have this one, which the nameserver has refused a moment ago
     refreshes: bool  # some expire, and were not refreshed for long
     replaces: Entry[PrefixMove] | None
 
@@ -75,7 +84,7 @@ class Move(NamedTuple):
         return Moved(self.name, str(self.prefix), self.hosts, moved)
 
 
-Step = Unchanged | Moved | Change | Join | Move
+Step = Unchanged | Moved | Change | Join | Refused | Move
 
 
 class Sighting(NamedTuple):
@@ -100,9 +109,17 @@ class Plan(NamedTuple):
 
     @property
     def changes(self) -> int:
-        """How many changes the client asks for; what the nameserver refused before is none."""
+        """How many changes the client asks for: also to try once more what the nameserver refused before."""
         return sum(
-            (isinstance(step, Change) and not step.again) or (isinstance(step, Move) and bool(step.moving))
+            isinstance(step, Change) or (isinstance(step, Move) and bool(step.moving or step.again))
+            for step in self.steps
+        )
+
+    @property
+    def refused(self) -> bool:
+        """Say whether the answer is known already, whatever else is committed: a record is refused."""
+        return any(
+            isinstance(step, Refused) or (isinstance(step, Move) and bool(step.resting))
             for step in self.steps
         )
 
@@ -131,11 +148,17 @@ def decide(state: State, attempt: Attempt, now: datetime) -> Decision:
         steps += _steps(state, holder, place, wishes, target, now)
     settled = [step for step in steps if isinstance(step, Unchanged | Moved)]  # all of them, nearly always
     done = len(settled) == len(steps)
-    sightings = (_sighting(state, place, wishes, now, done=done) for place, wishes in asked)
+    commits = not done and any(map(_is_to_commit, steps))
+    sightings = (_sighting(state, place, wishes, now, commits=commits) for place, wishes in asked)
     sighted = [sighting for sighting in sightings if sighting is not None]
     if done and not sighted:
         return tuple(settled)
-    return _plan(state, holder, asked, steps, sighted)
+    plan = _plan(state, holder, asked, steps, sighted)
+    return plan if commits or sighted or not plan.refused else Refusal.NAMESERVER_FAILED
+
+
+def _is_to_commit(step: Step) -> bool:
+    return isinstance(step, Change) or (isinstance(step, Move) and step.due)
 
 
 def _malformation(state: State, attempt: Attempt) -> Refusal | None:
@@ -188,14 +211,16 @@ def _wishes(place: Place, target: Target) -> tuple[Wish, ...] | None:
 
 
 def _sighting(
-    state: State, place: Place, wishes: tuple[Wish, ...], now: datetime, *, done: bool
+    state: State, place: Place, wishes: tuple[Wish, ...], now: datetime, *, commits: bool
 ) -> Sighting | None:
-    """Return the host's refresh if it is to be written: now and then, and where not all is `done` already."""
+    """Return the host's refresh if it is to be written: now and then, and beside what is committed anyway."""
     spec = place.host.value.spec
     if spec.expires_after is None:
         return None
     families = tuple(wish.type for wish in wishes if wish.value and isinstance(wish.type, Family))
-    if not families or (done and not is_stale_sighting(spec, state.seen.get(place.name), families, now)):
+    if not families or (
+        not commits and not is_stale_sighting(spec, state.seen.get(place.name), families, now)
+    ):
         return None
     return Sighting(place.name, families)
 
@@ -220,10 +245,12 @@ def _step(state: State, place: Place, wish: Wish, now: datetime) -> Step:
         return _challenge(state, place, record, wish.value, now)
     if held.content != wish.value:
         return _change(place, record, wish.value, held)
-    return _standing(state, place, record, held, wish.value)
+    return _standing(state, place, record, held, wish.value, now)
 
 
-def _standing(state: State, place: Place, record: RecordKey, held: Holding, shown: str) -> Step:
+def _standing(
+    state: State, place: Place, record: RecordKey, held: Holding, shown: str, now: datetime
+) -> Step:
     """Say how far the nameserver is with what is committed already."""
     if shown:  # it is served where the host is; what is withdrawn, perhaps elsewhere
         served = is_served_at(state, place.site, record, held.revision)
@@ -233,10 +260,13 @@ def _standing(state: State, place: Place, record: RecordKey, held: Holding, show
         return Unchanged(record.name, shown, record.type)
     committed = state.addresses.get(record)
     previous = committed.value.previous if committed and committed.revision == held.revision else ""
-    left = committed is not None and committed.value.is_tombstone and not committed.value.cleared
-    if left or (not served and is_refused(state, record, held.revision)):
-        zone = place.site.zone
-        return Change(record, held.content, shown, previous, zone, again=True)
+    if committed is not None and committed.value.is_tombstone and not committed.value.cleared:
+        return Change(record, held.content, shown, previous, place.site.zone, again=True)
+    if not served and is_refused(state, record, held.revision):
+        retry = retry_of(state, record, place.host, place.zone)
+        if retry.is_early(now):
+            return Refused(record)
+        return Change(record, held.content, shown, previous, place.site.zone, again=True, times=retry.times)
     return Join(record, held.revision, shown, previous, published=served)
 
 
@@ -251,7 +281,7 @@ def _challenge(state: State, place: Place, record: RecordKey, value: str, now: d
     values = committed.value.ip.split()
     if values[-1:] == [value] and now - committed.value.changed < _FRESH_CHALLENGE:
         held = Holding(committed.value.ip, committed.revision)
-        return _standing(state, place, record, held, value)
+        return _standing(state, place, record, held, value, now)
     others = [each for each in values if each != value]
     content = " ".join([*others[1 - CHALLENGES :], value])
     previous = values[-1] if values else ""
@@ -266,6 +296,7 @@ def _move(state: State, holder: Holder, name: str, prefix: Prefix, now: datetime
     again: list[RecordKey] = []
     joined: list[Join] = []
     there: list[RecordKey] = []
+    resting: list[RecordKey] = []
     for record, host, site, ip in followers(state, holder.token.value.spec, prefix):
         hosts += 1
         seen = state.seen.get(record.name)
@@ -278,12 +309,13 @@ def _move(state: State, holder: Holder, name: str, prefix: Prefix, now: datetime
         if served and verified(site):
             there.append(record)
         elif not served and is_refused(state, record, held.revision):
-            again.append(record)
+            retry = retry_of(state, record, host, state.zones[site.zone])
+            (resting if retry.is_early(now) else again).append(record)
         else:
             joined.append(Join(record, held.revision, ip, "", published=served))
-    if not (moving or again or joined or refreshes):
+    if not (moving or again or joined or resting or refreshes):
         return Moved(name, str(prefix), hosts, 0)
     token = holder.token
     before = state.prefixes.get(move_id(token.value.spec.account, holder.name, token.revision))
-    found = (tuple(moving), tuple(again), tuple(joined), tuple(there))
-    return Move(name, prefix, hosts, *found, refreshes, before)
+    found = (tuple(moving), tuple(again), tuple(joined), tuple(there), tuple(resting))
+    return Move(name, prefix, hosts, *found, refreshes=refreshes, replaces=before)

@@ -104,6 +104,7 @@ class Committed(Stored, frozen=True):
     changed: datetime
     zone: str = ""  # of a tombstone only: where it was published
     cleared: bool = False  # of a tombstone only: the host stays, a client or the clock took its address
+    again: int = 0  # times that the same was committed once more, after the nameserver had refused it
 
     @property
     def is_tombstone(self) -> bool:

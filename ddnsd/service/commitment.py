@@ -76,7 +76,7 @@ def _awaited_of(move: Move, revision: int) -> Iterator[tuple[RecordKey, Awaited]
 def _committed(change: Change, commit: str, now: datetime) -> Committed:
     gone = not change.content
     zone = change.zone if gone else ""
-    return Committed(change.content, change.previous, commit, now, zone, cleared=gone)
+    return Committed(change.content, change.previous, commit, now, zone, cleared=gone, again=change.times)
 
 
 def _moved(plan: Plan, move: Move, request: Request, commit: str, now: datetime) -> PrefixMove:

@@ -42,10 +42,13 @@ class Conduct:
         holder = plan.holder
         return self._fair.take_changes(holder.name, holder.token.value.spec.account, plan.changes)
 
-    def note(self, request: Request, digest: str, name: str, answer: Answer) -> None:
+    def note(
+        self, request: Request, digest: str, name: str, answer: Answer, *, refused: bool = False
+    ) -> None:
         """Charge the client for an answer. What is unchanged is free, and so is what others failed to do.
 
-        But not the look at thousands of hosts that follow a prefix, though they all follow it already.
+        But not what the nameserver was there for and `refused`, nor the look at thousands of hosts that
+        follow a prefix, though they all follow it already.
         `name` is the first that was asked for, "" if there can be no such name.
         """
         if is_plain(answer) or isinstance(answer, Limited):
@@ -56,7 +59,7 @@ class Conduct:
         token = self._state.tokens.by_digest(digest)
         if isinstance(answer, Refusal):
             self._remember(request, name, answer, token)
-        if answer in _NOT_THEIR_FAULT:
+        if answer in _NOT_THEIR_FAULT and not refused:
             return
         if token is None:
             self._fair.failed(_charged(request))

@@ -9,7 +9,7 @@ import structlog
 
 from ..model.answers import Answer, Limited, Moved, Refusal, Result, Unchanged, Updated
 from ..model.attempt import Attempt, read
-from ..model.decision import Change, Join, Move, Plan, Settled, Step
+from ..model.decision import Change, Join, Move, Plan, Refused, Settled, Step
 from ..model.labels import in_full
 from ..model.progress import Progress
 from ..model.request import Request
@@ -111,7 +111,7 @@ class UpdateService:
     def _decide(self, call: "_Call") -> None:
         decision = self._decisions.decide(call.attempt)
         if not isinstance(decision, Plan):
-            self._answer(call, decision)
+            self._answer(call, decision, refused=decision is Refusal.NAMESERVER_FAILED)
             return
         if decision.changes and (wait := self._conduct.take_changes(decision)):
             self._answer(call, Limited(wait))
@@ -121,8 +121,10 @@ class UpdateService:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
-    def _answer(self, call: "_Call", answer: Answer) -> None:
-        self._conduct.note(call.request, call.attempt.digest, call.attempt.name, answer)
+    def _answer(self, call: "_Call", answer: Answer, *, refused: bool = False) -> None:
+        """Answer; `refused` says that the nameserver was there, and refused a record."""
+        attempt = call.attempt
+        self._conduct.note(call.request, attempt.digest, attempt.name, answer, refused=refused)
         call.reply(answer, call.attempt.name)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -135,7 +137,7 @@ class UpdateService:
         try:
             answer = await walk.answer(plan)
         finally:
-            self._answer(call, answer)
+            self._answer(call, answer, refused=walk.refused)
 
 
 class _Call(NamedTuple):
@@ -166,6 +168,7 @@ class _Walk:
         self._attempt = call.attempt
         self._request = call.request
         self._deadline = call.accepted + policy.timeout
+        self.refused = False  # whether the nameserver was there, and refused a record
         self._store_deadline = min(self._deadline, call.accepted + policy.store_timeout)
 
     async def answer(self, plan: Plan) -> Answer:
@@ -175,7 +178,10 @@ class _Walk:
         except (StoreError, TimeoutError) as error:
             _log.debug("update.not_stored", name=self._name, reason=str(error) or "timeout")
             return Refusal.STORE_FAILED
-        return await self._await_publication(*settled) if isinstance(settled, _Committed) else settled
+        if isinstance(settled, _Committed):
+            return await self._await_publication(*settled)
+        self.refused = settled is Refusal.NAMESERVER_FAILED
+        return settled
 
     @property
     def _name(self) -> str:
@@ -200,9 +206,9 @@ class _Walk:
 
     async def _await_publication(self, plan: Plan, revision: int) -> Answer:
         waits = awaited(plan, revision)
-        now = Progress.PUBLISHED
+        now = Progress.REFUSED if plan.refused else Progress.PUBLISHED
         try:
-            if waits:
+            if waits and not plan.refused:
                 async with asyncio.timeout_at(self._deadline):
                     now = await self._waiting.settled(waits)
         except TimeoutError:
@@ -212,6 +218,7 @@ class _Walk:
             return Refusal.STORE_FAILED
         if now is Progress.PUBLISHED:
             return tuple(map(_result, plan.steps))
+        self.refused = now is Progress.REFUSED
         return Refusal.NOT_FOUND if now is Progress.GONE else Refusal.NAMESERVER_FAILED
 
 
@@ -233,3 +240,5 @@ def _result(step: Step) -> Result:
             return step.result
         case Unchanged() | Moved():
             return step
+        case Refused():
+            raise AssertionError("an answer with a refused record is a refusal")

@@ -321,15 +321,6 @@ def test_an_address_whose_zone_is_not_verified_is_joined_as_published():
     assert decided(world, request()) == Join(BLOG, revision, IP, OLD_IP, published=True)
 
 
-def test_a_refused_address_is_committed_anew():
-    world = small_world()
-    world.commit(BLOG, IP, previous=OLD_IP)
-    world.refuse(BLOG)
-    decision = decided(world, request())
-    assert isinstance(decision, Change)
-    assert (decision.content, decision.previous) == (IP, OLD_IP)
-
-
 def test_an_older_refusal_says_nothing_about_a_newer_address():
     world = small_world()
     world.commit(BLOG, OLD_IP)

@@ -342,18 +342,6 @@ def test_a_move_on_its_way_changes_nothing_for_a_host_that_is_there_already():
     assert move.joined, "it is being tried again"
 
 
-def test_what_the_nameserver_refused_is_tried_again_and_no_change():
-    world = followed()
-    world.commit(BLOG6, "2001:db8:1:2::7")
-    world.refuse(BLOG6)
-    plan = planned(world, PREFIX._replace(domain="plain.example.com"))
-    assert isinstance(plan, Plan)
-    (move,) = plan.steps
-    assert isinstance(move, Move)
-    assert (move.moving, move.again, move.due, plan.changes) == ((), (BLOG6,), True, 0)
-    assert move.result.moved == 1
-
-
 def test_a_prefix_refreshes_those_that_expire_and_follow_though_nothing_moves():
     world = followed()
     world.host(ipv6_suffix="::7", expires_after=8 * 3600)

@@ -66,9 +66,9 @@ class World:
         value = Resource(TokenSpec(account, digest(secret), **spec), held=held)
         self._put(self.state.tokens, name, f"tokens/{name}", value)
 
-    def commit(self, record: RecordKey, ip: str, previous: str = "") -> int:
+    def commit(self, record: RecordKey, ip: str, previous: str = "", again: int = 0) -> int:
         """Commit an address; return its revision."""
-        return self._committed(record, Committed(ip, previous, "commit", NOW))
+        return self._committed(record, Committed(ip, previous, "commit", NOW, again=again))
 
     def withdraw(self, record: RecordKey, zone: str = "example.com", *, cleared: bool = False) -> int:
         """Leave a tombstone; return its revision."""
@@ -100,6 +100,13 @@ class World:
         served = before.value if before else Published(0, "", want.ttl, want.site.nameserver)
         error = PublishError(want.revision, "REFUSED", NOW, want.site.nameserver)
         self.note(record, msgspec.structs.replace(served, error=error))
+
+    def try_again(self, record: RecordKey) -> None:
+        """Note that what the nameserver has refused is to be tried again, as a reconcile does."""
+        published = self.state.published[record].value
+        assert published.error is not None
+        error = msgspec.structs.replace(published.error, revision=0)
+        self.note(record, msgspec.structs.replace(published, error=error))
 
     def doubt(self, record: RecordKey) -> None:
         """Note that what is served is not known."""

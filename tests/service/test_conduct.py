@@ -1,5 +1,7 @@
 """What clients are charged for, who has to wait, and what is remembered of refusals."""
 
+from datetime import timedelta
+
 import pytest
 
 from ddnsd.model.addresses import Family
@@ -73,6 +75,11 @@ def test_nobody_is_charged_for_what_others_failed_to_do(judge, refusal):
     assert not judge.waits(BAD)
 
 
+def test_what_the_nameserver_was_there_for_and_refused_is_an_attempt(judge):
+    judge.conduct.note(GOOD, digest("secret"), BLOG.name, Refusal.NAMESERVER_FAILED, refused=True)
+    assert judge.waits(GOOD)
+
+
 def test_who_has_a_token_is_charged_by_it_and_not_by_where_it_comes_from(judge):
     judge.answered(GOOD, UPDATED)
     assert judge.waits(GOOD)
@@ -106,14 +113,14 @@ def test_changes_are_taken_before_they_are_made(judge):
     assert not judge.changes(GOOD._replace(ip="192.0.2.8"))
 
 
-def test_a_change_that_the_nameserver_refused_is_no_other_change(judge):
+def test_to_try_a_refused_change_once_more_is_another_change(judge):
     judge.world.commit(BLOG, "192.0.2.7")
     judge.world.refuse(BLOG)
     attempt = read_all(GOOD)
     assert not isinstance(attempt, Refusal)
-    plan = decide(judge.world.state, attempt, NOW)
+    plan = decide(judge.world.state, attempt, NOW + timedelta(seconds=5))
     assert isinstance(plan, Plan)
-    assert plan.changes == 0
+    assert plan.changes == 1
 
 
 def test_refusals_are_remembered_without_what_may_be_a_secret(judge):

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -67,9 +67,10 @@ class Desk:
         want = self.want
         await self.write(keys.published(BLOG_A), Published(want.revision, want.ip, want.ttl, "default", NOW))
 
-    async def refuse(self) -> None:
-        want = self.want
-        error = PublishError(want.revision, "REFUSED", NOW, "default")
+    async def refuse(self, ago: float = 0.0) -> None:
+        """Refuse what is committed; `ago` in seconds."""
+        want, at = self.want, datetime.now(UTC) - timedelta(seconds=ago)
+        error = PublishError(want.revision, "REFUSED", at, "default")
         await self.write(keys.published(BLOG_A), Published(0, "", want.ttl, "default", error=error))
 
     async def verify(self, *, verified: bool = True) -> None:
@@ -140,15 +141,22 @@ async def test_newer_value_answers_for_an_older(desk: Desk) -> None:
     assert (await one, await two) == (ONE, TWO)
 
 
-async def test_refused_is_told_and_each_request_is_a_new_attempt(desk: Desk) -> None:
+async def test_refused_is_told_from_what_is_stored_and_a_new_attempt_after_a_while(desk: Desk) -> None:
     asking = await desk.asking()
     revision = desk.want.revision
     await desk.refuse()
     assert await asking is Refusal.NAMESERVER_FAILED
+    history = desk.node.cache.state.history[BLOG]
+    for _ in range(3):
+        assert await desk.ask() is Refusal.NAMESERVER_FAILED
+    assert desk.want.revision == revision, "nothing is committed"
+    await desk.refuse(ago=6)
     again = await desk.asking()
     await until(lambda: desk.want.revision > revision)
     await desk.publish()
     assert await again == ONE, "a new attempt has the predecessor of the first"
+    assert desk.node.cache.state.history[BLOG] == history
+    assert desk.node.cache.state.addresses[BLOG_A].value.again == 1
 
 
 @pytest.mark.parametrize("change", ["deleted", "narrowed", "given away"])
