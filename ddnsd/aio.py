@@ -1,9 +1,9 @@
-"""What asyncio leaves to its users: long work that others do not notice, places for a few at a time."""
+"""What asyncio leaves to its users: long work that others do not notice, places for a few, waits together."""
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -84,6 +84,20 @@ class Gate:
             if not free.done():  # else its task is being cancelled
                 self._inside += 1
                 free.set_result(None)
+
+
+async def first_of(*waits: Coroutine[None, None, object], timeout: float | None = None) -> None:
+    """Wait until one of these has ended, `timeout` seconds at most; the others are cancelled.
+
+    How they end is not told: they are waits, such as an event's.
+    """
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Turns:

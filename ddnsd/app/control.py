@@ -50,7 +50,8 @@ class ControllerProcess:
         await start_control(core, id, stack)
         startup.serves(process._readiness)
         addresses = startup.listeners.addresses
-        member = msgspec.structs.replace(member_of(settings), eligible=False, addresses=addresses)
+        member = member_of(settings, core.last_end.read())
+        member = msgspec.structs.replace(member, eligible=False, addresses=addresses)
         registered = core.supervisor.start("member", Membership(core.store, core.cache, id, member).run())
         stack.push_async_callback(cancel, registered)
         note_addresses(settings, addresses)

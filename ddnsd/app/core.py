@@ -5,11 +5,13 @@ from contextlib import AsyncExitStack
 
 from ddnsd.app import collector
 from ddnsd.app.startup import Startup
-from ddnsd.app.stores import reconfigure_store, wait_for_store
+from ddnsd.app.stores import patience, reconfigure_store, wait_for_store
+from ddnsd.app.watchdog import LastEnd, StandsStillError, Watchdog
 from ddnsd.store.commit import GroupCommit
 from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import Store, UnavailableError
 from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.standstill import Stage
 
 _RETRY_SECONDS = 1.0
 
@@ -24,9 +26,11 @@ class Core:
         self.supervisor = startup.supervisor
         self.store = store
         store.on_failure(self.metrics.store_failed)
-        timeout = startup.reloader.configuration.settings.store.timeout
-        self.cache = WatchCache(store, timeout, self.metrics)
+        settings = startup.reloader.configuration.settings
+        self.cache = WatchCache(store, settings.store.timeout, self.metrics, patience(settings))
         self.commits = GroupCommit(store, self.cache, self.metrics)
+        self.last_end = LastEnd(settings.data, startup.worker.number if startup.worker else None)
+        self._watchdog = Watchdog(self.last_end.write)
 
     @classmethod
     async def start(cls, startup: Startup, stack: AsyncExitStack) -> "Core":
@@ -49,6 +53,9 @@ class Core:
         await core.cache.loaded()
         await core._have_installation()
         collector.settle()
+        core._watchdog.start()
+        stack.callback(core._watchdog.stop)
+        core.supervisor.start("state", core._supervise())
         return core
 
     def reasons_against(self) -> list[str]:
@@ -56,6 +63,8 @@ class Core:
         reasons = [] if self.cache.is_loaded else [self._loading()]
         if obstacle := self.cache.preserved.obstacle:
             reasons.append(str(obstacle))
+        if self.cache.standstill >= Stage.SESSION:
+            reasons.append(self.cache.standstill_text)
         return reasons
 
     def notes(self) -> list[str]:
@@ -63,7 +72,21 @@ class Core:
 
         No other node has a store either, and from here clients get the contract's answer.
         """
-        return [f"the store: {self.cache.trouble}"] if self.cache.trouble else []
+        notes = [f"the store: {self.cache.trouble}"] if self.cache.trouble else []
+        if self.cache.standstill is Stage.WATCH:
+            notes.append(self.cache.standstill_text)
+        return notes
+
+    async def _supervise(self) -> None:
+        """Look after the state; where that does not help, end the process.
+
+        Raises:
+            StandsStillError: nothing has helped.
+        """
+        await self.cache.supervise()
+        reason = self.cache.standstill_text
+        self._watchdog.give_up(reason)
+        raise StandsStillError(reason)
 
     def _loading(self) -> str:
         cache = self.cache

@@ -10,7 +10,7 @@ import structlog
 
 from ddnsd import __version__
 from ddnsd.config import Settings
-from ddnsd.model.records import Beat, Member
+from ddnsd.model.records import Beat, Member, SelfEnded
 from ddnsd.store import codec
 from ddnsd.store.interface import Registration, Store, UnavailableError
 from ddnsd.store.snapshot import WatchCache
@@ -21,8 +21,8 @@ _BEAT_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
 
 
-def member_of(settings: Settings, worker: int | None = None) -> Member:
-    """Return what a node, or one of its workers, says of itself when it begins."""
+def member_of(settings: Settings, ended: SelfEnded | None, worker: int | None = None) -> Member:
+    """Return what a node, or one of its workers, says of itself when it begins, and of the one before it."""
     now = datetime.now(UTC)
     name = settings.node.name or socket.gethostname()
     return Member(
@@ -35,6 +35,7 @@ def member_of(settings: Settings, worker: int | None = None) -> Member:
         priority=settings.leader.priority,
         addresses={},
         beat=Beat(now, 0, 0),
+        ended=ended,
     )
 
 

@@ -92,7 +92,10 @@ class Node:
         settings = reloader.configuration.settings
         nameservers = await Nameservers.open(settings, node.cache.state)
         stack.push_async_callback(nameservers.close)
-        id, member = secrets.token_hex(4), member_of(settings, worker.number if worker else None)
+        id, member = (
+            secrets.token_hex(4),
+            member_of(settings, core.last_end.read(), worker.number if worker else None),
+        )
         preference = Preference(node.cache, id, member)
         candidate = Candidate(
             *(store, node.cache, node.commits, nameservers.by_name),

@@ -8,6 +8,7 @@ from ddnsd.config import EtcdSettings, EtcdTlsSettings, Settings
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
 from ddnsd.store.interface import Store, UnavailableError
+from ddnsd.store.standstill import PATIENCE, Patience
 
 _RETRY_SECONDS = 1.0
 _SOON = 1.0  # seconds after which people who look on are told that the store has not answered
@@ -52,6 +53,11 @@ def reconfigure_store(store: Store, settings: Settings) -> None:
     """Let a store that is open go on with the settings' user, certificates and times."""
     if isinstance(store, EtcdStore) and settings.store.etcd is not None:
         store.reconfigure(_etcd(settings.store.etcd, settings.store.timeout))
+
+
+def patience(settings: Settings) -> Patience:
+    """Return how long this node's state may stand still."""
+    return Patience.of(settings.store.etcd.lease_ttl) if settings.store.etcd else PATIENCE
 
 
 def _place(settings: Settings) -> str:

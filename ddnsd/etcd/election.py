@@ -12,6 +12,7 @@ from .lease import Lease
 from .values import Compare, Put, Range, RangeResult, Revision, Target, Txn
 
 _PAUSE = 0.05  # seconds after a failure
+_LOOK = 2.0  # seconds between two questions of a candidate that does not lead
 
 
 class Candidacy:
@@ -29,6 +30,7 @@ class Candidacy:
         self._lease = lease
         self._first = asyncio.Event()
         self._following = asyncio.create_task(self._follow(), name="etcd election")
+        self._looking = asyncio.create_task(self._look(), name="etcd election look")
 
     @property
     def leads(self) -> bool:
@@ -66,9 +68,38 @@ class Candidacy:
 
     async def resign(self) -> None:
         """Leave at once; the next in the queue leads. Idempotent."""
-        self._following.cancel()
-        await asyncio.wait([self._following])
+        for task in (self._looking, self._following):
+            task.cancel()
+        await asyncio.wait([self._looking, self._following])
         await self._lease.revoke()
+
+    async def _look(self) -> None:
+        """Leave the queue when etcd says that this key is the first, and its own watch never shows that.
+
+        It would hold the lead, with a lease that is kept alive, and nobody would use it. Counted in answers,
+        so that no time passes while the process is stopped or etcd does not answer.
+        """
+        unnoticed = 0.0  # seconds
+        while unnoticed < self._lease.ttl:
+            await asyncio.sleep(_LOOK)
+            if self._first.is_set() or not self._lease.alive:
+                return
+            try:
+                unnoticed = unnoticed + _LOOK if await self._is_first() else 0.0
+            except EtcdError:
+                unnoticed = 0.0
+        if not self._first.is_set():
+            await self._lease.revoke()
+
+    async def _is_first(self) -> bool:
+        """Ask etcd, linearizably, whether no older key is in the queue.
+
+        Raises:
+            EtcdError: it cannot be known now.
+        """
+        queue = await self._client.read_prefix(self._prefix)
+        oldest = min(queue.items, key=lambda item: item.create_revision, default=None)
+        return oldest is not None and (oldest.key, oldest.create_revision) == (self.key, self.epoch)
 
     async def _follow(self) -> None:
         """Keep up with the queue until the key has left it; then the lease is of no use."""

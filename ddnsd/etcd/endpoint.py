@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import grpc
 
@@ -81,7 +81,8 @@ class Stream:
             UnavailableError: the stream was dropped.
             Exception: what the task raised.
         """
-        await asyncio.wait([task, self._dropped], return_when=asyncio.FIRST_COMPLETED)
+        either: tuple[asyncio.Future[Any], ...] = (task, self._dropped)
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not task.done() or task.cancelled():  # gRPC cancels who waits on a call that is cancelled
             raise UnavailableError(f"{self._name}: the watch was dropped")
         task.result()

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import structlog
 
+from ddnsd.aio import first_of
 from ddnsd.kube.api import Client, KubeError, Resource
 from ddnsd.kube.controller import Controller
 from ddnsd.kube.judgement import Judge
@@ -78,7 +79,7 @@ class Contender:
     async def run(self) -> None:
         """Control whenever elected. Never returns."""
         while True:
-            await self._cache.loaded()
+            await self._cache.follows()
             pause = _RETRY_SECONDS
             try:
                 await self._stand()
@@ -97,16 +98,32 @@ class Contender:
         """
         who, election = codec.encode(Candidacy(self._me)), keys.controllers(self._policy.source)
         uid = await self._uid()
-        leadership = await self._store.campaign(who, election)
+        leadership = await self._elected(who, election)
+        if leadership is None:
+            return
         try:
             async with asyncio.TaskGroup() as group:
                 control = group.create_task(self._control(leadership, uid), name="kube control")
-                await leadership.lost()
+                await first_of(leadership.lost(), self._cache.stands_still())
                 control.cancel()
         finally:
             self._metrics.controls(False)
             self._registry, self._changed = None, _nothing
             await leadership.resign()
+
+    async def _elected(self, who: bytes, election: str) -> Leadership | None:
+        """Wait until elected; None once the state stands still, in which case it has left the queue.
+
+        Raises:
+            UnavailableError: not now.
+        """
+        campaign = asyncio.create_task(self._store.campaign(who, election), name="kube candidate")
+        try:
+            await first_of(asyncio.wait([campaign]), self._cache.stands_still())
+            return campaign.result() if campaign.done() else None
+        finally:
+            campaign.cancel()
+            await asyncio.wait([campaign])
 
     def _note(self, log: Callable[..., None], errors: BaseExceptionGroup[Exception]) -> None:
         """Log why this process does not control, once as long as it is the same."""

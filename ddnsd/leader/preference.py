@@ -15,6 +15,7 @@ from ddnsd.model.records import Member
 from ddnsd.model.resources import Kind
 from ddnsd.store import keys
 from ddnsd.store.snapshot import Touched, WatchCache
+from ddnsd.store.standstill import Stage
 
 _log = structlog.get_logger(__name__)
 
@@ -31,18 +32,19 @@ class Preference:
         self._member = member
         self._changed = asyncio.Event()
         self._lacking: frozenset[str] = frozenset()
-        self._outdated = False
+        self._unfit = False
         cache.subscribe(self._look)
 
     @property
     def stands_back(self) -> bool:
         """Say whether this node should not lead now."""
-        return not self._member.eligible or self._is_outdated or self._better() is not None
+        return not self._member.eligible or self._is_unfit or self._better() is not None
 
     @property
-    def _is_outdated(self) -> bool:
-        """Say whether something is stored that is too new for this node: it can acknowledge nothing."""
-        return self._cache.preserved.obstacle is not None
+    def _is_unfit(self) -> bool:
+        """Say whether this node cannot lead: it is too old for what is stored, so that it can acknowledge
+        nothing, or its state has stood still and is not current again, so that it would publish nothing."""
+        return self._cache.preserved.obstacle is not None or self._cache.standstill is not Stage.NONE
 
     def reconfigure(self, member: Member) -> None:
         """Judge by what this node says of itself from now on."""
@@ -68,8 +70,8 @@ class Preference:
         return preferred_to(self._cache.state, self.me, self._member)
 
     def _look(self, touched: Sequence[Touched]) -> None:
-        outdated, self._outdated = self._outdated, self._is_outdated
-        if outdated is not self._outdated or any(place.shelf in _SHELVES for place in touched):
+        unfit, self._unfit = self._unfit, self._is_unfit
+        if unfit is not self._unfit or any(place.shelf in _SHELVES for place in touched):
             self._note_lacking()
             self._changed.set()
 

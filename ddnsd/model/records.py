@@ -259,6 +259,13 @@ class Configured(msgspec.Struct, frozen=True, omit_defaults=True):
     waiting: tuple[str, ...] = ()  # changed settings that take effect at the next start
 
 
+class SelfEnded(msgspec.Struct, frozen=True):
+    """How a process ended itself, as it could not go on."""
+
+    at: datetime  # by the node's own clock
+    reason: str
+
+
 class Member(Stored, frozen=True):
     """`members/<id>`: a running node; the key goes when the node does.
 
@@ -275,6 +282,7 @@ class Member(Stored, frozen=True):
     addresses: Mapping[str, str]
     beat: Beat
     configuration: Configured = Configured()
+    ended: SelfEnded | None = None  # the process before this one, lately
 
 
 class Candidacy(Stored, frozen=True):

@@ -372,6 +372,13 @@ class Store(Protocol):
         """Call this at each call that fails from now on."""
         ...
 
+    def renew(self, reason: str) -> None:
+        """Begin again with whatever connects to the store: a new client, where there is one.
+
+        Watches and leaderships of now end, with `UnavailableError`; registrations are written again.
+        """
+        ...
+
     async def close(self) -> None:
         """Release everything; calls after it raise `UnavailableError`; idempotent."""
         ...

@@ -9,12 +9,14 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from logging import ERROR, WARNING
 from typing import NamedTuple
 
 import structlog
 
 from ddnsd.aio import Slice
+from ddnsd.store.standstill import PATIENCE, Patience, Stage, Standstill
 
 from ..model.records import Entry
 from ..model.state import State
@@ -28,6 +30,7 @@ from .interface import (
     Store,
     StoreError,
     UnavailableError,
+    Watch,
 )
 from .preserved import Preserved
 from .trace import Trace
@@ -35,7 +38,13 @@ from .trace import Trace
 _log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 0.2
+_LOOK_SECONDS = 2.0  # between two questions, so that a state that stands still is noticed
 _OVERTAKEN_SECONDS = 1.0  # a question that takes longer keeps the next one waiting no more
+_REMEDIES = {
+    Stage.WATCH: "none is needed: the watch is opened again, and another node leads",
+    Stage.SESSION: "none is needed: all is opened again, and /readyz is 503 until the state is current",
+    Stage.END: "none is needed where the process is started again; please report the stacks that follow",
+}
 
 
 class Touched(NamedTuple):
@@ -61,8 +70,11 @@ class _Round(NamedTuple):
 class WatchCache:
     """The state of the installation as this node knows it. Run `run()` as a task of its own."""
 
-    def __init__(self, store: Store, timeout: float, metrics: Metrics) -> None:
-        """`timeout` bounds, in seconds, a question and what follows it; an arrival waits a second more."""
+    def __init__(self, store: Store, timeout: float, metrics: Metrics, patience: Patience = PATIENCE) -> None:
+        """`timeout` bounds, in seconds, a question and what follows it; an arrival waits a second more.
+
+        `patience` is had with a state that stands still though the store answers.
+        """
         self.state = State()
         self.preserved = Preserved()
         self.revision = 0  # the newest that is applied whole
@@ -76,6 +88,10 @@ class WatchCache:
         self.broken = ""  # why the watch ended last; "" once it has shown something since
         self.keys_read = 0  # of the snapshot that is read now, or was read last
         self._loaded = asyncio.Event()
+        self._standstill = Standstill(patience)
+        self._newest = 0  # revision that the store has answered last
+        self._watching_again = asyncio.Event()  # set when the watch of now is to be replaced
+        self._hopeless = asyncio.Event()
         self._listeners: list[Listener] = []
         self._traces: list[Trace] = []
         self._arrived: list[Callback] = []  # waits for the next question
@@ -101,10 +117,55 @@ class WatchCache:
         """Wait until a snapshot has been loaded once."""
         await self._loaded.wait()
 
+    @property
+    def standstill(self) -> Stage:
+        """What the state asks for since it stands still; `NONE` once it was current again."""
+        return self._standstill.worst
+
+    @property
+    def standstill_text(self) -> str:
+        """Say how far the state is behind, and for how long it has stood still."""
+        return (
+            f"the state stands still at revision {self.revision} though the store answers {self._newest}"
+            f" (for {self._standstill.seconds:.0f} s)"
+        )
+
+    async def follows(self) -> None:
+        """Wait until the state is loaded and, if it has stood still, current again."""
+        await self._loaded.wait()
+        await self._until(lambda: self.standstill is Stage.NONE)
+
+    async def stands_still(self) -> None:
+        """Wait until the state stands still: nobody should act on it."""
+        await self._until(lambda: self.standstill is not Stage.NONE)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        changed = asyncio.Event()
+        unsubscribe = self.subscribe(lambda _: changed.set())
+        try:
+            while not condition():
+                changed.clear()
+                await changed.wait()
+        finally:
+            unsubscribe()
+
+    async def supervise(self, period: float = _LOOK_SECONDS) -> None:
+        """Ask for the newest revision every `period` seconds; return when the state stands still for good.
+
+        What a standstill asks for is done meanwhile: see `Stage`.
+        """
+        await self.loaded()
+        while not self._hopeless.is_set():
+            self.when_current(lambda _: None)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(period):
+                    await self._hopeless.wait()
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call the listener after each applied revision, with what it touched; return what ends that.
 
-        It is also called, with nothing touched, when the history of the state is over (`identity`).
+        It is also called, with nothing touched, when the history of the state is over (`identity`), and
+        when `standstill` has become another.
         """
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
@@ -167,6 +228,8 @@ class WatchCache:
 
     def _note_read(self, keys: int) -> None:
         self.keys_read = keys
+        if keys:
+            self._standstill.moved()
 
     async def _follow(self) -> None:
         """Load a snapshot and follow the watch until it ends.
@@ -186,12 +249,34 @@ class WatchCache:
             self._load(snapshot)
         else:
             await self._load_first(snapshot)
-        async with aclosing(self._store.watch("", snapshot.revision + 1)) as watch:
+        while True:
+            await self._watch(identity)
+
+    async def _watch(self, identity: str) -> None:
+        """Follow a watch, from the last whole revision on, until it ends or another one is to replace it.
+
+        Raises:
+            StoreError: why it ended.
+        """
+        self._watching_again.clear()
+        async with aclosing(self._store.watch("", self.revision + 1)) as watch:
             if self._store.identity != identity:
                 raise RestoredError("the store was restored again")
-            async for revision in watch:
-                self.broken = ""
-                self._apply(revision.revision, revision.events)
+            reading = asyncio.create_task(self._read(watch), name="watch")
+            replaced = asyncio.create_task(self._watching_again.wait(), name="watch again")
+            try:
+                await asyncio.wait([reading, replaced], return_when=asyncio.FIRST_COMPLETED)
+                if reading.done():
+                    reading.result()
+            finally:
+                reading.cancel()
+                replaced.cancel()
+                await asyncio.gather(reading, replaced, return_exceptions=True)
+
+    async def _read(self, watch: Watch) -> None:
+        async for revision in watch:
+            self.broken = ""
+            self._apply(revision.revision, revision.events)
 
     async def _ask(self) -> None:
         """Ask for all who have arrived, again and again, until nobody has or another task does so."""
@@ -207,9 +292,11 @@ class WatchCache:
                     async with asyncio.timeout(self._timeout):
                         revision = await self._store.revision()
                 except TimeoutError:
+                    self._standstill.unanswered()
                     late = f"the store did not answer in {self._timeout:g} s"
                     self._refuse(waiting, UnavailableError(late))
                 except StoreError as error:
+                    self._standstill.unanswered()
                     self._refuse(waiting, error)
                 else:
                     self._wait_for(_Round(identity, revision, asked, waiting))
@@ -234,9 +321,26 @@ class WatchCache:
         if self._has(round):
             self._admit(round)
             return
+        self._note_behind(round)
         left = self._timeout - (time.perf_counter() - round.asked)
         timer = asyncio.get_running_loop().call_later(left, self._give_up, round)
         self._behind.append((round, timer))
+
+    def _note_behind(self, round: "_Round") -> None:
+        """Do what a state that stands still asks for."""
+        self._newest = round.revision
+        stage = self._standstill.behind(asyncio.get_running_loop().time())
+        if stage is Stage.NONE:
+            return
+        level = WARNING if stage is Stage.WATCH else ERROR
+        _log.log(level, "state.stands_still", reason=self.standstill_text, remedy=_REMEDIES[stage])
+        self._tell(())
+        if stage is Stage.WATCH:
+            self._watching_again.set()
+        elif stage is Stage.SESSION:
+            self._store.renew(self.standstill_text)
+        else:
+            self._hopeless.set()
 
     def _has(self, round: "_Round") -> bool:
         return self.identity == round.identity and self.revision >= round.revision
@@ -261,9 +365,13 @@ class WatchCache:
 
     def _admit(self, round: "_Round") -> None:
         self.lag = time.perf_counter() - round.asked
-        if self.trouble:
+        stood_still = self._standstill.worst is not Stage.NONE
+        self._standstill.caught_up()
+        if self.trouble or stood_still:
             self.trouble = ""
             _log.info("state.current_again", revision=self.revision)
+        if stood_still:
+            self._tell(())
         self._metrics.became_current(self.lag)
         _release(round.waiting, self.preserved.obstacle)
 
@@ -287,6 +395,7 @@ class WatchCache:
         self.revision = revision
         for trace in self._traces:
             trace.note(revision, events)
+        self._standstill.moved()
         self._metrics.applied(revision)
         self._tell(touched)
         while self._behind and self._has(self._behind[0][0]):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ddnsd.etcd import Candidacy, Client, Compare, Delete, Put, Range, Target, Txn, campaign, enter
+from ddnsd.etcd import Candidacy, Client, Compare, Delete, Put, Range, Target, Txn, Watch, campaign, enter
 from ddnsd.etcd.errors import CampaignLostError, UnavailableError
 from tests.rigs.etcd import EtcdRig
 
@@ -124,3 +124,36 @@ async def test_a_leader_without_etcd_steps_down_before_the_next_is_elected(clust
         assert not await leader.confirm()
         await leader.resign()
         await next_leader.resign()
+
+
+class DeafClient(Client):
+    """Its watches are of a prefix under which nothing happens, for as long as it is deaf."""
+
+    deaf = True
+
+    def watch(self, prefix: bytes, start: int) -> Watch:
+        return super().watch(b"nowhere/" if self.deaf else prefix, start)
+
+
+async def test_a_first_candidate_that_does_not_notice_it_leaves_the_queue_and_may_enter_again(
+    etcd: EtcdRig, client: Client
+):
+    """Its lease is kept alive: all others would wait for it, and nobody would lead."""
+    before = await campaign(client, b"deaf/", b"before", TTL)
+    async with DeafClient(etcd.settings) as deaf:
+        unaware = await enter(deaf, b"deaf/", b"unaware", TTL)
+        next_one = await enter(client, b"deaf/", b"next", TTL)
+        await before.resign()
+        began = time.monotonic()
+        async with asyncio.timeout(3 * TTL):
+            with pytest.raises(CampaignLostError):
+                await unaware.elected()
+            await next_one.elected()
+        assert time.monotonic() - began >= TTL
+        assert await client.get(unaware.key) is None
+        await unaware.resign()
+        deaf.deaf = False
+        again = asyncio.create_task(campaign(deaf, b"deaf/", b"again", TTL))
+        await next_one.resign()
+        async with asyncio.timeout(TTL):
+            await (await again).resign()

@@ -30,6 +30,7 @@ from ddnsd.store.commit import GroupCommit
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Store
 from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.standstill import Patience
 from ddnsd.telemetry.metrics import Metrics
 from tests.service.unlimited import unlimited
 from tests.tasks import running
@@ -38,6 +39,7 @@ ZONE, BLOG = "example.com", "blog.example.com"
 SECRET = "test-secret-0123456789"
 POLICY = LeaderPolicy("_ddnsd", batch=200, reconcile_interval=3600, probe_interval=0.05, compact_after=0)
 LOOK = 10.0  # seconds of a test's `Clock` between two looks of the leader for what has expired
+_STANDSTILL = Patience.of(5)
 PATIENCE = 10.0  # seconds; nothing here takes more than a fraction of one
 
 
@@ -203,11 +205,12 @@ async def node_on(
     policy: LeaderPolicy = POLICY,
     timeout: float = 8.0,
     me: str = "node",
+    patience: Patience = _STANDSTILL,
     **leader: Any,
 ) -> AsyncIterator[Node]:
     """Run a node on a store, which may have several; `leader` is what it says of itself as a member."""
     metrics = Metrics(CollectorRegistry())
-    cache = WatchCache(store, 5.0, metrics)
+    cache = WatchCache(store, 5.0, metrics, patience)
     commits = GroupCommit(store, cache, metrics)
     registry = Registry(cache, commits, nameservers=frozenset(nameservers), timeout=5.0)
     policies = UpdatePolicy(private=True, timeout=timeout, store_timeout=5.0)

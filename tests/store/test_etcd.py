@@ -223,3 +223,34 @@ async def lease_of(settings: EtcdStoreSettings, key: str) -> int:
         found = await client.get(f"{settings.prefix}{key}".encode())
     assert found is not None
     return found.lease
+
+
+async def test_a_renewed_session_ends_what_lived_by_the_one_before_and_goes_on(
+    store: EtcdStore, settings: EtcdStoreSettings
+):
+    identity = store.identity
+    registration = await store.register("me", b"here")
+    leadership = await store.campaign(b"me")
+    start = await put(store, "before") + 1
+    watch = store.watch("", start)
+    reading = asyncio.create_task(anext(watch))
+    await asyncio.sleep(0)
+    async with Client(settings.cluster) as client:
+        key = f"{settings.prefix}members/me".encode()
+        held = await client.get(key)
+        store.renew("a test")
+        store.renew("a test")
+        async with asyncio.timeout(5):
+            with pytest.raises(UnavailableError):
+                await reading
+            await leadership.lost()
+            await (await store.campaign(b"me")).resign()
+            while (now := await client.get(key)) is None or now.lease == held.lease:
+                await asyncio.sleep(0.01)
+    assert now.value == b"here"
+    assert store.identity == identity
+    after = await put(store, "after")
+    (found,) = await take(store.watch("after", start), 1)
+    assert found.revision == after
+    await watch.aclose()
+    await registration.close()

@@ -152,6 +152,9 @@ class EmbeddedStore:
         """Call this at each failure of the disk from now on."""
         self._count = count
 
+    def renew(self, reason: str) -> None:
+        """Do nothing: between this process and its own file there is nothing to connect."""
+
     async def close(self) -> None:
         """Finish the commit in flight and release the folder; idempotent."""
         self._pulse.stop()

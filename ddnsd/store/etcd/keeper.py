@@ -6,6 +6,7 @@ from contextlib import suppress
 import structlog
 
 from ddnsd import etcd
+from ddnsd.aio import first_of
 from ddnsd.etcd import EtcdError
 from ddnsd.etcd.values import RangeResult
 from ddnsd.store.etcd.failures import Access, Failures
@@ -19,15 +20,18 @@ _log = structlog.get_logger(__name__)
 
 _LOOK = 2.0  # seconds between two questions, so that an idle node notices a restore too
 _RETRY = 0.5  # seconds
+_ENDING = 5.0  # seconds for a session of before to end; what hangs in it may be why there is another one
 
 
 class Keeper:
-    """Holds the session of now; replaces it when etcd was restored."""
+    """Holds the session of now; replaces it when etcd was restored, or when it is of no use any more."""
 
     def __init__(self, settings: EtcdStoreSettings, session: Session, failures: Failures) -> None:
         self.session = session
         self._failures = failures
         self._settings = settings
+        self._renewal = asyncio.Event()
+        self._endings: set[asyncio.Task[None]] = set()  # of sessions that were replaced
         self._task = asyncio.create_task(self._run(), name="etcd store")
         self._task.add_done_callback(_note_fall)
 
@@ -41,25 +45,47 @@ class Keeper:
         self._task.cancel()
         await asyncio.wait([self._task])
         await self.session.close()
+        if self._endings:
+            await asyncio.wait(self._endings, timeout=_ENDING)
+
+    def renew(self, reason: str) -> None:
+        """Replace the session, though its history goes on; do so once, however often it is asked for."""
+        if not self._renewal.is_set():
+            _log.warning("store.renewed", reason=reason)
+            self._renewal.set()
 
     async def _run(self) -> None:
         while True:
-            await self._restored()
-            await self.session.end()
-            self.session = await self._reopened()
+            await self._end_of_use()
+            if self.session.restored.is_set():
+                await self._follow_restore()
+            else:
+                await self._replace()
             _log.warning("store.reopened", identity=self.session.identity)
 
-    async def _restored(self) -> None:
-        """Wait until this session's history is over."""
-        while not self.session.restored.is_set():
+    async def _follow_restore(self) -> None:
+        ended = Ended(self.session.client.cluster_id, self.session.timeline)
+        await self.session.end()
+        self.session = await self._reopened(ended)
+
+    async def _replace(self) -> None:
+        """Go on with another session; the one of before ends by itself, if it can."""
+        before = self.session
+        self.session = await self._reopened(None)
+        self._renewal.clear()
+        before.note_replaced()
+        ending = asyncio.create_task(before.end(), name="etcd session of before")
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+
+    async def _end_of_use(self) -> None:
+        """Wait until this session's history has ended, or it is to be replaced."""
+        while not (self.session.restored.is_set() or self._renewal.is_set()):
             with suppress(UnavailableError):
                 await read_clock(self.session)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK):
-                    await self.session.restored.wait()
+            await first_of(self.session.restored.wait(), self._renewal.wait(), timeout=_LOOK)
 
-    async def _reopened(self) -> Session:
-        ended = Ended(self.session.client.cluster_id, self.session.timeline)
+    async def _reopened(self, ended: Ended | None) -> Session:
         while True:
             try:
                 return await open_session(self._settings, self._failures, ended)

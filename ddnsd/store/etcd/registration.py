@@ -1,9 +1,9 @@
 """Registrations: a key on a lease of its own, which goes when its node dies."""
 
 import asyncio
-from collections.abc import Coroutine
 from typing import NamedTuple
 
+from ddnsd.aio import first_of
 from ddnsd.etcd import Lease, Put, Txn
 from ddnsd.store.etcd.failures import Access
 from ddnsd.store.etcd.keeper import Keeper
@@ -87,9 +87,9 @@ class EtcdRegistration:
                 await asyncio.sleep(_RETRY)
 
     async def _look_after(self, hold: _Hold) -> None:
-        """Return when the lease has gone, or the history; write the key anew when it alone has."""
-        while hold.lease.alive and not hold.session.restored.is_set():
-            await _first(hold.lease.ended(), hold.session.restored.wait(), timeout=self._ttl)
+        """Return when the lease has gone, or the session; write the key anew when it alone has."""
+        while hold.lease.alive and not hold.session.over.is_set():
+            await first_of(hold.lease.ended(), hold.session.over.wait(), timeout=self._ttl)
             if hold.lease.alive and not await self._stands(hold):
                 await self._write(hold)
 
@@ -97,13 +97,3 @@ class EtcdRegistration:
         with hold.session.translated():
             found = await hold.session.client.get(hold.session.space.key(self._key))
         return found is not None and (found.lease != hold.lease.id or found.value == self._value)
-
-
-async def _first(*waits: Coroutine[None, None, object], timeout: float) -> None:
-    """Wait for one of these, `timeout` seconds at most."""
-    tasks = [asyncio.create_task(wait) for wait in waits]
-    try:
-        await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()

@@ -22,7 +22,8 @@ class LostAnswerError(UnavailableError):
 class Session:
     """A client on the timeline that it found, its watches and its candidates.
 
-    It is over when the store is closed, or when somebody notices that etcd was restored.
+    It ends when the store is closed, when somebody notices that etcd was restored, or when another session
+    of the same history replaces it.
     """
 
     def __init__(self, client: etcd.Client, space: Keyspace, timeline: bytes, failures: Failures) -> None:
@@ -32,7 +33,8 @@ class Session:
         self.timeline = timeline
         self.clock = 0  # the highest revision of the clock that is known to be committed
         self.restored = asyncio.Event()
-        self._closed = False
+        self.over = asyncio.Event()  # for whatever reason
+        self._replaced = self._closed = False
         self._watches: set[etcd.Watch] = set()
         self._candidacies: set[etcd.Candidacy] = set()
 
@@ -73,10 +75,12 @@ class Session:
 
         Raises:
             RestoredError: etcd was restored.
-            UnavailableError: the store is closed.
+            UnavailableError: the store is closed, or another session has replaced this one.
         """
         if self._closed:
             raise UnavailableError("the store is closed")
+        if self._replaced:
+            raise UnavailableError("the connection to etcd was made again")
         if self.restored.is_set():
             raise RestoredError("etcd was restored: another history has begun")
 
@@ -110,6 +114,12 @@ class Session:
         if not self.restored.is_set():
             _log.error("store.restored", reason=reason, identity=self.identity)
             self.restored.set()
+            self.over.set()
+
+    def note_replaced(self) -> None:
+        """Note that another session has taken this one's place, in the same history."""
+        self._replaced = True
+        self.over.set()
 
     def watch(self, prefix: bytes, start: int) -> etcd.Watch:
         """Begin a watch of etcd's, to be released.
@@ -151,6 +161,7 @@ class Session:
     async def close(self) -> None:
         """End it because the store is closed; idempotent."""
         self._closed = True
+        self.over.set()
         await self.end()
 
     async def end(self) -> None:

@@ -207,6 +207,10 @@ class EtcdStore:
         """Call this at each call that fails from now on."""
         self._failures.on_failure(count)
 
+    def renew(self, reason: str) -> None:
+        """Go on with another client, and all that lives by it: watches, candidates."""
+        self._keeper.renew(reason)
+
     async def close(self) -> None:
         """Resign, and release everything; idempotent."""
         await asyncio.gather(*(registration.close() for registration in self._registrations))

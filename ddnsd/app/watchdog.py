@@ -1,0 +1,158 @@
+"""The end of a process that cannot go on by itself, so that whoever supervises it starts it again.
+
+Nothing here depends on the store: a store that is away is no reason to end (decision 0022).
+"""
+
+import asyncio
+import os
+import sys
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from ddnsd.model.records import SelfEnded
+
+_log = structlog.get_logger(__name__)
+
+STATUS = os.EX_SOFTWARE  # 70
+TICK_SECONDS = 1.0
+TICKS = 30
+_TELLING_SECONDS = 5.0  # for the log, which may be what the event loop waits for
+
+
+_SHOWN = timedelta(days=1)
+
+
+class StandsStillError(Exception):
+    """The state stands still though the store answers, and nothing has helped."""
+
+
+class LastEnd:
+    """Why the process before this one ended itself: a file in the data folder, shown by the next one."""
+
+    def __init__(self, data: Path, worker: int | None) -> None:
+        """`worker` is the number of the worker whose end it is; None of the only process."""
+        self._path = data / ("ended.json" if worker is None else f"ended.{worker}.json")
+
+    def write(self, reason: str) -> None:
+        """Keep the reason; where that is not possible, the log has it."""
+        fresh = self._path.with_suffix(f".{os.getpid()}")
+        try:
+            fresh.write_bytes(msgspec.json.encode(SelfEnded(datetime.now(UTC), reason)))
+            fresh.replace(self._path)
+        except OSError as error:
+            _log.warning("process.end_not_kept", reason=str(error))
+
+    def read(self) -> SelfEnded | None:
+        """Return how the process before this one ended itself, if it did so within a day."""
+        try:
+            ended = msgspec.json.decode(self._path.read_bytes(), type=SelfEnded)
+        except (OSError, msgspec.DecodeError):  # as a rule there is none; a broken one tells nothing
+            return None
+        return ended if datetime.now(UTC) - ended.at < _SHOWN else None
+
+
+class Watchdog:
+    """A thread that ends the process when the event loop has not turned for `ticks` of its own ticks.
+
+    It counts ticks, and not time: while the process is stopped or the machine suspended, none passes, and
+    the one after it finds a loop that turns.
+    """
+
+    def __init__(
+        self, note: Callable[[str], None], *, tick: float = TICK_SECONDS, ticks: int = TICKS
+    ) -> None:
+        """To be made on the event loop. `note` keeps the reason for the process that comes next; `tick` is
+        in seconds."""
+        self._note = note
+        self._tick = tick
+        self._ticks = ticks
+        self._loop = asyncio.get_running_loop()
+        self._stopped = threading.Event()
+        self._turned = True  # since the last tick
+        self._reason = ""  # why the process is ending in an orderly way
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Look from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no longer, unless the process was given up: its end may hang, too. Idempotent."""
+        if not self._reason:
+            self._stopped.set()
+
+    def give_up(self, reason: str) -> None:
+        """Log all stacks; end the process if, after `ticks` more, it has not ended in an orderly way."""
+        self._reason = reason
+        self._tell(reason)
+
+    def _run(self) -> None:
+        missed = 0
+        while not self._stopped.wait(self._tick):
+            missed = 0 if self._turned and not self._reason else missed + 1
+            if missed >= self._ticks:
+                self._end(self._reason or f"the event loop has not turned for {missed * self._tick:g} s")
+            if self._turned and not self._reason:
+                self._turned = False
+                try:
+                    self._loop.call_soon_threadsafe(self._note_turn)
+                except RuntimeError:  # the loop is closed
+                    return
+
+    def _note_turn(self) -> None:
+        self._turned = True
+
+    def _end(self, reason: str) -> None:
+        telling = threading.Thread(target=self._tell, args=(reason,), name="last words", daemon=True)
+        telling.start()
+        telling.join(_TELLING_SECONDS)
+        os._exit(STATUS)
+
+    def _tell(self, reason: str) -> None:
+        self._note(reason)
+        _log.critical("process.ends", reason=reason, status=STATUS)
+        for stack, count in Counter(_stacks(self._loop)).items():
+            _log.critical("process.stack", count=count, **stack._asdict())
+
+
+class _Stack(NamedTuple):
+    of: str  # a thread or a task, by name
+    stack: str  # the innermost call last
+
+
+def _stacks(loop: asyncio.AbstractEventLoop) -> Iterator[_Stack]:
+    """Yield where each thread is, and where each task waits."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    for ident, frame in sys._current_frames().items():  # the documented way to see another thread's stack
+        yield _Stack(f"thread {names.get(ident, ident)}", "".join(traceback.format_stack(frame)))
+    for task in asyncio.all_tasks(loop):
+        where = [_place(frame) for frame in _awaiting(task.get_coro())]
+        yield _Stack(f"task {task.get_name()}", "".join(where))
+
+
+def _awaiting(inner: object) -> Iterator[FrameType]:
+    """Yield the frames of a coroutine and of all that it awaits, the outermost first."""
+    while True:
+        if isinstance(inner, CoroutineType):
+            frame, inner = inner.cr_frame, inner.cr_await
+        elif isinstance(inner, GeneratorType):
+            frame, inner = inner.gi_frame, inner.gi_yieldfrom
+        elif isinstance(inner, AsyncGeneratorType):
+            frame, inner = inner.ag_frame, inner.ag_await
+        else:
+            return
+        if frame is not None:
+            yield frame
+
+
+def _place(frame: FrameType) -> str:
+    return f'  File "{frame.f_code.co_filename}", line {frame.f_lineno}, in {frame.f_code.co_name}\n'

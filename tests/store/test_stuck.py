@@ -1,0 +1,123 @@
+"""A state that stands still though the store answers: what is done about it, and when nothing is."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ddnsd.store.embedded import EmbeddedStore, open_embedded
+from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.standstill import Patience, Stage
+from ddnsd.telemetry.metrics import Metrics
+from tests.rigs.virtual import run_virtually
+from tests.tasks import running
+
+from .contract.actions import put
+from .deaf import DeafStore, DistantStore
+
+PATIENCE = Patience(watch=0.2, session=0.4, end=0.8)
+PERIOD = 0.02
+
+
+@pytest.fixture
+async def real(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
+    store = await open_embedded(tmp_path / "store")
+    yield store
+    await store.close()
+
+
+def cache_of(store: DeafStore) -> WatchCache:
+    return WatchCache(store, 5, Metrics(CollectorRegistry()), PATIENCE)
+
+
+async def test_a_watch_that_brings_nothing_is_opened_again_after_the_last_whole_revision(real: EmbeddedStore):
+    store = DeafStore(real, deaf=range(1))
+    cache = cache_of(store)
+    stages = []
+    cache.subscribe(lambda _: stages.append(cache.standstill))
+    async with running(cache.run(), cache.supervise(PERIOD)):
+        await cache.loaded()
+        loaded = cache.revision
+        await put(real, "anything")
+        async with asyncio.timeout(5):
+            await cache.stands_still()
+            await cache.follows()
+            await cache.current()
+    assert store.starts == [loaded + 1, loaded + 1]
+    assert (store.snapshots, store.renewals) == (1, [])
+    assert Stage.WATCH in stages
+    assert max(stages) is Stage.WATCH
+
+
+@pytest.mark.logs_errors
+async def test_the_session_is_opened_again_and_then_nothing_is_left_but_to_end(real: EmbeddedStore):
+    store = DeafStore(real, deaf=range(1000))
+    cache = cache_of(store)
+    stages: list[Stage] = []
+    cache.subscribe(lambda _: stages.append(cache.standstill))
+    async with running(cache.run()):
+        await cache.loaded()
+        await put(real, "anything")
+        async with asyncio.timeout(10):
+            await cache.supervise(PERIOD)
+    assert stages[-3:] == [Stage.WATCH, Stage.SESSION, Stage.END]
+    assert len(store.starts) == 2
+    (reason,) = store.renewals
+    assert (
+        f"stands still at revision {cache.revision} though the store answers {await real.revision()}"
+        in reason
+    )
+
+
+def test_nothing_is_done_about_an_idle_store(tmp_path: Path):
+    run_virtually(_idle(tmp_path))
+
+
+async def _idle(folder: Path) -> None:
+    real = await open_embedded(folder / "store")
+    store = DeafStore(real, deaf=range(1000))
+    cache = cache_of(store)
+    async with running(cache.run(), cache.supervise()):
+        await cache.current()
+        await asyncio.sleep(3600)
+        assert (cache.standstill, len(store.starts)) == (Stage.NONE, 1)
+    await real.close()
+
+
+def test_a_store_that_is_away_for_ten_minutes_ends_and_unreadies_nobody(tmp_path: Path):
+    assert run_virtually(_outage(tmp_path, seconds=600.0)) is Stage.NONE
+
+
+async def _outage(folder: Path, seconds: float) -> Stage:
+    """Return the worst stage of a node whose store goes when it has answered what its watch never brought."""
+    real = await open_embedded(folder / "store")
+    store = DistantStore(real, timeout=5)
+    cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
+    worst = Stage.NONE
+    loop = asyncio.get_running_loop()
+
+    def look(_: object) -> None:
+        nonlocal worst
+        worst = max(worst, cache.standstill)
+
+    cache.subscribe(look)
+    async with running(cache.run(), cache.supervise()):
+        await cache.current()
+        store.delivers.clear()
+        await put(real, "anything")
+        await asyncio.sleep(2.5)  # it is answered, once or twice
+        store.reachable.clear()
+        began = loop.time()
+        await asyncio.sleep(seconds)
+        assert loop.time() - began >= seconds
+        assert cache.trouble
+        store.reachable.set()
+        await asyncio.sleep(2)
+        store.delivers.set()
+        await cache.current()
+        await asyncio.sleep(60)
+        assert not cache.trouble
+    await real.close()
+    return worst
