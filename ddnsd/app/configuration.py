@@ -4,18 +4,19 @@ import ssl
 from pathlib import Path
 from typing import NamedTuple
 
-from ddnsd.app.secret import AdminTokenError, read_token_digest
+from ddnsd.app.secret import AdminTokenError, admin_credentials, admin_token_files, read_token_digest
 from ddnsd.config import Change, ConfigError, Mistake, Settings, Source, TlsSettings, change
+from ddnsd.web.admin import Credential
 
 
 class Configuration(NamedTuple):
     """The settings in force, and what was made of the files that they name.
 
-    `admin_token` is the SHA-256 of the admin token; `tls` is for the public listener, None for plain HTTP.
+    `admin_tokens` are known by their SHA-256; `tls` is for the public listener, None for plain HTTP.
     """
 
     settings: Settings
-    admin_token: str
+    admin_tokens: tuple[Credential, ...]
     tls: ssl.SSLContext | None
 
 
@@ -29,18 +30,13 @@ class Reading(NamedTuple):
     files: frozenset[Path]
 
 
-def configuration(settings: Settings, admin_token: str) -> Configuration:
+def configuration(settings: Settings, admin_tokens: tuple[Credential, ...]) -> Configuration:
     """Return what a process starts with.
 
     Raises:
         OSError: a TLS file cannot be read any more.
     """
-    return Configuration(settings, admin_token, _tls_context(settings.listen.tls))
-
-
-def admin_token_file(settings: Settings) -> Path:
-    """Return where the admin token is."""
-    return settings.admin.token_file or settings.default_admin_token_file
+    return Configuration(settings, admin_tokens, _tls_context(settings.listen.tls))
 
 
 def read(source: Source, before: Settings) -> Reading:
@@ -49,12 +45,12 @@ def read(source: Source, before: Settings) -> Reading:
     if isinstance(new, ConfigError):
         return Reading(new, files)
     changed = change(before, new)
-    token_file = admin_token_file(changed.settings)
-    files |= {token_file}
+    files |= admin_token_files(changed.settings)
     try:
-        found = configuration(changed.settings, read_token_digest(token_file))
+        tokens = admin_credentials(changed.settings, read_token_digest)
+        found = configuration(changed.settings, tokens)
     except AdminTokenError as error:
-        return Reading(ConfigError(str(source), (Mistake(("admin", "token_file"), "", str(error)),)), files)
+        return Reading(ConfigError(str(source), (Mistake(("admin",), "", str(error)),)), files)
     except OSError as error:  # it was replaced since it was checked
         return Reading(ConfigError(str(source), (Mistake(("listen", "tls"), "", str(error)),)), files)
     return Reading((found, changed), files)

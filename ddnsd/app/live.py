@@ -17,7 +17,7 @@ from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdateService
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.admin import AdminToken
+from ddnsd.web.admin import AdminTokens
 from ddnsd.web.source import SourceFinder
 
 
@@ -31,7 +31,7 @@ class LiveParts(NamedTuple):
     fair_use: FairUse
     sources: SourceFinder
     listeners: HttpListeners
-    admin_token: AdminToken
+    admin_tokens: AdminTokens
     registry: Registry
     nameservers: Nameservers
     candidate: Candidate
@@ -41,13 +41,13 @@ class LiveParts(NamedTuple):
 
     def take_over(self) -> None:
         """Let all parts go on with the configuration in force; in one turn, so that no request sees half."""
-        settings, admin_token, tls = self.reloader.configuration
+        settings, admin_tokens, tls = self.reloader.configuration
         self.cache.reconfigure(settings.store.timeout)
         self.updates.reconfigure(update_policy(settings))
         self.fair_use.reconfigure(fair_use_limits(settings))
         self.sources.reconfigure(settings.trusted_proxies)
         self.listeners.reconfigure_public(tls)
-        self.admin_token.reconfigure(admin_token)
+        self.admin_tokens.reconfigure(admin_tokens)
         self.metrics.expect(settings.nameservers)
         self.nameservers.reconfigure(settings)
         self.registry.reconfigure(nameservers=settings.nameservers, timeout=settings.store.timeout)

@@ -30,7 +30,7 @@ from ddnsd.service.refused import RefusedAttempt, RefusedAttempts
 from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdateService
 from ddnsd.web.ability import AbilityEndpoint
-from ddnsd.web.admin import AdminToken, make_admin_application
+from ddnsd.web.admin import AdminTokens, make_admin_application
 from ddnsd.web.connections import Connections
 from ddnsd.web.exchange import Exchange
 from ddnsd.web.failures import Failures
@@ -109,13 +109,13 @@ class Node:
         stack.push_async_callback(node.listeners.close, "public", "admin")
         if node.siblings:
             node.siblings.serve(node.refused, node.retirement.begin)
-        admin_token = AdminToken(reloader.configuration.admin_token)
-        registry = node._listen(admin_token, status, nameservers)
+        admin_tokens = AdminTokens(reloader.configuration.admin_tokens)
+        registry = node._listen(admin_tokens, status, nameservers)
         present = msgspec.structs.replace(member, addresses=node.listeners.addresses)
         membership = Membership(store, node.cache, id, present)
         parts = LiveParts(
             *(reloader, node.metrics, node.cache, node.updates, node.fair_use, node.sources, node.listeners),
-            *(admin_token, registry, nameservers, candidate, preference, membership, present),
+            *(admin_tokens, registry, nameservers, candidate, preference, membership, present),
         )
         reloader.follow(parts.take_over)
         registered = node.supervisor.start("member", membership.run())
@@ -154,14 +154,14 @@ class Node:
             await self.siblings.retire()
         await self.retirement.wait(delay)
 
-    def _listen(self, admin_token: AdminToken, status: StatusReport, nameservers: Nameservers) -> Registry:
+    def _listen(self, admin_tokens: AdminTokens, status: StatusReport, nameservers: Nameservers) -> Registry:
         settings, _, tls = self._reloader.configuration
         registry = Registry(
             self.cache, self.commits, nameservers=nameservers.by_name, timeout=settings.store.timeout
         )
         audit = AuditLog(self._core.store)
         admin = make_admin_application(
-            *(registry, audit, admin_token, status.status, self._retire, self._all_refused),
+            *(registry, audit, admin_tokens, status.status, self._retire, self._all_refused),
             *(self.metrics, self.admin_owed),
         )
         self.listeners.open("admin", admin)

@@ -8,18 +8,18 @@ from typing import NamedTuple
 import structlog
 
 from ddnsd import files
-from ddnsd.app.configuration import admin_token_file
 from ddnsd.app.role import Role
-from ddnsd.app.secret import admin_token_digest
+from ddnsd.app.secret import admin_credentials, admin_token_digest
 from ddnsd.app.sockets import Bound, bind_listeners
 from ddnsd.config import EXPOSED_REMEDY, Settings, exposures
+from ddnsd.web.admin import Credential
 
 
 class Premises(NamedTuple):
-    """The sockets by listener, and the SHA-256 of the admin token."""
+    """The sockets by listener, and the admin tokens."""
 
     bound: Mapping[str, Bound]
-    admin_token: str
+    admin_tokens: tuple[Credential, ...]
 
     def leave(self) -> None:
         """Let nobody in any more; this process's sockets are closed."""
@@ -54,8 +54,8 @@ def prepare(settings: Settings, role: Role) -> Premises:
     """
     _check_files(settings)  # before a secret is put there
     _make_data(settings.data)
-    token = admin_token_digest(admin_token_file(settings))
-    return Premises(bind_listeners(settings, role.listeners), token)
+    tokens = admin_credentials(settings, admin_token_digest)
+    return Premises(bind_listeners(settings, role.listeners), tokens)
 
 
 def _make_data(folder: Path) -> None:

@@ -112,8 +112,10 @@ class Reloader:
 
     def _take_over(self, found: Configuration, changed: Change) -> None:
         applied = changed.applied
-        if found.admin_token != self.configuration.admin_token:
-            applied = (*dict.fromkeys((*applied, "admin.token_file")),)
+        if found.admin_tokens != self.configuration.admin_tokens:
+            is_first = found.admin_tokens[0] != self.configuration.admin_tokens[0]
+            setting = "admin.token_file" if is_first else "admin.tokens"
+            applied = (*dict.fromkeys((*applied, setting)),)
         if not applied and not self._refused and changed.waiting == self._waiting:
             return  # the first look, or a file that was only touched
         known = set(remarks(self.configuration.settings))

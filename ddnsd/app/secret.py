@@ -1,13 +1,16 @@
-"""The admin token: made on first start, kept in a file that only its owner can read."""
+"""The admin tokens: made on first start, each kept in a file that only its owner can read."""
 
 import contextlib
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from ddnsd import files
+from ddnsd.config import Settings
 from ddnsd.model.tokens import MIN_SECRET_LENGTH, digest
+from ddnsd.web.admin import AdminScope, Credential
 
-_ELSEWHERE = "name another file in admin.token_file (DDNSD_ADMIN_TOKEN_FILE)"
+_ELSEWHERE = "name another file in admin.token_file (DDNSD_ADMIN_TOKEN_FILE), or in admin.tokens"
 
 
 class AdminTokenError(Exception):
@@ -52,6 +55,30 @@ def read_token_digest(path: Path) -> str:
             "delete the file to have a new one made"
         )
     return digest(token)
+
+
+def admin_credentials(settings: Settings, digest_of: Callable[[Path], str]) -> tuple[Credential, ...]:
+    """Return the admin tokens; `digest_of` reads a file, or makes it.
+
+    Raises:
+        AdminTokenError: two are the same; and as `digest_of`.
+    """
+    first = settings.admin.token_file or settings.default_admin_token_file
+    credentials = [Credential("admin", digest_of(first), frozenset({AdminScope.ALL}))]
+    for token in settings.admin.tokens:
+        found = Credential(token.name, digest_of(token.file), frozenset(map(AdminScope, token.scopes)))
+        for other in credentials:
+            if found.digest == other.digest:
+                names = f"{other.name} and {found.name}"
+                raise AdminTokenError(f"the admin tokens {names} are the same: give each one of its own")
+        credentials.append(found)
+    return tuple(credentials)
+
+
+def admin_token_files(settings: Settings) -> frozenset[Path]:
+    """Return where the admin tokens are."""
+    first = settings.admin.token_file or settings.default_admin_token_file
+    return frozenset({first, *(token.file for token in settings.admin.tokens)})
 
 
 def _make(path: Path) -> None:

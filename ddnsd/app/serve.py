@@ -89,7 +89,7 @@ def _live(start: _Start, worker: Worker | None) -> int:
 
 
 async def _run(start: _Start, worker: Worker | None) -> None:
-    reloader = Reloader(start.source, configuration(start.settings, start.premises.admin_token))
+    reloader = Reloader(start.source, configuration(start.settings, start.premises.admin_tokens))
     reloader.follow(lambda: _configure_log(reloader))
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.look_now)
     stopped = asyncio.create_task(_stop_sign(worker), name="signals")

@@ -50,7 +50,8 @@ def exposures(settings: Settings, *, owner: bool = True) -> Iterator[str]:
     What lies above the data folder is the operator's affair. With `owner` the files also have to belong to
     this process's user or to root, which is not to be asked where somebody else checks a configuration.
     """
-    for path in (settings.data, settings.admin.token_file or settings.default_admin_token_file):
+    token = settings.admin.token_file or settings.default_admin_token_file
+    for path in (settings.data, token, *(each.file for each in settings.admin.tokens)):
         if found := files.exposure(path, owner=owner):
             yield found
 
@@ -87,6 +88,8 @@ def _mode(path: Path) -> int:
 def _secret_files(settings: Settings) -> Iterator[Path]:
     if settings.admin.token_file and settings.admin.token_file != settings.default_admin_token_file:
         yield settings.admin.token_file
+    for token in settings.admin.tokens:
+        yield token.file
     if settings.store.etcd:
         yield from _etcd_files(settings.store.etcd)
     if settings.listen.tls:

@@ -56,10 +56,16 @@ def sections(form: Shape) -> Mapping[str, type[Section]]:
     return {_word(part): part for part in found if isinstance(part, type) and issubclass(part, Section)}
 
 
+def listed(form: Shape) -> Mapping[str, type[Section]]:
+    """Return the sections that a value of this shape is a list of."""
+    return sections(shape(form.parts[0])) if form.kind is tuple else {}
+
+
 def leaves(annotation: Any, path: Path, raw: object) -> Iterator[tuple[Path, Shape]]:
     """Yield every single value that can be set at or below a path.
 
-    The keys of a mapping are the operator's, so they come from what is written (`raw`).
+    The keys of a mapping are the operator's, so they come from what is written (`raw`). Lists of sections
+    are no single values.
     """
     form = shape(annotation)
     written = raw if isinstance(raw, dict) else {}
@@ -70,7 +76,7 @@ def leaves(annotation: Any, path: Path, raw: object) -> Iterator[tuple[Path, Sha
         for section in found.values():
             for key, below in keys(section).items():
                 yield from leaves(below, (*path, key), written.get(key))
-    else:
+    elif not listed(form):
         yield path, form
 
 

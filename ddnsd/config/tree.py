@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from .annotation import RESTART, Bounds, FromFile, FromText, Section, Unit
+from .annotation import RESTART, Bounds, Example, FromFile, FromText, Section, Unit
 from .etcd import EtcdSettings
 from .fairuse import FairUseSettings
 from .kube import KubeSettings
@@ -134,11 +134,39 @@ class AddressSettings(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdminTokenSettings(Section):
+    """One further admin token."""
+
+    name: Annotated[str, FromText(parse_word), Example("a name, such as `ci`")]
+    """What the audit and the log call it."""
+
+    file: Annotated[Path, Example("the file with the token")]
+    """File with the token, made on first start with mode 0600."""
+
+    scopes: Annotated[
+        tuple[Literal["read", "zones", "accounts", "all"], ...], Bounds(1, 4), Example("`[read]`")
+    ]
+    """What it may do: `read`; change `zones`; change `accounts`, hosts and tokens; or `all`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdminSettings(Section):
     """The admin API."""
 
     token_file: Path | None = None
     """File with the admin token, made on first start with mode 0600; absent: `<data>/admin-token`."""
+
+    tokens: tuple[AdminTokenSettings, ...] = ()
+    """Further tokens: of each its `name`, `file` and `scopes` (`read`, `zones`, `accounts`, `all`)."""
+
+    def complete(self) -> Self:
+        """Check that each token has a name of its own."""
+        names = ["admin", *(each.name for each in self.tokens)]
+        for name in names:
+            if names.count(name) > 1:
+                remedy = "give each token a name of its own; admin is that of token_file"
+                raise SectionError(Mistake(("tokens",), name, remedy))
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from ddnsd.config.annotation import Bounds, Section
-from ddnsd.config.schema import Shape, keys, sections, shape
+from ddnsd.config.schema import Shape, keys, listed, sections, shape
 from ddnsd.config.tree import Settings
 
 Schema = dict[str, Any]
@@ -24,6 +24,8 @@ def _value(annotation: Any) -> Schema:
     form = shape(annotation)
     if form.kind is Mapping:
         return {"type": "object", "additionalProperties": _value(form.parts[1])}
+    if found := listed(form):
+        return {"type": "array", "items": _section(next(iter(found.values())))}
     if form.kind is tuple:
         return {"type": ["array", "string"], "items": {"type": "string"}}
     if found := sections(form):

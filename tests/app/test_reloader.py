@@ -8,10 +8,12 @@ from ddnsd.app.configuration import configuration
 from ddnsd.app.reloader import Reloader
 from ddnsd.config import Source
 from ddnsd.model.tokens import digest
+from ddnsd.web.admin import AdminScope, Credential
 from tests.leader.node import until
 from tests.tasks import running
 
 FIRST, SECOND = "the-first-token-of-this-node", "the-second-token-of-this-node"
+CREDENTIALS = (Credential("admin", digest(FIRST), frozenset({AdminScope.ALL})),)
 
 
 @pytest.fixture
@@ -24,12 +26,12 @@ def token_file(tmp_path: Path) -> Path:
 @pytest.mark.logs_errors
 async def test_without_a_config_file_the_other_files_count(token_file: Path) -> None:
     source = Source(None, {"DDNSD_ADMIN_TOKEN_FILE": str(token_file)})
-    reloader = Reloader(source, configuration(source.read().settings, digest(FIRST)))
+    reloader = Reloader(source, configuration(source.read().settings, CREDENTIALS))
     outcomes: list[str] = []
     reloader.on_outcome(outcomes.append)
     async with running(reloader.run()):
         token_file.write_text(SECOND)
-        await until(lambda: reloader.configuration.admin_token == digest(SECOND))
+        await until(lambda: reloader.configuration.admin_tokens[0].digest == digest(SECOND))
         token_file.write_text("short")
         await until(lambda: "shorter than" in reloader.configured.refused)
         token_file.write_text(SECOND)
@@ -41,7 +43,7 @@ async def test_a_change_before_the_first_look_is_noticed(tmp_path: Path, token_f
     path = tmp_path / "config.yaml"
     path.write_text(f"admin: {{token_file: {token_file}}}")
     source = Source(path, {})
-    reloader = Reloader(source, configuration(source.read().settings, digest(FIRST)))
+    reloader = Reloader(source, configuration(source.read().settings, CREDENTIALS))
     path.write_text(f"admin: {{token_file: {token_file}}}\nlog: {{level: debug}}")
     async with running(reloader.run()):
         await until(lambda: reloader.configuration.settings.log.level == "debug")
@@ -54,7 +56,7 @@ async def test_a_file_that_a_refused_configuration_names_is_looked_at(
     path, key = tmp_path / "config.yaml", tmp_path / "key"
     path.write_text(f"admin: {{token_file: {token_file}}}")
     source = Source(path, {})
-    reloader = Reloader(source, configuration(source.read().settings, digest(FIRST)))
+    reloader = Reloader(source, configuration(source.read().settings, CREDENTIALS))
     nameserver = "{kind: rfc2136, address: 192.0.2.53, key: {secret_file: key, name: a}}"
     async with running(reloader.run()):
         path.write_text(f"admin: {{token_file: {token_file}}}\nnameservers: {{other: {nameserver}}}")

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from ddnsd.config.annotation import Bounds, Restart, Section, Unit
 from ddnsd.config.environment import variable
-from ddnsd.config.schema import Shape, default, keys, sections, shape
+from ddnsd.config.schema import Shape, default, keys, listed, sections, shape
 from ddnsd.config.tree import Settings
 
 
@@ -95,4 +95,4 @@ def _allowed(form: Shape) -> str:
 
 
 def _variable(setting: Setting) -> str:
-    return variable(setting.path)
+    return "" if listed(setting.shape) else variable(setting.path)

@@ -17,11 +17,17 @@ from ddnsd.model.tokens import digest
 from ddnsd.service.audit import AuditLog
 from ddnsd.service.refused import RefusedAttempt, RefusedAttempts
 from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.admin import AdminToken, make_admin_application
+from ddnsd.web.admin import AdminScope, AdminTokens, Credential, make_admin_application
 from ddnsd.web.owed import Owed
 from tests.service.registry_node import Node, single_node
 
 ADMIN_TOKEN = "the-admin-token-of-this-test"
+TOKENS = {
+    "admin": (ADMIN_TOKEN, AdminScope.ALL),
+    "monitor": ("the-token-that-may-read", AdminScope.READ),
+    "dns-team": ("the-token-for-zones", AdminScope.ZONES),
+    "ci": ("the-token-for-accounts", AdminScope.ACCOUNTS),
+}
 
 
 @dataclass
@@ -63,11 +69,14 @@ async def admin_server(folder: Path, max_body: int = 65536) -> AsyncIterator[Adm
         async def all_refused() -> Sequence[RefusedAttempt]:
             return refused.all()
 
+        tokens = AdminTokens(
+            [Credential(name, digest(secret), frozenset({scope})) for name, (secret, scope) in TOKENS.items()]
+        )
         application = make_admin_application(
             *(
                 node.registry,
                 AuditLog(node.store),
-                AdminToken(digest(ADMIN_TOKEN)),
+                tokens,
                 _status,
                 asyncio.sleep,
                 all_refused,

@@ -17,7 +17,7 @@ from ddnsd.web.admin.application import ROUTES
 from ddnsd.web.admin.base import MAX_BODY
 from tests.service.registry_node import account, document, host, token, zone
 
-from .admin_server import ADMIN_TOKEN, AdminServer, admin_server
+from .admin_server import ADMIN_TOKEN, TOKENS, AdminServer, admin_server
 
 BASE = [zone("example.com"), account("alice")]
 NEW_TOKEN = document("Token", "new", account="alice")
@@ -395,3 +395,47 @@ async def test_requests_are_counted(filled):
     await filled.ask("GET", "/nothing")
     for result in ("done", "refused"):
         assert f'ddnsd_requests_total{{api="admin",result="{result}"}} 1.0' in filled.metrics.text().decode()
+
+
+# Who may what
+
+
+SCOPES = [  # what is asked, and which tokens may
+    ("GET", "/api/v1/hosts", None, "admin monitor dns-team ci"),
+    ("GET", "/api/v1/export", None, "admin monitor dns-team ci"),
+    ("GET", "/api/v1/audit", None, "admin monitor dns-team ci"),
+    ("PUT", "/api/v1/zones/example.com", zone("example.com"), "admin dns-team"),
+    ("DELETE", "/api/v1/zones/nothing.example", None, "admin dns-team"),
+    ("POST", "/api/v1/zones/example.com/check?timeout=1", None, "admin dns-team"),
+    ("PUT", "/api/v1/hosts/blog.example.com", host("blog.example.com"), "admin ci"),
+    ("PUT", "/api/v1/accounts/alice", account("alice"), "admin ci"),
+    ("POST", "/api/v1/tokens", NEW_TOKEN, "admin ci"),
+    ("DELETE", "/api/v1/tokens/nothing", None, "admin ci"),
+    ("POST", "/api/v1/apply", [zone("example.com")], "admin dns-team"),
+    ("POST", "/api/v1/apply", [account("alice"), zone("example.com")], "admin"),
+    ("POST", "/api/v1/apply", [account("alice")], "admin ci"),
+    ("POST", "/api/v1/apply", [{"kind": ["Zone"]}], "admin dns-team ci"),
+    ("POST", "/api/v1/import", "nothing", "admin"),
+    ("POST", "/api/v1/sources/prod/release", None, "admin"),
+    ("POST", "/api/v1/drain", {"delay": 0}, "admin"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "sent", "may"), SCOPES)
+async def test_a_token_may_what_its_scopes_say(filled, method, path, sent, may):
+    told = {}
+    for name, (secret, _) in TOKENS.items():
+        response = await filled.ask(method, path, sent, Authorization=f"Bearer {secret}")
+        told[name] = response.code != 403
+        if response.code == 403:
+            assert f"the admin token {name} (scopes: " in body(response)["error"]
+    assert {name for name, allowed in told.items() if allowed} == set(may.split())
+
+
+async def test_the_audit_and_the_log_name_the_token(filled):
+    with capture_logs() as logs:
+        secret, _ = TOKENS["ci"]
+        await filled.ask("DELETE", "/api/v1/hosts/blog.example.com", Authorization=f"Bearer {secret}")
+    assert [log["by"] for log in logs] == ["ci", "ci"]
+    newest, *_ = body(await filled.ask("GET", "/api/v1/audit"))["items"]
+    assert (newest["by"], newest["way"]) == ("ci", "delete")

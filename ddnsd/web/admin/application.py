@@ -16,8 +16,8 @@ from ...telemetry.metrics import Metrics
 from ...telemetry.redaction import HIDDEN
 from ..owed import Owed
 from . import apply, archive, audit, drain, history, openapi, resources, sources, status, work
-from .base import Services, UnknownPathHandler
-from .token import AdminToken
+from .base import AdminHandler, Services, UnknownPathHandler
+from .token import AdminTokens
 
 _log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ ROUTES = (
 def make_admin_application(
     registry: Registry,
     audit_log: AuditLog,
-    token: AdminToken,
+    tokens: AdminTokens,
     status: Callable[[], Awaitable[Mapping[str, Any]]],
     retire: Callable[[float], Awaitable[None]],
     refused: Callable[[], Awaitable[Sequence[RefusedAttempt]]],
@@ -44,7 +44,7 @@ def make_admin_application(
     `owed` gets to know the requests that wait for their answer.
     """
     services = Services(
-        registry, audit_log, token, status, retire, refused, metrics, openapi.describe(ROUTES), owed
+        registry, audit_log, tokens, status, retire, refused, metrics, openapi.describe(ROUTES), owed
     )
     return Application(
         [(route.pattern, route.handler, {"services": services, **route.arguments}) for route in ROUTES],
@@ -60,7 +60,8 @@ def _record(metrics: Metrics, handler: RequestHandler) -> None:
     result = "done" if code < 400 else "refused" if code < 500 else "failed"
     metrics.request("admin", result, seconds)
     method, path = _shown(handler.request, code)
-    _log.info("admin.request", method=method, path=path, status=code, seconds=round(seconds, 4))
+    by = handler.caller.name if isinstance(handler, AdminHandler) and handler.caller else ""
+    _log.info("admin.request", method=method, path=path, status=code, seconds=round(seconds, 4), by=by)
 
 
 def _shown(request: HTTPServerRequest, status: int) -> tuple[str, str]:

@@ -8,17 +8,42 @@ from .base import AdminHandler
 from .failures import FailedError
 from .operations import Answer, Operation, Route, operation
 from .shapes import Failure
+from .token import SCOPE_OF, AdminScope
 
 
 class ApplyHandler(AdminHandler):
     """Applies documents."""
 
+    writes = None  # it depends on the documents
     way = "apply"
 
     @operation(Operation("Applied", "Documents"))
     async def post(self) -> Answer:
         """Apply a JSON list or a YAML stream: all checked first, in one commit up to 100, else in chunks."""
-        return Answer(await self.registry.apply(await self._documents()))
+        self._demand_any()
+        documents = await self._documents()
+        self._demand_all(documents)
+        return Answer(await self.registry.apply(documents))
+
+    def _demand_any(self) -> None:
+        """Check that the caller may change something at all.
+
+        Raises:
+            FailedError: 403.
+        """
+        if not any(map(self.holder.may, SCOPE_OF.values())):
+            self.demand(AdminScope.ALL, "change anything")
+
+    def _demand_all(self, documents: list[Any]) -> None:
+        """Check that the caller may change what the documents are; what is none is refused later.
+
+        Raises:
+            FailedError: 403.
+        """
+        kinds = [raw.get("kind") for raw in documents if isinstance(raw, dict)]
+        for kind, scope in SCOPE_OF.items():
+            if kind.value in kinds:
+                self.demand(scope, f"change {kind.plural}")
 
     async def _documents(self) -> list[Any]:
         if "yaml" in self.request.headers.get("Content-Type", "").lower():

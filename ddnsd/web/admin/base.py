@@ -18,7 +18,7 @@ from ...telemetry.metrics import Metrics
 from ..owed import Owed
 from .failures import FailedError
 from .shapes import Failure
-from .token import AdminToken
+from .token import AdminScope, AdminTokens, Credential
 
 _log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ class Services(NamedTuple):
 
     registry: Registry
     audit: AuditLog
-    token: AdminToken
+    tokens: AdminTokens
     status: Callable[[], Awaitable[Mapping[str, Any]]]
     retire: Callable[[float], Awaitable[None]]
     refused: Callable[[], Awaitable[Sequence[RefusedAttempt]]]
@@ -45,11 +45,13 @@ class AdminHandler(RequestHandler):
     """Base of the handlers. Methods are declared with `operations.operation`."""
 
     max_body: ClassVar[int] = MAX_BODY
+    writes: AdminScope | None = AdminScope.ALL  # what it takes to change something; None: it depends on what
     way: ClassVar[str] = ""  # how its changes came in, as the audit calls it; "": by the method
 
     def initialize(self, services: Services) -> None:
         """Keep what the handler works with."""
         self.services = services
+        self.caller: Credential | None = None  # once it is known
         self.is_whole = False  # whether the request has been read to its end
         self._chunks: list[bytes] = []
         self._received = 0
@@ -58,18 +60,33 @@ class AdminHandler(RequestHandler):
     def registry(self) -> Registry:
         """The installation's resources, whose changes are the caller's."""
         way = self.way or (self.request.method or "").lower()
-        return self.services.registry.by(Author("admin", self.request.remote_ip or "", way))
+        return self.services.registry.by(Author(self.holder.name, self.request.remote_ip or "", way))
+
+    @property
+    def holder(self) -> Credential:
+        """The caller's token; a request that has none is refused before anything asks."""
+        assert self.caller is not None
+        return self.caller
 
     def prepare(self) -> None:
-        """Refuse who is not the admin, before a body is read."""
-        if not self._is_admin():
+        """Refuse who has no admin token, or one that may not do this, before a body is read."""
+        self.caller = self.services.tokens.holder(self.request.headers.get("Authorization", ""))
+        if self.caller is None:
             raise HTTPError(401)
+        if self.request.method not in ("GET", "HEAD") and self.writes is not None:
+            self.demand(self.writes, "do this")
         self.services.owed.add(self)
         if isinstance(self.request.connection, HTTP1Connection):
             self.request.connection.set_max_body_size(_DRAINED * self.max_body)
 
-    def _is_admin(self) -> bool:
-        return self.services.token.admits(self.request.headers.get("Authorization", ""))
+    def demand(self, scope: AdminScope, what: str) -> None:
+        """Check that the caller's token has a scope; `what` it wants to do is for the message.
+
+        Raises:
+            FailedError: 403.
+        """
+        if not self.holder.may(scope):
+            raise FailedError(403, Failure(self.holder.refusal(scope, what)))
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Take a part of the body, as long as it is not too large."""

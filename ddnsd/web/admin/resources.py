@@ -16,6 +16,7 @@ from .base import AdminHandler, Services
 from .failures import FailedError
 from .operations import Answer, Operation, Route, operation
 from .shapes import DeletedAnswer, Failure
+from .token import SCOPE_OF
 
 _PAGE, _MAX_PAGE = 500, 1000  # items
 
@@ -27,6 +28,7 @@ class KindHandler(AdminHandler):
         """Keep the kind."""
         super().initialize(services)
         self.kind = kind
+        self.writes = SCOPE_OF[kind]
 
     def rendered(self, document: Document) -> dict[str, Any]:
         """Return a document as it is shown, a host with its status."""

@@ -9,12 +9,15 @@ from .base import AdminHandler, Services
 from .failures import FailedError
 from .operations import Answer, Operation, Route, operation
 from .shapes import Failure, WorkAnswer
+from .token import AdminScope
 
 _WAIT, _MAX_WAIT = 60, 600  # seconds
 
 
 class WorkHandler(AdminHandler):
     """Asks for work on a zone and waits for its end."""
+
+    writes = AdminScope.ZONES
 
     def initialize(self, services: Services, work: Work) -> None:  # type: ignore[override]
         """Keep which work it is."""
