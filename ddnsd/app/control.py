@@ -96,6 +96,7 @@ async def start_control(core: Core, me: str, stack: AsyncExitStack) -> None:
         _policy(settings),
         KubeMetrics(core.registry, [kind.plural for kind in Kind]),
         me,
+        announcer.warn,
     )
     core.reloader.follow(lambda: contender.reconfigure(_policy(core.reloader.configuration.settings)))
     running = core.supervisor.start("controller", contender.run())

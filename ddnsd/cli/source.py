@@ -54,13 +54,16 @@ def list_sources(client: AdminClient, output: str) -> None:
         click.echo("There are no sources.", err=True)
 
 
-@source.command(short_help="Give a name to the cluster that has asked for it.")
+@source.command(short_help="Give a name to the cluster that has asked for it, or its objects to this store.")
 @click.argument("name")
 @admin_api
 def takeover(client: AdminClient, name: str) -> None:
     """Bind the source NAME to the Namespace that has asked for it: after its cluster was built anew.
 
     Whoever had the name changes nothing any more. Make sure first that it shall not.
+
+    Where nobody has asked, and the objects of NAME name another installation, this one takes its place: after
+    that one's store was lost, and no backup is left to import.
     """
     bound = client.call("POST", resource_path("sources", name, "takeover"))
     click.echo(f"source/{name} is bound to {bound['uid']}")

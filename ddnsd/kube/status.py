@@ -52,6 +52,7 @@ class ObjectStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """What every kind has."""
 
     observed_generation: Annotated[int, Meta(description="generation of the object that was seen last")] = 0
+    installation: Annotated[str, Meta(description="id of the installation that works by the object")] = ""
     conditions: tuple[Condition, ...] = ()
 
 

@@ -1,13 +1,14 @@
 """Campaign, control, stop, campaign again: one controller for each source."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 import structlog
 
 from ddnsd.aio import first_of
 from ddnsd.kube.api import Client, KubeError, Resource
+from ddnsd.kube.belonging import Belonging
 from ddnsd.kube.controller import Controller
 from ddnsd.kube.judgement import Judge
 from ddnsd.kube.removal import Removal
@@ -56,8 +57,9 @@ class Contender:
         policy: Policy,
         metrics: KubeMetrics,
         me: str,
+        warn: Callable[[str, str], None],
     ) -> None:
-        """`me` is this process's id among the members."""
+        """`me` is this process's id among the members; `warn` makes an Event of a reason and a note."""
         self._client = client
         self._store = store
         self._cache = cache
@@ -65,6 +67,7 @@ class Contender:
         self._policy = policy
         self._metrics = metrics
         self._me = me
+        self._warn = warn
         self._said = ""
         self._registry: SourcedRegistry | None = None  # while it controls
         self._changed: Callable[[], None] = _nothing  # ... what makes another pass due
@@ -84,7 +87,8 @@ class Contender:
             try:
                 await self._stand()
             except* SourceTakenError as errors:
-                self._note(_log.error, errors)
+                if self._note(_log.error, errors):
+                    self._warn("SourceTaken", _reason(errors))
                 pause = _TAKEN_SECONDS
             except* (KubeError, UnavailableError, StoreFailedError, NotMineError) as errors:
                 self._note(_log.warning, errors)
@@ -94,10 +98,11 @@ class Contender:
         """Stand in the election, and control until that is over.
 
         Whoever cannot control, as it does not know who it is or the source is another's, does not stand in
-        the way of whoever can.
+        the way of whoever can, nor silently behind it.
         """
         who, election = codec.encode(Candidacy(self._me)), keys.controllers(self._policy.source)
         uid = await self._uid()
+        await self._sourced({}, uid).ask()
         leadership = await self._elected(who, election)
         if leadership is None:
             return
@@ -125,15 +130,17 @@ class Contender:
             campaign.cancel()
             await asyncio.wait([campaign])
 
-    def _note(self, log: Callable[..., None], errors: BaseExceptionGroup[Exception]) -> None:
-        """Log why this process does not control, once as long as it is the same."""
+    def _note(self, log: Callable[..., None], errors: BaseExceptionGroup[Exception]) -> bool:
+        """Log why this process does not control, once as long as it is the same; say whether it is new."""
         reason = _reason(errors)
-        if reason != self._said:
+        is_new = reason != self._said
+        if is_new:
             log("kube.not_in_control", source=self._policy.source, reason=reason)
         self._said = reason
+        return is_new
 
     async def _control(self, leadership: Leadership, uid: str) -> None:
-        registry = self._registry = self._sourced(leadership, uid)
+        registry = self._registry = self._sourced(leadership.guard, uid)
         await registry.bind()
         _log.info("kube.elected", source=self._policy.source, epoch=leadership.epoch)
         self._said = ""
@@ -145,10 +152,18 @@ class Contender:
         judge = Judge(policy.source, frozenset(policy.namespaces))
         controller = Controller(policy.source, views, cache, registry, judge, removal, desk, self._metrics)
         scribe = Scribe(self._client, controller.statuses, controller.compose, policy.rate, self._metrics)
+        belonging = Belonging(policy.source, views, cache, registry, self._warn)
         self._changed = controller.due
+
+        def changed() -> None:
+            belonging.due()
+            controller.due()
+
         async with asyncio.TaskGroup() as group:
+            group.create_task(views.run(changed), name="kube views")
+            await belonging.objects_are_ours()
             for running in (
-                views.run(controller.due),
+                belonging.tell_claims(),
                 desk.run(controller.due),
                 scribe.run(),
                 controller.run(),
@@ -160,13 +175,13 @@ class Contender:
         namespace = await self._client.get(_NAMESPACES, self._client.namespace)
         return namespace.metadata.uid
 
-    def _sourced(self, leadership: Leadership, uid: str) -> SourcedRegistry:
+    def _sourced(self, guard: Mapping[str, int], uid: str) -> SourcedRegistry:
         return SourcedRegistry(
             self._cache,
             self._commits,
             source=self._policy.source,
             uid=uid,
-            guard=leadership.guard,
+            guard=guard,
             nameservers=self._policy.nameservers,
             timeout=self._policy.timeout,
         )

@@ -38,16 +38,23 @@ def status_of(
     if kind is Kind.HOST:
         return _host(custom, accepted, state, source, now)
     said = conditions([accepted, *warnings], custom.status.conditions, custom.generation, now)
+    installation = installation_of(state)
     if kind is Kind.TOKEN:
         secret = secret_of(custom)
         return TokenObjectStatus(
             observed_generation=custom.generation,
+            installation=installation,
             conditions=said,
             secret_name=secret.name if secret else "",
             secret_key=secret.key if secret else "",
             follows_unlabelled=follows_unlabelled(custom),
         )
-    return STATUSES[kind](observed_generation=custom.generation, conditions=said)
+    return STATUSES[kind](observed_generation=custom.generation, installation=installation, conditions=said)
+
+
+def installation_of(state: State) -> str:
+    """Return the id of the installation whose state it is."""
+    return next((entry.value.id for entry in state.installation.values()), "")
 
 
 def _host(custom: Custom, accepted: Finding, state: State, source: str, now: datetime) -> HostObjectStatus:
@@ -58,6 +65,7 @@ def _host(custom: Custom, accepted: Finding, state: State, source: str, now: dat
     said = conditions([accepted, published], custom.status.conditions, custom.generation, now)
     return HostObjectStatus(
         observed_generation=custom.generation,
+        installation=installation_of(state),
         conditions=said,
         address=", ".join(record.ip for record in addresses.values()),
         family=", ".join(addresses),

@@ -80,6 +80,9 @@ class Source(Stored, frozen=True):
     watched: tuple[str, ...] | None = None
     held: HeldDeletions | None = None
     pruned: str = ""  # id of the held deletions that an operator has allowed
+    # Id of the installation that its objects name, where that is not this one: then nothing is changed.
+    other_installation: str = ""
+    replaced_installation: str = ""  # ... of one that an operator has let this one replace
 
 
 class RegistryHead(Stored, frozen=True):

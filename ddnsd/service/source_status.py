@@ -18,6 +18,7 @@ class SourceStatus(msgspec.Struct, frozen=True):
 
     `controller` is the node that controls it now, "" if there is none. `held` are deletions that wait until
     an operator allows them; `pruned`: he has. `claimant` is the uid of another Namespace that wants the name.
+    `other_installation` is the one that its objects name, while that keeps this one from changing anything.
     """
 
     name: str
@@ -29,6 +30,7 @@ class SourceStatus(msgspec.Struct, frozen=True):
     pruned: bool
     claimant: str
     claimed: datetime | None
+    other_installation: str
     resources: Counts
 
 
@@ -56,6 +58,12 @@ def source_warnings(source: SourceStatus) -> Iterator[str]:
         yield (
             f"the Namespace with uid {source.claimant} has asked for source {name}, which {source.uid} has: "
             f"if that is its successor, `ddnsd source takeover {name}`; else give it another kube.source"
+        )
+    if source.other_installation:
+        yield (
+            f"source {name} changes nothing: its objects belong to installation {source.other_installation}, "
+            f"and this one, which has nothing of them, is another: is its store the right one? "
+            f"Import a backup, or, if this one is to replace it, `ddnsd source takeover {name}`"
         )
     if source.held is not None and not source.pruned:
         yield (
@@ -90,6 +98,7 @@ def _status_of(state: State, name: str, counts: Counter[str]) -> SourceStatus:
         pruned=source is not None and held is not None and source.pruned == held.id,
         claimant=source.claimant if source else "",
         claimed=source.claimed if source else None,
+        other_installation=source.other_installation if source else "",
         resources=Counts(**counts),
     )
 

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.store.embedded import open_embedded
-from tests.kube.world import World, define
-from tests.leader.node import embedded_nameservers, node_on
+from tests.kube.world import World, define, world_on
 from tests.rigs.kubernetes import KubernetesRig
 
 
@@ -34,15 +32,6 @@ async def world(
     kubernetes: KubernetesRig, resources: None, namespace: str, tmp_path: Path
 ) -> AsyncIterator[World]:
     """An installation that leads and publishes; the test runs its controller."""
-    store = await open_embedded(tmp_path / "store")
-    try:
-        async with (
-            embedded_nameservers(tmp_path) as servers,
-            node_on(store, servers) as node,
-        ):
-            node.lead()
-            world = World(kubernetes, store, node, tmp_path, namespace)
-            yield world
-            world.clear()
-    finally:
-        await store.close()
+    async with world_on(kubernetes, tmp_path, namespace) as world:
+        yield world
+        world.clear()

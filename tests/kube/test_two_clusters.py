@@ -19,12 +19,14 @@ def abroad() -> Iterator[KubernetesRig]:
 
 
 @pytest.fixture
-def other(world: World, abroad: KubernetesRig, tmp_path: Path) -> World:
+def other(world: World, abroad: KubernetesRig, tmp_path: Path) -> Iterator[World]:
     """The same namespace, zone and names, in the other cluster."""
     folder = tmp_path / "abroad"
     folder.mkdir()
     abroad.namespace(world.namespace)
-    return World(abroad, world.store, world.node, folder, world.namespace, zone=world.zone)
+    other = World(abroad, world.store, world.node, folder, world.namespace, zone=world.zone)
+    yield other
+    other.clear()
 
 
 async def test_the_first_has_the_names(world: World, other: World):
@@ -71,3 +73,12 @@ async def test_one_name_is_one_clusters(world: World, other: World):
         other.set_up()
         assert world.host() in world.node.state.hosts
         assert other.condition("zone", other.zone) is None
+
+
+@pytest.mark.logs_errors
+async def test_a_living_clusters_name_is_told_in_both(world: World, other: World):
+    async with world.controller():
+        await until(lambda: world.source in world.node.state.sources, True, "bound")
+        async with other.controller(source=world.source):
+            await until(lambda: "SourceTaken" in other.events(), True, "an Event of who is too late")
+            await until(lambda: "SourceClaimed" in world.events(), True, "an Event of who has the name")

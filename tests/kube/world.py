@@ -11,6 +11,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from ddnsd.kube.announcer import Announcer
 from ddnsd.kube.api import Client, Settings
 from ddnsd.kube.crd import definition
 from ddnsd.kube.term import Contender, Policy
@@ -19,9 +20,10 @@ from ddnsd.model.origin import Origin, qualified
 from ddnsd.model.records import Source
 from ddnsd.model.request import Request
 from ddnsd.model.resources import API_VERSION, Kind
+from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Store
 from ddnsd.telemetry.kube import KubeMetrics
-from tests.leader.node import Node
+from tests.leader.node import Node, embedded_nameservers, node_on
 from tests.rigs.kubernetes import KubernetesRig, ProjectedFolder, ServiceAccount
 from tests.tasks import running
 
@@ -129,6 +131,10 @@ class World:
     ) -> None:
         await until(lambda: self.condition(kind, name, type, namespace), reason, f"{type} of {kind} {name}")
 
+    def events(self) -> str:
+        """Return the Events of the release's namespace, as kubectl shows them."""
+        return self.kubectl("get", "events", "-n", self.release)
+
     def record(self) -> Source:
         """Return what the store knows of the source."""
         return self.node.state.sources[self.source].value
@@ -175,6 +181,7 @@ class World:
         folder = ProjectedFolder(self.folder / account.name)
         self.rig.mount(folder, account.token, self.release)
         client = Client(Settings(self.rig.url, folder.path, timeout=3.0, watch_timeout=5))
+        announcer = Announcer(client)
         contender = Contender(
             client,
             self.store,
@@ -183,9 +190,22 @@ class World:
             self.policy._replace(**changes),
             KubeMetrics(CollectorRegistry(), []),
             "me",
+            announcer.warn,
         )
-        async with running(contender.run()):
+        async with running(contender.run()), running(announcer.run()):
             yield contender
+
+
+@asynccontextmanager
+async def world_on(rig: KubernetesRig, folder: Path, namespace: str) -> AsyncIterator[World]:
+    """Make an installation with a store of its own in the folder."""
+    store = await open_embedded(folder / "store")
+    try:
+        async with embedded_nameservers(folder) as servers, node_on(store, servers) as node:
+            node.lead()
+            yield World(rig, store, node, folder, namespace)
+    finally:
+        await store.close()
 
 
 def define(rig: KubernetesRig) -> None:

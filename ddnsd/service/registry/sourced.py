@@ -97,15 +97,21 @@ class SourcedRegistry:
         self._nameservers = frozenset(nameservers)
         self._turns.reconfigure(timeout)
 
+    async def ask(self) -> None:
+        """Ask for the name if it is somebody else's, who lives perhaps; needs no leadership.
+
+        Raises:
+            SourceTakenError: it is somebody else's; that I have asked for it stands there now.
+        """
+        self._demand_free(await self._take(self._claim))
+
     async def bind(self) -> None:
         """Bind the source's name to me, if it is free.
 
         Raises:
             SourceTakenError: it is somebody else's; that I have asked for it stands there now.
         """
-        taken = await self._take(self._bind)
-        if taken is not None:
-            raise SourceTakenError(self._source, taken.uid, taken.bound)
+        self._demand_free(await self._take(self._bind))
 
     async def change(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         """Do these changes, each for itself, in as few commits as hold them; return what came of each.
@@ -135,6 +141,16 @@ class SourcedRegistry:
 
         await self._take(decide)
 
+    async def note_installation(self, other: str) -> None:
+        """Write down which other installation the objects name; "" for none."""
+
+        def decide(draft: Draft) -> None:
+            old = self._demand_mine(draft)
+            if old.other_installation != other:
+                draft.put_source(self._source, msgspec.structs.replace(old, other_installation=other))
+
+        await self._take(decide)
+
     async def _take(self, decide: Callable[[Draft], T]) -> T:
         decided, _ = await self._turns.take(partial(self._guarded, decide))
         return decided
@@ -148,6 +164,10 @@ class SourcedRegistry:
         draft.expect(self._guard)
         return decide(draft)
 
+    def _demand_free(self, taken: Source | None) -> None:
+        if taken is not None:
+            raise SourceTakenError(self._source, taken.uid, taken.bound)
+
     def _demand_mine(self, draft: Draft) -> Source:
         source = draft.source(self._source)
         if source is None or source.uid != self._uid:
@@ -156,11 +176,15 @@ class SourcedRegistry:
 
     def _bind(self, draft: Draft) -> Source | None:
         """Bind the name, or note the claim; return who has it if it is not me."""
-        source = draft.source(self._source)
-        if source is None:
+        if draft.source(self._source) is None:
             draft.put_source(self._source, Source(self._uid, draft.now))
             return None
-        if source.uid == self._uid:
+        return self._claim(draft)
+
+    def _claim(self, draft: Draft) -> Source | None:
+        """Note the claim if the name is somebody else's; return who has it."""
+        source = draft.source(self._source)
+        if source is None or source.uid == self._uid:
             return None
         if source.claimant != self._uid:
             claim = msgspec.structs.replace(source, claimant=self._uid, claimed=draft.now)

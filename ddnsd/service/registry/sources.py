@@ -28,11 +28,19 @@ class Sources:
     async def takeover(self, name: str) -> Source:
         """Bind a name to the Namespace that has claimed it; return the new binding.
 
+        Where none has, and its objects name another installation, this one replaces that.
+
         Raises:
-            RefusedError: none has.
+            RefusedError: neither is so.
         """
 
         def decide(draft: Draft, source: Source) -> Source:
+            if not source.claimant and source.other_installation:
+                bound = msgspec.structs.replace(
+                    source, other_installation="", replaced_installation=source.other_installation
+                )
+                draft.put_source(name, bound)
+                return bound
             if not source.claimant:
                 remedy = "start the controller that shall have it, then repeat this"
                 raise RefusedError(f"nobody has asked for source {name}: {remedy}")

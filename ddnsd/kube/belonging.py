@@ -1,0 +1,137 @@
+"""Whose a source's name and its objects are, before anything is changed, and who else wants them.
+
+A store may be empty because another one was meant: a release under another name, another mode, a lost volume.
+Helm refuses that where it looks at the cluster, and a tool that only renders the chart does not. So each
+object's status names the installation that works by it, and a controller whose store has nothing of its
+source, and another id, leaves all as it is until an operator decides.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from ddnsd.kube.pace import background
+from ddnsd.kube.verdict import installation_of
+from ddnsd.kube.views import Views
+from ddnsd.model.resources import Kind
+from ddnsd.service.registry import StoreFailedError
+from ddnsd.service.registry.sourced import SourcedRegistry
+from ddnsd.store import keys
+from ddnsd.store.interface import UnavailableError
+from ddnsd.store.snapshot import Touched, WatchCache
+
+_log = structlog.get_logger(__name__)
+
+_RETRY_SECONDS = 1.0
+_WATCHED = frozenset({keys.SOURCES, *(kind.plural for kind in Kind)})
+
+
+class Belonging:
+    """Looks after one source, while this process controls it. `due()` says that objects have changed."""
+
+    def __init__(
+        self,
+        source: str,
+        views: Views,
+        cache: WatchCache,
+        registry: SourcedRegistry,
+        warn: Callable[[str, str], None],
+    ) -> None:
+        """`warn` takes a reason in one word and a note: an Event for the operators of this cluster."""
+        self._source = source
+        self._views = views
+        self._cache = cache
+        self._registry = registry
+        self._warn = warn
+        self._due = asyncio.Event()
+        self._told = ""  # the last other installation, or claimant
+
+    def due(self) -> None:
+        """Look again soon."""
+        self._due.set()
+
+    async def objects_are_ours(self) -> None:
+        """Return once the objects may be worked by.
+
+        Raises:
+            NotMineError: the source is controlled by somebody else.
+        """
+        await self._views.known()
+        unsubscribe = self._cache.subscribe(self._on_change)
+        try:
+            while True:
+                self._due.clear()
+                try:
+                    if not await self._other_installation():
+                        return
+                except (StoreFailedError, UnavailableError) as error:
+                    _log.warning("kube.pass_failed", reason=str(error))
+                    await asyncio.sleep(_RETRY_SECONDS)
+                    continue
+                await self._due.wait()
+        finally:
+            unsubscribe()
+
+    async def tell_claims(self) -> None:
+        """Tell when another Namespace asks for the source's name. Never returns."""
+        unsubscribe = self._cache.subscribe(self._on_change)
+        try:
+            while True:
+                self._due.clear()
+                self._tell_claim()
+                await self._due.wait()
+        finally:
+            unsubscribe()
+
+    def _on_change(self, touched: Sequence[Touched]) -> None:
+        if any(shelf in _WATCHED for shelf, _ in touched):
+            self._due.set()
+
+    async def _other_installation(self) -> str:
+        """Return which other installation the objects belong to, "" if they are ours, or nobody's yet."""
+        await self._cache.current()
+        await self._views.refresh()
+        other = "" if await self._has_resources() else self._named()
+        await self._registry.note_installation(other)
+        if other and other != self._told:
+            note = (
+                f"the objects of source {self._source} belong to installation {other}, and this store, which "
+                "has nothing of them, is another one: nothing is changed. Is it the right store? Import a "
+                f"backup, or, if it is to replace the other, `ddnsd source takeover {self._source}`"
+            )
+            _log.error("kube.other_installation", source=self._source, installation=other, reason=note)
+            self._warn("OtherInstallation", note)
+        self._told = other
+        return other
+
+    async def _has_resources(self) -> bool:
+        """Say whether anything of the source is in the store."""
+        slice = background()
+        for kind in Kind:
+            for entry in [*self._cache.state.resources(kind).values()]:
+                if entry.value.origin is not None and entry.value.origin.source == self._source:
+                    return True
+                await slice.pause()
+        return False
+
+    def _named(self) -> str:
+        """Return the first of the other installations that objects name, but for one that is replaced."""
+        state = self._cache.state
+        source = state.sources.get(self._source)
+        ours = {"", installation_of(state), source.value.replaced_installation if source else ""}
+        named = {custom.status.installation for kind in Kind for custom in self._views.of_kind(kind)}
+        return min(named - ours, default="")
+
+    def _tell_claim(self) -> None:
+        source = self._cache.state.sources.get(self._source)
+        claimant = source.value.claimant if source else ""
+        if claimant and claimant != self._told:
+            note = (
+                f"the Namespace with uid {claimant} asks for source {self._source}, which this one has: give "
+                f"the other cluster another kube.source, or, if it replaces this one, "
+                f"`ddnsd source takeover {self._source}`"
+            )
+            _log.warning("kube.source_claimed", source=self._source, claimant=claimant)
+            self._warn("SourceClaimed", note)
+        self._told = claimant
