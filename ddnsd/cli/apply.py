@@ -78,7 +78,10 @@ def _read(files: Sequence[Any]) -> tuple[list[_Source], list[Any]]:
 
 def _print_results(applied: Mapping[str, Any]) -> None:
     for result in applied.get("results", ()):
-        click.echo(f"{result['kind'].lower()}/{result['name']} {result['result']}")
+        title = f"{result['kind'].lower()}/{result['name']}"
+        click.echo(f"{title} {result['result']}")
+        if warning := result.get("warning"):
+            click.echo(f"warning: {title}: {warning}", err=True)
 
 
 def _is_changed_zone(result: Mapping[str, str]) -> bool:

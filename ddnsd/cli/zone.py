@@ -11,14 +11,22 @@ from .options import admin_api
 _HELP = {
     Work.CHECK: "Compare ZONE on its nameserver with the store, and say what differs.",
     Work.REPAIR: "Compare ZONE on its nameserver with the store, and publish what differs.",
-    Work.TAKEOVER: "Claim the fence of ZONE from whoever holds it. Make sure first that the other is gone.",
+    Work.TAKEOVER: (
+        "Claim the fence of ZONE from whoever holds it, and take what stands at the names of its hosts. "
+        "Make sure first that the other is gone; `ddnsd zone check` says what stands there."
+    ),
 }
 _SHORT_HELP = {
     Work.CHECK: "Say how a zone differs from the store.",
     Work.REPAIR: "Publish what differs.",
-    Work.TAKEOVER: "Claim a zone's fence from another installation.",
+    Work.TAKEOVER: "Claim a zone from another installation.",
 }
 _EXIT_CODE = click.option("--exit-code", is_flag=True, help="Exit with 1 if anything differs, as git diff.")
+_ADOPT = click.option(
+    "--adopt",
+    is_flag=True,
+    help="Take the names of its hosts also where the zone cannot be transferred (AXFR).",
+)
 _ANSWER = 30.0  # seconds that the answer may take beyond the leader's work
 
 
@@ -37,9 +45,12 @@ def _command(work: Work) -> click.Command:
         help="Seconds to wait for the leader.",
     )
     @admin_api
-    def ask(client: AdminClient, name: str, timeout: int, *, exit_code: bool = False) -> None:
+    def ask(
+        client: AdminClient, name: str, timeout: int, *, exit_code: bool = False, adopt: bool = False
+    ) -> None:
         path = resource_path("zones", name, work)
-        done = client.call("POST", path, query={"timeout": timeout}, timeout=timeout + _ANSWER)
+        query = {"timeout": timeout} | ({"adopt": "true"} if adopt else {})
+        done = client.call("POST", path, query=query, timeout=timeout + _ANSWER)
         for finding in done["findings"]:
             click.echo(printable(finding))
         if not done["findings"]:
@@ -48,7 +59,8 @@ def _command(work: Work) -> click.Command:
             raise SystemExit(1)
 
     command = click.command(work.value, help=_HELP[work], short_help=_SHORT_HELP[work])
-    return command(_EXIT_CODE(ask) if work is Work.CHECK else ask)
+    options = {Work.CHECK: _EXIT_CODE, Work.TAKEOVER: _ADOPT}
+    return command(options[work](ask) if work in options else ask)
 
 
 for _work in Work:

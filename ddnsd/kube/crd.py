@@ -19,11 +19,13 @@ CATEGORY = "ddnsd"
 SECRET_KEY = "token"  # noqa: S105 - the name of a field
 MAX_TOKEN_NAME = 200  # characters: the Secret's name is longer
 
-_LISTS = ("families", "hosts", "namespaces", "scopes")
+_LISTS = ("families", "hosts", "namespaces", "reserved", "scopes")
 _GROUP = "[0-9a-fA-F]{1,4}"
 # An IPv6 address whose first four groups are zero and whose others are not all: `service.suffixes`, without
 # dotted quads. Kubernetes has had functions for addresses since 1.31 only.
 SUFFIX = f"^(::({_GROUP}:){{0,3}}|(0{{1,4}}:){{4}}({_GROUP}:){{3}}){_GROUP}$"
+_LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+PATTERN = f"^(\\*|(\\*\\.)?{_LABEL}(\\.{_LABEL})*)$"  # of names, in `Zone.spec.namespacePatterns`
 SUBNET = "^[0-9a-fA-F]{1,12}$"
 
 
@@ -144,7 +146,18 @@ EXTRA: dict[Kind, dict[str, Schema]] = {
             "type": "array",
             "description": 'namespaces whose Hosts may lie in the zone; ["*"]: all; absent: none',
             "items": {"type": "string", "minLength": 1},
-        }
+        },
+        "namespacePatterns": {
+            "type": "object",
+            "description": "by namespace: patterns of the names that its Hosts may have, without the zone; "
+            "home is that name, *.home all below it",
+            "additionalProperties": {
+                "type": "array",
+                "maxItems": 64,
+                "items": {"type": "string", "maxLength": 253, "pattern": PATTERN},
+                "x-kubernetes-list-type": "set",
+            },
+        },
     },
     Kind.ACCOUNT: {},
     Kind.HOST: {},

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ddnsd.kube.objects import Custom, Ref
 from ddnsd.kube.status import ConditionType, Finding
-from ddnsd.kube.translate import ALL, document_of, namespaces_of
+from ddnsd.kube.translate import document_of, is_open_to
 from ddnsd.model.origin import Origin, qualified
 from ddnsd.model.records import Entry, Mark, Resource
 from ddnsd.model.resources import HostSpec, Spec, TokenSpec
@@ -174,20 +174,20 @@ class Judge:
         origin = state.zones[zone].value.origin
         if origin is not None and origin.source == self._source and zone not in zones:
             return Refused(problems.Reason.ZONE_NOT_FOUND, f"the Zone {zone} is missing: create it again")
-        if not self._may_use(namespace, zone, origin, zones):
+        if not self._may_use(namespace, zone, host, origin, zones):
             message = (
-                f"zone {zone} takes no hosts of namespace {namespace}: add it to the Zone's `namespaces`"
+                f"zone {zone} takes no {host} of namespace {namespace}: "
+                "add that to the Zone's `namespaces`, or the name to its `namespacePatterns`"
             )
             return Refused(Reason.NAMESPACE_NOT_ALLOWED, message, host)
         return None
 
-    def _may_use(self, namespace: str, zone: str, origin: Origin | None, zones: Mapping[str, Custom]) -> bool:
+    def _may_use(
+        self, namespace: str, zone: str, host: str, origin: Origin | None, zones: Mapping[str, Custom]
+    ) -> bool:
         if origin is None:
             return namespace in self._trusted
-        if origin.source != self._source:
-            return False
-        allowed = namespaces_of(zones[zone])
-        return namespace in allowed or ALL in allowed
+        return origin.source == self._source and is_open_to(zones[zone], namespace, host)
 
 
 def _is_there(entry: Entry[Resource[Spec]] | None) -> bool:

@@ -48,6 +48,7 @@ class _Extra(msgspec.Struct, frozen=True, rename="camel"):
     """What is read of a spec where only Kubernetes has it; the rest is judged with the document."""
 
     namespaces: tuple[str, ...] | None = None
+    namespace_patterns: dict[str, tuple[str, ...]] | None = None
     secret_ref: _SecretRef | None = None
 
 

@@ -35,6 +35,7 @@ class Publication(StrEnum):
     PENDING = "Pending"
     NO_ADDRESS = "NoAddress"
     REFUSED = "Refused"
+    NAME_IN_USE = "NameInUse"
 
 
 class Condition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

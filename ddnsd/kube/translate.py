@@ -61,6 +61,25 @@ def namespaces_of(zone: Custom) -> Sequence[str]:
     return zone.spec.get("namespaces") or ()
 
 
+def is_open_to(zone: Custom, namespace: str, host: str) -> bool:
+    """Say whether hosts of a namespace, or only this one by its name, may lie in a zone."""
+    allowed = namespaces_of(zone)
+    if namespace in allowed or ALL in allowed:
+        return True
+    relative = host.removesuffix("." + zone.ref.name)
+    patterns = (zone.spec.get("namespacePatterns") or {}).get(namespace) or ()
+    return any(_matches(relative, pattern) for pattern in patterns)
+
+
+def _matches(relative: str, pattern: str) -> bool:
+    """Compare a name with a pattern, both relative to a zone: a leading `*` stands for one label or more."""
+    if pattern == ALL:
+        return True
+    if pattern.startswith("*."):
+        return relative.endswith(pattern[1:])
+    return relative == pattern
+
+
 def secret_of(custom: Custom) -> SecretRef | None:
     """Return where a Token's secret is, None where its digest stands in the spec, and of other kinds."""
     if custom.ref.kind is not Kind.TOKEN or custom.unreadable or "sha256" in custom.spec:

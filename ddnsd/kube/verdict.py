@@ -20,6 +20,7 @@ from ddnsd.kube.status import (
 from ddnsd.kube.translate import follows_unlabelled, secret_of
 from ddnsd.model.addresses import Family
 from ddnsd.model.origin import Origin
+from ddnsd.model.records import is_name_in_use
 from ddnsd.model.resources import Kind
 from ddnsd.model.state import State
 from ddnsd.service.host_status import RecordStatus, address_statuses
@@ -89,6 +90,8 @@ def _published(addresses: Addresses) -> Finding:
     if not addresses:
         return found(Publication.NO_ADDRESS, "no client has sent an address yet, or it was withdrawn")
     errors = [f"{family}: {record.error}" for family, record in addresses.items() if record.error]
+    if any(is_name_in_use(record.error) for record in addresses.values()):
+        return found(Publication.NAME_IN_USE, "; ".join(errors))
     if errors:
         return found(Publication.REFUSED, "; ".join(errors))
     if any(record.published is None for record in addresses.values()):

@@ -1,7 +1,7 @@
-"""Writing down what the nameserver has taken, so that every node can answer for it."""
+"""Writing down what the nameserver has taken, and whose names are, so that every node can answer for it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -11,10 +11,12 @@ from ddnsd.leader.mandate import Mandate
 from ddnsd.leader.rrsets import record_type
 from ddnsd.model.owners import wildcard_owner
 from ddnsd.model.plan import Push
-from ddnsd.model.publication import is_only_site
-from ddnsd.model.records import Published, PublishError, RecordKey, Site
-from ddnsd.nameserver.interface import Absent, Nameserver, Rcode, Update
+from ddnsd.model.records import HistoryEntry, Published, PublishError, RecordKey, Site
+from ddnsd.model.request import Api
+from ddnsd.model.taking import Finding, acknowledged, noted, without
+from ddnsd.nameserver.interface import Absent, Nameserver, Rcode, RRset, Update
 from ddnsd.store import codec, keys
+from ddnsd.store.chronicle import addition
 
 _log = structlog.get_logger(__name__)
 
@@ -47,13 +49,18 @@ class Acknowledger:
         refused = [push for push in pushes if push.record in unserved]
         await asyncio.gather(self._commit(served), self.refuse(refused, NOT_SERVED))
 
-    async def prepare(self, pushes: Sequence[Push]) -> None:
-        """Record, before the first UPDATE with it, that each push's `*.<host>` may be served: it is pending.
+    async def note(self, findings: Sequence[Finding]) -> None:
+        """Record whose the names of these pushes are: those that stood empty are taken next.
+
+        What the zone lets its hosts adopt is read, and goes into the host's history.
 
         Raises:
+            NameserverError: what stands there could not be read.
             UnavailableError: the store cannot take it now.
         """
-        await asyncio.gather(*(self._put(push, self._starred(push)) for push in pushes))
+        now = datetime.now(UTC)
+        await asyncio.gather(*(self._note(finding, now) for finding in findings))
+        self._count([finding.push for finding in findings if finding.in_use], "refused")
 
     async def refuse(self, pushes: Sequence[Push], reason: str) -> None:
         """Record that the nameserver itself refuses these: they wait, with the error shown.
@@ -76,17 +83,33 @@ class Acknowledger:
             self._mandate.metrics.publish_took(self._site.nameserver, seconds)
 
     async def _settle(self, push: Push, now: datetime) -> None:
-        want = push.want
-        if not want.ip and self._is_last_site() and not self._mandate.state.prefixes:  # else it is swept
+        elsewhere = self._elsewhere()
+        if not push.want.ip and not elsewhere and not self._mandate.state.prefixes:  # else it is swept
             await self._forget(push)
             return
-        starred = want.wildcard or (push.starred and not self._is_last_site())
-        nameserver = self._site.nameserver
-        await self._put(push, Published(want.revision, want.ip, want.ttl, nameserver, now, wildcard=starred))
+        await self._put(push, acknowledged(push, now, elsewhere))
 
     async def _put(self, push: Push, value: Published) -> None:
         key = keys.published(push.record)
         await self._mandate.commit({key: push.guard}, {key: codec.encode(value)})
+
+    async def _note(self, finding: Finding, now: datetime) -> None:
+        push = finding.push
+        value = noted(finding, now, self._elsewhere())
+        if value.error is not None and finding.in_use:
+            _log.warning("publish.refused", **push.record._asdict(), reason=value.error.message)
+        key = keys.published(push.record)
+        expects, puts = {key: push.guard}, {key: codec.encode(value)}
+        if adopted := [
+            name for name in finding.adopted if not push.before or name not in push.before.adopted
+        ]:
+            replaced = [found for name in adopted if (found := await self._read(push, name))]
+            entries = [_adoption(push, found, now) for found in replaced]
+            host, expects[host], puts[host] = addition(self._mandate.state, push.record.name, *entries)
+        await self._mandate.commit(expects, puts)
+
+    async def _read(self, push: Push, name: str) -> RRset | None:
+        return await self._nameserver.query(self._site.zone, name, record_type(push.record))
 
     async def _forget(self, push: Push) -> None:
         """Delete what is known of a removed record, unless it was committed anew meanwhile."""
@@ -94,9 +117,10 @@ class Acknowledger:
         expects = {address: push.want.revision, published: push.guard}
         await self._mandate.commit(expects, deletes=frozenset({address, published}))
 
-    def _is_last_site(self) -> bool:
-        """Say whether the zone's records stand nowhere else, as they do while it moves."""
-        return is_only_site(self._mandate.state, self._site)
+    def _elsewhere(self) -> Collection[str]:
+        """Return the other nameservers where records of the zone stand, as they do while it moves."""
+        sites = self._mandate.state.sites_of(self._site.zone)
+        return [site.nameserver for site in sites if site != self._site]
 
     async def _note_refusal(self, push: Push, reason: str) -> None:
         """Record one refusal, and that no `*.<host>` is served where there is none.
@@ -105,26 +129,18 @@ class Acknowledger:
         refuse the host's own record for ever, though the host is no wildcard any more. Then that is tried
         at once without.
         """
-        noted = self._noted(push)
-        unstarred = noted.wildcard and self._is_last_site() and await self._is_unstarred(push)
+        value = push.before or Published(0, "", push.want.ttl, self._site.nameserver)
+        unstarred = value.wildcard and not self._elsewhere() and await self._is_unstarred(push)
         revision = 0 if unstarred and not push.want.wildcard else push.want.revision
         error = PublishError(revision, reason, datetime.now(UTC), self._site.nameserver)
-        starred = noted.wildcard and not unstarred
-        await self._put(push, msgspec.structs.replace(noted, error=error, wildcard=starred))
+        value = without(value, wildcard_owner(push.record)) if unstarred else value
+        await self._put(push, msgspec.structs.replace(value, error=error))
 
     async def _is_unstarred(self, push: Push) -> bool:
         """Ask by a prerequisite: an answer to a query might be that of a wildcard further up."""
         absent = Absent(wildcard_owner(push.record), record_type(push.record))
         question = Update(self._site.zone, (absent,), ())
         return await self._nameserver.update(question) is Rcode.NOERROR
-
-    def _starred(self, push: Push) -> Published:
-        return msgspec.structs.replace(self._noted(push), revision=0, wildcard=True)
-
-    def _noted(self, push: Push) -> Published:
-        """Return what is noted of the record; of a new one, that nothing is served."""
-        before = self._mandate.state.published.get(push.record)
-        return before.value if before else Published(0, "", push.want.ttl, self._site.nameserver)
 
     async def _unserved(self, pushes: Sequence[Push]) -> set[RecordKey]:
         gate = asyncio.Semaphore(_READS_AT_ONCE)
@@ -144,3 +160,7 @@ class Acknowledger:
     def _count(self, pushes: Sequence[Push], result: str) -> None:
         if pushes:
             self._mandate.metrics.published(self._site.nameserver, result, len(pushes))
+
+
+def _adoption(push: Push, found: RRset, now: datetime) -> HistoryEntry:
+    return HistoryEntry(now, push.record.type, " ".join(found.values), push.want.ip, Api.ADOPTION)

@@ -10,6 +10,7 @@ import structlog
 
 from ddnsd.leader.acknowledge import Acknowledger
 from ddnsd.leader.claim import Claim, Claimer, Entrance, FenceLostError, ForeignFenceError
+from ddnsd.leader.consent import Consent
 from ddnsd.leader.drift import DriftWatch
 from ddnsd.leader.fault import ZoneFaultError
 from ddnsd.leader.footprint import Footprints
@@ -19,9 +20,11 @@ from ddnsd.leader.retire import Retirement
 from ddnsd.leader.rrsets import rrsets
 from ddnsd.leader.tasks import cancel
 from ddnsd.leader.trouble import Trouble, kind_of
+from ddnsd.model.owners import ours
 from ddnsd.model.plan import Push, Queue
 from ddnsd.model.publication import wanted
 from ddnsd.model.records import Footprint, RecordKey, Site, Work
+from ddnsd.model.taking import Finding
 from ddnsd.nameserver.interface import LoadedNameserver, Nameserver, NameserverError, RecordType, RRset
 from ddnsd.store.interface import UnavailableError
 
@@ -122,8 +125,8 @@ class Lane:
         self._unseen.set()
         self._wake.set()
 
-    async def work(self, work: Work) -> tuple[str, ...]:
-        """Do what an operator asks; return what was found, a line each.
+    async def work(self, work: Work, *, adopt: bool = False) -> tuple[str, ...]:
+        """Do what an operator asks; return what was found, a line each. `adopt` is a takeover's.
 
         Raises:
             ForeignFenceError, UnpublishedError: the zone is not published: there is nothing to compare.
@@ -138,7 +141,11 @@ class Lane:
                 return await self._drift.repair()
             case Work.TAKEOVER:
                 await self._take_over()
-                return (f"{self.site.zone} at {self.site.nameserver} is claimed",)
+                claimed = f"{self.site.zone} at {self.site.nameserver} is claimed"
+                if self._mandate.state.is_retired(self.site):
+                    return (claimed,)
+                consent = Consent(self.site, self.nameserver, self._mandate, self._entrance)
+                return (claimed, *await consent.take(adopt=adopt))
             case _:
                 assert_never(work)
 
@@ -159,6 +166,11 @@ class Lane:
     def refused(self, pushes: Sequence[Push], reason: str) -> None:
         """Write down what the nameserver refuses."""
         self._settle(pushes, partial(self._acknowledger.refuse, reason=reason))
+
+    def found(self, findings: Sequence[Finding]) -> None:
+        """Write down whose the names are, then plan these again."""
+        pushes = [finding.push for finding in findings]
+        self._settle(pushes, lambda _: self._acknowledger.note(findings))
 
     async def _take_over(self) -> None:
         await self.nameserver.query(self.site.zone, self.site.zone, RecordType.SOA)  # or say at once why not
@@ -205,14 +217,16 @@ class Lane:
                 return
 
     async def _contents(self) -> Sequence[RRset]:
-        """Return what shall be served, whichever moment of its reading each record is of: all that changes
-        meanwhile is pending.
+        """Return what shall be served where it is ddnsd's own, whichever moment of its reading each record is
+        of: all that changes meanwhile is pending, and so is what has yet to be taken.
         """
         served: list[RRset] = []
         async for record in self._mandate.records_in(self.site.zone):
-            want = wanted(self._mandate.state, record)
+            state = self._mandate.state
+            want, entry = wanted(state, record), state.published.get(record)
             if want is not None and want.ip:
-                served += rrsets(want)
+                own = ours(record, entry.value if entry else None, self.site.nameserver)
+                served += rrsets(want, own.intersection(want.owners))
         return served
 
     def _is_settled_at_home(self) -> bool:
@@ -292,10 +306,12 @@ class Lane:
         self._mandate.metrics.batch(self.site.nameserver)
         self._pushing = {push.record for push in batch}
         try:
-            if unprepared := [push for push in batch if not push.is_prepared]:
-                self._settle(unprepared, self._acknowledger.prepare)
-            if prepared := [push for push in batch if push.is_prepared]:
-                await self._pusher.push(claim, prepared)
+            if void := [push for push in batch if push.is_void]:
+                self.taken(void)
+            if strange := [push for push in batch if not push.is_ready]:
+                await self._pusher.ask(claim, strange)
+            if ready := [push for push in batch if push.is_ready and not push.is_void]:
+                await self._pusher.push(claim, ready)
         finally:
             self._queue.release(self._pushing)  # what the nameserver did not answer for
             self._pushing = set()

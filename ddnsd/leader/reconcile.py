@@ -14,9 +14,10 @@ import msgspec
 from ddnsd.aio import Slice
 from ddnsd.leader.claim import Entrance
 from ddnsd.leader.mandate import Mandate
-from ddnsd.model.owners import owner, record_at
+from ddnsd.model.owners import ours, owner, record_at
 from ddnsd.model.publication import Standing, Wanted, standing, wanted
 from ddnsd.model.records import Entry, Published, Site
+from ddnsd.model.taking import name_in_use, unknown
 from ddnsd.nameserver.interface import Nameserver, RecordType, RRset
 from ddnsd.store import codec, keys
 from ddnsd.store.interface import Done
@@ -48,18 +49,33 @@ class Difference(NamedTuple):
         return f"{self.owner} {want.record.type}: should be {should}, is {found}"
 
 
+class Stray(NamedTuple):
+    """What stands at a host's name though nothing is committed for it. `given`: ddnsd may take it."""
+
+    rrset: RRset
+    zone: str
+    given: bool
+
+    def __str__(self) -> str:
+        name, type, _, values = self.rrset
+        said = f"{name} {type}: no address is committed; {' '.join(values)} stays"
+        if self.given:
+            return f"{said} until the host's first update"
+        return f"{said}, and that update is refused; {name_in_use(f'{name} {type}', self.zone)}"
+
+
 class Comparison(NamedTuple):
     """One transfer compared with the store. `fence` is the fence RRset's values, () without one."""
 
     differences: tuple[Difference, ...]
     refused: tuple[Expected, ...]  # refused before; a reconcile tries them again
-    unclaimed: tuple[RRset, ...]  # a host's, but nothing is committed for it: served before it was ours
+    strays: tuple[Stray, ...]
     fence: tuple[str, ...]
 
     @property
     def findings(self) -> tuple[str, ...]:
         """What is not as it should be, a line for each record."""
-        return (*map(str, self.differences), *map(_refusal, self.refused), *map(_stray, self.unclaimed))
+        return (*map(str, self.differences), *map(_refusal, self.refused), *map(str, self.strays))
 
 
 class Reconciler:
@@ -94,7 +110,7 @@ class Reconciler:
     ) -> Comparison:
         slice = Slice()
         found: dict[_Place, RRset] = {}
-        unclaimed: list[RRset] = []
+        strays: list[Stray] = []
         fence: tuple[str, ...] = ()
         async for part in self._nameserver.transfer(self._site.zone):
             async for rrset in slice.each(part):
@@ -103,22 +119,25 @@ class Reconciler:
                     fence = rrset.values
                 elif place in expected:
                     found[place] = rrset
-                elif self._is_unclaimed(rrset):
-                    unclaimed.append(rrset)
+                elif (stray := self._stray(rrset)) is not None:
+                    strays.append(stray)
         differences = [
             Difference(item, place[0], found.get(place))
             async for place, item in slice.each(expected.items())
             if not _is_as(item.want, found.get(place))
         ]
-        return Comparison(tuple(differences), tuple(refused), tuple(unclaimed), fence)
+        return Comparison(tuple(differences), tuple(refused), tuple(strays), fence)
 
-    def _is_unclaimed(self, rrset: RRset) -> bool:
+    def _stray(self, rrset: RRset) -> Stray | None:
         record, state = record_at(rrset.name, rrset.type), self._mandate.state
-        if record is None or owner(record) != rrset.name:
-            return False
-        host = state.hosts.get(record.name)
-        ours = host is not None and record.type in host.value.spec.families
-        return ours and record not in state.addresses and state.zone_of(record.name) == self._site.zone
+        if record is None or owner(record) != rrset.name or record in state.addresses:
+            return None
+        host, zone = state.hosts.get(record.name), state.zone_of(record.name)
+        if host is None or record.type not in host.value.spec.families or zone != self._site.zone:
+            return None
+        entry = state.published.get(record)
+        own = ours(record, entry.value if entry else None, self._site.nameserver)
+        return Stray(rrset, zone, bool(own) or state.zones[zone].value.spec.adopt)
 
     async def mark(self, comparison: Comparison) -> int:
         """Make what differs, and what was refused, pending again; return how many records differ.
@@ -127,7 +146,7 @@ class Reconciler:
             UnavailableError: the store cannot take it now.
         """
         items = list({each.expected.want.record: each.expected for each in comparison.differences}.values())
-        drifted = [_unknown(item.published.value) for item in items]
+        drifted = [unknown(item.published.value) for item in items]
         marked = await self._write(items, drifted)
         await self._try_again(comparison.refused)
         self._mandate.metrics.drift(self._site.nameserver, marked)
@@ -140,7 +159,7 @@ class Reconciler:
             UnavailableError: the store cannot take it now.
         """
         items = [item async for item, _ in self._expectations()]
-        await self._write(items, [_to_try_again(_unknown(item.published.value)) for item in items])
+        await self._write(items, [_to_try_again(unknown(item.published.value)) for item in items])
 
     async def mark_refused(self) -> None:
         """Make pending what was refused before. Raises as `mark_all`."""
@@ -177,10 +196,6 @@ def _is_as(want: Wanted, rrset: RRset | None) -> bool:
     return rrset.values == want.values and rrset.ttl == want.ttl
 
 
-def _unknown(published: Published) -> Published:
-    return msgspec.structs.replace(published, revision=0)
-
-
 def _to_try_again(published: Published) -> Published:
     error = published.error
     if error is None:
@@ -192,8 +207,3 @@ def _refusal(item: Expected) -> str:
     error = item.published.value.error
     assert error is not None
     return f"{item.want.record.name} {item.want.record.type}: {error.message}"
-
-
-def _stray(rrset: RRset) -> str:
-    served = " ".join(rrset.values)
-    return f"{rrset.name} {rrset.type}: no address is committed; {served} stays until the host's first update"

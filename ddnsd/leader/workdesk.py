@@ -91,7 +91,9 @@ class Workdesk:
         lanes = self._lanes_for(request)
         if not lanes:
             raise _NoLaneError(f"{request.zone} is no zone that this leader publishes")
-        return tuple(chain.from_iterable([await lane.work(request.work) for lane in lanes]))
+        return tuple(
+            chain.from_iterable([await lane.work(request.work, adopt=request.adopt) for lane in lanes])
+        )
 
     def _lanes_for(self, request: WorkRequest) -> Sequence[Lane]:
         """Return the lane of the zone's home; for a takeover also those that cannot leave a site."""

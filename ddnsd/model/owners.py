@@ -1,7 +1,7 @@
-"""The owner names of a host's RRsets in its zone."""
+"""The owner names of a host's RRsets in its zone, and at which of them what stands is ddnsd's own."""
 
 from .addresses import Challenge, Family, RRType
-from .records import RecordKey
+from .records import Published, RecordKey
 
 _CHALLENGE = "_acme-challenge."  # RFC 8555 §8.4
 _WILDCARD = "*."  # RFC 4592
@@ -28,6 +28,33 @@ def record_at(name: str, type: str) -> RecordKey | None:
     if type in Family.__members__:
         return RecordKey(name.removeprefix(_WILDCARD), Family(type))
     return None
+
+
+def ours(record: RecordKey, published: Published | None, nameserver: str) -> frozenset[str]:
+    """Return the owner names at which what stands at the nameserver is ddnsd's own.
+
+    Whatever else is noted: one that drifted, is refused now, or moves with its zone is ddnsd's all the same.
+    """
+    if published is None or not published.ip:
+        return frozenset()
+    names = (owner(record), wildcard_owner(record)) if published.wildcard else (owner(record),)
+    anothers = published.not_at.get(nameserver, ())
+    return frozenset(names).difference(_being_taken(published), anothers)
+
+
+def in_doubt(published: Published | None, nameserver: str) -> tuple[str, ...]:
+    """Return the owner names that an UPDATE without an answer may have taken at the nameserver.
+
+    If one did, they hold the values of `taking`, or those of `ip`.
+    """
+    if published is None or published.nameserver != nameserver:
+        return ()
+    return _being_taken(published)
+
+
+def _being_taken(published: Published) -> tuple[str, ...]:
+    taking = published.taking
+    return taking.names if taking is not None and published.revision < taking.revision else ()
 
 
 def challenge_name(host: str) -> str:

@@ -1,50 +1,82 @@
 """Which records of a site to push next: the newest value of each pending one, oldest request first."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from .addresses import Challenge
-from .publication import Wanted, is_pending, may_be_starred, wanted
+from .addresses import Challenge, Family
+from .owners import in_doubt, ours, owner
+from .publication import Wanted, doubted, is_pending, to_leave, wanted
 from .records import Published, RecordKey, Site
 from .state import State
 
 _MOST_OCTETS = 60_000  # of the 65,535 of a message (RFC 1035 §4.2.2); the fence and the signature need some
 _RECORDS = 50  # octets of a deletion and an addition of an address, beside the name in each
+_PREREQUISITE = 12  # octets of one, beside the name
 _TEXTS = 600  # octets of two values
+_CNAME = "CNAME"
+
+
+class Place(NamedTuple):
+    """Where an RRset stands: an owner name and a record type's name."""
+
+    name: str
+    type: str
 
 
 class Push(NamedTuple):
-    """One RRset of a batch, and the revision of `published` that its acknowledgement replaces.
+    """One RRset of a batch, at all of its owner names, and the revision of `published` that it replaces.
 
     `first` asks for the RRset to be read back before it counts as served: NOERROR alone does not
-    say so where nothing was served before (docs/nameservers.md). `starred`: `*.<host>` may be served.
+    say so where nothing was served before (docs/nameservers.md).
     """
 
     want: Wanted
     guard: int
     first: bool
-    starred: bool
-
-    @property
-    def is_prepared(self) -> bool:
-        """Say whether all that the UPDATE writes would be found again, were its answer lost."""
-        return self.starred or not self.want.wildcard
+    before: Published | None = None  # what is noted
+    takes: frozenset[str] = frozenset()  # owner names that are written and not ddnsd's own (yet)
+    drops: frozenset[str] = frozenset()  # ddnsd's own that are removed
+    doubts: tuple[str, ...] = ()  # perhaps ddnsd's own, and not to be served: see `owners.in_doubt`
+    wards: tuple[Place, ...] = ()  # what, if it stands there, makes the host's names somebody else's
 
     @property
     def record(self) -> RecordKey:
         """The record that is pushed."""
         return self.want.record
 
+    @property
+    def is_noted(self) -> bool:
+        """Say whether all that the UPDATE takes would be known for ddnsd's own, were its answer lost."""
+        noted, nameserver = self.before, self.want.site.nameserver
+        if noted is None or noted.taking is None or noted.taking.values != self.want.values:
+            return not self.takes
+        return self.takes.issubset(in_doubt(noted, nameserver))
 
-def portion(records: Sequence[RecordKey], limit: int, starred: Collection[RecordKey]) -> Sequence[RecordKey]:
+    @property
+    def is_ready(self) -> bool:
+        """Say whether nothing has to be asked of the nameserver before it is pushed."""
+        return self.is_noted and not self.doubts
+
+    @property
+    def is_void(self) -> bool:
+        """Say whether it needs no UPDATE: nothing of what shall be gone is ddnsd's own."""
+        return not (self.want.ip or self.drops or self.doubts)
+
+    @property
+    def absent(self) -> frozenset[str]:
+        """The owner names that the UPDATE takes only if nothing stands there."""
+        return self.takes.difference(self.before.adopted if self.before else ())
+
+
+def portion(records: Sequence[RecordKey], limit: int, counts: Mapping[RecordKey, int]) -> Sequence[RecordKey]:
     """Return the first of the records, at most `limit`, that are sure to fit one UPDATE together.
 
-    Those that are `starred` are in it twice.
+    `counts` has at how many owner names each is written or removed.
     """
     octets = 0
     for count, record in enumerate(records[:limit]):
-        octets += (2 * len(record.name) + _RECORDS) * (2 if record in starred else 1)
+        octets += (3 * len(record.name) + _RECORDS + _PREREQUISITE) * counts[record]
         if record.type is Challenge.TXT:
             octets += _TEXTS
         if count and octets > _MOST_OCTETS:
@@ -75,11 +107,11 @@ class Queue:
         """Return the next batch, of at most `limit` records, and count its records as busy."""
         free = (record for record in self._pending if record not in self._busy)
         wants = (want for record in free if (want := self._due(state, record)) is not None)
-        due = {want.record: want for want in islice(wants, limit)}
-        starred = {record for record, want in due.items() if want.wildcard or may_be_starred(state, record)}
-        fitting = portion(tuple(due), limit, starred)
+        due = {want.record: _push(state, want) for want in islice(wants, limit)}
+        counts = {record: 1 + (len(push.want.owners) > 1 or bool(push.drops)) for record, push in due.items()}
+        fitting = portion(tuple(due), limit, counts)
         self._busy.update(fitting)
-        return tuple(_push(state, due[record]) for record in fitting)
+        return tuple(due[record] for record in fitting)
 
     def release(self, records: Iterable[RecordKey]) -> None:
         """Let records be planned again, if they are still pending."""
@@ -94,14 +126,41 @@ class Queue:
 
 
 def _push(state: State, want: Wanted) -> Push:
-    published = state.published.get(want.record)
-    served_before = published is not None and _is_served_at(want.site, published.value)
+    entry = state.published.get(want.record)
+    published = entry.value if entry else None
+    written = frozenset(want.owners) if want.ip else frozenset[str]()
+    takes = written - ours(want.record, published, want.site.nameserver)
     return Push(
         want,
-        published.revision if published else 0,
-        first=bool(want.ip) and not served_before,
-        starred=published is not None and published.value.wildcard,
+        entry.revision if entry else 0,
+        first=bool(want.ip) and not (published is not None and _is_served_at(want.site, published)),
+        before=published,
+        takes=takes,
+        drops=to_leave(state, want.site, want.record) - written,
+        doubts=tuple(name for name in doubted(state, want.site, want.record) if name not in written),
+        wards=_wards(state, want) if takes and not want.adopt else (),
     )
+
+
+def _wards(state: State, want: Wanted) -> tuple[Place, ...]:
+    """Return what must not stand beside the first record of a host that Kubernetes has.
+
+    Its author may be anybody with a namespace: nobody adds an AAAA, or has a certificate made, for a name
+    that is somebody else's because of its A or its CNAME.
+    """
+    host = state.hosts.get(want.record.name)
+    beside = [RecordKey(want.record.name, family) for family in Family if family != want.record.type]
+    if host is None or host.value.origin is None:
+        return ()
+    if any(_is_or_may_be_ours(state, want.site, record) for record in beside):
+        return ()
+    return (*(Place(owner(record), record.type) for record in beside), Place(want.record.name, _CNAME))
+
+
+def _is_or_may_be_ours(state: State, site: Site, record: RecordKey) -> bool:
+    entry = state.published.get(record)
+    published = entry.value if entry else None
+    return bool(ours(record, published, site.nameserver) or in_doubt(published, site.nameserver))
 
 
 def _is_served_at(site: Site, published: Published) -> bool:

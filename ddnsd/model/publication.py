@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from .addresses import Challenge
-from .owners import owner, wildcard_owner
+from .owners import in_doubt, ours, owner, wildcard_owner
 from .records import Published, PublishError, RecordKey, Site
 from .state import State
 
@@ -23,6 +23,7 @@ class Wanted(NamedTuple):
     ttl: int
     changed: datetime  # when the content was committed
     wildcard: bool  # the same RRset stands at `*.<host>`, too
+    adopt: bool = False  # the zone lets its hosts take what stands at their names
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -62,7 +63,8 @@ def wanted(state: State, record: RecordKey) -> Wanted | None:
     is_address = record.type is not Challenge.TXT
     wildcard = host is not None and host.value.spec.wildcard and is_address and not address.is_tombstone
     ttl = ttl if is_address else min(ttl, _CHALLENGE_TTL)
-    return Wanted(record, site, committed.revision, address.ip, ttl, address.changed, wildcard)
+    adopt = zone.value.spec.adopt
+    return Wanted(record, site, committed.revision, address.ip, ttl, address.changed, wildcard, adopt)
 
 
 def contents(state: State, zone: str) -> Iterator[Wanted]:
@@ -110,10 +112,11 @@ def standing(state: State, want: Wanted, published: Published | None) -> Standin
     """Compare what shall be served with what the nameserver is known to serve."""
     if published is None:
         return Standing.PENDING
-    if _is_refused(want.site, published.error, want.revision):
+    error = published.error
+    if _is_refused(want.site, error, want.revision) and not (want.adopt and error and error.is_name_in_use):
         return Standing.REFUSED
     as_wanted = published.ttl == want.ttl and has_wildcard_as_wanted(state, want, published)
-    if _is_served(want, published) and as_wanted:
+    if _is_served(want, published) and as_wanted and _is_ours(want, published):
         return Standing.PUBLISHED
     return Standing.PENDING
 
@@ -128,10 +131,22 @@ def has_wildcard_as_wanted(state: State, want: Wanted, published: Published) -> 
     return published.wildcard == want.wildcard
 
 
-def may_be_starred(state: State, record: RecordKey) -> bool:
-    """Say whether `*.<host>` is, or may be, served with the record."""
-    published = state.published.get(record)
-    return published is not None and published.value.wildcard
+def to_leave(state: State, site: Site, record: RecordKey) -> frozenset[str]:
+    """Return the record's owner names that are ddnsd's own at the site, but for those that stay there.
+
+    What was adopted outlives its host: it was there before.
+    """
+    entry = state.published.get(record)
+    stays = entry.value.adopted if entry and record.name not in state.hosts else ()
+    return ours(record, entry.value if entry else None, site.nameserver).difference(stays)
+
+
+def doubted(state: State, site: Site, record: RecordKey) -> tuple[str, ...]:
+    """Return the record's owner names of which only their values can tell whether they are ddnsd's own."""
+    entry = state.published.get(record)
+    names = in_doubt(entry.value if entry else None, site.nameserver)
+    stays = entry.value.adopted if entry and record.name not in state.hosts else ()
+    return tuple(name for name in names if name not in stays)
 
 
 def is_only_site(state: State, site: Site) -> bool:
@@ -170,6 +185,10 @@ def is_verified(state: State, site: Site) -> bool:
     """Say whether `published` is known to tell the truth about the site."""
     footprint = state.footprints.get(site)
     return footprint is not None and footprint.value.verified_in == state.identity != ""
+
+
+def _is_ours(want: Wanted, published: Published) -> bool:
+    return not want.ip or ours(want.record, published, want.site.nameserver).issuperset(want.owners)
 
 
 def _is_served(want: Wanted, published: Published) -> bool:

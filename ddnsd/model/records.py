@@ -115,19 +115,45 @@ class Committed(Stored, frozen=True):
         return not self.ip
 
 
+NAME_IN_USE = "NameInUse"
+
+
 class PublishError(msgspec.Struct, frozen=True):
     """Why the nameserver does not have a committed address."""
 
     revision: int  # of the committed address that was refused; 0: to be tried again
-    message: str
+    message: str  # begins with `NAME_IN_USE` where what stands at the name is not ddnsd's
     at: datetime
     nameserver: str  # that refused it
 
+    @property
+    def is_name_in_use(self) -> bool:
+        """Say whether something that is not ddnsd's stands there, and not the nameserver refused it."""
+        return is_name_in_use(self.message)
+
+
+def is_name_in_use(message: str) -> bool:
+    """Say whether it is that of a `PublishError` because of what stands at the name."""
+    return message.startswith(f"{NAME_IN_USE}: ")
+
+
+class Taking(msgspec.Struct, frozen=True):
+    """Owner names that stood empty when asked for, and that the next UPDATE takes (decision 34).
+
+    Written before that UPDATE: were its answer lost, only these very values would be taken for ddnsd's own.
+    It counts until `Published.revision` has reached `revision`, that of the committed address.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[str, ...]  # rdata, sorted
+    revision: int
+
 
 class Published(Stored, frozen=True):
-    """`published/<fqdn>/<type>`: what the nameserver is known to serve.
+    """`published/<fqdn>/<type>`: what the nameserver is known to serve, and at which names it is ddnsd's own.
 
-    `revision` is that of the committed address that was pushed; 0 if what is served is not known.
+    `revision` is that of the committed address that was pushed; 0 if what is served is not known. With an
+    empty `ip` nothing there is ddnsd's (`model.publication.ours`).
     """
 
     revision: int
@@ -137,6 +163,9 @@ class Published(Stored, frozen=True):
     at: datetime | None = None
     error: PublishError | None = None
     wildcard: bool = False  # `*.<fqdn>` is, or may be, served with it; written before the first such UPDATE
+    taking: Taking | None = None
+    adopted: tuple[str, ...] = ()  # owner names where something else stood: they outlive their host
+    not_at: Mapping[str, tuple[str, ...]] = {}  # by nameserver: owner names that are not ddnsd's there
 
 
 class LastSeen(Stored, frozen=True):
@@ -243,6 +272,7 @@ class WorkRequest(Stored, frozen=True):
     finished: datetime | None = None
     failure: str = ""  # why it could not be done
     findings: tuple[str, ...] = ()  # a line each: what differs, what was done
+    adopt: bool = False  # a takeover takes the names of hosts though the zone cannot be transferred
 
 
 class Beat(msgspec.Struct, frozen=True):

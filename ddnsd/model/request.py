@@ -14,6 +14,7 @@ class Api(StrEnum):
     DUCKDNS = "duckdns"  # GET /update
     ACME_DNS = "acme_dns"  # POST /update
     EXPIRY = "expiry"  # no client: a host was not refreshed, or a challenge is over
+    ADOPTION = "adoption"  # no client: the zone lets its hosts take what stood at their names
 
 
 class Request(NamedTuple):

@@ -19,11 +19,21 @@ MIN_EXPIRY, MAX_EXPIRY = 60, 10 * 366 * 86_400  # seconds
 Ttl = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1, description="seconds (RFC 2181 §8)")]
 AccountName = Annotated[str, msgspec.Meta(description="name of an Account")]
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", description="hex SHA-256 of the secret")]
+Label = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=63, pattern="^[a-z0-9-]+$", description="a name's first part")
+]
 Instant = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339, with an offset")]
 Overlap = Annotated[
     int,
     msgspec.Meta(ge=0, le=MAX_OVERLAP, description="seconds that the secret before this one stays valid"),
 ]
+
+
+# First labels that programs look for in whatever domain they are in: nameservers, proxies, mail settings.
+RESERVED = (
+    *("ns", *(f"ns{number}" for number in range(1, 10))),
+    *("wpad", "isatap", "autodiscover", "autoconfig", "mta-sts"),
+)
 
 
 class Scope(StrEnum):
@@ -55,6 +65,21 @@ class ZoneSpec(msgspec.Struct, frozen=True, rename="camel"):
     )
     ttl: Annotated[Ttl, msgspec.Meta(description="of its hosts, where they say none; seconds")] = 60
     enabled: Annotated[bool, msgspec.Meta(description="false: its hosts take no updates")] = True
+    adopt: Annotated[
+        bool, msgspec.Meta(description="true: its hosts take the names at which something stands already")
+    ] = False
+    nested: Annotated[
+        bool, msgspec.Meta(description="true: hosts may lie above or below those of other accounts")
+    ] = False
+    reserved: (
+        Annotated[
+            tuple[Label, ...],
+            msgspec.Meta(
+                description="first labels that no host may have; absent: ns, ns1, …, wpad, isatap, …"
+            ),
+        ]
+        | None
+    ) = None
 
 
 class AccountSpec(msgspec.Struct, frozen=True, rename="camel"):

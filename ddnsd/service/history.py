@@ -19,9 +19,9 @@ from ddnsd.model.state import State
 class HistoryItem(msgspec.Struct, frozen=True, omit_defaults=True):
     """One change of one record of a host. `new` is "" where it was withdrawn, `token` where no client did it.
 
-    `api` is the way in: update, dyndns2, duckdns, acme_dns; or expiry, ddnsd itself. `source` is the client's
-    address. An item of the type Host is a change of resources that the audit has: `change` says what was
-    done, `by` whose admin token, or which source, it was.
+    `api` is the way in: update, dyndns2, duckdns, acme_dns; or expiry and adoption, ddnsd itself. `source` is
+    the client's address. An item of the type Host is a change of resources that the audit has: `change` says
+    what was done, `by` whose admin token, or which source, it was.
     """
 
     at: datetime

@@ -52,6 +52,8 @@ class Reason(StrEnum):
     SECRET_TAKEN = "SecretTaken"  # noqa: S105 - a word, not a secret
     TAKES_HOSTS_OVER = "TakesHostsOver"
     STILL_LEAVING = "StillLeaving"
+    NAME_RESERVED = "NameReserved"
+    NAME_NESTED = "NameNested"
     HAS_HOSTS = "HasHosts"
 
 

@@ -19,6 +19,9 @@ REMEDIES: Mapping[str, str] = {
     "nameserver": "write a name under `nameservers` in config.yaml",
     "ttl": "write whole seconds, from 1 to 2147483647",
     "enabled": "write true or false",
+    "adopt": "write true or false",
+    "nested": "write true or false",
+    "reserved": "write a list of labels such as wpad, [] for none, or leave it out for ddnsd's own list",
     "disabled": "write true or false",
     "status": "write active, suspended or banned",
     "suspendedUntil": 'write an instant such as "2026-12-01T00:00:00Z"',
@@ -189,6 +192,7 @@ def _read_hosts(names: tuple[str, ...]) -> tuple[str, ...]:
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "families": _in_order,
     "scopes": _in_order,
+    "reserved": _in_order,
     "hosts": _read_hosts,
     "ipv6Suffix": read_suffix,
     "ipv6Subnet": read_subnet,

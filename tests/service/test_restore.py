@@ -49,7 +49,11 @@ async def test_archive_restored_and_exported_is_the_same(node, tmp_path):
     assert await restore(node, source) == Restored(Counts(1, 1, 200, 1), NOTHING, 400, 0)
     assert body(await exported(node)) == body(source)
     state = node.cache.state
-    assert (len(state.published), state.registry[""].revision) == (0, node.cache.revision)
+    assert state.published.keys() == state.addresses.keys(), "what stands at their names is ddnsd's own"
+    assert {(entry.value.revision, entry.value.ip) for entry in state.published.values()} == {
+        (0, entry.value.ip) for entry in state.addresses.values()
+    }
+    assert state.registry[""].revision == node.cache.revision
     assert await restore(node, source) == Restored(NOTHING, Counts(1, 1, 200, 1), 0, 0)
 
 

@@ -145,7 +145,11 @@ def test_every_value_carries_the_version_of_its_shape(value):
 
 
 WRITTEN = (
-    ("zones", Resource(ZoneSpec()), '{"v":1,"spec":{"nameserver":"default","ttl":60,"enabled":true}}'),
+    (
+        "zones",
+        Resource(ZoneSpec()),
+        '{"v":1,"spec":{"nameserver":"default","ttl":60,"enabled":true,"adopt":false,"nested":false,"reserved":null}}',
+    ),
     (
         "hosts",
         Resource(HostSpec("alice"), Mark.DELETING),

@@ -31,6 +31,7 @@ from ddnsd.model.records import (
     Resource,
     Source,
     Stored,
+    Taking,
     Work,
     WorkRequest,
 )
@@ -46,6 +47,7 @@ MEANING: dict[str, Stored] = {
     "zones.0.1": Resource(ZoneSpec()),
     "zones.managed.0.1": Resource(ZoneSpec(), origin=Origin("prod")),
     "zones.set.0.1": Resource(ZoneSpec("second", 300, enabled=False), Mark.DELETING),
+    "zones.adopts.0.2": Resource(ZoneSpec(adopt=True, nested=True, reserved=("www",))),
     "accounts.0.1": Resource(AccountSpec()),
     "accounts.set.0.1": Resource(AccountSpec("suspended", LATER), Mark.DELETING),
     "hosts.0.1": Resource(HostSpec("alice")),
@@ -67,6 +69,13 @@ MEANING: dict[str, Stored] = {
     "addresses.cleared.0.1": Committed("", "192.0.2.4", "c0ffee", AT, "example.com", cleared=True),
     "addresses.challenges.0.1": Committed("older newer", "older", "c0ffee", AT),
     "published.wildcard.0.1": Published(42, "2001:db8::7", 60, "default", AT, wildcard=True),
+    "published.taking.0.2": Published(
+        *(0, "", 60, "default"),
+        wildcard=True,
+        taking=Taking(("*.blog.example.com", "blog.example.com"), ("192.0.2.7",), 42),
+        adopted=("*.blog.example.com",),
+        not_at={"second": ("blog.example.com",)},
+    ),
     "seen.0.1": LastSeen(AT),
     "seen.families.0.2": LastSeen(LATER, {Family.A: AT, Family.AAAA: LATER}, LATER),
     "history.0.1": History(

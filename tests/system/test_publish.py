@@ -139,16 +139,20 @@ async def test_drift_is_found_and_repaired(ddnsd: Installation, nameserver_rig: 
 async def test_what_a_host_had_before_stays_until_its_first_update(
     ddnsd: Installation, nameserver_rig: NameserverRig
 ) -> None:
-    """Else every name would stop resolving when a zone comes to ddnsd."""
+    """Else every name would stop resolving when a zone comes to ddnsd. That update needs consent."""
     await nameserver_rig.add_foreign(Record(BLOG, 60, "A", "198.51.100.66"))
     check = await ddnsd.admin("POST", f"zones/{ZONE}/check")
-    assert check.json["findings"] == [
-        f"{BLOG} A: no address is committed; 198.51.100.66 stays until the host's first update"
-    ]
+    (finding,) = check.json["findings"]
+    assert finding.startswith(
+        f"{BLOG} A: no address is committed; 198.51.100.66 stays, and that update is refused"
+    )
+    assert f"NameInUse: {BLOG} A stands in the zone and is not ddnsd's" in finding
+    assert (await ddnsd.update(BLOG, "192.0.2.1")).message == "更新 DNS 服务器失败"
+    takeover = await ddnsd.admin("POST", f"zones/{ZONE}/takeover")
+    assert f"{BLOG} A: 198.51.100.66 is ddnsd's now" in takeover.json["findings"]
     await ddnsd.admin("POST", f"zones/{ZONE}/repair")
-    assert await nameserver_rig.query(BLOG, "A") == ("198.51.100.66",)
-    assert (await ddnsd.update(BLOG, "192.0.2.1")).message == UPDATED
-    assert await nameserver_rig.query(BLOG, "A") == ("192.0.2.1",)
+    assert (await ddnsd.update(BLOG, "192.0.2.2")).message == UPDATED
+    assert await nameserver_rig.query(BLOG, "A") == ("192.0.2.2",)
     assert (await ddnsd.admin("POST", f"zones/{ZONE}/check")).json["findings"] == []
 
 

@@ -11,7 +11,7 @@ import msgspec
 from ddnsd import __version__
 from ddnsd.aio import Slice
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.records import Committed, Entry, RecordKey, Resource
+from ddnsd.model.records import Committed, Entry, Published, RecordKey, Resource
 from ddnsd.model.resources import Kind, Spec
 from ddnsd.model.state import State
 from ddnsd.service.archive.header import END, FORMAT, Counts, Header, write_header
@@ -37,6 +37,7 @@ class Export:
             kind: dict(state.resources(kind)) for kind in Kind
         }
         self._addresses: dict[RecordKey, Entry[Committed]] = dict(state.addresses)
+        self._published: dict[RecordKey, Entry[Published]] = dict(state.published)
         self._installation = state.installation[""].value.id
         self._revision = revision
         self._now = now
@@ -77,7 +78,14 @@ class Export:
             entry = self._addresses.get(RecordKey(host, family))
             if entry is not None and not entry.value.is_tombstone:
                 committed = entry.value
-                yield family, Address(committed.ip, committed.previous, committed.changed)
+                error = self._error(RecordKey(host, family))
+                yield family, Address(committed.ip, committed.previous, committed.changed, error)
+
+    def _error(self, record: RecordKey) -> str:
+        """Return why an address was never published if its name is somebody else's: so it stays."""
+        entry = self._published.get(record)
+        error = entry.value.error if entry and not entry.value.ip else None
+        return error.message if error is not None and error.is_name_in_use else ""
 
 
 async def _sorted(names: Mapping[str, object], slice: Slice) -> Iterator[str]:

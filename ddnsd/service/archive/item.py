@@ -8,18 +8,23 @@ import msgspec
 
 from ddnsd.config.mistakes import did_you_mean
 from ddnsd.model.addresses import Family, InvalidAddressError, read_address
+from ddnsd.model.records import is_name_in_use
 from ddnsd.model.resources import HostSpec, Instant
 from ddnsd.service.documents import Document, read_document, write_document
 from ddnsd.service.host_status import HostStatus
 from ddnsd.service.problems import InvalidDocumentError, Problem, shown
 
 
-class Address(msgspec.Struct, frozen=True):
-    """A committed address; `previous` is "" if it is the host's first."""
+class Address(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A committed address; `previous` is "" if it is the host's first.
+
+    `error` is only that of an address that was never published, as its name is somebody else's.
+    """
 
     ip: str
     previous: str
     changed: Instant
+    error: str = ""
 
 
 class Item(NamedTuple):
@@ -106,7 +111,9 @@ def _read_address(family: Family, raw: object) -> Address:
     if problems:
         raise InvalidDocumentError(*problems)
     changed = msgspec.convert(raw["changed"], Instant).astimezone(UTC)
-    return Address(_canonical(raw["ip"]), _canonical(raw.get("previous", "")), changed)
+    error = str(raw.get("error", ""))
+    error = error if is_name_in_use(error) else ""
+    return Address(_canonical(raw["ip"]), _canonical(raw.get("previous", "")), changed, error)
 
 
 def _problems(family: Family, path: str, raw: Mapping[Any, object]) -> Iterator[Problem]:

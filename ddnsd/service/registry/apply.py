@@ -29,10 +29,17 @@ class _Numbered(NamedTuple):
     document: Document
 
 
+class _Came(NamedTuple):
+    """What came of a document, and what its writer should know all the same."""
+
+    written: rules.Written
+    warning: str
+
+
 class _Done(NamedTuple):
     """What came of some documents, and which hosts they took an address from."""
 
-    written: list[rules.Written]
+    written: list[_Came]
     withdrawn: set[str]
 
     @property
@@ -87,15 +94,16 @@ async def apply(turns: Turns, documents: Sequence[_Numbered], nameservers: Colle
     return await _apply_in_chunks(turns, documents, nameservers)
 
 
-def _check(draft: Draft, documents: Sequence[_Numbered], nameservers: Collection[str]) -> list[rules.Written]:
+def _check(draft: Draft, documents: Sequence[_Numbered], nameservers: Collection[str]) -> list[_Came]:
     """Put all documents into the draft, whatever its size; raise with all their problems."""
-    done: list[rules.Written] = []
+    done: list[_Came] = []
     invalid: list[Problem] = []
     refused: list[Problem] = []
     count = 0
     for place, document in documents:
         try:
-            done.append(rules.put(draft, document, nameservers))
+            written = rules.put(draft, document, nameservers)
+            done.append(_Came(written, draft.warning(document.name) if document.kind is Kind.HOST else ""))
         except InvalidDocumentError as error:
             invalid += [problem.of(place, document.title) for problem in error.problems]
         except RefusedError as error:
@@ -135,20 +143,20 @@ async def _apply_in_chunks(
 
 def _fill(draft: Draft, documents: Sequence[_Numbered], nameservers: Collection[str]) -> _Done:
     """Put as many documents into the draft as surely fit; return what came of these."""
-    done: list[rules.Written] = []
+    done: list[_Came] = []
     for numbered in documents:
-        if not draft.fits(rules.PUT_COST):
+        if not draft.fits(rules.PUT_COST + draft.given(numbered.document.name)):
             break
         done += _check(draft, [numbered], nameservers)
     return _Done(done, draft.withdrawn)
 
 
-def _results(documents: Sequence[_Numbered], done: Sequence[rules.Written]) -> tuple[ApplyResult, ...]:
+def _results(documents: Sequence[_Numbered], done: Sequence[_Came]) -> tuple[ApplyResult, ...]:
     """Return what came of each document, in the order of the call; those after the done ones got nothing."""
-    results = [Result(written) for written in done]
-    results += [Result.NOT_APPLIED] * (len(documents) - len(done))
+    results = [(Result(written), warning) for written, warning in done]
+    results += [(Result.NOT_APPLIED, "")] * (len(documents) - len(done))
     told = [
-        ApplyResult(place, document.kind, document.name, result)
-        for (place, document), result in zip(documents, results, strict=True)
+        ApplyResult(place, document.kind, document.name, result, warning)
+        for (place, document), (result, warning) in zip(documents, results, strict=True)
     ]
     return tuple(sorted(told, key=lambda result: result.document))

@@ -82,7 +82,7 @@ def _counted(hosts: Sequence[str]) -> str:
 def _delete_hosts(draft: Draft, names: list[str]) -> int:
     """Put as many deletions into the draft as surely fit, beside that of the whole; return how many."""
     for count, name in enumerate(names):
-        if not draft.fits(_HOST_COST + 1):
+        if not draft.fits(_HOST_COST + draft.given(name) + 1):
             return count
         _delete_host(draft, name)
     return len(names)

@@ -1,13 +1,14 @@
 """The resources as they will be: the state with the changes gathered so far laid over it. Pure."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from ...model.addresses import Family
+from ...model.addresses import RRTYPES, Family
 from ...model.names import ancestors, is_below
-from ...model.records import Committed, LastSeen, RecordKey, RegistryHead, Resource, Source
+from ...model.records import Committed, LastSeen, Published, RecordKey, RegistryHead, Resource, Source
 from ...model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
 from ...model.state import State, Table
 from ...store import codec, keys
@@ -101,6 +102,9 @@ class Draft:
         self._sightings: dict[str, LastSeen | None] = {}  # by host
         self._committed: dict[str, Committed] = {}  # written, by key; mostly tombstones
         self._withdrawn: set[RecordKey] = set()  # of these the tombstones
+        self._published: dict[str, Published | None] = {}  # by key
+        self._warnings: dict[str, list[str]] = {}  # by host
+        self._settled: defaultdict[str, list[str]] = defaultdict(list)  # new hosts, by each name above them
 
     def of_kind(self, kind: Kind) -> Overlay[Any]:
         """Return the resources of a kind."""
@@ -182,6 +186,8 @@ class Draft:
         """
         key, entry = keys.address(record), self.state.addresses.get(record)
         self._expected[key] = entry.revision if entry else 0
+        if entry is None and record in self.state.published:  # given to the host, and never written
+            self._publish(record, None)
         if entry is not None and (not entry.value.is_tombstone or entry.value.cleared):
             zone = self.state.zone_of(record.name) or ""
             self._committed[key] = Committed("", "", self.commit, self.now, zone)
@@ -196,12 +202,24 @@ class Draft:
         if host in self.state.seen:
             self._sightings[host] = None
 
-    def restore(self, record: RecordKey, ip: str, previous: str, changed: datetime) -> None:
-        """Commit an address where there is none, or only a tombstone, as it was committed elsewhere."""
+    def restore(self, record: RecordKey, ip: str, previous: str, changed: datetime, *, is_ours: bool) -> None:
+        """Commit an address where there is none, or only a tombstone, as it was committed elsewhere.
+
+        `is_ours`: what stands at the host's names is ddnsd's own, whichever installation has written it.
+        """
         key, entry = keys.address(record), self.state.addresses.get(record)
         self._expected[key] = entry.revision if entry else 0
         self._committed[key] = Committed(ip, previous, self.commit, changed)
         self._withdrawn.discard(record)
+        host, zone = self.hosts.get(record.name), self.zones.get(self.zone_of(record.name) or "")
+        if is_ours and host is not None and zone is not None:
+            ttl, nameserver = host.spec.ttl or zone.spec.ttl, zone.spec.nameserver
+            self._publish(record, Published(0, ip, ttl, nameserver, wildcard=host.spec.wildcard))
+
+    def _publish(self, record: RecordKey, published: Published | None) -> None:
+        key, entry = keys.published(record), self.state.published.get(record)
+        self._expected[key] = entry.revision if entry else 0
+        self._published[key] = published
 
     def changes_of_sources(self) -> Iterator[tuple[str, Source | None, Source | None]]:
         """Yield the sources that will be otherwise: the name, what there is, what there will be."""
@@ -217,6 +235,30 @@ class Draft:
             for record in self._withdrawn
             if isinstance(record.type, Family) and not self.state.addresses[record].value.is_tombstone
         }
+
+    def given(self, host: str) -> int:
+        """Return how many records a takeover gave to the host, to which nothing was committed yet."""
+        records = (RecordKey(host, type) for type in RRTYPES)
+        return sum(each in self.state.published and each not in self.state.addresses for each in records)
+
+    def settle(self, host: str, zone: str) -> None:
+        """Note a new host of a zone, or one of another account than before."""
+        for above in ancestors(host.partition(".")[2]):
+            if above == zone:
+                break
+            self._settled[above].append(host)
+
+    def settled_below(self, name: str) -> Sequence[str]:
+        """Return the hosts below a name that were settled here."""
+        return self._settled.get(name, ())
+
+    def warn(self, host: str, message: str) -> None:
+        """Keep what the writer of a host should know."""
+        self._warnings.setdefault(host, []).append(message)
+
+    def warning(self, host: str) -> str:
+        """Return what the writer of a host should know, "" if nothing."""
+        return "; ".join(self._warnings.get(host, ()))
 
     @property
     def is_empty(self) -> bool:
@@ -237,10 +279,12 @@ class Draft:
         expects = {keys.REGISTRY: head.revision if head else 0, **self._expected}
         puts = {keys.REGISTRY: codec.encode(RegistryHead(self.commit))}
         puts |= {key: codec.encode(committed) for key, committed in self._committed.items()}
+        puts |= {key: codec.encode(published) for key, published in self._published.items() if published}
         puts |= {keys.source(name): codec.encode(source) for name, source in self._sources.items() if source}
         puts |= {keys.seen(host): codec.encode(seen) for host, seen in self._sightings.items() if seen}
         deletes = frozenset(keys.seen(host) for host, seen in self._sightings.items() if seen is None)
         deletes |= frozenset(keys.source(name) for name, source in self._sources.items() if source is None)
+        deletes |= frozenset(key for key, published in self._published.items() if published is None)
         for kind in Kind:
             overlay = self.of_kind(kind)
             puts |= overlay.puts()
@@ -254,4 +298,5 @@ class Draft:
     @property
     def _writes(self) -> int:
         resources = len(self.zones) + len(self.accounts) + len(self.hosts) + len(self.tokens)
-        return resources + len(self._committed) + len(self._sources) + len(self._sightings)
+        records = len(self._committed) + len(self._published)
+        return resources + records + len(self._sources) + len(self._sightings)

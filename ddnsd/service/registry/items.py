@@ -6,8 +6,6 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
-
 from ddnsd.model.addresses import Family
 from ddnsd.model.origin import is_previous
 from ddnsd.model.records import RecordKey, Resource
@@ -19,7 +17,8 @@ from ddnsd.service.registry import rules
 from ddnsd.service.registry.draft import Draft
 from ddnsd.service.registry.errors import RefusedError
 
-PUT_COST = rules.PUT_COST  # keys that the put of one item compares or writes, at most
+# Keys that the put of one item compares or writes, at most: of a host also what it has published.
+PUT_COST = rules.PUT_COST + len(Family)
 
 
 class Came(NamedTuple):
@@ -62,7 +61,7 @@ def _put(draft: Draft, item: Item, exported: datetime, nameservers: Collection[s
     if old is None and isinstance(spec, TokenSpec) and is_previous(name):
         draft.put_token(name, Resource(spec, origin=origin))
     else:
-        rules.put(draft, item.document, nameservers)
+        rules.put(draft, item.document, nameservers, imported=True)
     came = Counter[str]()
     if kind is Kind.HOST:
         for family in Family:
@@ -78,7 +77,8 @@ def _put_address(
     if entry is None or entry.value.is_tombstone:
         if address is None:
             return ()
-        draft.restore(record, *msgspec.structs.astuple(address))
+        content = (address.ip, address.previous, address.changed)
+        draft.restore(record, *content, is_ours=not address.error)
         return ("restored", *_remarkable(address.ip))
     present = entry.value
     if address is not None and address.ip == present.ip:

@@ -42,10 +42,11 @@ class Page(NamedTuple):
 
 
 class Put(NamedTuple):
-    """What came of a put, and the resource's revision after it."""
+    """What came of a put, the resource's revision after it, and what its writer should know all the same."""
 
     written: Written
     revision: int
+    warning: str = ""
 
 
 class CreatedToken(NamedTuple):
@@ -122,10 +123,11 @@ class Registry:
         def decide(draft: Draft) -> Put:
             entry = draft.state.resources(document.kind).get(document.name)
             _check(entry, if_match)
-            return Put(rules.put(draft, document, self._nameservers), entry.revision if entry else 0)
+            written = rules.put(draft, document, self._nameservers)
+            return Put(written, entry.revision if entry else 0, draft.warning(document.name))
 
         put, revision = await self._turns.take(decide)
-        return Put(put.written, revision or put.revision)
+        return put._replace(revision=revision or put.revision)
 
     async def delete(
         self, kind: Kind, name: str, if_match: Precondition = None, *, cascade: bool = False
@@ -210,13 +212,13 @@ class Registry:
         _, revision = await self._turns.take(decide)
         return CreatedToken(document, revision, secret if made else "")
 
-    async def request_work(self, zone: str, work: Work) -> str:
-        """Ask the leader for work on a zone; return the request's id.
+    async def request_work(self, zone: str, work: Work, *, adopt: bool = False) -> str:
+        """Ask the leader for work on a zone; return the request's id. `adopt`: see `WorkRequest`.
 
         Raises:
             NotFoundError: nothing is, or was, published there.
         """
-        return await self._work.request(zone, work)
+        return await self._work.request(zone, work, adopt=adopt)
 
     async def await_work(self, id: str, timeout: float) -> WorkRequest | None:
         """Wait for the end of a request; None if it takes longer than `timeout` seconds.

@@ -17,13 +17,17 @@ class Result(StrEnum):
     NOT_APPLIED = "not applied"
 
 
-class ApplyResult(msgspec.Struct, frozen=True):
-    """What came of one document: its place in the call, from 1, and what it was."""
+class ApplyResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What came of one document: its place in the call, from 1, and what it was.
+
+    `warning` is what its writer should know all the same.
+    """
 
     document: int
     kind: Kind
     name: str
     result: Result
+    warning: str = ""
 
 
 class Applied(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from ...model.records import Mark, RecordKey, Resource
 from ...model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
 from ..documents import Document
 from ..problems import InvalidDocumentError, Problem, Reason
+from . import neighbours
 from .draft import Draft
 from .errors import RefusedError
 from .ownership import demand_own, is_anothers
@@ -29,10 +30,11 @@ class Written(StrEnum):
     UNCHANGED = "unchanged"
 
 
-def put(draft: Draft, document: Document, nameservers: Collection[str]) -> Written:
+def put(draft: Draft, document: Document, nameservers: Collection[str], *, imported: bool = False) -> Written:
     """Put one document into the draft.
 
-    One that is stored already is refused all the same while what it refers to is held.
+    One that is stored already is refused all the same while what it refers to is held. One that is `imported`
+    was made elsewhere: where it lies is not judged again.
 
     Raises:
         InvalidDocumentError: it refers to what is not there, or is held.
@@ -49,7 +51,7 @@ def put(draft: Draft, document: Document, nameservers: Collection[str]) -> Writt
         case AccountSpec():
             draft.accounts.put(name, Resource(spec, origin=origin))
         case HostSpec():
-            _put_host(draft, name, Resource(spec, origin=origin))
+            _put_host(draft, name, Resource(spec, origin=origin), imported=imported)
         case TokenSpec():
             _put_token(draft, name, Resource(spec, origin=origin))
     return Written.CREATED if old is None else Written.CONFIGURED
@@ -90,11 +92,13 @@ def _taken_over(draft: Draft, zone: str, above: str) -> set[str]:
     return hosts | leaving
 
 
-def _put_host(draft: Draft, name: str, host: Resource[HostSpec]) -> None:
+def _put_host(draft: Draft, name: str, host: Resource[HostSpec], *, imported: bool) -> None:
     zone = _zone_for(draft, name)
     _refer_to_account(draft, host.spec.account, host.origin)
     _refuse_leaving(draft, name, zone)
     old = draft.hosts.get(name)
+    if not imported and (old is None or old.spec.account != host.spec.account):
+        neighbours.judge(draft, name, host, zone)
     if old is not None:
         _withdraw_lost(draft, name, old.spec, host.spec)
     if host.spec.expires_after is None:

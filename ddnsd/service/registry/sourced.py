@@ -197,7 +197,8 @@ class SourcedRegistry:
         outcomes: dict[int, Outcome] = {}
         end = time.perf_counter() + _SECONDS
         for place, change in changes:
-            if not draft.fits(_COST) or (outcomes and time.perf_counter() > end):
+            name = change.document.name if isinstance(change, Put) else change.name
+            if not draft.fits(_COST + draft.given(name)) or (outcomes and time.perf_counter() > end):
                 break
             outcome = self._judge(draft, change)
             if outcome is None:

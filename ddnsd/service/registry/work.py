@@ -28,8 +28,8 @@ class WorkDesk:
         """Bound it by another time, in seconds, from now on."""
         self._timeout = timeout
 
-    async def request(self, zone: str, work: Work) -> str:
-        """Ask for work on a zone; return the request's id.
+    async def request(self, zone: str, work: Work, *, adopt: bool = False) -> str:
+        """Ask for work on a zone; return the request's id. `adopt`: see `WorkRequest`.
 
         Raises:
             NotFoundError: nothing is, or was, published there.
@@ -41,7 +41,7 @@ class WorkDesk:
             if zone not in state.zones and not any(state.sites_of(zone)):
                 raise NotFoundError(f"there is no Zone {zone}")
             id = secrets.token_hex(9)
-            value = codec.encode(WorkRequest(work, zone, datetime.now(UTC)))
+            value = codec.encode(WorkRequest(work, zone, datetime.now(UTC), adopt=adopt))
             outcome = await self._commit(Update({keys.request(id): 0}, {keys.request(id): value}))
         except StoreError as error:
             raise StoreFailedError(f"the store cannot do it now ({error}): try again") from error

@@ -17,6 +17,7 @@ class Answer(NamedTuple):
     body: Any
     status: int = 200
     revision: int = 0
+    warning: str = ""  # becomes a header `Warning`, as Kubernetes' API has it
 
 
 class Operation(NamedTuple):
@@ -67,6 +68,8 @@ def operation(shown: Operation) -> Callable[[Method], Callable[..., Awaitable[No
             self.set_status(answer.status)
             if answer.revision:
                 self.set_header("ETag", f'"{answer.revision}"')
+            if answer.warning:
+                self.set_header("Warning", f'299 ddnsd "{answer.warning}"')
             if isinstance(answer.body, AsyncIterator):
                 await self.stream(answer.body)
             else:

@@ -112,8 +112,9 @@ class ResourceHandler(KindHandler):
         document = read_document(self.json_body())
         if document.kind is not self.kind or document.name != read_name(self.kind, name):
             raise InvalidDocumentError(Problem("", f"{document.title} is not what the URL names"))
-        written, revision = await self.registry.put(document, self.if_match())
-        return Answer(self.rendered(document), 201 if written is Written.CREATED else 200, revision)
+        written, revision, warning = await self.registry.put(document, self.if_match())
+        status = 201 if written is Written.CREATED else 200
+        return Answer(self.rendered(document), status, revision, warning)
 
     @operation(Operation("DeletedAnswer", query={"cascade": "true: its hosts go too"}, match=True))
     async def delete(self, name: str) -> Answer:

@@ -24,12 +24,20 @@ class WorkHandler(AdminHandler):
         super().initialize(services)
         self._work = work
 
-    @operation(Operation("WorkAnswer", query={"timeout": "seconds to wait for the leader"}))
+    @operation(
+        Operation(
+            "WorkAnswer",
+            query={
+                "timeout": "seconds to wait for the leader",
+                "adopt": "true: a takeover takes its hosts' names though the zone cannot be transferred",
+            },
+        )
+    )
     async def post(self, name: str) -> Answer:
         """Ask the leader to check, repair or take over a zone; wait until it has."""
         timeout = self.number("timeout", _WAIT, _MAX_WAIT)
         zone = _zone(name)
-        id = await self.registry.request_work(zone, self._work)
+        id = await self.registry.request_work(zone, self._work, adopt=self.flag("adopt"))
         done = await self.registry.await_work(id, timeout)
         if done is None:
             message = f"no leader has done it within {timeout} s; it stays asked for: see GET /api/v1/status"
