@@ -39,7 +39,16 @@ _OF_DOCUMENTS = (
     *_CHANGES,
     Column("CHANGE", lambda item: f"{item['change']} (by {item['by']})" if item.get("change") else "-"),
 )
-_REFUSED = (_TIME, _API, _plain("NAME", "name"), _plain("RESULT", "result"), _TOKEN, _SOURCE)
+_REFUSED = (
+    _TIME,
+    _API,
+    _plain("NAME", "name"),
+    _plain("RESULT", "result"),
+    _plain("LEFT OUT", "left_out"),
+    Column("COUNT", lambda item: str(item["count"])),
+    _TOKEN,
+    _SOURCE,
+)
 
 
 @click.command(short_help="Show who changed what.")
@@ -55,7 +64,8 @@ def history(client: AdminClient, of: str, output: str, refused: bool, limit: int
     named, ddnsd made the change itself. The history of one HOST has the changes of its document among
     them, of the type Host: those that `ddnsd audit` shows and that name it.
 
-    With --refused, the attempts that changed nothing: of one node, which keeps the last 1,000 in memory.
+    With --refused, the attempts that changed nothing, and the addresses that were left out of others: of one
+    node, which keeps the last 1,000 in memory.
     """
     query = {"of": of, "limit": min(limit, _MAX_PAGE)} | ({"refused": "true"} if refused else {})
     items = list(islice(client.pages(_PATH, **query), limit))

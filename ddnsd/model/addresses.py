@@ -30,6 +30,10 @@ class InvalidAddressError(ValueError):
     """The text is no address that a host can have."""
 
 
+class UnreachableAddressError(InvalidAddressError):
+    """An address, but one that the Internet cannot reach, where those are refused."""
+
+
 class Address(NamedTuple):
     """A usable host address: its family, and its text after RFC 5952."""
 
@@ -67,7 +71,7 @@ def parse_address(text: str, *, private: bool = True) -> Address:
     if not is_usable(address):
         raise InvalidAddressError(f"no host has this address: {text[:64]!r}")
     if not private and not is_reachable(address):
-        raise InvalidAddressError(f"the Internet cannot reach this address: {text[:64]!r}")
+        raise UnreachableAddressError(f"the Internet cannot reach this address: {text[:64]!r}")
     return Address(Family.A if address.version == 4 else Family.AAAA, str(address))
 
 

@@ -70,15 +70,27 @@ class Moved(NamedTuple):
     moved: int
 
 
+class Skipped(NamedTuple):
+    """A part that the host cannot take was left out, and all others were done.
+
+    `ip` is the address, or the prefix; `reason` is what the part alone would have been refused with.
+    """
+
+    name: str
+    ip: str
+    type: RRType
+    reason: Refusal
+
+
 class Limited(NamedTuple):
     """The client asks too often; nothing was done. `retry_after` in seconds."""
 
     retry_after: float
 
 
-Result = Updated | Unchanged | Moved
+Result = Updated | Unchanged | Moved | Skipped
 Answer = Refusal | Limited | tuple[Result, ...]
-"""Of a success: a result for each record that was asked for, in their order."""
+"""Of a success: a result for each record that was asked for, in their order; what was skipped comes last."""
 
 
 def result_of(answer: Answer) -> str:

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from .addresses import MAX_TEXT, RRTYPES, Challenge, Family, InvalidAddressError, RRType, parse_address
+from .addresses import (
+    MAX_TEXT,
+    RRTYPES,
+    Challenge,
+    Family,
+    InvalidAddressError,
+    RRType,
+    UnreachableAddressError,
+    parse_address,
+)
 from .answers import Refusal
 from .challenges import is_challenge
 from .names import InvalidNameError, parse_name
@@ -23,13 +32,15 @@ class Target(NamedTuple):
     """What is asked of one name.
 
     With `moves` all hosts that follow prefixes shall follow this one; without it that is asked for
-    beside this target, which only has to agree with it.
+    beside this target, which only has to agree with it. `unreachable` are left out: addresses, or a prefix as
+    text, that the Internet cannot reach where those are refused.
     """
 
     name: str | None  # None: no such name can exist
     wishes: tuple[Wish, ...] | None  # in the order of RRTYPES; None: no record can have such a content
     prefix: Prefix | None = None
     moves: bool = True
+    unreachable: tuple[Wish, ...] = ()
 
 
 class Attempt(NamedTuple):
@@ -72,7 +83,15 @@ def _once(targets: Sequence[Target]) -> tuple[Target, ...]:
     return tuple(asked.values())
 
 
-_Contents = tuple[tuple[Wish, ...] | None, Prefix | None]
+class _Contents(NamedTuple):
+    """What is asked of a name's records; the fields are those of a `Target`."""
+
+    wishes: tuple[Wish, ...] | None
+    prefix: Prefix | None = None
+    unreachable: tuple[Wish, ...] = ()
+
+
+_MALFORMED = _Contents(None)
 
 
 def _target(request: Request, private: bool) -> Target:
@@ -81,33 +100,36 @@ def _target(request: Request, private: bool) -> Target:
     except InvalidNameError:
         name = None
     if request.ipv6 or request.more or request.prefix or request.clear or request.text:
-        return Target(name, *_contents(request, private), request.moves)
+        wishes, prefix, unreachable = _contents(request, private)
+        return Target(name, wishes, prefix, request.moves, unreachable)
     text = request.ip or request.source  # alone, as nearly always
     wish = _wish(text, private) if len(text) <= MAX_TEXT else None
     return Target(name, (wish,) if wish else None, None, request.moves)
 
 
 def _contents(request: Request, private: bool) -> _Contents:
-    """Return what the records shall hold, and the prefix; None and None where a part is malformed."""
     if request.clear:
         cleared = tuple(Wish(type, "") for type in RRTYPES if type in request.clear)
-        return _beside(cleared, request.prefix, private)
+        return _beside(_Contents(cleared), request.prefix, private)
     if request.text:
         value = (Wish(Challenge.TXT, request.text),) if is_challenge(request.text) else None
-        return _beside(value, request.prefix, private)
+        return _beside(_Contents(value), request.prefix, private)
     texts = (request.ip, request.ipv6, request.prefix, *request.more)
     if max(map(len, texts)) > MAX_TEXT:
-        return None, None
+        return _MALFORMED
     return _addressed(*texts[:3], request.more, private)
 
 
-def _beside(wishes: tuple[Wish, ...] | None, prefix: str, private: bool) -> _Contents:
-    if wishes is None or not prefix:
-        return wishes, None
+def _beside(contents: _Contents, prefix: str, private: bool) -> _Contents:
+    """Add a prefix to what is asked for."""
+    if contents.wishes is None or not prefix:
+        return contents
     try:
-        return wishes, parse_prefix(prefix, private=private)
+        return contents._replace(prefix=parse_prefix(prefix, private=private))
+    except UnreachableAddressError:
+        return contents._replace(unreachable=(*contents.unreachable, Wish(Family.AAAA, prefix)))
     except InvalidAddressError:
-        return None, None
+        return _MALFORMED
 
 
 # Both are kept, and so is what is malformed: the hosts of one call have them in common.
@@ -121,12 +143,17 @@ def _wish(text: str, private: bool) -> Wish | None:
 
 @lru_cache(maxsize=256)
 def _addressed(ip: str, ipv6: str, prefix: str, more: tuple[str, ...], private: bool) -> _Contents:
-    wishes = [_wish(text, private) for text in (ip, *more) if text]
-    if ipv6:
-        wish = _wish(ipv6, private)
-        wishes.append(wish if wish and wish.type is Family.AAAA else None)
+    """Return the contents of a call with several parts: those that no host may have here are left out."""
     found: dict[RRType, Wish] = {}
-    for wish in wishes:
-        if wish is None or found.setdefault(wish.type, wish) != wish:  # or two addresses of one family
-            return None, None
-    return _beside(tuple(found[family] for family in Family if family in found), prefix, private)
+    unreachable: list[Wish] = []
+    for text in filter(None, (ip, *more, ipv6)):
+        wish = _wish(text, private=True)
+        if wish is None or (text is ipv6 and wish.type is not Family.AAAA):
+            return _MALFORMED
+        if _wish(text, private) is None:
+            unreachable.append(wish)
+        elif found.setdefault(wish.type, wish) != wish:  # two addresses of one family
+            return _MALFORMED
+    wishes = tuple(found[family] for family in Family if family in found)
+    contents = _beside(_Contents(wishes, None, tuple(dict.fromkeys(unreachable))), prefix, private)
+    return contents if contents.wishes or contents.prefix else _MALFORMED

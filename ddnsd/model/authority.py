@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from .addresses import Challenge, RRType
 from .answers import Refusal
-from .attempt import Attempt, Target
+from .attempt import Attempt, Target, Wish
 from .names import fits
 from .origin import previous_name
 from .owners import challenge_name
@@ -38,6 +38,10 @@ class Place(NamedTuple):
         """Say whether the host may have records of this type."""
         return _can_have(self.name, self.host.value.spec, type)
 
+    def can_take(self, wish: Wish) -> bool:
+        """Say whether the host may have what is asked for; what it has may always be withdrawn."""
+        return not wish.value or self.can_have(wish.type)
+
     @property
     def reads(self) -> tuple[Entry[Resource[Spec]], ...]:
         """What a change of the host depends on, beside its holder."""
@@ -59,7 +63,7 @@ def holder_of(state: State, attempt: Attempt, now: datetime) -> Holder | Refusal
 
 
 def place_of(state: State, holder: Holder, target: Target) -> Place | Refusal:
-    """Return the host that the target is about, if all that is asked of it is the holder's to ask."""
+    """Return the host that the target is about, if it is the holder's to change, and takes updates."""
     name, token = target.name, holder.token.value.spec
     host = state.hosts.get(name) if name is not None else None
     if name is None or host is None or not may_change(token, name, host.value.spec):
@@ -69,7 +73,7 @@ def place_of(state: State, holder: Holder, target: Target) -> Place | Refusal:
     if zone is None or not _is_in_scope(token, target):
         return Refusal.NOT_FOUND
     site = Site(zone_name, zone.value.spec.nameserver)
-    return _host_refusal(name, zone.value, host.value, target) or Place(name, host, zone, site)
+    return _host_refusal(zone.value, host.value) or Place(name, host, zone, site)
 
 
 def may_change(token: TokenSpec, name: str, host: HostSpec) -> bool:
@@ -101,16 +105,11 @@ def _is_in_scope(token: TokenSpec, target: Target) -> bool:
     return asked.issubset(token.scopes) and (target.prefix is None or Scope.ADDRESS in token.scopes)
 
 
-def _host_refusal(
-    name: str, zone: Resource[ZoneSpec], host: Resource[HostSpec], target: Target
-) -> Refusal | None:
+def _host_refusal(zone: Resource[ZoneSpec], host: Resource[HostSpec]) -> Refusal | None:
     if zone.held or not zone.spec.enabled:
         return Refusal.ZONE_DISABLED
     if host.held or not host.spec.enabled:
         return Refusal.RECORD_DISABLED
-    for wish in target.wishes or ():
-        if wish.value and not _can_have(name, host.spec, wish.type):
-            return Refusal.FAMILY_MISMATCH
     return None
 
 

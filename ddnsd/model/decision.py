@@ -10,7 +10,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from .addresses import Challenge, Family
-from .answers import Moved, Refusal, Unchanged
+from .answers import Moved, Refusal, Skipped, Unchanged
 from .attempt import Attempt, Target, Wish
 from .authority import Holder, Place, holder_of, place_of
 from .expiry import is_stale_sighting
@@ -84,7 +84,7 @@ class Move(NamedTuple):
         return Moved(self.name, str(self.prefix), self.hosts, moved)
 
 
-Step = Unchanged | Moved | Change | Join | Refused | Move
+Step = Unchanged | Moved | Skipped | Change | Join | Refused | Move
 
 
 class Sighting(NamedTuple):
@@ -124,7 +124,7 @@ class Plan(NamedTuple):
         )
 
 
-Settled = Refusal | tuple[Unchanged | Moved, ...]
+Settled = Refusal | tuple[Unchanged | Moved | Skipped, ...]
 Decision = Settled | Plan
 
 
@@ -137,16 +137,19 @@ def decide(state: State, attempt: Attempt, now: datetime) -> Decision:
         return holder
     asked: list[tuple[Place, tuple[Wish, ...]]] = []
     steps: list[Step] = []
+    skipped: list[Skipped] = []
     for target in attempt.targets:
         place = place_of(state, holder, target)
         if isinstance(place, Refusal):
             return place
-        wishes = _wishes(place, target)
-        if wishes is None:
-            return Refusal.INVALID_IP
+        wishes, skips = _taken(place, target)
+        if not wishes and skips and not _moves_others(place, target):
+            return _refusal(skips)
         asked.append((place, wishes))
         steps += _steps(state, holder, place, wishes, target, now)
-    settled = [step for step in steps if isinstance(step, Unchanged | Moved)]  # all of them, nearly always
+        skipped += skips
+    steps += skipped
+    settled = [step for step in steps if isinstance(step, Unchanged | Moved | Skipped)]  # all, nearly always
     done = len(settled) == len(steps)
     commits = not done and any(map(_is_to_commit, steps))
     sightings = (_sighting(state, place, wishes, now, commits=commits) for place, wishes in asked)
@@ -197,17 +200,38 @@ def _plan(
     return Plan(holder, tuple(steps), tuple(reads), records, tuple(sighted))
 
 
-def _wishes(place: Place, target: Target) -> tuple[Wish, ...] | None:
-    """Return what is asked of the host: below a prefix, one that follows prefixes has its own address.
+def _taken(place: Place, target: Target) -> tuple[tuple[Wish, ...], Sequence[Skipped]]:
+    """Return what is asked of the host that it can take, and the parts that are left out.
 
-    None if it has none below this prefix.
+    Below a prefix, a host that follows prefixes has its own address.
     """
     wishes, spec = target.wishes or (), place.host.value.spec
+    if target.prefix is None and not target.unreachable and all(map(place.can_take, wishes)):
+        return wishes, ()  # as nearly always
+    skipped = [_skipped(place, wish, Refusal.INVALID_IP) for wish in target.unreachable]
+    skipped += [_skipped(place, wish, Refusal.FAMILY_MISMATCH) for wish in wishes if not place.can_take(wish)]
+    taken = tuple(wish for wish in wishes if place.can_take(wish))
     if target.prefix is None or spec.ipv6_suffix is None:
-        return wishes
+        return taken, skipped
     ip = address_below(target.prefix, spec)
-    others = tuple(wish for wish in wishes if wish.type is not Family.AAAA)
-    return (*others, Wish(Family.AAAA, ip)) if ip else None
+    if ip is None:
+        return taken, [*skipped, _skipped(place, Wish(Family.AAAA, str(target.prefix)), Refusal.INVALID_IP)]
+    return (*(wish for wish in taken if wish.type is not Family.AAAA), Wish(Family.AAAA, ip)), skipped
+
+
+def _moves_others(place: Place, target: Target) -> bool:
+    """Say whether hosts follow the target's prefix, though nothing is left of what is asked of this one."""
+    return target.prefix is not None and target.moves and place.host.value.spec.ipv6_suffix is None
+
+
+def _refusal(skipped: Sequence[Skipped]) -> Refusal:
+    """Return what a call is told of which nothing is left: the first of the contract's checks that fails."""
+    reasons = {skip.reason for skip in skipped}
+    return Refusal.INVALID_IP if Refusal.INVALID_IP in reasons else Refusal.FAMILY_MISMATCH
+
+
+def _skipped(place: Place, wish: Wish, reason: Refusal) -> Skipped:
+    return Skipped(place.name, wish.value, wish.type, reason)
 
 
 def _sighting(

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from ..model.answers import Answer, Limited, Moved, Refusal, Result, is_plain, result_of
+from ..model.answers import Answer, Limited, Moved, Refusal, Result, Skipped, is_plain, result_of
 from ..model.decision import Plan
 from ..model.names import label_count
 from ..model.records import Entry, Resource
@@ -10,7 +10,7 @@ from ..model.request import Request
 from ..model.resources import TokenSpec
 from ..model.state import State
 from .fairuse import FairUse
-from .refused import RefusedAttempts
+from .refused import RefusedAttempt, RefusedAttempts
 
 _HOSTS_PER_ATTEMPT = 100
 """Hosts that follow a prefix, looked at in the time of one other attempt."""
@@ -53,13 +53,10 @@ class Conduct:
         """
         if is_plain(answer) or isinstance(answer, Limited):
             return
-        count = _cost(answer)
-        if not count:
-            return
         token = self._state.tokens.by_digest(digest)
-        if isinstance(answer, Refusal):
-            self._remember(request, name, answer, token)
-        if answer in _NOT_THEIR_FAULT and not refused:
+        self._remember(request, name, answer, token)
+        count = _cost(answer)
+        if not count or (answer in _NOT_THEIR_FAULT and not refused):
             return
         if token is None:
             self._fair.failed(_charged(request))
@@ -71,11 +68,26 @@ class Conduct:
         return self._fair.fails_too_often(source)
 
     def _remember(
-        self, request: Request, name: str, refusal: Refusal, token: Entry[Resource[TokenSpec]] | None
+        self,
+        request: Request,
+        name: str,
+        answer: Refusal | tuple[Result, ...],
+        token: Entry[Resource[TokenSpec]] | None,
     ) -> None:
-        shown = name if label_count(name) > 1 else ""  # a token in the wrong parameter may be one label
-        now, known = datetime.now(UTC), _name(token) if token else ""
-        self._refused.note(now, request.api, shown, result_of(refusal), request.source, known)
+        """Note what was refused, or left out."""
+        who = (request.source, _name(token) if token else "")
+        if isinstance(answer, Refusal):
+            shown = name if label_count(name) > 1 else ""  # a token in the wrong parameter may be one label
+            self._refused.note(RefusedAttempt(_now(), request.api, shown, result_of(answer), *who))
+            return
+        for result in answer:
+            if isinstance(result, Skipped):
+                reason = result_of(result.reason)
+                self._refused.note(RefusedAttempt(_now(), request.api, result.name, reason, *who, result.ip))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _charged(request: Request) -> str:

@@ -1,6 +1,7 @@
 """The attempts that a node has refused lately: in memory only, so that nobody fills the store with them."""
 
-from collections import deque
+import itertools
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -17,7 +18,8 @@ class RefusedAttempt(msgspec.Struct, frozen=True):
     """One attempt. `name` is "" where what was sent is no name: it may be a secret.
 
     `result` is the refusal, as in the metrics; `token` the token's name, "" where there is none; `source` the
-    client's address.
+    client's address. Of an attempt that was done but for an address or a prefix that its host cannot take,
+    `left_out` is that part, and `count` how often that was so: each host has one entry for each reason.
     """
 
     at: datetime
@@ -26,21 +28,29 @@ class RefusedAttempt(msgspec.Struct, frozen=True):
     result: str
     source: str
     token: str
+    left_out: str = ""
+    count: int = 1
 
 
 class RefusedAttempts:
     """The newest attempts of this process, so many and no more."""
 
     def __init__(self) -> None:
-        self._attempts: deque[RefusedAttempt] = deque(maxlen=MOST_REFUSED)
+        self._attempts: OrderedDict[object, RefusedAttempt] = OrderedDict()
+        self._numbers = itertools.count()
 
-    def note(self, at: datetime, api: Api, name: str, result: str, source: str, token: str) -> None:
-        """Note an attempt; the arguments are `RefusedAttempt`'s."""
-        self._attempts.append(RefusedAttempt(at, api, name, result, source, token))
+    def note(self, attempt: RefusedAttempt) -> None:
+        """Note an attempt. One that is like an earlier one, but for what was left out, is counted there."""
+        key: object = (attempt.name, attempt.result) if attempt.left_out else next(self._numbers)
+        if (before := self._attempts.pop(key, None)) is not None:
+            attempt = msgspec.structs.replace(attempt, count=before.count + 1)
+        self._attempts[key] = attempt
+        if len(self._attempts) > MOST_REFUSED:
+            self._attempts.popitem(last=False)
 
     def all(self) -> tuple[RefusedAttempt, ...]:
         """Return them all, the oldest first."""
-        return tuple(self._attempts)
+        return tuple(self._attempts.values())
 
 
 def newest(attempts: Iterable[RefusedAttempt], limit: int) -> Sequence[RefusedAttempt]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import structlog
 
-from ..model.answers import Answer, Limited, Moved, Refusal, Result, Unchanged, Updated
+from ..model.answers import Answer, Limited, Moved, Refusal, Result, Skipped, Unchanged, Updated
 from ..model.attempt import Attempt, read
 from ..model.decision import Change, Join, Move, Plan, Refused, Settled, Step
 from ..model.labels import in_full
@@ -238,7 +238,7 @@ def _result(step: Step) -> Result:
             return Updated(step.record.name, step.shown, step.record.type, step.previous)
         case Move():
             return step.result
-        case Unchanged() | Moved():
+        case Unchanged() | Moved() | Skipped():
             return step
         case Refused():
             raise AssertionError("an answer with a refused record is a refusal")

@@ -9,6 +9,10 @@ from urllib.parse import unquote_to_bytes
 
 from tornado.httputil import HTTPHeaders
 
+from ddnsd.model.addresses import MAX_TEXT as MAX_TEXT_OF_ADDRESS
+from ddnsd.model.addresses import InvalidAddressError, read_address
+from ddnsd.model.prefixes import read_prefix
+
 MAX_TEXT = 65536
 """Octets of a query string, or of a body: no setting allows an update more."""
 MAX_VALUE = 4096
@@ -55,6 +59,19 @@ def decoded(text: str) -> str:
     if len(text) > MAX_VALUE:
         return NOTHING
     return unquote_to_bytes(text.encode("latin-1", "replace")).decode("utf-8", "replace").strip()
+
+
+def is_address(text: str) -> bool:
+    """Say whether a text is an IP address or a prefix: under a name that an API does not know, a mistake."""
+    if not 2 <= len(text) <= MAX_TEXT_OF_ADDRESS:
+        return False
+    for read in (read_address, read_prefix):
+        try:
+            read(text)
+        except InvalidAddressError:
+            continue
+        return True
+    return False
 
 
 def listed(text: str) -> tuple[str, ...]:

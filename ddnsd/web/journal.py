@@ -7,7 +7,7 @@ from functools import partial
 
 import structlog
 
-from ..model.answers import Answer, Limited, Moved, Refusal, Result, Unchanged, Updated, result_of
+from ..model.answers import Answer, Limited, Moved, Refusal, Result, Skipped, Unchanged, Updated, result_of
 from ..model.names import label_count
 from ..model.request import Api
 from ..telemetry.metrics import Metrics
@@ -65,6 +65,10 @@ class Journal:
                 _log.info("update.done", api=self._api, **result._asdict(), source=source)
             case Moved():
                 _log.info("update.moved", api=self._api, **result._asdict(), source=source)
+            case Skipped():
+                name, ip, type, reason = result
+                left_out = {"name": name, "ip": ip, "type": type, "reason": reason.name.lower()}
+                _log.info("update.skipped", api=self._api, **left_out, source=source)
 
 
 def _gravest(answers: Sequence[Answer]) -> str:

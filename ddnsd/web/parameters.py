@@ -1,6 +1,7 @@
 """The parameters of an update: query string, form or JSON body, and the Authorization header."""
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import unquote_plus
 
 import msgspec
@@ -9,7 +10,15 @@ from tornado.httputil import HTTPHeaders
 from ..model.addresses import Family
 from ..model.request import Request
 from .credentials import bearer_of
-from .form import MAX_FIELDS, MAX_VALUE, is_too_large
+from .form import (
+    MAX_FIELDS,
+    MAX_VALUE,
+    NOTHING,
+    is_address,
+    is_too_large,
+    media_type,
+    read_parameters,
+)
 
 _NAMES = ("domain", "ip", "token", "ipv6", "ip6lanprefix", "record_type", "clear")
 _MAX_NAME = 3 * max(map(len, _NAMES))  # if each of its letters is percent-encoded
@@ -34,6 +43,7 @@ class _JsonBody(msgspec.Struct):
 
 
 _json_body = msgspec.json.Decoder(_JsonBody)
+_json_object = msgspec.json.Decoder(dict[str, Any])
 
 
 def read_request(
@@ -53,16 +63,26 @@ def read_request(
             ones (`web.form`); or to withdraw what is no address.
     """
     values = _read_form(query)
+    others = bool(body) or query.count("&") >= len(values) > 0  # there may be parameters of other names
     if body:
         values |= _read_body(headers, body)
     token = values.get("token") or bearer_of(headers)
-    ipv6, prefix = values.get("ipv6", ""), values.get("ip6lanprefix", "")
-    request = Request(
-        values.get("domain", ""), values.get("ip", ""), token, source, ipv6, prefix=prefix, peer=peer
-    )
+    ip, ipv6, prefix = values.get("ip", ""), values.get("ipv6", ""), values.get("ip6lanprefix", "")
+    request = Request(values.get("domain", ""), ip, token, source, ipv6, prefix=prefix, peer=peer)
     if withdraws or values.get("clear", "").lower() in _TRUE:
         return request._replace(clear=_withdrawn(values))
+    if others and not (ip or ipv6 or prefix) and _has_strange_address(query, headers, body):
+        return request._replace(ip=NOTHING)
     return request
+
+
+def _has_strange_address(query: str, headers: HTTPHeaders, body: bytes) -> bool:
+    """Say whether an address stands under a name that is none of ours: the client means that, not its own."""
+    sent: dict[str, Any] = dict(read_parameters(query, headers, body))
+    if body and media_type(headers) == _JSON:
+        sent |= _json_object.decode(body)
+    strange = (value for name, value in sent.items() if name not in _NAMES)
+    return any(isinstance(value, str) and is_address(value) for value in strange)
 
 
 def _withdrawn(values: Mapping[str, str]) -> tuple[Family, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ..model.answers import Answer, Limited, Moved, Refusal, Result, Unchanged, Updated, is_change
+from ..model.answers import Answer, Limited, Moved, Refusal, Result, Skipped, Unchanged, Updated, is_change
 
 CONTENT_TYPE = "application/json; charset=utf-8"
 
@@ -61,17 +61,19 @@ def headers(answer: Answer) -> Mapping[str, str]:
 def _success(results: tuple[Result, ...]) -> bytes:
     """Return the contract's body for the first record that was changed, else the first one.
 
-    Where more was asked for, it also has what became of each record, and of the prefix.
+    Where more was asked for, it also has what became of each record and of the prefix, and what was left out.
     """
     lead = results[0]
     if len(results) > 1:
         lead = next((result for result in results if is_change(result)), lead)
     data = _contract(lead)
     if len(results) > 1 or isinstance(lead, Moved):
-        data["records"] = [_record(result) for result in results if not isinstance(result, Moved)]
+        data["records"] = [_record(result) for result in results if isinstance(result, Updated | Unchanged)]
         for result in results:
             if isinstance(result, Moved):
                 data["prefix"] = {"prefix": result.prefix, "hosts": result.hosts, "moved": result.moved}
+        if skipped := [_skip(result) for result in results if isinstance(result, Skipped)]:
+            data["skipped"] = skipped
     return _encode({"success": True, "message": UPDATED if data["updated"] else UNCHANGED, "data": data})
 
 
@@ -79,8 +81,12 @@ def _contract(result: Result) -> dict[str, Any]:
     if isinstance(result, Updated):
         changed = {"record_type": result.type, "old_ip": result.old_ip, "updated": True}
         return {"domain": result.name, "ip": result.ip, **changed}
-    ip = "" if isinstance(result, Moved) else result.ip
+    ip = result.ip if isinstance(result, Unchanged) else ""
     return {"domain": result.name, "ip": ip, "updated": is_change(result)}
+
+
+def _skip(result: Skipped) -> dict[str, Any]:
+    return {"record_type": result.type, "ip": result.ip, "error": result.reason.message}
 
 
 def _record(result: Updated | Unchanged) -> dict[str, Any]:

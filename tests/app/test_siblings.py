@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from ddnsd.app.siblings import Siblings
 from ddnsd.app.worker import Worker
 from ddnsd.model.request import Api
-from ddnsd.service.refused import RefusedAttempts
+from ddnsd.service.refused import RefusedAttempt, RefusedAttempts
 from ddnsd.telemetry.metrics import Metrics
 
 NUMBERS = (0, 1, 2)
@@ -24,7 +24,10 @@ async def test_each_worker_tells_what_all_have_refused(tmp_path):
         siblings = []
         for number in NUMBERS[:2]:  # the third has fallen
             refused = RefusedAttempts()
-            refused.note(datetime.now(UTC), Api.UPDATE, f"{number}.example.com", "not_found", "", "")
+            attempt = RefusedAttempt(
+                datetime.now(UTC), Api.UPDATE, f"{number}.example.com", "not_found", "", ""
+            )
+            refused.note(attempt)
             one = Siblings(worker(tmp_path, number), Metrics(CollectorRegistry()))
             stack.callback((await one.listen(lambda: True)).close)
             one.serve(refused, lambda: None)

@@ -19,6 +19,7 @@ from ddnsd.model.request import Api
 from ddnsd.model.resources import Kind
 from ddnsd.model.tokens import digest
 from ddnsd.service.manifests import read_manifest
+from ddnsd.service.refused import RefusedAttempt
 from ddnsd.service.registry import SourceTakenError
 from ddnsd.service.registry.sourced import Delete
 from ddnsd.store import codec, keys
@@ -348,11 +349,11 @@ async def test_refused_attempts_are_shown(filled):
     run = await filled("history", "--refused")
     assert (run.code, run.out, run.err) == (0, "", "No attempt was refused lately.\n")
     at = datetime(2026, 1, 1, 8, 15, 30, 5, UTC)
-    filled.server.refused.note(at, Api.DYNDNS2, "", "unknown_token", "198.51.100.1", "")
+    filled.server.refused.note(RefusedAttempt(at, Api.DYNDNS2, "", "unknown_token", "198.51.100.1", ""))
     lines = [line.split() for line in (await filled.ok("history", "--refused")).splitlines()]
     assert lines == [
-        ["TIME", "API", "NAME", "RESULT", "TOKEN", "SOURCE"],
-        ["2026-01-01T08:15:30Z", "dyndns2", "-", "unknown_token", "-", "198.51.100.1"],
+        ["TIME", "API", "NAME", "RESULT", "LEFT", "OUT", "COUNT", "TOKEN", "SOURCE"],
+        ["2026-01-01T08:15:30Z", "dyndns2", "-", "unknown_token", "-", "1", "-", "198.51.100.1"],
     ]
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.answers import Moved, Refusal, Unchanged
+from ddnsd.model.answers import Moved, Refusal, Skipped, Unchanged
 from ddnsd.model.attempt import Attempt
 from ddnsd.model.decision import Change, Join, Move, Plan, Sighting, Step, decide
 from ddnsd.model.moves import holding
@@ -402,3 +402,86 @@ def test_neither_a_withdrawal_nor_a_challenge_is_a_refresh():
         plan = planned(world, asked)
         assert isinstance(plan, Plan)
         assert plan.sighted == ()
+
+
+# Parts that a host cannot take
+
+
+@pytest.mark.parametrize(
+    ("families", "left", "out"),
+    [
+        ((Family.A,), Family.A, Family.AAAA),
+        ((Family.AAAA,), Family.AAAA, Family.A),
+    ],
+)
+def test_a_part_of_a_family_that_the_host_does_not_have_is_left_out(families, left, out):
+    world = small_world()
+    world.host(families=families)
+    ips = {Family.A: IP, Family.AAAA: "2001:db8::1"}
+    plan = planned(world, request()._replace(ipv6="2001:db8::1"))
+    assert isinstance(plan, Plan)
+    change, skipped = plan.steps
+    assert isinstance(change, Change)
+    assert change.record == RecordKey(BLOG.name, left)
+    assert skipped == Skipped(BLOG.name, ips[out], out, Refusal.FAMILY_MISMATCH)
+    assert world.state.hosts[BLOG.name] in plan.reads, "it holds as long as the host is as it is"
+    published(world, RecordKey(BLOG.name, left), ips[left])
+    unchanged = (Unchanged(BLOG.name, ips[left], left), skipped)
+    assert planned(world, request()._replace(ipv6="2001:db8::1")) == unchanged
+
+
+@pytest.mark.parametrize(
+    ("asked", "refusal"),
+    [
+        (request(ip="2001:db8::1"), Refusal.FAMILY_MISMATCH),
+        (request(ip="")._replace(ipv6="2001:db8::1"), Refusal.FAMILY_MISMATCH),
+        (request(ip="2001:db8::1")._replace(prefix="2001:db8::/64", moves=False), Refusal.FAMILY_MISMATCH),
+        (request()._replace(ipv6="nonsense"), Refusal.INVALID_IP),
+        (request()._replace(ipv6="ff02::1"), Refusal.INVALID_IP),
+        (request()._replace(more=("0.1.2.3",)), Refusal.INVALID_IP),
+    ],
+)
+def test_with_nothing_left_or_a_mistake_all_is_refused(asked, refusal):
+    world = small_world()
+    world.host(families=(Family.A,))
+    assert planned(world, asked) is refusal
+
+
+def test_a_part_that_the_internet_cannot_reach_is_left_out_where_those_are_refused():
+    world = small_world()
+    plan = planned(world, request(ip="10.0.0.1")._replace(ipv6="2001:db8::1"), private=False)
+    assert isinstance(plan, Plan)
+    change, skipped = plan.steps
+    assert isinstance(change, Change)
+    assert (change.record, skipped) == (BLOG6, Skipped(BLOG.name, "10.0.0.1", Family.A, Refusal.INVALID_IP))
+    plan = planned(world, request(ip="192.168.1.1")._replace(more=(IP,)), private=False)
+    assert isinstance(plan, Plan)
+    assert [type(step) for step in plan.steps] == [Change, Skipped], "not two addresses of one family"
+    plan = planned(world, request()._replace(prefix="fd00::/64"), private=False)
+    assert isinstance(plan, Plan)
+    assert plan.steps[1:] == (Skipped(BLOG.name, "fd00::/64", Family.AAAA, Refusal.INVALID_IP),)
+    for asked in (request(ip="10.0.0.1"), request(ip="10.0.0.1")._replace(ipv6="fd00::1")):
+        assert planned(world, asked, private=False) is Refusal.INVALID_IP
+
+
+def test_a_host_that_has_no_address_below_a_prefix_keeps_its_other_part():
+    world = small_world()
+    world.host(ipv6_suffix="::7", ipv6_subnet="ff")
+    plan = planned(world, request()._replace(prefix="2001:db8::/60", moves=False))
+    assert isinstance(plan, Plan)
+    assert isinstance(plan.steps[0], Change)
+    assert plan.steps[1:] == (Skipped(BLOG.name, "2001:db8::/60", Family.AAAA, Refusal.INVALID_IP),)
+    alone = request(ip="")._replace(prefix="2001:db8::/60")
+    assert planned(world, alone) is Refusal.INVALID_IP
+
+
+def test_several_names_are_done_where_each_has_something_left():
+    world, other = small_world(), "other.example.com"
+    world.host(families=(Family.A,))
+    world.host(other)
+    both = [request()._replace(domain=name, ipv6="2001:db8::1") for name in (BLOG.name, other)]
+    plan = planned(world, *both)
+    assert isinstance(plan, Plan)
+    assert [type(step) for step in plan.steps] == [Change, Change, Change, Skipped]
+    six = [request(ip="2001:db8::1")._replace(domain=name) for name in (other, BLOG.name)]
+    assert planned(world, *six) is Refusal.FAMILY_MISMATCH

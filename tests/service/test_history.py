@@ -8,7 +8,7 @@ from ddnsd.model.records import HistoryEntry
 from ddnsd.model.request import Api
 from ddnsd.model.resources import Kind
 from ddnsd.service.history import HistoryItem
-from ddnsd.service.refused import MOST_REFUSED, RefusedAttempts, concerning, newest
+from ddnsd.service.refused import MOST_REFUSED, RefusedAttempt, RefusedAttempts, concerning, newest
 from ddnsd.service.registry import NotFoundError
 from tests.service.registry_node import Node, account, host, single_node, token, zone
 
@@ -84,7 +84,7 @@ def refused(*names: str) -> RefusedAttempts:
     attempts = RefusedAttempts()
     for minute, name in enumerate(names):
         at = NOW + timedelta(minutes=minute)
-        attempts.note(at, Api.DYNDNS2, name, "not_found", "198.51.100.1", "")
+        attempts.note(RefusedAttempt(at, Api.DYNDNS2, name, "not_found", "198.51.100.1", ""))
     return attempts
 
 
@@ -102,8 +102,8 @@ def test_the_newest_refused_attempts_come_first():
 async def test_refused_attempts_concern_a_host_or_an_account(node):
     await node.registry.apply([token("router", "1"), token("bobs", "2", "bob")])
     attempts = refused(BLOG, BOBS, "nobody.example.com", "")
-    attempts.note(NOW, Api.UPDATE, "nobody.example.com", "not_found", "", "router")
-    attempts.note(NOW, Api.UPDATE, BLOG, "not_found", "", "bobs")
+    attempts.note(RefusedAttempt(NOW, Api.UPDATE, "nobody.example.com", "not_found", "", "router"))
+    attempts.note(RefusedAttempt(NOW, Api.UPDATE, BLOG, "not_found", "", "bobs"))
 
     def concerned(who: str) -> list[tuple[str, str]]:
         found = concerning(node.cache.state, who, attempts.all())

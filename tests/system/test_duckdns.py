@@ -89,8 +89,10 @@ async def test_all_or_nothing(ddnsd: Installation) -> None:
         ",".join(["blog"] * 20),
     ):
         assert await update(ddnsd, f"{BLOG},{others}", ip="192.0.2.99", verbose="true") == "KO"
-    assert await update(ddnsd, f"{BLOG},v4.example.com", ip="192.0.2.99", ipv6=SIX) == "KO"
+    assert await update(ddnsd, f"{BLOG},v4.example.com", ip=SIX, verbose="true") == "KO", "nothing is left"
     assert await ddnsd.query(BLOG, "A") == (FOUR,)
+    assert await update(ddnsd, f"{BLOG},v4.example.com", ip="192.0.2.98", ipv6=SIX) == "OK"
+    assert await ddnsd.query("v4.example.com", "AAAA") == ()
     assert await update(ddnsd, f"{BLOG}, v4.example.com,{NAS}", ip="192.0.2.99") == "OK"
     assert await ddnsd.query(BLOG, "A") == await ddnsd.query("v4.example.com", "A") == ("192.0.2.99",)
 

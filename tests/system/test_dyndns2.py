@@ -111,6 +111,26 @@ async def test_good_and_nochg(ddnsd: Installation) -> None:
     assert (await ddnsd.query(host, "A"), await ddnsd.query(host, "AAAA")) == ((FOUR,), (SIX,))
 
 
+async def test_a_part_that_a_host_cannot_take_is_left_out(ddnsd: Installation) -> None:
+    """What every FritzBox sends to a host with one family: that one is done, and named."""
+    assert await said(ddnsd, f"hostname={V4}&myip={FOUR}&myipv6={SIX}") == (200, f"good {FOUR}")
+    assert await said(ddnsd, f"hostname={V4}&myip={FOUR}&myipv6={SIX}") == (200, f"nochg {FOUR}")
+    assert (await ddnsd.query(V4, "A"), await ddnsd.query(V4, "AAAA")) == ((FOUR,), ())
+    listed = (await ddnsd.admin("GET", f"history?refused=true&of={V4}")).json["items"]
+    (item,) = [item for item in listed if item["left_out"]]
+    assert (item["result"], item["left_out"], item["count"]) == ("family_mismatch", SIX, 2)
+    history = (await ddnsd.admin("GET", f"history?of={V4}")).json["items"]
+    assert {entry["type"] for entry in history} == {"A"}
+
+
+async def test_an_address_under_a_name_that_nobody_knows_is_not_replaced_by_another_one(
+    ddnsd: Installation,
+) -> None:
+    host = "h7.example.com"
+    assert await said(ddnsd, f"hostname={host}&wanip={FOUR}") == (200, "badip")
+    assert await said(ddnsd, f"hostname={host}&myipv4={FOUR}") == (200, f"good {FOUR}")
+
+
 async def test_one_family_never_touches_the_other(ddnsd: Installation) -> None:
     host = "h1.example.com"
     await said(ddnsd, f"hostname={host}&myip={FOUR},{SIX}")
@@ -209,6 +229,8 @@ async def test_checkip(ddnsd: Installation) -> None:
 
 
 async def test_no_secret_in_the_log(ddnsd: Installation) -> None:
+    for _, _, query, password in ROWS:
+        await call(ddnsd, query, password)
     await ddnsd.public.get("/nic/update", hostname=UNKNOWN, myip=UNKNOWN, password=UNKNOWN)
     await ddnsd.public.get("/nic/update", hostname=f"{BLOG},{UNKNOWN}", password=SECRET)
     await ddnsd.public.get("/healthz")  # what is logged of the last one is there now

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from ddnsd.model.records import HistoryEntry, Work
 from ddnsd.model.request import Api
 from ddnsd.model.resources import Kind
+from ddnsd.service.refused import RefusedAttempt
 from ddnsd.store import codec
 from ddnsd.store.interface import Update
 from ddnsd.web.admin import shapes
@@ -358,7 +359,7 @@ async def test_the_history_of_a_host_has_the_changes_of_its_document(filled):
 async def test_refused_attempts_are_listed_apart(filled):
     for name in ("blog.example.com", ""):
         at = datetime(2026, 1, 1, 12, len(name), tzinfo=UTC)
-        filled.refused.note(at, Api.DYNDNS2, name, "unknown_token", "198.51.100.1", "")
+        filled.refused.note(RefusedAttempt(at, Api.DYNDNS2, name, "unknown_token", "198.51.100.1", ""))
     listed = body(await filled.ask("GET", "/api/v1/history?refused=true"))
     assert [item["name"] for item in listed["items"]] == ["blog.example.com", ""]
     listed = body(await filled.ask("GET", "/api/v1/history?refused=true&of=alice"))
@@ -371,6 +372,8 @@ async def test_refused_attempts_are_listed_apart(filled):
             "result": "unknown_token",
             "source": "198.51.100.1",
             "token": "",
+            "left_out": "",
+            "count": 1,
         }
     ]
 

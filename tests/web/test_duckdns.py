@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.answers import Limited, Moved, Refusal, Unchanged, Updated
+from ddnsd.model.answers import Limited, Moved, Refusal, Skipped, Unchanged, Updated
 from ddnsd.model.request import Api, Request
 from ddnsd.web.duckdns.call import read_call, read_path
 from ddnsd.web.duckdns.words import text_of
@@ -34,6 +34,9 @@ def request(ip: str = "", ipv6: str = "", domain: str = BLOG, **rest: object) ->
         ("ip=", request()),
         ("txt=", request()),
         (f"ip={FOUR}", request(FOUR)),
+        (f"myip={FOUR}", request("\ufffd")),  # an address that the client means, under a name of its own
+        (f"myip={FOUR}&ipv6={SIX}", request(ipv6=SIX)),
+        (f"myip={FOUR}&clear=true", request(clear=(Family.A, Family.AAAA))),
         (f"ip={quote(SIX)}", request(SIX)),
         (f"ip={FOUR}&ipv6={SIX}", request(FOUR, SIX)),
         (f"ipv6={SIX}&verbose=true", request(ipv6=SIX)),
@@ -93,6 +96,7 @@ OTHER = Updated("other.example.com", "192.0.2.8", Family.A, "")
         ((A, AAAA), f"OK\n{FOUR}\n{SIX}\nUPDATED"),
         ((Unchanged(BLOG, FOUR, Family.A), AAAA, OTHER), f"OK\n{FOUR}\n{SIX}\nUPDATED"),
         ((Updated(BLOG, "", Family.A, FOUR), Unchanged(BLOG, "", Family.AAAA)), "OK\n\n\nUPDATED"),
+        ((AAAA, Skipped(BLOG, FOUR, Family.A, Refusal.FAMILY_MISMATCH)), f"OK\n\n{SIX}\nNOCHANGE"),
         ((Updated(BLOG, VALUE, Challenge.TXT, ""),), f"OK\n{VALUE}\nUPDATED"),
         ((Unchanged(BLOG, VALUE, Challenge.TXT),), f"OK\n{VALUE}\nNOCHANGE"),
     ],

@@ -10,6 +10,7 @@ from tornado.httputil import HTTPHeaders
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.request import Request
+from ddnsd.web.form import NOTHING
 from ddnsd.web.parameters import UnreadableRequestError, read_request
 
 SOURCE = "198.51.100.7"
@@ -38,7 +39,7 @@ def test_what_is_absent_is_empty():
     assert sent(body=b"{}", content_type="application/json") == Request("", "", "", SOURCE)
 
 
-@pytest.mark.parametrize("empty", ["ip=", "ip=%20", "ip=+", "ip", "ip=&ip=", "Ip=192.0.2.7", ""])
+@pytest.mark.parametrize("empty", ["ip=", "ip=%20", "ip=+", "ip", "ip=&ip=", ""])
 def test_an_empty_parameter_counts_as_absent(empty):
     assert sent(f"domain=a.b.c&{empty}&token=secret") == Request("a.b.c", "", "secret", SOURCE)
 
@@ -241,3 +242,26 @@ def test_a_method_can_say_it():
     assert read_request(QUERY, HTTPHeaders(), b"", SOURCE, withdraws=True).clear == (Family.A, Family.AAAA)
     with pytest.raises(UnreadableRequestError):
         read_request(f"{QUERY}&record_type=MX", HTTPHeaders(), b"", SOURCE, withdraws=True)
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "content_type", "ip"),
+    [
+        ("domain=a.example.com&myip=192.0.2.7", b"", None, NOTHING),
+        ("domain=a.example.com&token=t&addr=2001:db8::%2F64", b"", None, NOTHING),
+        ("domain=a.example.com&ip=&myip=192.0.2.7", b"", None, NOTHING),
+        ("domain=a.example.com&Ip=192.0.2.7", b"", None, NOTHING),
+        ("domain=a.example.com&ip=192.0.2.8&myip=192.0.2.7", b"", None, "192.0.2.8"),
+        ("domain=a.example.com&version=1.2.3&x=7", b"", None, ""),
+        ("domain=a.example.com", b"token=t&myip=192.0.2.7", FORM, NOTHING),
+        ("", b'{"domain":"a.example.com","myip":"192.0.2.7"}', "application/json", NOTHING),
+        ("", b'{"domain":"a.example.com","myip":7,"x":{"ip":"::7"}}', "application/json", ""),
+    ],
+)
+def test_an_address_under_another_name_is_not_taken_for_none(query, body, content_type, ip):
+    assert sent(query, body, content_type).ip == ip
+
+
+def test_who_withdraws_means_no_address():
+    query = "domain=a.example.com&myip=192.0.2.7&clear=true"
+    assert sent(query).clear == tuple(Family)

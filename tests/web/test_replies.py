@@ -3,7 +3,7 @@
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Limited, Moved, Refusal, Unchanged, Updated
+from ddnsd.model.answers import Limited, Moved, Refusal, Skipped, Unchanged, Updated
 from ddnsd.web import replies
 
 # The contract's table, copied from the public document.
@@ -111,3 +111,16 @@ def test_who_asks_too_often_is_told_when_to_come_again():
     assert replies.body(Limited(0.2))[0] == 429
     assert replies.headers(Limited(0.2)) == {"Retry-After": "1"}
     assert replies.headers(Refusal.UNKNOWN_TOKEN) == {}
+
+
+def test_what_was_left_out_is_told_beside_what_was_done():
+    name = "blog.example.com"
+    done = Updated(name, "192.0.2.7", Family.A, "192.0.2.4")
+    skipped = Skipped(name, "2001:db8::7", Family.AAAA, Refusal.FAMILY_MISMATCH)
+    expected = (
+        '{"success":true,"message":"DDNS 更新成功","data":{"domain":"blog.example.com","ip":"192.0.2.7",'
+        '"record_type":"A","old_ip":"192.0.2.4","updated":true,'
+        '"records":[{"record_type":"A","ip":"192.0.2.7","old_ip":"192.0.2.4","updated":true}],'
+        '"skipped":[{"record_type":"AAAA","ip":"2001:db8::7","error":"IP 类型不匹配"}]}}'
+    )
+    assert replies.body((done, skipped)) == (200, expected.encode())

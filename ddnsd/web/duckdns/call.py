@@ -4,10 +4,12 @@ from typing import NamedTuple
 
 from ...model.addresses import Challenge, Family, RRType
 from ...model.request import Api, Request
-from ..form import Parameters, decoded, listed
+from ..form import NOTHING, Parameters, decoded, is_address, listed
 
 FOLDER = "/update/"
 
+_ADDRESSES = ("ip", "ipv6", "ip6lanprefix")
+_KNOWN = frozenset(("domains", "token", "verbose", "clear", "txt", *_ADDRESSES))
 _IN_PATH = ("domains", "token", "ip")  # in their order
 
 
@@ -46,15 +48,21 @@ def read_call(parameters: Parameters) -> Call:
 
     `clear=true` clears the addresses and sets none; beside a `txt`, also an empty one, it clears the TXT
     record: so lego and acme.sh take their challenge away. With a `txt` that says something no address is
-    touched.
+    touched. An address under a name that nobody knows, where there is no other, is the address of nothing:
+    the client does not mean that of its connection.
     """
     clears, text = _is_true(parameters, "clear"), parameters.get("txt", "")
     cleared: tuple[RRType, ...] = (Challenge.TXT,) if "txt" in parameters else tuple(Family)
     sets_address = not clears and not text
+    ip = parameters.get("ip", "")
+    if not any(parameters.get(name) for name in _ADDRESSES) and any(
+        is_address(value) for name, value in parameters.items() if name not in _KNOWN
+    ):
+        ip = NOTHING
     return Call(
         domains=listed(parameters.get("domains", "")),
         token=parameters.get("token", ""),
-        ip=parameters.get("ip", "") if sets_address else "",
+        ip=ip if sets_address else "",
         ipv6=parameters.get("ipv6", "") if sets_address else "",
         prefix=parameters.get("ip6lanprefix", "") if sets_address else "",
         text="" if clears else text,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ...model.addresses import Challenge, Family, RRType
-from ...model.answers import Answer, Limited, Moved, Refusal, Result, is_change
+from ...model.answers import Answer, Limited, Refusal, Result, Unchanged, Updated, is_change
 
 OK, KO = "OK", "KO"
 _UPDATED, _NO_CHANGE = "UPDATED", "NOCHANGE"
@@ -24,10 +24,10 @@ def text_of(answer: Answer, *, verbose: bool) -> str:
 
 
 def _types(results: Sequence[Result]) -> tuple[RRType, ...]:
-    challenged = any(not isinstance(result, Moved) and result.type is Challenge.TXT for result in results)
+    challenged = any(isinstance(each, Updated | Unchanged) and each.type is Challenge.TXT for each in results)
     return (Challenge.TXT,) if challenged else tuple(Family)
 
 
 def _value(results: Sequence[Result], type: RRType) -> str:
-    values = (result.ip for result in results if not isinstance(result, Moved) and result.type is type)
+    values = (each.ip for each in results if isinstance(each, Updated | Unchanged) and each.type is type)
     return next(values, "")

@@ -7,9 +7,15 @@ from tornado.httputil import HTTPHeaders
 from ...model.addresses import Family
 from ...model.request import Api, Request
 from ..credentials import token_of
-from ..form import NOTHING, Parameters, listed
+from ..form import NOTHING, Parameters, is_address, listed
 
 _MOST_ADDRESSES = 8
+# Names that clients give an address, of either family, in the order in which they are read: Dyn's, those of
+# No-IP and deSEC (https://desec.readthedocs.io/en/latest/dyndns/update-api.html).
+_ADDRESSES = ("myip", "myipv4", "ip", "ipv4", "myipv6", "ipv6")
+# A prefix: AVM's placeholder (FritzBox), and dynv6's (https://dynv6.com/docs/apis).
+_PREFIXES = ("ip6lanprefix", "ipv6prefix")
+_KNOWN = frozenset(("hostname", "username", "password", "offline", *_ADDRESSES, *_PREFIXES))
 
 
 class Call(NamedTuple):
@@ -43,13 +49,20 @@ def read_call(parameters: Parameters, headers: HTTPHeaders) -> Call:
     """Read the parameters that mean something here; all others, such as `wildcard` and `mx`, are ignored.
 
     A `password` parameter wins over the header, as a `token` does in the update API. More addresses than
-    anybody has are left as one text, which is the address of nothing.
+    anybody has are left as one text, which is the address of nothing. So is an address under a name that
+    nobody knows, where there is no other: the client does not mean that of its connection.
     """
-    sent = dict.fromkeys((*listed(parameters.get("myip", "")), *listed(parameters.get("myipv6", ""))))
+    texts = (item for name in _ADDRESSES for item in listed(parameters.get(name, "")))
+    addresses = tuple(dict.fromkeys(texts))
+    prefix = next(filter(None, (parameters.get(name) for name in _PREFIXES)), "")
+    offline = parameters.get("offline", "").lower() == "yes"
+    strange = not (addresses or prefix or offline) and any(
+        is_address(value) for name, value in parameters.items() if name not in _KNOWN
+    )
     return Call(
         hosts=listed(parameters.get("hostname", "")),
         token=parameters.get("password") or token_of(headers),
-        addresses=tuple(sent) if len(sent) <= _MOST_ADDRESSES else (NOTHING,),
-        prefix=parameters.get("ip6lanprefix", ""),
-        offline=parameters.get("offline", "").lower() == "yes",
+        addresses=(NOTHING,) if strange or len(addresses) > _MOST_ADDRESSES else addresses,
+        prefix=prefix,
+        offline=offline,
     )

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ...model.answers import Answer, Limited, Moved, Refusal, is_change
+from ...model.answers import Answer, Limited, Moved, Refusal, Unchanged, Updated, is_change
 
 BAD_AUTH, ABUSE, NO_HOST, NOT_FQDN, NUM_HOST, BAD_IP = (
     "badauth",
@@ -83,6 +83,6 @@ def line(answer: Answer, moves: Sequence[Moved]) -> str:
     if isinstance(answer, Limited):
         return TROUBLE
     word = "good" if any(map(is_change, (*answer, *moves))) else "nochg"
-    addresses = [result.ip for result in answer if not isinstance(result, Moved)]
+    addresses = [result.ip for result in answer if isinstance(result, Updated | Unchanged)]
     told = ",".join(filter(None, addresses or [move.prefix for move in moves]))
     return f"{word} {told}" if told else word
