@@ -5,7 +5,7 @@ Addresses are text; times are `time.monotonic()`.
 
 import json
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -48,6 +48,7 @@ class Record:
         self.answers: list[Answer] = []
         self.samples: list[Sample] = []
         self.lost = 0  # requests without an answer
+        self.asked: Counter[tuple[str, str]] = Counter()  # requests by host and address
 
 
 History = Mapping[str, Sequence[Commit]]

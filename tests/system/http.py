@@ -29,6 +29,7 @@ class Client:
         self._host, _, port = address.rpartition(":")
         self._port = int(port)
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._is_closed = False
 
     async def get(self, path: str, **query: str) -> Reply:
         return await self.send("GET", f"{path}?{urlencode(query)}" if query else path)
@@ -52,13 +53,15 @@ class Client:
         except BaseException:
             writer.close()
             raise
-        if reply.headers.get("connection") == "close":
+        if self._is_closed or reply.headers.get("connection") == "close":
             writer.close()
         else:
             self._idle.append((reader, writer))
         return reply
 
     async def close(self) -> None:
+        """Close what is idle now, and what is at work once it has its answer."""
+        self._is_closed = True
         for _, writer in self._idle:
             writer.close()
         self._idle.clear()

@@ -48,6 +48,7 @@ class Installation:
         self._process: asyncio.subprocess.Process | None = None
         self.log_path = folder / "log"
         self.secret = SECRET
+        self.program: tuple[str, ...] = (sys.executable, "-m", "ddnsd")
         rigs = dict(rigs or {}) | ({"default": rig} if rig else {})
         nameservers = {name: _section(folder, name, rig) for name, rig in rigs.items()}
         self.config = {
@@ -100,7 +101,7 @@ class Installation:
     def command(self, *arguments: str) -> list[str]:
         """Return a command whose last argument is config.yaml, and write that."""
         self.write_config()
-        return self.place.command(sys.executable, "-m", "ddnsd", *arguments, str(self.config_path))
+        return self.place.command(*self.program, *arguments, str(self.config_path))
 
     async def fail(self, *arguments: str) -> tuple[int, str]:
         """Run a command that ends by itself, as `serve` should here; return its status and what it says."""

@@ -5,6 +5,7 @@ it has none that is at or after the place of everything that had ended before it
 was lost does not matter: whether its change came, and when, is seen in etcd.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import inf
@@ -40,7 +41,17 @@ def judge(record: Record, history: History) -> Verdict:
     for seen in sorted((*record.answers, *record.samples), key=lambda seen: seen.begin):
         names.setdefault(seen.host, _Name(())).look(seen)
     faults = [fault for name in names.values() for fault in name.faults]
+    faults += _done_too_often(record, history)
     return Verdict(faults, sorted(one for name in names.values() for one in name.publications()))
+
+
+def _done_too_often(record: Record, history: History) -> Iterator[str]:
+    """Yield the changes that were committed more often than they were asked for."""
+    for host, commits in history.items():
+        for address, count in Counter(commit.address for commit in commits if commit.address).items():
+            if count > record.asked[host, address] > 0:
+                asked = record.asked[host, address]
+                yield f"{host}: {address} was asked for {asked} times and committed {count} times"
 
 
 def longest_delay(publications: Sequence[Publication]) -> float:

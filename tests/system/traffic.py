@@ -57,6 +57,7 @@ class Customer(ABC):
             OSError, IncompleteReadError: no answer.
         """
         begin = time.monotonic()
+        self._record.asked[self._host, address] += 1
         async with asyncio.timeout(self.patience):
             reply = await self._clients[node].get(UPDATE, domain=self._host, ip=address, token=SECRET)
         previous = reply.json.get("data", {}).get("old_ip")
