@@ -8,6 +8,7 @@ import grpc
 from .endpoint import Endpoint, Metadata, Stream, is_cancelled
 from .errors import (
     AuthenticationError,
+    MemberRefusedError,
     RefusedError,
     UnavailableError,
     UnknownOutcomeError,
@@ -106,7 +107,7 @@ class Connections:
                 if isinstance(error, UnknownOutcomeError) and not method.repeatable:
                     raise
                 tried += 1
-                if cause is None or not isinstance(error, _OutOfTimeError):
+                if cause is None or not isinstance(error, _OutOfTimeError | MemberRefusedError):
                     cause = error
                 pause = 0 if tried % len(self.endpoints) else _PAUSE
                 if self._closed or loop.time() + pause >= deadline:

@@ -4,7 +4,9 @@ EtcdError
 ├── NotAppliedError               nothing was changed
 │   ├── UnavailableError          no member could answer within the time; may work later
 │   │   ├── CertificateError      no connection, as one side does not accept the other's certificate
-│   │   └── NoLeaderError         the member has no leader: fewer than half of the members are there
+│   │   ├── NoLeaderError         the member has no leader: fewer than half of the members are there
+│   │   └── MemberRefusedError    this member does not do it, another may: a learner, or no etcd at all
+│   │       └── OverloadedError   it has too many requests to do
 │   ├── RefusedError              etcd refused this request; sent again it is refused again
 │   │   ├── CompactedError        the revision is no longer kept
 │   │   ├── FutureRevisionError   the revision is still to come
@@ -14,7 +16,6 @@ EtcdError
 │   │   ├── LeaseNotFoundError    the lease has ended, or never was
 │   │   ├── LeaseExistsError      the chosen lease id is taken
 │   │   ├── NoSpaceError          the NOSPACE alarm is on: the quota is used up
-│   │   ├── OverloadedError       etcd has too many requests to do
 │   │   ├── AuthenticationError   wrong user, password or token
 │   │   └── PermissionDeniedError the role does not allow it
 │   └── CampaignLostError         the candidate's key or lease has gone before it was elected
@@ -45,6 +46,14 @@ class CertificateError(UnavailableError):
 
 class NoLeaderError(UnavailableError):
     """The members cannot agree on a leader: too many of them are not there."""
+
+
+class MemberRefusedError(UnavailableError):
+    """The member, or whatever listens at its address, does not do such calls; another member may."""
+
+
+class OverloadedError(MemberRefusedError):
+    """The member has more requests waiting than it takes; later, or elsewhere, it may work."""
 
 
 class RefusedError(NotAppliedError):
@@ -87,10 +96,6 @@ class NoSpaceError(RefusedError):
     """The database has reached its quota; only reads and deletes work until the alarm is disarmed."""
 
 
-class OverloadedError(RefusedError):
-    """etcd has more requests waiting than it takes; later it may work."""
-
-
 class AuthenticationError(RefusedError):
     """etcd does not accept the user, the password or the token."""
 
@@ -120,7 +125,7 @@ class RevisionRegressedError(RestoredError):
 
 
 # etcd: api/v3rpc/rpctypes/error.go. The texts are its interface: several share one gRPC code.
-_BY_TEXT: tuple[tuple[str, type[RefusedError]], ...] = (
+_BY_TEXT: tuple[tuple[str, type[NotAppliedError]], ...] = (
     ("required revision has been compacted", CompactedError),
     ("required revision is a future revision", FutureRevisionError),
     ("duplicate key given in txn request", DuplicateKeyError),
@@ -130,7 +135,9 @@ _BY_TEXT: tuple[tuple[str, type[RefusedError]], ...] = (
     ("requested lease not found", LeaseNotFoundError),
     ("lease already exists", LeaseExistsError),
     ("database space exceeded", NoSpaceError),
-    ("too many requests", OverloadedError),
+    ("too many requests", OverloadedError),  # of this member: it is far behind in applying them
+    ("not supported for learner", MemberRefusedError),  # UNAVAILABLE before etcd 3.6
+    ("not capable", MemberRefusedError),  # UNAVAILABLE before etcd 3.6; of a member that starts
     ("permission denied", PermissionDeniedError),
     ("authentication failed", AuthenticationError),
     ("user name is empty", AuthenticationError),
@@ -147,9 +154,11 @@ _REFUSALS = frozenset(
         grpc.StatusCode.PERMISSION_DENIED,
         grpc.StatusCode.UNAUTHENTICATED,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
-        grpc.StatusCode.UNIMPLEMENTED,
     }
 )
+# What answers at the address without being an etcd: another gRPC server, or any web server or proxy, of whose
+# status gRPC makes a code (grpc: doc/http-grpc-status-mapping.md).
+_NOT_ETCD = ("Received http2 header with status", "invalid content-type", "malformed header")
 # In BoringSSL's and gRPC's words: the handshake failed; or, with TLS 1.3, the server has refused our
 # certificate after it, with an alert that gRPC takes for corrupt data.
 _TLS = ("CERTIFICATE_", "TSI_PROTOCOL_FAILURE", "TSI_DATA_CORRUPTED", "ALERT_")
@@ -157,8 +166,8 @@ _TLS = ("CERTIFICATE_", "TSI_PROTOCOL_FAILURE", "TSI_DATA_CORRUPTED", "ALERT_")
 _STALE_TOKEN = ("invalid auth token", "revision of auth store is old", "user name is empty")
 
 
-def refusal(text: str) -> RefusedError:
-    """Return the typed error for etcd's text."""
+def refusal(text: str) -> NotAppliedError:
+    """Return the typed error for etcd's text: a `RefusedError`, or one of this member alone."""
     for part, kind in _BY_TEXT:
         if part in text:
             return kind(text)
@@ -166,10 +175,17 @@ def refusal(text: str) -> RefusedError:
 
 
 def translate(error: grpc.aio.AioRpcError) -> EtcdError:
-    """Return what a failed call means: refused, certainly not begun, or (all the rest) unknown."""
+    """Return what a failed call means: refused, certainly not begun, or (all the rest) unknown.
+
+    A refusal is etcd's as a whole unless it is known to be of one member.
+    """
     text = f"{error.code().name}: {error.details()}"
+    if error.code() is grpc.StatusCode.UNIMPLEMENTED or any(part in text for part in _NOT_ETCD):
+        return MemberRefusedError(text)
     if error.code() in _REFUSALS:
         return refusal(text)
+    if isinstance(found := refusal(text), MemberRefusedError):
+        return found
     # v3rpc/interceptor.go: checked before the call is looked at, as we send `hasleader`.
     if "etcdserver: no leader" in text:
         return NoLeaderError(text)

@@ -20,7 +20,6 @@ from .endpoint import Endpoint, Stream
 from .errors import (
     AuthenticationError,
     CompactedError,
-    OverloadedError,
     PermissionDeniedError,
     UnavailableError,
     UnknownOutcomeError,
@@ -98,7 +97,7 @@ class Watch:
     async def _follow_and_recover(self) -> None:
         try:
             await self._follow()
-        except (UnavailableError, UnknownOutcomeError, OverloadedError):
+        except (UnavailableError, UnknownOutcomeError):
             await asyncio.sleep(_PAUSE)
         except (AuthenticationError, PermissionDeniedError):
             # etcd 3.4 says "permission denied" to a watch whose token its member has forgotten.

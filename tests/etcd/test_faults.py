@@ -5,12 +5,14 @@ import socket
 import time
 from pathlib import Path
 
+import grpc
 import pytest
 
 from ddnsd.etcd import Client, Compare, Put, Range, Settings, Target, Txn
 from ddnsd.etcd.connections import Connections
 from ddnsd.etcd.errors import (
     ClusterChangedError,
+    MemberRefusedError,
     NoLeaderError,
     NoSpaceError,
     RevisionRegressedError,
@@ -164,6 +166,48 @@ async def test_a_full_database(version: Version):
             assert not isinstance(status, Exception)
             assert "NOSPACE" in status.errors[0]
             assert status.quota == (0 if version.folder is None else 200_000)
+
+
+async def test_a_learner_is_not_the_cluster(version: Version):
+    """It refuses nearly all calls: what it does not do, a member that votes does."""
+    with EtcdRig(version) as rig:
+        await asyncio.to_thread(rig.add_learner)
+        voter, learner = rig.members
+        async with Client(rig.settings_of(learner.url, voter.url)) as client:
+            put = await client.put(Put(b"learner/a", b"1"))
+            async with client.watch(b"learner/", put.revision) as watch:
+                (found,) = await asyncio.wait_for(watch.read(), 10)
+            assert found.revision == put.revision
+            assert await client.get(b"learner/a") is not None
+            statuses = await client.statuses()
+            assert not any(isinstance(status, Exception) for status in statuses.values())
+        async with Client(rig.settings_of(learner.url)) as client:
+            with pytest.raises(MemberRefusedError, match="not supported for learner"):
+                await client.put(Put(b"learner/b", b""), timeout=1)
+
+
+async def test_what_is_no_etcd_is_not_the_cluster(etcd: EtcdRig):
+    """A gRPC server of something else, and a web server: perhaps a gateway that was given the address."""
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    web = await asyncio.start_server(forbid, "127.0.0.1", 0)
+    addresses = [f"http://127.0.0.1:{number}" for number in (port, web.sockets[0].getsockname()[1])]
+    async with Client(etcd.settings_of(*addresses, etcd.members[0].url)) as client:
+        put = await client.put(Put(b"foreign/a", b""))
+        async with client.watch(b"foreign/", put.revision) as watch:
+            assert (await asyncio.wait_for(watch.read(), 10))[0].revision == put.revision
+    async with Client(etcd.settings_of(addresses[0])) as client:
+        with pytest.raises(MemberRefusedError, match="UNIMPLEMENTED"):
+            await client.put(Put(b"foreign/b", b""), timeout=1)
+    web.close()
+    await server.stop(None)
+
+
+async def forbid(reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
+    """Answer as a web server does that speaks HTTP/1.1."""
+    writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+    writer.close()
 
 
 async def test_closed(etcd: EtcdRig):

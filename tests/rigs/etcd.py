@@ -171,6 +171,18 @@ class EtcdRig:
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"{member.name} does not answer:\n{self.log_text()}")
 
+    def add_learner(self) -> Member:
+        """Add a member that does not vote, and wait until it answers."""
+        learner = Member(self, "learner", self.members[0].place)
+        self.ctl("member", "add", learner.name, "--learner", f"--peer-urls={learner.peer_url}")
+        self.members.append(learner)
+        self._options += ("--initial-cluster-state", "existing")
+        learner.launch()
+        deadline = time.monotonic() + _START
+        while self.ctl_of(learner).run("endpoint", "status").returncode:
+            assert time.monotonic() < deadline, self.log_text()
+        return learner
+
     def leader(self) -> Member:
         """Return the member that leads the cluster."""
         statuses = {

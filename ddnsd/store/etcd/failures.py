@@ -14,6 +14,7 @@ from ddnsd.etcd.errors import (
     CertificateError,
     CompactedError,
     LeaseNotFoundError,
+    MemberRefusedError,
     NoLeaderError,
     NoSpaceError,
     OverloadedError,
@@ -31,6 +32,7 @@ _KINDS: tuple[tuple[type[EtcdError], FailureKind], ...] = (
     (PermissionDeniedError, FailureKind.PERMISSION),
     (NoSpaceError, FailureKind.NO_SPACE),
     (OverloadedError, FailureKind.UNREACHABLE),
+    (MemberRefusedError, FailureKind.REFUSED),
     (RefusedError, FailureKind.REFUSED),
     (EtcdError, FailureKind.UNREACHABLE),
 )
@@ -42,7 +44,8 @@ _REMEDIES = {
     FailureKind.NO_SPACE: "compact etcd, run `etcdctl defrag` on each member, then `etcdctl alarm disarm`; "
     "or raise --quota-backend-bytes",
     FailureKind.UNREACHABLE: "see that etcd runs and that store.etcd.endpoints names its members",
-    FailureKind.REFUSED: "see what etcd says, here and in its log",
+    FailureKind.REFUSED: "see what etcd says, here and in its log, and that store.etcd.endpoints names "
+    "members that vote",
 }
 _OPERATORS = (  # those that do not go away by themselves
     FailureKind.CERTIFICATE,
