@@ -11,7 +11,7 @@ from ddnsd.app.clocks import TOLERATED_SECONDS, Clocks
 from ddnsd.app.configurations import configuration_warnings
 from ddnsd.model.members import needed_nameservers
 from ddnsd.model.publication import is_verified
-from ddnsd.model.records import Member, Site
+from ddnsd.model.records import Footprint, Member, Site
 from ddnsd.service.source_status import source_status, source_warnings
 from ddnsd.service.zone_progress import ZoneProgress, zone_progress
 from ddnsd.store.interface import Store
@@ -48,6 +48,7 @@ class StatusReport:
             ],
             "nodes": [self._node(id, entry.value) for id, entry in sorted(state.members.items())],
             "zones": [self._zone(zone, progress.get(zone, ZoneProgress())) for zone in sorted(state.zones)],
+            "leaving": [self._leaver(site) for site in self._leaving()],
             "sources": msgspec.to_builtins(tuple(sources)),
             "store": {
                 "servers": [server._asdict() for server in health.servers],
@@ -87,7 +88,14 @@ class StatusReport:
         yield from configuration_warnings(members, datetime.now(UTC))
         for zone in sorted(state.zones):
             if error := self._error(zone):
-                yield f"{zone} is not published: {error}"
+                yield f"{zone} is not published{_since(self._footprint(zone))}: {error}"
+        for site in self._leaving():
+            footprint = state.footprints[site].value
+            if error := self._error_at(site):
+                yield (
+                    f"{site.zone} cannot be removed from {site.nameserver}{_since(footprint)}: {error}; "
+                    f"if what is there may stay, give it up with `ddnsd zone forget {site.zone}`"
+                )
         for id, seconds in self._clocks.differences.items():
             if abs(seconds) > TOLERATED_SECONDS and id in state.members:
                 name, side = state.members[id].value.name, "ahead of" if seconds > 0 else "behind"
@@ -107,25 +115,42 @@ class StatusReport:
 
     def _zone(self, zone: str, progress: ZoneProgress) -> Mapping[str, Any]:
         home = self._home(zone)
-        footprint = self._cache.state.footprints.get(home)
+        footprint = self._footprint(zone)
         return {
             "zone": zone,
             "nameserver": home.nameserver,
             "verified": is_verified(self._cache.state, home),
-            "fenceHeldBy": footprint.value.holder if footprint else "",
+            "fenceHeldBy": footprint.holder if footprint else "",
             "error": self._error(zone),
+            "since": _time(footprint.since if footprint and footprint.error else None),
             "pending": progress.pending,
             "refused": progress.refused,
-            "lastPush": progress.last_push and progress.last_push.isoformat(timespec="milliseconds"),
+            "lastPush": _time(progress.last_push),
         }
 
+    def _leaving(self) -> Sequence[Site]:
+        """Return where something is still to be removed, as its zone was deleted or moved."""
+        state = self._cache.state
+        return sorted(site for site in state.footprints if state.is_retired(site))
+
+    def _leaver(self, site: Site) -> Mapping[str, Any]:
+        since = self._cache.state.footprints[site].value.since
+        return {**site._asdict(), "error": self._error_at(site), "since": _time(since)}
+
     def _error(self, zone: str) -> str:
-        state, home = self._cache.state, self._home(zone)
+        return self._error_at(self._home(zone))
+
+    def _error_at(self, site: Site) -> str:
+        state = self._cache.state
         leader = state.leader and state.members.get(state.leader.value.member)
-        if leader and home.nameserver not in leader.value.nameservers:
-            return f"the leader {leader.value.name} has no nameserver {home.nameserver!r} in its config.yaml"
-        footprint = state.footprints.get(home)
+        if leader and site.nameserver not in leader.value.nameservers:
+            return f"the leader {leader.value.name} has no nameserver {site.nameserver!r} in its config.yaml"
+        footprint = state.footprints.get(site)
         return footprint.value.error if footprint else ""
+
+    def _footprint(self, zone: str) -> Footprint | None:
+        entry = self._cache.state.footprints.get(self._home(zone))
+        return entry.value if entry else None
 
     def _home(self, zone: str) -> Site:
         return Site(zone, self._cache.state.zones[zone].value.spec.nameserver)
@@ -134,3 +159,11 @@ class StatusReport:
 def _some(zones: Sequence[str]) -> str:
     shown = ", ".join(zones[:_SHOWN])
     return f"{shown} and {len(zones) - _SHOWN} more" if len(zones) > _SHOWN else shown
+
+
+def _time(at: datetime | None) -> str | None:
+    return at.isoformat(timespec="milliseconds") if at else None
+
+
+def _since(footprint: Footprint | None) -> str:
+    return f" since {footprint.since:%Y-%m-%d %H:%M:%S} UTC" if footprint and footprint.since else ""

@@ -15,11 +15,14 @@ _HELP = {
         "Claim the fence of ZONE from whoever holds it, and take what stands at the names of its hosts. "
         "Make sure first that the other is gone; `ddnsd zone check` says what stands there."
     ),
+    Work.FORGET: "Give up removing ZONE, which was deleted or moved, from a nameserver that does not let its "
+    "records go: they stay there.",
 }
 _SHORT_HELP = {
     Work.CHECK: "Say how a zone differs from the store.",
     Work.REPAIR: "Publish what differs.",
     Work.TAKEOVER: "Claim a zone from another installation.",
+    Work.FORGET: "Give up removing a zone from where it was.",
 }
 _EXIT_CODE = click.option("--exit-code", is_flag=True, help="Exit with 1 if anything differs, as git diff.")
 _ADOPT = click.option(
@@ -32,7 +35,7 @@ _ANSWER = 30.0  # seconds that the answer may take beyond the leader's work
 
 @click.group()
 def zone() -> None:
-    """Check, repair or take over a zone on its nameserver."""
+    """Check, repair, take over or forget a zone on its nameserver."""
 
 
 def _command(work: Work) -> click.Command:

@@ -17,6 +17,10 @@ from ddnsd.store.interface import UnavailableError
 _log = structlog.get_logger(__name__)
 
 
+# The longest pauses between two tries, in seconds.
+_MOST, _MOST_UNVERIFIED = 60.0, 5.0
+
+
 class Claims(Protocol):
     """Who holds the site's claim."""
 
@@ -47,6 +51,8 @@ class DriftWatch:
         self._reconciler = Reconciler(site, nameserver, mandate, entrance)
         self._footprints = Footprints(site, mandate)
         self._due = asyncio.Event()
+        self._failures = 0  # one after the other
+        self._reason = ""  # of the last one
         self._one_at_a_time = asyncio.Lock()
 
     def due(self) -> None:
@@ -61,11 +67,28 @@ class DriftWatch:
                     await self._due.wait()
             self._due.clear()
             try:
-                await self._reconcile()
+                is_done = await self._reconcile()
             except (NameserverError, UnavailableError) as error:
-                _log.warning("reconcile.failed", **self._site._asdict(), reason=str(error))
-                await asyncio.sleep(self._mandate.policy.probe_interval)
+                is_done = False
+                self._note(str(error))
                 self._due.set()
+            if is_done:
+                self._failures, self._reason = 0, ""
+            else:
+                self._failures += 1
+                await asyncio.sleep(self._pause)
+
+    @property
+    def _pause(self) -> float:
+        """Seconds before the next try: twice as many each time; few while the zone is not answered for."""
+        most = _MOST if self._footprints.is_verified else _MOST_UNVERIFIED
+        return min(self._mandate.policy.probe_interval * (1 << min(self._failures - 1, 16)), most)
+
+    def _note(self, reason: str) -> None:
+        """Log what fails, once."""
+        if reason != self._reason:
+            _log.warning("reconcile.failed", **self._site._asdict(), reason=reason)
+        self._reason = reason
 
     async def check(self) -> tuple[str, ...]:
         """Return how the zone differs from the store, a line for each record.
@@ -93,10 +116,16 @@ class DriftWatch:
             await self._reconciler.mark(comparison)
         return comparison.findings
 
-    async def _reconcile(self) -> None:
+    async def _reconcile(self) -> bool:
+        """Compare, and mark what differs; return False if what was transferred is not to be trusted.
+
+        Raises:
+            NameserverError: the transfer broke off.
+            UnavailableError: the store cannot take it now.
+        """
         claim = self._claims.claim
         if claim is None or self._mandate.state.is_retired(self._site):
-            return  # a claim is followed by a reconcile of its own
+            return True  # a claim is followed by a reconcile of its own
         async with self._one_at_a_time:
             try:
                 comparison = await self._reconciler.compare(self._is_urgent)
@@ -104,23 +133,26 @@ class DriftWatch:
                 await self._without_transfer(str(error))
             else:
                 if comparison.fence != claim.prerequisite.values:
-                    await self._mistrust(claim)
-                    return
+                    return self._mistrust(claim)
                 await self._mark(comparison)
             if self._claims.claim is claim and not self._footprints.is_verified:
                 await self._footprints.verify()
+        return True
 
     def _is_urgent(self) -> bool:
         """Say whether somebody waits for the comparison: until it is written the zone is not answered for."""
         return self._claims.is_urgent and not self._footprints.is_verified
 
-    async def _mistrust(self, claim: Claim) -> None:
-        """Claim anew: what was transferred does not carry the fence of the claim it was asked under."""
-        if self._claims.claim is claim:
-            _log.warning("fence.replaced", **self._site._asdict())
-            self._claims.reclaim()
-            # The claim asks for a transfer. A nameserver that always transfers an older zone is not hurried.
-            await asyncio.sleep(self._mandate.policy.probe_interval)
+    def _mistrust(self, claim: Claim) -> bool:
+        """Claim anew: what was transferred does not carry the fence of the claim it was asked under.
+
+        The claim asks for a transfer. A nameserver that always transfers an older zone is not hurried.
+        """
+        if self._claims.claim is not claim:
+            return True
+        _log.warning("fence.replaced", **self._site._asdict())
+        self._claims.reclaim()
+        return False
 
     async def _mark(self, comparison: Comparison) -> None:
         marked = await self._reconciler.mark(comparison)

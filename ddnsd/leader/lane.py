@@ -1,7 +1,6 @@
 """One zone at one nameserver: claim it, push what is pending, one UPDATE in flight."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import assert_never
@@ -67,9 +66,11 @@ class Lane:
         self._wake = asyncio.Event()
         self._takeover = asyncio.Event()
         self._retiring = False
+        self._gone = asyncio.Event()
         self._claimed = asyncio.Event()
-        self._trouble = Trouble(site, nameserver, mandate)
+        self._trouble = Trouble(site, nameserver, mandate, lambda: self.is_urgent)
         self._left = False
+        self._is_given_up = False  # an operator has what is there stay there
         self._failure: BaseException | None = None  # of writing down what was pushed, as it never should
 
     @property
@@ -119,11 +120,18 @@ class Lane:
         self._queue.look(self._mandate.state, records)
         self._mandate.metrics.queue(self.site.nameserver, self.site.zone, len(self._queue))
         self._wake.set()
+        if self._queue:
+            self._trouble.stir()
 
     def look_at_all(self) -> None:
         """Note that any record of the zone may have become pending."""
         self._unseen.set()
         self._wake.set()
+        self._trouble.hurry()
+
+    def retry(self) -> None:
+        """Wait no longer, if the site is in trouble: what is known of its nameserver has changed."""
+        self._trouble.hurry()
 
     async def work(self, work: Work, *, adopt: bool = False) -> tuple[str, ...]:
         """Do what an operator asks; return what was found, a line each. `adopt` is a takeover's.
@@ -132,7 +140,7 @@ class Lane:
             ForeignFenceError, UnpublishedError: the zone is not published: there is nothing to compare.
             NameserverError, UnavailableError: it could not be done.
         """
-        if work is not Work.TAKEOVER:
+        if work in (Work.CHECK, Work.REPAIR):
             await self._trouble.demand_none()
         match work:
             case Work.CHECK:
@@ -146,6 +154,8 @@ class Lane:
                     return (claimed,)
                 consent = Consent(self.site, self.nameserver, self._mandate, self._entrance)
                 return (claimed, *await consent.take(adopt=adopt))
+            case Work.FORGET:
+                return (await self._give_up(),)
             case _:
                 assert_never(work)
 
@@ -172,9 +182,21 @@ class Lane:
         pushes = [finding.push for finding in findings]
         self._settle(pushes, lambda _: self._acknowledger.note(findings))
 
+    async def _give_up(self) -> str:
+        """Leave the site without removing anything there; return what that means."""
+        self._is_given_up = True
+        self._wake.set()
+        self._trouble.hurry()
+        try:
+            await self._gone.wait()
+        finally:
+            self._is_given_up = False  # who asked was told: not done; it must not be done hours later
+        return forgotten(self.site)
+
     async def _take_over(self) -> None:
         await self.nameserver.query(self.site.zone, self.site.zone, RecordType.SOA)  # or say at once why not
         self._takeover.set()
+        self._trouble.hurry()
         self.reclaim()
         try:
             await self._claimed.wait()
@@ -253,7 +275,7 @@ class Lane:
             await self._trouble.note(str(error), kind_of(error))
             self.reclaim()
             await self._trouble.rest()
-            await self._trouble.end_of_silence(self._is_void)
+            await self._trouble.end_of_silence(self._is_abandoned)
         except UnavailableError as error:
             _log.warning("publish.store_unavailable", zone=self.site.zone, reason=str(error))
             await asyncio.sleep(self._mandate.policy.probe_interval)
@@ -261,7 +283,7 @@ class Lane:
     async def _step(self) -> None:
         if self._failure:
             raise self._failure
-        if self._is_void():
+        if self._is_void() or (self._is_given_up and self._mandate.state.is_retired(self.site)):
             await self._leave()
             return
         claim = self._claim or await self._take_claim()
@@ -277,6 +299,9 @@ class Lane:
             await self._push(claim, batch)
         else:
             await self._wake.wait()
+
+    def _is_abandoned(self) -> bool:
+        return self._is_void() or self._is_given_up
 
     def _is_void(self) -> bool:
         """Say whether the zone has left this site before anything was sent there."""
@@ -297,7 +322,8 @@ class Lane:
         async with self._entrance.claims.place(lambda: self.is_urgent):
             claim = await self._claimer.claim(self._takeover.is_set)
         self._claim = claim
-        self._trouble.over()
+        if not self._mandate.state.is_retired(self.site):  # that one is over once it is left
+            self._trouble.over()
         self._claimed.set()
         self._drift.due()
         return claim
@@ -345,6 +371,7 @@ class Lane:
         await self._footprints.delete()
         await self.nameserver.leave(self.site.zone)
         self._left = True
+        self._gone.set()
         _log.info("site.left", **self.site._asdict())
 
     async def _pause(self, holder: str) -> None:
@@ -353,6 +380,11 @@ class Lane:
         whose = "this installation's own history before a restore" if mine else "somebody else"
         reason = f"the zone's fence is held by {whose}, {holder!r}; see `ddnsd zone takeover`"
         await self._trouble.note(reason, "fence", holder=holder, verified_in="")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._mandate.policy.probe_interval):
-                await self._takeover.wait()
+        await self._trouble.rest()
+
+
+def forgotten(site: Site) -> str:
+    """Say what it means that a site was left as it is."""
+    return (
+        f"{site.zone} at {site.nameserver} is forgotten: what was published there, and the fence, stay there"
+    )

@@ -86,6 +86,7 @@ class Publisher:
         for site, lane in self._lanes.items():
             if nameservers.get(site.nameserver) is not lane.nameserver:
                 self._running[site].cancel()
+            lane.retry()
         self._stir_all()
 
     def backlog(self, site: Site) -> int:

@@ -1,7 +1,9 @@
-"""A site in trouble: shown where people look, tried again without haste."""
+"""A site in trouble: shown where people look, tried again with growing pauses."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 import msgspec
 import structlog
@@ -23,6 +25,9 @@ from ddnsd.store.interface import UnavailableError
 _log = structlog.get_logger(__name__)
 
 _PROBE_SECONDS = 1.0
+# The longest pauses between two tries, in seconds: what waits for a zone that was mended is published
+# within the lease TTL + 2 s; nobody waits for the rest.
+_MOST_AWAITED, _MOST, _MOST_LEAVING = 5.0, 60.0, 300.0
 _KINDS: Mapping[type[NameserverError], str] = {
     UnreachableError: "unreachable",
     NoAnswerError: "no_answer",
@@ -42,14 +47,22 @@ class UnpublishedError(Exception):
 class Trouble:
     """What is wrong with one site, and how long to wait for better times."""
 
-    def __init__(self, site: Site, nameserver: Nameserver, mandate: Mandate) -> None:
+    def __init__(
+        self, site: Site, nameserver: Nameserver, mandate: Mandate, is_awaited: Callable[[], bool]
+    ) -> None:
+        """`is_awaited` says whether a change waits for the site."""
+        self._is_awaited = is_awaited
         self._site = site
         self._nameserver = nameserver
         self._mandate = mandate
         self._footprints = Footprints(site, mandate)
         self._reason = ""
         self._known = asyncio.Event()  # it was claimed once, or it is noted why it could not be
-        self._next_try = 0.0  # when, on the loop's clock, a try may fail again at once
+        self._since: datetime | None = None  # when the present trouble began
+        self._pause = 0.0  # seconds, before the next try
+        self._earliest = 0.0  # on the loop's clock: when it may be, whatever the pause
+        self._stirred = asyncio.Event()  # the end of the pause may be another one now
+        self._hurried = False  # something has changed: the next try need not wait
 
     async def note(self, reason: str, kind: str, **found: object) -> None:
         """Show the trouble: once in the log, in the metrics, and, with what was `found`, in the footprint.
@@ -61,7 +74,10 @@ class Trouble:
         if reason != self._reason:
             _log.warning("publish.trouble", **self._site._asdict(), reason=reason)
         self._reason = reason
-        footprint = msgspec.structs.replace(self._footprints.value, error=reason, **found)
+        noted = self._footprints.value
+        # A node of an older version clears the error alone.
+        self._since = self._since or (noted.since if noted.error else None) or datetime.now(UTC)
+        footprint = msgspec.structs.replace(noted, error=reason, since=self._since, **found)
         try:
             await self._footprints.write(footprint)
         except UnavailableError as error:
@@ -71,16 +87,28 @@ class Trouble:
 
     def over(self) -> None:
         """Note that the site takes UPDATEs: the next trouble is a new one."""
-        self._reason = ""
+        self._reason, self._since, self._pause = "", None, 0.0
         self._known.set()
 
+    def stir(self) -> None:
+        """Look again at how long the pause may be: a change may be waiting now."""
+        self._stirred.set()
+
+    def hurry(self) -> None:
+        """Try at once: somebody has changed something, or asks for it."""
+        self._hurried = True
+        self._stirred.set()
+
     async def demand_none(self) -> None:
-        """Wait until the site is claimed, or it is known why it cannot be.
+        """Wait until the site is claimed, or it is known why it cannot be; what is known is tried once more.
 
         Raises:
             ForeignFenceError: somebody else holds the fence.
             UnpublishedError: for any other reason nothing is published.
         """
+        if self._reason:
+            self._known.clear()
+            self.hurry()
         await self._known.wait()
         noted = self._footprints.value
         if noted.holder:
@@ -89,22 +117,50 @@ class Trouble:
             raise UnpublishedError(noted.error)
 
     async def rest(self) -> None:
-        """Go on at once after a first failure; let what fails for ever fail once in `probe_interval`."""
-        loop = asyncio.get_running_loop()
-        pause = max(0.0, self._next_try - loop.time())
-        self._next_try = loop.time() + pause + self._mandate.policy.probe_interval
-        await asyncio.sleep(pause)
+        """Go on at once after a first failure; pause after each further one, twice as long each time."""
+        loop, interval = asyncio.get_running_loop(), self._mandate.policy.probe_interval
+        pause = max(self._pause, self._earliest - loop.time())
+        self._pause = min(max(interval, 2 * self._pause), _MOST_LEAVING)
+        await self._sleep(pause)
+        self._earliest = loop.time() + interval
 
     async def end_of_silence(self, given_up: Callable[[], bool]) -> None:
-        """Wait until the nameserver answers, or is `given_up`; ask at most every `probe_interval`."""
-        loop = asyncio.get_running_loop()
+        """Wait until the nameserver answers, be it an error, or is `given_up`.
+
+        It is asked every `probe_interval`; with growing pauses where the site is only to be left.
+        """
+        loop, pause = asyncio.get_running_loop(), self._mandate.policy.probe_interval
         while not given_up():
             asked = loop.time()
             try:
                 async with asyncio.timeout(_PROBE_SECONDS):
                     await self._nameserver.query(self._site.zone, self._site.zone, RecordType.SOA)
+            except RefusedError:
+                return
             except (NameserverError, TimeoutError) as error:
                 _log.debug("nameserver.silent", nameserver=self._site.nameserver, reason=str(error))
             else:
                 return
-            await asyncio.sleep(max(0.0, asked + self._mandate.policy.probe_interval - loop.time()))
+            await self._sleep(asked + pause - loop.time())
+            pause = 2 * pause if self._is_leaving else self._mandate.policy.probe_interval
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep so long, or shorter: as soon as that is too long now, or nothing needs to be waited for."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while not self._hurried and (left := began + min(seconds, self._most) - loop.time()) > 0:
+            self._stirred.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._stirred.wait()
+        self._hurried = False
+
+    @property
+    def _is_leaving(self) -> bool:
+        return self._mandate.state.is_retired(self._site)
+
+    @property
+    def _most(self) -> float:
+        if self._is_leaving:
+            return _MOST_LEAVING
+        return _MOST_AWAITED if self._is_awaited() else _MOST

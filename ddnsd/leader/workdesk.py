@@ -1,4 +1,4 @@
-"""Work that any node asks of the leader through the store: check, repair, takeover of a zone."""
+"""Work that any node asks of the leader through the store: check, repair, takeover, forget of a zone."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,8 @@ import msgspec
 import structlog
 
 from ddnsd.leader.claim import ForeignFenceError
-from ddnsd.leader.lane import Lane
+from ddnsd.leader.footprint import Footprints
+from ddnsd.leader.lane import Lane, forgotten
 from ddnsd.leader.mandate import Mandate
 from ddnsd.leader.trouble import UnpublishedError
 from ddnsd.model.records import Site, Work, WorkRequest
@@ -24,8 +25,8 @@ _KEPT_SECONDS = 600.0  # how long an answer stays readable
 _FINDINGS = 1000  # lines kept of one answer
 
 
-class _NoLaneError(Exception):
-    """Nobody publishes the zone that work was asked for."""
+class _NothingToDoError(Exception):
+    """There is nothing that the work could be done on; the message says why."""
 
 
 class Workdesk:
@@ -79,21 +80,47 @@ class Workdesk:
             reason = f"nothing is published, the fence is held by {error.holder!r}; {remedy}"
         except UnpublishedError as error:
             reason = f"{request.zone} is not published: {error}"
-        except (NameserverError, UnavailableError, _NoLaneError) as error:
+        except (NameserverError, UnavailableError, _NothingToDoError) as error:
             reason = str(error)
         else:
             _log.info("work.done", work=request.work, zone=request.zone, findings=len(findings))
-            return msgspec.structs.replace(request, findings=findings[:_FINDINGS])
+            return msgspec.structs.replace(request, findings=tuple(findings[:_FINDINGS]))
         return msgspec.structs.replace(request, failure=reason)
 
-    async def _do(self, request: WorkRequest) -> tuple[str, ...]:
+    async def _do(self, request: WorkRequest) -> Sequence[str]:
         await self._are_all.wait()
+        if request.work is Work.FORGET:
+            return [await self._forget(site) for site in self._left_sites(request.zone)]
         lanes = self._lanes_for(request)
         if not lanes:
-            raise _NoLaneError(f"{request.zone} is no zone that this leader publishes")
-        return tuple(
+            raise _NothingToDoError(f"{request.zone} is no zone that this leader publishes")
+        return list(
             chain.from_iterable([await lane.work(request.work, adopt=request.adopt) for lane in lanes])
         )
+
+    def _left_sites(self, zone: str) -> Sequence[Site]:
+        """Return where something of the zone is still to be removed, and cannot be.
+
+        Raises:
+            _NothingToDoError: there is no such site.
+        """
+        state = self._mandate.state
+        left = [site for site in state.sites_of(zone) if state.is_retired(site)]
+        stuck = [site for site in left if site not in self._lanes or state.footprints[site].value.error]
+        if left and not stuck:
+            raise _NothingToDoError(f"{zone} is just being removed from {left[0].nameserver}: wait for that")
+        if not stuck:
+            home = state.zones.get(zone)
+            where = f" but at {home.value.spec.nameserver}, where it lives: delete or move it" if home else ""
+            raise _NothingToDoError(f"nothing is left of {zone} anywhere{where}")
+        return stuck
+
+    async def _forget(self, site: Site) -> str:
+        lane = self._lanes.get(site)
+        if lane is not None:
+            return "".join(await lane.work(Work.FORGET))
+        await Footprints(site, self._mandate).delete()  # its nameserver is not in config.yaml any more
+        return forgotten(site)
 
     def _lanes_for(self, request: WorkRequest) -> Sequence[Lane]:
         """Return the lane of the zone's home; for a takeover also those that cannot leave a site."""

@@ -253,6 +253,7 @@ class Footprint(Stored, frozen=True):
     holder: str = ""  # text of somebody else's fence: publishing is paused until `zone takeover`
     error: str = ""  # why the zone as a whole takes no update now
     untouched: bool = False
+    since: datetime | None = None  # when the error began, whatever it said first
 
 
 class Work(StrEnum):
@@ -261,6 +262,7 @@ class Work(StrEnum):
     CHECK = "check"  # compare the zone with the store and say what differs
     REPAIR = "repair"  # ... and publish what differs
     TAKEOVER = "takeover"  # claim the zone's fence from whoever holds it
+    FORGET = "forget"  # leave what cannot be removed at nameservers where the zone is no more
 
 
 class WorkRequest(Stored, frozen=True):

@@ -1,7 +1,9 @@
 """Nameservers and stores that fail for long: the trouble is shown, others are not held up, nothing spins."""
 
 import asyncio
+import itertools
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -35,6 +37,7 @@ from ddnsd.store import keys
 from ddnsd.store.codec import encode
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import Leadership, UnavailableError
+from ddnsd.store.interface import Update as StoreUpdate
 from ddnsd.telemetry.metrics import Metrics
 from tests.leader.faults import Fault, FaultyStore, Trigger
 from tests.leader.node import (
@@ -351,3 +354,70 @@ async def test_names_of_full_length_fit_one_message(tmp_path: Path) -> None:
         await node.delete(Kind.ZONE, ZONE, cascade=True)
         await node.until(lambda: not node.state.footprints)
     assert 30_000 < max(sizes) < MAX_MESSAGE - 1000
+
+
+async def test_what_fails_again_and_again_is_tried_less_and_less(tmp_path: Path) -> None:
+    """Each pause is at least twice the one before, from the second on."""
+    async with moody_node(tmp_path) as (node, moody):
+        await node.published()
+        tries: list[float] = []
+
+        def refuse(_: Update) -> Rcode:
+            tries.append(time.monotonic())
+            return Rcode.REFUSED
+
+        moody.judge = refuse
+        waiting = asyncio.create_task(node.update(BLOG, "192.0.2.1"))
+        await node.until(lambda: len(tries) >= 7)  # two for the push: the batch, then the fence alone
+        moody.judge = lambda _: None
+        pauses = [after - before for before, after in itertools.pairwise(tries[2:])]
+        for number, pause in enumerate(pauses):
+            assert pause >= POLICY.probe_interval * 2**number * 0.9
+        assert isinstance(await waiting, Updated), "and it is done, once it can be"
+
+
+async def test_a_zone_that_cannot_be_removed_is_shown_and_can_be_given_up(tmp_path: Path) -> None:
+    async with moody_node(tmp_path) as (node, moody):
+        await node.update(BLOG, "192.0.2.1")
+        await node.published()
+        moody.judge = lambda _: Rcode.REFUSED
+        await node.delete(Kind.ZONE, ZONE, cascade=True)
+        await node.until(lambda: bool(node.state.footprints[SITE].value.error))
+        since = node.state.footprints[SITE].value.since
+        assert since is not None
+        tried = len(moody.updates)
+        await node.until(lambda: len(moody.updates) >= tried + 4)
+        await node.until(lambda: bool(node.state.footprints[SITE].value.error))
+        assert node.state.footprints[SITE].value.since == since, "it is still the same trouble"
+        assert node.state.addresses, "what cannot be removed is remembered"
+        given_up = await _ask(node, ZONE, Work.FORGET)
+        assert not given_up.failure
+        assert "stay there" in given_up.findings[0]
+        await node.until(lambda: not (node.state.footprints or node.state.addresses or node.state.published))
+
+
+async def test_a_zone_that_lives_is_not_given_up(tmp_path: Path) -> None:
+    async with single_node(tmp_path) as (node, servers):
+        await node.apply(*example())
+        await node.published()
+        refused = await _ask(node, ZONE, Work.FORGET)
+        where = "but at default, where it lives: delete or move it"
+        assert refused.failure == f"nothing is left of {ZONE} anywhere {where}"
+        await node.update(BLOG, "192.0.2.1")
+        assert await served(servers["default"]) == node.wanted()
+
+
+@pytest.mark.logs_errors  # "nameserver.unknown"
+async def test_a_place_whose_nameserver_is_unknown_can_be_given_up(tmp_path: Path) -> None:
+    async with single_node(tmp_path, "default", "second") as (node, servers):
+        await node.apply(*example())
+        await node.published()
+        await node.apply(zone(nameserver="second"))
+        await node.published()
+        stray = Site(ZONE, "gone")
+        await node.commits.commit(StoreUpdate({}, {keys.footprint(stray): encode(Footprint())}))
+        await node.until(lambda: stray in node.state.footprints)
+        assert not (await _ask(node, ZONE, Work.FORGET)).failure
+        await node.until(lambda: stray not in node.state.footprints)
+        await node.update(BLOG, "192.0.2.1")
+        assert await served(servers["second"]) == node.wanted()

@@ -94,6 +94,8 @@ MEANING: dict[str, Stored] = {
     "prefixheads.0.2": PrefixHead("c0ffee"),
     "fences.0.1": Footprint(verified_in="c0ffee"),
     "fences.set.0.1": Footprint(holder="somebody else", error="no answer", untouched=True),
+    "fences.since.0.2": Footprint(error="REFUSED", since=AT),
+    "requests.forget.0.2": WorkRequest(Work.FORGET, "example.com", AT),
     "requests.0.1": WorkRequest(Work.TAKEOVER, "example.com", AT),
     "requests.set.0.1": WorkRequest(Work.CHECK, "xn--fiq228c.example", AT, LATER, "failed", ("一", "two")),
     "registry.0.1": RegistryHead("c0ffee"),

@@ -39,7 +39,7 @@ class Rfc2136Nameserver:
         self._ids = itertools.cycle(range(2**16))  # in turn: no two requests in flight share one
         self._queries = Channel(settings)
         self._updates = Pool(lambda: self._settings, lambda: _updates(self._settings))
-        self._refused_key = ""  # why, while it is refused
+        self._refused_keys: dict[str, str] = {}  # why, by zone, while ours is refused
 
     @property
     def address(self) -> tuple[str, int]:
@@ -59,7 +59,7 @@ class Rfc2136Nameserver:
         """
         self._settings = settings
         self._signer = Signer(settings)
-        self._refused_key = ""
+        self._refused_keys.clear()
         self._queries.reconfigure(settings)
 
     async def update(self, update: Update) -> Rcode:
@@ -72,7 +72,7 @@ class Rfc2136Nameserver:
         """
         request = update_message(next(self._ids), update)
         async with self._updates.channel() as channel:
-            return rcode(await self._ask(channel, request, _UNSIGNED_TO_UPDATE))
+            return rcode(await self._ask(channel, update.zone, request, _UNSIGNED_TO_UPDATE))
 
     async def query(self, zone: str, name: str, type: RecordType) -> RRset | None:
         """Return the RRset as this nameserver serves it now, or None where there is none.
@@ -83,12 +83,12 @@ class Rfc2136Nameserver:
             RefusedError: the answer is an error.
         """
         request = query_message(next(self._ids), name, type)
-        message = await self._ask(self._queries, request, _UNSIGNED_TO_QUERY)
+        message = await self._ask(self._queries, zone, request, _UNSIGNED_TO_QUERY)
         if rcode(message) not in _FOUND:
             reason: str = rcode(message)
             remedy = f"does the nameserver have the zone {zone}, and may ddnsd's key ask it?"
-            if self._refused_key:  # it says more than the code
-                reason, remedy = self._refused_key, _KEY_REMEDY
+            if zone in self._refused_keys:  # it says more than the code
+                reason, remedy = self._refused_keys[zone], _KEY_REMEDY
             raise RefusedError(f"{self._settings.name}: {name} {type}: {reason}; {remedy}")
         try:
             return answered_rrset(message, zone, name, type)
@@ -96,36 +96,37 @@ class Rfc2136Nameserver:
             self._queries.abort()
             raise NoAnswerError(f"{self._settings.name}: {error}") from error
 
-    async def _ask(self, channel: Channel, request: bytes, unsigned: frozenset[Rcode]) -> Message:
+    async def _ask(self, channel: Channel, zone: str, request: bytes, unsigned: frozenset[Rcode]) -> Message:
         """Return the answer to a request; `unsigned` are the codes to be believed without a signature."""
         signed, verifier = self._signer.sign(request)
         answer = await channel.ask(signed)
         try:
-            return self._read(answer, request, verifier, unsigned)
+            message = read_message(answer)
+            check_answers(message, request)
+            self._verify(message, zone, verifier, unsigned)
         except (MalformedError, SignatureError) as error:
             channel.abort()
             raise NoAnswerError(f"{self._settings.name}: {error}") from error
+        return message
 
-    def _read(self, answer: bytes, request: bytes, verifier: Verifier, unsigned: frozenset[Rcode]) -> Message:
-        message = read_message(answer)
-        check_answers(message, request)
+    def _verify(self, message: Message, zone: str, verifier: Verifier, unsigned: frozenset[Rcode]) -> None:
         try:
             verifier.check(message)
         except UnsignedError as error:
             if rcode(message) not in unsigned:
                 raise
-            self._note_refused_key(f"{rcode(message)}, {error}")
+            self._note_refused_key(zone, f"{rcode(message)}, {error}")
         else:
-            self._refused_key = ""
-        return message
+            self._refused_keys.pop(zone, None)
 
-    def _note_refused_key(self, reason: str) -> None:
+    def _note_refused_key(self, zone: str, reason: str) -> None:
         """Log it once, not at each try: it stays so until somebody changes a key or a clock."""
-        if reason != self._refused_key:
-            self._refused_key = reason
+        if reason != self._refused_keys.get(zone):
+            self._refused_keys[zone] = reason
             _log.warning(
                 "nameserver.key_refused",
                 nameserver=self._settings.name,
+                zone=zone,
                 reason=reason,
                 remedy=_KEY_REMEDY,
             )
@@ -135,7 +136,8 @@ class Rfc2136Nameserver:
         return transfer(self._settings, self._signer, next(self._ids), zone)
 
     async def leave(self, zone: str) -> None:
-        """Do nothing: the zone has no connection of its own."""
+        """Forget what was wrong with the zone; it has no connection of its own."""
+        self._refused_keys.pop(zone, None)
 
     async def close(self) -> None:
         """Close the connections; idempotent."""

@@ -1,4 +1,4 @@
-"""`POST /api/v1/zones/<zone>/{check,repair,takeover}`: work that the leader does."""
+"""`POST /api/v1/zones/<zone>/{check,repair,takeover,forget}`: work that the leader does."""
 
 from ...model.records import Work
 from ...model.resources import Kind
@@ -34,7 +34,7 @@ class WorkHandler(AdminHandler):
         )
     )
     async def post(self, name: str) -> Answer:
-        """Ask the leader to check, repair or take over a zone; wait until it has."""
+        """Ask the leader to check, repair, take over or forget a zone; wait until it has."""
         timeout = self.number("timeout", _WAIT, _MAX_WAIT)
         zone = _zone(name)
         id = await self.registry.request_work(zone, self._work, adopt=self.flag("adopt"))
