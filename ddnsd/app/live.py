@@ -45,7 +45,7 @@ class LiveParts(NamedTuple):
         self.cache.reconfigure(settings.store.timeout)
         self.updates.reconfigure(update_policy(settings))
         self.fair_use.reconfigure(fair_use_limits(settings))
-        self.sources.reconfigure(settings.trusted_proxies)
+        self.sources.reconfigure(settings.trusted_proxies, settings.trusted_headers)
         self.listeners.reconfigure_public(tls)
         self.admin_tokens.reconfigure(admin_tokens)
         self.metrics.expect(settings.nameservers)

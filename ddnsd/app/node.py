@@ -61,7 +61,7 @@ class Node:
         self.refused = RefusedAttempts()
         conduct = Conduct(self.cache.state, self.fair_use, self.refused)
         self.updates = UpdateService(self.cache, self.commits, update_policy(settings), conduct)
-        self.sources = SourceFinder(settings.trusted_proxies)
+        self.sources = SourceFinder(settings.trusted_proxies, settings.trusted_headers)
         ability = AbilityEndpoint(self.cache.when_current, _HEALTH_SECONDS)
         routes = public_routes(self.updates, self.sources, self.metrics, ability)
         connections: Connections[Exchange] = Connections(

@@ -28,6 +28,9 @@ def fair_use_limits(settings: Settings) -> FairUseLimits:
         account_attempts=Rate(fair.account_attempts, fair.account_attempts_burst),
         account_changes=Rate(fair.account_changes, fair.account_changes_burst),
         source_failures=Rate(fair.source_failures, fair.source_failures_burst),
+        process_failures=Rate(fair.process_failures, fair.process_failures_burst),
+        token_waiting=fair.token_waiting,
+        account_waiting=fair.account_waiting,
     )
 
 

@@ -195,6 +195,22 @@ def parse_network(text: str) -> Network:
         raise ValueError(f'write a network such as "10.0.0.0/8" or "2001:db8::/32" ({error})') from error
 
 
+SOURCE_HEADERS = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP", "True-Client-IP")
+"""Headers in which proxies tell the client's address."""
+
+
+def parse_source_header(text: str) -> str:
+    """Return the name of a header in which proxies tell the client's address, as it is usually written.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    for header in SOURCE_HEADERS:
+        if header.lower() == text.lower():
+            return header
+    raise ValueError(f"write one of {', '.join(SOURCE_HEADERS)}")
+
+
 def _address(text: str, version: int | None = None) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     try:
         address = ipaddress.ip_address(text)

@@ -16,7 +16,16 @@ from .fairuse import FairUseSettings
 from .kube import KubeSettings
 from .mistakes import Mistake, SectionError
 from .nameservers import EmbeddedNameserver, Listen, Nameserver
-from .parse import Endpoint, Network, parse_label, parse_network, parse_truth, parse_word
+from .parse import (
+    SOURCE_HEADERS,
+    Endpoint,
+    Network,
+    parse_label,
+    parse_network,
+    parse_source_header,
+    parse_truth,
+    parse_word,
+)
 from .secrets import PemFile, check_certificate, read_pem_file
 
 
@@ -249,7 +258,10 @@ class Settings(Section):
     fair_use: FairUseSettings = field(default_factory=FairUseSettings)
 
     trusted_proxies: tuple[Annotated[Network, FromText(parse_network)], ...] = ()
-    """Networks of the proxies whose `X-Forwarded-For`, `Forwarded` or PROXY header is believed."""
+    """Networks of the proxies whose `trusted_headers`, or PROXY header, are believed."""
+
+    trusted_headers: tuple[Annotated[str, FromText(parse_source_header)], ...] = SOURCE_HEADERS[:2]
+    """Headers that each of these proxies writes, or removes; where several are there, they must agree."""
 
     addresses: AddressSettings = field(default_factory=AddressSettings)
     admin: AdminSettings = field(default_factory=AdminSettings)

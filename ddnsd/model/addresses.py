@@ -43,7 +43,6 @@ class Address(NamedTuple):
 
 MAX_TEXT = 64
 """Characters: more than any address or prefix has, however it is written."""
-_SLASH_64 = ((1 << 64) - 1) << 64
 
 
 def read_address(text: str) -> Address:
@@ -103,4 +102,22 @@ def _network_of(source: str) -> str:
         return source
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
-    return str(ipaddress.IPv6Network((int(address) & _SLASH_64, 64)))
+    return _above(address, 64)
+
+
+@lru_cache(maxsize=8192)
+def networks_of(source: str) -> tuple[str, str, str]:
+    """Return all that may be meant by a client's address: of IPv6 its /64, its /56 and its /48.
+
+    A provider gives one customer as much as a /48. Of IPv4, and of what is no address, there is nothing but
+    the first, and "" twice.
+    """
+    first = network_of(source)
+    if "/" not in first:
+        return first, "", ""
+    address = ipaddress.IPv6Address(source)
+    return first, _above(address, 56), _above(address, 48)
+
+
+def _above(address: ipaddress.IPv6Address, length: int) -> str:
+    return str(ipaddress.IPv6Network((int(address), length), strict=False))

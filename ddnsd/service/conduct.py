@@ -3,13 +3,14 @@
 from datetime import UTC, datetime
 
 from ..model.answers import Answer, Limited, Moved, Refusal, Result, Skipped, is_plain, result_of
+from ..model.authority import Holder
 from ..model.decision import Plan
 from ..model.names import label_count
 from ..model.records import Entry, Resource
 from ..model.request import Request
 from ..model.resources import TokenSpec
 from ..model.state import State
-from .fairuse import FairUse
+from .fairuse import FairUse, Ticket
 from .refused import RefusedAttempt, RefusedAttempts
 
 _HOSTS_PER_ATTEMPT = 100
@@ -37,10 +38,22 @@ class Conduct:
             return self._fair.source_wait(_charged(request))
         return self._fair.attempt_wait(_name(token), token.value.spec.account)
 
-    def take_changes(self, plan: Plan) -> float:
-        """Take what a plan changes; return 0.0, or take nothing and return the seconds to wait."""
-        holder = plan.holder
-        return self._fair.take_changes(holder.name, holder.token.value.spec.account, plan.changes)
+    def enter(self, plan: Plan, ticket: Ticket) -> float:
+        """Take what a plan changes, and a place to wait in; return 0.0, or the seconds until both can be had.
+
+        Whoever has entered has to `leave`.
+        """
+        who = _who(plan.holder)
+        if wait := self._fair.enter(*who, ticket):
+            return wait
+        wait = self._fair.take_changes(*who, plan.changes) if plan.changes else 0.0
+        if wait:
+            self._fair.leave(*who, ticket)
+        return wait
+
+    def leave(self, holder: Holder, ticket: Ticket) -> None:
+        """Note that what was entered waits no more."""
+        self._fair.leave(*_who(holder), ticket)
 
     def note(
         self, request: Request, digest: str, name: str, answer: Answer, *, refused: bool = False
@@ -104,6 +117,10 @@ def _cost(answer: Refusal | tuple[Result, ...]) -> int:
         if isinstance(result, Moved):
             count += result.hosts // _HOSTS_PER_ATTEMPT
     return count
+
+
+def _who(holder: Holder) -> tuple[str, str]:
+    return holder.name, holder.token.value.spec.account
 
 
 def _name(token: Entry[Resource[TokenSpec]]) -> str:

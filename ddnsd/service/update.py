@@ -20,6 +20,8 @@ from ..store.snapshot import WatchCache
 from .commitment import awaited, commitment
 from .conduct import Conduct
 from .decisions import Decisions
+from .fairuse import Ticket
+from .placements import Placements
 from .waiting import Waiting
 
 _log = structlog.get_logger(__name__)
@@ -51,6 +53,7 @@ class UpdateService:
         self._conduct = conduct
         self._decisions = Decisions(cache)
         self._waiting = Waiting(cache)
+        self._placements = Placements(cache)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def reconfigure(self, policy: UpdatePolicy) -> None:
@@ -67,13 +70,13 @@ class UpdateService:
         """How many updates are being committed or wait for the nameserver."""
         return len(self._tasks)
 
-    def submit(self, requests: Sequence[Request], reply: Reply) -> None:
+    def submit(self, requests: Sequence[Request], reply: Reply, ticket: Ticket | None = None) -> None:
         """Take requests of one client that are done together or not at all, at most `MOST_REQUESTS`.
 
         `reply` is called exactly once; its results are, for each request that is not the same as an earlier
         one, those of its records in the order of RRTYPES, then that of its prefix. The limits are asked
-        before anything but the token is read. Nearly all calls are refused or unchanged: they take no task
-        and no coroutine.
+        before anything but the token is read. What has one `ticket` counts once while it waits. Nearly all
+        calls are refused or unchanged: they take no task and no coroutine.
         """
         accepted = asyncio.get_running_loop().time()
         request = requests[0]
@@ -88,7 +91,7 @@ class UpdateService:
             return
 
         def proceed(error: StoreError | None) -> None:
-            call = _Call(attempt, request, accepted, reply)
+            call = _Call(attempt, request, accepted, reply, ticket)
             if error is not None:
                 _log.debug("update.store_unavailable", reason=str(error))
                 self._answer(call, Refusal.STORE_FAILED)
@@ -113,11 +116,15 @@ class UpdateService:
         if not isinstance(decision, Plan):
             self._answer(call, decision, refused=decision is Refusal.NAMESERVER_FAILED)
             return
-        if decision.changes and (wait := self._conduct.take_changes(decision)):
+        ticket = call.ticket or Ticket()
+        if wait := self._conduct.enter(decision, ticket):
             self._answer(call, Limited(wait))
             return
-        walk = _Walk(self._cache, self._commits, self._decisions, self._waiting, self._policy, call)
-        task = asyncio.create_task(self._finish(walk, decision, call), name="update")
+        walk = _Walk(
+            *(self._cache, self._commits, self._decisions, self._waiting, self._placements),
+            *(self._policy, call),
+        )
+        task = asyncio.create_task(self._finish(walk, decision, call, ticket), name="update")
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -132,11 +139,12 @@ class UpdateService:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("update.crashed", exc_info=error)
 
-    async def _finish(self, walk: "_Walk", plan: Plan, call: "_Call") -> None:
+    async def _finish(self, walk: "_Walk", plan: Plan, call: "_Call", ticket: Ticket) -> None:
         answer: Answer = Refusal.STORE_FAILED  # also if the walk fails as it never should
         try:
             answer = await walk.answer(plan)
         finally:
+            self._conduct.leave(plan.holder, ticket)
             self._answer(call, answer, refused=walk.refused)
 
 
@@ -147,6 +155,7 @@ class _Call(NamedTuple):
     request: Request  # the first of them
     accepted: float
     reply: Reply
+    ticket: Ticket | None
 
 
 class _Walk:
@@ -158,6 +167,7 @@ class _Walk:
         commits: GroupCommit,
         decisions: Decisions,
         waiting: Waiting,
+        placements: Placements,
         policy: UpdatePolicy,
         call: _Call,
     ) -> None:
@@ -165,6 +175,8 @@ class _Walk:
         self._commits = commits
         self._decisions = decisions
         self._waiting = waiting
+        self._placements = placements
+        self._timeout = policy.timeout
         self._attempt = call.attempt
         self._request = call.request
         self._deadline = call.accepted + policy.timeout
@@ -206,6 +218,8 @@ class _Walk:
 
     async def _await_publication(self, plan: Plan, revision: int) -> Answer:
         waits = awaited(plan, revision)
+        if self._placements.in_trouble(waits, self._timeout):
+            return Refusal.NAMESERVER_FAILED  # as it would be after a while
         now = Progress.REFUSED if plan.refused else Progress.PUBLISHED
         try:
             if waits and not plan.refused:

@@ -14,4 +14,5 @@ class Failures:
 
     def __call__(self, exchange: Exchange) -> bool:
         """Note that an exchange's request is none; return whether its source has sent too many of them."""
-        return self._fair_use.fails_too_often(self._sources.source(exchange.peer, exchange.headers))
+        source = self._sources.source(exchange.peer, exchange.headers)
+        return self._fair_use.fails_too_often(source or exchange.peer)

@@ -2,18 +2,22 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import structlog
 
 from ..model.answers import Answer, Limited, Moved, Refusal, Result, Skipped, Unchanged, Updated, result_of
+from ..model.bucket import Rate, full
 from ..model.names import label_count
 from ..model.request import Api
 from ..telemetry.metrics import Metrics
 from ..telemetry.redaction import HIDDEN
 
 _log = structlog.get_logger(__name__)
+
+_SHOWN = Rate(10, 100)
+"""Refusals in the log of one API: so many a second; the next one that is shown says how many were not."""
 
 _debugs = partial(logging.getLogger(__name__).isEnabledFor, logging.DEBUG)
 _SUCCESSES = ("updated", "unchanged")
@@ -22,9 +26,13 @@ _SUCCESSES = ("updated", "unchanged")
 class Journal:
     """Counts and logs the answers of one API."""
 
-    def __init__(self, api: Api, metrics: Metrics) -> None:
+    def __init__(self, api: Api, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` in seconds."""
         self._api = api
         self._metrics = metrics
+        self._clock = clock
+        self._shown = full(_SHOWN, clock())
+        self._left_out = 0
 
     def note(self, names: Sequence[str], answers: Sequence[Answer], source: str, started: float) -> None:
         """Note one HTTP request and the answers to what it asked for; `started` by `time.perf_counter`.
@@ -42,18 +50,33 @@ class Journal:
     def note_unreadable(self, reason: str, source: str, started: float) -> None:
         """Note a request that asked for nothing that could be decided."""
         self._metrics.request(self._api, "malformed", time.perf_counter() - started)
-        _log.info("update.unreadable", api=self._api, source=source, reason=reason)
+        if self._is_shown():
+            _log.info("update.unreadable", api=self._api, source=source, reason=reason, **self._others())
 
     def _record(self, name: str, answer: Answer, source: str) -> None:
         if isinstance(answer, Limited):  # they come by the thousand, of whom the log has told before
             _log.debug("update.limited", api=self._api, source=source)
             return
         if isinstance(answer, Refusal):
-            result = result_of(answer)
-            _log.info("update.refused", api=self._api, domain=_shown(name), result=result, source=source)
+            if self._is_shown():
+                told = {"domain": _shown(name), "result": result_of(answer), "source": source}
+                _log.info("update.refused", api=self._api, **told, **self._others())
             return
         for each in answer:
             self._record_result(each, source)
+
+    def _is_shown(self) -> bool:
+        now = self._clock()
+        if self._shown.wait(_SHOWN, now):
+            self._left_out += 1
+            return False
+        self._shown = self._shown.taken(_SHOWN, now)
+        return True
+
+    def _others(self) -> dict[str, int]:
+        """Return how many refusals were not shown since the last one that was."""
+        others, self._left_out = self._left_out, 0
+        return {"left_out": others} if others else {}
 
     def _record_result(self, result: Result, source: str) -> None:
         """Log a result; "unchanged" only when debugging, because nearly all are."""

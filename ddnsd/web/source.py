@@ -1,11 +1,13 @@
 """The client's own address, through proxies that are trusted and no others."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from tornado.httputil import HTTPHeaders
+
+from ddnsd.config.parse import SOURCE_HEADERS
 
 Network = IPv4Network | IPv6Network
 
@@ -18,15 +20,18 @@ class SourceFinder:
     """Says which address a request came from.
 
     Behind trusted proxies that is the right-most hop of `X-Forwarded-For` or `Forwarded` (RFC 7239)
-    that is no trusted proxy itself: what stands further left, the client may have written.
+    that is no trusted proxy itself: what stands further left, the client may have written. Of the other
+    headers it is the one address that they name.
     """
 
-    def __init__(self, trusted: Sequence[Network]) -> None:
-        self.reconfigure(trusted)
+    def __init__(self, trusted: Sequence[Network], headers: Sequence[str] = SOURCE_HEADERS[:2]) -> None:
+        """`headers` are those of `SOURCE_HEADERS` that the proxies write, or remove: no others are read."""
+        self.reconfigure(trusted, headers)
 
-    def reconfigure(self, trusted: Sequence[Network]) -> None:
-        """Trust these networks, and no others, from now on."""
+    def reconfigure(self, trusted: Sequence[Network], headers: Sequence[str]) -> None:
+        """Trust these networks and headers, and no others, from now on."""
         self._trusted = tuple(trusted)
+        self._headers = tuple(headers)
         self._is_trusted = lru_cache(maxsize=4096)(self._look_up)
 
     def source(self, peer: str, headers: HTTPHeaders) -> str:
@@ -36,7 +41,7 @@ class SourceFinder:
         """
         if not self.trusts(peer):
             return peer
-        found = {self._nearest_stranger(hops) for hops in _chains(headers)}
+        found = {self._nearest_stranger(hops) for hops in _chains(headers, self._headers)}
         return found.pop() if len(found) == 1 else ""
 
     def trusts(self, peer: str) -> bool:
@@ -55,16 +60,24 @@ _MOST = 4096  # octets of such a header; each proxy adds some twenty
 _HOPS = 32  # proxies in a row
 
 
-def _chains(headers: HTTPHeaders) -> Iterator[Iterable[str]]:
-    """Yield, for each of the two headers that is there, its hops from the nearest proxy to the client.
+def _chains(headers: HTTPHeaders, names: Sequence[str]) -> Iterator[Iterable[str]]:
+    """Yield, for each header of these names that is there, its hops from the nearest proxy to the client.
 
-    A proxy writes one of them and may pass on the other as the client wrote it; where both are there
-    and disagree, the source is not known.
+    A proxy writes one of them and may pass on another as the client wrote it; where they disagree, the
+    source is not known.
     """
-    if (listed := headers.get("X-Forwarded-For")) is not None:
-        yield map(_hop, reversed(listed.rsplit(",", _HOPS)[-_HOPS:]))
-    if (forwarded := headers.get("Forwarded")) is not None:
-        yield map(_hop, reversed(_forwarded_nodes(forwarded)[-_HOPS:]))
+    for name in names:
+        value = headers.get(name)
+        if value is not None:
+            yield map(_hop, _NODES.get(name, _single_node)(value))
+
+
+def _listed_nodes(text: str) -> Iterable[str]:
+    return reversed(text.rsplit(",", _HOPS)[-_HOPS:])
+
+
+def _single_node(text: str) -> Iterable[str]:
+    return (text,)
 
 
 def _forwarded_nodes(text: str) -> Sequence[str]:
@@ -87,6 +100,12 @@ def _forwarded_nodes(text: str) -> Sequence[str]:
             return nodes
         position = pair.end()
     return ("",)
+
+
+_NODES: Mapping[str, Callable[[str], Iterable[str]]] = {
+    "X-Forwarded-For": _listed_nodes,
+    "Forwarded": lambda text: reversed(_forwarded_nodes(text)[-_HOPS:]),
+}
 
 
 def _hop(node: str) -> str:

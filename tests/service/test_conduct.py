@@ -12,7 +12,7 @@ from ddnsd.model.decision import Plan, decide
 from ddnsd.model.request import Request
 from ddnsd.model.tokens import digest
 from ddnsd.service.conduct import Conduct
-from ddnsd.service.fairuse import FairUse, FairUseLimits
+from ddnsd.service.fairuse import FairUse, FairUseLimits, Ticket
 from ddnsd.service.refused import RefusedAttempts, newest
 from tests.model.world import BLOG, NOW, World, read_all, small_world
 
@@ -46,7 +46,7 @@ class Judge:
         assert not isinstance(attempt, Refusal)
         plan = decide(self.world.state, attempt, NOW)
         assert isinstance(plan, Plan)
-        return self.conduct.take_changes(plan) == 0
+        return self.conduct.enter(plan, Ticket()) == 0
 
 
 @pytest.fixture
@@ -95,6 +95,22 @@ def test_who_tries_wrong_tokens_has_to_wait_and_who_has_a_right_one_beside_it_do
     assert judge.waits(BAD)
     assert not judge.waits(BAD._replace(source=STRANGER))
     assert not judge.waits(GOOD)
+
+
+def test_where_the_source_is_not_known_a_failure_is_the_proxys(judge):
+    behind = BAD._replace(source="", peer="10.0.0.1")
+    judge.answered(behind, Refusal.UNKNOWN_TOKEN)
+    assert judge.waits(behind)
+    assert not judge.waits(behind._replace(source=STRANGER))
+    assert not judge.waits(GOOD._replace(source="", peer="10.0.0.1"))
+
+
+def test_whoever_has_a_token_is_listened_to_when_all_strangers_wait(judge):
+    fair = FairUse(FairUseLimits(True, *[Rate(0.001, 1)] * 5, process_failures=Rate(0.001, 1)), lambda: 0.0)
+    conduct = Conduct(judge.world.state, fair, RefusedAttempts())
+    conduct.malformed("2001:db8::1")
+    assert conduct.wait(BAD, digest(BAD.token)) > 0
+    assert conduct.wait(GOOD, digest(GOOD.token)) == 0
 
 
 def test_what_cannot_be_read_is_its_sources_failure(judge):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ddnsd.model.bucket import Rate
 from ddnsd.service.buckets import Buckets
-from ddnsd.service.fairuse import FairUse, FairUseLimits
+from ddnsd.service.fairuse import FairUse, FairUseLimits, Ticket
 
 LIMITS = FairUseLimits(
     enabled=True,
@@ -46,6 +46,60 @@ class World:
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+@pytest.mark.parametrize(
+    ("times", "step", "fresh", "beyond"),
+    [
+        (4, 1, "2001:db8:1:f0::1", "2001:db8:1:100::1"),  # a /56
+        (16, 0x100, "2001:db8:1:ffff::1", "2001:db8:2::1"),  # a /48
+    ],
+)
+def test_many_networks_of_one_customer_fail_together(
+    world: World, times: int, step: int, fresh: str, beyond: str
+) -> None:
+    for number in range(times):
+        world.fail(f"2001:db8:1:{number * step:x}::{number + 1:x}", 6)
+    assert world.fair.source_wait(fresh) > 0
+    assert world.fair.source_wait(beyond) == 0
+    world.clock.now += 1 / times
+    assert world.fair.source_wait(fresh) == 0
+
+
+def test_all_sources_together_may_fail_so_often_and_no_more() -> None:
+    world = World(LIMITS._replace(process_failures=Rate(2, 20)))
+    for number in range(20):
+        world.fail(f"192.0.2.{number}", 1)
+    assert world.fair.source_wait("198.51.100.1") == 0.5
+    assert world.fair.source_wait("2001:db8::1") == 0.5
+    assert world.fair.source_wait("") == 0.5
+    assert world.fair.attempt_wait("router", "alice") == 0
+    world.clock.now += 0.5
+    assert world.fair.source_wait("198.51.100.1") == 0
+
+
+def test_so_many_requests_of_a_token_and_of_an_account_wait_at_a_time() -> None:
+    fair = World(LIMITS._replace(token_waiting=2, account_waiting=3)).fair
+    calls = [Ticket() for _ in range(5)]
+    assert [fair.enter("router", "alice", ticket) for ticket in calls[:3]] == [0, 0, 1]
+    assert fair.enter("router", "alice", calls[0]) == 0, "another request of a call that waits already"
+    assert [fair.enter("nas", "alice", ticket) for ticket in calls[3:]] == [0, 1]
+    assert fair.enter("bobs", "bob", Ticket()) == 0
+    fair.leave("router", "alice", calls[0])
+    assert fair.enter("nas", "alice", Ticket()) == 1
+    fair.leave("router", "alice", calls[0])
+    assert fair.enter("nas", "alice", Ticket()) == 0
+
+
+def test_without_limits_any_number_waits() -> None:
+    fair = World(LIMITS._replace(enabled=False, token_waiting=1)).fair
+    calls = [Ticket() for _ in range(9)]
+    assert {fair.enter("router", "alice", ticket) for ticket in calls} == {0}
+    fair.reconfigure(LIMITS._replace(token_waiting=1))
+    assert fair.enter("router", "alice", Ticket()) == 1
+    for ticket in calls:
+        fair.leave("router", "alice", ticket)
+    assert fair.enter("router", "alice", Ticket()) == 0
 
 
 def test_a_source_that_fails_too_often_waits_and_others_do_not(world: World) -> None:

@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Answer, Refusal, Unchanged, Updated
+from ddnsd.model.answers import Answer, Limited, Refusal, Unchanged, Updated
+from ddnsd.model.bucket import Rate
 from ddnsd.model.publication import Wanted, wanted
 from ddnsd.model.records import Footprint, Installation, Published, PublishError, RecordKey, Site
 from ddnsd.model.request import Request
 from ddnsd.model.resources import Kind
 from ddnsd.model.tokens import digest
+from ddnsd.service.conduct import Conduct
+from ddnsd.service.fairuse import FairUse, FairUseLimits
+from ddnsd.service.refused import RefusedAttempts
 from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.store import codec, keys
 from ddnsd.store.interface import Done, Update
@@ -35,9 +39,11 @@ TWO = (Updated(BLOG, "192.0.2.2", Family.A, "192.0.2.1"),)
 class Desk:
     """A node's update service, and what the leader would write."""
 
-    def __init__(self, node: Node, policy: UpdatePolicy) -> None:
+    def __init__(self, node: Node, policy: UpdatePolicy, limits: FairUseLimits | None = None) -> None:
         self.node = node
-        self.service = UpdateService(node.cache, node.commits, policy, unlimited(node.cache.state))
+        state = node.cache.state
+        conduct = Conduct(state, FairUse(limits), RefusedAttempts()) if limits else unlimited(state)
+        self.service = UpdateService(node.cache, node.commits, policy, conduct)
 
     async def ask(self, ip: str = "192.0.2.1") -> Answer:
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -84,7 +90,12 @@ class Desk:
 
 @asynccontextmanager
 async def desk_in(
-    folder: Path, *, timeout: float = 8.0, store_timeout: float = 5.0, trigger: Trigger | None = None
+    folder: Path,
+    *,
+    timeout: float = 8.0,
+    store_timeout: float = 5.0,
+    trigger: Trigger | None = None,
+    limits: FairUseLimits | None = None,
 ) -> AsyncIterator[Desk]:
     store = await open_embedded(folder)
     try:
@@ -93,7 +104,8 @@ async def desk_in(
             await admin.registry.apply([zone(ZONE), account("alice"), token, host(BLOG)])
             faulty = FaultyStore(store, trigger or Trigger(Fault.LOST, 0))
             async with node_on(faulty) as node:
-                desk = Desk(node, UpdatePolicy(private=True, timeout=timeout, store_timeout=store_timeout))
+                policy = UpdatePolicy(private=True, timeout=timeout, store_timeout=store_timeout)
+                desk = Desk(node, policy, limits)
                 yield desk
                 await desk.service.drain()
     finally:
@@ -181,6 +193,36 @@ async def test_not_published_at_the_deadline(tmp_path: Path) -> None:
         again = await desk.asking()  # the change stays, and a retry joins it
         await desk.publish()
         assert await again == ONE
+
+
+async def test_only_so_many_requests_wait_and_of_the_others_nothing_is_committed(tmp_path: Path) -> None:
+    many = Rate(1000, 1000)
+    limits = FairUseLimits(True, *[many] * 5, token_waiting=2)
+    async with desk_in(tmp_path, limits=limits) as desk:
+        await desk.verify()
+        waiting = [await desk.asking(), await desk.asking()]
+        revision = desk.want.revision
+        assert await desk.ask("192.0.2.2") == Limited(1.0)
+        assert desk.want.revision == revision
+        await desk.publish()
+        assert await asyncio.gather(*waiting) == [ONE, ONE]
+        other = await desk.asking("192.0.2.2")
+        await desk.publish()
+        assert await other == TWO
+
+
+async def test_where_nothing_was_published_for_long_nobody_waits(tmp_path: Path) -> None:
+    async with desk_in(tmp_path, timeout=1.0) as desk:
+        await desk.write(keys.footprint(SITE), Footprint(desk.node.cache.identity, error="no answer"))
+        assert await desk.ask() is Refusal.NAMESERVER_FAILED, "at its deadline"
+        started = asyncio.get_running_loop().time()
+        assert await desk.ask("192.0.2.2") is Refusal.NAMESERVER_FAILED
+        assert asyncio.get_running_loop().time() - started < 0.9, "at once"
+        assert desk.want.ip == "192.0.2.2", "the change stays"
+        await desk.verify()
+        again = await desk.asking("192.0.2.2")
+        await desk.publish()
+        assert await again == TWO
 
 
 async def test_unverified_zone_is_waited_for(desk: Desk) -> None:

@@ -1,5 +1,6 @@
 """Whose request it is, through proxies that are trusted and no others."""
 
+from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -14,11 +15,33 @@ PROXY, CLIENT = "10.0.0.1", "198.51.100.7"
 XFF, FORWARDED = "X-Forwarded-For", "Forwarded"
 
 
-def source(*lines: tuple[str, str], peer: str = PROXY) -> str:
+def source(*lines: tuple[str, str], peer: str = PROXY, names: Sequence[str] = (XFF, FORWARDED)) -> str:
     headers = HTTPHeaders()
     for name, value in lines:
         headers.add(name, value.strip())  # as Tornado reads it
-    return SourceFinder(TRUSTED).source(peer, headers)
+    return SourceFinder(TRUSTED, names).source(peer, headers)
+
+
+@pytest.mark.parametrize("name", ["X-Real-IP", "CF-Connecting-IP", "True-Client-IP"])
+def test_a_header_of_one_address(name):
+    assert source((name, CLIENT), names=[name]) == CLIENT
+    assert source((name, "[2001:DB8::7]:443"), names=[name]) == "2001:db8::7"
+    for nobody in (f"192.0.2.66, {CLIENT}", PROXY, "", "x", "1" * 20_000):
+        assert source((name, nobody), names=[name]) == ""
+    assert source((name, "192.0.2.66"), (name, CLIENT), names=[name]) == ""
+    assert source((name, CLIENT), (XFF, "192.0.2.66"), names=[name, XFF]) == "", "they disagree"
+
+
+def test_a_header_that_no_proxy_writes_is_nothing():
+    assert source((XFF, CLIENT), (FORWARDED, "for=192.0.2.66"), names=[XFF]) == CLIENT
+    assert source((XFF, "192.0.2.66"), ("CF-Connecting-IP", CLIENT), names=["CF-Connecting-IP"]) == CLIENT
+    assert source((XFF, CLIENT), names=[]) == ""
+
+
+def test_a_chain_without_end_is_not_followed_to_its_end():
+    assert source((XFF, ",".join([CLIENT, *[PROXY] * 31]))) == CLIENT
+    assert source((XFF, ",".join([CLIENT, *[PROXY] * 32]))) == ""
+    assert source((FORWARDED, f"for={CLIENT}" + f",for={PROXY}" * 400)) == ""
 
 
 @pytest.mark.parametrize("peer", [CLIENT, "2001:db8::7", "fe80::1%eth0", "::ffff:198.51.100.7", "127.0.0.1"])

@@ -5,6 +5,7 @@ from functools import partial
 
 from ...model.answers import Answer, Limited, Moved, Refusal, Result
 from ...model.request import Request
+from ...service.fairuse import Ticket
 from ...service.update import UpdateService
 
 Done = Callable[[Sequence[Answer], Sequence[str]], None]
@@ -26,6 +27,7 @@ class Submission:
         self._done = done
         self._answers: dict[int, Answer] = {}
         self._names = [""] * len(requests)
+        self._ticket = Ticket()
         self._mover = 0
         self._before: tuple[Result, ...] = ()  # what the mover's request had come to without the prefix
 
@@ -35,7 +37,7 @@ class Submission:
             self._submit(index, request._replace(moves=index == self._mover))
 
     def _submit(self, index: int, request: Request) -> None:
-        self._service.submit((request,), partial(self._take, index))
+        self._service.submit((request,), partial(self._take, index), self._ticket)
 
     def _take(self, index: int, answer: Answer, name: str) -> None:
         self._answers[index] = answer
