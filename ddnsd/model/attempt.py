@@ -13,11 +13,12 @@ from .addresses import (
     RRType,
     UnreachableAddressError,
     parse_address,
+    read_address,
 )
 from .answers import Refusal
 from .challenges import is_challenge
 from .names import InvalidNameError, parse_name
-from .prefixes import Prefix, parse_prefix
+from .prefixes import Prefix, parse_prefix, read_prefix
 from .request import Request
 
 
@@ -102,6 +103,8 @@ def _target(request: Request, private: bool) -> Target:
     if request.ipv6 or request.more or request.prefix or request.clear or request.text:
         wishes, prefix, unreachable = _contents(request, private)
         return Target(name, wishes, prefix, request.moves, unreachable)
+    if request.strays and not request.ip and _is_address_among(request.strays):
+        return Target(name, None, None, request.moves)  # the client means that, and not its own
     text = request.ip or request.source  # alone, as nearly always
     wish = _wish(text, private) if len(text) <= MAX_TEXT else None
     return Target(name, (wish,) if wish else None, None, request.moves)
@@ -139,6 +142,19 @@ def _wish(text: str, private: bool) -> Wish | None:
         return Wish(*parse_address(text, private=private))
     except InvalidAddressError:
         return None
+
+
+@lru_cache(maxsize=64)
+def _is_address_among(texts: tuple[str, ...]) -> bool:
+    """Say whether one of these is an IP address or a prefix, whether a client may send it or not."""
+    for text in texts:
+        for reader in (read_address, read_prefix):
+            try:
+                reader(text)
+            except InvalidAddressError:
+                continue
+            return True
+    return False
 
 
 @lru_cache(maxsize=256)

@@ -29,6 +29,7 @@ class Request(NamedTuple):
     source: str  # the client's own address as seen from here, "" if it cannot be known
     ipv6: str = ""
     more: tuple[str, ...] = ()  # further addresses, of either family
+    strays: tuple[str, ...] = ()  # under names that the API does not know: an address there is a mistake
     prefix: str = ""  # such as 2001:db8:1:2::/56: moves all hosts with an interface identifier
     moves: bool = True  # False: another request of the same call makes that move
     clear: tuple[RRType, ...] = ()  # records to withdraw

@@ -4,14 +4,13 @@ What is no UTF-8, or too long, becomes a text that no name, address or token is,
 Lengths and numbers are bounded before anything is decoded: whoever sends them has shown no token yet.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from tornado.httputil import HTTPHeaders
 
-from ddnsd.model.addresses import MAX_TEXT as MAX_TEXT_OF_ADDRESS
-from ddnsd.model.addresses import InvalidAddressError, read_address
-from ddnsd.model.prefixes import read_prefix
+from ddnsd.model.addresses import MAX_TEXT as MAX_ADDRESS
 
 MAX_TEXT = 65536
 """Octets of a query string, or of a body: no setting allows an update more."""
@@ -61,17 +60,17 @@ def decoded(text: str) -> str:
     return unquote_to_bytes(text.encode("latin-1", "replace")).decode("utf-8", "replace").strip()
 
 
-def is_address(text: str) -> bool:
-    """Say whether a text is an IP address or a prefix: under a name that an API does not know, a mistake."""
-    if not 2 <= len(text) <= MAX_TEXT_OF_ADDRESS:
-        return False
-    for read in (read_address, read_prefix):
-        try:
-            read(text)
-        except InvalidAddressError:
-            continue
-        return True
-    return False
+def strays(parameters: Mapping[str, Any], known: Collection[str]) -> tuple[str, ...]:
+    """Return what stands under names that an API does not know, and may be an address, or a prefix.
+
+    It is not read here: the limits are asked first.
+    """
+    others = (value for name, value in parameters.items() if name not in known)
+    return tuple(dict.fromkeys(value for value in others if _may_be_address(value)))
+
+
+def _may_be_address(value: Any) -> bool:
+    return isinstance(value, str) and 2 <= len(value) <= MAX_ADDRESS and (":" in value or "." in value)
 
 
 def listed(text: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The parameters of an update: query string, form or JSON body, and the Authorization header."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote_plus
 
 import msgspec
@@ -10,15 +10,7 @@ from tornado.httputil import HTTPHeaders
 from ..model.addresses import Family
 from ..model.request import Request
 from .credentials import bearer_of
-from .form import (
-    MAX_FIELDS,
-    MAX_VALUE,
-    NOTHING,
-    is_address,
-    is_too_large,
-    media_type,
-    read_parameters,
-)
+from .form import MAX_FIELDS, MAX_VALUE, is_too_large, media_type, read_parameters, strays
 
 _NAMES = ("domain", "ip", "token", "ipv6", "ip6lanprefix", "record_type", "clear")
 _MAX_NAME = 3 * max(map(len, _NAMES))  # if each of its letters is percent-encoded
@@ -26,6 +18,7 @@ _FAMILIES: Mapping[str, tuple[Family, ...]] = {"": tuple(Family), **{each: (each
 _TRUE = ("true", "1", "yes")
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
+_Json = TypeVar("_Json")
 
 
 class UnreadableRequestError(ValueError):
@@ -43,7 +36,7 @@ class _JsonBody(msgspec.Struct):
 
 
 _json_body = msgspec.json.Decoder(_JsonBody)
-_json_object = msgspec.json.Decoder(dict[str, Any])
+_json_object: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
 
 
 def read_request(
@@ -71,18 +64,16 @@ def read_request(
     request = Request(values.get("domain", ""), ip, token, source, ipv6, prefix=prefix, peer=peer)
     if withdraws or values.get("clear", "").lower() in _TRUE:
         return request._replace(clear=_withdrawn(values))
-    if others and not (ip or ipv6 or prefix) and _has_strange_address(query, headers, body):
-        return request._replace(ip=NOTHING)
+    if others and not (ip or ipv6 or prefix):
+        return request._replace(strays=_strays(query, headers, body))
     return request
 
 
-def _has_strange_address(query: str, headers: HTTPHeaders, body: bytes) -> bool:
-    """Say whether an address stands under a name that is none of ours: the client means that, not its own."""
-    sent: dict[str, Any] = dict(read_parameters(query, headers, body))
-    if body and media_type(headers) == _JSON:
-        sent |= _json_object.decode(body)
-    strange = (value for name, value in sent.items() if name not in _NAMES)
-    return any(isinstance(value, str) and is_address(value) for value in strange)
+def _strays(query: str, headers: HTTPHeaders, body: bytes) -> tuple[str, ...]:
+    """Return what may be an address under a name that is none of ours."""
+    sent = read_parameters(query, headers, body)
+    in_json = _decoded(_json_object, body) if body and media_type(headers) == _JSON else {}
+    return strays({**sent, **in_json}, _NAMES)
 
 
 def _withdrawn(values: Mapping[str, str]) -> tuple[Family, ...]:
@@ -103,16 +94,20 @@ def _read_body(headers: HTTPHeaders, body: bytes) -> dict[str, str]:
 
 
 def _read_json(body: bytes) -> dict[str, str]:
-    try:
-        decoded = _json_body.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested too deep
-        raise UnreadableRequestError("not a JSON object with text in domain, ip and token") from error
+    decoded = _decoded(_json_body, body)
     if isinstance(decoded.clear, bool):
         decoded.clear = str(decoded.clear)
     values = _present(msgspec.structs.asdict(decoded))
     for value in values.values():
         _bounded(value)
     return values
+
+
+def _decoded(decoder: msgspec.json.Decoder[_Json], body: bytes) -> _Json:
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested too deep
+        raise UnreadableRequestError("not a JSON object with text in domain, ip and token") from error
 
 
 def _read_form(text: str) -> dict[str, str]:

@@ -101,7 +101,7 @@ def attacks() -> Iterator[Attack]:
                 yield Attack(
                     f"{path} form {name} {filler}", MOST_IN_BODY, _in_form(path, query, name, filler)
                 )
-        for unit in ("&", "x=1&", "x&", "%41=1&", "x=%&"):
+        for unit in ("&", "x=1&", "x&", "%41=1&", "x=%&", "x=2001:db8::7&"):
             yield Attack(f"{path} form of {unit}", MOST_IN_BODY, _whole_form(path, query, unit))
         for header in _IN_HEADER:
             for filler in ("addresses", "commas", "letters", "proxies"):

@@ -40,6 +40,8 @@ async def test_nothing_is_parsed_of_what_the_limits_refuse(tmp_path: Path, token
             for attack in attacks()
             if attack.title.split()[0] in PARAMETERS and "Forwarded" not in attack.title  # from elsewhere
         ]
+        query = first.replace("TOKEN", token)
+        sent += [f"GET {path}?{query}&x=2001:db8::7 HTTP/1.1\r\n\r\n".encode() for path in PARAMETERS]
         answers: list[bytes] = []
 
         async def ask(message: bytes) -> None:

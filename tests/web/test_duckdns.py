@@ -34,7 +34,10 @@ def request(ip: str = "", ipv6: str = "", domain: str = BLOG, **rest: object) ->
         ("ip=", request()),
         ("txt=", request()),
         (f"ip={FOUR}", request(FOUR)),
-        (f"myip={FOUR}", request("\ufffd")),  # an address that the client means, under a name of its own
+        (
+            f"myip={FOUR}",
+            request(strays=(FOUR,)),
+        ),  # what it means, under its own name
         (f"myip={FOUR}&ipv6={SIX}", request(ipv6=SIX)),
         (f"myip={FOUR}&clear=true", request(clear=(Family.A, Family.AAAA))),
         (f"ip={quote(SIX)}", request(SIX)),

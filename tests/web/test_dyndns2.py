@@ -57,11 +57,14 @@ def request(ip: str = "", *more: str, domain: str = "blog.example.com", **rest: 
         (f"ip={FOUR}&ipv6={SIX}", request(FOUR, SIX)),
         (f"ipv4={FOUR}&myipv6={SIX}", request(FOUR, SIX)),
         (f"ipv6prefix={quote(PREFIX)}", request(prefix=PREFIX)),
-        (f"wanip={FOUR}", request("\ufffd")),  # an address that the client means, under a name of its own
-        (f"wanip={quote(PREFIX)}", request("\ufffd")),
+        (
+            f"wanip={FOUR}",
+            request(strays=(FOUR,)),
+        ),  # what it means, under its own name
+        (f"wanip={quote(PREFIX)}", request(strays=(PREFIX,))),
         (f"wanip={FOUR}&myip={FOUR}", request(FOUR)),
-        ("wanip=on&x=1&y=::", request("\ufffd")),
-        ("wanip=on&x=1&y=1.2.3", request()),
+        ("wanip=on&x=1&y=::", request(strays=("::",))),
+        ("wanip=on&x=1&y=1.2.3", request(strays=("1.2.3",))),  # which is none
         (f"wanip={FOUR}&offline=yes", request(clear=(Family.A, Family.AAAA))),
         (f"myip={FOUR},192.0.2.8", request(FOUR, "192.0.2.8")),
         (f"myip={FOUR},{FOUR}&myipv6={FOUR}", request(FOUR)),

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
 from ddnsd.model.addresses import Family
+from ddnsd.model.attempt import Attempt
+from ddnsd.model.attempt import read as read_attempt
 from ddnsd.model.request import Request
-from ddnsd.web.form import NOTHING
 from ddnsd.web.parameters import UnreadableRequestError, read_request
 
 SOURCE = "198.51.100.7"
@@ -245,21 +246,31 @@ def test_a_method_can_say_it():
 
 
 @pytest.mark.parametrize(
-    ("query", "body", "content_type", "ip"),
+    ("query", "body", "content_type", "taken"),
     [
-        ("domain=a.example.com&myip=192.0.2.7", b"", None, NOTHING),
-        ("domain=a.example.com&token=t&addr=2001:db8::%2F64", b"", None, NOTHING),
-        ("domain=a.example.com&ip=&myip=192.0.2.7", b"", None, NOTHING),
-        ("domain=a.example.com&Ip=192.0.2.7", b"", None, NOTHING),
+        ("domain=a.example.com&myip=192.0.2.7", b"", None, None),
+        ("domain=a.example.com&token=t&addr=2001:db8::%2F64", b"", None, None),
+        ("domain=a.example.com&ip=&myip=192.0.2.7", b"", None, None),
+        ("domain=a.example.com&Ip=192.0.2.7", b"", None, None),
         ("domain=a.example.com&ip=192.0.2.8&myip=192.0.2.7", b"", None, "192.0.2.8"),
-        ("domain=a.example.com&version=1.2.3&x=7", b"", None, ""),
-        ("domain=a.example.com", b"token=t&myip=192.0.2.7", FORM, NOTHING),
-        ("", b'{"domain":"a.example.com","myip":"192.0.2.7"}', "application/json", NOTHING),
-        ("", b'{"domain":"a.example.com","myip":7,"x":{"ip":"::7"}}', "application/json", ""),
+        ("domain=a.example.com&version=1.2.3&x=7", b"", None, SOURCE),
+        ("domain=a.example.com", b"token=t&myip=192.0.2.7", FORM, None),
+        ("", b'{"domain":"a.example.com","myip":"192.0.2.7"}', "application/json", None),
+        ("", b'{"domain":"a.example.com","myip":7,"x":{"ip":"::7"}}', "application/json", SOURCE),
     ],
 )
-def test_an_address_under_another_name_is_not_taken_for_none(query, body, content_type, ip):
-    assert sent(query, body, content_type).ip == ip
+def test_an_address_under_another_name_is_not_taken_for_none(query, body, content_type, taken):
+    asked = sent(query, body, content_type)._replace(token="t")
+    attempt = read_attempt((asked,), "", private=True)
+    assert isinstance(attempt, Attempt)
+    wishes = attempt.targets[0].wishes
+    assert (wishes and wishes[0].value) == taken
+
+
+@pytest.mark.parametrize("junk", [b'"\xff":1', b'"\xc3', b'"x":' + b"[" * 9999])
+def test_json_that_is_broken_under_another_name_is_unreadable(junk):
+    with pytest.raises(UnreadableRequestError):
+        sent("", b'{"domain":"a.example.com",' + junk + b"}", "application/json")
 
 
 def test_who_withdraws_means_no_address():

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ...model.addresses import Challenge, Family, RRType
 from ...model.request import Api, Request
-from ..form import NOTHING, Parameters, decoded, is_address, listed
+from ..form import Parameters, decoded, listed, strays
 
 FOLDER = "/update/"
 
@@ -24,6 +24,7 @@ class Call(NamedTuple):
     text: str  # the value of a TXT record
     clear: tuple[RRType, ...]
     verbose: bool
+    strays: tuple[str, ...] = ()  # under names that nobody knows
 
     def requests(self, source: str, peer: str) -> tuple[Request, ...]:
         """Return a request for each domain, or the one that has none; a single label stands for a host."""
@@ -35,6 +36,7 @@ class Call(NamedTuple):
                 clear=self.clear,
                 text=self.text,
                 moves=not number,
+                strays=self.strays,
                 short=True,
                 peer=peer,
                 api=Api.DUCKDNS,
@@ -48,26 +50,22 @@ def read_call(parameters: Parameters) -> Call:
 
     `clear=true` clears the addresses and sets none; beside a `txt`, also an empty one, it clears the TXT
     record: so lego and acme.sh take their challenge away. With a `txt` that says something no address is
-    touched. An address under a name that nobody knows, where there is no other, is the address of nothing:
-    the client does not mean that of its connection.
+    touched.
     """
     clears, text = _is_true(parameters, "clear"), parameters.get("txt", "")
     cleared: tuple[RRType, ...] = (Challenge.TXT,) if "txt" in parameters else tuple(Family)
     sets_address = not clears and not text
-    ip = parameters.get("ip", "")
-    if not any(parameters.get(name) for name in _ADDRESSES) and any(
-        is_address(value) for name, value in parameters.items() if name not in _KNOWN
-    ):
-        ip = NOTHING
+    asks = any(parameters.get(name) for name in _ADDRESSES)
     return Call(
         domains=listed(parameters.get("domains", "")),
         token=parameters.get("token", ""),
-        ip=ip if sets_address else "",
+        ip=parameters.get("ip", "") if sets_address else "",
         ipv6=parameters.get("ipv6", "") if sets_address else "",
         prefix=parameters.get("ip6lanprefix", "") if sets_address else "",
         text="" if clears else text,
         clear=cleared if clears else (),
         verbose=_is_true(parameters, "verbose"),
+        strays=() if asks or not sets_address else strays(parameters, _KNOWN),
     )
 
 

@@ -7,7 +7,7 @@ from tornado.httputil import HTTPHeaders
 from ...model.addresses import Family
 from ...model.request import Api, Request
 from ..credentials import token_of
-from ..form import NOTHING, Parameters, is_address, listed
+from ..form import NOTHING, Parameters, listed, strays
 
 _MOST_ADDRESSES = 8
 # Names that clients give an address, of either family, in the order in which they are read: Dyn's, those of
@@ -26,6 +26,7 @@ class Call(NamedTuple):
     addresses: tuple[str, ...]  # of either family
     prefix: str
     offline: bool
+    strays: tuple[str, ...] = ()  # under names that nobody knows
 
     def requests(self, source: str, peer: str) -> tuple[Request, ...]:
         """Return a request for each host, in their order."""
@@ -39,6 +40,7 @@ class Call(NamedTuple):
         return Request(
             *(host, first, self.token, source),
             more=more,
+            strays=self.strays,
             prefix=self.prefix,
             peer=peer,
             api=Api.DYNDNS2,
@@ -49,20 +51,17 @@ def read_call(parameters: Parameters, headers: HTTPHeaders) -> Call:
     """Read the parameters that mean something here; all others, such as `wildcard` and `mx`, are ignored.
 
     A `password` parameter wins over the header, as a `token` does in the update API. More addresses than
-    anybody has are left as one text, which is the address of nothing. So is an address under a name that
-    nobody knows, where there is no other: the client does not mean that of its connection.
+    anybody has are left as one text, which is the address of nothing.
     """
     texts = (item for name in _ADDRESSES for item in listed(parameters.get(name, "")))
     addresses = tuple(dict.fromkeys(texts))
     prefix = next(filter(None, (parameters.get(name) for name in _PREFIXES)), "")
     offline = parameters.get("offline", "").lower() == "yes"
-    strange = not (addresses or prefix or offline) and any(
-        is_address(value) for name, value in parameters.items() if name not in _KNOWN
-    )
     return Call(
         hosts=listed(parameters.get("hostname", "")),
         token=parameters.get("password") or token_of(headers),
-        addresses=(NOTHING,) if strange or len(addresses) > _MOST_ADDRESSES else addresses,
+        addresses=addresses if len(addresses) <= _MOST_ADDRESSES else (NOTHING,),
         prefix=prefix,
         offline=offline,
+        strays=() if addresses or prefix or offline else strays(parameters, _KNOWN),
     )
