@@ -10,7 +10,6 @@ import structlog
 
 from ddnsd import __version__
 from ddnsd.app.adapters import Nameservers
-from ddnsd.app.clocks import Clocks
 from ddnsd.app.control import check_control, start_control
 from ddnsd.app.core import Core
 from ddnsd.app.listeners import note_addresses
@@ -105,7 +104,7 @@ class Node:
         stack.push_async_callback(cancel, leader)  # resigned before the nameservers are closed
         if controls:
             await start_control(core, id, stack)
-        status = StatusReport(store, node.cache, Clocks(node.cache), id)
+        status = StatusReport(store, node.cache, id)
         stack.push_async_callback(node.listeners.close, "public", "admin")
         if node.siblings:
             node.siblings.serve(node.refused, node.retirement.begin)

@@ -9,6 +9,7 @@ import msgspec
 from ddnsd import __version__
 from ddnsd.app.clocks import TOLERATED_SECONDS, Clocks
 from ddnsd.app.configurations import configuration_warnings
+from ddnsd.app.overdue import LeaderWatch, ended_warnings, queue_warnings
 from ddnsd.model.members import needed_nameservers
 from ddnsd.model.publication import is_verified
 from ddnsd.model.records import Footprint, Member, Site
@@ -23,11 +24,12 @@ _SHOWN = 5  # zones in a warning
 class StatusReport:
     """Reads the node's parts; changes nothing."""
 
-    def __init__(self, store: Store, cache: WatchCache, clocks: Clocks, me: str) -> None:
+    def __init__(self, store: Store, cache: WatchCache, me: str) -> None:
         """`me` is this node's id among the members."""
         self._store = store
         self._cache = cache
-        self._clocks = clocks
+        self._clocks = Clocks(cache)
+        self._leader_watch = LeaderWatch(cache)
         self._me = me
 
     async def status(self) -> Mapping[str, Any]:
@@ -44,6 +46,7 @@ class StatusReport:
             "warnings": [
                 *(f"{text}; {remedy}" for text, remedy in health.problems),
                 *self._warnings(),
+                *self._overdue(progress),
                 *(warning for source in sources for warning in source_warnings(source)),
             ],
             "nodes": [self._node(id, entry.value) for id, entry in sorted(state.members.items())],
@@ -100,6 +103,15 @@ class StatusReport:
             if abs(seconds) > TOLERATED_SECONDS and id in state.members:
                 name, side = state.members[id].value.name, "ahead of" if seconds > 0 else "behind"
                 yield f"the clock of {name} is {abs(seconds):.1f} s {side} this node's: synchronize them"
+
+    def _overdue(self, progress: Mapping[str, ZoneProgress]) -> Iterator[str]:
+        yield from self._leader_watch.warnings()
+        state, leader = self._cache.state, self._leader()
+        if leader is not None:
+            hindered = [zone for zone in state.zones if self._error(zone)]
+            name = leader["name"] or leader["node"]
+            yield from queue_warnings(progress, name, hindered, datetime.now(UTC))
+        yield from ended_warnings([member.value for member in state.members.values()])
 
     def _lacking(self, member: Member) -> Collection[str]:
         return needed_nameservers(self._cache.state) - member.nameservers

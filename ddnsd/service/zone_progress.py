@@ -7,15 +7,18 @@ from typing import NamedTuple
 
 from ddnsd.aio import Slice
 from ddnsd.model.publication import Standing, standing, wanted
+from ddnsd.model.records import RecordKey
 from ddnsd.model.state import State
 
 
 class ZoneProgress(NamedTuple):
-    """Records of a zone: how many wait, how many the nameserver refuses, when one was last published."""
+    """Records of a zone: how many wait, how many the nameserver refuses, when one was last published, and
+    when the one was committed that waits for the longest time."""
 
     pending: int = 0
     refused: int = 0
     last_push: datetime | None = None
+    waiting_since: datetime | None = None
 
 
 async def zone_progress(state: State) -> Mapping[str, ZoneProgress]:
@@ -35,9 +38,16 @@ async def zone_progress(state: State) -> Mapping[str, ZoneProgress]:
             so_far.pending + (found is Standing.PENDING),
             so_far.refused + (found is Standing.REFUSED),
             _later(so_far.last_push, published.at if published else None),
+            so_far.waiting_since if found is not Standing.PENDING else _earlier(so_far, state, record),
         )
     return zones
 
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:
     return max(one, other) if one and other else one or other
+
+
+def _earlier(so_far: ZoneProgress, state: State, record: RecordKey) -> datetime | None:
+    entry = state.addresses.get(record)
+    times = (so_far.waiting_since, entry.value.changed if entry else None)
+    return min(filter(None, times), default=None)

@@ -29,6 +29,7 @@ from ddnsd.model.records import (
     PublishError,
     RegistryHead,
     Resource,
+    SelfEnded,
     Source,
     Stored,
     Taking,
@@ -123,6 +124,10 @@ MEANING: dict[str, Stored] = {
         priority=-1,
         addresses={"public": "192.0.2.1:8080"},
         beat=Beat(LATER, 42, 0.25),
+    ),
+    "members.ended.0.2": Member(
+        *("one", "", "0.2.0", AT, frozenset({"default"}), True, 0, {}, Beat(LATER, 42, 0.25)),
+        ended=SelfEnded(LATER, "it hung"),
     ),
     "members.configured.0.1": Member(
         name="one",
