@@ -73,9 +73,19 @@ class Core:
         No other node has a store either, and from here clients get the contract's answer.
         """
         notes = [f"the store: {self.cache.trouble}"] if self.cache.trouble else []
+        if failure := self.store.write_failure:
+            notes.append(f"the store takes no changes: {failure.problem.text}; {failure.problem.remedy}")
         if self.cache.standstill is Stage.WATCH:
             notes.append(self.cache.standstill_text)
         return notes
+
+    def takes_changes(self) -> bool:
+        """Say whether requests should come here as far as this process's own store is concerned.
+
+        One that is shared is no better elsewhere, and here what is unchanged is answered.
+        """
+        failure = self.store.write_failure
+        return failure is None or not failure.is_own
 
     async def _supervise(self) -> None:
         """Look after the state; where that does not help, end the process.

@@ -42,6 +42,9 @@ def member_of(settings: Settings, ended: SelfEnded | None, worker: int | None = 
 class Membership:
     """Registers the node and says every few seconds how it is. Run `run()` as a task of its own.
 
+    What it writes shows whether the store takes writes, also while nobody asks for any: what has failed is
+    known to work again by this.
+
     A node that is outdated, or cannot make its state current, is no member: the others would leave
     leadership to it, and it cannot lead.
     """
@@ -52,6 +55,7 @@ class Membership:
         self._id = id
         self._member = member
         self._registration: Registration | None = None
+        self._failing = ""  # why it could not be said last; "" if it could
         self._due = asyncio.Event()
 
     def reconfigure(self, member: Member) -> None:
@@ -79,10 +83,15 @@ class Membership:
             else:
                 await self._registration.update(self._value())
         except UnavailableError as error:
-            _log.warning("member.not_registered", reason=str(error))
+            if not self._failing:  # once, not for each try of an outage
+                _log.warning("member.not_registered", reason=str(error))
+            self._failing = str(error)
             if self._cache.trouble or self._cache.preserved.obstacle:
                 await self._leave()
             return _RETRY_SECONDS
+        if self._failing:
+            self._failing = ""
+            _log.info("member.registered_again")
         return _BEAT_SECONDS
 
     async def _wait(self, seconds: float) -> None:

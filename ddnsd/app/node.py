@@ -61,7 +61,7 @@ class Node:
         conduct = Conduct(self.cache.state, self.fair_use, self.refused)
         self.updates = UpdateService(self.cache, self.commits, update_policy(settings), conduct)
         self.sources = SourceFinder(settings.trusted_proxies, settings.trusted_headers)
-        ability = AbilityEndpoint(self.cache.when_current, _HEALTH_SECONDS)
+        ability = AbilityEndpoint(self.cache.when_current, core.takes_changes, _HEALTH_SECONDS)
         routes = public_routes(self.updates, self.sources, self.metrics, ability)
         connections: Connections[Exchange] = Connections(
             connection_limits(settings), self.sources.trusts, self.metrics.connection_closed

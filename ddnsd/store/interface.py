@@ -159,6 +159,13 @@ class Problem(NamedTuple):
     remedy: str
 
 
+class WriteFailure(NamedTuple):
+    """Why the store takes no writes now. `is_own`: the reason is this node's alone, others may take them."""
+
+    problem: Problem
+    is_own: bool
+
+
 class StoreServer(NamedTuple):
     """One server's own view. Sizes in bytes; `error` says why it does not tell, "" if it does."""
 
@@ -362,6 +369,11 @@ class Store(Protocol):
         Raises:
             UnavailableError: not now.
         """
+        ...
+
+    @property
+    def write_failure(self) -> WriteFailure | None:
+        """Why the last write was not taken; None once one is."""
         ...
 
     async def health(self) -> StoreHealth:

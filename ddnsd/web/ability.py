@@ -15,11 +15,15 @@ _UNABLE = replies.failure(replies.NO_STORE)
 
 
 class AbilityEndpoint:
-    """Asks whether the state can be made current: one question at a time, for all who wait."""
+    """Asks whether the state can be made current, and written: one question at a time, for all who wait."""
 
-    def __init__(self, when_current: WhenCurrent, timeout: float) -> None:
-        """`when_current` is the watch cache's; no answer within `timeout` seconds is one, too."""
+    def __init__(self, when_current: WhenCurrent, takes_changes: Callable[[], bool], timeout: float) -> None:
+        """`when_current` is the watch cache's; no answer within `timeout` seconds is one, too.
+
+        `takes_changes` says whether this node's own store can be written, as far as it is its own.
+        """
         self._when_current = when_current
+        self._takes_changes = takes_changes
         self._timeout = timeout
         self._waiting: list[Exchange] = []
 
@@ -27,6 +31,9 @@ class AbilityEndpoint:
         """Answer 200, or 503 if updates should go to another node."""
         if exchange.draining:
             exchange.reply(503, _DRAINING)
+            return
+        if not self._takes_changes():
+            exchange.reply(503, _UNABLE)
             return
         self._waiting.append(exchange)
         if len(self._waiting) == 1:

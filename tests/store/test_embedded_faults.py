@@ -1,6 +1,7 @@
 """Killed processes, full disks and lost answers."""
 
 import asyncio
+import logging
 import os
 import random
 import resource
@@ -19,6 +20,7 @@ import pytest
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.embedded.disk import Disk
 from ddnsd.store.embedded.folder import Folder
+from ddnsd.store.embedded.health import free_share
 from ddnsd.store.embedded.sqlite import Database, InDoubtError
 from ddnsd.store.interface import FailureKind, KeyValue, Revision, Stale, UnavailableError, Unknown, Update
 
@@ -96,6 +98,7 @@ def limit_files() -> Iterator[Callable[[bool], None]]:
     limit(False)
 
 
+@pytest.mark.logs_errors
 async def test_file_at_its_size_limit(tmp_path: Path, limit_files: Callable[[bool], None]) -> None:
     """SQLite cannot say that nothing was written, so the outcome is unknown at first."""
     answers = await fill(tmp_path, lambda: limit_files(True), lambda: limit_files(False))
@@ -103,6 +106,53 @@ async def test_file_at_its_size_limit(tmp_path: Path, limit_files: Callable[[boo
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare(1) to mount a small disk")
+@pytest.mark.logs_errors
+async def test_store_that_takes_no_writes_says_so_until_it_does(
+    tmp_path: Path, limit_files: Callable[[bool], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ddnsd.store")
+    store = await open_embedded(tmp_path, low=0.0)
+    counted: list[FailureKind] = []
+    store.on_failure(counted.append)
+    assert store.write_failure is None
+    assert (await store.health()).problems == ()
+    limit_files(True)
+    answers = [await attempt(store, f"hosts/{number}") for number in range(60)]
+    assert "Done" not in answers[-20:]
+    failure = store.write_failure
+    assert failure is not None
+    assert failure.is_own
+    assert "ddnsd.db" in failure.problem.text
+    assert f"df -h {tmp_path}" in failure.problem.remedy
+    assert (await store.health()).problems == (failure.problem,)
+    assert set(counted) == {FailureKind.DISK}
+    assert len(counted) >= 20
+    limit_files(False)
+    assert await attempt(store, "hosts/large") == "Done"
+    assert store.write_failure is None
+    assert (await store.health()).problems == ()
+    said = [record.getMessage() for record in caplog.records]
+    assert said[-2:] == ["store.failing", "store.recovered"]
+    assert len(said) <= 6, "once for each time, not for each attempt"
+    await store.close()
+
+
+async def test_disk_that_is_nearly_full_is_told_before_it_fails(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    free = free_share(tmp_path)
+    assert 0 < free < 1
+    store = await open_embedded(tmp_path, low=1.0)
+    await put(store, "hosts/a")
+    (problem,) = (await store.health()).problems
+    assert "of its space left" in problem.text
+    assert f"df -h {tmp_path}" in problem.remedy
+    assert store.write_failure is None
+    await put(store, "hosts/a")
+    assert [record.getMessage() for record in caplog.records] == ["store.space_low"], "once"
+    await store.close()
+
+
 def test_full_disk(tmp_path: Path) -> None:
     """ENOSPC: certainly nothing was applied."""
     mount = 'mount -t tmpfs -o size=2m none "$1"'
@@ -114,9 +164,10 @@ def test_full_disk(tmp_path: Path) -> None:
         [*namespace, program, "sh", tmp_path, sys.executable], capture_output=True, text=True, timeout=60
     )
     assert run.returncode == 0, run.stderr
-    assert set(run.stdout.split()) == {"Done", "UnavailableError"}
+    assert set(run.stdout.splitlines()[-1].split()) == {"Done", "UnavailableError"}
 
 
+@pytest.mark.logs_errors
 async def test_leader_that_resigns_while_the_disk_is_full(
     tmp_path: Path, limit_files: Callable[[bool], None]
 ) -> None:
@@ -178,6 +229,7 @@ async def lossy_store(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
     await store.close()
 
 
+@pytest.mark.logs_errors
 async def test_commit_whose_answer_was_lost_turns_out_applied(lossy_store: EmbeddedStore) -> None:
     watch = lossy_store.watch("", 2)
     lost = Update({}, {"lost/a": b"1"})

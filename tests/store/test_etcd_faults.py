@@ -116,6 +116,10 @@ async def test_full_etcd(version: Version, said) -> None:
                 await fails(put(store, "hosts/a"))
                 await store.revision()
             assert said("store.failing") == ["no_space"], "once, though it can be read"
+            failure = store.write_failure
+            assert failure is not None
+            assert not failure.is_own
+            assert "defrag" in failure.problem.remedy
             assert counted == {FailureKind.NO_SPACE: 4}
             told = texts(await store.health())
             assert "NOSPACE" in told
@@ -126,6 +130,7 @@ async def test_full_etcd(version: Version, said) -> None:
             rig.ctl("alarm", "disarm")
             assert await works(store)
             assert said("store.recovered") == [""]
+            assert store.write_failure is None
             assert "NOSPACE" not in texts(await store.health())
 
 

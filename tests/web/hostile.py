@@ -233,7 +233,7 @@ async def victim(folder: Path, failures: Rate | None = None) -> AsyncIterator[Vi
             policy = UpdatePolicy(private=True, timeout=8, store_timeout=5)
             conduct = Conduct(node.cache.state, fair_use, RefusedAttempts())
             service = UpdateService(node.cache, node.commits, policy, conduct)
-            ability = AbilityEndpoint(node.cache.when_current, 1.5)
+            ability = AbilityEndpoint(node.cache.when_current, lambda: True, 1.5)
             sources, metrics = SourceFinder((_LOOPBACK,)), Metrics(CollectorRegistry())
             routes = public_routes(service, sources, metrics, ability)
             async with PublicPlace(routes, max_body=MAX_TEXT, trusted=(_LOOPBACK,)) as place:

@@ -21,9 +21,10 @@ class Place:
     """A server with the endpoint; `questions` are those it has asked, to be answered by the test."""
 
     def __init__(self, timeout: float) -> None:
+        self.takes_changes = True
         self.questions: list[Callable[[StoreError | None], None]] = []
         self._arrived = 0
-        self._endpoint = AbilityEndpoint(self.questions.append, timeout)
+        self._endpoint = AbilityEndpoint(self.questions.append, lambda: self.takes_changes, timeout)
         self._place = PublicPlace({"/healthz": {"GET": self._count}})
         self.listener, self.server = self._place.listener, self._place.server
 
@@ -82,6 +83,13 @@ async def test_no_answer_in_time_is_one_and_does_not_answer_who_comes_later(star
     (last,) = await place.wait(1, questions=2)
     place.questions[1](UnavailableError("gone"))
     assert (await later, await last) == (UNABLE, UNABLE)
+
+
+async def test_a_node_whose_own_store_takes_no_changes_asks_nothing(start) -> None:
+    place = start()
+    place.takes_changes = False
+    assert await place.ask() == UNABLE
+    assert place.questions == []
 
 
 async def test_a_node_that_drains_asks_nothing(start) -> None:

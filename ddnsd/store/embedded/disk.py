@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from ..interface import Revision
 from .folder import Folder
+from .health import free_share
 from .sqlite import Contents, Database
 
 P = ParamSpec("P")
@@ -30,6 +31,12 @@ class Disk:
     async def settle(self) -> int:
         """Decide what is in doubt and return the newest revision; errors as `Database.settle`."""
         return await _run(self._worker, self._database.settle)
+
+    async def free_share(self) -> float:
+        """Return which share of the folder's file system is free; 1 once it is closed."""
+        if not self.folder.locked:
+            return 1.0
+        return await _run(self._worker, free_share, self.folder.path)
 
     async def close(self) -> None:
         """Close the database and unlock the folder; idempotent."""

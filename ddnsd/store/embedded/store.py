@@ -2,8 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from sqlite3 import sqlite_version
 
@@ -21,13 +20,14 @@ from ..interface import (
     SnapshotAt,
     StoreHealth,
     StoreServer,
-    UnavailableError,
     Unknown,
     Update,
+    WriteFailure,
     ignore_progress,
 )
 from .disk import Disk, open_disk
 from .election import Election, EmbeddedLeadership
+from .health import LOW, DiskHealth
 from .history import History, Watch
 from .plan import plan
 from .pulse import Pulse
@@ -35,13 +35,14 @@ from .registration import EmbeddedRegistration, remove_left_behind
 from .sqlite import Contents, InDoubtError
 
 HISTORY = 40_000  # events kept for watches: some tens of MB at most; 4 s of 3,000 changes/s, three each
+_LOOK_SECONDS = 10.0  # between two looks at the space that is left
 _LIMITS = Limits(group=500, in_flight=1)  # the next group gathers while the disk works on this one
 
 
 class EmbeddedStore:
     """The `Store` of a single node. `CLOCK` is a key like any other: a watch or snapshot of "" shows it."""
 
-    def __init__(self, disk: Disk, contents: Contents, history: int) -> None:
+    def __init__(self, disk: Disk, contents: Contents, history: int, low: float = LOW) -> None:
         self._disk = disk
         self._identity = contents.identity
         self._items = contents.items
@@ -50,7 +51,8 @@ class EmbeddedStore:
         self._elections: dict[str, Election] = {}
         self._writing = asyncio.Lock()
         self._in_doubt: Revision | None = None  # given to the disk, not known to be there
-        self._count: Callable[[FailureKind], None] = lambda _: None
+        self._disk_health = DiskHealth(disk.folder.path, low)
+        self._look_at = 0.0  # when to see next how much space is left, by the loop's clock
 
     @property
     def limits(self) -> Limits:
@@ -146,11 +148,17 @@ class EmbeddedStore:
         """Say how large the database is."""
         folder = self._disk.folder
         server = StoreServer(str(folder.database), f"SQLite {sqlite_version}", folder.size, folder.size, True)
-        return StoreHealth((server,), (), ())
+        self._disk_health.note_free(await self._disk.free_share())
+        return StoreHealth((server,), (), tuple(self._disk_health.problems))
+
+    @property
+    def write_failure(self) -> WriteFailure | None:
+        """Why the last write was not taken; None once one is."""
+        return self._disk_health.failure
 
     def on_failure(self, count: Callable[[FailureKind], None]) -> None:
         """Call this at each failure of the disk from now on."""
-        self._count = count
+        self._disk_health.on_failure(count)
 
     def renew(self, reason: str) -> None:
         """Do nothing: between this process and its own file there is nothing to connect."""
@@ -170,31 +178,31 @@ class EmbeddedStore:
                 return outcomes
             self._in_doubt = change
             try:
-                with self._counted():
+                with self._disk_health.noted():
                     await self._disk.append(change)
             except InDoubtError as error:
                 return [Unknown(str(error)) if isinstance(it, Done) else it for it in outcomes]
             self._apply(change)
             self._in_doubt = None
+            await self._look_at_space()
             return outcomes
+
+    async def _look_at_space(self) -> None:
+        """See now and then how much space is left: each process writes every few seconds."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_SECONDS
+            self._disk_health.note_free(await self._disk.free_share())
 
     async def _settle(self) -> None:
         """After an error, make memory and file agree before anything is built on either."""
         if self._in_doubt is None:
             return
-        with self._counted():
+        with self._disk_health.noted(writes=False):
             newest = await self._disk.settle()
         if newest == self._in_doubt.revision:
             self._apply(self._in_doubt)
         self._in_doubt = None
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        try:
-            yield
-        except (UnavailableError, InDoubtError):
-            self._count(FailureKind.DISK)
-            raise
 
     def _apply(self, change: Revision) -> None:
         """Show everybody what is durable now."""
@@ -207,11 +215,11 @@ class EmbeddedStore:
         self._pulse.beat()
 
 
-async def open_embedded(folder: Path, *, history: int = HISTORY) -> EmbeddedStore:
+async def open_embedded(folder: Path, *, history: int = HISTORY, low: float = LOW) -> EmbeddedStore:
     """Open the store in a folder; where there is none, make it (folder 0700, database 0600).
 
     `history` is how many events (keys written) are kept for watches; older ones are compacted, and
-    everything from before the opening is.
+    everything from before the opening is. `low` is the share of free space below which that is told.
 
     Raises:
         LockedError: another process holds the folder.
@@ -219,6 +227,6 @@ async def open_embedded(folder: Path, *, history: int = HISTORY) -> EmbeddedStor
         UnavailableError: the folder or the database cannot be used now.
     """
     disk, contents = await open_disk(folder)
-    store = EmbeddedStore(disk, contents, history)
+    store = EmbeddedStore(disk, contents, history, low)
     await remove_left_behind(store.commit, contents.items)
     return store

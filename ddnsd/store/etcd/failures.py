@@ -89,6 +89,12 @@ class Failures:
         self._count = count
 
     @property
+    def of_writes(self) -> Problem | None:
+        """Why the last write failed; None once one was answered."""
+        failure = self._now.get(Access.WRITE)
+        return Problem(failure.reason, self._remedies[failure.kind]) if failure else None
+
+    @property
     def problems(self) -> Iterator[Problem]:
         """What fails now, each kind once."""
         for kind, reason in {failure.kind: failure.reason for failure in self._now.values()}.items():

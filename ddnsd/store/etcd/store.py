@@ -33,6 +33,7 @@ from ddnsd.store.interface import (
     UnavailableError,
     Unknown,
     Update,
+    WriteFailure,
     ignore_progress,
 )
 
@@ -197,6 +198,12 @@ class EtcdStore:
             UnavailableError: not now.
         """
         return await self._compaction.compact(self._keeper.session, revision)
+
+    @property
+    def write_failure(self) -> WriteFailure | None:
+        """Why the last write was not taken; None once one is."""
+        problem = self._failures.of_writes
+        return WriteFailure(problem, is_own=False) if problem else None
 
     async def health(self) -> StoreHealth:
         """Ask all endpoints how they are."""
