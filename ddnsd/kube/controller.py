@@ -162,12 +162,14 @@ class Controller:
         """Make the store hold what these objects say."""
         slice = background()
         wanted: list[_Wanted] = []
-        zones = {zone.ref.name: zone for zone in self._views.of_kind(Kind.ZONE)}
+        zones = None
+        if self._views.knows(Kind.ZONE):
+            zones = {zone.ref.name: zone for zone in self._views.of_kind(Kind.ZONE)}
         for custom in customs:
             judged = self._judge.judge(custom, self._cache.state, zones, self._desk.digest_of)
             if change := self._change(custom, judged):
                 wanted.append(change)
-            elif not _is_pending(judged):
+            elif not (custom.status.conditions and _is_pending(judged)):
                 self._say(custom, judged.finding if isinstance(judged, Refused) else ACCEPTED)
             await slice.pause()
         if wanted:

@@ -63,7 +63,7 @@ COLUMNS: dict[Kind, Sequence[Column]] = {
         Column("Family", "string", ".status.family"),
         Column("Changed", "date", ".status.changed"),
         Column("Published", "string", ".status.published"),
-        Column("Accepted", "string", _ACCEPTED.path, 1),
+        _ACCEPTED,
         Column("Account", "string", ".spec.account", 1),
         Column("Enabled", "boolean", ".spec.enabled", 1),
         Column("Age", "date", _AGE.path, 1),

@@ -18,6 +18,8 @@ from ddnsd.model.state import State
 from ddnsd.service import problems
 from ddnsd.service.documents import Document
 
+Zones = Mapping[str, Custom] | None
+
 
 class Reason(StrEnum):
     """Why an object is accepted, or is not, where only Kubernetes has the reason; else `problems.Reason`."""
@@ -87,12 +89,13 @@ class Judge:
         self,
         custom: Custom,
         state: State,
-        zones: Mapping[str, Custom],
+        zones: Zones,
         digest_of: Callable[[Custom], Digest],
     ) -> Document | Refused:
         """Return what shall stand in the store, or why not.
 
-        `zones` are the cluster's Zone objects by name; `digest_of` knows the digests of Tokens' secrets.
+        `zones` are the cluster's Zone objects by name, None where they are not read; `digest_of` knows the
+        digests of Tokens' secrets.
         """
         if custom.unreadable:
             message = f"{custom.unreadable}: install ddnsd's CustomResourceDefinitions, then apply it again"
@@ -115,9 +118,7 @@ class Judge:
         """Forget what was read of an object that is gone."""
         self._read.pop(ref, None)
 
-    def _read_and_refer(
-        self, custom: Custom, digest: str, state: State, zones: Mapping[str, Custom]
-    ) -> Document | Refused:
+    def _read_and_refer(self, custom: Custom, digest: str, state: State, zones: Zones) -> Document | Refused:
         read = self._document(custom, digest)
         if isinstance(read, Refused):
             return read
@@ -145,7 +146,7 @@ class Judge:
         return read
 
     def _reference_refusal(
-        self, custom: Custom, document: Document, state: State, zones: Mapping[str, Custom]
+        self, custom: Custom, document: Document, state: State, zones: Zones
     ) -> Refused | None:
         """Return why something that the object refers to is not there for it."""
         spec, namespace = document.spec, custom.ref.namespace
@@ -161,9 +162,7 @@ class Judge:
             return Refused(problems.Reason.ACCOUNT_NOT_FOUND, message, document.name)
         return None
 
-    def _zone_refusal(
-        self, host: str, namespace: str, state: State, zones: Mapping[str, Custom]
-    ) -> Refused | None:
+    def _zone_refusal(self, host: str, namespace: str, state: State, zones: Zones) -> Refused | None:
         """Return why no zone takes this host.
 
         A zone that is stored but has no object now has not gone yet, and perhaps never will: its hosts go on.
@@ -172,15 +171,30 @@ class Judge:
         if zone is None or not _is_there(state.zones.get(zone)):
             return Refused(problems.Reason.ZONE_NOT_FOUND, f"{host} lies in no zone: create its Zone", host)
         origin = state.zones[zone].value.origin
-        if origin is not None and origin.source == self._source and zone not in zones:
-            return Refused(problems.Reason.ZONE_NOT_FOUND, f"the Zone {zone} is missing: create it again")
-        if not self._may_use(namespace, zone, host, origin, zones):
+        if origin is not None and origin.source == self._source:
+            if zones is None:
+                return self._unread_zone_refusal(host, namespace, zone, state)
+            if zone not in zones:
+                message = f"the Zone {zone} is missing: create it again"
+                return Refused(problems.Reason.ZONE_NOT_FOUND, message)
+        if not self._may_use(namespace, zone, host, origin, zones or {}):
             message = (
                 f"zone {zone} takes no {host} of namespace {namespace}: "
                 "add that to the Zone's `namespaces`, or the name to its `namespacePatterns`"
             )
             return Refused(Reason.NAMESPACE_NOT_ALLOWED, message, host)
         return None
+
+    def _unread_zone_refusal(self, host: str, namespace: str, zone: str, state: State) -> Refused | None:
+        """Return why a host may not lie in a zone whose object is not read: one that does already goes on."""
+        entry, origin = state.hosts.get(host), Origin(self._source, namespace)
+        if entry is not None and entry.value.origin == origin and not entry.value.held:
+            return None
+        message = (
+            f"zone {zone} is a Zone of this Kubernetes cluster, and Zones are not read here: watch all "
+            "namespaces (kube.watch_namespaces), or let the controller list them"
+        )
+        return Refused(problems.Reason.ZONE_NOT_FOUND, message)
 
     def _may_use(
         self, namespace: str, zone: str, host: str, origin: Origin | None, zones: Mapping[str, Custom]

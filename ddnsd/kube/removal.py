@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from ddnsd.kube.absence import Stored, gone, stored_as
+from ddnsd.kube.absence import Sight, Stored, gone, stored_as
 from ddnsd.kube.pace import background
 from ddnsd.kube.views import Views
 from ddnsd.model.records import HeldDeletions, Source
@@ -20,6 +20,7 @@ _log = structlog.get_logger(__name__)
 
 _NAMED = 20  # of the held deletions
 _REASON = "their objects are missing, and nobody was seen to delete them"
+_UNWATCHED = "kube.watch_namespaces leaves their objects out"
 
 
 class Removal:
@@ -54,7 +55,8 @@ class Removal:
         if entry is None:
             raise NotMineError(f"source {self._source} has been released")
         record = entry.value
-        sights = views.sights()
+        # Zones lie in no namespace: where some are watched, no Zone is seen any more.
+        sights = {**views.sights(), **({Kind.ZONE: Sight(0)} if self._watched else {})}
         missing, total = await self._missing(views, sights)
         suspicious = record.watched != self._watched or record.held is not None
         going, held = gone(missing, sights, total, suspicious=suspicious)
@@ -93,9 +95,13 @@ class Removal:
         if record.held is not None and record.held.id == id:
             return record.held
         remedy = f"`ddnsd source prune {self._source}` deletes them"
-        _log.error("kube.deletions_held", resources=len(held), reason=_REASON, remedy=remedy)
+        reason = _UNWATCHED if any(map(self._is_unwatched, held)) else _REASON
+        _log.error("kube.deletions_held", resources=len(held), reason=reason, remedy=remedy)
         names = tuple(sorted(str(one.ref) for one in held)[:_NAMED])
-        return HeldDeletions(id, len(held), names, datetime.now(UTC), _REASON)
+        return HeldDeletions(id, len(held), names, datetime.now(UTC), reason)
+
+    def _is_unwatched(self, stored: Stored) -> bool:
+        return bool(self._watched) and stored.ref.namespace not in self._watched
 
 
 def _id(held: Collection[Stored]) -> str:

@@ -155,7 +155,12 @@ class SecretDesk:
             return _no_source(secret)
         found = object.decode(_Secret)
         if secret.own:
-            if uid not in {owner.uid for owner in object.metadata.owner_references}:
+            owners = object.metadata.owner_references
+            if found.type == TYPE and any(owner.name == token.name and owner.uid != uid for owner in owners):
+                # The garbage collector deletes it, as its owner is gone; we may not.
+                message = f"Secret {secret.name} is an earlier Token's: once it is gone, there is a new one"
+                return _refused(Reason.PENDING, message)
+            if uid not in {owner.uid for owner in owners}:
                 message = (
                     f"Secret {secret.name} is not ddnsd's: rename or delete it, or name it in `secretRef`"
                 )

@@ -22,6 +22,7 @@ class ConditionType(StrEnum):
 
     ACCEPTED = "Accepted"
     PUBLISHED = "Published"  # of a Host only
+    READY = "Ready"  # what is said above in one, for tools (kstatus, `kubectl wait`)
     SECRET_LABELLED = "SecretLabelled"  # noqa: S105 - of a Token only, where it is not
 
 
@@ -41,7 +42,10 @@ class Publication(StrEnum):
 class Condition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """One condition as it stands in the object."""
 
-    type: Annotated[str, Meta(description="Accepted: ddnsd works by it; Published: the nameserver has it")]
+    type: Annotated[
+        str,
+        Meta(description="Accepted: ddnsd works by it; Published: the nameserver has it; Ready: all is well"),
+    ]
     status: Truth
     reason: Annotated[str, Meta(description="why, in one word for programs")]
     message: Annotated[str, Meta(description="why, and what to do, for people")]

@@ -38,7 +38,8 @@ def status_of(
     kind = custom.ref.kind
     if kind is Kind.HOST:
         return _host(custom, accepted, state, source, now)
-    said = conditions([accepted, *warnings], custom.status.conditions, custom.generation, now)
+    findings = [accepted, *warnings, _ready(accepted)]
+    said = conditions(findings, custom.status.conditions, custom.generation, now)
     installation = installation_of(state)
     if kind is Kind.TOKEN:
         secret = secret_of(custom)
@@ -63,7 +64,8 @@ def _host(custom: Custom, accepted: Finding, state: State, source: str, now: dat
     if _is_of(state, custom, source):
         addresses = address_statuses(state, custom.ref.name)
     published = _published(addresses)
-    said = conditions([accepted, published], custom.status.conditions, custom.generation, now)
+    findings = [accepted, published, _ready(accepted, published)]
+    said = conditions(findings, custom.status.conditions, custom.generation, now)
     return HostObjectStatus(
         observed_generation=custom.generation,
         installation=installation_of(state),
@@ -75,6 +77,15 @@ def _host(custom: Custom, accepted: Finding, state: State, source: str, now: dat
         A=addresses.get(Family.A),
         AAAA=addresses.get(Family.AAAA),
     )
+
+
+def _ready(accepted: Finding, published: Finding | None = None) -> Finding:
+    """Return whether all is well: accepted, and of a host nothing refused; what is only pending is well."""
+    if not accepted.holds:
+        return accepted._replace(type=ConditionType.READY)
+    if published is not None and published.reason == Publication.REFUSED:
+        return published._replace(type=ConditionType.READY)
+    return Finding(ConditionType.READY, holds=True, reason="Ready", message="nothing is refused")
 
 
 def _is_of(state: State, host: Custom, source: str) -> bool:

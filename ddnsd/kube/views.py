@@ -7,7 +7,7 @@ import structlog
 
 from ddnsd.aio import Slice
 from ddnsd.kube.absence import Sight
-from ddnsd.kube.api import Absence, Client, Gone, Key, Reflector, Selection, State, View
+from ddnsd.kube.api import Absence, Client, ForbiddenError, Gone, Key, Reflector, Selection, State, View
 from ddnsd.kube.objects import RESOURCES, Custom, Ref, read_custom
 from ddnsd.kube.pace import background
 from ddnsd.model.resources import Kind
@@ -94,10 +94,13 @@ class Views:
                 group.create_task(one.follow(note), name=f"kube note {one.reflector.selection}")
 
     async def known(self) -> None:
-        """Wait until it is known of every kind which objects there are, or that it is not served."""
+        """Wait until it is known of every kind what there is, that it is not served, or that it is forbidden.
+
+        A kind that may not be read stops nothing but itself.
+        """
         for one in self._reflected:
             view = one.reflector.view()
-            while view.state is State.STARTING:
+            while view.state is State.STARTING and not isinstance(view.error, ForbiddenError):
                 view = await one.reflector.wait(view.version)
 
     async def refresh(self) -> None:
@@ -124,6 +127,11 @@ class Views:
     def sights(self) -> Mapping[Kind, Sight]:
         """Return what is known of each kind of which all is."""
         return {kind: self._sight(kind) for kind in Kind if self._is_complete(kind)}
+
+    def knows(self, kind: Kind) -> bool:
+        """Say whether the kind is read here, and was so at least once."""
+        views = [one.view for one in self._of(kind)]
+        return bool(views) and all(view.state is not State.STARTING for view in views)
 
     def settle(self, kept: Collection[Ref]) -> None:
         """Forget which objects have gone, but for these."""

@@ -28,8 +28,25 @@ async def test_an_update_is_shown_by_kubectl(running: World):
     assert status["A"]["ip"] == "192.0.2.7"
     (row,) = running.kubectl("get", "hosts", "-n", running.namespace, "--no-headers").splitlines()
     assert row.split()[:3] == [running.host(), "192.0.2.7", "A"]
-    assert row.split()[-1] == "yes"
+    assert row.split()[-2:] == ["yes", "Accepted"]
     assert "router" in running.kubectl("get", "ddnsd", "-n", running.namespace)
+
+
+async def test_ready_is_what_tools_wait_for(running: World):
+    running.apply(
+        running.document("Host", running.host("quiet"), account="alice"),
+        running.document("Host", running.host("lost"), account="nobody"),
+    )
+    await running.until_condition("host", running.host(), type="Published")
+    for kind, name in (
+        ("zone", running.zone),
+        ("account", "alice"),
+        ("token", "router"),
+        ("host", running.host()),
+        ("host", running.host("quiet")),
+    ):
+        await running.until_condition(kind, name, type="Ready")
+    await running.until_condition("host", running.host("lost"), "AccountNotFound", type="Ready")
 
 
 async def test_a_disabled_host_refuses_the_next_update(running: World):

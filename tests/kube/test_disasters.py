@@ -8,7 +8,7 @@ import pytest
 from ddnsd.kube.crd import definition
 from ddnsd.model.answers import Unchanged, Updated
 from ddnsd.model.resources import Kind
-from tests.kube.world import World, until
+from tests.kube.world import RULES, World, until
 from tests.rigs.kubernetes import KubernetesRig
 
 MANY = 12
@@ -111,6 +111,52 @@ def settled_again(world: World) -> bool:
         world.document("Host", world.host(), account="alice"),
     )
     return done.returncode == 0
+
+
+async def test_a_kind_that_may_not_be_read_stops_nothing_else(settled: World):
+    account = settled.rig.service_account(settled.release, "no-zones")
+    rules = [dict(rule) for rule in RULES]
+    rules[0]["resources"] = [kind.plural for kind in Kind if kind is not Kind.ZONE]
+    settled.rig.allow(account, *rules)
+    async with settled.controller(account):
+        settled.apply(
+            settled.document("Account", "bob"),
+            settled.document("Host", settled.host(), account="alice", enabled=False),
+            settled.document("Host", settled.host("new"), account="alice"),
+        )
+        await settled.until_condition("account", "bob")
+        name = settled.host()
+        await until(lambda: settled.node.state.hosts[name].value.spec.enabled, False, "disabled")
+        await settled.until_condition("host", settled.host("new"), "ZoneNotFound")
+        assert "Zones are not read here" in settled.message("host", settled.host("new"))
+        settled.rig.allow(account, *RULES)
+        await settled.until_condition("host", settled.host("new"))
+
+
+@pytest.mark.logs_errors
+async def test_namespaces_that_are_watched_later_leave_the_others_as_they_are(settled: World):
+    other = settled.other_namespace()
+    settled.apply(
+        settled.the_zone(namespaces=["*"]),
+        settled.document("Account", "bob", other),
+        settled.document("Host", settled.host("b"), other, account="bob"),
+    )
+    async with settled.controller():
+        await settled.until_condition("host", settled.host("b"), namespace=other)
+    async with settled.controller(namespaces=(settled.namespace,)):
+        await until(lambda: settled.held(), 3, "held: the Zone, and an Account and a Host of the other")
+        held = settled.record().held
+        assert held is not None
+        assert f"Zone {settled.zone}" in held.names
+        assert "watch_namespaces" in held.reason
+        settled.apply(settled.document("Host", settled.host(), account="alice", ttl=77))
+        name = settled.host()
+        await until(lambda: settled.node.state.hosts[name].value.spec.ttl, 77, "its own namespace goes on")
+        assert not settled.node.state.zones[settled.zone].value.held
+        assert isinstance(await settled.update("192.0.2.7"), Updated)
+    async with settled.controller():  # all of them again
+        await until(lambda: settled.held(), 0, "held")
+    assert settled.host("b") in settled.node.state.hosts
 
 
 async def test_the_api_server_is_killed(settled: World, kubernetes: KubernetesRig):

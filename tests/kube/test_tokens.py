@@ -200,6 +200,41 @@ async def test_one_secret_is_one_tokens(running: World):
     await running.until_condition("token", "b2", "SecretTaken")
 
 
+async def test_two_tokens_swap_their_secrets(running: World):
+    secrets = {name: f"the-secret-of-token-{name}" for name in ("one", "two")}
+    for name, secret in secrets.items():
+        put_secret(running, name, secret)
+        running.apply(running.document("Token", name, account="alice", secretRef={"name": name}))
+        await running.until_condition("token", name)
+    other = {"one": "two", "two": "one"}
+    for name, secret in other.items():
+        put_secret(running, name, secrets[secret])
+    wanted = {running.account(name): digest(secrets[other[name]]) for name in secrets}
+
+    def stored() -> dict[str, str]:
+        return {name: running.node.state.tokens[name].value.spec.sha256 for name in wanted}
+
+    await until(stored, wanted, "the secrets")
+    for name in secrets:
+        await running.until_condition("token", name)
+
+
+async def test_a_token_that_is_made_again_gets_a_new_secret(running: World):
+    old = running.secret()
+    kubectl = running.kubectl
+    kubectl("delete", "token.ddnsd.dev", "router", "-n", running.namespace)
+    running.apply(running.document("Token", "router", account="alice"))
+    await running.until_condition("token", "router", "Pending")
+    secret = kubectl.get("secret", "ddnsd-token-router", "-n", running.namespace)
+    uid = running.get("token", "router")["metadata"]["uid"]
+    assert secret["metadata"]["ownerReferences"][0]["uid"] != uid
+    # As the garbage collector does, which this cluster has not.
+    kubectl("delete", "secret", "ddnsd-token-router", "-n", running.namespace)
+    await running.until_condition("token", "router")
+    assert running.secret() != old
+    assert await running.update_with(old, "192.0.2.2") is Refusal.UNKNOWN_TOKEN
+
+
 @pytest.fixture
 def bound_nowhere(world: World) -> ServiceAccount:
     """A controller's account that may use no Secrets yet."""
@@ -249,7 +284,7 @@ async def test_a_token_whose_secret_may_no_longer_be_read_goes_on_and_can_be_dis
         name = world.account("router")
         await until(lambda: world.node.state.tokens[name].value.spec.disabled, True, "disabled")
         assert await world.update_with(secret, "192.0.2.2") is Refusal.UNKNOWN_TOKEN
-        assert world.condition("token", "router") == "SecretForbidden"
+        await world.until_condition("token", "router", "SecretForbidden")
 
 
 async def test_a_secret_that_is_gone_keeps_no_token_from_being_disabled(running: World):

@@ -1,5 +1,6 @@
 """What the controller of a Kubernetes cluster may do, and what the admin API may do beside it."""
 
+import msgspec
 import pytest
 
 from ddnsd.model.origin import Origin
@@ -328,3 +329,44 @@ async def test_a_report_is_written_when_it_differs(node, kube):
     await kube.report((), None)
     await node.cache.current()
     assert node.cache.state.sources["prod"].value.watched == ()
+
+
+ROUTERS = ("one", "two", "three")
+
+
+async def digits(node) -> dict[str, str]:
+    """Return the secrets of the tokens, by name, each as its digit; former ones too."""
+    await node.cache.current()
+    tokens = node.cache.state.tokens
+    return {name.removeprefix("prod:home:"): tokens[name].value.spec.sha256[0] for name in tokens}
+
+
+@pytest.mark.parametrize("swapped", ["213", "231", "312", "321"])
+@pytest.mark.parametrize("overlap", [0, 600])
+async def test_tokens_swap_their_secrets(node, kube, swapped, overlap):
+    before = [token_of(name=name, digit=digit) for name, digit in zip(ROUTERS, "123", strict=True)]
+    await kube.change([zone_of(), account_of(), *before])
+    after = [
+        token_of(name=name, digit=digit, rotation_overlap=overlap)
+        for name, digit in zip(ROUTERS, swapped, strict=True)
+    ]
+    assert RefusedError not in map(type, await kube.change(after))
+    assert await digits(node) == dict(zip(ROUTERS, swapped, strict=True))
+
+
+async def test_of_tokens_that_swap_all_are_refused_or_none(node, kube):
+    before = [token_of(name=name, digit=digit) for name, digit in zip(ROUTERS, "123", strict=True)]
+    await kube.change([zone_of(), account_of(), *before])
+    one, two = token_of(name="one", digit="2"), token_of(name="two", digit="1")
+    spec = msgspec.structs.replace(two.document.spec, account="prod:home:nobody")
+    two = two._replace(document=two.document._replace(spec=spec))
+    third = token_of(name="three", digit="4")
+    outcomes = await kube.change([one, two, third])
+    assert [type(each) for each in outcomes[:2]] == [InvalidDocumentError] * 2
+    assert await digits(node) == {"one": "1", "two": "2", "three": "4"}
+
+
+async def test_the_admin_api_swaps_secrets_too(node):
+    await node.registry.apply([account("bob"), token("one", "1", "bob"), token("two", "2", "bob")])
+    await node.registry.apply([token("one", "2", "bob"), token("two", "1", "bob")])
+    assert await digits(node) == {"one": "2", "two": "1"}

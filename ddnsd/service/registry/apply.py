@@ -94,15 +94,21 @@ async def apply(turns: Turns, documents: Sequence[_Numbered], nameservers: Colle
     return await _apply_in_chunks(turns, documents, nameservers)
 
 
-def _check(draft: Draft, documents: Sequence[_Numbered], nameservers: Collection[str]) -> list[_Came]:
-    """Put all documents into the draft, whatever its size; raise with all their problems."""
+def _check(
+    draft: Draft, documents: Sequence[_Numbered], nameservers: Collection[str], *, together: bool = False
+) -> list[_Came]:
+    """Put all documents into the draft, whatever its size; raise with all their problems.
+
+    `together`: one commit holds all of them, or none is done.
+    """
+    others = rules.secrets_after(document for _, document in documents) if together else {}
     done: list[_Came] = []
     invalid: list[Problem] = []
     refused: list[Problem] = []
     count = 0
     for place, document in documents:
         try:
-            written = rules.put(draft, document, nameservers)
+            written = rules.put(draft, document, nameservers, others)
             done.append(_Came(written, draft.warning(document.name) if document.kind is Kind.HOST else ""))
         except InvalidDocumentError as error:
             invalid += [problem.of(place, document.title) for problem in error.problems]
@@ -118,7 +124,7 @@ def _check(draft: Draft, documents: Sequence[_Numbered], nameservers: Collection
 
 
 def _put_all(draft: Draft, documents: Sequence[_Numbered], nameservers: Collection[str]) -> _Done:
-    done = _check(draft, documents, nameservers)
+    done = _check(draft, documents, nameservers, together=True)
     if not draft.fits():
         raise _TooLargeError
     return _Done(done, draft.withdrawn)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -73,6 +74,13 @@ class Overlay(Generic[SpecT]):
     def drop(self, name: str) -> None:
         """Remove a resource."""
         self._changed[name] = None
+
+    def copied(self) -> "Overlay[SpecT]":
+        """Return the same changes of the same table, to be changed apart."""
+        made: Overlay[SpecT] = Overlay(self._kind, self._table)
+        made._changed = dict(self._changed)
+        made.size = self.size
+        return made
 
     def puts(self) -> dict[str, bytes]:
         """Return the values to write, by key."""
@@ -151,6 +159,16 @@ class Draft:
         """Add or replace a token."""
         self.tokens.put(name, token)
         self._digests[token.spec.sha256] = name
+
+    @contextmanager
+    def all_tokens_or_none(self) -> Iterator[None]:
+        """Undo the changes of tokens that the block makes if it raises."""
+        tokens, digests = self.tokens.copied(), dict(self._digests)
+        try:
+            yield
+        except BaseException:
+            self.tokens, self._digests = tokens, digests
+            raise
 
     def holder(self, digest: str) -> str | None:
         """Return the name of the token that will have this digest."""

@@ -17,6 +17,8 @@ def keep_previous(draft: Draft, name: str, new: Resource[TokenSpec]) -> None:
     previous, old = previous_name(name), draft.tokens.get(name)
     kept = draft.tokens.get(previous)
     spec = _former(old.spec, kept.spec if kept else None, new.spec, draft.now) if old else None
+    if spec is not None and draft.holder(spec.sha256) not in (None, name, previous):
+        spec = None  # another token has it by the same commit: a secret is one token's
     resource = Resource(spec, origin=new.origin) if spec else None
     if resource is None and kept is not None:
         draft.tokens.drop(previous)

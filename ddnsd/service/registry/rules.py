@@ -1,6 +1,6 @@
 """What a resource may be, given all the others. Pure: judges and fills a draft."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 
 from ...config.mistakes import did_you_mean
@@ -20,6 +20,7 @@ from .rotation import keep_previous
 # Keys that the put of one document compares or writes, at most: a host with its records and its last
 # refresh; or a token with its former secret, and one that it takes the secret from, with its own.
 PUT_COST = max(1 + len(RRTYPES) + 1, 4)
+_NOBODY: Mapping[str, str] = {}
 
 
 class Written(StrEnum):
@@ -30,8 +31,18 @@ class Written(StrEnum):
     UNCHANGED = "unchanged"
 
 
-def put(draft: Draft, document: Document, nameservers: Collection[str], *, imported: bool = False) -> Written:
+def put(
+    draft: Draft,
+    document: Document,
+    nameservers: Collection[str],
+    others: Mapping[str, str] = _NOBODY,
+    *,
+    imported: bool = False,
+) -> Written:
     """Put one document into the draft.
+
+    `others` are the secrets, as digests, that tokens have after this very commit: what one of them gives up
+    may be taken before its own turn, so that two can swap.
 
     One that is stored already is refused all the same while what it refers to is held. One that is `imported`
     was made elsewhere: where it lies is not judged again.
@@ -53,8 +64,13 @@ def put(draft: Draft, document: Document, nameservers: Collection[str], *, impor
         case HostSpec():
             _put_host(draft, name, Resource(spec, origin=origin), imported=imported)
         case TokenSpec():
-            _put_token(draft, name, Resource(spec, origin=origin))
+            _put_token(draft, name, Resource(spec, origin=origin), others)
     return Written.CREATED if old is None else Written.CONFIGURED
+
+
+def secrets_after(documents: Iterable[Document]) -> Mapping[str, str]:
+    """Return the digests that these tokens have once all are put, by name."""
+    return {each.name: each.spec.sha256 for each in documents if isinstance(each.spec, TokenSpec)}
 
 
 def _leans_on_held(draft: Draft, name: str, spec: Spec) -> bool:
@@ -139,14 +155,18 @@ def _refuse_leaving(draft: Draft, name: str, zone: str) -> None:
             raise RefusedError(message, Reason.STILL_LEAVING)
 
 
-def _put_token(draft: Draft, name: str, token: Resource[TokenSpec]) -> None:
+def _put_token(draft: Draft, name: str, token: Resource[TokenSpec], others: Mapping[str, str]) -> None:
     if is_previous(name):
         message = f"{name} is made by ddnsd, of the secret that its token had before: change that token"
         raise RefusedError(message, Reason.NAME_TAKEN)
     _refer_to_account(draft, token.spec.account, token.origin)
-    holder = draft.holder(token.spec.sha256)
+    digest = token.spec.sha256
+    holder = draft.holder(digest)
     if holder is not None and holder not in (name, previous_name(name)):
-        _take_secret(draft, holder, token.origin)
+        if holder in map(previous_name, others):
+            draft.tokens.drop(holder)  # kept a moment ago, by this commit or the one before it
+        elif others.get(holder, digest) == digest:
+            _take_secret(draft, holder, token.origin)
     keep_previous(draft, name, token)
     draft.put_token(name, token)
 

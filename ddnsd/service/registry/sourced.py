@@ -1,7 +1,7 @@
 """What the controller of one source may do: change the resources of its own cluster, one turn at a time."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -11,7 +11,8 @@ import msgspec
 from ddnsd.model.audit import Author
 from ddnsd.model.origin import previous_name
 from ddnsd.model.records import HeldDeletions, Resource, Source
-from ddnsd.model.resources import Kind, Spec
+from ddnsd.model.resources import Kind, Spec, TokenSpec
+from ddnsd.model.state import State
 from ddnsd.service.documents import Document
 from ddnsd.service.problems import InvalidDocumentError
 from ddnsd.service.registry import deletion, rules
@@ -60,7 +61,10 @@ Change = Put | Hold | Delete
 Outcome = Written | Withdrawn | RefusedError | InvalidDocumentError
 
 _Numbered = tuple[int, Change]  # its place in the call
+_Unit = tuple[_Numbered, ...]  # done in one commit, mostly of one change
+_MOST_IN_RING = 8  # tokens that swap their secrets: one commit holds them, whatever else it holds
 T = TypeVar("T")
+_NOBODY: Mapping[str, str] = {}
 
 
 class SourcedRegistry:
@@ -118,11 +122,11 @@ class SourcedRegistry:
 
         What frees a name or a secret comes first, what others refer to before them.
         """
-        waiting = sorted(enumerate(changes), key=lambda numbered: _rank(numbered[1]))
+        waiting = _units(changes, self._turns.cache.state)
         outcomes: dict[int, Outcome] = {}
-        while len(outcomes) < len(changes):
-            rest = waiting[len(outcomes) : len(outcomes) + _CHUNK]
-            outcomes |= await self._take(partial(self._fill, rest))
+        while waiting:
+            outcomes |= await self._take(partial(self._fill, waiting[:_CHUNK]))
+            waiting = [unit for unit in waiting if unit[0][0] not in outcomes]
         return [outcomes[place] for place in range(len(changes))]
 
     async def report(self, watched: Sequence[str] | None, held: HeldDeletions | None) -> None:
@@ -191,20 +195,34 @@ class SourcedRegistry:
             draft.put_source(self._source, claim)
         return source
 
-    def _fill(self, changes: Sequence[_Numbered], draft: Draft) -> dict[int, Outcome]:
+    def _fill(self, units: Sequence[_Unit], draft: Draft) -> dict[int, Outcome]:
         """Put as many changes into the draft as surely fit; return what came of these, by place."""
         self._demand_mine(draft)
         outcomes: dict[int, Outcome] = {}
         end = time.perf_counter() + _SECONDS
-        for place, change in changes:
-            name = change.document.name if isinstance(change, Put) else change.name
-            if not draft.fits(_COST + draft.given(name)) or (outcomes and time.perf_counter() > end):
+        for unit in units:
+            cost = sum(_COST + draft.given(_name(change)) for _, change in unit)
+            if not draft.fits(cost) or (outcomes and time.perf_counter() > end):
                 break
+            if len(unit) > 1:
+                outcomes |= self._swap(draft, unit)
+                continue
+            ((place, change),) = unit
             outcome = self._judge(draft, change)
             if outcome is None:
                 break
             outcomes[place] = outcome
         return outcomes
+
+    def _swap(self, draft: Draft, unit: _Unit) -> dict[int, Outcome]:
+        """Put tokens into the draft that take each other's secrets: all of them, or none."""
+        puts = {place: change.document for place, change in unit if isinstance(change, Put)}
+        others = rules.secrets_after(puts.values())
+        try:
+            with draft.all_tokens_or_none():
+                return {place: self._put(draft, document, others) for place, document in puts.items()}
+        except (RefusedError, InvalidDocumentError) as error:
+            return dict.fromkeys(puts, error)
 
     def _judge(self, draft: Draft, change: Change) -> Outcome | None:
         """Put one change into the draft; None: it goes on in the next commit."""
@@ -224,10 +242,45 @@ class SourcedRegistry:
         )
         return Withdrawn.DELETED if gone.done else None
 
-    def _put(self, draft: Draft, document: Document) -> Written:
+    def _put(self, draft: Draft, document: Document, others: Mapping[str, str] = _NOBODY) -> Written:
         if document.origin is None or document.origin.source != self._source:
             raise ValueError(f"{document.title} is not of source {self._source}")
-        return rules.put(draft, document, self._nameservers)
+        return rules.put(draft, document, self._nameservers, others)
+
+
+def _name(change: Change) -> str:
+    return change.document.name if isinstance(change, Put) else change.name
+
+
+def _units(changes: Sequence[Change], state: State) -> list[_Unit]:
+    """Return the changes in the order in which they are made; together what can only be made together."""
+    waiting: list[_Unit] = [(numbered,) for numbered in enumerate(changes)]
+    tokens: dict[str, tuple[int, Put]] = {
+        change.document.name: (place, change)
+        for place, change in enumerate(changes)
+        if isinstance(change, Put) and isinstance(change.document.spec, TokenSpec)
+    }
+    wanted = rules.secrets_after(put.document for _, put in tokens.values())
+    for ring in _rings(wanted, state):
+        members = {tokens[name][0] for name in ring}
+        waiting = [unit for unit in waiting if unit[0][0] not in members]
+        waiting.append(tuple(tokens[name] for name in ring))
+    return sorted(waiting, key=lambda unit: _rank(unit[0][1]))
+
+
+def _rings(wanted: Mapping[str, str], state: State) -> Iterator[Sequence[str]]:
+    """Yield names of tokens each of which takes the secret that the next one has, the last the first's."""
+    seen: set[str] = set()
+    for first in wanted:
+        path: list[str] = []
+        name = first
+        while name in wanted and name not in seen:
+            seen.add(name)
+            path.append(name)
+            holder = state.tokens.by_digest(wanted[name])
+            name = holder.key.partition("/")[2] if holder is not None else ""
+        if name in path and 1 < len(ring := path[path.index(name) :]) <= _MOST_IN_RING:
+            yield ring
 
 
 def _hold(draft: Draft, kind: Kind, name: str, resource: Resource[Spec]) -> None:
