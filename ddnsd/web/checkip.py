@@ -13,7 +13,6 @@ from .source import SourceFinder
 JSON, TEXT, HTML = "json", "text", "html"
 UNKNOWN = "无法确定客户端 IP 地址"
 
-_UNCACHED = {"Cache-Control": "no-store"}  # by a proxy: the next client's address is another one
 _TYPES = {JSON: replies.CONTENT_TYPE, TEXT: "text/plain; charset=utf-8", HTML: "text/html; charset=utf-8"}
 _PAGE = "<html><head><title>Current IP Check</title></head><body>{}</body></html>"
 
@@ -34,7 +33,7 @@ class AddressEndpoint:
             status, body = 200, _SHOWN[form](parse_address(source))
         except InvalidAddressError:
             status, body = 500, _FAILED[form]
-        exchange.reply(status, body, **{"Content-Type": _TYPES[form], **_UNCACHED})
+        exchange.reply(status, body, **{"Content-Type": _TYPES[form]})
 
     def _asked(self, exchange: Exchange) -> str:
         asked = read_parameters(exchange.query, exchange.headers, b"").get("format", "").lower()

@@ -17,6 +17,11 @@ def token_of(headers: HTTPHeaders) -> str:
     return _password(credentials) if scheme == "basic" else bearer_of(headers)
 
 
+def is_basic(headers: HTTPHeaders) -> bool:
+    """Say whether there are Basic credentials, which a browser remembers and sends by itself."""
+    return _authorization(headers)[0] == "basic"
+
+
 def bearer_of(headers: HTTPHeaders) -> str:
     """Return the token of `Bearer` (RFC 6750 §2.1), "" where there is none."""
     scheme, credentials = _authorization(headers)

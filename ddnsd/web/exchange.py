@@ -159,9 +159,8 @@ class Exchange(HTTPMessageDelegate):
         self._done()
         self.at_work = False
         self.awaited_since = asyncio.get_running_loop().time()
-        headers = HTTPHeaders(
-            {"Content-Type": replies.CONTENT_TYPE, "Content-Length": str(len(body)), **extra}
-        )
+        usual = {"Content-Type": replies.CONTENT_TYPE, "Content-Length": str(len(body)), **replies.GUARDS}
+        headers = HTTPHeaders({**usual, **extra})
         if self.draining:
             headers["Connection"] = "close"
         content = None if self.method == "HEAD" else body

@@ -47,6 +47,12 @@ class _Handler(RequestHandler):
         if not isinstance(exc_info[1], StreamClosedError | HTTPError):
             _log.error("health.crashed", path=self.request.path, exc_info=exc_info)
 
+    def set_default_headers(self) -> None:
+        """Say nothing of what serves this; let nobody keep the answer (Tornado calls this)."""
+        self.clear_header("Server")
+        for name, value in replies.GUARDS.items():
+            self.set_header(name, value)
+
     def write_error(self, status_code: int, **_kwargs: Any) -> None:
         """Answer errors in JSON."""
         self._answer(replies.failure_of_status(status_code))

@@ -9,6 +9,8 @@ import msgspec
 from ..model.answers import Answer, Limited, Moved, Refusal, Result, Skipped, Unchanged, Updated, is_change
 
 CONTENT_TYPE = "application/json; charset=utf-8"
+GUARDS: Mapping[str, str] = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""Headers of every answer: it is meant for who asked, now, and for nothing but what it says it is."""
 
 _encode = msgspec.json.Encoder().encode
 

@@ -16,6 +16,7 @@ from ...service.refused import RefusedAttempt
 from ...service.registry import Registry
 from ...telemetry.metrics import Metrics
 from ..owed import Owed
+from ..replies import GUARDS
 from .failures import FailedError
 from .shapes import Failure
 from .token import AdminScope, AdminTokens, Credential
@@ -172,9 +173,11 @@ class AdminHandler(RequestHandler):
         self.services.owed.settle(self)
 
     def set_default_headers(self) -> None:
-        """Answer JSON that nobody keeps."""
+        """Answer JSON that nobody keeps; say nothing of what serves it."""
+        self.clear_header("Server")
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.set_header("Cache-Control", "no-store")
+        for name, value in GUARDS.items():
+            self.set_header(name, value)
 
     def compute_etag(self) -> None:
         """Leave ETag to the handlers: it is a resource's revision."""

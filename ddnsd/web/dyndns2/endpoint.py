@@ -10,10 +10,11 @@ from ...telemetry.metrics import Metrics
 from ..exchange import Exchange
 from ..form import read_parameters
 from ..journal import Journal
+from ..origin_check import is_forged
 from ..source import SourceFinder
 from .call import read_call
 from .submission import Submission
-from .words import NUM_HOST, Reply, reply_of, reply_to
+from .words import FORGED, NUM_HOST, Reply, reply_of, reply_to
 
 _TEXT = "text/plain; charset=utf-8"
 
@@ -30,7 +31,11 @@ class Dyndns2Endpoint:
         """Answer one call."""
         started = time.perf_counter()
         source = self._sources.source(exchange.peer, exchange.headers)
-        call = read_call(read_parameters(exchange.query, exchange.headers, exchange.body), exchange.headers)
+        parameters = read_parameters(exchange.query, exchange.headers, exchange.body)
+        if not parameters.get("password") and is_forged(exchange.headers):
+            self._refuse(exchange, FORGED, "sent for another site's page", source, started)
+            return
+        call = read_call(parameters, exchange.headers)
 
         def answer(answers: Sequence[Answer], names: Sequence[str], late: bool) -> None:
             _send(exchange, reply_to(answers), late=late)
@@ -47,11 +52,14 @@ class Dyndns2Endpoint:
         elif not call.hosts:
             refuse(Refusal.MISSING_DOMAIN)
         elif len(call.hosts) > MOST_REQUESTS:
-            late = self._service.conduct.malformed(source or exchange.peer)
-            self._journal.note_unreadable(f"more than {MOST_REQUESTS} hosts", source, started)
-            _send(exchange, reply_of([NUM_HOST]), late=late)
+            self._refuse(exchange, reply_of([NUM_HOST]), f"more than {MOST_REQUESTS} hosts", source, started)
         else:
             Submission(self._service, call.requests(source, exchange.peer), settle).start()
+
+    def _refuse(self, exchange: Exchange, reply: Reply, reason: str, source: str, started: float) -> None:
+        late = self._service.conduct.malformed(source or exchange.peer)
+        self._journal.note_unreadable(reason, source, started)
+        _send(exchange, reply, late=late)
 
 
 def _send(exchange: Exchange, reply: Reply, *, late: bool) -> None:

@@ -48,6 +48,10 @@ class Reply(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
+FORGED = Reply(403, BAD_AUTH.encode())
+"""What another site's page is told: no browser asks for credentials at a 403."""
+
+
 def reply_to(answers: Sequence[Answer]) -> Reply:
     """Return the answer to a call: a line for each host, in their order.
 
