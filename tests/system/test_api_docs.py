@@ -10,7 +10,7 @@ import pytest
 
 from ddnsd.model.answers import Refusal
 from ddnsd.web import acmedns, checkip, replies
-from ddnsd.web.dyndns2.words import WORDS, reply_to
+from ddnsd.web.dyndns2.words import FORGED, WORDS, reply_to
 from tests.system.installation import SECRET, Installation, example
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -114,6 +114,7 @@ async def test_the_examples(tmp_path: Path, text: str) -> None:
 def test_the_words_of_dyndns2_and_their_statuses() -> None:
     rows = re.findall(r"^\| `(\S+)` \| (\d{3}) \|", OTHERS, re.MULTILINE)
     told = {(word, str(reply_to([refusal]).status)) for refusal, word in WORDS.items()}
+    told.add((FORGED.body.decode(), str(FORGED.status)))
     assert set(rows) == told | {("good", "200"), ("nochg", "200")}
 
 
