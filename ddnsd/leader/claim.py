@@ -31,6 +31,7 @@ from ddnsd.nameserver.interface import (
 _log = structlog.get_logger(__name__)
 
 _CLAIMS_AT_ONCE = 16
+_LOOKS_AT_ONCE = 4
 FENCE_TTL = 60  # seconds; nobody but ddnsd asks for it
 
 
@@ -47,12 +48,13 @@ class ForeignFenceError(Exception):
 
 
 class Entrance:
-    """How many zones are claimed at a nameserver at once, and transferred from it.
+    """How many zones of a nameserver are looked through, claimed, and transferred at once.
 
     A thousand at once would only wait for each other, and with them the one that somebody waits for.
     """
 
     def __init__(self, nameserver: Nameserver) -> None:
+        self.looks = Gate(lambda: _LOOKS_AT_ONCE)
         self.claims = Gate(lambda: _CLAIMS_AT_ONCE)
         self.transfers = Gate(lambda: nameserver.max_transfers)
 

@@ -210,13 +210,14 @@ class Lane:
         """
         while True:
             await self._unseen.wait()
-            self._unseen.clear()
-            self._is_looking = True
-            async for record in self._mandate.records_in(self.site.zone):
-                self._queue.look(self._mandate.state, (record,))
-                if self._queue:
-                    self._wake.set()
-            self._is_looking = False
+            async with self._entrance.looks.place(lambda: self.is_urgent):
+                self._unseen.clear()
+                self._is_looking = True
+                async for record in self._mandate.records_in(self.site.zone):
+                    self._queue.look(self._mandate.state, (record,))
+                    if self._queue:
+                        self._wake.set()
+                self._is_looking = False
             for lane in self._zone_lanes:  # one that leaves its site may wait for this
                 lane.look(())
 
