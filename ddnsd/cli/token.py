@@ -9,8 +9,10 @@ import click
 from ..model.owners import challenge_name
 from ..model.resources import API_VERSION, Kind, Scope
 from ..model.tokens import (
+    MADE_SECRET_LENGTH,
     MAX_SECRET_LENGTH,
     MIN_SECRET_LENGTH,
+    SHORTEST_MADE_SECRET,
     InvalidSecretError,
     digest,
     read_secret,
@@ -48,6 +50,13 @@ def token() -> None:
     help="A host for which an acme-dns client may answer challenges, and do nothing else.",
 )
 @click.option(
+    "--length",
+    type=click.IntRange(SHORTEST_MADE_SECRET, MADE_SECRET_LENGTH),
+    default=MADE_SECRET_LENGTH,
+    show_default=True,
+    help="Characters of the secret; some routers cut a password at 31 or 32.",
+)
+@click.option(
     "--secret-file",
     type=click.File("rb"),
     help=f"Import the secret in this file, of {MIN_SECRET_LENGTH} characters or more; - is standard input.",
@@ -61,6 +70,7 @@ def create(
     scopes: tuple[str, ...],
     expires: str | None,
     challenged: tuple[str, ...],
+    length: int,
     secret_file: IO[bytes] | None,
 ) -> None:
     """Create the token NAME and print its new secret, the only time it is shown.
@@ -78,7 +88,7 @@ def create(
     said = {"hosts": hosts, "scopes": scopes, "expires": expires, "sha256": sha256}
     spec = {"account": account} | {field: value for field, value in said.items() if value}
     document = {"apiVersion": API_VERSION, "kind": Kind.TOKEN, "metadata": {"name": name}, "spec": spec}
-    created = client.call("POST", "/api/v1/tokens", document)
+    created = client.call("POST", f"/api/v1/tokens?length={length}", document)
     click.echo(f"token/{name} created", err=True)
     if challenged:
         print_json(_registrations(created))

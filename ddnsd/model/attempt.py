@@ -42,6 +42,7 @@ class Target(NamedTuple):
     prefix: Prefix | None = None
     moves: bool = True
     unreachable: tuple[Wish, ...] = ()
+    wildcard: bool = False  # the name was written as `*.<name>`, as of a host that has one
 
 
 class Attempt(NamedTuple):
@@ -78,9 +79,12 @@ def _once(targets: Sequence[Target]) -> tuple[Target, ...]:
     """Return each target once, in their order: a name that is asked for twice is changed once."""
     asked: dict[Target, Target] = {}
     for target in targets:
-        same = target._replace(moves=False)
+        same = target._replace(moves=False, wildcard=False)
         before = asked.get(same)
-        asked[same] = before if before is not None and before.moves else target
+        if before is not None:
+            wildcard = before.wildcard or target.wildcard
+            target = target._replace(moves=before.moves or target.moves, wildcard=wildcard)
+        asked[same] = target
     return tuple(asked.values())
 
 
@@ -92,22 +96,25 @@ class _Contents(NamedTuple):
     unreachable: tuple[Wish, ...] = ()
 
 
+_WILDCARD = "*."
 _MALFORMED = _Contents(None)
 
 
 def _target(request: Request, private: bool) -> Target:
+    host = request.domain.removeprefix(_WILDCARD)
+    wildcard = host != request.domain
     try:
-        name = parse_name(request.domain)
+        name = parse_name(host)
     except InvalidNameError:
         name = None
     if request.ipv6 or request.more or request.prefix or request.clear or request.text:
         wishes, prefix, unreachable = _contents(request, private)
-        return Target(name, wishes, prefix, request.moves, unreachable)
+        return Target(name, wishes, prefix, request.moves, unreachable, wildcard)
     if request.strays and not request.ip and _is_address_among(request.strays):
         return Target(name, None, None, request.moves)  # the client means that, and not its own
     text = request.ip or request.source  # alone, as nearly always
     wish = _wish(text, private) if len(text) <= MAX_TEXT else None
-    return Target(name, (wish,) if wish else None, None, request.moves)
+    return Target(name, (wish,) if wish else None, None, request.moves, (), wildcard)
 
 
 def _contents(request: Request, private: bool) -> _Contents:

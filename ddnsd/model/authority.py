@@ -68,6 +68,8 @@ def place_of(state: State, holder: Holder, target: Target) -> Place | Refusal:
     host = state.hosts.get(name) if name is not None else None
     if name is None or host is None or not may_change(token, name, host.value.spec):
         return Refusal.NOT_FOUND
+    if target.wildcard and not host.value.spec.wildcard:
+        return Refusal.NOT_FOUND
     zone_name = state.zone_of(name) or ""
     zone = state.zones.get(zone_name)
     if zone is None or not _is_in_scope(token, target):

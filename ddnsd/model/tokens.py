@@ -4,6 +4,9 @@ import hashlib
 
 MIN_SECRET_LENGTH = 16  # characters
 MAX_SECRET_LENGTH = 1024
+MADE_SECRET_LENGTH = 43
+"""Characters of a secret that is made here: 256 bits in base64url. Some routers cut passwords at 31 or 32."""
+SHORTEST_MADE_SECRET = 22  # characters: 132 bits
 
 
 class InvalidSecretError(ValueError):

@@ -345,6 +345,14 @@ async def test_the_history_of_nobody_is_an_error_and_an_empty_one_is_not(filled)
     assert (await filled("history", "--limit", "0")).code == 2
 
 
+async def test_a_secret_is_as_long_as_a_router_takes(filled):
+    made = await filled.ok("token", "create", "short", "--account", "007", "--length", "31")
+    assert len(made) == len("x" * 31 + "\n")
+    assert len(await filled.ok("token", "create", "usual", "--account", "007")) == 44
+    run = await filled("token", "create", "weak", "--account", "007", "--length", "21")
+    assert (run.code, "22<=x<=43" in run.err) == (2, True)
+
+
 async def test_refused_attempts_are_shown(filled):
     run = await filled("history", "--refused")
     assert (run.code, run.out, run.err) == (0, "", "No attempt was refused lately.\n")

@@ -485,3 +485,19 @@ def test_several_names_are_done_where_each_has_something_left():
     assert [type(step) for step in plan.steps] == [Change, Change, Change, Skipped]
     six = [request(ip="2001:db8::1")._replace(domain=name) for name in (other, BLOG.name)]
     assert planned(world, *six) is Refusal.FAMILY_MISMATCH
+
+
+def test_a_wildcard_host_may_be_named_as_its_wildcard():
+    world = small_world()
+    world.host(wildcard=True)
+    plan = planned(world, request()._replace(domain=f"*.{BLOG.name}"))
+    assert plan == planned(world, request())
+    both = [request()._replace(domain=name) for name in (f"*.{BLOG.name}", BLOG.name)]
+    assert planned(world, *both) == plan, "it is one host"
+    for name in (f"*.*.{BLOG.name}", f"x*.{BLOG.name}", "*", "*."):
+        assert planned(world, request()._replace(domain=name)) is Refusal.NOT_FOUND
+    assert planned(world, request()._replace(domain="*.example.com")) is Refusal.FIRST_LEVEL
+    world.host()
+    for names in ([f"*.{BLOG.name}"], [f"*.{BLOG.name}", BLOG.name]):
+        asked = [request()._replace(domain=name) for name in names]
+        assert planned(world, *asked) is Refusal.NOT_FOUND

@@ -10,6 +10,7 @@ from ...model.audit import Author
 from ...model.records import Entry, Resource, Work, WorkRequest
 from ...model.resources import Kind, Spec
 from ...model.state import State
+from ...model.tokens import MADE_SECRET_LENGTH
 from ...store.commit import GroupCommit
 from ...store.snapshot import WatchCache
 from ..archive import Archive, Export
@@ -30,8 +31,6 @@ from .work import WorkDesk
 
 ANY: Final = "*"
 Precondition = int | Literal["*"] | None  # the revision that the caller expects, any one, or no matter
-
-_SECRET_BYTES = 32
 
 
 class Page(NamedTuple):
@@ -194,14 +193,16 @@ class Registry:
         """Put an archive into this installation; see `registry.restore.restore`."""
         return await restore(self._turns, archive, self._nameservers)
 
-    async def create_token(self, raw: object) -> CreatedToken:
+    async def create_token(self, raw: object, length: int = MADE_SECRET_LENGTH) -> CreatedToken:
         """Create a Token from a document that may lack `sha256`; then its secret is made here.
+
+        `length` is that of the secret in characters, `SHORTEST_MADE_SECRET` or more.
 
         Raises:
             InvalidDocumentError: the document is wrong, expires in the past, or refers to what is not there.
             RefusedError: there is a token of this name, or with this secret.
         """
-        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        secret = secrets.token_urlsafe(length)[:length]
         document, made = read_new_token(raw, secret, datetime.now(UTC))
 
         def decide(draft: Draft) -> Written:

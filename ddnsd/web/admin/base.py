@@ -141,15 +141,15 @@ class AdminHandler(RequestHandler):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise FailedError(400, Failure(f"the body is no JSON: {error}")) from error
 
-    def number(self, name: str, default: int, most: int) -> int:
-        """Return a whole number from 1 to `most` out of the query.
+    def number(self, name: str, default: int, most: int, least: int = 1) -> int:
+        """Return a whole number from `least` to `most` out of the query.
 
         Raises:
             FailedError: 400.
         """
         text = self.get_query_argument(name, str(default))
-        if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
-            raise FailedError(400, Failure(f"{name} is not a whole number from 1 to {most}"))
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+            raise FailedError(400, Failure(f"{name} is not a whole number from {least} to {most}"))
         return int(text)
 
     def flag(self, name: str) -> bool:

@@ -7,6 +7,7 @@ import msgspec
 
 from ...model.records import Entry, Resource
 from ...model.resources import API_VERSION, Kind, Spec
+from ...model.tokens import MADE_SECRET_LENGTH, SHORTEST_MADE_SECRET
 from ...service.documents import Document, document_of, read_document, write_document
 from ...service.host_status import host_status
 from ...service.problems import InvalidDocumentError, Problem
@@ -19,6 +20,7 @@ from .shapes import DeletedAnswer, Failure
 from .token import SCOPE_OF
 
 _PAGE, _MAX_PAGE = 500, 1000  # items
+_LENGTH = f"of the secret, in characters: {SHORTEST_MADE_SECRET} to {MADE_SECRET_LENGTH}"
 
 
 class KindHandler(AdminHandler):
@@ -86,10 +88,11 @@ class TokensHandler(ListHandler):
 
     way = "create"
 
-    @operation(Operation("CreatedToken", "NewToken", (201,)))
+    @operation(Operation("CreatedToken", "NewToken", (201,), query={"length": _LENGTH}))
     async def post(self) -> Answer:
         """Make a token; without `sha256` its secret is made too, and shown in this answer only."""
-        created = await self.registry.create_token(self.json_body())
+        length = self.number("length", MADE_SECRET_LENGTH, MADE_SECRET_LENGTH, SHORTEST_MADE_SECRET)
+        created = await self.registry.create_token(self.json_body(), length)
         shown = self.rendered(created.document)
         if created.secret:
             shown["secret"] = created.secret
