@@ -10,6 +10,9 @@ _log = structlog.get_logger(__name__)
 RESERVE = 256
 """Files for all but clients: the other listeners and their connections, store, nameservers, logs."""
 
+INTERNAL = 64
+"""Connections to each of the two other listeners, admin and health; together half of the reserve."""
+
 
 def room_for(connections: int) -> int:
     """Return how many clients may be connected at once: so many, or as many as there are files for.
@@ -29,3 +32,15 @@ def room_for(connections: int) -> int:
     room = max(soft - RESERVE, soft // 2)
     _log.warning("connections.lowered", wanted=connections, room=room, open_files=soft)
     return room
+
+
+def internal_room(connections: int) -> int:
+    """Return how many may be connected to each of the other listeners, where `room_for` was given so many.
+
+    Fewer than `INTERNAL` where files are short: what is reserved is for store and nameservers as well.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return INTERNAL
+    reserved = max(soft - connections, min(RESERVE, soft - soft // 2))
+    return max(1, min(INTERNAL, reserved // 4))

@@ -1,29 +1,36 @@
 """The node's HTTP servers, on sockets that are bound already."""
 
 import asyncio
+import functools
 import json
 import ssl
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from tornado.web import Application
 
 from ddnsd import files
+from ddnsd.app.policies import internal_connection_limits
 from ddnsd.app.sockets import Bound
 from ddnsd.config import Settings
-from ddnsd.web.gate import ProxyGate
-from ddnsd.web.public import PublicListener
-from ddnsd.web.public_server import Patience, PublicServer
-from ddnsd.web.server import ON_THE_WAY, Server
+from ddnsd.web.connections import Connections
+from ddnsd.web.http import PublicListener
+from ddnsd.web.http_connection import HttpLimits
+from ddnsd.web.http_server import ON_THE_WAY, HttpServer
+from ddnsd.web.proxy_protocol import ProxyProtocol
 
 
 class HttpListeners:
     """The servers by name (`public`, `admin`, `health`)."""
 
-    def __init__(self, settings: Settings, bound: Mapping[str, Bound]) -> None:
+    def __init__(
+        self, settings: Settings, bound: Mapping[str, Bound], closed: Callable[[str, str], None]
+    ) -> None:
+        """`closed` counts connections to the listeners that are not public, by listener and reason
+        (`CLOSED_CONNECTIONS`)."""
         self._settings = settings
+        self._closed = closed
         self._bound = bound
-        self._servers: dict[str, Server] = {}
+        self._servers: dict[str, HttpServer] = {}
         self._keeps_connections = True
 
     @property
@@ -32,35 +39,43 @@ class HttpListeners:
         return {name: str(bound.endpoint) for name, bound in self._bound.items()}
 
     def open(self, name: str, application: Application) -> None:
-        """Serve an application.
+        """Serve an application to operators and their machines, on places of its own.
 
         Raises:
             ListenError: another program listens there.
         """
-        idle = self._settings.http.idle_timeout
-        self._serve(name, Server(application, idle_connection_timeout=idle, **self._limits()))
+        limits = internal_connection_limits(self._settings)
+        connections = Connections(limits, lambda _: False, functools.partial(self._closed, name))
+        self._serve(name, HttpServer(application, self._limits(), connections))
 
-    def open_public(self, listener: PublicListener, gate: ProxyGate, tls: ssl.SSLContext | None) -> None:
-        """Serve the public listener, behind a gate where proxies send headers; over TLS with a context.
+    def open_public(
+        self,
+        listener: PublicListener,
+        connections: Connections,
+        proxy: ProxyProtocol,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        """Serve the public listener, also where proxies send headers; over TLS with a context.
 
         Raises:
             ListenError: another program listens there.
         """
-        patience = Patience(self._settings.http.idle_timeout, self._settings.http.head_timeout)
-        server = PublicServer(listener, patience, gate, ssl_options=tls, **self._limits())
-        self._serve("public", server)
+        self._serve(
+            "public",
+            HttpServer(
+                listener, self._limits(), connections, too_large=listener.too_large, proxy=proxy, tls=tls
+            ),
+        )
 
-    def _limits(self) -> Mapping[str, Any]:
+    def _limits(self) -> HttpLimits:
         http = self._settings.http
-        return {
-            "max_header_size": http.max_header,
-            "max_body_size": http.max_body,
-            "body_timeout": http.body_timeout,
-            "no_keep_alive": not self._keeps_connections,
-        }
+        return HttpLimits(
+            http.idle_timeout, http.head_timeout, http.body_timeout, http.max_header, http.max_body
+        )
 
-    def _serve(self, name: str, server: Server) -> None:
+    def _serve(self, name: str, server: HttpServer) -> None:
         self._bound[name].listen()
+        server.keeps_connections = self._keeps_connections
         self._servers[name] = server
         server.add_sockets(self._bound[name].sockets)
 
@@ -68,11 +83,11 @@ class HttpListeners:
         """End each connection with its next answer, those of servers that are opened later too."""
         self._keeps_connections = False
         for server in self._servers.values():
-            server.conn_params.no_keep_alive = True
+            server.keeps_connections = False
 
     def reconfigure_public(self, tls: ssl.SSLContext | None) -> None:
         """Serve the connections that are accepted from now on with this context, or without TLS."""
-        self._servers["public"].ssl_options = tls
+        self._servers["public"].tls = tls
 
     async def end(self, *names: str) -> None:
         """Turn new clients away, in all workers, and take in all who were there before; close the sockets."""
@@ -97,7 +112,7 @@ class HttpListeners:
         servers = [server for name, server in self._servers.items() if name in names or not names]
         for server in servers:
             server.stop()
-            await server.close_all_connections()
+            await server.close()
 
 
 def note_addresses(settings: Settings, addresses: Mapping[str, object]) -> None:

@@ -31,13 +31,11 @@ from ddnsd.service.update import UpdateService
 from ddnsd.web.ability import AbilityEndpoint
 from ddnsd.web.admin import AdminTokens, make_admin_application
 from ddnsd.web.connections import Connections
-from ddnsd.web.exchange import Exchange
-from ddnsd.web.failures import Failures
 from ddnsd.web.form import MAX_TEXT
-from ddnsd.web.gate import PATIENCE, ProxyGate
 from ddnsd.web.health import Readiness
-from ddnsd.web.owed import Owed
-from ddnsd.web.public import PublicListener
+from ddnsd.web.http import PublicListener
+from ddnsd.web.in_flight import Failures, InFlight
+from ddnsd.web.proxy_protocol import PATIENCE, ProxyProtocol
 from ddnsd.web.routes import public_routes
 from ddnsd.web.source import SourceFinder
 
@@ -63,15 +61,15 @@ class Node:
         self.sources = SourceFinder(settings.trusted_proxies, settings.trusted_headers)
         ability = AbilityEndpoint(self.cache.when_current, core.takes_changes, _HEALTH_SECONDS)
         routes = public_routes(self.updates, self.sources, self.metrics, ability)
-        connections: Connections[Exchange] = Connections(
+        self._connections = Connections(
             connection_limits(settings), self.sources.trusts, self.metrics.connection_closed
         )
-        self.metrics.count_connections(connections.__len__)
+        self.metrics.count_connections(self._connections.__len__)
         failures = Failures(self.fair_use, self.sources)
         max_body = min(settings.http.max_body, MAX_TEXT)
-        self.public = PublicListener(routes, max_body, self.metrics, failures, connections)
-        self._gate = ProxyGate(self._sends_header, self.metrics.proxy_header_refused, PATIENCE)
-        self.admin_owed = Owed()
+        self.public = PublicListener(routes, max_body, self.metrics, failures, self._connections)
+        self._proxy = ProxyProtocol(self._sends_header, self.metrics.proxy_header_refused, PATIENCE)
+        self.admin_in_flight = InFlight()
         self.retirement = Retirement(self.public, self.listeners)
 
     @classmethod
@@ -136,7 +134,7 @@ class Node:
             async with asyncio.timeout(self._reloader.configuration.settings.drain.timeout):
                 await self.listeners.quiet("public", "admin")
                 await self.public.drain()
-                await self.admin_owed.drain()
+                await self.admin_in_flight.drain()
                 await self.updates.drain()
         except TimeoutError:
             _log.warning("drain.unfinished", waiting=self.updates.in_flight)
@@ -161,10 +159,10 @@ class Node:
         audit = AuditLog(self._core.store)
         admin = make_admin_application(
             *(registry, audit, admin_tokens, status.status, self._retire, self._all_refused),
-            *(self.metrics, self.admin_owed),
+            *(self.metrics, self.admin_in_flight),
         )
         self.listeners.open("admin", admin)
-        self.listeners.open_public(self.public, self._gate, tls)
+        self.listeners.open_public(self.public, self._connections, self._proxy, tls)
         self._core.startup.serves(self._readiness)
         addresses = {**self.listeners.addresses, "dns": nameservers.listening}
         note_addresses(settings, addresses)

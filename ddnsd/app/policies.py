@@ -1,6 +1,6 @@
 """From settings to what the parts of a node want to know."""
 
-from ddnsd.app.descriptors import room_for
+from ddnsd.app.descriptors import internal_room, room_for
 from ddnsd.config import Settings
 from ddnsd.leader.mandate import LeaderPolicy
 from ddnsd.model.bucket import Rate
@@ -38,6 +38,15 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
     """Return how many clients may be connected to this process."""
     http = settings.http
     return ConnectionLimits(room_for(http.max_connections), http.max_connections_per_source)
+
+
+def internal_connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return how many may be connected to each of the listeners for operators: admin, and health.
+
+    They are few, and all may come from one address, such as a kubelet's or a proxy's.
+    """
+    room = internal_room(settings.http.max_connections)
+    return ConnectionLimits(room, per_source=room + 1)
 
 
 def leader_policy(settings: Settings) -> LeaderPolicy:

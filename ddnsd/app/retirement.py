@@ -6,7 +6,7 @@ import contextlib
 import structlog
 
 from ddnsd.app.listeners import HttpListeners
-from ddnsd.web.public import PublicListener
+from ddnsd.web.http import PublicListener
 
 _log = structlog.get_logger(__name__)
 

@@ -41,7 +41,8 @@ class Startup:
         self.metrics.count_tasks(asyncio.get_running_loop())
         reloader.on_outcome(self.metrics.reloaded)
         self.supervisor = Supervisor()
-        self.listeners = HttpListeners(settings, premises.bound)
+        count = self.metrics.internal_connection_closed
+        self.listeners = HttpListeners(settings, premises.bound, count)
         self.worker = worker
         self.siblings = Siblings(worker, self.metrics) if worker else None
         self.loading: Callable[[], str] = lambda: ""

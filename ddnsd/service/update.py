@@ -32,6 +32,9 @@ MOST_REQUESTS = 20
 Reply = Callable[[Answer, str], None]
 """Takes the answer, and the first name that it is for: canonical; "" if that is none, or was not read."""
 
+Waits = Callable[[], None]
+"""Takes note that a request waits for a nameserver alone."""
+
 
 class UpdatePolicy(NamedTuple):
     """What the installation decides about updates."""
@@ -70,13 +73,22 @@ class UpdateService:
         """How many updates are being committed or wait for the nameserver."""
         return len(self._tasks)
 
-    def submit(self, requests: Sequence[Request], reply: Reply, ticket: Ticket | None = None) -> None:
+    def submit(
+        self,
+        requests: Sequence[Request],
+        reply: Reply,
+        ticket: Ticket | None = None,
+        waits: Waits = lambda: None,
+    ) -> None:
         """Take requests of one client that are done together or not at all, at most `MOST_REQUESTS`.
 
         `reply` is called exactly once; its results are, for each request that is not the same as an earlier
         one, those of its records in the order of RRTYPES, then that of its prefix. The limits are asked
         before anything but the token is read. What has one `ticket` counts once while it waits. Nearly all
         calls are refused or unchanged: they take no task and no coroutine.
+
+        `waits` is called when there is nothing left to wait for but a nameserver: what was asked for is
+        committed, and will be published whether anybody waits or not.
         """
         accepted = asyncio.get_running_loop().time()
         request = requests[0]
@@ -91,7 +103,7 @@ class UpdateService:
             return
 
         def proceed(error: StoreError | None) -> None:
-            call = _Call(attempt, request, accepted, reply, ticket)
+            call = _Call(attempt, request, accepted, reply, ticket, waits)
             if error is not None:
                 _log.debug("update.store_unavailable", reason=str(error))
                 self._answer(call, Refusal.STORE_FAILED)
@@ -156,6 +168,7 @@ class _Call(NamedTuple):
     accepted: float
     reply: Reply
     ticket: Ticket | None
+    waits: Waits
 
 
 class _Walk:
@@ -179,6 +192,7 @@ class _Walk:
         self._timeout = policy.timeout
         self._attempt = call.attempt
         self._request = call.request
+        self._waits = call.waits
         self._deadline = call.accepted + policy.timeout
         self.refused = False  # whether the nameserver was there, and refused a record
         self._store_deadline = min(self._deadline, call.accepted + policy.store_timeout)
@@ -223,6 +237,7 @@ class _Walk:
         now = Progress.REFUSED if plan.refused else Progress.PUBLISHED
         try:
             if waits and not plan.refused:
+                self._waits()
                 async with asyncio.timeout_at(self._deadline):
                     now = await self._waiting.settled(waits)
         except TimeoutError:

@@ -38,6 +38,7 @@ PROXY_HEADER_FAILURES = ("malformed", "late", "incomplete")
 CLOSED_CONNECTIONS = ("displaced", "full", "source_displaced", "source_full", "slow_head")
 """`reason` of `ddnsd_connections_closed_total`: the one that waited longest had to go, or, as all others were
 at work, the newest; the same among those of one source; a head did not come to its end."""
+INTERNAL_LISTENERS = ("admin", "health")
 
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _PUBLISH_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600)
@@ -162,6 +163,10 @@ class Metrics:
         """Count a connection that was closed for others' sake (`CLOSED_CONNECTIONS`)."""
         self._closed.labels(reason).inc()
 
+    def internal_connection_closed(self, listener: str, reason: str) -> None:
+        """Count a connection to the admin or health listener that was closed (`CLOSED_CONNECTIONS`)."""
+        self._internal_closed.labels(listener, reason).inc()
+
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format, of the type `CONTENT_TYPE`."""
         return generate_latest(self._registry)
@@ -191,6 +196,12 @@ class Metrics:
             "ddnsd_connections_closed",
             "Clients' connections that were closed to make room for others.",
             ("reason",),
+            registry=at,
+        )
+        self._internal_closed = Counter(
+            "ddnsd_internal_connections_closed",
+            "Connections to the admin and health listeners that were closed to make room for others.",
+            ("listener", "reason"),
             registry=at,
         )
         self._groups = Counter("ddnsd_commit_groups", "Group commits sent to the store.", registry=at)
@@ -266,6 +277,8 @@ class Metrics:
             self._proxy_headers.labels(reason)
         for reason in CLOSED_CONNECTIONS:
             self._closed.labels(reason)
+            for listener in INTERNAL_LISTENERS:
+                self._internal_closed.labels(listener, reason)
         for kind in STORE_FAILURES:
             self._store_failures.labels(kind)
         for outcome in RELOADS:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from ddnsd.store.interface import StoreError
 from ddnsd.web import replies
-from ddnsd.web.exchange import Exchange
+from ddnsd.web.http import Exchange
 
 WhenCurrent = Callable[[Callable[[StoreError | None], None]], None]
 

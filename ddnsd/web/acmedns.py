@@ -12,8 +12,8 @@ from ..model.request import Api, Request
 from ..service.update import UpdateService
 from ..telemetry.metrics import Metrics
 from . import replies
-from .exchange import Exchange
 from .form import media_type
+from .http import Exchange
 from .journal import Journal
 from .source import SourceFinder
 
@@ -96,7 +96,7 @@ class AcmeDnsEndpoint:
             _reply(exchange, answer, name, request.text)
             self._journal.note([name], [answer], source, started)
 
-        self._service.submit((request,), answer)
+        self._service.submit((request,), answer, waits=exchange.note_publishing)
 
 
 def error_of(refusal: Refusal, name: str) -> tuple[int, str]:

@@ -6,8 +6,8 @@ import msgspec
 
 from ..model.addresses import Address, InvalidAddressError, parse_address
 from . import replies
-from .exchange import Exchange
 from .form import read_parameters
+from .http import Exchange
 from .source import SourceFinder
 
 JSON, TEXT, HTML = "json", "text", "html"

@@ -7,8 +7,7 @@ from .acmedns import AcmeDnsEndpoint, is_acme_dns
 from .checkip import JSON, TEXT, AddressEndpoint
 from .duckdns import FOLDER, DuckDnsEndpoint
 from .dyndns2 import Dyndns2Endpoint
-from .exchange import Exchange
-from .public import Endpoint, Routes
+from .http import Endpoint, Exchange, Routes
 from .source import SourceFinder
 from .update import UpdateEndpoint
 

@@ -7,7 +7,7 @@ from ..model.request import Api
 from ..service.update import UpdateService
 from ..telemetry.metrics import Metrics
 from . import replies
-from .exchange import Exchange
+from .http import Exchange
 from .journal import Journal
 from .parameters import UnreadableRequestError, read_request
 from .source import SourceFinder
@@ -41,4 +41,4 @@ class UpdateEndpoint:
             exchange.reply(status, body, isinstance(answer, Limited), **replies.headers(answer))
             self._journal.note((name,), (answer,), source, started)
 
-        self._service.submit((request,), answer)
+        self._service.submit((request,), answer, waits=exchange.note_publishing)

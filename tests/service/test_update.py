@@ -44,11 +44,17 @@ class Desk:
         state = node.cache.state
         conduct = Conduct(state, FairUse(limits), RefusedAttempts()) if limits else unlimited(state)
         self.service = UpdateService(node.cache, node.commits, policy, conduct)
+        self.waited = 0  # how often there was nothing left to wait for but the nameserver
 
     async def ask(self, ip: str = "192.0.2.1") -> Answer:
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.service.submit((Request(BLOG, ip, SECRET, ""),), lambda answer, _: answered.set_result(answer))
+        requests = (Request(BLOG, ip, SECRET, ""),)
+        self.service.submit(requests, lambda answer, _: answered.set_result(answer), waits=self._count)
         return await answered
+
+    def _count(self) -> None:
+        assert self.node.cache.state.addresses.get(BLOG_A), "it is committed"
+        self.waited += 1
 
     async def asking(self, ip: str = "192.0.2.1") -> asyncio.Task[Answer]:
         """Ask, and wait until the address is committed."""
@@ -117,6 +123,15 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     async with desk_in(tmp_path) as desk:
         await desk.verify()
         yield desk
+
+
+async def test_who_asks_is_told_when_it_waits_for_the_nameserver_alone(desk: Desk) -> None:
+    asking = await desk.asking()
+    await until(lambda: desk.waited == 1)
+    await desk.publish()
+    assert await asking == ONE
+    assert await desk.ask() == (Unchanged(BLOG, "192.0.2.1", Family.A),)
+    assert desk.waited == 1
 
 
 async def test_change_waits_for_its_publication(desk: Desk) -> None:

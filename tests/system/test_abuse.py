@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")
 class Cramped(Installation):
     """May open so many files and no more."""
 
-    files = 300
+    def __init__(self, folder: Path, files: int | str = 300) -> None:
+        super().__init__(folder)
+        self.files = files
 
     def command(self, *arguments: str) -> list[str]:
         return ["prlimit", f"--nofile={self.files}", *super().command(*arguments)]
@@ -154,11 +157,14 @@ async def test_there_are_files_for_everybody_who_is_let_in(tmp_path: Path) -> No
 
 
 async def test_without_a_file_left_it_waits_for_one(tmp_path: Path) -> None:
-    """Such as an operator's own script may use up: the admin listener lets everybody in who can reach it."""
-    async with Cramped(tmp_path) as ddnsd:
+    """Such as when somebody lowers the limit of the process, or the machine has no more files."""
+    async with Installation(tmp_path) as ddnsd:
         await ddnsd.apply(*example())
-        with Siege(ddnsd, THEM, "admin") as siege:
-            for _ in range(400):
+        limit = resource.prlimit(ddnsd.pid, resource.RLIMIT_NOFILE)
+        open_now = len(os.listdir(f"/proc/{ddnsd.pid}/fd"))
+        resource.prlimit(ddnsd.pid, resource.RLIMIT_NOFILE, (open_now, limit[1]))
+        with Siege(ddnsd, THEM) as siege:
+            for _ in range(50):
                 siege.attack(b"")
 
             async def told() -> bool:
@@ -168,14 +174,44 @@ async def test_without_a_file_left_it_waits_for_one(tmp_path: Path) -> None:
             used, started = cpu(ddnsd), time.monotonic()
             await asyncio.sleep(1)
             assert cpu(ddnsd) - used < (time.monotonic() - started) / 2
+        resource.prlimit(ddnsd.pid, resource.RLIMIT_NOFILE, limit)
         await newcomers_are_served(ddnsd)
         assert "Exception in callback" not in ddnsd.log()
 
 
+@pytest.mark.parametrize("listener", ["health", "admin"])
+async def test_half_open_connections_to_any_listener_stop_nobody(tmp_path: Path, listener: str) -> None:
+    """More than there are files: they have 64 places, and the public listener has files of its own."""
+    async with Cramped(tmp_path, files=1024) as ddnsd:
+        await ddnsd.apply(*example())
+        with Siege(ddnsd, THEM, listener) as siege:
+            for _ in range(550):
+                siege.attack(b"")
+                siege.attack(KINDS["half a head"])
+            await newcomers_are_served(ddnsd)
+            assert siege.standing() <= 64
+            started = time.monotonic()
+            client = Client(ddnsd.addresses["health"])
+            assert (await client.get("/readyz")).status == 200
+            await client.close()
+            assert time.monotonic() - started < 0.5
+            client = Client(ddnsd.addresses["admin"])
+            assert (await client.get("/api/v1/status")).status == 401
+            await client.close()
+            with Siege(ddnsd, THEM) as public:  # none of these takes the others' files
+                for _ in range(900):
+                    public.attack(b"")
+                await newcomers_are_served(ddnsd)
+                client = Client(ddnsd.addresses["health"])
+                assert (await client.get("/readyz")).status == 200
+                await client.close()
+        name = f'ddnsd_internal_connections_closed_total{{listener="{listener}",reason="displaced"}}'
+        assert await ddnsd.metric(name) >= 1000
+        assert ddnsd.events("accept.failed") == []
+
+
 async def test_files_are_raised_as_far_as_is_allowed(tmp_path: Path) -> None:
-    ddnsd = Cramped(tmp_path)
-    ddnsd.files = "300:20000"
-    async with ddnsd:
+    async with Cramped(tmp_path, files="300:20000") as ddnsd:
         assert ddnsd.events("connections.lowered") == []
         limits = Path(f"/proc/{ddnsd.pid}/limits").read_text()
         (line,) = (line for line in limits.splitlines() if line.startswith("Max open files"))

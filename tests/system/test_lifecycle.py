@@ -61,7 +61,7 @@ async def drains(ddnsd: Installation) -> None:
 
 @pytest.mark.parametrize(
     ("listener", "target", "answer"),
-    [("public", UPDATE, (400, "close")), ("admin", "/api/v1/apply", (200, None))],
+    [("public", UPDATE, (400, "close")), ("admin", "/api/v1/apply", (200, "close"))],
 )
 async def test_what_was_accepted_is_answered(
     tmp_path: Path, listener: str, target: str, answer: tuple

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 from prometheus_client import CollectorRegistry
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
-from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from ddnsd.model.tokens import digest
@@ -18,7 +17,10 @@ from ddnsd.service.audit import AuditLog
 from ddnsd.service.refused import RefusedAttempt, RefusedAttempts
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.admin import AdminScope, AdminTokens, Credential, make_admin_application
-from ddnsd.web.owed import Owed
+from ddnsd.web.connections import ConnectionLimits, Connections
+from ddnsd.web.http_connection import HttpLimits
+from ddnsd.web.http_server import HttpServer
+from ddnsd.web.in_flight import InFlight
 from tests.service.registry_node import Node, single_node
 
 ADMIN_TOKEN = "the-admin-token-of-this-test"
@@ -81,16 +83,17 @@ async def admin_server(folder: Path, max_body: int = 65536) -> AsyncIterator[Adm
                 asyncio.sleep,
                 all_refused,
             ),
-            *(metrics, Owed()),
+            *(metrics, InFlight()),
         )
         socket, port = bind_unused_port()
-        server = HTTPServer(application, max_body_size=max_body)
+        connections = Connections(ConnectionLimits(64, 64), lambda _: False, lambda _: None)
+        server = HttpServer(application, HttpLimits(60, 60, 60, 65536, max_body), connections)
         server.add_sockets([socket])
         try:
             yield AdminServer(node, port, metrics, refused)
         finally:
             server.stop()
-            await server.close_all_connections()
+            await server.close()
 
 
 async def _status() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A public listener of the real parts, without a node behind it: the endpoints are the test's."""
 
 import asyncio
+import ssl
 from typing import Self
 
 from prometheus_client import CollectorRegistry
@@ -10,15 +11,16 @@ from ddnsd.model.bucket import Rate
 from ddnsd.service.fairuse import FairUse, FairUseLimits
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.connections import ConnectionLimits, Connections
-from ddnsd.web.failures import Failures
-from ddnsd.web.gate import ProxyGate
-from ddnsd.web.public import PublicListener, Routes
-from ddnsd.web.public_server import Patience, PublicServer
+from ddnsd.web.http import PublicListener, Routes
+from ddnsd.web.http_connection import HttpLimits
+from ddnsd.web.http_server import HttpServer
+from ddnsd.web.in_flight import Failures
+from ddnsd.web.proxy_protocol import ProxyProtocol
 from ddnsd.web.source import Network, SourceFinder
 
 ROOM = ConnectionLimits(total=1000, per_source=1000)
-PATIENT = Patience(idle=60, head=60)
 MAX_BODY = 100
+PATIENT = HttpLimits(idle=60, head=60, body=60, max_head=65536, max_body=MAX_BODY)
 _ONE = Rate(1, 1)
 
 
@@ -34,12 +36,13 @@ class PublicPlace:
         self,
         routes: Routes,
         limits: ConnectionLimits = ROOM,
-        patience: Patience = PATIENT,
-        gate: ProxyGate | None = None,
+        patience: HttpLimits = PATIENT,
+        proxy: ProxyProtocol | None = None,
         failures: Rate | None = None,
         trusted: tuple[Network, ...] = (),
-        max_header: int = 65536,
         max_body: int = MAX_BODY,
+        tls: ssl.SSLContext | None = None,
+        listener: type[PublicListener] = PublicListener,
     ) -> None:
         self.closed: list[str] = []
         sources = SourceFinder(trusted)
@@ -48,10 +51,15 @@ class PublicPlace:
         metrics = Metrics(self.registry)
         failures = Failures(self.fair_use, sources)
         self.connections = Connections(limits, sources.trusts, self.closed.append)
-        self.listener = PublicListener(routes, max_body, metrics, failures, self.connections)
-        self.server = PublicServer(self.listener, patience, gate, body_timeout=60, max_header_size=max_header)
+        self.listener = listener(routes, max_body, metrics, failures, self.connections)
+        self.server = HttpServer(
+            *(self.listener, patience, self.connections),
+            too_large=self.listener.too_large,
+            proxy=proxy,
+            tls=tls,
+        )
         listening, self.port = bind_unused_port(address="0.0.0.0")
-        self.server.add_socket(listening)
+        self.server.add_sockets([listening])
         self._writers: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> Self:
@@ -61,7 +69,7 @@ class PublicPlace:
         for writer in self._writers:
             writer.close()
         self.server.stop()
-        await self.server.close_all_connections()
+        await self.server.close()
 
     async def connect(self, host: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect from an address of this machine."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from ddnsd.web.public import Routes
+from ddnsd.web.http import Routes
 from tests.system.http import Client
 from tests.web.public_place import PublicPlace
 

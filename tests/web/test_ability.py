@@ -7,7 +7,7 @@ import pytest
 
 from ddnsd.store.interface import StoreError, UnavailableError
 from ddnsd.web.ability import AbilityEndpoint
-from ddnsd.web.exchange import Exchange
+from ddnsd.web.http import Exchange
 from tests.system.http import Client, Reply
 from tests.system.load import until
 from tests.web.public_place import PublicPlace
@@ -61,7 +61,7 @@ async def start() -> AsyncIterator[Callable[[float], Place]]:
     yield start
     for place in places:
         place.server.stop()
-        await place.server.close_all_connections()
+        await place.server.close()
 
 
 @pytest.mark.parametrize(("error", "answer"), [(None, ABLE), (UnavailableError("internal"), UNABLE)])

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.model.bucket import Rate
-from ddnsd.web.connections import ConnectionLimits, Connections
-from ddnsd.web.exchange import Exchange
-from ddnsd.web.gate import ProxyGate
+from ddnsd.web.connections import ConnectionLimits, Connections, Rank
+from ddnsd.web.http import Exchange
+from ddnsd.web.proxy_protocol import ProxyProtocol
 from tests.system.load import until
 from tests.web.proxy_headers import version_1
 from tests.web.public_place import PublicPlace
@@ -129,14 +129,14 @@ async def test_who_asks_too_often_goes_before_who_waits(limits: tuple[int, int])
             writer.write(NOWHERE)
 
         async def kept() -> bool:
-            return len(place.listener.slowdown) == 1
+            return len(place.listener.tarpit) == 1
 
         await until(kept, 10, "it is kept waiting")
         await place.ask()
         assert (await too_often.read()).count(b"HTTP/1.1") == 1
         for each in waiting:
             await open_still(each)
-        assert len(place.listener.slowdown) == 0
+        assert len(place.listener.tarpit) == 0
 
 
 async def test_nobody_at_work_is_closed_and_so_the_newest_is() -> None:
@@ -206,8 +206,8 @@ async def test_a_trusted_proxy_may_have_any_number() -> None:
 
 
 async def test_behind_a_proxy_the_headers_source_counts() -> None:
-    gate = ProxyGate(lambda peer: peer == A, lambda _: None, 60)
-    async with Place(100, 1, trusted=(ip_network(A),), gate=gate) as place:
+    gate = ProxyProtocol(lambda peer: peer == A, lambda _: None, 60)
+    async with Place(100, 1, trusted=(ip_network(A),), proxy=gate) as place:
         streams = []
         for source in ("198.51.100.1", "198.51.100.2", "198.51.100.1"):
             reader, writer = await place.connect(A)
@@ -219,8 +219,8 @@ async def test_behind_a_proxy_the_headers_source_counts() -> None:
 
 
 async def test_who_has_shown_no_header_yet_takes_a_place_too() -> None:
-    gate = ProxyGate(lambda peer: peer == A, lambda _: None, 60)
-    async with Place(2, 2, trusted=(ip_network(A),), gate=gate) as place:
+    gate = ProxyProtocol(lambda peer: peer == A, lambda _: None, 60)
+    async with Place(2, 2, trusted=(ip_network(A),), proxy=gate) as place:
         waiting = await place.wait(b"", B)
 
         async def arrive() -> None:
@@ -240,11 +240,11 @@ async def test_who_has_shown_no_header_yet_takes_a_place_too() -> None:
 
 
 class Client:
-    """A connection and its newest request, as `Connections` wants to see it."""
+    """A connection, as `Connections` wants to see it."""
 
-    def __init__(self, peer: str, at_work: bool) -> None:
+    def __init__(self, peer: str) -> None:
         self.peer = peer
-        self.at_work = at_work
+        self.rank = Rank.AWAITED
         self.abandoned = False
 
     def abandon(self) -> None:
@@ -254,7 +254,7 @@ class Client:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["come", "come", "come", "ask", "answer", "leave"]),
+            st.sampled_from(["come", "come", "come", *Rank, "leave"]),
             st.integers(0, 30),
             st.sampled_from(["192.0.2.1", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "proxy"]),
         ),
@@ -265,31 +265,32 @@ class Client:
 def test_whatever_comes_the_limits_hold_and_nobody_at_work_is_closed(acts: list) -> None:
     limits = ConnectionLimits(6, 2)
     reasons: list[str] = []
-    connections: Connections[Client] = Connections(limits, lambda peer: peer == "proxy", reasons.append)
-    inside: list[Client] = []  # who waits longest comes first
+    connections = Connections(limits, lambda peer: peer == "proxy", reasons.append)
+    inside: list[Client] = []  # the one that has been in its rank longest comes first
     for act, which, peer in acts:
         if act == "come":
             rivals = [client for client in inside if _rivals(client, peer, inside, limits)]
-            waiting = [client for client in rivals if not client.at_work]
+            going = sorted(
+                (client for client in rivals if client.rank < Rank.AT_WORK), key=lambda each: each.rank
+            )
             room = connections.make_room(peer)
-            assert room is (not rivals or bool(waiting))
-            assert [client for client in inside if client.abandoned] == waiting[:1]
+            assert room is (not rivals or bool(going))
+            assert [client for client in inside if client.abandoned] == going[:1]
             inside = [client for client in inside if not client.abandoned]
             if room:
-                inside.append(client := Client(peer, at_work=False))
-                connections.occupy(client, client)
+                inside.append(client := Client(peer))
+                connections.enter(client, peer)
+                connections.rank(client, client.rank)
         elif inside:
             client = inside[which % len(inside)]
-            if act == "ask":
-                client.at_work = True
-            elif act == "answer":
-                client.at_work = False
-                inside.remove(client)
+            inside.remove(client)
+            if isinstance(act, Rank):
+                client.rank = act
                 inside.append(client)
-                connections.occupy(client, client)
+                connections.rank(client, act)
             else:
-                inside.remove(client)
                 connections.leave(client)
+                connections.rank(client, Rank.AWAITED)  # too late: it has no place any more
         assert len(connections) == len(inside) <= limits.total
 
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ddnsd.web.exchange import Exchange
-from ddnsd.web.gate import ProxyGate
+from ddnsd.web.http import Exchange
+from ddnsd.web.proxy_protocol import ProxyProtocol
 from tests.system.load import until
 from tests.web.proxy_headers import SIGNATURE, UNKNOWN, binary, version_1, version_2
 from tests.web.public_place import PublicPlace
@@ -22,8 +22,8 @@ class Place:
 
     def __init__(self) -> None:
         self.refusals: list[str] = []
-        self.gate = ProxyGate(lambda peer: peer == PROXY, self.refusals.append, TIMEOUT)
-        self._place = PublicPlace({"/": {"GET": _tell_peer}}, gate=self.gate)
+        self.gate = ProxyProtocol(lambda peer: peer == PROXY, self.refusals.append, TIMEOUT)
+        self._place = PublicPlace({"/": {"GET": _tell_peer}}, proxy=self.gate)
         self.server = self._place.server
 
     async def connect(self, host: str = PROXY) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -53,7 +53,7 @@ async def place() -> AsyncIterator[Place]:
     place = Place()
     yield place
     place.server.stop()
-    await place.server.close_all_connections()
+    await place.server.close()
     assert list(place.gate.waited_since()) == []
 
 
@@ -148,7 +148,7 @@ async def test_who_has_shown_no_header_yet_is_closed_with_the_server(place: Plac
 
     await until(waits, 10, "it waits")
     place.server.stop()
-    await place.server.close_all_connections()
+    await place.server.close()
     assert await reader.read() == b""
     assert place.refusals == []
     writer.close()

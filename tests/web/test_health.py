@@ -6,24 +6,15 @@ import socket
 import struct
 
 import pytest
-from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream
 from tornado.testing import bind_unused_port
 
+from ddnsd.web.connections import ConnectionLimits, Connections
 from ddnsd.web.health import Readiness, make_health_application
+from ddnsd.web.http_server import HttpServer
 from tests.system.load import until
+from tests.web.public_place import PATIENT
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() resets the connection
-
-
-class Server(HTTPServer):
-    """Keeps the connections that it has accepted."""
-
-    accepted: list[IOStream]
-
-    def handle_stream(self, stream: IOStream, address: tuple) -> None:
-        self.accepted.append(stream)
-        super().handle_stream(stream, address)
 
 
 async def always_ready() -> Readiness:
@@ -41,10 +32,10 @@ async def test_a_client_that_resets_while_it_gets_metrics_is_no_failure(
         asyncio.get_running_loop().call_soon(answered.set)
         return b"x" * 10_000_000
 
-    server = Server(make_health_application(always_ready, exposition))
-    server.accepted = []
+    connections = Connections(ConnectionLimits(9, 9), lambda _: False, lambda _: None)
+    server = HttpServer(make_health_application(always_ready, exposition), PATIENT, connections)
     listening, port = bind_unused_port()
-    server.add_socket(listening)
+    server.add_sockets([listening])
     with caplog.at_level(logging.INFO):
         client = socket.create_connection(("127.0.0.1", port))
         client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -53,11 +44,11 @@ async def test_a_client_that_resets_while_it_gets_metrics_is_no_failure(
         client.close()
 
         async def noticed() -> bool:
-            return server.accepted[0].closed()
+            return len(connections) == 0
 
         await until(noticed, 10, "the server sees the reset")
         gone.set()
         await answered.wait()
-        await server.close_all_connections()
+        await server.close()
     server.stop()
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ddnsd.web.proxy_header import LONGEST, ProxyHeaderError, header_length, header_source
+from ddnsd.web.proxy_protocol import LONGEST, ProxyHeaderError, header_length, header_source
 from tests.web.proxy_headers import SIGNATURE, UNKNOWN, binary, extension, version_1, version_2
 
 ADDRESSES = st.ip_addresses().map(str)

@@ -3,8 +3,7 @@
 import pytest
 import structlog
 
-from ddnsd.web.exchange import Exchange
-from ddnsd.web.public import Endpoint
+from ddnsd.web.http import Endpoint, Exchange
 from tests.web.served import served
 
 TOKEN = "a-token-in-a-path-0123456789"

@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from ddnsd.web.exchange import Exchange
-from ddnsd.web.public_server import Patience
-from tests.web.public_place import PublicPlace
+from ddnsd.web.http import Exchange
+from tests.web.public_place import PATIENT, PublicPlace
 
-IDLE = 0.2
+IDLE = 0.5
 LARGE = b"x" * (32 << 20)  # more than all buffers on the way hold
 REQUEST = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -31,7 +30,7 @@ def _late(exchange: Exchange) -> None:
 async def connect() -> AsyncIterator[Callable]:
     """Opens connections to a running server."""
     routes = {"/now": {"GET": _at_once}, "/large": {"GET": _large}, "/late": {"GET": _late}}
-    async with PublicPlace(routes, patience=Patience(idle=IDLE, head=60)) as place:
+    async with PublicPlace(routes, patience=PATIENT._replace(idle=IDLE)) as place:
         yield place.connect
 
 
@@ -87,7 +86,7 @@ async def test_what_waits_when_it_stops_is_answered():
         client.sendall(REQUEST % b"/now")  # only after it was accepted
     await server.quiet()
     await listener.drain()
-    await server.close_all_connections()
+    await server.close()
     for client in clients:
         with client:
             assert client.recv(4096).endswith(b"now")

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from ddnsd.model.bucket import Rate
-from ddnsd.web.exchange import Exchange
-from ddnsd.web.public_server import Patience
-from ddnsd.web.slowdown import SECONDS, Slowdown
+from ddnsd.web.connections import TARPIT_SECONDS, Rank, Tarpit
+from ddnsd.web.http import Exchange
+from ddnsd.web.http_connection import HttpLimits
 from tests.system.load import until
-from tests.web.public_place import MAX_BODY, PublicPlace
+from tests.web.public_place import MAX_BODY, PATIENT, PublicPlace
 
 NOWHERE = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
 NOW = b"GET /now HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -20,8 +20,8 @@ POST = b"POST /now HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 LARGE = 4_000_000  # bytes of a body: below what is read for good manners, above what buffers on the way hold
 LONG = 30_000  # answers that are kept back: one more is, for half a minute
+AT_LEAST = TARPIT_SECONDS - 0.002  # uvloop's timers have whole milliseconds
 NEVER = Rate(0.001, 2)
-PATIENT = Patience(60, 60)
 
 
 def _now(exchange: Exchange) -> None:
@@ -35,7 +35,7 @@ def _limited(exchange: Exchange) -> None:
 class Place(PublicPlace):
     """Lets a source fail twice."""
 
-    def __init__(self, failures: Rate = NEVER, patience: Patience = PATIENT) -> None:
+    def __init__(self, failures: Rate = NEVER, patience: HttpLimits = PATIENT) -> None:
         self.bodies: list[bytes] = []
         routes = {"/now": {"GET": _now, "POST": self._take}, "/limited": {"GET": _limited}}
         super().__init__(routes, failures=failures, patience=patience)
@@ -49,9 +49,17 @@ class Place(PublicPlace):
         reader, writer = await self.connect(host)
         return await ask(reader, writer, request)
 
+    async def ranked(self, rank: Rank, number: int) -> None:
+        """Return once there are so many connections, and all have their place for that."""
+
+        async def so() -> bool:
+            return [self.connections.rank_of(each) for each in self.connections] == number * [rank]
+
+        await until(so, 10, f"{number} connections are {rank.name}")
+
     async def kept(self, number: int) -> None:
         async def so_many() -> bool:
-            return len(self.listener.slowdown) == number
+            return len(self.listener.tarpit) == number
 
         await until(so_many, 10, f"{number} answers are kept back")
 
@@ -71,16 +79,16 @@ async def test_failures_beyond_the_limit_are_answered_late() -> None:
     async with Place() as place:
         for _ in range(2):
             line, took = await place.ask(NOWHERE)
-            assert (line, took < SECONDS) == (b"HTTP/1.1 404 Not Found", True)
+            assert (line, took < TARPIT_SECONDS) == (b"HTTP/1.1 404 Not Found", True)
         line, took = await place.ask(NOWHERE)
-        assert (line, took >= SECONDS) == (b"HTTP/1.1 404 Not Found", True)
+        assert (line, took >= AT_LEAST) == (b"HTTP/1.1 404 Not Found", True)
 
 
 async def test_neither_good_requests_nor_other_sources_are_late() -> None:
     async with Place(Rate(0.001, 1)) as place:
         await place.ask(NOWHERE, "127.0.0.2")
-        assert (await place.ask(NOW, "127.0.0.2"))[1] < SECONDS
-        assert (await place.ask(NOWHERE, "127.0.0.3"))[1] < SECONDS
+        assert (await place.ask(NOW, "127.0.0.2"))[1] < TARPIT_SECONDS
+        assert (await place.ask(NOWHERE, "127.0.0.3"))[1] < TARPIT_SECONDS
 
 
 async def test_a_limited_answer_is_late_and_whole() -> None:
@@ -93,7 +101,7 @@ async def test_a_limited_answer_is_late_and_whole() -> None:
         assert answer.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
         assert b"\r\nRetry-After: 7\r\n" in answer
         assert answer.endswith(b"later")
-        assert time.monotonic() - started >= SECONDS
+        assert time.monotonic() - started >= AT_LEAST
 
 
 BODIES: dict[str, Callable[[int], bytes]] = {
@@ -145,16 +153,17 @@ async def test_a_body_in_crumbs_is_read_whole_and_at_leisure() -> None:
 async def test_who_leaves_is_forgotten_at_once() -> None:
     async with Place() as place:
         for number in range(LONG):
-            place.listener.slowdown.keep(number, lambda: None)
+            place.listener.tarpit.keep(number, lambda: None)
         writers = [(await place.connect())[1] for _ in range(10)]
         for writer in writers:
             writer.write(b"GET /limited HTTP/1.1\r\nHost: x\r\n\r\n")
-        await place.kept(LONG + 10)
+        await place.ranked(Rank.KEPT_WAITING, 10)
         for writer in writers:
             writer.close()
-        await place.kept(LONG)
+        await place.ranked(Rank.KEPT_WAITING, 0)
         for number in range(LONG):
-            place.listener.slowdown.drop(number)
+            place.listener.tarpit.drop(number)
+        assert len(place.listener.tarpit) == 0
         await asyncio.wait_for(place.listener.drain(), 10)
 
 
@@ -178,7 +187,7 @@ async def test_too_large_a_head_is_left_where_it_is_and_closed_later() -> None:
     async with Place() as place:
         reader, writer = await place.connect()
         started = time.monotonic()
-        writer.write(NOW[:-2] + b"X: " + bytes(LARGE))
+        writer.write(NOW[:-2] + b"X: " + b"x" * LARGE)
         await place.kept(1)
         assert writer.transport.get_write_buffer_size() > 0, "nobody reads it"
         try:
@@ -186,23 +195,23 @@ async def test_too_large_a_head_is_left_where_it_is_and_closed_later() -> None:
                 assert await reader.read() == b""
         except ConnectionResetError:
             pass
-        assert time.monotonic() - started >= SECONDS
+        assert time.monotonic() - started >= AT_LEAST
         assert len(place.connections) == 0
 
 
 async def test_too_large_a_head_has_no_right_to_the_place() -> None:
     async with Place() as place:
         for number in range(LONG):
-            place.listener.slowdown.keep(number, lambda: None)
+            place.listener.tarpit.keep(number, lambda: None)
         _, writer = await place.connect()
-        writer.write(NOW[:-2] + b"X: " + bytes(LARGE))
-        await place.kept(LONG + 1)
-        (exchange,) = place.connections
-        assert not exchange.at_work
-        exchange.abandon()
-        await place.kept(LONG)
+        writer.write(NOW[:-2] + b"X: " + b"x" * LARGE)
+        await place.ranked(Rank.KEPT_WAITING, 1)
+        (connection,) = place.connections
+        connection.abandon()
+        await place.ranked(Rank.KEPT_WAITING, 0)
         for number in range(LONG):
-            place.listener.slowdown.drop(number)
+            place.listener.tarpit.drop(number)
+        assert len(place.listener.tarpit) == 0
 
 
 async def test_who_is_kept_waiting_has_no_right_to_the_place() -> None:
@@ -210,9 +219,9 @@ async def test_who_is_kept_waiting_has_no_right_to_the_place() -> None:
         reader, writer = await place.connect()
         writer.write(b"GET /limited HTTP/1.1\r\nHost: x\r\n\r\n")
         await place.kept(1)
-        (exchange,) = place.connections
-        assert not exchange.at_work
-        exchange.abandon()
+        (connection,) = place.connections
+        assert place.connections.rank_of(connection) is Rank.KEPT_WAITING
+        connection.abandon()
         await place.kept(0)
         assert await reader.read() == b""
         await place.listener.drain()
@@ -224,24 +233,24 @@ async def test_a_node_that_drains_keeps_no_answer_back() -> None:
         await place.kept(3)
         await place.listener.drain()
         assert {line for line, _ in await asyncio.gather(*asking)} == {b"HTTP/1.1 404 Not Found"}
-        assert (await place.ask(NOWHERE))[1] < SECONDS
+        assert (await place.ask(NOWHERE))[1] < TARPIT_SECONDS
 
 
 async def test_the_more_are_kept_back_the_longer_is_each() -> None:
-    slowdown, given = Slowdown(lambda _: None), []
+    slowdown, given = Tarpit(lambda _: None), []
     for number in range(2000):
         slowdown.keep(number, lambda: given.append(1))
     last: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     started = time.monotonic()
     slowdown.keep("last", lambda: last.set_result(None))
     await asyncio.wait_for(last, 20)
-    assert time.monotonic() - started >= SECONDS + 2
+    assert time.monotonic() - started >= AT_LEAST + 2
     assert len(given) == 2000
     assert len(slowdown) == 0
 
 
 async def test_a_head_that_never_ends_is_cut_off_and_an_idle_connection_is_not() -> None:
-    async with Place(patience=Patience(idle=60, head=0.4)) as place:
+    async with Place(patience=PATIENT._replace(head=0.4)) as place:
         idle, kept, slow, kept_slow = [await place.connect() for _ in range(4)]
         for reader, writer in (kept, kept_slow):
             assert (await ask(reader, writer, NOW))[0] == b"HTTP/1.1 200 OK"
@@ -255,7 +264,7 @@ async def test_a_head_that_never_ends_is_cut_off_and_an_idle_connection_is_not()
 
 
 async def test_octet_by_octet_is_no_way_to_stay() -> None:
-    async with Place(patience=Patience(idle=60, head=0.4)) as place:
+    async with Place(patience=PATIENT._replace(head=0.4)) as place:
         reader, writer = await place.connect()
 
         async def dribble() -> None:

@@ -14,7 +14,7 @@ from ...service.refused import RefusedAttempt
 from ...service.registry import Registry
 from ...telemetry.metrics import Metrics
 from ...telemetry.redaction import HIDDEN
-from ..owed import Owed
+from ..in_flight import InFlight
 from . import apply, archive, audit, drain, history, openapi, resources, sources, status, work
 from .base import AdminHandler, Services, UnknownPathHandler
 from .token import AdminTokens
@@ -35,16 +35,16 @@ def make_admin_application(
     retire: Callable[[float], Awaitable[None]],
     refused: Callable[[], Awaitable[Sequence[RefusedAttempt]]],
     metrics: Metrics,
-    owed: Owed,
+    in_flight: InFlight,
 ) -> Application:
     """Return the application.
 
     `status` returns what `GET /api/v1/status` shows, ready for JSON; `retire` makes the node want no more
     traffic and returns so many seconds later; `refused` returns the attempts that it has refused lately;
-    `owed` gets to know the requests that wait for their answer.
+    `in_flight` gets to know the requests that wait for their answer.
     """
     services = Services(
-        registry, audit_log, tokens, status, retire, refused, metrics, openapi.describe(ROUTES), owed
+        registry, audit_log, tokens, status, retire, refused, metrics, openapi.describe(ROUTES), in_flight
     )
     return Application(
         [(route.pattern, route.handler, {"services": services, **route.arguments}) for route in ROUTES],

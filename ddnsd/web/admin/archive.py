@@ -2,11 +2,10 @@
 
 from collections.abc import Awaitable
 
-from tornado.http1connection import HTTP1Connection
-
 from ddnsd.service.archive import ArchiveReader
 from ddnsd.web.admin.base import AdminHandler, Services
 from ddnsd.web.admin.operations import Answer, Operation, Route, operation
+from ddnsd.web.http_connection import HttpConnection
 
 _BODY_SECONDS = 600.0  # for a body that is checked while it arrives
 
@@ -35,7 +34,7 @@ class ImportHandler(AdminHandler):
     def prepare(self) -> None:
         """Let a long body take its time."""
         super().prepare()
-        if isinstance(self.request.connection, HTTP1Connection):
+        if isinstance(self.request.connection, HttpConnection):
             self.request.connection.set_body_timeout(_BODY_SECONDS)
 
     def take(self, chunk: bytes) -> Awaitable[None]:

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 import structlog
-from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
@@ -15,7 +14,8 @@ from ...service.audit import AuditLog
 from ...service.refused import RefusedAttempt
 from ...service.registry import Registry
 from ...telemetry.metrics import Metrics
-from ..owed import Owed
+from ..http_connection import HttpConnection
+from ..in_flight import InFlight
 from ..replies import GUARDS
 from .failures import FailedError
 from .shapes import Failure
@@ -38,7 +38,7 @@ class Services(NamedTuple):
     refused: Callable[[], Awaitable[Sequence[RefusedAttempt]]]
     metrics: Metrics
     openapi: Mapping[str, Any]
-    owed: Owed
+    in_flight: InFlight
 
 
 @stream_request_body
@@ -76,8 +76,8 @@ class AdminHandler(RequestHandler):
             raise HTTPError(401)
         if self.request.method not in ("GET", "HEAD") and self.writes is not None:
             self.demand(self.writes, "do this")
-        self.services.owed.add(self)
-        if isinstance(self.request.connection, HTTP1Connection):
+        self.services.in_flight.add(self)
+        if isinstance(self.request.connection, HttpConnection):
             self.request.connection.set_max_body_size(_DRAINED * self.max_body)
 
     def demand(self, scope: AdminScope, what: str) -> None:
@@ -165,12 +165,12 @@ class AdminHandler(RequestHandler):
 
     def on_finish(self) -> None:
         """Note that it has been answered."""
-        self.services.owed.settle(self)
+        self.services.in_flight.settle(self)
 
     def on_connection_close(self) -> None:
         """Note that nobody waits for the answer any more."""
         super().on_connection_close()
-        self.services.owed.settle(self)
+        self.services.in_flight.settle(self)
 
     def set_default_headers(self) -> None:
         """Answer JSON that nobody keeps; say nothing of what serves it."""

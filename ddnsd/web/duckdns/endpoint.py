@@ -6,8 +6,8 @@ from ...model.answers import Answer, Limited
 from ...model.request import Api
 from ...service.update import MOST_REQUESTS, UpdateService
 from ...telemetry.metrics import Metrics
-from ..exchange import Exchange
 from ..form import Parameters, read_parameters
+from ..http import Exchange
 from ..journal import Journal
 from ..source import SourceFinder
 from .call import FOLDER, Call, read_call, read_path
@@ -42,7 +42,7 @@ class DuckDnsEndpoint:
             _send(exchange, text_of(answer, verbose=call.verbose), late=isinstance(answer, Limited))
             self._journal.note([name], [answer], source, started)
 
-        self._service.submit(call.requests(source, exchange.peer), answer)
+        self._service.submit(call.requests(source, exchange.peer), answer, waits=exchange.note_publishing)
 
     def _refuse(self, exchange: Exchange, reason: str, source: str, started: float) -> None:
         late = self._service.conduct.malformed(source or exchange.peer)

@@ -7,8 +7,8 @@ from ...model.answers import Answer, Limited, Refusal
 from ...model.request import Api
 from ...service.update import MOST_REQUESTS, UpdateService
 from ...telemetry.metrics import Metrics
-from ..exchange import Exchange
 from ..form import read_parameters
+from ..http import Exchange
 from ..journal import Journal
 from ..origin_check import is_forged
 from ..source import SourceFinder
@@ -54,7 +54,9 @@ class Dyndns2Endpoint:
         elif len(call.hosts) > MOST_REQUESTS:
             self._refuse(exchange, reply_of([NUM_HOST]), f"more than {MOST_REQUESTS} hosts", source, started)
         else:
-            Submission(self._service, call.requests(source, exchange.peer), settle).start()
+            Submission(
+                self._service, call.requests(source, exchange.peer), settle, exchange.note_publishing
+            ).start()
 
     def _refuse(self, exchange: Exchange, reply: Reply, reason: str, source: str, started: float) -> None:
         late = self._service.conduct.malformed(source or exchange.peer)

@@ -6,7 +6,7 @@ from functools import partial
 from ...model.answers import Answer, Limited, Moved, Refusal, Result
 from ...model.request import Request
 from ...service.fairuse import Ticket
-from ...service.update import UpdateService
+from ...service.update import UpdateService, Waits
 
 Done = Callable[[Sequence[Answer], Sequence[str]], None]
 """Takes the answers, and the names that they are for."""
@@ -20,11 +20,15 @@ class Submission:
     it takes its address from there, and not the router's own.
     """
 
-    def __init__(self, service: UpdateService, requests: Sequence[Request], done: Done) -> None:
-        """`done` is called once."""
+    def __init__(
+        self, service: UpdateService, requests: Sequence[Request], done: Done, waits: Waits = lambda: None
+    ) -> None:
+        """`done` is called once; `waits` when those that are not answered wait for a nameserver alone."""
         self._service = service
         self._requests = requests
         self._done = done
+        self._waits = waits
+        self._waiting: set[int] = set()  # those that wait for a nameserver
         self._answers: dict[int, Answer] = {}
         self._names = [""] * len(requests)
         self._ticket = Ticket()
@@ -37,12 +41,24 @@ class Submission:
             self._submit(index, request._replace(moves=index == self._mover))
 
     def _submit(self, index: int, request: Request) -> None:
-        self._service.submit((request,), partial(self._take, index), self._ticket)
+        self._waiting.discard(index)
+        self._service.submit(
+            (request,), partial(self._take, index), self._ticket, partial(self._note_waiting, index)
+        )
+
+    def _note_waiting(self, index: int) -> None:
+        self._waiting.add(index)
+        self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        if len(self._waiting | self._answers.keys()) == len(self._requests):
+            self._waits()
 
     def _take(self, index: int, answer: Answer, name: str) -> None:
         self._answers[index] = answer
         self._names[index] = name
         if len(self._answers) < len(self._requests):
+            self._tell_waiting()
             return
         if self._before and not isinstance(answer, Refusal | Limited):
             moves = (result for result in answer if isinstance(result, Moved))

@@ -1,11 +1,19 @@
-"""The header of the PROXY protocol: by it a proxy says who has connected to it.
+"""The PROXY protocol: by a header before TLS and HTTP a proxy says who has connected to it.
 
 https://www.haproxy.org/download/2.6/doc/proxy-protocol.txt, §2.1 (version 1, one line of text) and §2.2
 (version 2, binary). Extensions of version 2 (§2.2: "TLVs") are skipped.
 """
 
 import re
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address
+
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+PATIENCE = 5.0
+"""Seconds in which a header must be here: the specification wants 3 or more, for a segment that was lost."""
 
 LONGEST = 4096
 """Octets of the longest header that is taken; version 2 could say 65,551, real ones have some hundred."""
@@ -103,3 +111,88 @@ def _source_2(header: bytes) -> str | None:
     if family == _TCP_4:
         return str(IPv4Address(header[_FIXED_2 : _FIXED_2 + 4]))
     return str(IPv6Address(header[_FIXED_2 : _FIXED_2 + 16]))
+
+
+class ProxyProtocol:
+    """Takes the header of each connection of a proxy."""
+
+    def __init__(self, trusts: Callable[[str], bool], refused: Callable[[str], None], timeout: float) -> None:
+        """`trusts` says whether a peer is a proxy; `refused` counts by reason (`PROXY_HEADER_FAILURES`)."""
+        self.expects = trusts
+        self.timeout = timeout
+        self._refused = refused
+        self._pending: set[PendingHeader] = set()
+
+    @property
+    def waiting(self) -> int:
+        """How many connections have yet to show their header."""
+        return len(self._pending)
+
+    def waited_since(self) -> Iterable[float]:
+        """Yield since when, by the loop's clock, each header is waited for."""
+        return (header.since for header in self._pending)
+
+    def begin(self, peer: str, now: float) -> "PendingHeader":
+        """Wait for the header of a connection from there."""
+        header = PendingHeader(self, peer, now)
+        self._pending.add(header)
+        return header
+
+    def end(self, header: "PendingHeader") -> None:
+        """Note that a header is waited for no longer; idempotent."""
+        self._pending.discard(header)
+
+    def refuse(self, peer: str, reason: str, why: str) -> None:
+        """Note that a connection is closed."""
+        self._refused(reason)
+        _log.debug("proxy_header.refused", peer=peer, reason=reason, why=why)
+
+
+class PendingHeader:
+    """The header that one connection has yet to show."""
+
+    def __init__(self, protocol: ProxyProtocol, peer: str, since: float) -> None:
+        self.since = since
+        self._protocol = protocol
+        self._peer = peer
+        self._octets = b""
+
+    def take(self, octets: bytes) -> tuple[str, bytes] | None:
+        """Take octets; return the source and what follows the header, None while it is not whole.
+
+        Where the header names no source that is the peer itself: a trusted proxy's address, which is never
+        published.
+
+        Raises:
+            ProxyHeaderError: it is no header; that is counted.
+        """
+        self._octets += octets
+        try:
+            length = header_length(self._octets)
+            if length is None or len(self._octets) < length:
+                return None
+            source = header_source(self._octets[:length]) or self._peer
+        except ProxyHeaderError as error:
+            self.refuse("malformed", str(error))
+            raise
+        self._protocol.end(self)
+        return source, self._octets[length:]
+
+    def is_late(self, now: float) -> bool:
+        """Say whether it should have been here."""
+        return self.since <= now - self._protocol.timeout
+
+    def end(self) -> None:
+        """Note that the client sends no more. A look whether the port is open is no failure."""
+        if self._octets:
+            self.refuse("incomplete", "")
+        self._protocol.end(self)
+
+    def drop(self) -> None:
+        """Note that the connection is closed for another reason; idempotent."""
+        self._protocol.end(self)
+
+    def refuse(self, reason: str, why: str) -> None:
+        """Note that the connection is closed for it."""
+        self._protocol.end(self)
+        self._protocol.refuse(self._peer, reason, why)
