@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -13,7 +14,7 @@ from ddnsd.model.tokens import digest
 from ddnsd.web.connections import TARPIT_SECONDS
 from ddnsd.web.replies import LIMITED
 from tests.rigs.base import NameserverRig
-from tests.system.http import Reply
+from tests.system.http import Client, Reply
 from tests.system.installation import SECRET, UPDATE, Installation, document, example
 from tests.system.load import NOT_PUBLISHED, UNCHANGED, UPDATED, address
 from tests.system.mounted import Mounted, noticed
@@ -170,3 +171,38 @@ async def test_who_repeats_what_the_nameserver_did_not_take_is_not_punished(
         while message == NOT_PUBLISHED:
             message = (await ddnsd.update(BLOG, "192.0.2.1")).message
         assert message in (UPDATED, UNCHANGED)
+
+
+async def test_a_dead_nameserver_is_no_outage_of_those_who_use_another(tmp_path: Path) -> None:
+    """Its clients wait in so many places and no more, and after a while in none."""
+    key = tmp_path / "dead.key"
+    key.touch(mode=0o600)
+    key.write_text("c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMzQ=")
+    signed = {"name": "k", "algorithm": "hmac-sha256", "secret_file": str(key)}
+    nameservers = {
+        "default": {"kind": "embedded", "listen": "127.0.0.1:0"},
+        "dead": {"kind": "rfc2136", "address": "127.0.0.1", "port": 1, "key": signed},
+    }
+    http = {"max_connections": 64, "max_connections_per_source": 64}
+    settings = {"nameservers": nameservers, "http": http, "publish": {"timeout": 4}, "fair_use": {}}
+    async with Installation(tmp_path, **settings) as ddnsd:
+        theirs, secret = [f"h{number}.dead.example" for number in range(64)], "mallorys-secret-0123456789"
+        await ddnsd.apply(
+            *example([BLOG]),
+            document("Zone", "dead.example", nameserver="dead"),
+            document("Account", "mallory"),
+            document("Token", "mallory", account="mallory", sha256=digest(secret)),
+            *(document("Host", host, account="mallory") for host in theirs),
+        )
+        async with AsyncExitStack() as stack:
+            crowd = [await stack.enter_async_context(Wire(ddnsd.addresses["public"])) for _ in theirs]
+            for wire, host in zip(crowd, theirs, strict=True):
+                query = urlencode({"domain": host, "ip": "192.0.2.1", "token": secret})
+                await wire.send(f"GET {UPDATE}?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            for number in range(40):
+                another = Client(ddnsd.addresses["public"])
+                reply = await another.get(UPDATE, domain=BLOG, ip=f"192.0.2.{number + 1}", token=SECRET)
+                await another.close()
+                assert reply.message == UPDATED
+            replies = await asyncio.gather(*(wire.receive("GET") for wire in crowd))
+        assert [reply.message for reply in replies if reply].count(NOT_PUBLISHED) == 32
