@@ -167,6 +167,8 @@ class Exchange(HTTPMessageDelegate):
         if not target.startswith("/"):
             target = _ORIGIN.sub("", target, count=1)
         self.path, _, self.query = target.partition("?")
+        if self.path.startswith("//"):  # of a client whose server's name ends with a slash, as ddclient's may
+            self.path = "/" + self.path.lstrip("/")
         length = int(headers.get("Content-Length", "0"))
         if length > self._listener.max_body:
             waits_for_leave = "Expect" in headers

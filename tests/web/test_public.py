@@ -34,6 +34,9 @@ ROUTES = {
         ("/update/own", "own /update/own"),
         ("/update/own/", "below /update/own/"),
         ("http://host/update/a", "below /update/a"),
+        ("//update", "update /update"),
+        ("///update/a//b?c=//d", "below /update/a//b"),
+        ("http://host//update", "update /update"),
     ],
 )
 async def test_a_folder_stands_for_all_below_it(path, text):
