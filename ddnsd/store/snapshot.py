@@ -174,7 +174,7 @@ class WatchCache:
         """Note from now on what is written to these keys, until the trace is closed."""
         trace = Trace(keys, self.revision, self._traces.remove)
         self._traces.append(trace)
-        if not self.identity or self.identity != self._store.identity:
+        if not self.is_loaded or not self.identity or self.identity != self._store.identity:
             trace.end()
         return trace
 

@@ -1,0 +1,83 @@
+"""What a trace takes for an update's own doing, and when it knows nothing."""
+
+import asyncio
+
+import pytest
+
+from ddnsd.store.interface import Event, KeyValue, Update
+from ddnsd.store.trace import Trace
+
+BOTH = Update({"a": 3, "b": 4}, deletes=frozenset({"a", "b"}))
+
+
+def written(key: str, value: bytes, revision: int) -> Event:
+    return Event(key, KeyValue(value, revision, revision))
+
+
+def gone(key: str) -> Event:
+    return Event(key, None)
+
+
+def trace(*keys: str, revision: int = 0) -> Trace:
+    return Trace(keys, revision, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("update", "events", "done"),
+    [
+        (Update({}, {"a": b"1"}), [written("a", b"1", 9), written("clock", b"", 9)], True),
+        (Update({}, {"a": b"1"}), [written("a", b"2", 9)], False),
+        (Update({}, {"a": b"1"}), [gone("a")], False),
+        (Update({}, {"a": b"1", "b": b"2"}), [written("a", b"1", 9)], False),
+        (Update({}, {"a": b"1", "b": b"2"}), [written("a", b"1", 9), written("b", b"2", 9)], True),
+        (Update({"b": 4}, {"a": b"1"}, frozenset({"b"})), [written("a", b"1", 9), gone("b")], True),
+        (Update({"b": 4}, {"a": b"1"}, frozenset({"b"})), [written("a", b"1", 9)], False),
+        (Update({"b": 0}, {"a": b"1"}, frozenset({"b"})), [written("a", b"1", 9)], True),
+        (BOTH, [gone("a"), gone("b")], True),
+        (BOTH, [gone("a")], False),
+        (Update({"a": 3, "b": 0}, deletes=frozenset({"a", "b"})), [gone("a")], True),
+        (Update({}, deletes=frozenset({"a", "b"})), [gone("b")], True),
+        (Update({}, deletes=frozenset({"a"})), [written("a", b"", 9)], False),
+    ],
+)
+def test_an_update_is_known_by_all_that_it_writes(update, events, done):
+    seen = trace("a", "b")
+    seen.note(9, events)
+    assert seen.revision_of(update, 0) == (9 if done else None)
+
+
+def test_what_was_known_before_it_was_sent_is_another_s():
+    seen, update = trace("a"), Update({"a": 9}, {"a": b"1"})
+    seen.note(9, [written("a", b"1", 9)])
+    assert seen.revision_of(update, 9) is None
+    seen.note(12, [written("a", b"1", 12)])
+    assert seen.revision_of(update, 9) == 12
+
+
+def test_revisions_of_other_keys_are_not_kept():
+    seen = trace("a")
+    for revision in range(1, 100):
+        seen.note(revision, [written("b", b"", revision)])
+    assert seen._hits == []
+
+
+async def test_a_revision_is_waited_for():
+    seen = trace("a", revision=5)
+    assert await seen.passed(5)
+    waiting = asyncio.create_task(seen.passed(7))
+    await asyncio.sleep(0)
+    seen.note(6, [])
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    seen.note(8, [])
+    assert await waiting
+
+
+async def test_a_trace_that_is_broken_knows_nothing():
+    seen = trace("a")
+    waiting = asyncio.create_task(seen.passed(7))
+    await asyncio.sleep(0)
+    seen.end()
+    assert not await waiting
+    seen.note(9, [])
+    assert not await seen.passed(7)
