@@ -116,6 +116,9 @@ def attacks() -> Iterator[Attack]:
                 )
         for unit in ("[", '{"a":', '"a":1,'):
             yield Attack(f"{path} JSON of {unit}", MOST_IN_BODY, _whole_json(path, unit))
+    for path in (*PARAMETERS, "/api/ddns/ip", "/healthz", "/x"):
+        for unit in ("a:\r\n", "Authorization: Basic x\r\n", "X-Forwarded-For: 127.0.0.1\r\n"):
+            yield Attack(f"{path} headers {unit[:-2]}", MOST_IN_HEAD, _many_headers(path, unit))
     for filler in FILLERS:
         for place in ("{}/TOKEN", f"{_NOT_THERE}/{{}}", f"{_NOT_THERE}/TOKEN/{{}}"):
             yield Attack(f"/update/{place} {filler}", MOST_IN_HEAD, _in_path(place, filler))
@@ -163,6 +166,16 @@ def _whole_form(path: str, query: str, unit: str) -> Callable[[str, int], bytes]
 def _in_header(path: str, query: str, header: str, filler: str) -> Callable[[str, int], bytes]:
     def message(token: str, size: int) -> bytes:
         return _sent("GET", f"{path}?{query}", token, header + FILLERS[filler](size))
+
+    return message
+
+
+def _many_headers(path: str, unit: str) -> Callable[[str, int], bytes]:
+    query = PARAMETERS[path][0] if path in PARAMETERS else ""
+
+    def message(token: str, size: int) -> bytes:
+        head = f"GET {path}?{query} HTTP/1.1\r\nHost: x\r\n".replace("TOKEN", token)
+        return f"{head}{unit * (size // len(unit))}\r\n".encode()
 
     return message
 
