@@ -58,4 +58,5 @@ def leader_policy(settings: Settings) -> LeaderPolicy:
         publish.reconcile_interval,
         publish.probe_interval,
         settings.store.compact_after,
+        publish.timeout,
     )

@@ -8,22 +8,25 @@ import msgspec
 import structlog
 
 from ddnsd.leader.mandate import Mandate
+from ddnsd.leader.pace import growing_pauses
 from ddnsd.leader.rrsets import record_type
 from ddnsd.model.owners import wildcard_owner
 from ddnsd.model.plan import Push
-from ddnsd.model.records import HistoryEntry, Published, PublishError, RecordKey, Site
+from ddnsd.model.records import HistoryEntry, Published, PublishError, Site
 from ddnsd.model.request import Api
 from ddnsd.model.taking import Finding, acknowledged, noted, without
-from ddnsd.nameserver.interface import Absent, Nameserver, Rcode, RRset, Update
+from ddnsd.nameserver.interface import Absent, Hidden, Nameserver, Rcode, RecordType, RRset, Update
 from ddnsd.store import codec, keys
 from ddnsd.store.chronicle import addition
 
 _log = structlog.get_logger(__name__)
 
 _READS_AT_ONCE = 16
+_SERVED, _NOT_YET = "", "not yet"  # what a reading back found; anything else is why it never will be served
+_DELEGATION = "NS"
 NOT_SERVED = (
     "the nameserver answered NOERROR but does not serve the record: "
-    "is there a CNAME at the name, or a delegation above it?"
+    "is there a delegation above it, or a view that ddnsd's queries do not reach?"
 )
 
 
@@ -35,8 +38,8 @@ class Acknowledger:
         self._nameserver = nameserver
         self._mandate = mandate
 
-    async def acknowledge(self, pushes: Sequence[Push]) -> None:
-        """Record that the nameserver answered NOERROR to the pushes.
+    async def acknowledge(self, pushes: Sequence[Push]) -> Sequence[Push]:
+        """Record that the nameserver answered NOERROR to the pushes; return those that are not served yet.
 
         A first publication is read back before: only what is served counts.
 
@@ -44,10 +47,28 @@ class Acknowledger:
             NameserverError: a record could not be read back; none of the pushes is acknowledged.
             UnavailableError: the store cannot take it now.
         """
-        unserved = await self._unserved([push for push in pushes if push.first])
-        served = [push for push in pushes if push.record not in unserved]
-        refused = [push for push in pushes if push.record in unserved]
-        await asyncio.gather(self._commit(served), self.refuse(refused, NOT_SERVED))
+        first = [push for push in pushes if push.first]
+        found = dict(zip([push.record for push in first], await self._read_back(first), strict=True))
+        served = [push for push in pushes if found.get(push.record, _SERVED) == _SERVED]
+        hidden = [push for push in first if found[push.record] not in (_SERVED, _NOT_YET)]
+        refusals = (self.refuse([push], found[push.record]) for push in hidden)
+        await asyncio.gather(self._commit(served), *refusals)
+        return [push for push in first if found[push.record] == _NOT_YET]
+
+    async def acknowledge_late(self, pushes: Sequence[Push]) -> None:
+        """Record the same of pushes that were not served yet: they are read again, with growing pauses.
+
+        A nameserver may answer with what was there before, while it signs what is new (BIND with
+        `inline-signing`). Only after the policy's `timeout` nothing more is expected.
+
+        Raises as `acknowledge`.
+        """
+        for pause in growing_pauses(self._mandate.policy.timeout):
+            await asyncio.sleep(pause)
+            pushes = await self.acknowledge(pushes)
+            if not pushes:
+                return
+        await self.refuse(pushes, NOT_SERVED)
 
     async def note(self, findings: Sequence[Finding]) -> None:
         """Record whose the names of these pushes are: those that stood empty are taken next.
@@ -109,7 +130,8 @@ class Acknowledger:
         await self._mandate.commit(expects, puts)
 
     async def _read(self, push: Push, name: str) -> RRset | None:
-        return await self._nameserver.query(self._site.zone, name, record_type(push.record))
+        found = await self._nameserver.query(self._site.zone, name, record_type(push.record))
+        return found if isinstance(found, RRset) else None
 
     async def _forget(self, push: Push) -> None:
         """Delete what is known of a removed record, unless it was committed anew meanwhile."""
@@ -142,20 +164,36 @@ class Acknowledger:
         question = Update(self._site.zone, (absent,), ())
         return await self._nameserver.update(question) is Rcode.NOERROR
 
-    async def _unserved(self, pushes: Sequence[Push]) -> set[RecordKey]:
+    async def _read_back(self, pushes: Sequence[Push]) -> Sequence[str]:
+        """Return of each push whether it is served, not yet, or why it never will be."""
         gate = asyncio.Semaphore(_READS_AT_ONCE)
 
-        async def is_served(push: Push) -> bool:
+        async def read(push: Push) -> str:
             async with gate:
-                type = record_type(push.record)
                 for name in push.want.owners:
-                    found = await self._nameserver.query(self._site.zone, name, type)
-                    if found is None or found.values != push.want.values:
-                        return False
-            return True
+                    if found := await self._difference(push, name):
+                        return found
+            return _SERVED
 
-        served = await asyncio.gather(*map(is_served, pushes))
-        return {push.record for push, yes in zip(pushes, served, strict=True) if not yes}
+        return await asyncio.gather(*map(read, pushes))
+
+    async def _difference(self, push: Push, name: str) -> str:
+        """Return what keeps one owner name from being served as wanted, _SERVED where nothing does."""
+        found = await self._nameserver.query(self._site.zone, name, record_type(push.record))
+        if isinstance(found, RRset):
+            return _SERVED if found.values == push.want.values else _NOT_YET
+        if found is None or not await self._is_there(found):
+            return _NOT_YET
+        if found.type == _DELEGATION:
+            return f"{found.owner} is delegated to a zone of its own, which has to have the record instead"
+        return f"a {found.type} stands at {found.owner}: remove it, or name the host otherwise"
+
+    async def _is_there(self, hidden: Hidden) -> bool:
+        """Say whether it hides the name for good: an old answer may show the CNAME of a wildcard."""
+        if hidden.type != RecordType.CNAME:
+            return True
+        question = Update(self._site.zone, (Absent(hidden.owner, RecordType.CNAME),), ())
+        return await self._nameserver.update(question) is Rcode.YXRRSET
 
     def _count(self, pushes: Sequence[Push], result: str) -> None:
         if pushes:

@@ -132,10 +132,23 @@ class Claimer:
         that changes nothing, tells that from a fence that is somebody else's.
         """
         found = await self._nameserver.query(self._site.zone, self._name, RecordType.TXT)
+        found = found if isinstance(found, RRset) else None
+        if (mine := await self._newer(found)) is not None:
+            return mine
         if found is None or self._is_ours(found):
             return found
         question = Update(self._site.zone, (Absent(self._name, RecordType.TXT),), ())
         return None if await self._nameserver.update(question) is Rcode.NOERROR else found
+
+    async def _newer(self, found: RRset | None) -> RRset | None:
+        """Return a fence of mine that stands there though an older answer was read."""
+        if found is not None and found.values in self._sent:
+            return None
+        for values in self._sent:
+            question = Update(self._site.zone, (Exists(self._name, RecordType.TXT, values),), ())
+            if await self._nameserver.update(question) is Rcode.NOERROR:
+                return RRset(self._name, RecordType.TXT, FENCE_TTL, values)
+        return None
 
     def _is_ours(self, found: RRset) -> bool:
         fences = [parse_fence(text) for text in found.values]

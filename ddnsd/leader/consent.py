@@ -84,7 +84,7 @@ class Consent:
             part = places[start : start + _AT_ONCE]
             questions = (self._nameserver.query(self._site.zone, name, type) for name, type in part)
             for found in await asyncio.gather(*questions):
-                if found is not None:
+                if isinstance(found, RRset):
                     yield found
 
     def _names(self, record: RecordKey) -> Iterator[str]:

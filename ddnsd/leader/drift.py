@@ -9,6 +9,7 @@ import structlog
 from ddnsd.leader.claim import Claim, Entrance
 from ddnsd.leader.footprint import Footprints
 from ddnsd.leader.mandate import Mandate
+from ddnsd.leader.pace import growing_pauses
 from ddnsd.leader.reconcile import Comparison, Reconciler
 from ddnsd.model.records import Site
 from ddnsd.nameserver.interface import Nameserver, NameserverError, RefusedError
@@ -128,7 +129,7 @@ class DriftWatch:
             return True  # a claim is followed by a reconcile of its own
         async with self._one_at_a_time:
             try:
-                comparison = await self._reconciler.compare(self._is_urgent)
+                comparison = await self._fresh(claim)
             except RefusedError as error:
                 await self._without_transfer(str(error))
             else:
@@ -138,6 +139,17 @@ class DriftWatch:
             if self._claims.claim is claim and not self._footprints.is_verified:
                 await self._footprints.verify()
         return True
+
+    async def _fresh(self, claim: Claim) -> Comparison:
+        """Compare the zone as it is after the claim: what is transferred may be a moment older."""
+        comparison = await self._reconciler.compare(self._is_urgent)
+        for pause in growing_pauses(self._mandate.policy.timeout):
+            is_old = comparison.fence != claim.prerequisite.values and self._claims.claim is claim
+            if not is_old or not await self._reconciler.has(claim):
+                break
+            await asyncio.sleep(pause)
+            comparison = await self._reconciler.compare(self._is_urgent)
+        return comparison
 
     def _is_urgent(self) -> bool:
         """Say whether somebody waits for the comparison: until it is written the zone is not answered for."""

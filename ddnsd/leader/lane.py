@@ -30,7 +30,7 @@ from ddnsd.store.interface import UnavailableError
 _log = structlog.get_logger(__name__)
 
 
-_Write = Callable[[Sequence[Push]], Awaitable[None]]
+_Write = Callable[[Sequence[Push]], Awaitable[Sequence[Push] | None]]  # returns those still to be written
 
 
 class Lane:
@@ -62,6 +62,7 @@ class Lane:
         self._retirement = Retirement(site, self._pusher, mandate, self._is_settled_at_home)
         self._drift = DriftWatch(site, nameserver, mandate, self, entrance)
         self._settling: set[asyncio.Task[None]] = set()
+        self._late: set[asyncio.Task[None]] = set()  # of these, of what is not served yet
         self._pushing: set[RecordKey] = set()
         self._wake = asyncio.Event()
         self._takeover = asyncio.Event()
@@ -317,6 +318,8 @@ class Lane:
             await self._wake.wait()
 
     async def _take_claim(self) -> Claim:
+        for task in self._late:  # it is in doubt again, and asked for once the zone is claimed
+            task.cancel()
         if self._settling:
             # The claim's reconcile compares what was acknowledged; nothing taken before may come after.
             await asyncio.wait(self._settling)
@@ -343,11 +346,18 @@ class Lane:
             self._queue.release(self._pushing)  # what the nameserver did not answer for
             self._pushing = set()
 
-    def _settle(self, pushes: Sequence[Push], write: _Write) -> None:
+    def _settle(self, pushes: Sequence[Push], write: _Write) -> asyncio.Task[None]:
         self._pushing.difference_update(push.record for push in pushes)
         task = asyncio.create_task(self._written(pushes, write), name=f"settle {self.site.zone}")
         self._settling.add(task)
         task.add_done_callback(self._settled)
+        return task
+
+    def _settle_late(self, push: Push) -> None:
+        """Go on with a push that is not served yet, by itself: it delays no other."""
+        task = self._settle([push], self._acknowledger.acknowledge_late)
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
 
     def _settled(self, task: asyncio.Task[None]) -> None:
         self._settling.discard(task)
@@ -357,9 +367,11 @@ class Lane:
 
     async def _written(self, pushes: Sequence[Push], write: _Write) -> None:
         """Let the records be planned again once the state shows what was written."""
-        records = [push.record for push in pushes]
+        records = {push.record for push in pushes}
         try:
-            await write(pushes)
+            for push in await write(pushes) or ():
+                records.discard(push.record)
+                self._settle_late(push)
             await self._mandate.cache.current()
         except (NameserverError, UnavailableError) as error:
             _log.warning("publish.not_acknowledged", zone=self.site.zone, reason=str(error))

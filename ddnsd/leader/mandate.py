@@ -49,6 +49,7 @@ class LeaderPolicy:
     reconcile_interval: float
     probe_interval: float  # between questions to a silent nameserver, tries of a zone at fault
     compact_after: float  # the age of history that the store may forget; 0: never
+    timeout: float  # how long what was just written may not be served yet
     expiry: ExpiryPace = ExpiryPace()
 
 

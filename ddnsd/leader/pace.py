@@ -4,10 +4,20 @@ On PowerDNS with SQLite each removal scans the zone: 200 records take 30 ms in a
 4 s in one of 20,000. A batch that took longer than the timeout would be sent again for ever.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _SLOW = 1.0  # seconds; the next change waits for this batch
 _FAST = 0.25
+_FIRST_PAUSE, _LAST_PAUSE = 0.01, 1.0  # seconds
+
+
+def growing_pauses(seconds: float) -> Iterator[float]:
+    """Yield pauses between questions about what was written just now, `seconds` of them in all."""
+    pause, left = _FIRST_PAUSE, seconds
+    while left > 0:
+        yield min(pause, left)
+        left -= pause
+        pause = min(2 * pause, _LAST_PAUSE)
 
 
 class Pace:

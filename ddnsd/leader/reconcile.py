@@ -7,18 +7,21 @@ transfer; the record is then pending for every node, and the next batch publishe
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from math import inf
 from typing import NamedTuple
 
 import msgspec
 
 from ddnsd.aio import Slice
-from ddnsd.leader.claim import Entrance
+from ddnsd.leader.claim import Claim, Entrance
 from ddnsd.leader.mandate import Mandate
+from ddnsd.leader.rrsets import record_type
 from ddnsd.model.owners import ours, owner, record_at
 from ddnsd.model.publication import Standing, Wanted, standing, wanted
 from ddnsd.model.records import Entry, Published, Site
 from ddnsd.model.taking import name_in_use, unknown
-from ddnsd.nameserver.interface import Nameserver, RecordType, RRset
+from ddnsd.nameserver.interface import Exists, Nameserver, Rcode, RecordType, RRset, Update
 from ddnsd.store import codec, keys
 from ddnsd.store.interface import Done
 
@@ -126,7 +129,27 @@ class Reconciler:
             async for place, item in slice.each(expected.items())
             if not _is_as(item.want, found.get(place))
         ]
-        return Comparison(tuple(differences), tuple(refused), tuple(strays), fence)
+        real = [each for each in differences if not await self._is_just_not_served_yet(each)]
+        return Comparison(tuple(real), tuple(refused), tuple(strays), fence)
+
+    async def has(self, claim: Claim) -> bool:
+        """Say whether the nameserver has the claim's fence, whatever it transfers."""
+        return await self._holds(claim.prerequisite)
+
+    async def _is_just_not_served_yet(self, difference: Difference) -> bool:
+        """Say whether the nameserver has the record, though what it transferred is older.
+
+        One that signs what is written (BIND with `inline-signing`) serves it a moment later.
+        """
+        want, published = difference.expected.want, difference.expected.published.value
+        age = (datetime.now(UTC) - published.at).total_seconds() if published.at else inf
+        if not abs(age) < self._mandate.policy.timeout or not want.ip:
+            return False
+        return await self._holds(Exists(difference.owner, record_type(want.record), want.values))
+
+    async def _holds(self, prerequisite: Exists) -> bool:
+        """Ask by an UPDATE that changes nothing: prerequisites see what is written, not what is served."""
+        return await self._nameserver.update(Update(self._site.zone, (prerequisite,), ())) is Rcode.NOERROR
 
     def _stray(self, rrset: RRset) -> Stray | None:
         record, state = record_at(rrset.name, rrset.type), self._mandate.state

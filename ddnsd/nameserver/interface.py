@@ -33,6 +33,17 @@ class RRset(NamedTuple):
     values: tuple[str, ...]
 
 
+class Hidden(NamedTuple):
+    """Why a name cannot have records of its own: what the answer to a query shows in their place.
+
+    `type` is CNAME or DNAME, an alias at `owner` (or of a wildcard, which an answer does not tell); or NS, a
+    delegation of `owner` to a zone of its own.
+    """
+
+    owner: str
+    type: str
+
+
 class Replace(NamedTuple):
     """Make the RRset exactly this, in one step; with no values: remove it (RFC 2136 §2.5.2)."""
 
@@ -120,10 +131,11 @@ class Nameserver(Protocol):
         """Send one UPDATE and return the answer's code, whatever it is."""
         ...
 
-    async def query(self, zone: str, name: str, type: RecordType) -> RRset | None:
+    async def query(self, zone: str, name: str, type: RecordType) -> RRset | Hidden | None:
         """Return the RRset as this nameserver serves it now, or None where there is none.
 
-        The answer is authoritative and comes from `zone` itself: a referral or an alias counts as None.
+        The answer is authoritative and comes from `zone` itself: a referral or an alias hides it.
+        What was written just now may not be served yet: a nameserver may sign it first (RFC 4035 §2).
         Where the name has nothing, but a wildcard covers it, it is the wildcard's: nothing tells that
         from the name's own, except a prerequisite, to which wildcards do not count (RFC 2136 §3.2).
         Asking for the SOA of the zone is the probe of a silent nameserver.

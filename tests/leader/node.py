@@ -37,7 +37,9 @@ from tests.tasks import running
 
 ZONE, BLOG = "example.com", "blog.example.com"
 SECRET = "test-secret-0123456789"
-POLICY = LeaderPolicy("_ddnsd", batch=200, reconcile_interval=3600, probe_interval=0.05, compact_after=0)
+POLICY = LeaderPolicy(
+    "_ddnsd", batch=200, reconcile_interval=3600, probe_interval=0.05, compact_after=0, timeout=1
+)
 LOOK = 10.0  # seconds of a test's `Clock` between two looks of the leader for what has expired
 _STANDSTILL = Patience.of(5)
 PATIENCE = 10.0  # seconds; nothing here takes more than a fraction of one

@@ -44,6 +44,7 @@ from tests.leader.node import (
     ZONE,
     Node,
     embedded_nameservers,
+    eventually,
     example,
     host,
     node_on,
@@ -182,8 +183,11 @@ async def test_names_of_others_are_refused_named_and_left_where_they_are(
         assert error_of(node, WWW_A) == f"NameInUse: {stands}; remove it there, or {consent}"
         assert f"*.{HOME} A" in error_of(node, HOME_A)
         assert f"_acme-challenge.{BLOG} TXT" in error_of(node, RecordKey(BLOG, Challenge.TXT))
-        findings = await work(node, Work.CHECK)
-        assert sum(NAME_IN_USE in line for line in findings) == len(foreign)
+
+        async def all_are_told() -> bool:  # but while the first comparison has them asked for again
+            return sum(NAME_IN_USE in line for line in await work(node, Work.CHECK)) == len(foreign)
+
+        await eventually(all_are_told)
         assert await nameserver_rig.query(HOME, "A") == ()
         for name in (BLOG, WWW, HOME):
             await node.delete(Kind.HOST, name)
@@ -294,8 +298,8 @@ async def test_a_lost_answer_costs_no_name(tmp_path: Path) -> None:
         assert (await zone_of(watched.real)).keys() == {(WWW, "A"), (HOME, "A"), (f"*.{HOME}", "A")}
         await node.delete(Kind.HOST, WWW)  # it is in doubt whose it is, and it goes: it is as it was noted
         watched.losing = False
-        assert isinstance(await node.update(HOME, "192.0.2.2"), Updated)
-        await node.until(lambda: WWW_A not in node.state.published)
+        await node.update(HOME, "192.0.2.2")  # it may be told too late: the zone is in trouble
+        await node.published()
         served = await zone_of(watched.real)
         assert served == {(HOME, "A"): ("192.0.2.2",), (f"*.{HOME}", "A"): ("192.0.2.2",)}
 

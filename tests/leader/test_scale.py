@@ -19,7 +19,9 @@ from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.filled import FilledBind, Names, fill
 
 NAMES = Names(zones=200, hosts=100)
-POLICY = LeaderPolicy("_ddnsd", batch=200, reconcile_interval=3600, probe_interval=1.0, compact_after=0)
+POLICY = LeaderPolicy(
+    "_ddnsd", batch=200, reconcile_interval=3600, probe_interval=1.0, compact_after=0, timeout=8
+)
 LONGEST = 0.05  # seconds of CPU in one turn of the loop
 
 

@@ -9,6 +9,7 @@ import pytest
 from ddnsd.nameserver.interface import (
     Absent,
     Exists,
+    Hidden,
     NoAnswerError,
     Rcode,
     RecordType,
@@ -86,7 +87,7 @@ async def test_somebody_elses_text_is_read_and_matched_as_it_is(nameserver, name
 async def test_an_alias_is_no_address(nameserver, nameserver_rig):
     target = Record("target.example.com", 60, "A", "192.0.2.9")
     await nameserver_rig.add_foreign(target, Record(HOST, 60, "CNAME", "target.example.com."))
-    assert await nameserver.query(ZONE, HOST, A) is None
+    assert await nameserver.query(ZONE, HOST, A) == Hidden(HOST, "CNAME")
     alias = await nameserver.query(ZONE, HOST, RecordType.CNAME)
     assert alias == RRset(HOST, RecordType.CNAME, 60, ("target.example.com.",))
 
@@ -95,8 +96,8 @@ async def test_a_referral_is_no_address(nameserver, nameserver_rig):
     below = "child.example.com"
     glue = Record(f"ns.{below}", 60, "A", "192.0.2.9")
     await nameserver_rig.add_foreign(Record(below, 60, "NS", f"ns.{below}."), glue)
-    assert await nameserver.query(ZONE, glue.name, A) is None
-    assert await nameserver.query(ZONE, f"nobody.{below}", A) is None
+    assert await nameserver.query(ZONE, glue.name, A) == Hidden(below, "NS")
+    assert await nameserver.query(ZONE, f"nobody.{below}", A) == Hidden(below, "NS")
 
 
 async def test_the_probe_gets_the_soa(nameserver):

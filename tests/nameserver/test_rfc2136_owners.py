@@ -4,7 +4,7 @@ import string
 
 import pytest
 
-from ddnsd.nameserver.interface import Absent, Exists, Rcode, RecordType, Replace, RRset, Update
+from ddnsd.nameserver.interface import Absent, Exists, Hidden, Rcode, RecordType, Replace, RRset, Update
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 from tests.rigs import BindRig, KnotRig, PowerDnsRig, Record
 
@@ -131,7 +131,7 @@ async def test_an_alias_is_in_the_way(nameserver, nameserver_rig, held, alias):
     await nameserver_rig.add_foreign(Record(alias, 60, "CNAME", "elsewhere.example.net."))
     change = Replace(CHALLENGE, TXT, 60, TOKENS) if alias == CHALLENGE else Replace(WILDCARD, A, 60, OLD)
     rcode = await nameserver.update(Update(ZONE, (), (Replace(HOST, A, 60, OLD), change)))
-    assert await nameserver.query(ZONE, change.name, change.type) is None
+    assert await nameserver.query(ZONE, change.name, change.type) == Hidden(alias, "CNAME")
     is_told = rcode is Rcode.REFUSED
     assert is_told or rcode is Rcode.NOERROR
     assert await nameserver_rig.query(HOST, "A") == (() if is_told else OLD)
@@ -140,7 +140,7 @@ async def test_an_alias_is_in_the_way(nameserver, nameserver_rig, held, alias):
 
 async def test_an_alias_at_the_wildcard_is_in_no_challenge_s_way(nameserver, nameserver_rig, put):
     await nameserver_rig.add_foreign(Record(WILDCARD, 60, "CNAME", "elsewhere.example.net."))
-    assert await nameserver.query(ZONE, CHALLENGE, TXT) is None
+    assert await nameserver.query(ZONE, CHALLENGE, TXT) == Hidden(CHALLENGE, "CNAME")
     await put(Replace(CHALLENGE, TXT, 60, TOKENS))
     assert await nameserver_rig.query(CHALLENGE, "TXT") == tuple(sorted(f'"{value}"' for value in TOKENS))
 
@@ -148,13 +148,13 @@ async def test_an_alias_at_the_wildcard_is_in_no_challenge_s_way(nameserver, nam
 async def test_below_a_delegation_no_wildcard_is_served(nameserver, nameserver_rig):
     await nameserver_rig.add_foreign(Record(HOST, 60, "NS", "ns.example.net."))
     assert await nameserver.update(Update(ZONE, (), (Replace(WILDCARD, A, 60, OLD),))) is Rcode.NOERROR
-    assert await nameserver.query(ZONE, WILDCARD, A) is None
+    assert await nameserver.query(ZONE, WILDCARD, A) == Hidden(HOST, "NS")
     assert await nameserver_rig.query(f"www.{HOST}", "A") == ()
 
 
 BELOW_A_DNAME = {
-    BindRig: (Rcode.NOERROR, None),
-    KnotRig: (Rcode.REFUSED, None),
+    BindRig: (Rcode.NOERROR, Hidden(HOST, "DNAME")),
+    KnotRig: (Rcode.REFUSED, Hidden(HOST, "DNAME")),
     PowerDnsRig: (Rcode.NOERROR, RRset(WILDCARD, A, 60, OLD)),
 }
 

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Sequence
 
 import structlog
 
-from ddnsd.nameserver.interface import NoAnswerError, Rcode, RecordType, RefusedError, RRset, Update
+from ddnsd.nameserver.interface import Hidden, NoAnswerError, Rcode, RecordType, RefusedError, RRset, Update
 
 from .channel import Channel, Pool
-from .messages import answered_rrset, check_answers, query_message, rcode, update_message
+from .messages import answered_rrset, check_answers, hidden, query_message, rcode, update_message
 from .reader import MalformedError, Message, read_message
 from .settings import Rfc2136Settings
 from .signature import SignatureError, Signer, UnsignedError, Verifier
@@ -74,8 +74,8 @@ class Rfc2136Nameserver:
         async with self._updates.channel() as channel:
             return rcode(await self._ask(channel, update.zone, request, _UNSIGNED_TO_UPDATE))
 
-    async def query(self, zone: str, name: str, type: RecordType) -> RRset | None:
-        """Return the RRset as this nameserver serves it now, or None where there is none.
+    async def query(self, zone: str, name: str, type: RecordType) -> RRset | Hidden | None:
+        """Return the RRset as this nameserver serves it now, None where there is none, or what hides it.
 
         Raises:
             UnreachableError: no connection.
@@ -91,7 +91,7 @@ class Rfc2136Nameserver:
                 reason, remedy = self._refused_keys[zone], _KEY_REMEDY
             raise RefusedError(f"{self._settings.name}: {name} {type}: {reason}; {remedy}")
         try:
-            return answered_rrset(message, zone, name, type)
+            return answered_rrset(message, zone, name, type) or hidden(message, zone, name)
         except MalformedError as error:
             self._queries.abort()
             raise NoAnswerError(f"{self._settings.name}: {error}") from error

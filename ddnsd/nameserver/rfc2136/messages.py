@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from ddnsd.nameserver.interface import Absent, Exists, Rcode, RecordType, Replace, RRset, Update
+from ddnsd.model.names import is_below
+from ddnsd.nameserver.interface import Absent, Exists, Hidden, Rcode, RecordType, Replace, RRset, Update
 
 from .rdata import CODES, decode, encode
 from .reader import MalformedError, Message
@@ -10,7 +11,7 @@ from .wire import NO_RDATA, Class, Header, pack_name_below, pack_question, pack_
 
 _QUERY, _UPDATE = 0 << 11, 5 << 11  # OPCODE (RFC 2136 §1.3); RD is 0: we ask the one who knows
 _AXFR = 252
-_NS = 2
+_NS, _CNAME, _SOA, _DNAME = 2, 5, 6, 39
 _RCODES = {
     0: Rcode.NOERROR,
     1: Rcode.FORMERR,
@@ -101,6 +102,21 @@ def answered_rrset(message: Message, zone: str, name: str, type: RecordType) -> 
         return None
     values = sorted({decode(message.wire, record) for record in found})
     return RRset(name, type, found[0].ttl, tuple(values))
+
+
+def hidden(message: Message, zone: str, name: str) -> Hidden | None:
+    """Return what an answer without the RRset shows in its place: an alias, or a delegation."""
+    for record in message.answers:
+        if record.type == _CNAME and record.name == name:
+            dnames = (
+                each.name for each in message.answers if each.type == _DNAME and is_below(name, each.name)
+            )
+            above = next(dnames, None)
+            return Hidden(above, "DNAME") if above else Hidden(name, "CNAME")
+    for record in message.authorities:
+        if record.type in (_NS, _SOA) and is_below(record.name, zone):
+            return Hidden(record.name, "NS")
+    return None
 
 
 def _is_from_another_zone(message: Message, zone: str) -> bool:
