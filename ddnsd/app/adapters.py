@@ -5,8 +5,8 @@ import socket
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 
+from ddnsd.config import ASKED, NONE, Endpoint, Settings
 from ddnsd.config import EmbeddedNameserver as EmbeddedSection
-from ddnsd.config import Endpoint, Settings
 from ddnsd.config import Rfc2136Nameserver as Rfc2136Section
 from ddnsd.model.state import State
 from ddnsd.nameserver.embedded import Authority, EmbeddedNameserver, EmbeddedSettings
@@ -85,8 +85,26 @@ async def _start_embedded(
         listen=tuple(addresses),
         folder=settings.data / "nameservers" / name,
         authority=Authority(server_name=section.server_name, hostmaster=section.hostmaster),
+        addresses=_own_addresses(section),
+        responses_per_second=section.responses_per_second,
+        tcp_connections=section.tcp_connections,
+        tcp_connections_per_source=section.tcp_connections_per_source,
     )
-    return await EmbeddedNameserver.start(embedded, _zones_of(name, state))
+
+    def hidden(zone: str) -> str:
+        """Return the name of the fence: four times as long as the question, and nobody's affair."""
+        entry = state.zones.get(zone)
+        is_public = entry is not None and entry.value.spec.fence == "public"
+        return "" if is_public else f"{settings.publish.fence}.{zone}"
+
+    return await EmbeddedNameserver.start(embedded, _zones_of(name, state), hidden)
+
+
+def _own_addresses(section: EmbeddedSection) -> tuple[str, ...] | None:
+    """Return what the embedded nameserver's settings call so; None: the one that is asked."""
+    return (
+        None if section.addresses == (ASKED,) else tuple(each for each in section.addresses if each != NONE)
+    )
 
 
 def _zones_of(nameserver: str, state: State) -> Iterable[str]:

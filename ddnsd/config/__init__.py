@@ -10,7 +10,7 @@ from .fairuse import FairUseSettings
 from .kube import KubeSettings
 from .load import Reading, Source, load
 from .mistakes import ConfigError, Mistake
-from .nameservers import EmbeddedNameserver, Rfc2136Nameserver, TsigKey
+from .nameservers import ASKED, NONE, EmbeddedNameserver, Rfc2136Nameserver, TsigKey
 from .parse import Endpoint, Network
 from .remarks import EXPOSED_REMEDY, exposures, is_remote, remarks
 from .secrets import KeyFile, PasswordFile, PemFile
@@ -30,7 +30,9 @@ from .tree import (
 )
 
 __all__ = [
+    "ASKED",
     "EXPOSED_REMEDY",
+    "NONE",
     "AddressSettings",
     "AdminSettings",
     "Change",

@@ -5,9 +5,21 @@ from typing import Annotated, Literal, Self
 
 from .annotation import RESTART, Bounds, Example, FromFile, FromText, Section, Unit
 from .mistakes import Mistake, SectionError
-from .parse import Endpoint, parse_endpoint, parse_host, parse_key_name, parse_mailbox, parse_server
+from .parse import (
+    Endpoint,
+    parse_endpoint,
+    parse_host,
+    parse_key_name,
+    parse_mailbox,
+    parse_own_address,
+    parse_server,
+)
 from .secrets import ALGORITHMS, MAKE_KEY, KeyFile, parse_algorithm, read_key_file
 
+ASKED, NONE = "asked", "none"
+"""What stands for a nameserver's addresses: the one that a query was sent to; no address at all."""
+
+OwnAddress = Annotated[str, FromText(parse_own_address)]
 Listen = Annotated[Endpoint, FromText(parse_endpoint)]
 
 
@@ -26,6 +38,25 @@ class EmbeddedNameserver(Section):
 
     hostmaster: Annotated[str, FromText(parse_mailbox), RESTART] = ""
     """Mail address of whoever runs it, for the SOA records; absent: `hostmaster@<zone>`."""
+
+    addresses: Annotated[tuple[OwnAddress, ...], Bounds(1, 16), RESTART] = (ASKED,)
+    """Its IPs for `server_name`, where no host has it; `asked`: the one asked; `none`: behind NAT."""
+
+    responses_per_second: Annotated[float, Bounds(0, 100_000), RESTART] = 20.0
+    """How often one network (/24, IPv6 /56) without a DNS cookie gets one answer on UDP; 0: no limit."""
+
+    tcp_connections: Annotated[int, Bounds(1, 10_000), RESTART] = 200
+    """Most TCP connections at once; one more ends the one that was silent longest, of who has most."""
+
+    tcp_connections_per_source: Annotated[int, Bounds(1, 10_000), RESTART] = 20
+    """Most of these from one address (IPv6: one /64)."""
+
+    def complete(self) -> Self:
+        """Refuse addresses beside a word that stands for all of them."""
+        if len(self.addresses) > 1 and not {ASKED, NONE}.isdisjoint(self.addresses):
+            remedy = f"write addresses, or {ASKED} or {NONE} alone"
+            raise SectionError(Mistake(("addresses",), ", ".join(self.addresses), remedy))
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

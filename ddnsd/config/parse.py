@@ -136,6 +136,20 @@ def parse_server(text: str) -> str:
     return parse_host(text)
 
 
+def parse_own_address(text: str) -> str:
+    """Return an IP address, canonical, or one of the words for it, `asked` and `none`.
+
+    Raises:
+        ValueError: none of these.
+    """
+    if text in ("asked", "none"):
+        return text
+    try:
+        return str(_address(text))
+    except ValueError as error:
+        raise ValueError("write IP addresses, or asked or none") from error
+
+
 def parse_host(text: str) -> str:
     """Return a canonical host name.
 

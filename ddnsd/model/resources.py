@@ -80,6 +80,10 @@ class ZoneSpec(msgspec.Struct, frozen=True, rename="camel"):
         ]
         | None
     ) = None
+    fence: Annotated[
+        Literal["hidden", "public"],
+        msgspec.Meta(description="public: the embedded nameserver answers the fence's TXT record to anybody"),
+    ] = "hidden"
 
 
 class AccountSpec(msgspec.Struct, frozen=True, rename="camel"):

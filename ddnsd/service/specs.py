@@ -17,6 +17,7 @@ from .suffixes import read_subnet, read_suffix
 # What to write instead, by the field's name on the wire.
 REMEDIES: Mapping[str, str] = {
     "nameserver": "write a name under `nameservers` in config.yaml",
+    "fence": "write hidden or public",
     "ttl": "write whole seconds, from 1 to 2147483647",
     "enabled": "write true or false",
     "adopt": "write true or false",

@@ -56,11 +56,12 @@
 {{- toJson $files -}}
 {{- end -}}
 
-{{/* In embedded mode one inside the pod, unless others are named; on all addresses, unless it says otherwise. */}}
+{{/* In embedded mode one inside the pod, unless others are named; on all addresses, unless it says otherwise. Behind a
+     Service no pod has an address that resolvers could use. */}}
 {{- define "ddnsd.nameservers" -}}
 {{- $nameservers := dict -}}
 {{- range $name, $each := default (dict "default" (dict "kind" "embedded")) .Values.config.nameservers -}}
-{{- $listen := ternary (dict "listen" ":5300") dict (eq $each.kind "embedded") -}}
+{{- $listen := ternary (dict "listen" ":5300" "addresses" "none") dict (eq $each.kind "embedded") -}}
 {{- $_ := set $nameservers $name $listen -}}
 {{- end -}}
 {{- if not .Values.config.nameservers -}}

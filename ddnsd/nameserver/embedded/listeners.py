@@ -6,13 +6,13 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from .datagram import DatagramProtocol
-from .message import Transport
+from .datagram import DatagramService
+from .message import Peer, Transport
 from .settings import EmbeddedSettings
 from .stream import BUFFER, StreamService
 
 Address = tuple[str, int]  # host and port
-Respond = Callable[[bytes, Transport], bytes | None]
+Respond = Callable[[bytes, Transport, Peer], bytes | None]
 
 _KERNEL_BUFFERS = {  # octets to send, and received
     socket.SOCK_DGRAM: (1 << 20, 1 << 20),  # a burst of some thousand queries waits instead of being lost
@@ -39,12 +39,13 @@ class Listeners:
     def __init__(self, settings: EmbeddedSettings, respond: Respond) -> None:
         self._settings = settings
         self._respond = respond
-        self._datagrams: list[asyncio.DatagramTransport] = []
+        self._datagrams: list[DatagramService] = []
         self._servers: list[asyncio.Server] = []
         self._streams = StreamService(
-            lambda wire: respond(wire, Transport.TCP),
+            lambda wire, peer: respond(wire, Transport.TCP, peer),
             idle=settings.tcp_idle,
             most=settings.tcp_connections,
+            most_of_one=settings.tcp_connections_per_source,
         )
 
     @property
@@ -67,8 +68,8 @@ class Listeners:
 
     async def close(self) -> None:
         """Stop listening, end the connections; idempotent."""
-        for transport in self._datagrams:
-            transport.close()
+        for service in self._datagrams:
+            service.close()
         for server in self._servers:
             server.close()
         await self._streams.close()
@@ -76,15 +77,12 @@ class Listeners:
         self._servers.clear()
 
     async def _listen(self, datagrams: socket.socket, streams: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(self._datagram_protocol, sock=datagrams)
-        self._datagrams.append(transport)
+        self._datagrams.append(
+            DatagramService(datagrams, lambda wire, peer: self._respond(wire, Transport.UDP, peer))
+        )
         self._servers.append(
             await asyncio.start_server(self._streams.serve, sock=streams, limit=BUFFER, backlog=_BACKLOG)
         )
-
-    def _datagram_protocol(self) -> DatagramProtocol:
-        return DatagramProtocol(lambda wire: self._respond(wire, Transport.UDP))
 
     def _bind(self, address: Address) -> tuple[socket.socket, socket.socket]:
         try:

@@ -9,7 +9,7 @@ import dns.name
 import dns.opcode
 import dns.rdatatype
 import dns.rrset
-from dns.edns import EDECode, EDEOption
+from dns.edns import EDECode, EDEOption, GenericOption, Option
 from dns.exception import FormError, TooBig
 from dns.opcode import Opcode
 from dns.rcode import Rcode
@@ -18,13 +18,16 @@ from dns.rdatatype import RdataType
 from dns.rdtypes.ANY.OPT import OPT
 from dns.renderer import ADDITIONAL, ANSWER, AUTHORITY, Renderer
 
-from .answer import Answer, Zones, answer
-from .query import HEADER, Header, Query, UnknownKeyError, read, read_header
+from .answer import EVERYTHING, Answer, View, Zones, answer
+from .cookies import Cookies
+from .query import COOKIE, HEADER, Header, Query, UnknownKeyError, read, read_header
+from .ratelimit import ResponseRates, Verdict
 
 MAX_DATAGRAM = 1232  # octets that pass every path unfragmented (DNS flag day 2020)
 _MIN_DATAGRAM = 512  # RFC 1035 §4.2.1, RFC 6891 §6.2.3
 _MAX_MESSAGE = 65535
 _OPT_SIZE = 11  # RFC 6891 §6.1.2, without options
+_OPTION_SIZE = 4  # of an option, without its data
 # As plain numbers: the operators of enum flags would cost as much as the zone's own look-up.
 _QR = int(dns.flags.QR)
 _AA = int(dns.flags.AA)
@@ -42,6 +45,16 @@ class Transport(IntEnum):
     TCP = 6
 
 
+class Peer(NamedTuple):
+    """Who asks: its address, and the address of this machine that it has asked; "" where not known."""
+
+    source: str = ""
+    asked: str = ""
+
+
+NOBODY = Peer()
+
+
 class Response(NamedTuple):
     """A rendered message, and its code for the statistics."""
 
@@ -49,7 +62,22 @@ class Response(NamedTuple):
     rcode: Rcode
 
 
-def respond(zones: Zones, wire: bytes, transport: Transport) -> Response | None:
+class Policy(NamedTuple):
+    """What there is beside the zones: who sees what, who is known by a cookie, how much strangers get."""
+
+    view: View = EVERYTHING
+    cookies: Cookies | None = None
+    rates: ResponseRates | None = None
+
+
+NO_POLICY = Policy()
+LIMITED = Response(b"", Rcode.NOERROR)
+"""Stands for an answer that is not sent, as its client gets too many of them."""
+
+
+def respond(
+    zones: Zones, wire: bytes, transport: Transport, peer: Peer = NOBODY, policy: Policy = NO_POLICY
+) -> Response | None:
     """Return the response to whatever was sent here; None for what gets none.
 
     No answer goes to what has no header, or is itself a response (two servers would never stop).
@@ -57,15 +85,36 @@ def respond(zones: Zones, wire: bytes, transport: Transport) -> Response | None:
     header = read_header(wire)
     if header is None:
         return None
+    rates = policy.rates if transport is Transport.UDP else None
     if header.opcode != Opcode.QUERY:  # the publisher's UPDATEs come another way, nobody else's count
-        return _bare(header, Rcode.NOTIMP)
+        return _refuse(header, Rcode.NOTIMP, rates, peer)
     try:
         query = read(header, wire)
     except UnknownKeyError:
-        return _bare(header, Rcode.NOTAUTH)  # RFC 8945 §5.2.1
+        return _refuse(header, Rcode.NOTAUTH, rates, peer)  # RFC 8945 §5.2.1
     except FormError:
-        return _bare(header, Rcode.FORMERR)
-    return _render(query, _answer(zones, query), _limit(query, transport))
+        return _refuse(header, Rcode.FORMERR, rates, peer)
+    return _respond(query, _answer(zones, query, policy.view), _limit(query, transport), rates, peer, policy)
+
+
+def _respond(
+    query: Query, answer: Answer, limit: int, rates: ResponseRates | None, peer: Peer, policy: Policy
+) -> Response:
+    asked = query.edns.cookie if query.edns else b""
+    cookie = policy.cookies.answer(asked, peer.source) if asked and policy.cookies else b""
+    if rates and not (policy.cookies and policy.cookies.is_valid(asked, peer.source)):
+        kind = (answer.rcode, answer.subject, query.rdtype if answer.answer else None)
+        verdict = rates.verdict(peer.source, kind)
+        if verdict is Verdict.DROP:
+            return LIMITED
+        if verdict is Verdict.SLIP:
+            return _render(query, Answer(Rcode.NOERROR), limit, cookie, _TC)
+    return _render(query, answer, limit, cookie)
+
+
+def _refuse(header: Header, rcode: Rcode, rates: ResponseRates | None, peer: Peer) -> Response:
+    verdict = rates.verdict(peer.source, rcode) if rates else Verdict.SEND
+    return LIMITED if verdict is Verdict.DROP else _bare(header, rcode)
 
 
 def fail(wire: bytes) -> Response | None:
@@ -80,14 +129,14 @@ def _bare(header: Header, rcode: Rcode) -> Response:
     return Response(HEADER.pack(header.id, flags, 0, 0, 0, 0), rcode)
 
 
-def _answer(zones: Zones, query: Query) -> Answer:
+def _answer(zones: Zones, query: Query, view: View) -> Answer:
     if query.edns is not None and query.edns.version > 0:
         return Answer(Rcode.BADVERS)
     if query.rdclass != IN or query.rdtype in (RdataType.AXFR, RdataType.IXFR):
         return Answer(Rcode.REFUSED, reason=EDECode.PROHIBITED)
     if dns.rdatatype.is_metatype(query.rdtype) and query.rdtype != RdataType.ANY:
         return Answer(Rcode.NOTIMP)
-    return answer(zones, query.name, query.rdtype)
+    return answer(zones, query.name, query.rdtype, view)
 
 
 def _limit(query: Query, transport: Transport) -> int:
@@ -98,17 +147,21 @@ def _limit(query: Query, transport: Transport) -> int:
     return min(max(payload, _MIN_DATAGRAM), MAX_DATAGRAM)
 
 
-def _render(query: Query, answer: Answer, limit: int) -> Response:
+def _render(query: Query, answer: Answer, limit: int, cookie: bytes = b"", truncated: int = 0) -> Response:
+    """Render an answer; `truncated` is TC where nothing of it is sent, whatever room there is."""
     header, edns = query.header, query.edns
     flags = _QR | (_AA if answer.authoritative else 0) | (header.flags & _ECHOED) | (answer.rcode & 0xF)
+    flags |= truncated
     renderer = Renderer(header.id, flags, limit)
     renderer.add_question(query.name, query.rdtype, query.rdclass)
-    renderer.reserve(_OPT_SIZE if edns else 0)
+    renderer.reserve(_OPT_SIZE + len(cookie) + (_OPTION_SIZE if cookie else 0) if edns else 0)
     _add_sections(renderer, answer)
     renderer.release_reserved()
     if edns:
         flags = (edns.flags & _DO) | (answer.rcode >> 4 << 24)  # RFC 3225 §3, RFC 6891 §6.1.3
-        renderer.add_opt(_opt(flags, answer.reason))
+        renderer.add_opt(
+            _opt(flags, answer.reason) if not cookie else _opt_with(cookie, flags, answer.reason)
+        )
     renderer.write_header()
     return Response(renderer.get_wire(), answer.rcode)
 
@@ -131,5 +184,11 @@ def _add_sections(renderer: Renderer, answer: Answer) -> None:
 
 @lru_cache(maxsize=64)
 def _opt(flags: int, reason: EDECode | None) -> dns.rrset.RRset:
-    options = () if reason is None else (EDEOption(reason),)
+    return _opt_with(b"", flags, reason)
+
+
+def _opt_with(cookie: bytes, flags: int, reason: EDECode | None) -> dns.rrset.RRset:
+    options: list[Option] = [] if reason is None else [EDEOption(reason)]
+    if cookie:
+        options.append(GenericOption(COOKIE, cookie))
     return dns.rrset.from_rdata(dns.name.root, flags, OPT(MAX_DATAGRAM, RdataType.OPT, options))

@@ -8,6 +8,7 @@ both grows and spoils, also for those who parse AAAA records elsewhere in the pr
 import struct
 from typing import NamedTuple
 
+import dns.edns
 import dns.exception
 import dns.flags
 import dns.name
@@ -19,6 +20,8 @@ from dns.rdataclass import RdataClass
 from dns.rdatatype import RdataType
 
 MAX_QUERY = 4096  # octets; bounds the work on compression pointers, no honest query comes near
+COOKIE = dns.edns.OptionType.COOKIE  # RFC 7873 §4
+COOKIE_LENGTHS = (8, *range(16, 41))  # octets: the client's half, or both
 HEADER = struct.Struct("!6H")
 _QR = int(dns.flags.QR)
 
@@ -44,11 +47,12 @@ class Header(NamedTuple):
 
 
 class Edns(NamedTuple):
-    """What an OPT record says (RFC 6891 §6.1); its options are not needed here."""
+    """What an OPT record says (RFC 6891 §6.1); of its options the cookie is of use here, "" without one."""
 
     payload: int  # octets that the client takes in a datagram
     version: int
     flags: int
+    cookie: bytes = b""
 
 
 class Query(NamedTuple):
@@ -123,7 +127,12 @@ def _edns(record: _Record) -> Edns:
     if record.name != dns.name.root:
         raise FormError("an OPT record with a name")
     options = dns.wire.Parser(record.data)
+    cookie = b""
     while options.remaining():
-        _, length = options.get_struct("!HH")
-        options.get_bytes(length)
-    return Edns(record.rdclass, record.ttl >> 16 & 0xFF, record.ttl & 0xFFFF)
+        option, length = options.get_struct("!HH")
+        data = options.get_bytes(length)
+        if option == COOKIE:
+            if cookie or length not in COOKIE_LENGTHS:
+                raise FormError("a cookie of a length that none has, or two of them")  # RFC 7873 §5.2.2
+            cookie = data
+    return Edns(record.rdclass, record.ttl >> 16 & 0xFF, record.ttl & 0xFFFF, cookie)

@@ -96,8 +96,13 @@ def name_servers(zone: str, authority: Authority) -> dns.rdataset.Rdataset:
     return dns.rdataset.from_rdata(authority.ttl, NS(IN, RdataType.NS, _server_name(zone, authority)))
 
 
+def server_name(zone: str, authority: Authority) -> str:
+    """Return the host name of the zone's name server, as the zones write names."""
+    return (authority.server_name or f"ns.{zone}").rstrip(".").lower()
+
+
 def _server_name(zone: str, authority: Authority) -> dns.name.Name:
-    return dns.name.from_text(authority.server_name or f"ns.{zone}")
+    return dns.name.from_text(server_name(zone, authority))
 
 
 def _mailbox(zone: str, authority: Authority) -> dns.name.Name:

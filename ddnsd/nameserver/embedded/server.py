@@ -1,6 +1,6 @@
 """The embedded nameserver: zones in memory, answered on UDP and TCP, changed by the publisher only."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Self
 
 import structlog
@@ -17,6 +17,7 @@ from ddnsd.nameserver.interface import (
 )
 
 from .listeners import Address, Listeners
+from .ratelimit import ResponseRates
 from .responder import Responder
 from .serial import Serials
 from .settings import EmbeddedSettings
@@ -36,23 +37,33 @@ class EmbeddedNameserver(LoadedNameserver):
     change a zone or transfer it. Closing it ends the service: only its owner does that, at the end.
     """
 
-    def __init__(self, settings: EmbeddedSettings, serials: Serials) -> None:
+    def __init__(
+        self, settings: EmbeddedSettings, serials: Serials, hidden: Callable[[str], str] = lambda _zone: ""
+    ) -> None:
         """Use `start`."""
         self._settings = settings
         self._serials = serials
         self._zones: dict[str, Zone | None] = {}  # None: expected, not open
-        self._responder = Responder(self._zones)
+        rates = ResponseRates(settings.responses_per_second)
+        self._responder = Responder(self._zones, rates, settings.addresses, hidden)
         self._listeners = Listeners(settings, self._responder.respond)
 
     @classmethod
-    async def start(cls, settings: EmbeddedSettings, zones: Iterable[str] = ()) -> Self:
+    async def start(
+        cls,
+        settings: EmbeddedSettings,
+        zones: Iterable[str] = (),
+        hidden: Callable[[str], str] = lambda _zone: "",
+    ) -> Self:
         """Return a nameserver that listens and expects the zones.
+
+        `hidden` returns the one name in a zone that is not answered to clients, "" if there is none.
 
         Raises:
             SerialFileError: its file is damaged.
             ListenError: an address is not to be had.
         """
-        server = cls(settings, await Serials.load(settings.folder))
+        server = cls(settings, await Serials.load(settings.folder), hidden)
         server.expect(zones)
         try:
             await server._listeners.open()

@@ -31,15 +31,17 @@ class EmbeddedSettings:
     name: str
     """Its name under ``nameservers`` in config.yaml; stands in logs and errors."""
     listen: tuple[tuple[str, int], ...]
-    """Numeric addresses and ports, each for UDP and TCP; port 0 is any port that both have free.
-
-    Answers to a wildcard address may leave from another address than the one asked: list the
-    addresses of a machine that has several.
-    """
+    """Numeric addresses and ports, each for UDP and TCP; port 0 is any port that both have free."""
     folder: Path
     """Folder of the serials' file; made if missing. No other server may use it at the same time."""
     authority: Authority = field(default_factory=Authority)
     tcp_connections: int = 200
     """Most TCP connections at once; one more closes the one that was silent longest."""
+    tcp_connections_per_source: int = 20
+    """Most of these from one source (an IPv4 address, an IPv6 /64)."""
+    responses_per_second: float = 20
+    """How often one network (/24, /56) gets one answer on UDP; 0: without a limit."""
+    addresses: tuple[str, ...] | None = None
+    """Its own addresses, for ``ns.<zone>`` where no host has this name; None: the one that is asked."""
     tcp_idle: float = 10.0
     """Seconds a TCP connection has for its next query, whole, and to take the answer (RFC 7766 §6.2.3)."""

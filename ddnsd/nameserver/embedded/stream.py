@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from itertools import islice
+
+from ddnsd.nameserver.embedded.message import Peer
+from ddnsd.nameserver.embedded.ratelimit import site
 
 BUFFER = 16 * 1024  # octets of unread queries, and of unsent answers, per connection (about)
 _LENGTH = 2  # octets before each message (RFC 1035 §4.2.2)
@@ -11,48 +13,80 @@ _LENGTH = 2  # octets before each message (RFC 1035 §4.2.2)
 class StreamService:
     """Answers the queries of each connection one by one, in their order, as fast as it takes them.
 
-    A client that sends half a query, or takes no answers, is gone after `idle` seconds; beyond
-    `most` connections the one that was answered longest ago goes.
+    A client that sends half a query, or takes no answers, is gone after `idle` seconds. Beyond `most`
+    connections, or `most_of_one` of one source (an IPv4 address, an IPv6 /64), one goes that was answered
+    longest ago: of the source itself where it has its share, else of the one that has the most.
     """
 
-    def __init__(self, respond: Callable[[bytes], bytes | None], *, idle: float, most: int) -> None:
+    def __init__(
+        self,
+        respond: Callable[[bytes, Peer], bytes | None],
+        *,
+        idle: float,
+        most: int,
+        most_of_one: int,
+    ) -> None:
         self._respond = respond
         self._idle = idle
         self._most = most
-        self._connections: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}  # longest silent first
+        self._most_of_one = most_of_one
+        self._tasks: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
+        self._places: dict[bytes, dict[asyncio.StreamWriter, None]] = {}  # by source, longest silent first
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until it ends."""
         writer.transport.set_write_buffer_limits(high=BUFFER)
-        self._connections[writer] = asyncio.current_task()
-        self._make_room()
+        peer = _peer(writer)
+        source = site(peer.source)
+        places = self._take_place(source, writer)
         try:
-            while await self._exchange(reader, writer):
-                self._connections[writer] = self._connections.pop(writer)
+            while await self._exchange(reader, writer, peer):
+                if writer in places:  # else it has been given to another one
+                    del places[writer]
+                    places[writer] = None
             await self._finish(writer)
         except OSError:
             return  # reset, or out of time (TimeoutError is one): the client's doing, nobody to tell
         finally:
-            self._connections.pop(writer, None)
+            self._tasks.pop(writer, None)
+            self._leave_place(source, writer)
             writer.transport.abort()
 
     async def close(self) -> None:
         """End all connections. Their tasks see it and return; cancelled, asyncio 3.11 would log them."""
-        tasks = [task for task in self._connections.values() if task is not None]
-        for writer in self._connections:
+        tasks = [task for task in self._tasks.values() if task is not None]
+        for writer in self._tasks:
             writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _make_room(self) -> None:
-        surplus = len(self._connections) - self._most
-        for writer in list(islice(self._connections, max(surplus, 0))):
-            writer.transport.abort()  # its own task sees that, and ends
+    def _take_place(self, source: bytes, writer: asyncio.StreamWriter) -> dict[asyncio.StreamWriter, None]:
+        """Give a new connection its place among its source's, which are returned."""
+        self._tasks[writer] = asyncio.current_task()
+        places = self._places.setdefault(source, {})
+        places[writer] = None
+        if len(places) > self._most_of_one:
+            self._displace(source)
+        elif sum(map(len, self._places.values())) > self._most:
+            self._displace(max(self._places, key=lambda each: len(self._places[each])))
+        return places
 
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    def _displace(self, source: bytes) -> None:
+        """End the connection of a source that was silent longest."""
+        writer = next(iter(self._places[source]))
+        self._leave_place(source, writer)
+        writer.transport.abort()  # its own task sees that, and ends
+
+    def _leave_place(self, source: bytes, writer: asyncio.StreamWriter) -> None:
+        places = self._places.get(source, {})
+        places.pop(writer, None)
+        if not places:
+            self._places.pop(source, None)
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer) -> bool:
         """Answer the next query; say whether there may be another."""
         async with asyncio.timeout(self._idle):
             query = await _receive(reader)
-            response = self._respond(query) if query is not None else None
+            response = self._respond(query, peer) if query is not None else None
             if response is None:
                 return False
             writer.write(len(response).to_bytes(_LENGTH, "big") + response)
@@ -71,6 +105,12 @@ class StreamService:
         async with asyncio.timeout(self._idle):
             writer.transport.set_write_buffer_limits(high=0)
             await writer.drain()
+
+
+def _peer(writer: asyncio.StreamWriter) -> Peer:
+    """Return the two ends of a connection; one that is reset already has none."""
+    source, asked = (writer.get_extra_info(name) or ("",) for name in ("peername", "sockname"))
+    return Peer(source[0], asked[0])
 
 
 async def _receive(reader: asyncio.StreamReader) -> bytes | None:

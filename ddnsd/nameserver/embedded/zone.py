@@ -18,6 +18,7 @@ from .rdata import (
     encode,
     name_servers,
     negative,
+    server_name,
     start_of_authority,
     wire_type,
 )
@@ -41,6 +42,8 @@ class Zone:
         self._nodes: dict[str, Node] = {}
         self._names = Names(name)
         self._servers = name_servers(name, authority)
+        server = server_name(name, authority)
+        self.server = server if self.contains(server) else ""  # the zone's own name server, if it lies in it
         self.serial = serial
 
     @property
