@@ -95,6 +95,7 @@ class WatchCache:
         self._listeners: list[Listener] = []
         self._traces: list[Trace] = []
         self._arrived: list[Callback] = []  # waits for the next question
+        self._ask_until = 0.0  # by the loop's clock: when that has to be asked
         self._asking: asyncio.Task[None] | None = None  # whoever asks the next question
         self._overtaken: set[asyncio.Task[None]] = set()  # those whose question takes long
         self._behind: deque[tuple[_Round, asyncio.TimerHandle]] = deque()  # waits for the watch
@@ -217,9 +218,22 @@ class WatchCache:
         Whoever arrives before a question is sent shares it; a question already on its way may have
         been answered before the caller came, so it is not shared.
         """
+        self._drop_overdue()
         self._arrived.append(callback)
         if self._asking is None:
             self._start_asking()
+
+    def _drop_overdue(self) -> None:
+        """Refuse those who have arrived and were not asked for in time: as a rule this process was stopped.
+
+        They would wait for a question that is asked now, long after their own time, if the store is slow.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._arrived and now > self._ask_until:
+            late, self._arrived = self._arrived, []
+            self._refuse(late, UnavailableError(f"this process did nothing for {self._timeout:g} s"))
+        if not self._arrived:
+            self._ask_until = now + self._timeout
 
     def _note_broken(self, reason: str) -> None:
         if reason != self.broken:  # else it is one of many tries
@@ -284,8 +298,7 @@ class WatchCache:
         assert me is not None
         loop = asyncio.get_running_loop()
         try:
-            while self._arrived and self._asking is me:
-                waiting, self._arrived = self._arrived, []
+            while self._asking is me and (waiting := self._take_arrived()):
                 identity, asked = self._store.identity, time.perf_counter()
                 slow = loop.call_later(_OVERTAKEN_SECONDS, self._overtake, me)
                 try:
@@ -305,6 +318,11 @@ class WatchCache:
         finally:
             if self._asking is me:
                 self._asking = None
+
+    def _take_arrived(self) -> list[Callback]:
+        self._drop_overdue()
+        arrived, self._arrived = self._arrived, []
+        return arrived
 
     def _overtake(self, slow: asyncio.Task[None]) -> None:
         """Let others ask for those who have arrived since a question that takes long."""

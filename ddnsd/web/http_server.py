@@ -29,6 +29,7 @@ _LOOKS = 8  # in the shortest of the times that a client is waited for
 _ONE_LOOK = 0.01  # seconds: the event loop has read by then what lay there
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE = 0.5  # seconds
+_READ_SECONDS = 0.1  # in which what lies in all sockets is read
 _MOST_WAITING = 4096  # connections; Linux lets no more wait by default (net.core.somaxconn)
 
 
@@ -189,7 +190,17 @@ class HttpServer:
             self._loop.add_reader(listening, self._accept, listening)
 
     def _close_late(self) -> None:
-        """Close those that have been waited for too long, at most an eighth of the shortest time too late."""
+        """Close those that have been waited for too long, at most an eighth of the shortest time too late.
+
+        Not at once where this comes late itself, as the process was stopped: what clients have sent meanwhile
+        lies in their sockets, and is read before the next look.
+        """
+        if self._loop.time() > self._looking.when() + self._interval:
+            self._looking = self._loop.call_later(min(_READ_SECONDS, self._interval), self._close_all_late)
+        else:
+            self._close_all_late()
+
+    def _close_all_late(self) -> None:
         now = self._loop.time()
         for each in tuple(self._open):
             each.close_if_late(now)

@@ -33,6 +33,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual.now
 
+    def stop_process(self, seconds: float) -> None:
+        """Let time pass in which nothing runs, as between SIGSTOP and SIGCONT."""
+        self._virtual.now += seconds
+
 
 def run_virtually(main: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine on such a loop."""

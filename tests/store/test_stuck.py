@@ -11,7 +11,7 @@ from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.store.standstill import Patience, Stage
 from ddnsd.telemetry.metrics import Metrics
-from tests.rigs.virtual import run_virtually
+from tests.rigs.virtual import VirtualLoop, run_virtually
 from tests.tasks import running
 
 from .contract.actions import put
@@ -121,3 +121,36 @@ async def _outage(folder: Path, seconds: float) -> Stage:
         assert not cache.trouble
     await real.close()
     return worst
+
+
+def test_who_waited_in_a_stopped_process_waits_no_longer_than_that(tmp_path: Path):
+    """Nobody asks the store for them, which may be slow: their time has gone. Others have their own."""
+    run_virtually(_stopped(tmp_path))
+
+
+async def _stopped(folder: Path) -> None:
+    real = await open_embedded(folder / "store")
+    store = DistantStore(real, timeout=60)
+    cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    ends: dict[str, float] = {}
+
+    def ask(name: str) -> None:
+        cache.when_current(lambda error: ends.update({name: loop.time() if error else -1.0}))
+
+    async with running(cache.run()):
+        await cache.current()
+        store.reachable.clear()
+        ask("asked for")
+        await asyncio.sleep(0.1)
+        ask("arrived")
+        loop.stop_process(60)
+        resumed = loop.time()
+        ask("new")
+        await asyncio.sleep(0.1)
+        assert ends.keys() == {"asked for", "arrived"}
+        assert ends["arrived"] == resumed
+        await asyncio.sleep(5)
+        assert resumed + 5 <= ends["new"] <= resumed + 5.1
+    await real.close()

@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+import uvloop
 
 from ddnsd.web.http import Exchange
 from tests.web.public_place import PATIENT, PublicPlace
@@ -90,3 +92,34 @@ async def test_what_waits_when_it_stops_is_answered():
     for client in clients:
         with client:
             assert client.recv(4096).endswith(b"now")
+
+
+def test_a_request_that_came_while_the_process_was_stopped_is_answered():
+    """Its time is over when the process goes on, and uvloop looks at timers before it reads."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_held_up())
+
+
+async def _held_up() -> None:
+    loop = asyncio.get_running_loop()
+
+    def hold_up() -> None:  # as SIGSTOP does, of a loop that waits for what comes
+        loop.remove_reader(near)
+        asks.sendall(REQUEST % b"/now")
+        time.sleep(2 * IDLE)
+
+    near, far = socket.socketpair()
+    async with PublicPlace({"/now": {"GET": _at_once}}, patience=PATIENT._replace(idle=IDLE)) as place:
+        with near, far, _connection(place) as asks, _connection(place) as silent:
+            await asyncio.sleep(IDLE / 4)  # both are accepted
+            loop.add_reader(near, hold_up)
+            far.send(b"x")
+            async with asyncio.timeout(20 * IDLE):
+                asks.setblocking(False)
+                silent.setblocking(False)
+                assert (await loop.sock_recv(asks, 4096)).endswith(b"now")
+                assert await loop.sock_recv(silent, 4096) == b""
+
+
+def _connection(place: PublicPlace) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", place.port))
