@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -21,7 +21,7 @@ from rich.table import Table
 from ddnsd.model.tokens import digest
 from tests.system.installation import Installation, document
 
-from .abuser import FLOODS, HOST, KINDS, TOKEN, ZONE
+from .abuser import DEAD_HOST, DEAD_ZONE, FLOODS, HOST, KINDS, PROXIED, TOKEN, ZONE
 from .load import WrongAnswerError
 from .paced import Paced
 
@@ -29,6 +29,7 @@ _RESTING = Paced("resting.example", 178, 200, changes=False, pause=100)
 _MOVING = Paced("moving.example", 20, 200, changes=True, pause=500)
 _AT_MOST = 2.0  # times as long may the slowest hundredth take
 _WIDTH = 130
+_MANY, _AT_ONCE = 20_000, 2_000  # hosts of the abuser's account, and how many are applied at once
 _OURS, _THEIRS = 0, 1  # cores
 _MEMORY = Path("/dev/shm")  # where the data are: the disk is not what is measured
 
@@ -85,12 +86,13 @@ async def measure(plan: Plan, kinds: Sequence[str]) -> Samples:
     """
     samples: dict[str, list[tuple[Half, Half]]] = {kind: [] for kind in kinds}
     settings = {"fair_use": {"enabled": True}, "log": {"format": "json", "level": "info"}}
+    settings |= {"trusted_proxies": ["127.0.0.0/8"]} if set(kinds) & set(PROXIED) else {}
     with tempfile.TemporaryDirectory(prefix="ddnsd-bench-", dir=_MEMORY) as folder:
-        ddnsd = Installation(Path(folder), **settings)
+        ddnsd = Installation(Path(folder), nameservers=_nameservers(Path(folder)), **settings)
         with placed(_OURS, plan.first):
             await ddnsd.start()
         try:
-            await _prepare(ddnsd)
+            await _prepare(ddnsd, _MANY if "labels" in kinds else 0)
             if plan.first:
                 put_threads_first(ddnsd.pid)
             with placed(_THEIRS, plan.first):
@@ -105,15 +107,32 @@ async def measure(plan: Plan, kinds: Sequence[str]) -> Samples:
     return samples
 
 
-async def _prepare(ddnsd: Installation) -> None:
+def _nameservers(folder: Path) -> Mapping[str, Any]:
+    """Return an embedded one, and one that nobody hears."""
+    key = folder / "dead.key"
+    key.touch(mode=0o600)
+    key.write_text("c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMzQ=")
+    signed = {"name": "k", "algorithm": "hmac-sha256", "secret_file": str(key)}
+    return {
+        "default": {"kind": "embedded", "listen": "127.0.0.1:0"},
+        "dead": {"kind": "rfc2136", "address": "127.0.0.1", "port": 1, "key": signed},
+    }
+
+
+async def _prepare(ddnsd: Installation, many: int) -> None:
     await ddnsd.apply(
         *_RESTING.documents(),
         *_MOVING.documents(),
         document("Zone", ZONE),
         document("Account", "mallory"),
+        document("Zone", DEAD_ZONE, nameserver="dead"),
         document("Host", HOST, account="mallory"),
+        document("Host", DEAD_HOST, account="mallory"),
         document("Token", "mallory", account="mallory", sha256=digest(TOKEN)),
     )
+    hosts = [document("Host", f"h{number}.{ZONE}", account="mallory") for number in range(many)]
+    for start in range(0, many, _AT_ONCE):
+        await ddnsd.apply(*hosts[start : start + _AT_ONCE])
     await _RESTING.settle(ddnsd)
 
 

@@ -18,6 +18,7 @@ from tests.system.installation import SECRET, UPDATE
 CONNECTIONS = 2
 ZONE, TOKEN = "mallory.example", f"{SECRET}-mallory"
 HOST = f"own.{ZONE}"
+DEAD_ZONE, DEAD_HOST = "dead.example", "own.dead.example"
 _LARGE = bytes(4 << 20)
 
 
@@ -122,6 +123,69 @@ def changes(attacker: Attacker) -> Iterator[object]:
         yield attacker.ask(domain=HOST, ip=f"192.0.2.{number % 250 + 1}", token=TOKEN)
 
 
+def _posted(path: str, body: str) -> bytes:
+    octets = body.encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    return f"{head}Content-Length: {len(octets)}\r\n\r\n".encode() + octets
+
+
+def _again(message: bytes) -> Callable[[Attacker], Iterator[object]]:
+    def send(attacker: Attacker) -> Iterator[object]:
+        while True:
+            attacker.socket.sendall(message)
+            yield attacker.take()
+
+    return send
+
+
+_WRONG = "nobody-has-this-token-0123"
+_SIXES = ",".join(f"2001:db8::{number:x}" for number in range(4000))[:64_000]
+_MARKED = ",".join(["a" + "\u0301\u0316" * 511 + "x"] * 20)
+addresses = _again(_posted("/nic/update", f"hostname={HOST}&password={_WRONG}&myip={_SIXES}"))
+"""64 KiB of addresses."""
+names = _again(_posted("/nic/update", f"password={_WRONG}&hostname={_MARKED}"))
+"""20 names of 1,024 code points, most of them combining marks."""
+escapes = _again(_posted(UPDATE, f"token={_WRONG}&domain={'%' * 64_000}"))
+"""64,000 percent signs."""
+fields = _again(b"GET /api/ddns/ip HTTP/1.1\r\nHost: x\r\n" + b"a:\r\n" * 3900 + b"\r\n")
+"""3,900 empty header fields, where no token is asked for."""
+_LABELS = ",".join(f"n{number}" for number in range(20))
+labels = _again(_posted("/update", f"token={TOKEN}&ip=192.0.2.1&domains={_LABELS}"))
+"""20 first labels of hosts that are not there, with a valid token of an account with thousands."""
+
+
+def networks(attacker: Attacker) -> Iterator[object]:
+    """Try tokens from another /64 of one /48 each time, as a proxy tells."""
+    for number in itertools.count():
+        query = urlencode({"domain": HOST, "ip": "192.0.2.1", "token": os.urandom(16).hex()})
+        told = f"X-Forwarded-For: 2001:db8:1:{number % 65536:x}::1"
+        attacker.socket.sendall(f"GET {UPDATE}?{query} HTTP/1.1\r\nHost: x\r\n{told}\r\n\r\n".encode())
+        yield attacker.take()
+
+
+def nowhere(attacker: Attacker) -> Iterator[object]:
+    """Try tokens from a source that two headers disagree about."""
+    disagreeing = "X-Forwarded-For: 192.0.2.9\r\nForwarded: for=192.0.2.8"
+    while True:
+        query = urlencode({"domain": HOST, "ip": "192.0.2.1", "token": os.urandom(16).hex()})
+        attacker.socket.sendall(f"GET {UPDATE}?{query} HTTP/1.1\r\nHost: x\r\n{disagreeing}\r\n\r\n".encode())
+        yield attacker.take()
+
+
+def waiting(attacker: Attacker) -> Iterator[object]:
+    """Have 256 connections wait for a nameserver that is dead, with a valid token."""
+    address = attacker.socket.getpeername()[:2]
+    with contextlib.ExitStack() as stack:
+        crowd = [stack.enter_context(socket.create_connection(address, timeout=20)) for _ in range(256)]
+        for number in itertools.count():
+            query = urlencode({"domain": DEAD_HOST, "ip": f"192.0.2.{number % 250 + 1}", "token": TOKEN})
+            for each in crowd:
+                each.sendall(f"GET {UPDATE}?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            for each in crowd:
+                each.recv(65536)
+                yield each
+
+
 KINDS: Mapping[str, Callable[[Attacker], Iterator[object]]] = {
     "wrong-tokens": wrong_tokens,
     "impatient": impatient,
@@ -132,7 +196,17 @@ KINDS: Mapping[str, Callable[[Attacker], Iterator[object]]] = {
     "malformed": malformed,
     "pipelined": no_path,
     "changes": changes,
+    "addresses": addresses,
+    "names": names,
+    "escapes": escapes,
+    "fields": fields,
+    "labels": labels,
+    "networks": networks,
+    "nowhere": nowhere,
+    "waiting": waiting,
 }
+PROXIED = ("networks", "nowhere")
+"""Those that come through a trusted proxy, which this machine then is to all clients."""
 FLOODS = ("impatient", "malformed")
 """Those that do not stay with their two connections, but open thousands in a second."""
 
