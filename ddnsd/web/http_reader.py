@@ -157,8 +157,9 @@ class RequestReader:
         """Say what the head is, and how the body is framed.
 
         Raises:
-            MalformedRequestError: it has too many fields, one twice that is unique, or a framing that two
-                programs could understand in two ways.
+            MalformedRequestError: it has a field twice that is unique, or a framing that two programs could
+                understand in two ways.
+            HeadTooLargeError: it has more than `MOST_FIELDS`.
         """
         if self._is_in_fields:
             raise MalformedRequestError("a head without an end")
@@ -253,7 +254,7 @@ class RequestReader:
         """Let llhttp look at octets that belong to one message.
 
         Raises:
-            MalformedRequestError: they are not what they should be.
+            MalformedRequestError, HeadTooLargeError: they are not what they should be.
         """
         try:
             self._parser.feed_data(octets)
@@ -266,7 +267,7 @@ class RequestReader:
                 raise BodyTooLargeError from None
             raise MalformedRequestError(str(error)) from None
         if len(self._fields) > MOST_FIELDS:
-            raise MalformedRequestError(f"more than {MOST_FIELDS} fields")
+            raise HeadTooLargeError  # closed later: a client that opens another at once would cost more
 
     # What llhttp calls.
 

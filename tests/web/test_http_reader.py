@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsd.web.http_reader import MalformedRequestError, RequestReader
+from ddnsd.web.http_reader import MOST_FIELDS, HeadTooLargeError, MalformedRequestError, RequestReader
 
 MAX_HEAD = 400
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -54,6 +54,15 @@ def test_a_head_may_be_so_large_and_no_larger(size: int, cuts: list[int]) -> Non
     assert len(head) == size
     expected = ([], "HeadTooLargeError") if size > MAX_HEAD else ([("GET", "/a", b"")], "more")
     assert read(head, cuts) == expected
+
+
+def test_a_head_with_too_many_fields_is_too_large_a_one() -> None:
+    reader = RequestReader(65536)
+    fields = b"a:\r\n" * MOST_FIELDS
+    reader.take(b"GET /a HTTP/1.1\r\n" + fields + b"\r\n")
+    assert reader.is_complete
+    with pytest.raises(HeadTooLargeError):
+        RequestReader(65536).take(b"GET /a HTTP/1.1\r\nb:\r\n" + fields + b"\r\n")
 
 
 @pytest.mark.parametrize("octets", [b"\r\n" * 300, b"GET /" + b"a" * 500, b"x" * 500, b"\0" * 500])
