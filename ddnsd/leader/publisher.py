@@ -28,6 +28,7 @@ from ddnsd.store.snapshot import Touched
 _log = structlog.get_logger(__name__)
 
 _LANES_AT_ONCE = 20  # started in one turn of the event loop: some 2 ms
+_SHOWN_AT_ONCE = 100  # records: less than 1 ms
 _FALLEN_SECONDS = 5.0  # before a lane that fell is begun anew
 
 
@@ -135,6 +136,8 @@ class Publisher:
                 self._start_lanes(zone)
                 if count % _LANES_AT_ONCE == 0:  # not a Slice: what waits for a lane waits for no scan
                     await asyncio.sleep(0)
+            if len(zones) > _LANES_AT_ONCE:
+                await self._show_waiting()
             if not self._changed.is_set():
                 self._kept.set()
 
@@ -155,6 +158,13 @@ class Publisher:
                 self._complain(site)
             elif site not in self._lanes:
                 self._start_lane(site, nameserver)
+
+    async def _show_waiting(self) -> None:
+        """Tell the lanes what changed before they began: many take long to look through their zones."""
+        waiting = list(self._mandate.state.unpublished)
+        for start in range(0, len(waiting), _SHOWN_AT_ONCE):
+            self._dispatch(waiting[start : start + _SHOWN_AT_ONCE])
+            await asyncio.sleep(0)
 
     def _start_lane(self, site: Site, nameserver: Nameserver) -> None:
         lanes = self._of_zone[site.zone]

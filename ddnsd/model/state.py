@@ -181,9 +181,12 @@ class HostTable(NamedTable[Resource[HostSpec]]):
 class AddressTable(Table[RecordKey, Committed]):
     """Committed records by key; which of them are TXTs, which are tombstones, and of which zone."""
 
-    def __init__(self, changed: Callable[[str], None]) -> None:
-        """`changed` is called with the name of a record that has come or gone, or says another zone."""
+    def __init__(self, changed: Callable[[str], None], written: Callable[[RecordKey], None]) -> None:
+        """`changed` is called with the name of a record that has come or gone, or says another zone;
+        `written` with each that was put or dropped.
+        """
         super().__init__()
+        self._tell_written = written
         self.challenges: set[RecordKey] = set()
         self.tombstones: set[RecordKey] = set()
         self._leaving: _Groups[str, RecordKey] = _Groups()
@@ -203,6 +206,7 @@ class AddressTable(Table[RecordKey, Committed]):
             self._leaving.add(value.zone, id)
         if before is None or before.value.zone != value.zone:
             self._tell(id.name)
+        self._tell_written(id)
 
     def drop(self, id: RecordKey) -> None:
         """Remove a record."""
@@ -210,6 +214,7 @@ class AddressTable(Table[RecordKey, Committed]):
         if before is not None:
             self._leave(id, before.value)
             self._tell(id.name)
+            self._tell_written(id)
 
     def leaving(self, zone: str) -> Set[RecordKey]:
         """Return the keys of the records that say which zone they are in, as tombstones do."""
@@ -220,6 +225,25 @@ class AddressTable(Table[RecordKey, Committed]):
         self.tombstones.discard(id)
         if committed.zone:
             self._leaving.discard(committed.zone, id)
+
+
+class PublishedTable(Table[RecordKey, Published]):
+    """What is known to be served, by record."""
+
+    def __init__(self, written: Callable[[RecordKey], None]) -> None:
+        """`written` is called with each record that was put or dropped."""
+        super().__init__()
+        self._tell_written = written
+
+    def put(self, id: RecordKey, entry: Entry[Published]) -> None:
+        """Add or replace what is known of a record."""
+        self[id] = entry
+        self._tell_written(id)
+
+    def drop(self, id: RecordKey) -> None:
+        """Forget a record."""
+        if self.pop(id, None) is not None:
+            self._tell_written(id)
 
 
 class PrefixTable(Table[str, PrefixMove]):
@@ -339,8 +363,9 @@ class State:
         self.zones: NamedTable[Resource[ZoneSpec]] = NamedTable()
         self.hosts = HostTable(self._keep)
         self.tokens = TokenTable()
-        self.addresses = AddressTable(self._keep)
-        self.published: Table[RecordKey, Published] = Table()
+        self.addresses = AddressTable(self._keep, self._compare)
+        self.published = PublishedTable(self._compare)
+        self.unpublished: set[RecordKey] = set()  # committed since they were published: pending, or refused
         self.seen: Table[str, LastSeen] = Table()  # of hosts that expire
         self.history = HistoryTable()  # by host
         self.prefixes = PrefixTable()  # that hosts have yet to follow
@@ -438,6 +463,14 @@ class State:
             self._names.add(name)
         else:
             self._names.discard(name)
+
+    def _compare(self, record: RecordKey) -> None:
+        """Note whether the record was committed since it was published."""
+        committed, published = self.addresses.get(record), self.published.get(record)
+        if committed is not None and (published is None or published.value.revision < committed.revision):
+            self.unpublished.add(record)
+        else:
+            self.unpublished.discard(record)
 
     def _plain_records(self, name: str) -> Iterator[RecordKey]:
         """Yield the keys of the records at a name that say no zone."""

@@ -8,17 +8,20 @@ from contextlib import asynccontextmanager
 
 from ddnsd.app.collector import settle
 from ddnsd.leader.mandate import LeaderPolicy
+from ddnsd.model.addresses import Family
 from ddnsd.model.answers import Updated
+from ddnsd.model.records import RecordKey
 from ddnsd.nameserver.interface import Rcode, RRset, Update
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 from ddnsd.nameserver.rfc2136.settings import Rfc2136Settings
 from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
-from tests.leader.node import Node, node_on
+from tests.leader.node import Node, node_on, until
 from tests.leader.turns import TurnMeter, run_metered
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.filled import FilledBind, Names, fill
 
 NAMES = Names(zones=200, hosts=100)
+CHANGED = "h7.z150.example"
 POLICY = LeaderPolicy(
     "_ddnsd", batch=200, reconcile_interval=3600, probe_interval=1.0, compact_after=0, timeout=8
 )
@@ -32,7 +35,7 @@ class WatchedNameserver(Rfc2136Nameserver):
         super().__init__(settings)
         self.begun = Counter[str]()  # transfers by zone
         self.ended = Counter[str]()
-        self.pushed: list[str] = []  # names, but for the fences
+        self.written: list[str] = []  # names, those of the fences too
         self.at_once = 0
 
     async def transfer(self, zone: str) -> AsyncIterator[Sequence[RRset]]:
@@ -43,7 +46,7 @@ class WatchedNameserver(Rfc2136Nameserver):
         self.ended[zone] += 1
 
     async def update(self, update: Update) -> Rcode:
-        self.pushed += [each.name for each in update.changes if not each.name.startswith("_ddnsd.")]
+        self.written += [each.name for each in update.changes]
         return await super().update(update)
 
 
@@ -70,8 +73,10 @@ def test_a_leader_of_many_zones_begins_without_a_long_turn() -> None:
         with EtcdRig(versions()[-1]) as rig:
             async with restarted(rig) as (node, nameserver):
                 meter.restart()
-                node.lead()
-                assert isinstance(await node.update("h7.z150.example", "10.150.1.7"), Updated)
+                change = asyncio.create_task(node.update(CHANGED, "10.150.1.7"))
+                await until(lambda: RecordKey(CHANGED, Family.A) in node.state.unpublished)
+                node.lead()  # it begins with a change that waits
+                assert isinstance(await change, Updated)
                 leader = node.state.leader
                 assert leader is not None
                 async with asyncio.timeout(60):
@@ -80,7 +85,9 @@ def test_a_leader_of_many_zones_begins_without_a_long_turn() -> None:
                 assert node.state.leader == leader, "its lease was kept"
                 assert set(nameserver.begun.values()) == {1}, "each zone was transferred once"
                 assert nameserver.at_once == 4
-                assert nameserver.pushed == ["h7.z150.example"], "nothing else had changed"
+                pushed = [name for name in nameserver.written if not name.startswith("_ddnsd.")]
+                assert pushed == [CHANGED], "nothing else had changed"
+                assert nameserver.written.index(CHANGED) < len(NAMES.zones) / 2, "its zone came first"
 
     run_metered(meter, begin())
     assert meter.longest < LONGEST

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ddnsd.model.addresses import RRTYPES
 from ddnsd.model.name_tree import NameTree
 from ddnsd.model.names import is_below
-from ddnsd.model.records import Committed, Entry, Footprint, RecordKey, Resource, Site
+from ddnsd.model.records import Committed, Entry, Footprint, Published, RecordKey, Resource, Site
 from ddnsd.model.resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
 from ddnsd.model.state import NamedTable, State
 from tests.model.world import NOW
@@ -21,6 +21,9 @@ SITES = st.builds(Site, NAMES, st.sampled_from(["one", "two"]))
 COMMITTED = st.builds(
     Committed, st.sampled_from(["", "192.0.2.1"]), st.just(""), st.just(""), st.just(NOW), st.just("") | NAMES
 )
+
+
+PUBLISHED = st.builds(Published, st.integers(0, 80), st.just(""), st.just(60), st.just("one"))
 
 
 def steps(table: str, ids: st.SearchStrategy[object], values: st.SearchStrategy[object]):
@@ -35,6 +38,7 @@ HISTORIES = st.lists(
         steps("hosts", NAMES, st.builds(Resource, st.builds(HostSpec, ACCOUNTS))),
         steps("tokens", NAMES, st.builds(Resource, st.builds(TokenSpec, ACCOUNTS, st.just("0" * 64)))),
         steps("addresses", RECORDS, COMMITTED),
+        steps("published", RECORDS, PUBLISHED),
         steps("footprints", SITES, st.just(Footprint())),
     ),
     min_size=20,
@@ -71,6 +75,9 @@ def check(state: State, names: set[str]) -> None:
         assert state.addresses.leaving(name) == leaving
         below = {host for host in state.hosts if host == name or is_below(host, name)}
         assert set(state.hosts_from(name, ())) == below
+    published = {record: entry.value.revision for record, entry in state.published.items()}
+    behind = {record for record, it in state.addresses.items() if published.get(record, 0) < it.revision}
+    assert state.unpublished == behind
     tombstones = {record for record, entry in state.addresses.items() if entry.value.is_tombstone}
     assert state.addresses.tombstones == tombstones
     for account in ("alice", "bob"):
@@ -110,7 +117,7 @@ def test_each_index_says_what_a_scan_would(history):
 def test_a_snapshot_may_come_in_any_order(history, chance: random.Random):
     """Hosts come before their zones, a zone below before the one above it."""
     before, loaded = after(history), State()
-    tables = ("zones", "accounts", "hosts", "tokens", "addresses", "footprints")
+    tables = ("zones", "accounts", "hosts", "tokens", "addresses", "published", "footprints")
     items = [(table, id, entry) for table in tables for id, entry in getattr(before, table).items()]
     chance.shuffle(items)
     for table, id, entry in items:
