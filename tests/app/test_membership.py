@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from ddnsd.app.clocks import Clocks
 from ddnsd.app.membership import Membership
-from ddnsd.model.records import Beat
+from ddnsd.model.records import Beat, RegistryHead
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import Update
@@ -49,6 +49,22 @@ async def test_member_goes_with_its_node(tmp_path: Path) -> None:
             assert abs(shown.beat.at - datetime.now(UTC)) < timedelta(seconds=5)
             assert shown.nameservers == {"default"}
         await until(lambda: "me" not in cache.state.members)
+
+
+async def test_member_that_ends_while_it_registers_is_none(tmp_path: Path) -> None:
+    """Its key may be written although nobody waits for the answer any more."""
+    async with watched(tmp_path) as (store, cache):
+        for turns in range(1, 20):
+            registering = asyncio.create_task(store.register("me", codec.encode(member(["default"]))))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            registering.cancel()
+            (end,) = await asyncio.gather(registering, return_exceptions=True)
+            if not isinstance(end, BaseException):
+                await end.close()
+            await store.commit([Update({}, {keys.REGISTRY: codec.encode(RegistryHead("later"))})])
+            await cache.current()
+            assert "me" not in cache.state.members
 
 
 @pytest.mark.logs_errors

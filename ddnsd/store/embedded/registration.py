@@ -1,5 +1,6 @@
 """Registrations on the embedded store: plain keys. Whoever registered them lives as long as the store."""
 
+import asyncio
 from contextlib import suppress
 
 from ddnsd.store import keys
@@ -24,7 +25,11 @@ class EmbeddedRegistration:
             UnavailableError: not now.
         """
         registration = cls(commit, key)
-        await registration.update(value)
+        try:
+            await registration.update(value)
+        except asyncio.CancelledError:  # it may be written all the same, and nobody has it to close it
+            await registration.close()
+            raise
         return registration
 
     async def update(self, value: bytes) -> None:
@@ -40,8 +45,9 @@ class EmbeddedRegistration:
 
     async def close(self) -> None:
         """Remove the key, unless somebody else has registered it since; idempotent."""
+        expects = {self._key: self._revision} if self._revision else {}
         with suppress(UnavailableError):  # then the next opening does it
-            await self._commit([Update({self._key: self._revision}, deletes=frozenset({self._key}))])
+            await self._commit([Update(expects, deletes=frozenset({self._key}))])
 
 
 async def remove_left_behind(commit: Commit, items: Items) -> None:
