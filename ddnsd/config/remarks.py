@@ -14,15 +14,18 @@ from .tree import Settings
 
 EXPOSED_REMEDY = "or set data_check: warn, on a file system that has no modes"
 _EVERY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - what is warned of
+_OTHERS = stat.S_IRWXO
 _TOO_OPEN = stat.S_IRWXO | stat.S_IWGRP  # a group may read: systemd and Kubernetes hand secrets over that way
 
 
 def remarks(settings: Settings) -> Iterator[str]:
     """Yield a sentence for each secret that more people can read than should, and each part out of place."""
     for path in _secret_files(settings):
-        if path.exists() and path.stat().st_mode & _TOO_OPEN:
+        # A volume's group may write everything in it: it is Kubernetes' (fsGroup).
+        too_open = _OTHERS if path.is_relative_to(settings.data) else _TOO_OPEN
+        if _mode(path) & too_open:
             yield f"{path} holds a secret and is open to others: chmod 600 {path}"
-    yield from _open_files(settings)
+    yield from _open_folder(settings)
     if settings.listen.admin.host in _EVERY_ADDRESS:
         yield (
             "listen.admin: the admin API listens on every address of this machine, without TLS: "
@@ -65,14 +68,8 @@ def is_remote(url: str) -> bool:
         return host != "localhost" and not host.endswith(".localhost")
 
 
-def _open_files(settings: Settings) -> Iterator[str]:
-    """Yield who may read the default admin token, and who may add to a data folder with the sticky bit.
-
-    A group may: it is Kubernetes' (fsGroup), which gets the whole volume.
-    """
-    token = settings.default_admin_token_file
-    if settings.admin.token_file in (None, token) and _mode(token) & stat.S_IRWXO:
-        yield f"{token} holds the admin token and is open to others: chmod o= {token}"
+def _open_folder(settings: Settings) -> Iterator[str]:
+    """Yield that everybody may add to a data folder with the sticky bit."""
     if _mode(settings.data) & stat.S_IWOTH and not files.exposure(settings.data, owner=False):
         yield f"everybody may put files into {settings.data}: chmod o-w {settings.data}"
 
@@ -86,8 +83,7 @@ def _mode(path: Path) -> int:
 
 
 def _secret_files(settings: Settings) -> Iterator[Path]:
-    if settings.admin.token_file and settings.admin.token_file != settings.default_admin_token_file:
-        yield settings.admin.token_file
+    yield settings.admin.token_file or settings.default_admin_token_file
     for token in settings.admin.tokens:
         yield token.file
     if settings.store.etcd:

@@ -468,10 +468,16 @@ async def test_check_tells_what_others_could_do(ddnsd, tmp_path):
     (data / "admin-token").write_text("a-secret")
     (data / "admin-token").chmod(0o644)
     run = await ddnsd("check", str(config), DDNSD_ADMIN_TOKEN_FILE="")
-    assert "admin-token holds the admin token and is open to others" in run.err
+    assert f"{data / 'admin-token'} holds a secret and is open to others" in run.err
     (data / "admin-token").chmod(0o660)  # as kubelet leaves it
     named = await ddnsd("check", str(config), DDNSD_ADMIN_TOKEN_FILE=str(data / "admin-token"))
     assert named.err == "", "the default place may be named, as the chart does"
+    config.write_text("data: open data\nadmin: {tokens: [{name: ci, file: open data/ci, scopes: [read]}]}\n")
+    for mode, warned in ((0o664, True), (0o660, False)):
+        (data / "ci").write_text("a-secret-of-the-ci")
+        (data / "ci").chmod(mode)
+        run = await ddnsd("check", str(config), DDNSD_ADMIN_TOKEN_FILE="")
+        assert (f"{data / 'ci'} holds a secret and is open to others" in run.err) is warned
     assert (await ddnsd("check", str(config), DDNSD_ADMIN_TOKEN_FILE="")).err == ""
 
 
