@@ -26,7 +26,7 @@ from ddnsd.store import codec, keys
 from ddnsd.store.interface import Done, Update
 from ddnsd.web.health import Readiness, make_health_application
 from tests.service.kubernetes import EVERYTHING, HELD, controller
-from tests.service.registry_node import account
+from tests.service.registry_node import account, host
 from tests.web.admin_server import ADMIN_TOKEN, AdminServer, admin_server
 
 ROOT = Path(__file__).parents[2]
@@ -116,6 +116,13 @@ async def test_what_get_prints_applied_changes_nothing(filled, output):
         name = read_manifest(printed)[0]["metadata"]["name"]
         assert read_manifest(await filled.ok("get", kind.value, name, "-o", output)) == read_manifest(printed)
     assert await filled.server.node.store.snapshot() == before
+
+
+async def test_apply_warns_of_a_name_that_is_not_for_everybody(filled):
+    text = json.dumps(host("wpad.example.com", owner="007"))
+    run = await filled("apply", "-f", "-", stdin=text)
+    assert (run.code, run.out) == (0, "host/wpad.example.com created\n")
+    assert run.err.startswith("warning: host/wpad.example.com: wpad is a reserved label")
 
 
 async def test_a_table_can_be_grepped(filled):
@@ -528,8 +535,8 @@ async def test_serve_names_what_it_reads(ddnsd, tmp_path):
 @pytest.mark.parametrize("work", Work)
 async def test_what_the_leader_found_is_printed(filled, work):
     node = filled.server.node
-    exit_code = ["--exit-code"] if work is Work.CHECK else []
-    asked = asyncio.create_task(filled("zone", work, "example.com", *exit_code))
+    options = {Work.CHECK: ["--exit-code"], Work.TAKEOVER: ["--adopt"]}
+    asked = asyncio.create_task(filled("zone", work, "example.com", *options.get(work, [])))
     while not node.cache.state.requests:
         await asyncio.sleep(0.01)
     (entry,) = node.cache.state.requests.values()
@@ -537,7 +544,7 @@ async def test_what_the_leader_found_is_printed(filled, work):
     await node.commits.commit(Update({}, {entry.key: codec.encode(done)}))
     run = await asked
     assert (run.code, run.out) == (int(work is Work.CHECK), f"{work}: one\ntwo\n")
-    assert entry.value.work is work
+    assert (entry.value.work, entry.value.adopt) == (work, work is Work.TAKEOVER)
 
 
 async def test_what_kubernetes_manages_is_shown_with_its_source(ddnsd):

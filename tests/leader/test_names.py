@@ -3,16 +3,28 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.answers import Refusal, Updated
 from ddnsd.model.history import entries
 from ddnsd.model.origin import Origin
-from ddnsd.model.records import NAME_IN_USE, Candidacy, Published, RecordKey, Resource, Stored, Taking, Work
+from ddnsd.model.records import (
+    NAME_IN_USE,
+    Candidacy,
+    Published,
+    PublishError,
+    RecordKey,
+    Resource,
+    Stored,
+    Taking,
+    Work,
+)
 from ddnsd.model.request import Request
 from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
 from ddnsd.model.tokens import digest
@@ -52,6 +64,7 @@ from tests.leader.node import (
     zone_of,
 )
 from tests.rigs import NameserverRig, Record
+from tests.service.archives import read
 from tests.tasks import running
 
 WWW, HOME = f"www.{ZONE}", f"home.{ZONE}"
@@ -133,8 +146,8 @@ async def stand(nameserver: Nameserver, name: str, *values: str, type: RecordTyp
 
 
 def error_of(node: Node, record: RecordKey) -> str:
-    error = node.state.published[record].value.error
-    return error.message if error else ""
+    entry = node.state.published.get(record)
+    return entry.value.error.message if entry and entry.value.error else ""
 
 
 async def put(node: Node, stored: dict[str, Stored]) -> None:
@@ -322,6 +335,26 @@ async def test_what_somebody_wrote_where_an_answer_was_lost_is_not_ours(tmp_path
         assert await zone_of(watched.real) == {(WWW, "A"): (OPERATORS,), (BLOG, "A"): (OPERATORS,)}
 
 
+async def test_a_wildcard_in_doubt_is_not_ours_because_its_host_is(tmp_path: Path) -> None:
+    star = f"*.{HOME}"
+    async with watched_node(tmp_path, timeout=0.3) as (node, watched):
+        await node.apply(*example(HOME))
+        await node.update(HOME, "192.0.2.1")
+        await node.published()
+        watched.losing = True
+        await node.apply(host(HOME, wildcard=True))
+        await node.until(lambda: any(x.name == star for update in watched.updates for x in update.changes))
+        await node.stop_leading()
+        await stand(watched.real, star, OPERATORS)
+        watched.losing = False
+        node.lead()
+        await node.until(lambda: f"{star} A" in error_of(node, HOME_A))
+        assert await zone_of(watched.real) == {(HOME, "A"): ("192.0.2.1",), (star, "A"): (OPERATORS,)}
+        await node.delete(Kind.HOST, HOME)
+        await gone(node)
+        assert await zone_of(watched.real) == {(star, "A"): (OPERATORS,)}
+
+
 async def test_a_zone_that_moves_takes_nothing_there_and_leaves_what_was_never_its_own(
     tmp_path: Path,
 ) -> None:
@@ -429,6 +462,81 @@ async def test_what_a_leader_of_before_has_published_is_ours_whatever_is_noted(t
         assert isinstance(await node.update(WWW, "192.0.2.2"), Updated)
         assert isinstance(await node.update(BLOG, "192.0.2.2"), Updated)
         assert await zone_of(watched.real) == {(WWW, "A"): ("192.0.2.2",), (BLOG, "A"): ("192.0.2.2",)}
+
+
+async def test_an_installation_of_before_goes_on_with_nothing_asked_or_refused(tmp_path: Path) -> None:
+    """As 9626785 left it: wildcards, challenges, drift, errors, a zone that moves, without a new field."""
+    store = await open_embedded(tmp_path / "store")
+    async with embedded_nameservers(tmp_path, "default", "second") as servers:
+        watched = {name: Watched(server) for name, server in servers.items()}
+        async with node_on(store, watched) as node:
+            node.lead()
+            await node.apply(*example(WWW, HOME), host(BLOG, wildcard=True))
+            for name in (WWW, HOME, BLOG):
+                await node.update(name, "192.0.2.1")
+            await node.ask(challenge(BLOG))
+            await node.published()
+            await node.stop_leading()
+            error = PublishError(0, "SERVFAIL", datetime.now(UTC), "default")
+            known = {record: entry.value for record, entry in node.state.published.items()}
+            known[HOME_A] = replace(known[HOME_A], revision=0)
+            known[WWW_A] = replace(known[WWW_A], revision=0, error=error)
+            assert {field for each in known.values() for field in (each.taking, each.adopted)} == {None, ()}
+            await put(node, {keys.published(record): value for record, value in known.items()})
+            await node.apply(zone(nameserver="second"))
+            for each in watched.values():
+                each.updates.clear()
+            left: list[Any] = []
+            servers["default"].leave = _noting(servers["default"], left)  # type: ignore[method-assign]
+            node.lead()
+            await node.published()
+            assert len(await zone_of(servers["second"])) == 5
+            assert left == [{}], "all of it has left"
+            names = {
+                x.name for each in watched.values() for update in each.take() for x in update.prerequisites
+            }
+            assert names == {f"_ddnsd.{ZONE}"}
+    await store.close()
+
+
+async def test_an_archive_of_before_goes_on_with_nothing_asked_or_refused(tmp_path: Path) -> None:
+    """The nameserver has it all, and not from this installation."""
+    async with watched_node(tmp_path / "old") as (old, _):
+        await old.apply(*example(WWW, HOME), host(BLOG, wildcard=True))
+        await old.published()
+        for name in (WWW, BLOG):
+            await old.update(name, "192.0.2.1")
+        archive = b"".join([part async for part in (await old.registry.export()).parts()])
+    async with watched_node(tmp_path / "new") as (node, watched):
+        for name in (WWW, BLOG, f"*.{BLOG}"):
+            await stand_in(watched, name, "192.0.2.1")
+        await node.registry.restore(await read(archive))
+        await node.published()
+        assert await zone_of(watched.real) == {
+            (name, "A"): ("192.0.2.1",) for name in (WWW, BLOG, f"*.{BLOG}")
+        }
+        names = {x.name for update in watched.take() for x in update.prerequisites}
+        assert names == {f"_ddnsd.{ZONE}"}
+
+
+async def test_an_import_gives_nobody_what_was_refused_to_him_before(tmp_path: Path) -> None:
+    async with watched_node(tmp_path / "old") as (old, watched):
+        await old.apply(*example(WWW))
+        await old.published()
+        await stand(watched.real, WWW, OPERATORS)
+        assert await old.update(WWW, "192.0.2.1") is Refusal.NAMESERVER_FAILED
+        archive = b"".join([part async for part in (await old.registry.export()).parts()])
+    async with watched_node(tmp_path / "new") as (node, watched):
+        await stand_in(watched, WWW, OPERATORS)
+        await node.registry.restore(await read(archive))
+        await node.until(lambda: NAME_IN_USE in error_of(node, WWW_A))
+        assert await zone_of(watched.real) == {(WWW, "A"): (OPERATORS,)}
+
+
+async def stand_in(watched: Watched, name: str, ip: str) -> None:
+    """Write a record into a zone that no leader has opened yet."""
+    await watched.open(ZONE, ())
+    await stand(watched.real, name, ip)
 
 
 # Consent
