@@ -1,8 +1,9 @@
 """Hosts by their first label alone, for clients that know no full names."""
 
-from .attempt import Attempt
+from typing import TypeGuard
+
+from .attempt import Attempt, Target
 from .names import label_count
-from .resources import TokenSpec
 from .state import State
 
 
@@ -13,21 +14,24 @@ def in_full(state: State, attempt: Attempt) -> Attempt:
     name, after a wrong token. Whether the token is valid is not looked at.
     """
     token = state.tokens.by_digest(attempt.digest)
-    spec = token.value.spec if token else None
-    targets = (
-        target._replace(name=_host(state, spec, target.name))
-        if target.name is not None and label_count(target.name) == 1
-        else target
-        for target in attempt.targets
-    )
-    return attempt._replace(targets=tuple(targets), short=False)
-
-
-def _host(state: State, token: TokenSpec | None, label: str) -> str | None:
-    """Return the one host with this first label that the token may change."""
     if token is None:
-        return None
-    found = state.hosts.labelled(token.account, label)
-    if token.hosts is not None:
-        found = found & frozenset(token.hosts)
-    return next(iter(found)) if len(found) == 1 else None
+        return attempt._replace(targets=tuple(map(_nameless, attempt.targets)), short=False)
+    spec = token.value.spec
+    only = None if spec.hosts is None else frozenset(spec.hosts)
+
+    def named(target: Target) -> Target:
+        if not _is_label(target.name):
+            return target
+        found = state.hosts.labelled(spec.account, target.name)
+        found = found if only is None else found & only
+        return target._replace(name=next(iter(found)) if len(found) == 1 else None)
+
+    return attempt._replace(targets=tuple(map(named, attempt.targets)), short=False)
+
+
+def _nameless(target: Target) -> Target:
+    return target._replace(name=None) if _is_label(target.name) else target
+
+
+def _is_label(name: str | None) -> TypeGuard[str]:
+    return name is not None and label_count(name) == 1

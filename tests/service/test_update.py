@@ -227,13 +227,14 @@ async def test_only_so_many_requests_wait_and_of_the_others_nothing_is_committed
 
 
 async def test_where_nothing_was_published_for_long_nobody_waits(tmp_path: Path) -> None:
-    async with desk_in(tmp_path, timeout=1.0) as desk:
+    async with desk_in(tmp_path, timeout=2.0) as desk:
         await desk.write(keys.footprint(SITE), Footprint(desk.node.cache.identity, error="no answer"))
-        assert await desk.ask() is Refusal.NAMESERVER_FAILED, "at its deadline"
-        started = asyncio.get_running_loop().time()
+        assert await desk.ask() is Refusal.NAMESERVER_FAILED
+        assert desk.waited == 1, "until its deadline"
         assert await desk.ask("192.0.2.2") is Refusal.NAMESERVER_FAILED
-        assert asyncio.get_running_loop().time() - started < 0.9, "at once"
+        assert desk.waited == 1, "at once"
         assert desk.want.ip == "192.0.2.2", "the change stays"
+        desk.service.reconfigure(UpdatePolicy(private=True, timeout=60.0, store_timeout=5.0))
         await desk.verify()
         again = await desk.asking("192.0.2.2")
         await desk.publish()
