@@ -55,7 +55,7 @@ class Core:
         collector.settle()
         core._watchdog.start()
         stack.callback(core._watchdog.stop)
-        core.supervisor.start("state", core._supervise())
+        core.supervisor.start("state", core.supervise())
         return core
 
     def reasons_against(self) -> list[str]:
@@ -87,7 +87,7 @@ class Core:
         failure = self.store.write_failure
         return failure is None or not failure.is_own
 
-    async def _supervise(self) -> None:
+    async def supervise(self) -> None:
         """Look after the state; where that does not help, end the process.
 
         Raises:
