@@ -8,7 +8,7 @@ from ddnsd.app.configuration import configuration
 from ddnsd.app.reloader import Reloader
 from ddnsd.config import Source
 from ddnsd.model.tokens import digest
-from ddnsd.web.admin import AdminScope, Credential
+from ddnsd.web.admin import AdminScope, AdminTokens, Credential
 from tests.leader.node import until
 from tests.tasks import running
 
@@ -64,3 +64,30 @@ async def test_a_file_that_a_refused_configuration_names_is_looked_at(
         key.write_text("c2VjcmV0LW9mLXRoZS1maXJzdC1rZXk=")
         await until(lambda: "other" in reloader.configuration.settings.nameservers)
     assert reloader.configured.waiting == ("nameservers.default",), "the embedded one stays until a restart"
+
+
+@pytest.mark.logs_errors
+async def test_a_further_admin_token_comes_and_goes(tmp_path: Path, token_file: Path) -> None:
+    path, other = tmp_path / "config.yaml", tmp_path / "ci"
+    without = f"admin: {{token_file: {token_file}}}"
+    path.write_text(without)
+    source = Source(path, {})
+    reloader = Reloader(source, configuration(source.read().settings, CREDENTIALS))
+    tokens = AdminTokens(CREDENTIALS)
+    reloader.follow(lambda: tokens.reconfigure(reloader.configuration.admin_tokens))
+
+    def name_of(secret: str) -> str:
+        credential = tokens.holder(f"Bearer {secret}")
+        return credential.name if credential else ""
+
+    async with running(reloader.run()):
+        path.write_text(f"{without[:-1]}, tokens: [{{name: ci, file: ci, scopes: [accounts]}}]}}")
+        await until(lambda: str(other) in reloader.configured.refused)
+        assert name_of(FIRST) == "admin"
+        other.write_text(SECOND)
+        await until(lambda: name_of(SECOND) == "ci")
+        other.write_text(FIRST)
+        await until(lambda: "are the same" in reloader.configured.refused)
+        path.write_text(without)
+        await until(lambda: not reloader.configured.refused)
+        assert (name_of(FIRST), name_of(SECOND)) == ("admin", "")
