@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import structlog
 
-from ddnsd.leader.following import KEYS_OF_A_HOST, change, end, grounds, waiting
+from ddnsd.aio import Slice
+from ddnsd.leader.following import KEYS_OF_A_HOST, change, end, grounds, is_waiting
 from ddnsd.leader.mandate import DeposedError, Mandate
-from ddnsd.model.moves import Follower
+from ddnsd.model.moves import Follower, reached_by
 from ddnsd.model.records import Entry, PrefixMove, Site
 from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, Done, Outcome, Stale
 
@@ -16,6 +17,7 @@ _log = structlog.get_logger(__name__)
 
 _OTHER_KEYS = 8  # that a commit expects besides those of its hosts
 _HOSTS = (MAX_KEYS_PER_UPDATE - _OTHER_KEYS) // KEYS_OF_A_HOST  # in one commit
+_SHARE = 0.5  # of the event loop, to look for hosts: a client waits for them
 _AT_ONCE = 16  # commits: no more of the loop's time at a stretch
 
 Room = Callable[[Collection[Site]], Awaitable[bool]]
@@ -55,8 +57,9 @@ class Errand:
 
     async def _waiting(self) -> Sequence[Follower]:
         async with self._one_look:
-            await asyncio.sleep(0)
-            return list(waiting(self._mandate.state, self._move))
+            state, move = self._mandate.state, self._move
+            hosts = Slice(share=_SHARE).each(reached_by(state, move.value))
+            return [host async for host in hosts if is_waiting(state, move, host)]
 
     async def _commit(self, hosts: Sequence[Follower], size: int) -> bool:
         """Commit what is due of as many hosts at once; return whether some were not as they seemed."""

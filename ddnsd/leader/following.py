@@ -1,11 +1,11 @@
 """What a prefix makes of the hosts that follow it: whom it has yet to reach, and what to commit for them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.expiry import is_stale_sighting, sighting
-from ddnsd.model.moves import Follower, holding, reached_by
+from ddnsd.model.moves import Follower, holding
 from ddnsd.model.records import Committed, Entry, HistoryEntry, PrefixMove
 from ddnsd.model.state import State
 from ddnsd.store import codec, keys
@@ -15,11 +15,9 @@ KEYS_OF_A_HOST = 4
 """Keys that its part of a commit compares or writes, at most."""
 
 
-def waiting(state: State, move: Entry[PrefixMove]) -> Iterator[Follower]:
-    """Yield the hosts that the move has not reached, and that nothing newer has."""
-    for follower in reached_by(state, move.value):
-        if _is_to_have(state, move, follower) or _is_to_be_seen(state, move, follower):
-            yield follower
+def is_waiting(state: State, move: Entry[PrefixMove], follower: Follower) -> bool:
+    """Say whether the move has not reached the host, and nothing newer has."""
+    return _is_to_have(state, move, follower) or _is_to_be_seen(state, move, follower)
 
 
 def grounds(state: State, move: Entry[PrefixMove]) -> Mapping[str, int]:

@@ -52,10 +52,10 @@ def reached_by(state: State, move: PrefixMove) -> Iterator[Follower]:
 
 def _followers(state: State, account: str, only: Sequence[str] | None, prefix: Prefix) -> Iterator[Follower]:
     names = state.hosts.followers(account)
-    for name in names if only is None else names & frozenset(only):
-        host, zone_name = state.hosts[name], state.zone_of(name) or ""
+    for name in tuple(names if only is None else names & frozenset(only)):  # it may pause between any two
+        host, zone_name = state.hosts.get(name), state.zone_of(name) or ""
         zone = state.zones.get(zone_name)
-        if zone is None or not takes_updates(zone.value, host.value):
+        if host is None or zone is None or not takes_updates(zone.value, host.value):
             continue
         ip = address_below(prefix, host.value.spec)
         if ip is not None and Family.AAAA in host.value.spec.families:

@@ -1,6 +1,5 @@
 """What shall be published, and how far it is: the comparison of `addresses` with `published`."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from enum import Enum, auto
 from typing import NamedTuple
@@ -65,26 +64,6 @@ def wanted(state: State, record: RecordKey) -> Wanted | None:
     ttl = ttl if is_address else min(ttl, _CHALLENGE_TTL)
     adopt = zone.value.spec.adopt
     return Wanted(record, site, committed.revision, address.ip, ttl, address.changed, wildcard, adopt)
-
-
-def contents(state: State, zone: str) -> Iterator[Wanted]:
-    """Yield every RRset of the zone that shall be served.
-
-    A nameserver that the zone is leaving serves on until the zone is complete at its new one.
-    """
-    for record in state.records_in(zone):
-        want = wanted(state, record)
-        if want is not None and want.ip:
-            yield want
-
-
-def is_settled(state: State, zone: str) -> bool:
-    """Say whether nothing of the zone is pending where the zone lives now."""
-    for record in state.records_in(zone):
-        want = wanted(state, record)
-        if want is not None and is_pending(state, want):
-            return False
-    return True
 
 
 def is_removed(state: State, record: RecordKey) -> bool:

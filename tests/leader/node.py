@@ -16,7 +16,7 @@ from ddnsd.leader.preference import Preference
 from ddnsd.leader.term import Candidate
 from ddnsd.model.addresses import Family
 from ddnsd.model.answers import Answer, Limited, Refusal, Result
-from ddnsd.model.publication import contents, is_settled, is_verified
+from ddnsd.model.publication import is_verified
 from ddnsd.model.records import Beat, Member, RecordKey, Site, Work
 from ddnsd.model.request import Request
 from ddnsd.model.resources import Kind
@@ -32,6 +32,7 @@ from ddnsd.store.interface import Store
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.store.standstill import Patience
 from ddnsd.telemetry.metrics import Metrics
+from tests.model.whole_zone import contents, is_settled
 from tests.service.unlimited import unlimited
 from tests.tasks import running
 

@@ -14,7 +14,6 @@ import pytest
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.answers import Answer, Limited, Refusal, Unchanged, Updated
-from ddnsd.model.publication import contents
 from ddnsd.model.records import RecordKey
 from ddnsd.model.request import Request
 from ddnsd.model.resources import Kind
@@ -34,6 +33,7 @@ from tests.leader.node import (
     zone,
     zone_of,
 )
+from tests.model.whole_zone import contents
 from tests.tasks import running
 
 WWW = "www.example.com"

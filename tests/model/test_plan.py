@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.plan import Push, Queue
-from ddnsd.model.publication import is_settled
 from ddnsd.model.records import Published, RecordKey, Site
+from tests.model.whole_zone import is_settled
 
 from .world import BLOG, BLOG6, NOW, SITE, World, small_world
 

@@ -7,16 +7,15 @@ from hypothesis import strategies as st
 from ddnsd.model.publication import (
     Standing,
     Wanted,
-    contents,
     is_refused,
     is_removed,
     is_served,
-    is_settled,
     is_verified,
     standing,
     wanted,
 )
 from ddnsd.model.records import Published, PublishError, Site
+from tests.model.whole_zone import contents, is_settled
 
 from .world import BLOG, BLOG6, NOW, SITE, World, small_world
 
