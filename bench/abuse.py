@@ -1,16 +1,19 @@
-"""`python -m bench.abuse`: what two connections that know no limit cost the others.
+"""`python -m bench.abuse`: what connections that know no limit cost the others.
 
-198 connections of well-behaved clients are measured alone and beside two abusive ones, in turn. ddnsd has a
-core of its own; the clients, good and bad, have the other.
+198 connections of well-behaved clients are measured alone and beside abusive ones, as a rule two, in turn.
+ddnsd has a core of its own; the clients, good and bad, have the other. Meanwhile `/readyz` is asked on a new
+connection ten times a second, and it is counted whether the node lost its leadership.
 """
 
 import argparse
 import asyncio
+import contextlib
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -19,15 +22,31 @@ from rich.console import Console
 from rich.table import Table
 
 from ddnsd.model.tokens import digest
+from tests.rigs import BindRig
+from tests.rigs.client import Record
+from tests.system.http import Client
 from tests.system.installation import Installation, document
 
-from .abuser import DEAD_HOST, DEAD_ZONE, FLOODS, HOST, KINDS, PROXIED, TOKEN, ZONE
+from .abuser import (
+    DEAD_HOST,
+    DEAD_ZONE,
+    FLOODS,
+    HOST,
+    KINDS,
+    LISTENERS,
+    PROXIED,
+    REFUSED_HOST,
+    REFUSED_ZONE,
+    TOKEN,
+    ZONE,
+)
 from .load import WrongAnswerError
 from .paced import Paced
 
 _RESTING = Paced("resting.example", 178, 200, changes=False, pause=100)
 _MOVING = Paced("moving.example", 20, 200, changes=True, pause=500)
 _AT_MOST = 2.0  # times as long may the slowest hundredth take
+_READY_SECONDS = 0.5  # that `/readyz` may take
 _WIDTH = 130
 _MANY, _AT_ONCE = 20_000, 2_000  # hosts of the abuser's account, and how many are applied at once
 _OURS, _THEIRS = 0, 1  # cores
@@ -53,6 +72,8 @@ class Half(NamedTuple):
     changed_p99: float  # of those alone whose address was another
     abuses: int
     resident: int  # MiB
+    ready: float  # the longest that /readyz took, in seconds
+    elections: int
 
 
 Samples = Mapping[str, Sequence[tuple[Half, Half]]]  # by kind: without and with
@@ -84,38 +105,48 @@ async def measure(plan: Plan, kinds: Sequence[str]) -> Samples:
     Raises:
         WrongAnswerError: a good client was not told that all is well.
     """
-    samples: dict[str, list[tuple[Half, Half]]] = {kind: [] for kind in kinds}
-    settings = {"fair_use": {"enabled": True}, "log": {"format": "json", "level": "info"}}
-    settings |= {"trusted_proxies": ["127.0.0.0/8"]} if set(kinds) & set(PROXIED) else {}
-    with tempfile.TemporaryDirectory(prefix="ddnsd-bench-", dir=_MEMORY) as folder:
-        ddnsd = Installation(Path(folder), nameservers=_nameservers(Path(folder)), **settings)
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ddnsd-bench-", dir=_MEMORY)))
+        alias = Record(REFUSED_HOST, 60, "CNAME", "elsewhere.example.")
+        bind = await stack.enter_async_context(BindRig((REFUSED_ZONE,), records=(alias,)))
+        settings = {"fair_use": {"enabled": True}, "log": {"format": "json", "level": "info"}}
+        settings |= {"trusted_proxies": ["127.0.0.0/8"]} if set(kinds) & set(PROXIED) else {}
+        ddnsd = Installation(folder, nameservers=_nameservers(folder, bind), **settings)
+        stack.push_async_callback(ddnsd.close)
         with placed(_OURS, plan.first):
             await ddnsd.start()
-        try:
-            await _prepare(ddnsd, _MANY if "labels" in kinds else 0)
-            if plan.first:
-                put_threads_first(ddnsd.pid)
-            with placed(_THEIRS, plan.first):
-                for number in range(plan.rounds):
-                    print(f"round {number + 1} of {plan.rounds}", file=sys.stderr)
-                    for place, kind in enumerate(kinds):
-                        run = 2 * (number * len(kinds) + place) + 1
-                        alone = await _half(ddnsd, plan, run, "")
-                        samples[kind].append((alone, await _half(ddnsd, plan, run + 1, kind)))
-        finally:
-            await ddnsd.close()
+        await _prepare(ddnsd, _MANY if "labels" in kinds else 0)
+        if plan.first:
+            put_threads_first(ddnsd.pid)
+        with placed(_THEIRS, plan.first):
+            return await _rounds(ddnsd, plan, kinds)
+
+
+async def _rounds(ddnsd: Installation, plan: Plan, kinds: Sequence[str]) -> Samples:
+    samples: dict[str, list[tuple[Half, Half]]] = {kind: [] for kind in kinds}
+    for number in range(plan.rounds):
+        print(f"round {number + 1} of {plan.rounds}", file=sys.stderr)
+        for place, kind in enumerate(kinds):
+            run = 2 * (number * len(kinds) + place) + 1
+            alone = await _half(ddnsd, plan, run, "")
+            samples[kind].append((alone, await _half(ddnsd, plan, run + 1, kind)))
     return samples
 
 
-def _nameservers(folder: Path) -> Mapping[str, Any]:
-    """Return an embedded one, and one that nobody hears."""
-    key = folder / "dead.key"
-    key.touch(mode=0o600)
-    key.write_text("c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMzQ=")
-    signed = {"name": "k", "algorithm": "hmac-sha256", "secret_file": str(key)}
+def _nameservers(folder: Path, bind: BindRig) -> Mapping[str, Any]:
+    """Return an embedded one, one that nobody hears, and one that refuses a record."""
+
+    def signed(name: str, secret: str) -> Mapping[str, str]:
+        key = folder / f"{name}.key"
+        key.touch(mode=0o600)
+        key.write_text(secret)
+        return {"name": bind.key_name, "algorithm": bind.key_algorithm, "secret_file": str(key)}
+
+    address = {"kind": "rfc2136", "address": "127.0.0.1"}
     return {
         "default": {"kind": "embedded", "listen": "127.0.0.1:0"},
-        "dead": {"kind": "rfc2136", "address": "127.0.0.1", "port": 1, "key": signed},
+        "dead": {**address, "port": 1, "key": signed("dead", bind.secret_text)},
+        "refusing": {**address, "port": bind.port, "key": signed("refusing", bind.secret_text)},
     }
 
 
@@ -126,6 +157,8 @@ async def _prepare(ddnsd: Installation, many: int) -> None:
         document("Zone", ZONE),
         document("Account", "mallory"),
         document("Zone", DEAD_ZONE, nameserver="dead"),
+        document("Zone", REFUSED_ZONE, nameserver="refusing"),
+        document("Host", REFUSED_HOST, account="mallory"),
         document("Host", HOST, account="mallory"),
         document("Host", DEAD_HOST, account="mallory"),
         document("Token", "mallory", account="mallory", sha256=digest(TOKEN)),
@@ -137,20 +170,47 @@ async def _prepare(ddnsd: Installation, many: int) -> None:
 
 
 async def _half(ddnsd: Installation, plan: Plan, run: int, kind: str) -> Half:
-    endpoint = ddnsd.addresses["public"]
-    abuser = await _abuser(kind, endpoint, plan.seconds) if kind else None
+    endpoint, before = ddnsd.addresses["public"], len(ddnsd.events("leader.elected"))
+    abuser = await _abuser(kind, ddnsd, plan.seconds) if kind else None
+    probing = asyncio.create_task(_longest_ready(ddnsd.addresses["health"]))
     resting, moving = await asyncio.gather(
         _RESTING.run(endpoint, run, plan.seconds), _MOVING.run(endpoint, run, plan.seconds)
     )
+    probing.cancel()
     abuses = int((await abuser.communicate())[0]) if abuser else 0
     together = resting.and_(moving)
     pages = int(Path(f"/proc/{ddnsd.pid}/statm").read_text().split()[1])
     resident = pages * os.sysconf("SC_PAGE_SIZE") >> 20
-    return Half(together.quantile(0.5), together.quantile(0.99), moving.quantile(0.99), abuses, resident)
+    elections = len(ddnsd.events("leader.elected")) - before
+    return Half(
+        *(together.quantile(0.5), together.quantile(0.99), moving.quantile(0.99)),
+        *(abuses, resident, await probing, elections),
+    )
 
 
-async def _abuser(kind: str, endpoint: str, seconds: int) -> asyncio.subprocess.Process:
+async def _longest_ready(health: str) -> float:
+    """Ask `/readyz`, each time on a new connection, until cancelled; return the longest time, in seconds.
+
+    Raises:
+        WrongAnswerError: it was not ready.
+    """
+    longest = 0.0
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            client, began = Client(health), time.perf_counter()
+            reply = await client.get("/readyz")
+            longest = max(longest, time.perf_counter() - began)
+            await client.close()
+            if reply.status != 200:
+                raise WrongAnswerError(f"/readyz: {reply.status} {reply.body.decode()}")
+            await asyncio.sleep(0.1)
+    return longest
+
+
+async def _abuser(kind: str, ddnsd: Installation, seconds: int) -> asyncio.subprocess.Process:
     """Start the abusers. They are not measured, and so come after the others on their core."""
+    listener = LISTENERS.get(kind, "public")
+    endpoint = ddnsd.addresses["dns"]["default"] if listener == "dns" else ddnsd.addresses[listener]
     command = [
         "chrt",
         "--other",
@@ -170,9 +230,10 @@ async def _abuser(kind: str, endpoint: str, seconds: int) -> asyncio.subprocess.
 
 def table(samples: Samples, plan: Plan) -> Table:
     """Return the table: medians over the rounds; a ratio is the median of the rounds' own ratios."""
-    drawn = Table(title="198 clients, alone and beside two that know no limit", title_justify="left")
+    drawn = Table(title="198 clients, alone and beside some that know no limit", title_justify="left")
     drawn.add_column("abuse")
-    for heading in ("a second", "p50 ms", "p99 ms", "ratio", "target", "", "changes' p99 ms", "MiB"):
+    headings = ("a second", "p50 ms", "p99 ms", "ratio", "target", "", "changes' p99 ms", "/readyz ms", "MiB")
+    for heading in headings:
         drawn.add_column(heading, justify="right")
     for kind, halves in samples.items():
         alone, beside = zip(*halves, strict=True)
@@ -183,11 +244,23 @@ def table(samples: Samples, plan: Plan) -> Table:
             *(_both(alone, beside, index) for index in (0, 1)),
             f"{ratio:.2f}",
             f"≤ {_AT_MOST:g}",
-            "met" if ratio <= _AT_MOST else "not met",
+            "met" if ratio <= _AT_MOST and _is_alive(beside) else "not met",
             _both(alone, beside, 2),
+            _readiness(beside),
             f"{max(half.resident for half in beside)}",
         )
     return drawn
+
+
+def _is_alive(beside: Sequence[Half]) -> bool:
+    """Say whether the node was ready, and the leader, all the time."""
+    return all(half.ready <= _READY_SECONDS and not half.elections for half in beside)
+
+
+def _readiness(beside: Sequence[Half]) -> str:
+    elections = sum(half.elections for half in beside)
+    longest = f"{1000 * max(half.ready for half in beside):.0f}"
+    return f"{longest}, {elections} elections" if elections else longest
 
 
 def _both(alone: Sequence[Half], beside: Sequence[Half], index: int) -> str:

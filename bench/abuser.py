@@ -1,4 +1,4 @@
-"""`python -m bench.abuser KIND HOST:PORT SECONDS`: two connections that know no limit, at full speed.
+"""`python -m bench.abuser KIND HOST:PORT SECONDS`: connections that know no limit, at full speed.
 
 It prints how often they did it.
 """
@@ -10,16 +10,19 @@ import socket
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlencode
 
 from tests.system.installation import SECRET, UPDATE
 
-CONNECTIONS = 2
+CONNECTIONS = 2  # of most kinds
 ZONE, TOKEN = "mallory.example", f"{SECRET}-mallory"
 HOST = f"own.{ZONE}"
 DEAD_ZONE, DEAD_HOST = "dead.example", "own.dead.example"
+REFUSED_ZONE, REFUSED_HOST = "refused.example", "own.refused.example"
 _LARGE = bytes(4 << 20)
+_HALF_OPEN = 1100
 
 
 class Attacker:
@@ -35,7 +38,7 @@ class Attacker:
         while time.monotonic() < self._until:
             with (
                 contextlib.suppress(OSError),
-                socket.create_connection(self._address, timeout=10) as self.socket,
+                self.connect() as self.socket,
             ):
                 self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 # It is to send, and not to fill a buffer of its own: that would only keep its core busy.
@@ -44,6 +47,10 @@ class Attacker:
                     self.times += 1
                     if time.monotonic() >= self._until:
                         return
+
+    def connect(self) -> socket.socket:
+        """Open a connection."""
+        return socket.create_connection(self._address, timeout=10)
 
     def ask(self, **query: str) -> None:
         """Send an update and take its answer."""
@@ -186,6 +193,40 @@ def waiting(attacker: Attacker) -> Iterator[object]:
                 yield each
 
 
+def refused(attacker: Attacker) -> Iterator[object]:
+    """Ask again and again for a host whose record the nameserver refuses, with a valid token."""
+    while True:
+        yield attacker.ask(domain=REFUSED_HOST, ip="192.0.2.1", token=TOKEN)
+
+
+def half_open(attacker: Attacker) -> Iterator[object]:
+    """Hold 1,100 connections with half a request; open those again that are closed, 200 a second."""
+    held: deque[socket.socket] = deque()
+    with contextlib.ExitStack() as stack:
+        stack.callback(lambda: [each.close() for each in held])
+        while True:
+            if len(held) >= _HALF_OPEN:
+                held.popleft().close()
+                time.sleep(0.005)
+            held.append(attacker.connect())
+            held[-1].sendall(b"GET / HTTP/1.1\r\n")
+            yield None
+
+
+def dns_connections(attacker: Attacker) -> Iterator[object]:
+    """Open 3,200 connections a second to the nameserver, and send nothing on them."""
+    held: deque[socket.socket] = deque()
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        stack.callback(lambda: [each.close() for each in held])
+        for number in itertools.count():
+            time.sleep(max(0.0, began + number / 3200 - time.monotonic()))
+            held.append(attacker.connect())
+            if len(held) > 300:
+                held.popleft().close()
+            yield None
+
+
 KINDS: Mapping[str, Callable[[Attacker], Iterator[object]]] = {
     "wrong-tokens": wrong_tokens,
     "impatient": impatient,
@@ -204,7 +245,15 @@ KINDS: Mapping[str, Callable[[Attacker], Iterator[object]]] = {
     "networks": networks,
     "nowhere": nowhere,
     "waiting": waiting,
+    "refused": refused,
+    "half-open-health": half_open,
+    "half-open-admin": half_open,
+    "dns-connections": dns_connections,
 }
+LISTENERS = {"half-open-health": "health", "half-open-admin": "admin", "dns-connections": "dns"}
+"""Where those go that do not go to the public listener."""
+_NUMBERS = {"refused": 8, **dict.fromkeys(LISTENERS, 1)}
+"""How many connections do it, where it is not two."""
 PROXIED = ("networks", "nowhere")
 """Those that come through a trusted proxy, which this machine then is to all clients."""
 FLOODS = ("impatient", "malformed")
@@ -216,7 +265,8 @@ def main() -> None:
     kind, endpoint, seconds = sys.argv[1:]
     host, _, port = endpoint.rpartition(":")
     until = time.monotonic() + float(seconds)
-    attackers = [Attacker((host, int(port)), until) for _ in range(CONNECTIONS)]
+    number = _NUMBERS.get(kind, CONNECTIONS)
+    attackers = [Attacker((host, int(port)), until) for _ in range(number)]
     threads = [threading.Thread(target=each.run, args=[KINDS[kind]]) for each in attackers]
     for thread in threads:
         thread.start()

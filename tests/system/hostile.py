@@ -181,16 +181,18 @@ class Hostile:
         """Return a request that is well-formed as HTTP, whatever it says."""
         method = self._one(METHODS)
         headers = ["Host: localhost", *self._headers()]
-        body = b""
+        body, framing = b"", ""
         if self._chance(80 if method in ("POST", "PUT", "PATCH") else 10):
             headers.append(f"Content-Type: {self._one(CONTENT_TYPES)}")
             framing, body = self._framed(self._body())
             headers.append(framing)
         self._random.shuffle(headers)
         target = self._target()
-        head = f"{method} {target} HTTP/1.{int(self._chance(95))}"
+        head = f"{method} {target} HTTP/1.{int(self._chance(95) or framing.endswith('chunked'))}"
         octets = _message(head, headers, body)
-        return Input(method, octets, len(octets) - len(body) <= MAX_HEAD and target.count("&") < MAX_FIELDS)
+        # Of a list of lengths, and of chunks in HTTP/1.0, RFC 9112 (§6.1, §6.3) wants nothing to be taken.
+        fits = len(octets) - len(body) <= MAX_HEAD and target.count("&") < MAX_FIELDS
+        return Input(method, octets, fits and "," not in framing)
 
     def _target(self) -> str:
         path = self._one(self._grammar.paths)
