@@ -41,7 +41,7 @@ class Conduct:
     def enter(self, plan: Plan, ticket: Ticket) -> float:
         """Take what a plan changes, and a place to wait in; return 0.0, or the seconds until both can be had.
 
-        Whoever has entered has to `leave`.
+        A request that has entered has to `leave`.
         """
         who = _who(plan.holder)
         if wait := self._fair.enter(*who, ticket):

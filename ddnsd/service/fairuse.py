@@ -32,7 +32,7 @@ class FairUseLimits(NamedTuple):
 
 _WIDER = (4, 16)
 """How much more a /56 and a /48 may fail than a /64: one customer may have either, or many in it one each."""
-_ALL = "all"  # who fails, whoever it is
+_ALL = "all"  # sources together
 _ROOM_SECONDS = 1.0  # until a request that would wait beside too many others may come again
 
 
@@ -108,7 +108,7 @@ class FairUse:
     def enter(self, token: str, account: str, ticket: Ticket) -> float:
         """Let a request wait for the store and the nameserver and return 0.0, or return the seconds to wait.
 
-        Whoever has entered has to `leave`.
+        A request that has entered has to `leave`.
         """
         places = self._places(token, account)
         if not ticket.waiting:

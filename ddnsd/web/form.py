@@ -1,7 +1,7 @@
 """Parameters for APIs whose answers have no word for "unreadable": whatever is sent, something is read.
 
 What is no UTF-8, or too long, becomes a text that no name, address or token is, and is refused as such.
-Lengths and numbers are bounded before anything is decoded: whoever sends them has shown no token yet.
+Lengths and numbers are bounded before anything is decoded: the client has shown no token yet.
 """
 
 from collections.abc import Collection, Mapping
