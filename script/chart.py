@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from generated import config_schema, crds, dashboard, values_table
+from generated import config_schema, crds, dashboard, described, values_table
 
 from ddnsd.config import needing_restart
 
@@ -20,15 +20,16 @@ def contents() -> Mapping[Path, str]:
     rows = values_table((CHART / "values.yaml").read_text())
     return {
         readme: _TABLE.sub(lambda marks: f"{marks[1]}{rows}{marks[2]}", readme.read_text()),
-        schema: _with_config(schema.read_text()),
+        schema: _made_schema(schema.read_text(), (CHART / "values.yaml").read_text()),
         CHART / "files" / "dashboard.json": dashboard(),
         CHART / "files" / "restarting-keys.json": json.dumps([*needing_restart()], indent=2) + "\n",
         **{CHART / "files" / "crds" / name: content for name, content in crds().items()},
     }
 
 
-def _with_config(text: str) -> str:
-    schema = json.loads(text)
+def _made_schema(text: str, values: str) -> str:
+    """Return the schema, which is written by hand, with its descriptions, and the schema of `config`."""
+    schema = described(json.loads(text), values)
     schema["definitions"]["config"] = config_schema()
     return json.dumps(schema, indent=2) + "\n"
 

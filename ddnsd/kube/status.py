@@ -46,7 +46,7 @@ class Condition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
         str,
         Meta(description="Accepted: ddnsd works by it; Published: the nameserver has it; Ready: all is well"),
     ]
-    status: Truth
+    status: Annotated[Truth, Meta(description="True, False or Unknown")]
     reason: Annotated[str, Meta(description="why, in one word for programs")]
     message: Annotated[str, Meta(description="why, and what to do, for people")]
     last_transition_time: Annotated[datetime, Meta(tz=True, description="when `status` changed last")]
@@ -58,7 +58,9 @@ class ObjectStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
     observed_generation: Annotated[int, Meta(description="generation of the object that was seen last")] = 0
     installation: Annotated[str, Meta(description="id of the installation that works by the object")] = ""
-    conditions: tuple[Condition, ...] = ()
+    conditions: Annotated[
+        tuple[Condition, ...], Meta(description="what holds of the object now, one of each type")
+    ] = ()
 
 
 class HostObjectStatus(ObjectStatus, frozen=True, kw_only=True, rename="camel"):

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from ..model.addresses import Challenge, Family
 from ..model.expiry import Expiry, expiry
@@ -15,11 +17,11 @@ from ..model.state import State
 class RecordStatus(msgspec.Struct, frozen=True):
     """One address of a host. `published` is null until the nameserver has this very address."""
 
-    ip: str
-    previous: str
-    changed: datetime
-    published: datetime | None
-    error: str
+    ip: Annotated[str, Meta(description="the address that a client has sent")]
+    previous: Annotated[str, Meta(description="the one before it, empty if there was none")]
+    changed: Annotated[datetime, Meta(description="when it was sent first")]
+    published: Annotated[datetime, Meta(description="when the nameserver took it; absent until then")] | None
+    error: Annotated[str, Meta(description="why the nameserver refuses it, empty if it does not")]
 
 
 class TextStatus(msgspec.Struct, frozen=True):

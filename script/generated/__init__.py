@@ -3,6 +3,7 @@
 from generated.config_schema import config_schema
 from generated.crds import crds
 from generated.dashboard import dashboard
+from generated.descriptions import described
 from generated.values_table import values_table
 
-__all__ = ["config_schema", "crds", "dashboard", "values_table"]
+__all__ = ["config_schema", "crds", "dashboard", "described", "values_table"]

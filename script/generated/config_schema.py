@@ -1,5 +1,9 @@
 """Makes the JSON Schema of config.yaml, for the chart's values: keys, types, bounds and words of the tree."""
 
+import ast
+import inspect
+import itertools
+import textwrap
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -16,8 +20,24 @@ def config_schema() -> Schema:
 
 
 def _section(section: type[Section]) -> Schema:
-    properties = {key: _value(annotation) for key, annotation in keys(section).items()}
+    docs = _docs(section)
+    properties = {
+        key: _value(annotation) | ({"description": docs[key]} if key in docs else {})
+        for key, annotation in keys(section).items()
+    }
     return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _docs(section: type[Section]) -> Mapping[str, str]:
+    """Return what stands under each field of a section."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(section))).body
+    assert isinstance(definition, ast.ClassDef)
+    found = {}
+    for node, following in itertools.pairwise(definition.body):
+        if isinstance(node, ast.AnnAssign) and isinstance(following, ast.Expr):
+            text = inspect.cleandoc(ast.literal_eval(following.value))
+            found[ast.unparse(node.target)] = text.replace("\n", " ")
+    return found
 
 
 def _value(annotation: Any) -> Schema:

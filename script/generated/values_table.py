@@ -33,6 +33,11 @@ def values_table(text: str) -> str:
     return f"| value | default | meaning |\n|---|---|---|\n{rows}"
 
 
+def commented(text: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the path of each value that has a comment, groups too, and the comment."""
+    return ((value.path, value.comment) for value in _values(text) if value.comment)
+
+
 def leaves(text: str) -> Iterator[Value]:
     """Yield the values that have no commented ones below them.
 

@@ -56,6 +56,21 @@ def test_a_hosts_addresses_are_told_as_by_the_admin_api(family: str, documented:
     assert ours.keys() == documented["RecordStatus"]["properties"].keys()
 
 
+@pytest.mark.parametrize("kind", Kind)
+def test_kubectl_explains_every_field(kind: Kind):
+    for part in ("spec", "status"):
+        assert list(unexplained(schema(kind)[part], part)) == []
+
+
+def unexplained(field: dict[str, Any], path: str) -> Iterator[str]:
+    if "description" not in field and "[]" not in path.rpartition(".")[2]:
+        yield path
+    for name, each in field.get("properties", {}).items():
+        yield from unexplained(each, f"{path}.{name}")
+    if "items" in field:
+        yield from unexplained(field["items"], f"{path}.[]")
+
+
 def test_v1alpha1_changes_only_by_additions():
     """What users have stored stays valid: tests/kube/golden has the fields of the first release."""
     golden = json.loads(GOLDEN.read_text())

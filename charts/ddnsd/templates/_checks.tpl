@@ -2,7 +2,7 @@
 
 {{/* `helm upgrade --reuse-values` takes the values of the release before, and what is new in this chart is missing. */}}
 {{- define "ddnsd.checkValues" -}}
-{{- if not (and (hasKey .Values.controller "secrets") (hasKey .Values.etcd "tls")) -}}
+{{- if not (and (hasKey .Values.controller "secrets") (hasKey .Values.etcd "tls") (hasKey .Values "strategy")) -}}
 {{- fail "these are the values of an older chart, without what this one has more: helm upgrade with --reset-then-reuse-values in place of --reuse-values" -}}
 {{- end -}}
 {{- end -}}
@@ -38,6 +38,15 @@
 {{- end -}}
 {{- if gt (len (include "ddnsd.embeddedNameservers" . | fromJsonArray)) 1 -}}
 {{- fail "config.nameservers has more than one of the kind embedded: a pod serves one, write rfc2136 for the others" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "ddnsd.checkGracePeriod" -}}
+{{- $least := int (include "ddnsd.leastGracePeriod" .) -}}
+{{- with .Values.terminationGracePeriodSeconds -}}
+{{- if lt (int .) $least -}}
+{{- fail (printf "terminationGracePeriodSeconds is %v: a pod needs %d to leave (drain.delay, config.publish.timeout, config.drain.timeout and 5): leave it out, or make it longer" . $least) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -93,9 +102,9 @@
 {{- define "ddnsd.checkRelease" -}}
 {{- $name := include "ddnsd.fullname" . -}}
 {{- $other := ternary (list "Deployment" "cluster" "deployment") (list "StatefulSet" "embedded" "statefulset") (eq .Values.mode "embedded") -}}
-{{- with lookup "apps/v1" (index $other 0) .Release.Namespace $name -}}
+{{- with lookup "apps/v1" (index $other 0) (include "ddnsd.namespace" .) $name -}}
 {{- $this := ternary "statefulset" "deployment" (eq $.Values.mode "embedded") -}}
-{{- $where := printf "-n %s" $.Release.Namespace -}}
+{{- $where := printf "-n %s" (include "ddnsd.namespace" $) -}}
 {{- $steps := list
     (printf "this release runs in mode %s, and mode %s would start with nothing. State moves by export and import:" (index $other 1) $.Values.mode)
     (printf "  kubectl exec %s %s/%s -- ddnsd export >backup.yaml    # again, while it warns" $where (index $other 2) $name)
@@ -109,11 +118,11 @@
 {{- end -}}
 {{- include "ddnsd.checkNames" . -}}
 {{- if eq .Values.mode "embedded" -}}
-{{- with lookup "apps/v1" "StatefulSet" .Release.Namespace $name -}}
+{{- with lookup "apps/v1" "StatefulSet" (include "ddnsd.namespace" .) $name -}}
 {{- include "ddnsd.checkClaim" (list $ . "persistence" (include "ddnsd.stateClaim" $ | fromJson)) -}}
 {{- end -}}
 {{- else if .Values.etcd.enabled -}}
-{{- with lookup "apps/v1" "StatefulSet" .Release.Namespace (include "ddnsd.etcdName" .) -}}
+{{- with lookup "apps/v1" "StatefulSet" (include "ddnsd.namespace" .) (include "ddnsd.etcdName" .) -}}
 {{- include "ddnsd.checkMembers" (list $ .) -}}
 {{- include "ddnsd.checkClaim" (list $ . "etcd.persistence" (include "ddnsd.etcdClaim" $ | fromJson)) -}}
 {{- end -}}
@@ -138,7 +147,7 @@
 {{/* Under another name the release's StatefulSets begin with empty volumes, and a selector cannot change at all. */}}
 {{- define "ddnsd.checkNames" -}}
 {{- $names := dict "node" (include "ddnsd.fullname" .) "etcd" (include "ddnsd.etcdName" .) -}}
-{{- range $each := (lookup "apps/v1" "StatefulSet" .Release.Namespace "").items -}}
+{{- range $each := (lookup "apps/v1" "StatefulSet" (include "ddnsd.namespace" .) "").items -}}
 {{- $labels := default dict $each.metadata.labels -}}
 {{- $mine := and (eq (toString (get $labels "app.kubernetes.io/instance")) $.Release.Name) (eq (toString (get $labels "app.kubernetes.io/part-of")) "ddnsd") -}}
 {{- $name := get $names (toString (get $labels "app.kubernetes.io/component")) -}}
@@ -147,10 +156,10 @@
 {{- end -}}
 {{- end -}}
 {{- $kind := ternary "StatefulSet" "Deployment" (eq .Values.mode "embedded") -}}
-{{- with lookup "apps/v1" $kind .Release.Namespace $names.node -}}
+{{- with lookup "apps/v1" $kind (include "ddnsd.namespace" .) $names.node -}}
 {{- $selected := get .spec.selector.matchLabels "app.kubernetes.io/name" -}}
 {{- if ne $selected (include "ddnsd.name" $) -}}
-{{- fail (printf "nameOverride: the pods of this release have the label app.kubernetes.io/name: %s, which an upgrade cannot change: leave nameOverride as it was, or delete what selects by it first: kubectl delete -n %s %s/%s --cascade=orphan" $selected $.Release.Namespace (lower $kind) $names.node) -}}
+{{- fail (printf "nameOverride: the pods of this release have the label app.kubernetes.io/name: %s, which an upgrade cannot change: leave nameOverride as it was, or delete what selects by it first: kubectl delete -n %s %s/%s --cascade=orphan" $selected (include "ddnsd.namespace" $) (lower $kind) $names.node) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -162,7 +171,7 @@
 {{- $set := index . 1 -}}
 {{- $values := index . 2 -}}
 {{- $wanted := index . 3 -}}
-{{- $where := printf "-n %s" $root.Release.Namespace -}}
+{{- $where := printf "-n %s" (include "ddnsd.namespace" $root) -}}
 {{- $claims := default list $set.spec.volumeClaimTemplates -}}
 {{- if ne (len $claims) (ternary 0 1 (empty $wanted)) -}}
 {{- fail (printf "%s.enabled, %s.existingClaim: an upgrade cannot change where the state is. Leave them as they were, or move: `ddnsd export`, helm uninstall, helm install with the new ones, `ddnsd import` (docs/operations.md)" $values $values) -}}

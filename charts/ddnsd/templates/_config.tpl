@@ -167,5 +167,5 @@
 {{- $root := index . 0 -}}
 {{- $name := include "ddnsd.etcdName" $root -}}
 {{- $member := kindIs "string" (index . 1) | ternary (index . 1) (printf "%s-%v" $name (index . 1)) -}}
-{{- printf "%s.%s.%s.svc" $member $name $root.Release.Namespace -}}
+{{- printf "%s.%s.%s.svc" $member $name (include "ddnsd.namespace" $root) -}}
 {{- end -}}

@@ -11,6 +11,10 @@
 {{- default $both .Values.fullnameOverride | trunc 45 | trimSuffix "-" -}}
 {{- end -}}
 
+{{- define "ddnsd.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride -}}
+{{- end -}}
+
 {{- define "ddnsd.etcdName" -}}
 {{- printf "%s-etcd" (include "ddnsd.fullname" .) -}}
 {{- end -}}
@@ -58,10 +62,15 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{/* An object's metadata: `root`, `suffix` of its name, `component`, and perhaps `labels` and `annotations`. */}}
 {{- define "ddnsd.metadata" -}}
 name: {{ printf "%s%s" (include "ddnsd.fullname" .root) .suffix | quote }}
-namespace: {{ .root.Release.Namespace | quote }}
+namespace: {{ (include "ddnsd.namespace" .root) | quote }}
 labels:
   {{- include "ddnsd.labels" (list .root .component (default dict .labels)) | nindent 2 }}
-{{- with .annotations }}
+{{- include "ddnsd.annotations" (list .root .annotations) }}
+{{- end -}}
+
+{{/* An object's annotations, on a line of their own, where it has any. Takes a list of the root and the object's own. */}}
+{{- define "ddnsd.annotations" -}}
+{{- with merge dict (default dict (index . 1)) (index . 0).Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}

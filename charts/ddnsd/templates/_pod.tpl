@@ -4,6 +4,10 @@
 
 {{/* The seconds that a pod gets to leave: to be noticed, to answer what it has accepted, and to hand over. */}}
 {{- define "ddnsd.gracePeriod" -}}
+{{- default (include "ddnsd.leastGracePeriod" .) .Values.terminationGracePeriodSeconds -}}
+{{- end -}}
+
+{{- define "ddnsd.leastGracePeriod" -}}
 {{- $config := include "ddnsd.config" . | fromJson -}}
 {{- $delay := ternary .Values.drain.delay 0 (eq .Values.mode "cluster") -}}
 {{- add $delay (dig "publish" "timeout" 8 $config | ceil) (dig "drain" "timeout" 10 $config | ceil) 5 -}}
@@ -42,6 +46,12 @@ spec:
   securityContext:
     {{- toYaml $root.Values.podSecurityContext | nindent 4 }}
   terminationGracePeriodSeconds: {{ include "ddnsd.gracePeriod" $root }}
+  {{- range $key := list "runtimeClassName" "dnsPolicy" "dnsConfig" "hostAliases" "initContainers" }}
+  {{- with get $root.Values $key }}
+  {{ $key }}:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- end }}
   containers:
     - name: ddnsd
       image: {{ include "ddnsd.image" (list $root $root.Values.image $root.Chart.AppVersion) }}
@@ -60,6 +70,10 @@ spec:
       {{- with include "ddnsd.environment" . }}
       env:
         {{- . | nindent 8 }}
+      {{- end }}
+      {{- with $root.Values.envFrom }}
+      envFrom:
+        {{- toYaml . | nindent 8 }}
       {{- end }}
       ports:
         {{- include "ddnsd.ports" . | nindent 8 }}
@@ -99,6 +113,9 @@ spec:
         {{- with $root.Values.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
+    {{- with $root.Values.extraContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   volumes:
     - name: config
       configMap:

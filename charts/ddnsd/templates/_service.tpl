@@ -2,6 +2,13 @@
 {{- define "ddnsd.serviceSpec" -}}
 type: {{ .type }}
 ipFamilyPolicy: {{ .ipFamilyPolicy }}
+{{- with .ipFamilies }}
+ipFamilies:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .sessionAffinity }}
+sessionAffinity: {{ . }}
+{{- end }}
 {{- if ne .type "ClusterIP" }}
 externalTrafficPolicy: {{ .externalTrafficPolicy }}
 {{- end }}

@@ -10,7 +10,7 @@
 {{- $component := ternary "controller" "node" (eq (include "ddnsd.hasControllerPods" .) "yes") -}}
 - kind: ServiceAccount
   name: {{ include "ddnsd.serviceAccountName" (list . $component) | quote }}
-  namespace: {{ .Release.Namespace | quote }}
+  namespace: {{ (include "ddnsd.namespace" .) | quote }}
 {{- end -}}
 
 {{/* The namespaces that it watches, as a JSON array; empty: all. */}}
@@ -39,14 +39,14 @@
 {{/* The namespaces whose Secrets it may use, as a JSON array. */}}
 {{- define "ddnsd.secretNamespaces" -}}
 {{- $watched := include "ddnsd.watchNamespaces" . | fromJsonArray -}}
-{{- coalesce .Values.controller.secrets.namespaces $watched (list .Release.Namespace) | uniq | toJson -}}
+{{- coalesce .Values.controller.secrets.namespaces $watched (list (include "ddnsd.namespace" .)) | uniq | toJson -}}
 {{- end -}}
 
 {{/* The ClusterRole that a tenant binds in a namespace of his own; with Roles in some namespaces alone there is none. */}}
 {{- define "ddnsd.secretsRole" -}}
 {{- $watched := include "ddnsd.watchNamespaces" . | fromJsonArray -}}
 {{- if and .Values.controller.enabled .Values.controller.rbac.create (not $watched) -}}
-{{- printf "%s:%s-secrets" .Release.Namespace (include "ddnsd.fullname" .) -}}
+{{- printf "%s:%s-secrets" (include "ddnsd.namespace" .) (include "ddnsd.fullname" .) -}}
 {{- end -}}
 {{- end -}}
 
@@ -67,7 +67,7 @@ its Events.
 {{- define "ddnsd.ownRules" -}}
 - apiGroups: [""]
   resources: [namespaces]
-  resourceNames: [{{ .Release.Namespace | quote }}]
+  resourceNames: [{{ (include "ddnsd.namespace" .) | quote }}]
   verbs: [get]
 - apiGroups: [events.k8s.io]
   resources: [events]
@@ -91,6 +91,7 @@ metadata:
   {{- end }}
   labels:
     {{- include "ddnsd.labels" (list $root "controller") | nindent 4 }}
+  {{- include "ddnsd.annotations" (list $root dict) | nindent 2 }}
 {{- if eq $kind "Role" }}
 rules:
   {{- $.rules | nindent 2 }}
