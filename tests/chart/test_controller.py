@@ -115,7 +115,7 @@ def test_secrets_are_those_of_some_namespaces_alone(values: Any, controller: Any
     names = {each["roleRef"]["name"] for each in documents if each["kind"] == "RoleBinding"}
     roles = [each for each in documents if "rules" in each and "secrets" in str(each["rules"])]
     granted = [each["metadata"]["namespace"] for each in roles if each["metadata"]["name"] in names]
-    assert granted == namespaces
+    assert sorted(granted) == namespaces
     bound = {each["roleRef"]["name"] for each in documents if each["kind"] == "ClusterRoleBinding"}
     assert [each["metadata"]["name"] for each in roles if each["metadata"]["name"] in bound] == []
 
