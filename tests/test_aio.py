@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ddnsd.aio import Slice
+from ddnsd.aio import Gate, Slice
 
 _STEP = 0.0004
 
@@ -111,3 +111,58 @@ def test_another_loop_has_turns_of_its_own() -> None:
 
     for _ in range(2):
         asyncio.run(asyncio.wait_for(scan(), 30))
+
+
+async def test_a_gate_lets_in_no_more_than_it_has_places_and_the_urgent_first() -> None:
+    gate, inside, most, order = Gate(lambda: 2), 0, 0, []
+    urgent: set[int] = set()
+    release = asyncio.Event()
+
+    async def visit(number: int) -> None:
+        nonlocal inside, most
+        async with gate.place(lambda: number in urgent):
+            inside += 1
+            most = max(most, inside)
+            order.append(number)
+            await release.wait()
+            await asyncio.sleep(0)
+            inside -= 1
+
+    visits = [asyncio.create_task(visit(number)) for number in range(8)]
+    await asyncio.sleep(0)
+    assert order == [0, 1]
+    urgent.add(6)  # it has become so while it waits
+    release.set()
+    await asyncio.gather(*visits)
+    assert order == [0, 1, 6, 2, 3, 4, 5, 7]
+    assert most == 2
+
+
+async def test_a_gate_is_not_closed_by_those_that_were_cancelled() -> None:
+    """Neither one that waits, nor one that has just been let in, nor one that is inside."""
+    gate = Gate(lambda: 1)
+
+    async def stay() -> None:
+        async with gate.place(lambda: False):
+            await asyncio.Event().wait()
+
+    stays = [asyncio.create_task(stay()) for _ in range(4)]
+    await asyncio.sleep(0)
+    stays[2].cancel()  # it waits
+    await asyncio.sleep(0)
+    stays[0].cancel()  # it is inside: the next one is let in
+    await asyncio.sleep(0)
+    stays[1].cancel()  # that one, before it knows
+    stays[3].cancel()
+    await asyncio.gather(*stays, return_exceptions=True)
+    async with asyncio.timeout(30), gate.place(lambda: False):
+        pass
+
+
+async def test_a_gate_may_have_more_places_later() -> None:
+    places = 1
+    gate = Gate(lambda: places)
+    async with gate.place(lambda: False):
+        places = 2
+        async with asyncio.timeout(30), gate.place(lambda: False):
+            pass

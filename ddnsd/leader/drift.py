@@ -19,7 +19,7 @@ _log = structlog.get_logger(__name__)
 
 
 # The longest pauses between two tries, in seconds.
-_MOST, _MOST_UNVERIFIED = 60.0, 5.0
+_MOST, _MOST_UNVERIFIED = 60.0, 3.0
 
 
 class Claims(Protocol):

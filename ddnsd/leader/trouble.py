@@ -26,8 +26,8 @@ _log = structlog.get_logger(__name__)
 
 _PROBE_SECONDS = 1.0
 # The longest pauses between two tries, in seconds: what waits for a zone that was mended is published
-# within the lease TTL + 2 s; nobody waits for the rest.
-_MOST_AWAITED, _MOST, _MOST_LEAVING = 5.0, 60.0, 300.0
+# within the lease TTL (2 s at least) + 2 s; nobody waits for the rest.
+_MOST_AWAITED, _MOST, _MOST_LEAVING = 3.0, 60.0, 300.0
 _KINDS: Mapping[type[NameserverError], str] = {
     UnreachableError: "unreachable",
     NoAnswerError: "no_answer",
@@ -141,6 +141,7 @@ class Trouble:
                 _log.debug("nameserver.silent", nameserver=self._site.nameserver, reason=str(error))
             else:
                 return
+            self._known.set()  # that it still is so
             await self._sleep(asked + pause - loop.time())
             pause = 2 * pause if self._is_leaving else self._mandate.policy.probe_interval
 

@@ -28,6 +28,7 @@ from ddnsd.nameserver.interface import (
     RefusedError,
     Replace,
     RRset,
+    UnreachableError,
     Update,
 )
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
@@ -70,6 +71,7 @@ class Moody(Nameserver):
         self.transfers = True
         self.updates: list[Update] = []
         self.queries = 0
+        self.is_silent = False
 
     @property
     def max_transfers(self) -> int:
@@ -81,6 +83,8 @@ class Moody(Nameserver):
 
     async def query(self, zone: str, name: str, type: RecordType) -> RRset | None:
         self.queries += 1
+        if self.is_silent:
+            raise UnreachableError("no connection")
         return await self.real.query(zone, name, type)
 
     async def transfer(self, zone: str) -> AsyncIterator[Sequence[RRset]]:
@@ -421,3 +425,17 @@ async def test_a_place_whose_nameserver_is_unknown_can_be_given_up(tmp_path: Pat
         await node.until(lambda: stray not in node.state.footprints)
         await node.update(BLOG, "192.0.2.1")
         assert await served(servers["second"]) == node.wanted()
+
+
+async def test_a_check_says_at_once_that_the_nameserver_is_silent(tmp_path: Path) -> None:
+    """It is asked once more, though there was a longer pause to come."""
+    async with moody_node(tmp_path) as (node, moody):
+        await node.published()
+        moody.is_silent, moody.judge = True, _drop
+        waiting = asyncio.create_task(node.update(BLOG, "192.0.2.1"))
+        await node.until(lambda: bool(node.state.footprints[SITE].value.error))
+        await node.until(lambda: moody.queries > 5)
+        answer = await _ask(node, ZONE, Work.CHECK)
+        assert answer.failure.startswith(f"{ZONE} is not published: ")
+        moody.is_silent, moody.judge = False, lambda _: None
+        assert isinstance(await waiting, Updated)
