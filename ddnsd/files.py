@@ -22,8 +22,15 @@ class NotAFileError(OSError):
     """What stands at the name is a device, a pipe, a socket or a folder, which a file must not replace."""
 
 
-def write(path: Path, parts: Iterable[bytes], *, mode: int = 0o600, replace: bool = True) -> None:
-    """Write a file, durable when this returns. With `replace` false a file that is there stays.
+def write(
+    path: Path,
+    parts: Iterable[bytes],
+    *,
+    mode: int = 0o600,
+    replace: bool = True,
+    durable: bool = True,
+) -> None:
+    """Write a file, if `durable` for good when this returns. With `replace` false a file that is there stays.
 
     Raises:
         FileExistsError: without `replace`, there is one.
@@ -40,14 +47,16 @@ def write(path: Path, parts: Iterable[bytes], *, mode: int = 0o600, replace: boo
                 os.fchmod(file.fileno(), mode)  # exactly: the umask may have taken something away
             file.writelines(parts)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         if replace:
             fresh.replace(path)
         else:
             _place(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
 def create(path: Path) -> None:

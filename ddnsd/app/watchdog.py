@@ -18,6 +18,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
+from ddnsd import files
 from ddnsd.model.records import SelfEnded
 
 _log = structlog.get_logger(__name__)
@@ -44,10 +45,9 @@ class LastEnd:
 
     def write(self, reason: str) -> None:
         """Keep the reason; where that is not possible, the log has it."""
-        fresh = self._path.with_suffix(f".{os.getpid()}")
+        ended = msgspec.json.encode(SelfEnded(datetime.now(UTC), reason))
         try:
-            fresh.write_bytes(msgspec.json.encode(SelfEnded(datetime.now(UTC), reason)))
-            fresh.replace(self._path)
+            files.write(self._path, [ended], durable=False)  # no time to wait for the disk
         except OSError as error:
             _log.warning("process.end_not_kept", reason=str(error))
 

@@ -21,6 +21,8 @@ VALUES = {
     ("ddnsd_commit_updates", "outcome"): set(constants.COMMIT_OUTCOMES),
     ("ddnsd_store_failures", "kind"): set(constants.STORE_FAILURES),
     ("ddnsd_connections_closed", "reason"): set(constants.CLOSED_CONNECTIONS),
+    ("ddnsd_internal_connections_closed", "listener"): set(constants.INTERNAL_LISTENERS),
+    ("ddnsd_internal_connections_closed", "reason"): set(constants.CLOSED_CONNECTIONS),
     ("ddnsd_proxy_headers_refused", "reason"): set(constants.PROXY_HEADER_FAILURES),
     ("ddnsd_config_reloads", "outcome"): set(constants.RELOADS),
     ("ddnsd_publish_records", "result"): set(constants.PUBLISH_RESULTS),
