@@ -13,9 +13,11 @@ import ddnsd.etcd.watch
 import ddnsd.model.publication
 import ddnsd.nameserver.rfc2136
 import ddnsd.store.snapshot
+import ddnsd.store.standstill
 from ddnsd.model.records import RecordKey
 from ddnsd.model.state import State
 from ddnsd.nameserver.interface import Exists, NameserverError, Rcode, RecordType, Update
+from ddnsd.store.standstill import Stage
 
 _PATIENCE = 0.1  # seconds
 
@@ -62,7 +64,10 @@ def acknowledged_early() -> None:
 
 
 def watched_once() -> None:
-    """A watch that has failed is not opened again."""
+    """A watch that has failed is not opened again, and nobody notices that the state stands still.
+
+    The second alone mends the first within a lease TTL (decision 22).
+    """
     watch = ddnsd.etcd.watch.Watch
     follow = watch._follow
 
@@ -74,6 +79,7 @@ def watched_once() -> None:
             raise
 
     watch._follow = once  # type: ignore[method-assign]
+    ddnsd.store.standstill.Standstill.behind = lambda _self, _at: Stage.NONE  # type: ignore[method-assign]
 
 
 def tombstones_lost() -> None:
