@@ -130,7 +130,8 @@ async def test_who_changed_what(ddnsd: Installation) -> None:
     await call(ddnsd, domain=PLAIN, ip="192.0.2.1")
     await call(ddnsd, "DELETE", domain=PLAIN, record_type="A")
     await call(ddnsd, domain="nobodys.example.com", ip="192.0.2.1")
-    items = (await ddnsd.admin("GET", f"history?of={PLAIN}")).json["items"]
+    *items, made = (await ddnsd.admin("GET", f"history?of={PLAIN}")).json["items"]
+    assert (made["type"], made["change"], made["api"], made["by"]) == ("Host", "created", "apply", "admin")
     told = {(item["type"], item["old"], item["new"]) for item in items}
     assert told == {("A", "", "192.0.2.1"), ("AAAA", "", "2001:db8::1"), ("A", "192.0.2.1", "")}
     assert {(item["token"], item["api"], item["source"]) for item in items} == {
