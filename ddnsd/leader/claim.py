@@ -116,7 +116,11 @@ class Claimer:
         claim = Claim(self._name, self._mandate.new_fence())
         self._demand_permission(found, takeover)
         await self._replace(found, claim)
-        await self._footprints.write(Footprint(verified_in=verified_in))
+        confirmed = Footprint(verified_in=verified_in)
+        if self._mandate.state.is_retired(self._site):  # what is to be removed may be refused all the same
+            noted = self._footprints.value
+            confirmed = msgspec.structs.replace(confirmed, error=noted.error, since=noted.since)
+        await self._footprints.write(confirmed)
         await self._mandate.cache.current()
         _log.info("fence.claimed", **self._site._asdict(), expected=expected)
         return claim

@@ -311,10 +311,13 @@ class Lane:
 
     async def _retire(self, claim: Claim) -> None:
         self._retiring = True
-        await self._footprints.write(Footprint())
+        noted = self._footprints.value  # what is wrong there stays shown until the site is left
+        await self._footprints.write(Footprint(error=noted.error, since=noted.since))
         if await self._retirement.step(claim):
             await self._leave()
-        elif self._mandate.state.is_retired(self.site):
+        elif self._mandate.state.is_retired(self.site):  # nothing is wrong: its new home is not complete
+            self._trouble.over()
+            await self._footprints.write(Footprint())
             await self._wake.wait()
 
     async def _take_claim(self) -> Claim:

@@ -293,7 +293,7 @@ async def test_takeover_that_came_too_late_is_not_done(tmp_path: Path, store: Em
         mandate = Mandate(node.cache, node.commits, leadership, owner, POLICY, metrics)
         lane = Lane(SITE, moody, mandate, Entrance(moody), [])
         async with running(lane.run()):
-            await node.until(lambda: SITE in node.state.footprints)
+            await node.until(lambda: lane.claim is not None)  # none is on its way
             moody.judge = _silence
             lane.reclaim()
             with pytest.raises(TimeoutError):
@@ -380,11 +380,20 @@ async def test_what_fails_again_and_again_is_tried_less_and_less(tmp_path: Path)
         assert isinstance(await waiting, Updated), "and it is done, once it can be"
 
 
-async def test_a_zone_that_cannot_be_removed_is_shown_and_can_be_given_up(tmp_path: Path) -> None:
+def _no_removal(update: Update) -> Rcode | None:
+    """Take claims, and nothing else."""
+    fences = all(change.name.startswith(POLICY.fence_label) for change in update.changes)
+    return None if fences else Rcode.REFUSED
+
+
+@pytest.mark.parametrize("mood", [lambda _: Rcode.REFUSED, _no_removal])
+async def test_a_zone_that_cannot_be_removed_is_shown_and_can_be_given_up(
+    tmp_path: Path, mood: Judge
+) -> None:
     async with moody_node(tmp_path) as (node, moody):
         await node.update(BLOG, "192.0.2.1")
         await node.published()
-        moody.judge = lambda _: Rcode.REFUSED
+        moody.judge = mood
         await node.delete(Kind.ZONE, ZONE, cascade=True)
         await node.until(lambda: bool(node.state.footprints[SITE].value.error))
         since = node.state.footprints[SITE].value.since
