@@ -152,6 +152,15 @@ async def test_one_that_asks_too_often_is_answered_at_once_and_for_the_last_time
         await asyncio.wait_for(place.listener.drain(), 10)
 
 
+async def test_one_that_has_closed_its_half_before_is_not_kept_waiting() -> None:
+    async with Place() as place:
+        reader = await place.send(LATE)
+        await place.ranked(Rank.HALF_CLOSED)
+        place.late[0].reply(429, b"later", True)
+        assert len(place.listener.tarpit) == 0
+        assert (await whole(reader)).endswith(b"later")
+
+
 async def test_one_that_has_gone_costs_nothing_when_it_is_answered() -> None:
     async with Place() as place:
         _, writer = await place.connect()
