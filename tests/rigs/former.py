@@ -19,7 +19,7 @@ def is_commit(tag: str) -> bool:
 
 
 def former(commit: str = BEFORE) -> Path:
-    """Return a folder with `ddnsd` and `charts` of a commit; where the clone does not have it, skip the test."""
+    """Return a folder with `ddnsd` and `charts` of a commit. Where the clone has it not, skip the test."""
     folder = _ROOT / ".cache" / f"ddnsd-{commit}"
     if not folder.exists():
         with tempfile.TemporaryDirectory(dir=folder.parent) as made:
