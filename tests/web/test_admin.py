@@ -120,7 +120,7 @@ async def test_a_resource_is_put_shown_and_deleted(server):
     assert created.code == 201
     shown = await server.ask("GET", "/api/v1/zones/Example.COM.")
     assert body(shown) == zone(
-        "example.com", nameserver="default", ttl=60, enabled=True, adopt=False, nested=False
+        "example.com", nameserver="default", ttl=60, enabled=True, adopt=False, nested=False, fence="hidden"
     )
     assert shown.headers["ETag"] == created.headers["ETag"]
     assert (await server.ask("PUT", "/api/v1/zones/example.com", zone("example.com", ttl=30))).code == 200
