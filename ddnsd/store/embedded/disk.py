@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from ..interface import Revision
+from ..interface import Page, Revision
 from .folder import Folder
 from .health import free_share
 from .sqlite import Contents, Database
@@ -27,6 +27,10 @@ class Disk:
     async def append(self, change: Revision) -> None:
         """Write a revision durably; errors as `Database.append`."""
         await _run(self._worker, self._database.append, change)
+
+    async def page(self, prefix: str, limit: int, before: str, *, first: bool) -> Page:
+        """Read some of the keys under a prefix; errors as `Database.page`."""
+        return await _run(self._worker, self._database.page, prefix, limit, before, first=first)
 
     async def settle(self) -> int:
         """Decide what is in doubt and return the newest revision; errors as `Database.settle`."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from ..interface import CLOCK, FormatError, KeyValue, Revision, UnavailableError
+from ..interface import CLOCK, FormatError, KeyValue, Page, Revision, UnavailableError
 
 SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x64646E73  # "ddns": tells our files from other programs' (PRAGMA application_id)
@@ -30,6 +30,10 @@ _PUT = (
     " created = excluded.created"
 )
 _DELETE = "DELETE FROM items WHERE key = ?"
+_IN_RANGE = "FROM items WHERE key >= ? AND key < ?"  # by UTF-8 octets, which is by code points
+_RANGE = f"SELECT key, value, revision, created {_IN_RANGE}"
+_COUNT = f"SELECT count(*) {_IN_RANGE}"
+_LAST = "\U0010ffff"  # after all that keys are made of
 _NEWEST = "SELECT revision FROM items WHERE key = ?"
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)  # primary codes: the low byte
 
@@ -75,6 +79,23 @@ class Database:
             (identity,) = self._connection.execute("SELECT identity FROM store").fetchone()
             rows = self._connection.execute("SELECT key, value, revision, created FROM items")
             return Contents(identity, {key: KeyValue(*rest) for key, *rest in rows})
+
+    def page(self, prefix: str, limit: int, before: str, *, first: bool) -> Page:
+        """Return some of the keys under a prefix; see `store.interface.Store.page`.
+
+        Raises:
+            UnavailableError: the file cannot be read now.
+        """
+        span = (prefix, before or prefix + _LAST)
+        order = "ASC" if first else "DESC"
+        try:
+            rows = self._connection.execute(
+                f"{_RANGE} ORDER BY key {order} LIMIT ?", (*span, limit)
+            ).fetchall()
+            (total,) = self._connection.execute(_COUNT, span).fetchone()
+        except sqlite3.Error as error:
+            raise UnavailableError(f"reading {self._path}: {error}") from error
+        return Page(tuple((key, KeyValue(*rest)) for key, *rest in found), total)
 
     def append(self, change: Revision) -> None:
         """Write a revision durably.

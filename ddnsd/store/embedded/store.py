@@ -1,7 +1,6 @@
 """The embedded store: see the package's docstring."""
 
 import asyncio
-import heapq
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from sqlite3 import sqlite_version
@@ -77,13 +76,13 @@ class EmbeddedStore:
     async def page(self, prefix: str, limit: int, *, before: str = "", first: bool = False) -> Page:
         """Return some keys under the prefix; see `store.interface.Store.page`.
 
+        It is read from the file: a look at all keys in memory would hold the event loop.
+
         Raises:
-            UnavailableError: the store is closed.
+            UnavailableError: the store is closed, or its file cannot be read now.
         """
         self._pulse.check()
-        names = [key for key in self._items if key.startswith(prefix) and (not before or key < before)]
-        chosen = heapq.nsmallest(limit, names) if first else heapq.nlargest(limit, names)
-        return Page(tuple((key, self._items[key]) for key in chosen), len(names))
+        return await self._disk.page(prefix, limit, before, first=first)
 
     def watch(self, prefix: str, start: int) -> Watch:
         """Return an iterator over the revisions ≥ `start` that wrote under the prefix; see `Watch`."""
