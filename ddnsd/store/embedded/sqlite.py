@@ -95,7 +95,7 @@ class Database:
             (total,) = self._connection.execute(_COUNT, span).fetchone()
         except sqlite3.Error as error:
             raise UnavailableError(f"reading {self._path}: {error}") from error
-        return Page(tuple((key, KeyValue(*rest)) for key, *rest in found), total)
+        return Page(tuple((key, KeyValue(*rest)) for key, *rest in rows), total)
 
     def append(self, change: Revision) -> None:
         """Write a revision durably.
