@@ -1,7 +1,7 @@
 """One zone at one nameserver: claim it, push what is pending, one UPDATE in flight."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import assert_never
 
@@ -321,11 +321,11 @@ class Lane:
             await self._wake.wait()
 
     async def _take_claim(self) -> Claim:
-        for task in self._late:  # it is in doubt again, and asked for once the zone is claimed
-            task.cancel()
-        if self._settling:
+        while self._settling:
             # The claim's reconcile compares what was acknowledged; nothing taken before may come after.
-            await asyncio.wait(self._settling)
+            for task in self._late:  # it is in doubt again, and asked for once the zone is claimed
+                task.cancel()
+            await asyncio.wait(self._settling)  # of these, some may find more that is late
         async with self._entrance.claims.place(lambda: self.is_urgent):
             claim = await self._claimer.claim(self._takeover.is_set)
         self._claim = claim
@@ -350,10 +350,11 @@ class Lane:
             self._pushing = set()
 
     def _settle(self, pushes: Sequence[Push], write: _Write) -> asyncio.Task[None]:
-        self._pushing.difference_update(push.record for push in pushes)
-        task = asyncio.create_task(self._written(pushes, write), name=f"settle {self.site.zone}")
+        records = {push.record for push in pushes}
+        self._pushing.difference_update(records)
+        task = asyncio.create_task(self._written(records, pushes, write), name=f"settle {self.site.zone}")
         self._settling.add(task)
-        task.add_done_callback(self._settled)
+        task.add_done_callback(partial(self._settled, records))
         return task
 
     def _settle_late(self, push: Push) -> None:
@@ -362,15 +363,16 @@ class Lane:
         self._late.add(task)
         task.add_done_callback(self._late.discard)
 
-    def _settled(self, task: asyncio.Task[None]) -> None:
+    def _settled(self, records: Collection[RecordKey], task: asyncio.Task[None]) -> None:
+        """Let the records be planned again, were the task cancelled before its first step."""
         self._settling.discard(task)
         if not task.cancelled() and (failure := task.exception()):
             self._failure = failure
-            self._wake.set()
+        self._queue.release(records)
+        self.look(records)
 
-    async def _written(self, pushes: Sequence[Push], write: _Write) -> None:
-        """Let the records be planned again once the state shows what was written."""
-        records = {push.record for push in pushes}
+    async def _written(self, records: set[RecordKey], pushes: Sequence[Push], write: _Write) -> None:
+        """Return once the state shows what was written; what is not served yet is none of `records` then."""
         try:
             for push in await write(pushes) or ():
                 records.discard(push.record)
@@ -379,9 +381,6 @@ class Lane:
         except (NameserverError, UnavailableError) as error:
             _log.warning("publish.not_acknowledged", zone=self.site.zone, reason=str(error))
             await asyncio.sleep(self._mandate.policy.probe_interval)
-        finally:
-            self._queue.release(records)
-            self.look(records)
 
     async def _leave(self) -> None:
         await self._footprints.delete()

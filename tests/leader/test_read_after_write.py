@@ -98,11 +98,13 @@ class Lagging(Nameserver):
 
 
 @asynccontextmanager
-async def lagging_node(folder: Path, lag: int, **settings: Any) -> AsyncIterator[tuple[Node, Lagging]]:
+async def lagging_node(
+    folder: Path, lag: int, make: type[Lagging] = Lagging, **settings: Any
+) -> AsyncIterator[tuple[Node, Lagging]]:
     store = await open_embedded(folder / "store")
     try:
         async with embedded_nameservers(folder) as servers:
-            lagging = Lagging(servers["default"], lag)
+            lagging = make(servers["default"], lag)
             async with node_on(store, {"default": lagging}, **settings) as node:
                 node.lead()
                 yield node, lagging
@@ -188,6 +190,43 @@ async def test_a_fence_that_is_lost_does_not_wait_for_what_is_not_served_yet(tmp
         lagging.hides = lambda _: False
         assert isinstance(await waiting, Updated)
         assert await zone_of(lagging.real) == {(BLOG, "A"): ("192.0.2.1",), (WWW, "A"): ("192.0.2.1",)}
+
+
+class Gated(Lagging):
+    """One whose answers about some names wait for a future; the first about a name shows nothing there."""
+
+    def __init__(self, real: EmbeddedNameserver, lag: int) -> None:
+        super().__init__(real, lag)
+        self.gates: dict[str, asyncio.Future[None]] = {}
+
+    async def query(self, zone: str, name: str, type: RecordType) -> RRset | Hidden | None:
+        if gate := self.gates.pop(name, None):
+            await gate
+            return None
+        return await super().query(zone, name, type)
+
+
+async def test_a_claim_at_any_turn_of_the_loop_leaves_no_record_busy(tmp_path: Path) -> None:
+    """A claim cancels what is late: were it before its first step, it is planned again all the same."""
+    turns = range(-4, 10)
+    names = {turn: f"h{turn + 4}.{ZONE}" for turn in turns}
+    async with lagging_node(tmp_path, 0, Gated, policy=replace(POLICY, timeout=60)) as (node, gated):
+        assert isinstance(gated, Gated)
+        await node.apply(*example(*names.values()))
+        await node.published()
+        for turn, name in names.items():
+            gates = {each: asyncio.get_running_loop().create_future() for each in (name, ZONE)}
+            gated.gates = dict(gates)
+            update = asyncio.create_task(node.update(name, "192.0.2.1"))
+            takeover = asyncio.create_task(findings(node, Work.TAKEOVER))
+            await node.until(lambda: not gated.gates)
+            first, second = (name, ZONE) if turn > 0 else (ZONE, name)
+            gates[first].set_result(None)
+            for _ in range(abs(turn)):
+                await asyncio.sleep(0)
+            gates[second].set_result(None)
+            assert isinstance(await update, Updated), turn
+            await takeover
 
 
 async def test_the_cname_of_a_wildcard_in_an_old_answer_is_no_refusal(tmp_path: Path) -> None:
