@@ -143,6 +143,27 @@ async def until_current(cache: WatchCache) -> None:
     await until(current)
 
 
+@pytest.mark.parametrize(
+    "restore",
+    [another_cluster, same_cluster, same_cluster_with_higher_revisions],
+    ids=lambda way: way.__name__,
+)
+async def test_restored_while_the_session_was_replaced(rig: EtcdRig, restore: Restore) -> None:
+    """The session that follows knows what the one before has seen."""
+    async with opened(rig) as store, watching(store) as cache:
+        before = store.identity
+        await put(store, keys.request("kept"), REQUEST)
+        rig.ctl("snapshot", "save", str(rig.folder / "backup"))
+        await put(store, keys.request("lost"), REQUEST)
+        await cache.current()
+        rig.members[0].kill()
+        store.renew("a test")
+        await asyncio.to_thread(restore, rig)
+        await until(lambda: is_new(store, before))
+        await until_current(cache)
+        assert cache.state.requests.keys() == {"kept"}
+
+
 @pytest.mark.parametrize("restore", [another_cluster, same_cluster], ids=lambda way: way.__name__)
 async def test_whoever_waited_for_the_old_history_is_told(rig: EtcdRig, restore: Restore) -> None:
     async with opened(rig) as store:

@@ -65,25 +65,55 @@ class Keeper:
 
     async def _follow_restore(self) -> None:
         ended = Ended(self.session.client.cluster_id, self.session.timeline)
-        await self.session.end()
+        await asyncio.wait([self._end(self.session)], timeout=_ENDING)
         self.session = await self._reopened(ended)
+        self._renewal.clear()
 
     async def _replace(self) -> None:
         """Go on with another session; the one of before ends by itself, if it can."""
-        before = self.session
-        self.session = await self._reopened(None)
+        before, session = self.session, await self._reopened(None)
+        if session.identity == before.identity:
+            # etcd may have been restored while there was none to answer; what is known of before shows it.
+            session.note_clock(before.clock)
+            await self._look_once(session)
+        self.session = session
         self._renewal.clear()
         before.note_replaced()
-        ending = asyncio.create_task(before.end(), name="etcd session of before")
+        self._end(before)
+
+    def _end(self, session: Session) -> asyncio.Task[None]:
+        ending = asyncio.create_task(session.end(), name="etcd session of before")
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
+        return ending
 
     async def _end_of_use(self) -> None:
         """Wait until this session's history has ended, or it is to be replaced."""
-        while not (self.session.restored.is_set() or self._renewal.is_set()):
+        looking = asyncio.create_task(self._look(), name="etcd store look")
+        try:  # not one after the other: what a useless session is asked may never be answered
+            ends = (self.session.restored.wait(), self._renewal.wait())
+            await first_of(asyncio.wait([looking]), *ends)
+        finally:
+            looking.cancel()
+        if looking.done():
+            looking.result()
+
+    async def _look(self) -> None:
+        """Ask this session's etcd now and then. Never returns."""
+        while True:
             with suppress(UnavailableError):
                 await read_clock(self.session)
-            await first_of(self.session.restored.wait(), self._renewal.wait(), timeout=_LOOK)
+            await asyncio.sleep(_LOOK)
+
+    async def _look_once(self, session: Session) -> None:
+        """Compare the clock with what is known of it, waiting for etcd as long as it takes."""
+        while not session.restored.is_set():
+            try:
+                await read_clock(session)
+            except UnavailableError:
+                await asyncio.sleep(_RETRY)
+            else:
+                return
 
     async def _reopened(self, ended: Ended | None) -> Session:
         while True:
