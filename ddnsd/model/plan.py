@@ -146,13 +146,14 @@ def _wards(state: State, want: Wanted) -> tuple[Place, ...]:
     """Return what must not stand beside the first record of a host that Kubernetes has.
 
     Its author may be anybody with a namespace: nobody adds an AAAA, or has a certificate made, for a name
-    that is somebody else's because of its A or its CNAME.
+    that is somebody else's because of its A or its CNAME. Where the host has a record of its own, the name is
+    its own, too: a `*.<host>` is added beside whatever else stands there.
     """
     host = state.hosts.get(want.record.name)
     beside = [RecordKey(want.record.name, family) for family in Family if family != want.record.type]
     if host is None or host.value.origin is None:
         return ()
-    if any(_is_or_may_be_ours(state, want.site, record) for record in beside):
+    if any(_is_or_may_be_ours(state, want.site, record) for record in (want.record, *beside)):
         return ()
     return (*(Place(owner(record), record.type) for record in beside), Place(want.record.name, _CNAME))
 

@@ -147,6 +147,11 @@ def name_in_use(what: str, zone: str) -> str:
     )
 
 
+def is_only_wildcard_in_use(record: RecordKey, message: str) -> bool:
+    """Say whether the message of a `PublishError` is that of a `*.<host>` alone: the host's name is free."""
+    return message.startswith(f"{NAME_IN_USE}: {wildcard_owner(record)} ")
+
+
 def _what(finding: Finding) -> str:
     want, names = finding.push.want, finding.in_use
     if all(finding.names[name] is Whose.BESIDE for name in names):

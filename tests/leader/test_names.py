@@ -301,6 +301,28 @@ async def test_what_kubernetes_has_is_no_way_to_a_name_beside_it(tmp_path: Path)
         assert {(BLOG, "A"), (BLOG, "AAAA"), (f"_acme-challenge.{BLOG}", "TXT")} <= served.keys()
 
 
+async def test_a_name_that_is_ours_gets_its_wildcard_beside_whatever_stands_there(tmp_path: Path) -> None:
+    async with watched_node(tmp_path) as (node, watched):
+        await node.apply(zone())
+        origin, account = Origin("prod", "bob"), "prod:bob:bob"
+        token, place = TokenSpec(account, digest(SECRET)), keys.resource(Kind.HOST, BLOG)
+        await put(
+            node,
+            {
+                keys.resource(Kind.ACCOUNT, account): Resource(AccountSpec(), origin=origin),
+                keys.resource(Kind.TOKEN, account): Resource(token, origin=origin),
+                place: Resource(HostSpec(account), origin=origin),
+            },
+        )
+        assert isinstance(await node.update(BLOG, "192.0.2.1"), Updated)
+        await stand(watched.real, BLOG, OPERATORS6, type=RecordType.AAAA)
+        await put(node, {place: Resource(HostSpec(account, wildcard=True), origin=origin)})
+        await node.published()
+        served = await zone_of(watched.real)
+        assert served[f"*.{BLOG}", "A"] == served[BLOG, "A"] == ("192.0.2.1",)
+        assert served[BLOG, "AAAA"] == (OPERATORS6,)
+
+
 async def test_a_lost_answer_costs_no_name(tmp_path: Path) -> None:
     async with watched_node(tmp_path, timeout=0.3) as (node, watched):
         await node.apply(*example(WWW), host(HOME, wildcard=True))
@@ -531,6 +553,25 @@ async def test_an_import_gives_nobody_what_was_refused_to_him_before(tmp_path: P
         await node.registry.restore(await read(archive))
         await node.until(lambda: NAME_IN_USE in error_of(node, WWW_A))
         assert await zone_of(watched.real) == {(WWW, "A"): (OPERATORS,)}
+
+
+async def test_an_import_gives_nobody_a_wildcard_that_was_refused_to_him_before(tmp_path: Path) -> None:
+    """The host's own name is its own all the same."""
+    star = f"*.{BLOG}"
+    async with watched_node(tmp_path / "old") as (old, watched):
+        await old.apply(*example(BLOG))
+        assert isinstance(await old.update(BLOG, "192.0.2.1"), Updated)
+        await stand(watched.real, star, OPERATORS)
+        await old.apply(host(BLOG, wildcard=True))
+        await old.until(lambda: star in error_of(old, BLOG_A))
+        archive = b"".join([part async for part in (await old.registry.export()).parts()])
+    async with watched_node(tmp_path / "new") as (node, watched):
+        await stand_in(watched, star, OPERATORS)
+        await stand_in(watched, BLOG, "192.0.2.1")
+        await node.registry.restore(await read(archive))
+        await node.until(lambda: star in error_of(node, BLOG_A))
+        assert node.state.published[BLOG_A].value.ip == "192.0.2.1"
+        assert await zone_of(watched.real) == {(star, "A"): (OPERATORS,), (BLOG, "A"): ("192.0.2.1",)}
 
 
 async def stand_in(watched: Watched, name: str, ip: str) -> None:

@@ -82,9 +82,9 @@ class Export:
                 yield family, Address(committed.ip, committed.previous, committed.changed, error)
 
     def _error(self, record: RecordKey) -> str:
-        """Return why an address was never published if its name is somebody else's: so it stays."""
+        """Return why an address is not published if a name of it is somebody else's: so that stays."""
         entry = self._published.get(record)
-        error = entry.value.error if entry and not entry.value.ip else None
+        error = entry.value.error if entry else None
         return error.message if error is not None and error.is_name_in_use else ""
 
 

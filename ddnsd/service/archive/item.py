@@ -18,7 +18,7 @@ from ddnsd.service.problems import InvalidDocumentError, Problem, shown
 class Address(msgspec.Struct, frozen=True, omit_defaults=True):
     """A committed address; `previous` is "" if it is the host's first.
 
-    `error` is only that of an address that was never published, as its name is somebody else's.
+    `error` is only that of an address that is not published, as a name of it is somebody else's.
     """
 
     ip: str

@@ -12,6 +12,7 @@ from ...model.names import ancestors, is_below
 from ...model.records import Committed, LastSeen, Published, RecordKey, RegistryHead, Resource, Source
 from ...model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
 from ...model.state import State, Table
+from ...model.taking import is_only_wildcard_in_use
 from ...store import codec, keys
 from ...store.group import MAX_GROUP_BYTES
 from ...store.interface import MAX_KEYS_PER_UPDATE, Update
@@ -220,19 +221,22 @@ class Draft:
         if host in self.state.seen:
             self._sightings[host] = None
 
-    def restore(self, record: RecordKey, ip: str, previous: str, changed: datetime, *, is_ours: bool) -> None:
+    def restore(self, record: RecordKey, ip: str, previous: str, changed: datetime, in_use: str) -> None:
         """Commit an address where there is none, or only a tombstone, as it was committed elsewhere.
 
-        `is_ours`: what stands at the host's names is ddnsd's own, whichever installation has written it.
+        What stands at the host's names is ddnsd's own, whichever installation has written it, but for those
+        that it was refused because of: `in_use` is what a `PublishError` says of them, "" if there are none.
         """
         key, entry = keys.address(record), self.state.addresses.get(record)
         self._expected[key] = entry.revision if entry else 0
         self._committed[key] = Committed(ip, previous, self.commit, changed)
         self._withdrawn.discard(record)
         host, zone = self.hosts.get(record.name), self.zones.get(self.zone_of(record.name) or "")
+        is_ours = not in_use or is_only_wildcard_in_use(record, in_use)
         if is_ours and host is not None and zone is not None:
             ttl, nameserver = host.spec.ttl or zone.spec.ttl, zone.spec.nameserver
-            self._publish(record, Published(0, ip, ttl, nameserver, wildcard=host.spec.wildcard))
+            wildcard = host.spec.wildcard and not in_use
+            self._publish(record, Published(0, ip, ttl, nameserver, wildcard=wildcard))
 
     def _publish(self, record: RecordKey, published: Published | None) -> None:
         key, entry = keys.published(record), self.state.published.get(record)

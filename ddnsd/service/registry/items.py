@@ -78,7 +78,7 @@ def _put_address(
         if address is None:
             return ()
         content = (address.ip, address.previous, address.changed)
-        draft.restore(record, *content, is_ours=not address.error)
+        draft.restore(record, *content, address.error)
         return ("restored", *_remarkable(address.ip))
     present = entry.value
     if address is not None and address.ip == present.ip:
