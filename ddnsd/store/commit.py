@@ -167,7 +167,10 @@ class GroupCommit:
             async with asyncio.timeout(self._cache.timeout):
                 while not trace.broken:
                     try:
-                        return await trace.passed(await self._store.settle())
+                        settled = await self._store.settle()
+                        if self._store.identity != self._cache.identity:
+                            return False  # revisions of two histories: the cache will notice, too
+                        return await trace.passed(settled)
                     except RestoredError:
                         return False
                     except UnavailableError:

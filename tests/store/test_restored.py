@@ -6,7 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from ddnsd.etcd import Client, Put
 from ddnsd.model.records import Work, WorkRequest
 from ddnsd.store import codec, keys
+from ddnsd.store.commit import GroupCommit
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
 from ddnsd.store.interface import RestoredError, UnavailableError, Unknown, Update
 from ddnsd.store.snapshot import WatchCache
@@ -221,6 +222,50 @@ async def test_state_of_the_old_history_is_not_current_in_the_new(rig: EtcdRig) 
                 await asyncio.wait_for(waiting, 10)
             await until_current(cache)
             assert not cache.state.requests
+
+
+async def test_what_was_lost_in_the_old_history_is_not_sent_in_the_new(rig: EtcdRig) -> None:
+    """Also when the state has not noticed yet, whose revision is higher."""
+    async with opened(rig) as store:
+        before, metrics = store.identity, Metrics(CollectorRegistry())
+        cache = WatchCache(store, 20, metrics)
+        commits = GroupCommit(LateStore(store), cache, metrics)
+        rig.ctl("snapshot", "save", str(rig.folder / "backup"))
+        for _ in range(20):
+            await put(store, keys.request("lost"), REQUEST)
+        async with running(cache):
+            await cache.loaded()
+            await cache.current()
+        rig.members[0].freeze()
+        committing = asyncio.create_task(commits.commit(Update({"things/a": 0}, {"things/a": b"mine"})))
+        await until_lost(store)
+        await asyncio.to_thread(same_cluster, rig)
+        await until(lambda: is_new(store, before))
+        assert isinstance(await committing, Unknown)
+        assert not (await store.snapshot("things/")).items
+        await commits.aclose()
+
+
+class LateStore:
+    """A store that cannot be asked before it is open on the new history."""
+
+    def __init__(self, real: EtcdStore) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def settle(self) -> int:
+        before = self._real.identity
+        await until(lambda: is_new(self._real, before))
+        return await self._real.settle()
+
+
+async def until_lost(store: EtcdStore) -> None:
+    async def failed() -> bool:
+        return store.write_failure is not None
+
+    await until(failed)
 
 
 async def still_waits(task: asyncio.Task[None]) -> None:
