@@ -574,6 +574,23 @@ async def test_an_import_gives_nobody_a_wildcard_that_was_refused_to_him_before(
         assert await zone_of(watched.real) == {(star, "A"): (OPERATORS,), (BLOG, "A"): ("192.0.2.1",)}
 
 
+async def test_an_import_of_what_is_just_leaving_forgets_nothing_of_it(tmp_path: Path) -> None:
+    """Its `*.<host>` is ddnsd's own still, though the archive's host has none: it goes."""
+    async with watched_node(tmp_path) as (node, watched):
+        await node.apply(*example(BLOG))
+        await node.update(BLOG, "192.0.2.1")
+        archive = b"".join([part async for part in (await node.registry.export()).parts()])
+        await node.apply(host(BLOG, wildcard=True))
+        await node.published()
+        assert (f"*.{BLOG}", "A") in await zone_of(watched.real)
+        await node.stop_leading()
+        await node.delete(Kind.HOST, BLOG)
+        await node.registry.restore(await read(archive))
+        node.lead()
+        await node.published()
+        assert await zone_of(watched.real) == {(BLOG, "A"): ("192.0.2.1",)}
+
+
 async def stand_in(watched: Watched, name: str, ip: str) -> None:
     """Write a record into a zone that no leader has opened yet."""
     await watched.open(ZONE, ())

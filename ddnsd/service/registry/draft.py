@@ -232,8 +232,10 @@ class Draft:
         self._committed[key] = Committed(ip, previous, self.commit, changed)
         self._withdrawn.discard(record)
         host, zone = self.hosts.get(record.name), self.zones.get(self.zone_of(record.name) or "")
-        is_ours = not in_use or is_only_wildcard_in_use(record, in_use)
-        if is_ours and host is not None and zone is not None:
+        noted = self.state.published.get(record)
+        is_known = noted is not None and bool(noted.value.ip)  # it stands there, and is leaving
+        is_given = not in_use or is_only_wildcard_in_use(record, in_use)
+        if is_given and not is_known and host is not None and zone is not None:
             ttl, nameserver = host.spec.ttl or zone.spec.ttl, zone.spec.nameserver
             wildcard = host.spec.wildcard and not in_use
             self._publish(record, Published(0, ip, ttl, nameserver, wildcard=wildcard))
