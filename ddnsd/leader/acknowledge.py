@@ -12,7 +12,7 @@ from ddnsd.leader.pace import growing_pauses
 from ddnsd.leader.rrsets import record_type
 from ddnsd.model.owners import wildcard_owner
 from ddnsd.model.plan import Push
-from ddnsd.model.records import HistoryEntry, Published, PublishError, Site
+from ddnsd.model.records import UNSERVED, HistoryEntry, Published, PublishError, Site
 from ddnsd.model.request import Api
 from ddnsd.model.taking import Finding, acknowledged, noted, without
 from ddnsd.nameserver.interface import Absent, Hidden, Nameserver, Rcode, RecordType, RRset, Update
@@ -24,10 +24,7 @@ _log = structlog.get_logger(__name__)
 _READS_AT_ONCE = 16
 _SERVED, _NOT_YET = "", "not yet"  # what a reading back found; anything else is why it never will be served
 _DELEGATION = "NS"
-NOT_SERVED = (
-    "the nameserver answered NOERROR but does not serve the record: "
-    "is there a delegation above it, or a view that ddnsd's queries do not reach?"
-)
+NOT_SERVED = f"{UNSERVED}: is there a delegation above it, or a view that ddnsd's queries do not reach?"
 
 
 class Acknowledger:

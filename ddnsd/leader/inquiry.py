@@ -14,7 +14,7 @@ from ddnsd.leader.rrsets import record_type, wards
 from ddnsd.model.owners import in_doubt
 from ddnsd.model.plan import Push
 from ddnsd.model.records import RecordKey, Site
-from ddnsd.model.taking import Finding, Whose
+from ddnsd.model.taking import Finding, Whose, was_written_before
 from ddnsd.nameserver.interface import Absent, Exists, Rcode, Replace, Update
 
 _SOMETHING = (Rcode.YXRRSET, Rcode.NXRRSET)  # a prerequisite does not hold: an answer, not a fault
@@ -36,6 +36,8 @@ class _Question:
     def as_noted(self) -> Sequence[Exists]:
         """That what stands there is what an UPDATE without an answer was to write: one of these."""
         noted, type = self.push.before, record_type(self.push.record)
+        if was_written_before(self.push):
+            return [Exists(self.name, type, self.push.want.values)]
         if noted is None or noted.taking is None or self.name not in _doubted(self.push):
             return ()
         contents = (noted.taking.values, tuple(sorted(noted.ip.split())))

@@ -116,6 +116,7 @@ class Committed(Stored, frozen=True):
 
 
 NAME_IN_USE = "NameInUse"
+UNSERVED = "the nameserver answered NOERROR but does not serve the record"
 
 
 class PublishError(msgspec.Struct, frozen=True):
@@ -125,6 +126,11 @@ class PublishError(msgspec.Struct, frozen=True):
     message: str  # begins with `NAME_IN_USE` where what stands at the name is not ddnsd's
     at: datetime
     nameserver: str  # that refused it
+
+    @property
+    def is_unserved(self) -> bool:
+        """Say whether the nameserver took the address all the same, but did not serve it when asked."""
+        return self.message.startswith(UNSERVED)
 
     @property
     def is_name_in_use(self) -> bool:

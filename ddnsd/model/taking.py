@@ -56,7 +56,7 @@ def noted(finding: Finding, now: datetime, elsewhere: Collection[str]) -> Publis
     had = ours(push.record, before, here)
     held = had | {name for name, whose in finding.names.items() if whose is Whose.OURS}
     taken = () if finding.in_use else tuple(sorted(push.takes - held))
-    ip = before.ip if had or _is_ours_at(push, before, elsewhere) else _noted_content(before) if held else ""
+    ip = before.ip if had or _is_ours_at(push, before, elsewhere) else _noted_content(push) if held else ""
     star = wildcard_owner(push.record)
     starred = star in held or star in taken or (before.wildcard and _is_ours_at(push, before, elsewhere))
     return Published(
@@ -71,6 +71,19 @@ def noted(finding: Finding, now: datetime, elsewhere: Collection[str]) -> Publis
         _united(held.intersection(before.adopted), finding.adopted),
         _not_at(push, before, taken, held, elsewhere) if ip or elsewhere else {},
     )
+
+
+def was_written_before(push: Push) -> bool:
+    """Say whether an earlier version has written the push's values, and noted only that they were not served.
+
+    It asked nothing before, and read them too early (BIND with `inline-signing`; decision 35).
+    """
+    noted, want = push.before, push.want
+    if noted is None or noted.ip or noted.taking is not None or noted.error is None:
+        return False
+    error = noted.error
+    is_of_it = error.revision in (0, want.revision) and error.nameserver == want.site.nameserver
+    return error.is_unserved and is_of_it
 
 
 def unknown(published: Published) -> Published:
@@ -167,7 +180,11 @@ def _error(finding: Finding, before: Published, now: datetime) -> PublishError |
     return None if before.error is None or before.error.is_name_in_use else before.error
 
 
-def _noted_content(before: Published) -> str:
+def _noted_content(push: Push) -> str:
+    """Return what stands at a name that turned out to be ddnsd's own."""
+    before = push.before
+    if before is None or was_written_before(push):
+        return push.want.ip
     return before.ip or (" ".join(before.taking.values) if before.taking else "")
 
 

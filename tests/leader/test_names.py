@@ -521,6 +521,34 @@ async def test_an_installation_of_before_goes_on_with_nothing_asked_or_refused(t
     await store.close()
 
 
+async def test_what_a_leader_of_before_wrote_and_read_too_early_is_ours(tmp_path: Path) -> None:
+    """9626785 noted no more than the error; what has other values is somebody else's."""
+    async with watched_node(tmp_path) as (node, watched):
+        await node.apply(*example(WWW, HOME), host(BLOG, wildcard=True))
+        for name in (WWW, BLOG):
+            await node.update(name, "192.0.2.1")
+        await node.published()
+        await node.stop_leading()
+        await stand(watched.real, WWW, OPERATORS)
+        message = (
+            "the nameserver answered NOERROR but does not serve the record: "
+            "is there a CNAME at the name, or a delegation above it?"
+        )
+        for record in (WWW_A, BLOG_A):
+            revision = node.state.addresses[record].revision
+            error = PublishError(revision, message, datetime.now(UTC), "default")
+            left = Published(0, "", 60, "default", error=error, wildcard=record == BLOG_A)
+            await put(node, {keys.published(record): left})
+        node.lead()
+        await node.until(lambda: NAME_IN_USE in error_of(node, WWW_A) and not error_of(node, BLOG_A))
+        assert isinstance(await node.update(BLOG, "192.0.2.2"), Updated)
+        assert await zone_of(watched.real) == {
+            (WWW, "A"): (OPERATORS,),
+            (BLOG, "A"): ("192.0.2.2",),
+            (f"*.{BLOG}", "A"): ("192.0.2.2",),
+        }
+
+
 async def test_an_archive_of_before_goes_on_with_nothing_asked_or_refused(tmp_path: Path) -> None:
     """The nameserver has it all, and not from this installation."""
     async with watched_node(tmp_path / "old") as (old, _):
