@@ -12,10 +12,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ddnsd.etcd import Client, Put
+from ddnsd.etcd.errors import RevisionRegressedError
 from ddnsd.model.records import Work, WorkRequest
 from ddnsd.store import codec, keys
 from ddnsd.store.commit import GroupCommit
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
+from ddnsd.store.etcd.failures import Access, Failures
+from ddnsd.store.etcd.keeper import open_session
 from ddnsd.store.interface import RestoredError, UnavailableError, Unknown, Update
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import Metrics
@@ -244,6 +247,21 @@ async def test_what_was_lost_in_the_old_history_is_not_sent_in_the_new(rig: Etcd
         assert isinstance(await committing, Unknown)
         assert not (await store.snapshot("things/")).items
         await commits.aclose()
+
+
+async def test_a_write_that_a_restore_meets_is_never_taken_for_not_done(rig: EtcdRig) -> None:
+    """Also when the session was replaced while the answer was on its way."""
+    settings = EtcdStoreSettings(rig.settings)
+    session = await open_session(settings, Failures(settings.prefix))
+
+    def meet() -> None:
+        with session.translated(Access.WRITE):
+            session.note_replaced()
+            raise RevisionRegressedError("a write has revision 7, 9 had been seen")
+
+    with pytest.raises(RestoredError):
+        meet()
+    await session.close()
 
 
 class LateStore:

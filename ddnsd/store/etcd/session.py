@@ -14,6 +14,8 @@ from ddnsd.store.interface import CompactedError, RestoredError, UnavailableErro
 
 _log = structlog.get_logger(__name__)
 
+_RESTORED = "etcd was restored: another history has begun"
+
 
 class LostAnswerError(UnavailableError):
     """Perhaps done, perhaps later."""
@@ -58,8 +60,9 @@ class Session:
             yield
             self._failures.succeeded(access)
         except etcd.RestoredError as error:
+            # Not `check`: of a session that has ended, too, a write may stand in the new history.
             self.note_restored(str(error))
-            self.check()
+            raise RestoredError(_RESTORED) from error
         except etcd.UnknownOutcomeError as error:
             self._failures.failed(access, error)
             raise LostAnswerError(str(error)) from error
@@ -82,7 +85,7 @@ class Session:
         if self._replaced:
             raise UnavailableError("the connection to etcd was made again")
         if self.restored.is_set():
-            raise RestoredError("etcd was restored: another history has begun")
+            raise RestoredError(_RESTORED)
 
     def check_timeline(self, found: bytes | None) -> None:
         """Compare what stands in the timeline's key, None if there is none.
