@@ -107,13 +107,17 @@ class Keeper:
 
     async def _look_once(self, session: Session) -> None:
         """Compare the clock with what is known of it, waiting for etcd as long as it takes."""
-        while not session.restored.is_set():
-            try:
-                await read_clock(session)
-            except UnavailableError:
-                await asyncio.sleep(_RETRY)
-            else:
-                return
+        try:
+            while not session.restored.is_set():
+                try:
+                    await read_clock(session)
+                except UnavailableError:
+                    await asyncio.sleep(_RETRY)
+                else:
+                    return
+        except BaseException:  # cancelled: nobody else knows of it yet
+            await session.close()
+            raise
 
     async def _reopened(self, ended: Ended | None) -> Session:
         while True:
