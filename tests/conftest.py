@@ -12,6 +12,7 @@ from tests.rigs.former import SHALLOW
 from tests.share import FULL_SHARE
 
 pytest_plugins = ["tests.rigs.fixtures"]
+pytest.register_assert_rewrite("tests.store.contract")  # whoever imports it first
 
 IN_CI = os.environ.get("CI") == "true"
 

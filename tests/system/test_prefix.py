@@ -32,7 +32,7 @@ FAIR_USE = {  # what each token needs once, and a node from all of them
     "account_attempts_burst": 3 * COUNT,
     "account_changes_burst": 3 * COUNT,
 }
-AT_ONCE = 50  # calls of the setup at a node
+AT_ONCE = 30  # calls of the setup at a node; no more of one token may wait (`fair_use.token_waiting`)
 PATIENCE = 30.0 + TIMEOUT  # seconds in which a client that asks again is told that it is done
 LOST = "no answer"
 
