@@ -16,7 +16,6 @@ from tests.rigs.process import find_program
 
 FOLDER = Path(__file__).parents[2] / "clients"
 SHELL, PYTHON = FOLDER / "ddnsd-update.sh", FOLDER / "ddnsd_update.py"
-_AGAIN = 10.0  # seconds: much more than an interrupted run takes to end
 PATIENCE = 60.0  # seconds for a run; much more than any takes
 
 
@@ -45,16 +44,9 @@ class Running:
             if text in line.decode():
                 return line.decode()
 
-    async def interrupt(self) -> None:
-        """Control-C, and again where the first one came in the moment before Python began to wait.
-
-        Then nothing wakes Python until what it waits for comes: it cannot begin to wait and look for signals
-        in one step.
-        """
-        while self._process.returncode is None:
-            self._process.send_signal(signal.SIGINT)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), _AGAIN)
+    def interrupt(self) -> None:
+        """Control-C."""
+        self._process.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
         """SIGKILL, to itself alone: what it has started may live on, and hold its outputs open."""

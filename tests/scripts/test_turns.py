@@ -130,7 +130,7 @@ async def test_python_s_own_end(token_file: Path) -> None:
         fake.hold()
         running = await python().start(*options(fake.url, token_file, 60))
         await fake.another()
-        await running.interrupt()
+        running.interrupt()
         ended = await running.ended()
     assert ended.code == 130
     assert "Traceback" not in ended.err
