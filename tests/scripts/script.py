@@ -68,6 +68,11 @@ class Running:
         return Ended(self._process.returncode, out.decode(), err.decode())
 
 
+def _take_control_c() -> None:
+    """Be interrupted by Control-C also where these tests run in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Script(NamedTuple):
     """`name` is for people; `command` runs it, without its options."""
 
@@ -83,6 +88,7 @@ class Script(NamedTuple):
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
+            preexec_fn=_take_control_c,
         )
         return Running(process)
 
