@@ -148,7 +148,8 @@ WRITTEN = (
     (
         "zones",
         Resource(ZoneSpec()),
-        '{"v":1,"spec":{"nameserver":"default","ttl":60,"enabled":true,"adopt":false,"nested":false,"reserved":null}}',
+        '{"v":1,"spec":{"nameserver":"default","ttl":60,"enabled":true,"adopt":false,"nested":false,"reserved":null,'
+        '"fence":"hidden"}}',
     ),
     (
         "hosts",
