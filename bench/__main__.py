@@ -15,9 +15,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from .course import Course, Plan
-from .load import WrongAnswerError
-from .table import Samples, table
+from bench.course import Course, Plan
+from bench.load import WrongAnswerError
+from bench.table import Samples, table
 
 _FULL = Plan(rounds=5, seconds=3, names=2000, backlog=10_000, singles=500)
 _QUICK = Plan(rounds=2, seconds=1, names=500, backlog=2000, singles=200)

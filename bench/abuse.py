@@ -21,13 +21,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from ddnsd.model.tokens import digest
-from tests.rigs import BindRig
-from tests.rigs.client import Record
-from tests.system.http import Client
-from tests.system.installation import Installation, document
-
-from .abuser import (
+from bench.abuser import (
     DEAD_HOST,
     DEAD_ZONE,
     FLOODS,
@@ -40,8 +34,13 @@ from .abuser import (
     TOKEN,
     ZONE,
 )
-from .load import WrongAnswerError
-from .paced import Paced
+from bench.load import WrongAnswerError
+from bench.paced import Paced
+from ddnsd.model.tokens import digest
+from tests.rigs import BindRig
+from tests.rigs.client import Record
+from tests.system.http import Client
+from tests.system.installation import Installation, document
 
 _RESTING = Paced("resting.example", 178, 200, changes=False, pause=100)
 _MOVING = Paced("moving.example", 20, 200, changes=True, pause=500)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from bench.load import WrongAnswerError
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import Committed, RecordKey
 from ddnsd.store import codec, keys
@@ -12,8 +13,6 @@ from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Done, Update
 from tests.rigs.base import NameserverRig
 from tests.system.installation import Installation, document
-
-from .load import WrongAnswerError
 
 _POLL_SECONDS = 0.02
 _PATIENCE_SECONDS = 120.0

@@ -5,13 +5,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.hosts import Hosts
+from bench.load import Rate, load
+from bench.table import Figure
 from tests.rigs import BindRig
 from tests.rigs.etcd import EtcdRig, versions
 from tests.system.installation import Installation
-
-from .hosts import Hosts
-from .load import Rate, load
-from .table import Figure
 
 ZONES = ("one.example", "two.example")
 """The zones that the nameserver must have for them."""

@@ -8,17 +8,16 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from bench.backlog import check_served, commit_addresses, first_publication, replacement
+from bench.bare import bare_server
+from bench.cluster import ZONES, EtcdNode, etcd_nodes
+from bench.hosts import Hosts
+from bench.load import Rate, Walk, address, load
+from bench.raw import RawFeed
+from bench.store import StoreProcess, store_process
+from bench.table import Figure, Samples
 from tests.rigs import BindRig
 from tests.system.installation import Installation, document
-
-from .backlog import check_served, commit_addresses, first_publication, replacement
-from .bare import bare_server
-from .cluster import ZONES, EtcdNode, etcd_nodes
-from .hosts import Hosts
-from .load import Rate, Walk, address, load
-from .raw import RawFeed
-from .store import StoreProcess, store_process
-from .table import Figure, Samples
 
 _ZONE, _BACKLOG_ZONE, _RAW_ZONE = "example.com", "backlog.example", "raw.example"
 _BATCH = 200  # publish.batch, as config.yaml has it

@@ -3,9 +3,8 @@
 import asyncio
 from typing import NamedTuple
 
+from bench.load import CONNECTIONS, Walk, WrongAnswerError, address
 from tests.system.installation import Installation, example
-
-from .load import CONNECTIONS, Walk, WrongAnswerError, address
 
 _CHANGING, _RESTING = "moves", "rests"  # prefixes of host names
 _LAPS_PER_ROUND = 1000  # more than any round can walk

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.load import WrongAnswerError, address
 from ddnsd.model.tokens import digest
 from tests.system.installation import SECRET, UPDATE, Installation, document
-
-from .load import WrongAnswerError, address
 
 _SCRIPT = Path(__file__).with_name("paced.lua")
 _ACCOUNTS = 10

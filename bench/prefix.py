@@ -16,6 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.load import CONNECTIONS, WrongAnswerError, address
 from ddnsd.model.tokens import digest
 from tests.rigs import BindRig
 from tests.rigs.etcd import EtcdRig, versions
@@ -23,8 +24,6 @@ from tests.system.http import Client
 from tests.system.installation import SECRET, Installation, document, example
 from tests.system.load import UPDATED
 from tests.system.prefix import NEW, OLD, Router
-
-from .load import CONNECTIONS, WrongAnswerError, address
 
 _TIMEOUT = 60  # seconds; publish.timeout
 _PAUSE = 0.02  # seconds between two changes of the other host

@@ -9,9 +9,8 @@ import dns.rcode
 import dns.tsig
 import dns.update
 
+from bench.load import WrongAnswerError
 from tests.rigs.base import NameserverRig
-
-from .load import WrongAnswerError
 
 _FENCE = "_fence"
 _FENCE_TEXT = '"ddnsd1 installation=0123456789abcdef cluster=0123456789abcdef epoch=1 claim=0123456789abcdef"'

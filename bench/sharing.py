@@ -9,6 +9,7 @@ from statistics import quantiles
 
 from prometheus_client import CollectorRegistry
 
+from bench.load import Rate, WrongAnswerError
 from ddnsd.etcd import Client, Compare, Put, Settings, Target, Txn
 from ddnsd.leader.tasks import cancel
 from ddnsd.model.addresses import Family
@@ -19,8 +20,6 @@ from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
 from ddnsd.store.interface import CLOCK, Done, Update
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import Metrics
-
-from .load import Rate, WrongAnswerError
 
 CALLERS = 1000
 _SETTINGS = ("hosts/h", "zones/z", "accounts/a", "tokens/t")  # with its own address: five compares

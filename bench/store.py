@@ -13,10 +13,9 @@ from contextlib import asynccontextmanager
 
 import uvloop
 
+from bench.load import Rate, WrongAnswerError
+from bench.sharing import open_sharing
 from tests.rigs.etcd import EtcdRig, versions
-
-from .load import Rate, WrongAnswerError
-from .sharing import open_sharing
 
 
 class StoreProcess:

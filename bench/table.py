@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from .load import Rate
+from bench.load import Rate
 
 
 class Figure(StrEnum):

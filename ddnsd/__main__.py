@@ -1,6 +1,6 @@
 """`python -m ddnsd`."""
 
-from .cli import main
+from ddnsd.cli import main
 
 if __name__ == "__main__":
     main(prog_name="ddnsd")

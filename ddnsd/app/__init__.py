@@ -1,6 +1,6 @@
 """Wires the parts into one node, supervises its tasks, drains it."""
 
-from .role import Role
-from .serve import serve
+from ddnsd.app.role import Role
+from ddnsd.app.serve import serve
 
 __all__ = ["Role", "serve"]

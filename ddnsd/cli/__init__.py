@@ -2,8 +2,8 @@
 
 import click
 
-from .. import __version__
-from .lazy import LazyGroup
+from ddnsd import __version__
+from ddnsd.cli.lazy import LazyGroup
 
 
 @click.group(

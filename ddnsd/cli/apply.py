@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 
 import click
 
+from ddnsd.cli.client import AdminClient
+from ddnsd.cli.connection import AdminApiError
+from ddnsd.cli.options import admin_api
 from ddnsd.model.resources import Kind
+from ddnsd.service.manifests import ManifestError, read_manifest
 from ddnsd.telemetry.printable import printable
-
-from ..service.manifests import ManifestError, read_manifest
-from .client import AdminClient
-from .connection import AdminApiError
-from .options import admin_api
 
 _TIMEOUT = 600.0  # seconds: tens of thousands of documents
 _PUBLISHED_WITHIN = 3.0  # seconds that are waited for the first word of a zone's nameserver

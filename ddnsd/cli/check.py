@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ..config import EXPOSED_REMEDY, ConfigError, exposures, load, remarks
+from ddnsd.config import EXPOSED_REMEDY, ConfigError, exposures, load, remarks
 
 
 @click.command(short_help="Check a configuration file.")

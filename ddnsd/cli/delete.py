@@ -2,9 +2,9 @@
 
 import click
 
-from ..model.resources import Kind
-from .client import AdminClient, resource_path
-from .options import KIND, admin_api
+from ddnsd.cli.client import AdminClient, resource_path
+from ddnsd.cli.options import KIND, admin_api
+from ddnsd.model.resources import Kind
 
 _TIMEOUT = 600.0  # seconds: an account with tens of thousands of hosts
 

@@ -2,10 +2,10 @@
 
 import click
 
-from ..model.resources import API_VERSION, Kind
-from .client import AdminClient, resource_path
-from .options import KIND, admin_api
-from .output import FORMATS, print_json, print_table, print_yaml
+from ddnsd.cli.client import AdminClient, resource_path
+from ddnsd.cli.options import KIND, admin_api
+from ddnsd.cli.output import FORMATS, print_json, print_table, print_yaml
+from ddnsd.model.resources import API_VERSION, Kind
 
 
 @click.command(short_help="Show all resources of a kind, or one.")

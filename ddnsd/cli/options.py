@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from ..model.resources import Kind
-from .client import AdminClient
+from ddnsd.cli.client import AdminClient
+from ddnsd.model.resources import Kind
 
 Command = Callable[..., None]
 

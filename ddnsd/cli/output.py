@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..model.addresses import RRTYPES
-from ..model.expiry import Expiry
-from ..model.resources import Kind
-from ..service.archive import Counts
-from ..service.manifests import write_manifest
-from ..telemetry.printable import printable, printable_json
+from ddnsd.model.addresses import RRTYPES
+from ddnsd.model.expiry import Expiry
+from ddnsd.model.resources import Kind
+from ddnsd.service.archive import Counts
+from ddnsd.service.manifests import write_manifest
+from ddnsd.telemetry.printable import printable, printable_json
 
 FORMATS = click.Choice(["table", "yaml", "json"])
 _ANY_WIDTH = 1_000_000  # characters: into a file or a pipe nothing is cut

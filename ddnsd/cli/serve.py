@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from .. import app
-from ..config import ConfigError, Source, load
+from ddnsd import app
+from ddnsd.config import ConfigError, Source, load
 
 _DEFAULT = Path("config.yaml")
 

@@ -2,9 +2,9 @@
 
 import click
 
-from .client import AdminClient
-from .options import admin_api
-from .output import print_json, print_yaml
+from ddnsd.cli.client import AdminClient
+from ddnsd.cli.options import admin_api
+from ddnsd.cli.output import print_json, print_yaml
 
 
 @click.command()

@@ -6,9 +6,13 @@ from typing import IO, Any
 
 import click
 
-from ..model.owners import challenge_name
-from ..model.resources import API_VERSION, Kind, Scope
-from ..model.tokens import (
+from ddnsd.cli.client import AdminClient, resource_path
+from ddnsd.cli.connection import AdminApiError
+from ddnsd.cli.options import admin_api
+from ddnsd.cli.output import print_json
+from ddnsd.model.owners import challenge_name
+from ddnsd.model.resources import API_VERSION, Kind, Scope
+from ddnsd.model.tokens import (
     MADE_SECRET_LENGTH,
     MAX_SECRET_LENGTH,
     MIN_SECRET_LENGTH,
@@ -17,10 +21,6 @@ from ..model.tokens import (
     digest,
     read_secret,
 )
-from .client import AdminClient, resource_path
-from .connection import AdminApiError
-from .options import admin_api
-from .output import print_json
 
 _ALONE = "--acme-dns says the hosts and the scope, and makes the secret: use it without theirs"
 

@@ -2,11 +2,10 @@
 
 import click
 
+from ddnsd.cli.client import AdminClient, resource_path
+from ddnsd.cli.options import admin_api
+from ddnsd.model.records import Work
 from ddnsd.telemetry.printable import printable
-
-from ..model.records import Work
-from .client import AdminClient, resource_path
-from .options import admin_api
 
 _HELP = {
     Work.CHECK: "Compare ZONE on its nameserver with the store, and say what differs.",

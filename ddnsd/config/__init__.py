@@ -3,18 +3,18 @@
 `Source.read` is the only way to make one; nothing looks a setting up by name afterwards.
 """
 
-from .change import Change, change, needing_restart
-from .digest import digests
-from .etcd import EtcdSettings, EtcdTlsSettings
-from .fairuse import FairUseSettings
-from .kube import KubeSettings
-from .load import Reading, Source, load
-from .mistakes import ConfigError, Mistake
-from .nameservers import ASKED, NONE, EmbeddedNameserver, Rfc2136Nameserver, TsigKey
-from .parse import Endpoint, Network
-from .remarks import EXPOSED_REMEDY, exposures, is_remote, remarks
-from .secrets import KeyFile, PasswordFile, PemFile
-from .tree import (
+from ddnsd.config.change import Change, change, needing_restart
+from ddnsd.config.digest import digests
+from ddnsd.config.etcd import EtcdSettings, EtcdTlsSettings
+from ddnsd.config.fairuse import FairUseSettings
+from ddnsd.config.kube import KubeSettings
+from ddnsd.config.load import Reading, Source, load
+from ddnsd.config.mistakes import ConfigError, Mistake
+from ddnsd.config.nameservers import ASKED, NONE, EmbeddedNameserver, Rfc2136Nameserver, TsigKey
+from ddnsd.config.parse import Endpoint, Network
+from ddnsd.config.remarks import EXPOSED_REMEDY, exposures, is_remote, remarks
+from ddnsd.config.secrets import KeyFile, PasswordFile, PemFile
+from ddnsd.config.tree import (
     AddressSettings,
     AdminSettings,
     DrainSettings,

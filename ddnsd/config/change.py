@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
-from .annotation import Restart, Section
-from .mistakes import Path
-from .schema import keys, sections, shape
-from .tree import Settings
+from ddnsd.config.annotation import Restart, Section
+from ddnsd.config.mistakes import Path
+from ddnsd.config.schema import keys, sections, shape
+from ddnsd.config.tree import Settings
 
 S = TypeVar("S", bound=Section)
 

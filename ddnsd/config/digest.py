@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from .annotation import Section
-from .schema import keys
-from .secrets import KeyFile, PasswordFile, PemFile
-from .tree import Settings
+from ddnsd.config.annotation import Section
+from ddnsd.config.schema import keys
+from ddnsd.config.secrets import KeyFile, PasswordFile, PemFile
+from ddnsd.config.tree import Settings
 
 _ALIKE = ("addresses", "http", "nameservers", "publish")
 _SHOWN = 12  # hexadecimal digits

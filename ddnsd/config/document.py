@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from .mistakes import Mistake, Path
+from ddnsd.config.mistakes import Mistake, Path
 
 Raw = dict[str, "Raw"] | list["Raw"] | str | int | float | None
 

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from .annotation import Section
-from .document import Raw, plain_value
-from .mistakes import Mistake, Path, did_you_mean
-from .schema import Shape, leaves
+from ddnsd.config.annotation import Section
+from ddnsd.config.document import Raw, plain_value
+from ddnsd.config.mistakes import Mistake, Path, did_you_mean
+from ddnsd.config.schema import Shape, leaves
 
 PREFIX = "DDNSD_"
 CLIENT_VARIABLES = frozenset({"DDNSD_CONFIG", "DDNSD_SERVER"})

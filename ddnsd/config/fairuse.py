@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from .annotation import Bounds, FromText, Section
-from .parse import parse_truth
+from ddnsd.config.annotation import Bounds, FromText, Section
+from ddnsd.config.parse import parse_truth
 
 _PER_SECOND = Bounds(0.001, 1_000_000)
 _AT_ONCE = Bounds(1, 10_000_000)

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from .document import DocumentError, Raw, parse_document
-from .environment import overlay
-from .mistakes import ConfigError, Mistake
-from .tree import Settings
-from .validate import Walk
+from ddnsd.config.document import DocumentError, Raw, parse_document
+from ddnsd.config.environment import overlay
+from ddnsd.config.mistakes import ConfigError, Mistake
+from ddnsd.config.tree import Settings
+from ddnsd.config.validate import Walk
 
 _NO_FILE = "name one that can; `ddnsd serve` without --config and config.yaml takes every default"
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Self
 
-from .annotation import RESTART, Bounds, Example, FromFile, FromText, Section, Unit
-from .mistakes import Mistake, SectionError
-from .parse import (
+from ddnsd.config.annotation import RESTART, Bounds, Example, FromFile, FromText, Section, Unit
+from ddnsd.config.mistakes import Mistake, SectionError
+from ddnsd.config.parse import (
     Endpoint,
     parse_endpoint,
     parse_host,
@@ -14,7 +14,7 @@ from .parse import (
     parse_own_address,
     parse_server,
 )
-from .secrets import ALGORITHMS, MAKE_KEY, KeyFile, parse_algorithm, read_key_file
+from ddnsd.config.secrets import ALGORITHMS, MAKE_KEY, KeyFile, parse_algorithm, read_key_file
 
 ASKED, NONE = "asked", "none"
 """What stands for a nameserver's addresses: the one that a query was sent to; no address at all."""

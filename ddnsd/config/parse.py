@@ -4,7 +4,7 @@ import ipaddress
 import re
 from typing import NamedTuple
 
-from ..model.names import InvalidNameError, parse_name
+from ddnsd.model.names import InvalidNameError, parse_name
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ddnsd import files
-
-from .etcd import EtcdSettings
-from .nameservers import Rfc2136Nameserver
-from .tree import Settings
+from ddnsd.config.etcd import EtcdSettings
+from ddnsd.config.nameservers import Rfc2136Nameserver
+from ddnsd.config.tree import Settings
 
 EXPOSED_REMEDY = "or set data_check: warn, on a file system that has no modes"
 _EVERY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - what is warned of

@@ -6,8 +6,8 @@ from dataclasses import MISSING, fields
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from .annotation import Section
-from .mistakes import Path
+from ddnsd.config.annotation import Section
+from ddnsd.config.mistakes import Path
 
 T = TypeVar("T")
 

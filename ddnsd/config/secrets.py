@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .parse import parse_key_name
+from ddnsd.config.parse import parse_key_name
 
 ALGORITHMS = ("hmac-sha256", "hmac-sha384", "hmac-sha512")
 """TSIG algorithms that are neither broken nor truncated (RFC 8945 §6)."""

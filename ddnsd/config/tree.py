@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from .annotation import RESTART, Bounds, Example, FromFile, FromText, Section, Unit
-from .etcd import EtcdSettings
-from .fairuse import FairUseSettings
-from .kube import KubeSettings
-from .mistakes import Mistake, SectionError
-from .nameservers import EmbeddedNameserver, Listen, Nameserver
-from .parse import (
+from ddnsd.config.annotation import RESTART, Bounds, Example, FromFile, FromText, Section, Unit
+from ddnsd.config.etcd import EtcdSettings
+from ddnsd.config.fairuse import FairUseSettings
+from ddnsd.config.kube import KubeSettings
+from ddnsd.config.mistakes import Mistake, SectionError
+from ddnsd.config.nameservers import EmbeddedNameserver, Listen, Nameserver
+from ddnsd.config.parse import (
     SOURCE_HEADERS,
     Endpoint,
     Network,
@@ -26,7 +26,7 @@ from .parse import (
     parse_truth,
     parse_word,
 )
-from .secrets import PemFile, check_certificate, read_pem_file
+from ddnsd.config.secrets import PemFile, check_certificate, read_pem_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,11 @@ from dataclasses import MISSING
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple, TypeVar
 
-from .annotation import Bounds, Example, FromFile, Section
-from .mistakes import Mistake, Path, SectionError, did_you_mean, shown
-from .schema import Shape, default, keys, sections, shape
-from .secrets import holds_password, looks_pasted
-from .values import read_value
+from ddnsd.config.annotation import Bounds, Example, FromFile, Section
+from ddnsd.config.mistakes import Mistake, Path, SectionError, did_you_mean, shown
+from ddnsd.config.schema import Shape, default, keys, sections, shape
+from ddnsd.config.secrets import holds_password, looks_pasted
+from ddnsd.config.values import read_value
 
 S = TypeVar("S", bound=Section)
 

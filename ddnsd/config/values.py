@@ -4,8 +4,8 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from .annotation import Bounds, FromFile, FromText, Unit
-from .schema import Shape
+from ddnsd.config.annotation import Bounds, FromFile, FromText, Unit
+from ddnsd.config.schema import Shape
 
 
 def read_value(form: Shape, raw: object, folder: Path) -> object:

@@ -8,12 +8,12 @@ import os
 # Before gRPC is imported: else it writes each failed try to connect to standard error by itself.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from .client import Client
-from .election import Candidacy, campaign, enter
-from .errors import EtcdError, NotAppliedError, RestoredError, UnknownOutcomeError
-from .lease import Lease
-from .settings import Credentials, Settings, Tls
-from .values import (
+from ddnsd.etcd.client import Client
+from ddnsd.etcd.election import Candidacy, campaign, enter
+from ddnsd.etcd.errors import EtcdError, NotAppliedError, RestoredError, UnknownOutcomeError
+from ddnsd.etcd.lease import Lease
+from ddnsd.etcd.settings import Credentials, Settings, Tls
+from ddnsd.etcd.values import (
     Compare,
     Delete,
     Event,
@@ -27,7 +27,7 @@ from .values import (
     Target,
     Txn,
 )
-from .watch import Watch
+from ddnsd.etcd.watch import Watch
 
 __all__ = [
     "Candidacy",

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from .connections import Connections
-from .encoding import (
+from ddnsd.etcd.connections import Connections
+from ddnsd.etcd.encoding import (
     decode_delete,
     decode_member,
     decode_put,
@@ -18,10 +18,10 @@ from .encoding import (
     encode_range,
     encode_txn,
 )
-from .endpoint import Endpoint
-from .errors import EtcdError
-from .lease import Lease, grant
-from .messages import (
+from ddnsd.etcd.endpoint import Endpoint
+from ddnsd.etcd.errors import EtcdError
+from ddnsd.etcd.lease import Lease, grant
+from ddnsd.etcd.messages import (
     COMPACT,
     DELETE_RANGE,
     MEMBER_LIST,
@@ -33,8 +33,8 @@ from .messages import (
     AnyMessage,
     Method,
 )
-from .settings import Settings
-from .values import (
+from ddnsd.etcd.settings import Settings
+from ddnsd.etcd.values import (
     Delete,
     DeleteResult,
     KeyValue,
@@ -49,7 +49,7 @@ from .values import (
     TxnResult,
     prefix_range,
 )
-from .watch import Watch
+from ddnsd.etcd.watch import Watch
 
 PAGE = 1000  # keys in one answer of `read_prefix`
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import grpc
 
-from .endpoint import Endpoint, Metadata, Stream, is_cancelled
-from .errors import (
+from ddnsd.etcd.endpoint import Endpoint, Metadata, Stream, is_cancelled
+from ddnsd.etcd.errors import (
     AuthenticationError,
     MemberRefusedError,
     RefusedError,
@@ -16,10 +16,10 @@ from .errors import (
     translate,
     unavailable,
 )
-from .messages import AUTHENTICATE, MEMBER_LIST, AnyMessage, Method
-from .settings import Settings
-from .timeline import Timeline
-from .token import Token
+from ddnsd.etcd.messages import AUTHENTICATE, MEMBER_LIST, AnyMessage, Method
+from ddnsd.etcd.settings import Settings
+from ddnsd.etcd.timeline import Timeline
+from ddnsd.etcd.token import Token
 
 # grpc.aio delivers about one message of a stream per turn of the loop: with 256 puts in flight a watch
 # of the same loop starved for 2 to 3 s.

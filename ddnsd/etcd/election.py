@@ -6,10 +6,10 @@ queue is fair, and the revision that created the leader's key is its epoch.
 
 import asyncio
 
-from .client import Client
-from .errors import CampaignLostError, CompactedError, EtcdError, UnavailableError
-from .lease import Lease
-from .values import Compare, Put, Range, RangeResult, Revision, Target, Txn
+from ddnsd.etcd.client import Client
+from ddnsd.etcd.errors import CampaignLostError, CompactedError, EtcdError, UnavailableError
+from ddnsd.etcd.lease import Lease
+from ddnsd.etcd.values import Compare, Put, Range, RangeResult, Revision, Target, Txn
 
 _PAUSE = 0.05  # seconds after a failure
 _LOOK = 2.0  # seconds between two questions of a candidate that does not lead

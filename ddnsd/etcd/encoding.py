@@ -1,7 +1,7 @@
 """Between the plain values and the messages: the only place that handles messages' fields of data."""
 
-from .messages import CLASSES, AnyMessage
-from .values import (
+from ddnsd.etcd.messages import CLASSES, AnyMessage
+from ddnsd.etcd.values import (
     Compare,
     Delete,
     DeleteResult,

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from .errors import UnavailableError, no_connection
-from .messages import MEMBER_LIST, WATCH, AnyMessage, Method, encode
-from .settings import Address, Settings, Tls
+from ddnsd.etcd.errors import UnavailableError, no_connection
+from ddnsd.etcd.messages import MEMBER_LIST, WATCH, AnyMessage, Method, encode
+from ddnsd.etcd.settings import Address, Settings, Tls
 
 _Call: TypeAlias = "grpc.aio.StreamStreamCall[AnyMessage, AnyMessage]"
 Metadata: TypeAlias = tuple[tuple[str, str], ...]

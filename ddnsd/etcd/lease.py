@@ -7,9 +7,9 @@ from before the request was sent, so that we are always the first to end.
 import asyncio
 import secrets
 
-from .connections import Connections
-from .errors import EtcdError, LeaseExistsError, LeaseNotFoundError, RefusedError
-from .messages import LEASE_GRANT, LEASE_KEEP_ALIVE, LEASE_REVOKE, AnyMessage
+from ddnsd.etcd.connections import Connections
+from ddnsd.etcd.errors import EtcdError, LeaseExistsError, LeaseNotFoundError, RefusedError
+from ddnsd.etcd.messages import LEASE_GRANT, LEASE_KEEP_ALIVE, LEASE_REVOKE, AnyMessage
 
 _MARGIN = 0.1  # of the TTL, for clocks that do not run alike
 _RENEW_AFTER = 1 / 3  # of the TTL

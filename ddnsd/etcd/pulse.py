@@ -6,9 +6,9 @@ import math
 
 import grpc
 
-from .endpoint import Stream
-from .errors import UnavailableError
-from .messages import CLASSES, WATCH
+from ddnsd.etcd.endpoint import Stream
+from ddnsd.etcd.errors import UnavailableError
+from ddnsd.etcd.messages import CLASSES, WATCH
 
 _LOOK = 0.25  # seconds between two looks
 _PROGRESS = WATCH.request(progress_request=CLASSES["WatchProgressRequest"]())

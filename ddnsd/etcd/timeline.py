@@ -1,7 +1,7 @@
 """Whether etcd's answers belong to the history that this client has seen."""
 
-from .errors import ClusterChangedError, RevisionRegressedError
-from .messages import AnyMessage
+from ddnsd.etcd.errors import ClusterChangedError, RevisionRegressedError
+from ddnsd.etcd.messages import AnyMessage
 
 
 class Timeline:

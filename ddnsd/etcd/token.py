@@ -7,9 +7,9 @@ change of users or roles.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from .errors import RefusedError
-from .messages import AUTHENTICATE, AnyMessage
-from .settings import Credentials
+from ddnsd.etcd.errors import RefusedError
+from ddnsd.etcd.messages import AUTHENTICATE, AnyMessage
+from ddnsd.etcd.settings import Credentials
 
 
 class Token:

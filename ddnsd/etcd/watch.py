@@ -14,10 +14,10 @@ from typing import Self
 
 import grpc
 
-from .connections import Connections
-from .encoding import decode_event
-from .endpoint import Endpoint, Stream
-from .errors import (
+from ddnsd.etcd.connections import Connections
+from ddnsd.etcd.encoding import decode_event
+from ddnsd.etcd.endpoint import Endpoint, Stream
+from ddnsd.etcd.errors import (
     AuthenticationError,
     CompactedError,
     PermissionDeniedError,
@@ -26,9 +26,9 @@ from .errors import (
     refusal,
     translate,
 )
-from .messages import CLASSES, WATCH, AnyMessage
-from .pulse import Pulse
-from .values import Revision, prefix_range
+from ddnsd.etcd.messages import CLASSES, WATCH, AnyMessage
+from ddnsd.etcd.pulse import Pulse
+from ddnsd.etcd.values import Revision, prefix_range
 
 _MAX_WAITING = 64  # batches that the reader has not taken; beyond them etcd has to wait
 _BATCH = 1000  # events that are converted at a time

@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import NamedTuple
 
-from .addresses import RRType
+from ddnsd.model.addresses import RRType
 
 
 class Refusal(Enum):

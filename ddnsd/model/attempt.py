@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from .addresses import (
+from ddnsd.model.addresses import (
     MAX_TEXT,
     RRTYPES,
     Challenge,
@@ -15,11 +15,11 @@ from .addresses import (
     parse_address,
     read_address,
 )
-from .answers import Refusal
-from .challenges import is_challenge
-from .names import InvalidNameError, parse_name
-from .prefixes import Prefix, parse_prefix, read_prefix
-from .request import Request
+from ddnsd.model.answers import Refusal
+from ddnsd.model.challenges import is_challenge
+from ddnsd.model.names import InvalidNameError, parse_name
+from ddnsd.model.prefixes import Prefix, parse_prefix, read_prefix
+from ddnsd.model.request import Request
 
 
 class Wish(NamedTuple):

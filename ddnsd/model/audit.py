@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from .records import Stored
+from ddnsd.model.records import Stored
 
 MOST_CHANGES = 20
 """Titles that an entry names; the others are counted."""

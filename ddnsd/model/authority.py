@@ -3,15 +3,15 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from .addresses import Challenge, RRType
-from .answers import Refusal
-from .attempt import Attempt, Target, Wish
-from .names import fits
-from .origin import previous_name
-from .owners import challenge_name
-from .records import Entry, Resource, Site
-from .resources import AccountSpec, HostSpec, Scope, Spec, TokenSpec, ZoneSpec
-from .state import State
+from ddnsd.model.addresses import Challenge, RRType
+from ddnsd.model.answers import Refusal
+from ddnsd.model.attempt import Attempt, Target, Wish
+from ddnsd.model.names import fits
+from ddnsd.model.origin import previous_name
+from ddnsd.model.owners import challenge_name
+from ddnsd.model.records import Entry, Resource, Site
+from ddnsd.model.resources import AccountSpec, HostSpec, Scope, Spec, TokenSpec, ZoneSpec
+from ddnsd.model.state import State
 
 
 class Holder(NamedTuple):

@@ -9,17 +9,17 @@ from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any, NamedTuple
 
-from .addresses import Challenge, Family
-from .answers import Moved, Refusal, Skipped, Unchanged
-from .attempt import Attempt, Target, Wish
-from .authority import Holder, Place, holder_of, place_of
-from .expiry import is_stale_sighting
-from .moves import Holding, followers, holding
-from .prefixes import Prefix, address_below
-from .publication import is_refused, is_served, is_served_at, is_verified
-from .records import Entry, PrefixMove, RecordKey, move_id
-from .retry import retry_of
-from .state import State
+from ddnsd.model.addresses import Challenge, Family
+from ddnsd.model.answers import Moved, Refusal, Skipped, Unchanged
+from ddnsd.model.attempt import Attempt, Target, Wish
+from ddnsd.model.authority import Holder, Place, holder_of, place_of
+from ddnsd.model.expiry import is_stale_sighting
+from ddnsd.model.moves import Holding, followers, holding
+from ddnsd.model.prefixes import Prefix, address_below
+from ddnsd.model.publication import is_refused, is_served, is_served_at, is_verified
+from ddnsd.model.records import Entry, PrefixMove, RecordKey, move_id
+from ddnsd.model.retry import retry_of
+from ddnsd.model.state import State
 
 CHALLENGES = 2
 """Values that a TXT keeps: a certificate for a name and the wildcard below it takes two at once."""

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from .addresses import Challenge, Family
-from .moves import covers
-from .records import Entry, LastSeen, RecordKey
-from .resources import HostSpec
-from .state import State
+from ddnsd.model.addresses import Challenge, Family
+from ddnsd.model.moves import covers
+from ddnsd.model.records import Entry, LastSeen, RecordKey
+from ddnsd.model.resources import HostSpec
+from ddnsd.model.state import State
 
 _CHALLENGE = timedelta(hours=24)  # how long a challenge stays: no authority takes as long to look
 _QUARTER = 4

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from .records import History, HistoryEntry
+from ddnsd.model.records import History, HistoryEntry
 
 MOST_OF_A_HOST = 10
 

@@ -2,9 +2,9 @@
 
 from typing import TypeGuard
 
-from .attempt import Attempt, Target
-from .names import label_count
-from .state import State
+from ddnsd.model.attempt import Attempt, Target
+from ddnsd.model.names import label_count
+from ddnsd.model.state import State
 
 
 def in_full(state: State, attempt: Attempt) -> Attempt:

@@ -7,13 +7,13 @@ the new prefix, unless its own address was committed later.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from .addresses import Family
-from .authority import takes_updates
-from .prefixes import Prefix, address_below, read_prefix
-from .publication import is_refused
-from .records import Committed, Entry, PrefixMove, RecordKey, Resource, Site
-from .resources import HostSpec, TokenSpec
-from .state import State
+from ddnsd.model.addresses import Family
+from ddnsd.model.authority import takes_updates
+from ddnsd.model.prefixes import Prefix, address_below, read_prefix
+from ddnsd.model.publication import is_refused
+from ddnsd.model.records import Committed, Entry, PrefixMove, RecordKey, Resource, Site
+from ddnsd.model.resources import HostSpec, TokenSpec
+from ddnsd.model.state import State
 
 
 class Holding(NamedTuple):

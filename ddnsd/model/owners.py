@@ -1,7 +1,7 @@
 """The owner names of a host's RRsets in its zone, and at which of them what stands is ddnsd's own."""
 
-from .addresses import Challenge, Family, RRType
-from .records import Published, RecordKey
+from ddnsd.model.addresses import Challenge, Family, RRType
+from ddnsd.model.records import Published, RecordKey
 
 _CHALLENGE = "_acme-challenge."  # RFC 8555 §8.4
 _WILDCARD = "*."  # RFC 4592

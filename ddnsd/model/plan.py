@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from .addresses import Challenge, Family
-from .owners import in_doubt, ours, owner
-from .publication import Wanted, doubted, is_pending, to_leave, wanted
-from .records import Published, RecordKey, Site
-from .state import State
+from ddnsd.model.addresses import Challenge, Family
+from ddnsd.model.owners import in_doubt, ours, owner
+from ddnsd.model.publication import Wanted, doubted, is_pending, to_leave, wanted
+from ddnsd.model.records import Published, RecordKey, Site
+from ddnsd.model.state import State
 
 _MOST_OCTETS = 60_000  # of the 65,535 of a message (RFC 1035 §4.2.2); the fence and the signature need some
 _RECORDS = 50  # octets of a deletion and an addition of an address, beside the name in each

@@ -9,8 +9,8 @@ import socket
 from functools import lru_cache
 from typing import NamedTuple
 
-from .addresses import MAX_TEXT, InvalidAddressError, parse_address
-from .resources import HostSpec
+from ddnsd.model.addresses import MAX_TEXT, InvalidAddressError, parse_address
+from ddnsd.model.resources import HostSpec
 
 _SHORTEST, _LONGEST = 16, 64  # of a prefix; a longer one leaves no room for an interface identifier
 _IDENTIFIER_BITS = 64

@@ -2,12 +2,12 @@
 
 from enum import Enum, auto
 
-from .addresses import Challenge, RRType
-from .moves import holding
-from .publication import is_refused, is_served, is_verified, wanted
-from .records import Committed, RecordKey
-from .resources import HostSpec
-from .state import State
+from ddnsd.model.addresses import Challenge, RRType
+from ddnsd.model.moves import holding
+from ddnsd.model.publication import is_refused, is_served, is_verified, wanted
+from ddnsd.model.records import Committed, RecordKey
+from ddnsd.model.resources import HostSpec
+from ddnsd.model.state import State
 
 
 class Progress(Enum):

@@ -4,10 +4,10 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import NamedTuple
 
-from .addresses import Challenge
-from .owners import in_doubt, ours, owner, wildcard_owner
-from .records import Published, PublishError, RecordKey, Site
-from .state import State
+from ddnsd.model.addresses import Challenge
+from ddnsd.model.owners import in_doubt, ours, owner, wildcard_owner
+from ddnsd.model.records import Published, PublishError, RecordKey, Site
+from ddnsd.model.state import State
 
 _CHALLENGE_TTL = 60  # seconds, at most: an authority that asks again shall see the next challenge
 

@@ -7,9 +7,9 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from .addresses import Family, RRType
-from .origin import Origin
-from .resources import Spec
+from ddnsd.model.addresses import Family, RRType
+from ddnsd.model.origin import Origin
+from ddnsd.model.resources import Spec
 
 SpecT = TypeVar("SpecT", bound=Spec, covariant=True)
 ValueT = TypeVar("ValueT", covariant=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from .addresses import Family
+from ddnsd.model.addresses import Family
 
 API_VERSION = "ddnsd.dev/v1alpha1"
 MAX_OVERLAP = 30 * 86_400  # seconds

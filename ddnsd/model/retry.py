@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from .records import Entry, RecordKey
-from .state import State
+from ddnsd.model.records import Entry, RecordKey
+from ddnsd.model.state import State
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=300)
 

@@ -7,10 +7,10 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Container, Iterable, Iterator, Set
 from typing import Any, Generic, TypeVar
 
-from .addresses import RRTYPES, Challenge
-from .name_tree import NameTree
-from .names import label_count
-from .records import (
+from ddnsd.model.addresses import RRTYPES, Challenge
+from ddnsd.model.name_tree import NameTree
+from ddnsd.model.names import label_count
+from ddnsd.model.records import (
     Candidacy,
     Committed,
     Entry,
@@ -30,7 +30,7 @@ from .records import (
     WorkRequest,
     account_of,
 )
-from .resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
+from ddnsd.model.resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
 
 Id = TypeVar("Id")
 Value = TypeVar("Value")

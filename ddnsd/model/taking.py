@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from .owners import in_doubt, ours, owner, wildcard_owner
-from .plan import Push
-from .records import NAME_IN_USE, Published, PublishError, RecordKey, Taking
+from ddnsd.model.owners import in_doubt, ours, owner, wildcard_owner
+from ddnsd.model.plan import Push
+from ddnsd.model.records import NAME_IN_USE, Published, PublishError, RecordKey, Taking
 
 
 class Whose(Enum):

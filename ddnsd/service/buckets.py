@@ -2,7 +2,7 @@
 
 import heapq
 
-from ..model.bucket import Bucket, Rate, full
+from ddnsd.model.bucket import Bucket, Rate, full
 
 
 class Buckets:

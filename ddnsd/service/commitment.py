@@ -5,15 +5,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from ..model.decision import Change, Join, Move, Plan
-from ..model.expiry import sighting
-from ..model.records import Committed, HistoryEntry, PrefixHead, PrefixMove, RecordKey
-from ..model.request import Request
-from ..model.state import State
-from ..store import codec, keys
-from ..store.chronicle import addition
-from ..store.interface import Update
-from .waiting import Awaited
+from ddnsd.model.decision import Change, Join, Move, Plan
+from ddnsd.model.expiry import sighting
+from ddnsd.model.records import Committed, HistoryEntry, PrefixHead, PrefixMove, RecordKey
+from ddnsd.model.request import Request
+from ddnsd.model.state import State
+from ddnsd.service.waiting import Awaited
+from ddnsd.store import codec, keys
+from ddnsd.store.chronicle import addition
+from ddnsd.store.interface import Update
 
 
 def commitment(state: State, plan: Plan, request: Request, now: datetime) -> Update | None:

@@ -2,16 +2,16 @@
 
 from datetime import UTC, datetime
 
-from ..model.answers import Answer, Limited, Moved, Refusal, Result, Skipped, is_plain, result_of
-from ..model.authority import Holder
-from ..model.decision import Plan
-from ..model.names import label_count
-from ..model.records import Entry, Resource
-from ..model.request import Request
-from ..model.resources import TokenSpec
-from ..model.state import State
-from .fairuse import FairUse, Ticket
-from .refused import RefusedAttempt, RefusedAttempts
+from ddnsd.model.answers import Answer, Limited, Moved, Refusal, Result, Skipped, is_plain, result_of
+from ddnsd.model.authority import Holder
+from ddnsd.model.decision import Plan
+from ddnsd.model.names import label_count
+from ddnsd.model.records import Entry, Resource
+from ddnsd.model.request import Request
+from ddnsd.model.resources import TokenSpec
+from ddnsd.model.state import State
+from ddnsd.service.fairuse import FairUse, Ticket
+from ddnsd.service.refused import RefusedAttempt, RefusedAttempts
 
 _HOSTS_PER_ATTEMPT = 100
 """Hosts that follow a prefix, looked at in the time of one other attempt."""

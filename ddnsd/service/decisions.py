@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from ..model.attempt import Attempt
-from ..model.decision import Decision, decide
-from ..store.snapshot import WatchCache
+from ddnsd.model.attempt import Attempt
+from ddnsd.model.decision import Decision, decide
+from ddnsd.store.snapshot import WatchCache
 
 _KEPT = 0.1  # seconds: what ends by the clock ends so much later at most
 

@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..config.mistakes import did_you_mean
-from ..model.origin import Origin
-from ..model.records import Resource
-from ..model.resources import API_VERSION, Kind, Spec, TokenSpec
-from ..model.tokens import digest
-from .contradictions import crowding
-from .problems import InvalidDocumentError, Problem, shown
-from .specs import read_name, read_spec, write_spec
+from ddnsd.config.mistakes import did_you_mean
+from ddnsd.model.origin import Origin
+from ddnsd.model.records import Resource
+from ddnsd.model.resources import API_VERSION, Kind, Spec, TokenSpec
+from ddnsd.model.tokens import digest
+from ddnsd.service.contradictions import crowding
+from ddnsd.service.problems import InvalidDocumentError, Problem, shown
+from ddnsd.service.specs import read_name, read_spec, write_spec
 
 _FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
 _ORIGIN = Origin.__struct_fields__

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..model.addresses import networks_of
-from ..model.bucket import Rate
-from .buckets import Buckets
+from ddnsd.model.addresses import networks_of
+from ddnsd.model.bucket import Rate
+from ddnsd.service.buckets import Buckets
 
 _MOST = 16_384  # names in a table: it takes as many that are not full at the same moment, 5 MB, to fill one
 

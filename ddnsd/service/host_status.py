@@ -7,11 +7,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from ..model.addresses import Challenge, Family
-from ..model.expiry import Expiry, expiry
-from ..model.publication import is_served
-from ..model.records import Committed, Entry, RecordKey
-from ..model.state import State
+from ddnsd.model.addresses import Challenge, Family
+from ddnsd.model.expiry import Expiry, expiry
+from ddnsd.model.publication import is_served
+from ddnsd.model.records import Committed, Entry, RecordKey
+from ddnsd.model.state import State
 
 
 class RecordStatus(msgspec.Struct, frozen=True):

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from ..config.mistakes import did_you_mean
-from ..model.names import InvalidNameError, parse_name
-from ..model.resources import MAX_EXPIRY, MAX_OVERLAP, MIN_EXPIRY, SPECS, Kind, Spec
-from .contradictions import MAX_NAME, contradictions
-from .problems import InvalidDocumentError, Problem, shown
-from .suffixes import read_subnet, read_suffix
+from ddnsd.config.mistakes import did_you_mean
+from ddnsd.model.names import InvalidNameError, parse_name
+from ddnsd.model.resources import MAX_EXPIRY, MAX_OVERLAP, MIN_EXPIRY, SPECS, Kind, Spec
+from ddnsd.service.contradictions import MAX_NAME, contradictions
+from ddnsd.service.problems import InvalidDocumentError, Problem, shown
+from ddnsd.service.suffixes import read_subnet, read_suffix
 
 # What to write instead, by the field's name on the wire.
 REMEDIES: Mapping[str, str] = {

@@ -7,22 +7,22 @@ from typing import NamedTuple
 
 import structlog
 
-from ..model.answers import Answer, Limited, Moved, Refusal, Result, Skipped, Unchanged, Updated
-from ..model.attempt import Attempt, read
-from ..model.decision import Change, Join, Move, Plan, Refused, Settled, Step
-from ..model.labels import in_full
-from ..model.progress import Progress
-from ..model.request import Request
-from ..model.tokens import digest
-from ..store.commit import GroupCommit
-from ..store.interface import Done, RestoredError, StoreError, Unknown
-from ..store.snapshot import WatchCache
-from .commitment import awaited, commitment
-from .conduct import Conduct
-from .decisions import Decisions
-from .fairuse import Ticket
-from .placements import Placements
-from .waiting import Waiting
+from ddnsd.model.answers import Answer, Limited, Moved, Refusal, Result, Skipped, Unchanged, Updated
+from ddnsd.model.attempt import Attempt, read
+from ddnsd.model.decision import Change, Join, Move, Plan, Refused, Settled, Step
+from ddnsd.model.labels import in_full
+from ddnsd.model.progress import Progress
+from ddnsd.model.request import Request
+from ddnsd.model.tokens import digest
+from ddnsd.service.commitment import awaited, commitment
+from ddnsd.service.conduct import Conduct
+from ddnsd.service.decisions import Decisions
+from ddnsd.service.fairuse import Ticket
+from ddnsd.service.placements import Placements
+from ddnsd.service.waiting import Waiting
+from ddnsd.store.commit import GroupCommit
+from ddnsd.store.interface import Done, RestoredError, StoreError, Unknown
+from ddnsd.store.snapshot import WatchCache
 
 _log = structlog.get_logger(__name__)
 

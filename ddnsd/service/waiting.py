@@ -5,13 +5,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from ..model.addresses import RRTYPES
-from ..model.progress import Progress, progress
-from ..model.records import RecordKey, account_of
-from ..model.resources import Kind
-from ..store import keys
-from ..store.interface import RestoredError
-from ..store.snapshot import Touched, WatchCache
+from ddnsd.model.addresses import RRTYPES
+from ddnsd.model.progress import Progress, progress
+from ddnsd.model.records import RecordKey, account_of
+from ddnsd.model.resources import Kind
+from ddnsd.store import keys
+from ddnsd.store.interface import RestoredError
+from ddnsd.store.snapshot import Touched, WatchCache
 
 _MANY = 100  # records
 

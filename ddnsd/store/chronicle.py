@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from ..model.history import extended
-from ..model.records import HistoryEntry
-from ..model.state import State
-from . import codec, keys
+from ddnsd.model.history import extended
+from ddnsd.model.records import HistoryEntry
+from ddnsd.model.state import State
+from ddnsd.store import codec, keys
 
 
 class Addition(NamedTuple):

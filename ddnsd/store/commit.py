@@ -16,11 +16,11 @@ from typing import TypeAlias
 
 import structlog
 
-from ..telemetry.metrics import Metrics
-from .group import Waiting, next_group
-from .interface import Done, Outcome, RestoredError, Store, UnavailableError, Unknown, Update
-from .snapshot import WatchCache
-from .trace import Trace
+from ddnsd.store.group import Waiting, next_group
+from ddnsd.store.interface import Done, Outcome, RestoredError, Store, UnavailableError, Unknown, Update
+from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.trace import Trace
+from ddnsd.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ members, applied in any order, do what they do together.
 from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from .interface import Limits, Update
+from ddnsd.store.interface import Limits, Update
 
 MAX_GROUP_BYTES = 1 << 20  # keys and values; etcd refuses requests above 1.5 MiB (--max-request-bytes)
 

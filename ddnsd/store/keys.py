@@ -1,8 +1,8 @@
 """The keys of the store, relative to the installation's prefix: written here, read here."""
 
-from ..model.owners import parse_type
-from ..model.records import RecordKey, Site, move_id
-from ..model.resources import Kind
+from ddnsd.model.owners import parse_type
+from ddnsd.model.records import RecordKey, Site, move_id
+from ddnsd.model.resources import Kind
 
 INSTALLATION = "installation"  # a single key: see `model.records.Installation`
 ELECTION = "election"

@@ -16,13 +16,10 @@ from typing import NamedTuple
 import structlog
 
 from ddnsd.aio import Slice
-from ddnsd.store.standstill import PATIENCE, Patience, Stage, Standstill
-
-from ..model.records import Entry
-from ..model.state import State
-from ..telemetry.metrics import Metrics
-from . import codec
-from .interface import (
+from ddnsd.model.records import Entry
+from ddnsd.model.state import State
+from ddnsd.store import codec
+from ddnsd.store.interface import (
     CompactedError,
     Event,
     RestoredError,
@@ -32,8 +29,10 @@ from .interface import (
     UnavailableError,
     Watch,
 )
-from .preserved import Preserved
-from .trace import Trace
+from ddnsd.store.preserved import Preserved
+from ddnsd.store.standstill import PATIENCE, Patience, Stage, Standstill
+from ddnsd.store.trace import Trace
+from ddnsd.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
 

@@ -7,15 +7,15 @@ from typing import NamedTuple
 import msgspec
 from tornado.httputil import HTTPHeaders
 
-from ..model.answers import Answer, Limited, Refusal
-from ..model.request import Api, Request
-from ..service.update import UpdateService
-from ..telemetry.metrics import Metrics
-from . import replies
-from .form import media_type
-from .http import Exchange
-from .journal import Journal
-from .source import SourceFinder
+from ddnsd.model.answers import Answer, Limited, Refusal
+from ddnsd.model.request import Api, Request
+from ddnsd.service.update import UpdateService
+from ddnsd.telemetry.metrics import Metrics
+from ddnsd.web import replies
+from ddnsd.web.form import media_type
+from ddnsd.web.http import Exchange
+from ddnsd.web.journal import Journal
+from ddnsd.web.source import SourceFinder
 
 USER, KEY = "X-Api-User", "X-Api-Key"
 FORBIDDEN, MALFORMED, BAD_SUBDOMAIN, BAD_TXT = (

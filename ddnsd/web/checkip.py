@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from ..model.addresses import Address, InvalidAddressError, parse_address
-from . import replies
-from .form import read_parameters
-from .http import Exchange
-from .source import SourceFinder
+from ddnsd.model.addresses import Address, InvalidAddressError, parse_address
+from ddnsd.web import replies
+from ddnsd.web.form import read_parameters
+from ddnsd.web.http import Exchange
+from ddnsd.web.source import SourceFinder
 
 JSON, TEXT, HTML = "json", "text", "html"
 UNKNOWN = "无法确定客户端 IP 地址"

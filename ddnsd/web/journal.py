@@ -7,12 +7,22 @@ from functools import partial
 
 import structlog
 
-from ..model.answers import Answer, Limited, Moved, Refusal, Result, Skipped, Unchanged, Updated, result_of
-from ..model.bucket import Rate, full
-from ..model.names import label_count
-from ..model.request import Api
-from ..telemetry.metrics import Metrics
-from ..telemetry.redaction import HIDDEN
+from ddnsd.model.answers import (
+    Answer,
+    Limited,
+    Moved,
+    Refusal,
+    Result,
+    Skipped,
+    Unchanged,
+    Updated,
+    result_of,
+)
+from ddnsd.model.bucket import Rate, full
+from ddnsd.model.names import label_count
+from ddnsd.model.request import Api
+from ddnsd.telemetry.metrics import Metrics
+from ddnsd.telemetry.redaction import HIDDEN
 
 _log = structlog.get_logger(__name__)
 

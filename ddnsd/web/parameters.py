@@ -7,10 +7,10 @@ from urllib.parse import unquote_plus
 import msgspec
 from tornado.httputil import HTTPHeaders
 
-from ..model.addresses import Family
-from ..model.request import Request
-from .credentials import bearer_of
-from .form import MAX_FIELDS, MAX_VALUE, is_too_large, media_type, read_parameters, strays
+from ddnsd.model.addresses import Family
+from ddnsd.model.request import Request
+from ddnsd.web.credentials import bearer_of
+from ddnsd.web.form import MAX_FIELDS, MAX_VALUE, is_too_large, media_type, read_parameters, strays
 
 _NAMES = ("domain", "ip", "token", "ipv6", "ip6lanprefix", "record_type", "clear")
 _MAX_NAME = 3 * max(map(len, _NAMES))  # if each of its letters is percent-encoded

@@ -6,7 +6,17 @@ from typing import Any
 
 import msgspec
 
-from ..model.answers import Answer, Limited, Moved, Refusal, Result, Skipped, Unchanged, Updated, is_change
+from ddnsd.model.answers import (
+    Answer,
+    Limited,
+    Moved,
+    Refusal,
+    Result,
+    Skipped,
+    Unchanged,
+    Updated,
+    is_change,
+)
 
 CONTENT_TYPE = "application/json; charset=utf-8"
 GUARDS: Mapping[str, str] = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}

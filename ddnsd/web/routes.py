@@ -1,15 +1,15 @@
 """Which path of the public listener is answered by whom."""
 
-from ..service.update import UpdateService
-from ..telemetry.metrics import Metrics
-from .ability import AbilityEndpoint
-from .acmedns import AcmeDnsEndpoint, is_acme_dns
-from .checkip import JSON, TEXT, AddressEndpoint
-from .duckdns import FOLDER, DuckDnsEndpoint
-from .dyndns2 import Dyndns2Endpoint
-from .http import Endpoint, Exchange, Routes
-from .source import SourceFinder
-from .update import UpdateEndpoint
+from ddnsd.service.update import UpdateService
+from ddnsd.telemetry.metrics import Metrics
+from ddnsd.web.ability import AbilityEndpoint
+from ddnsd.web.acmedns import AcmeDnsEndpoint, is_acme_dns
+from ddnsd.web.checkip import JSON, TEXT, AddressEndpoint
+from ddnsd.web.duckdns import FOLDER, DuckDnsEndpoint
+from ddnsd.web.dyndns2 import Dyndns2Endpoint
+from ddnsd.web.http import Endpoint, Exchange, Routes
+from ddnsd.web.source import SourceFinder
+from ddnsd.web.update import UpdateEndpoint
 
 UPDATE_PATH = "/api/ddns/update"
 

@@ -2,15 +2,15 @@
 
 import time
 
-from ..model.answers import Answer, Limited
-from ..model.request import Api
-from ..service.update import UpdateService
-from ..telemetry.metrics import Metrics
-from . import replies
-from .http import Exchange
-from .journal import Journal
-from .parameters import UnreadableRequestError, read_request
-from .source import SourceFinder
+from ddnsd.model.answers import Answer, Limited
+from ddnsd.model.request import Api
+from ddnsd.service.update import UpdateService
+from ddnsd.telemetry.metrics import Metrics
+from ddnsd.web import replies
+from ddnsd.web.http import Exchange
+from ddnsd.web.journal import Journal
+from ddnsd.web.parameters import UnreadableRequestError, read_request
+from ddnsd.web.source import SourceFinder
 
 
 class UpdateEndpoint:

@@ -11,12 +11,11 @@ from typing import Self
 
 import pytest
 
+from tests.chart.helm import ROOT, Document, container, one
 from tests.rigs.certificates import Certificates
 from tests.rigs.etcdctl import Etcdctl
 from tests.rigs.ports import ADDRESS, PortLease
 from tests.rigs.process import ServerProcess
-
-from .helm import ROOT, Document, container, one
 
 _PORTS = ("2379", "2380", "2381")  # client, peer, metrics
 _START = 30.0  # seconds that a start may take, on a busy machine

@@ -3,9 +3,8 @@
 import secrets
 from pathlib import Path
 
+from tests.chart.helm import CHART, Values, run
 from tests.rigs.kubernetes import KubernetesRig
-
-from .helm import CHART, Values, run
 
 KINDS = ("zones", "accounts", "hosts", "tokens")
 

@@ -6,7 +6,7 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/, in its ord
 from collections.abc import Iterator
 from typing import Any
 
-from .helm import Document
+from tests.chart.helm import Document
 
 _CONTEXT = "securityContext"
 _VOLUMES = {

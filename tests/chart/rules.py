@@ -8,7 +8,7 @@ import jsonschema
 from kubernetes_validate import utils
 from referencing import Registry, Resource
 
-from .helm import Document, pods
+from tests.chart.helm import Document, pods
 
 OLDEST = (1, 30)  # Chart.yaml's kubeVersion
 VERSIONS = sorted(

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.chart.helm import Document
 from tests.rigs.certificates import Certificates
-
-from .helm import Document
 
 KEY = 'key "ddnsd" { algorithm hmac-sha256; secret "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"; };\n'
 

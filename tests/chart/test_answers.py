@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.chart.helm import CHART, example, one, render
 from tests.rigs.ports import PortLease
 from tests.system.installation import Installation
-
-from .helm import CHART, example, one, render
 
 
 async def ask(*arguments: str) -> int | None:

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.chart.helm import NAMESPACE, Document, config, container, copy, example, one, pods, render
 from tests.kube.world import RULES
-
-from .helm import NAMESPACE, Document, config, container, copy, example, one, pods, render
 
 CLUSTER = example("own-etcd")
 KINDS = {"accounts", "hosts", "tokens"}

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from .helm import ROOT
+from tests.chart.helm import ROOT
 
 
 def test_what_is_made_is_fresh() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .helm import CHART, EXAMPLES, ROOT, Document, example, load, program, run
+from tests.chart.helm import CHART, EXAMPLES, ROOT, Document, example, load, program, run
 
 K8S = ROOT / "k8s"
 OVERLAYS = {

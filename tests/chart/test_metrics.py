@@ -13,9 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from ddnsd.telemetry.kube import KubeMetrics
 from ddnsd.telemetry.metrics import Metrics
+from tests.chart.helm import CHART, NAMESPACE, Document, example, one, render
 from tests.rigs.process import find_program
-
-from .helm import CHART, NAMESPACE, Document, example, one, render
 
 ALL_ON = {"metrics": {name: {"enabled": True} for name in ("serviceMonitor", "prometheusRule", "dashboard")}}
 OWN_ETCD = {**example("own-etcd"), **ALL_ON}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from .helm import example, notes
+from tests.chart.helm import example, notes
 
 CLUSTER = example("own-etcd")
 GAP = "has a gap of some seconds"

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.chart.helm import CHART, config, example, one, render
+from tests.chart.own_etcd import OwnEtcd
 from tests.rigs.certificates import Certificates
-
-from .helm import CHART, config, example, one, render
-from .own_etcd import OwnEtcd
 
 NEW = example("own-etcd")
 TLS = {

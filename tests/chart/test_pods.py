@@ -7,8 +7,7 @@ import click
 import pytest
 
 from ddnsd.cli import main
-
-from .helm import EXAMPLES, Document, container, example, one, pods, render
+from tests.chart.helm import EXAMPLES, Document, container, example, one, pods, render
 
 CLUSTER = example("own-etcd")
 ALL = [{}, *(example(path.stem) for path in EXAMPLES)]

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.chart.helm import Document, example
+from tests.chart.release import Release
 from tests.rigs.kubernetes import ApiError, KubernetesRig
-
-from .helm import Document, example
-from .release import Release
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 ACCOUNT_TOKEN = "kubernetes.io/service-account-token"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from .helm import MAJORS, RefusedError, example, render
+from tests.chart.helm import MAJORS, RefusedError, example, render
 
 CLUSTER = example("own-etcd")
 NAMESERVER = CLUSTER["config"]["nameservers"]["default"]

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests.chart.helm import MAJORS, ROOT, RefusedError, example, pods, render
+from tests.chart.release import KINDS, Release
 from tests.rigs.former import former
 from tests.rigs.kubernetes import KubernetesRig
-
-from .helm import MAJORS, ROOT, RefusedError, example, pods, render
-from .release import KINDS, Release
 
 CLUSTER = example("own-etcd")
 K8S = ROOT / "k8s"

@@ -10,12 +10,23 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from ddnsd.config import load
 from ddnsd.config.document import parse_document
-
-from .helm import CHART, EXAMPLES, MAJORS, Document, Values, config, example, one, pods, render, run
-from .restricted import unrestricted
-from .rules import VERSIONS, dangling, violations
-from .secret_files import SecretFiles
-from .value_sets import value_sets
+from tests.chart.helm import (
+    CHART,
+    EXAMPLES,
+    MAJORS,
+    Document,
+    Values,
+    config,
+    example,
+    one,
+    pods,
+    render,
+    run,
+)
+from tests.chart.restricted import unrestricted
+from tests.chart.rules import VERSIONS, dangling, violations
+from tests.chart.secret_files import SecretFiles
+from tests.chart.value_sets import value_sets
 
 ALL = [pytest.param({}, id="defaults")]
 ALL += [pytest.param(yaml.safe_load(path.read_text()), id=path.stem) for path in EXAMPLES]

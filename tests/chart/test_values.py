@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from .helm import CHART, Document, RefusedError, config, example, notes, one, pods, render
-from .rules import VERSIONS, violations
+from tests.chart.helm import CHART, Document, RefusedError, config, example, notes, one, pods, render
+from tests.chart.rules import VERSIONS, violations
 
 CLUSTER = example("own-etcd")
 MODES = [pytest.param({}, id="embedded"), pytest.param(CLUSTER, id="cluster")]

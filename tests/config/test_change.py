@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from ddnsd.config import Settings, change, digests, load, needing_restart
-
-from .table import settings
+from tests.config.table import settings
 
 REMOTE = {"kind": "rfc2136", "address": "192.0.2.53", "key": {"secret_file": "a.key", "name": "a"}}
 EMBEDDED = {"kind": "embedded"}

@@ -9,8 +9,7 @@ import pytest
 
 from ddnsd.config import EmbeddedNameserver
 from ddnsd.config.annotation import Unit
-
-from .table import Setting, settings
+from tests.config.table import Setting, settings
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = list(settings())

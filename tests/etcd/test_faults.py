@@ -20,9 +20,8 @@ from ddnsd.etcd.errors import (
     UnknownOutcomeError,
 )
 from ddnsd.etcd.messages import MEMBER_LIST
+from tests.etcd.test_watch import member_id
 from tests.rigs.etcd import EtcdRig, Version
-
-from .test_watch import member_id
 
 
 async def test_nobody_there(version: Version):

@@ -10,9 +10,8 @@ from ddnsd.etcd import Client, Delete, Put, Range, Revision, Settings, Txn, Watc
 from ddnsd.etcd.connections import Connections, OpenWatch
 from ddnsd.etcd.errors import CompactedError, UnavailableError
 from ddnsd.etcd.values import prefix_range
+from tests.etcd.test_kv import fill
 from tests.rigs.etcd import EtcdRig
-
-from .test_kv import fill
 
 
 async def read_until(watch: Watch, revision: int) -> list[Revision]:

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.frame.test_make_run import ROOT, paste
 from tests.rigs.process import find_program
-
-from .test_make_run import ROOT, paste
 
 STARTS = 60.0  # seconds
 COMMANDS = ("curl ", "dig ", "kill ", str(ROOT))

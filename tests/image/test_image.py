@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 
 from ddnsd.model.tokens import digest
+from tests.image.base import ROOT, Storage, make_base
+from tests.image.container import USER, Container, Image, mounted
 from tests.rigs.client import ask
 from tests.rigs.ports import PortLease
 from tests.rigs.process import find_program
-
-from .base import ROOT, Storage, make_base
-from .container import USER, Container, Image, mounted
 
 SECRET = "test-secret-0123456789"
 STARTS = 2.0  # seconds, as promised

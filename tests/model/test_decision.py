@@ -16,8 +16,7 @@ from ddnsd.model.decision import Change, Decision, Join, Plan, Step, decide
 from ddnsd.model.records import RecordKey
 from ddnsd.model.request import Request
 from ddnsd.model.tokens import digest
-
-from .world import BLOG, BLOG6, NOW, World, read_all, small_world
+from tests.model.world import BLOG, BLOG6, NOW, World, read_all, small_world
 
 LATER, EARLIER = NOW + timedelta(hours=1), NOW - timedelta(hours=1)
 IP, OLD_IP = "192.0.2.7", "192.0.2.4"

@@ -21,8 +21,7 @@ from ddnsd.model.expiry import (
 )
 from ddnsd.model.records import Entry, LastSeen, RecordKey
 from ddnsd.model.resources import HostSpec
-
-from .world import BLOG, BLOG6, NOW, World, small_world
+from tests.model.world import BLOG, BLOG6, NOW, World, small_world
 
 HOST = BLOG.name
 SPAN = timedelta(hours=8)

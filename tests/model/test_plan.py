@@ -12,8 +12,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.plan import Push, Queue
 from ddnsd.model.records import Published, RecordKey, Site
 from tests.model.whole_zone import is_settled
-
-from .world import BLOG, BLOG6, NOW, SITE, World, small_world
+from tests.model.world import BLOG, BLOG6, NOW, SITE, World, small_world
 
 A, B, C = (RecordKey(f"{letter}.example.com", Family.A) for letter in "abc")
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from ddnsd.model.addresses import Family
 from ddnsd.model.progress import Progress, progress
 from ddnsd.model.records import RecordKey
-
-from .world import BLOG, BLOG6, World, small_world
+from tests.model.world import BLOG, BLOG6, World, small_world
 
 IP, NEWER_IP = "192.0.2.7", "192.0.2.8"
 

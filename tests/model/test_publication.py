@@ -16,8 +16,7 @@ from ddnsd.model.publication import (
 )
 from ddnsd.model.records import Published, PublishError, Site
 from tests.model.whole_zone import contents, is_settled
-
-from .world import BLOG, BLOG6, NOW, SITE, World, small_world
+from tests.model.world import BLOG, BLOG6, NOW, SITE, World, small_world
 
 IP, IP6 = "192.0.2.7", "2001:db8::7"
 SECOND = Site("example.com", "second")

@@ -8,8 +8,7 @@ from ddnsd.model.records import Entry, RecordKey, Resource, Site
 from ddnsd.model.resources import HostSpec, TokenSpec
 from ddnsd.model.state import State, Table, TokenTable
 from ddnsd.model.tokens import digest
-
-from .world import BLOG, BLOG6, SITE, World, small_world
+from tests.model.world import BLOG, BLOG6, SITE, World, small_world
 
 DIGESTS = [digest(secret) for secret in ("one", "two")]
 

@@ -12,9 +12,8 @@ from ddnsd.model.moves import holding
 from ddnsd.model.records import RecordKey
 from ddnsd.model.request import Request
 from ddnsd.model.resources import Scope
-
-from .test_decision import IP, decided, planned, request
-from .world import BLOG, BLOG6, NOW, World, read_all, small_world
+from tests.model.test_decision import IP, decided, planned, request
+from tests.model.world import BLOG, BLOG6, NOW, World, read_all, small_world
 
 
 def steps_of(world: World, *asked: Request) -> tuple[Step, ...]:

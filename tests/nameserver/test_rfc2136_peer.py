@@ -23,8 +23,7 @@ from ddnsd.nameserver.interface import (
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver, Rfc2136Settings
 from ddnsd.nameserver.rfc2136.channel import Channel
 from ddnsd.nameserver.rfc2136.messages import update_message
-
-from .peer import Peer, acknowledge, framed, peer, send
+from tests.nameserver.peer import Peer, acknowledge, framed, peer, send
 
 CHANGE = Update("example.com", (), (Replace("a.example.com", RecordType.A, 60, ("192.0.2.1",)),))
 

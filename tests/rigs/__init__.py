@@ -3,10 +3,10 @@
 The fixtures are in `tests.rigs.fixtures`; `tests/conftest.py` loads them.
 """
 
-from .base import NameserverRig, Record
-from .bind import BindRig
-from .knot import KnotRig
-from .pdns import PowerDnsRig
+from tests.rigs.base import NameserverRig, Record
+from tests.rigs.bind import BindRig
+from tests.rigs.knot import KnotRig
+from tests.rigs.pdns import PowerDnsRig
 
 RIGS: dict[str, type[NameserverRig]] = {"bind": BindRig, "knot": KnotRig, "pdns": PowerDnsRig}
 

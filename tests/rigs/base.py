@@ -17,11 +17,10 @@ import dns.exception
 import dns.message
 
 from ddnsd.nameserver.rfc2136 import Rfc2136Settings
-
-from .client import Client, Record
-from .place import LOOPBACK, Place
-from .ports import PortLease
-from .process import ServerProcess
+from tests.rigs.client import Client, Record
+from tests.rigs.place import LOOPBACK, Place
+from tests.rigs.ports import PortLease
+from tests.rigs.process import ServerProcess
 
 _START = 10.0  # seconds that a start may take, on a busy machine
 _ATTEMPTS = 3  # starts, each on another port

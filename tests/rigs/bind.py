@@ -7,8 +7,8 @@ from base64 import b64encode
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from .base import NameserverRig
-from .process import find_program
+from tests.rigs.base import NameserverRig
+from tests.rigs.process import find_program
 
 _RECONFIGURED = "running"  # what the log says last, after a start and after each new configuration
 _PATIENCE = 10.0  # seconds

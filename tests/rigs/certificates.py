@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from .process import find_program
+from tests.rigs.process import find_program
 
 _NAMES = "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1"
 

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from ddnsd.etcd import Credentials, Settings, Tls
-
-from .certificates import Certificates
-from .etcdctl import Etcdctl
-from .place import LOOPBACK, Place
-from .ports import PortLease
-from .process import ServerProcess, find_program
+from tests.rigs.certificates import Certificates
+from tests.rigs.etcdctl import Etcdctl
+from tests.rigs.place import LOOPBACK, Place
+from tests.rigs.ports import PortLease
+from tests.rigs.process import ServerProcess, find_program
 
 _START = 20.0  # seconds that a start may take, on a busy machine
 _BUILT = Path(__file__).parents[2] / ".cache"

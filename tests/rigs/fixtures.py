@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from . import RIGS, BindRig, KnotRig, NameserverRig, PowerDnsRig
+from tests.rigs import RIGS, BindRig, KnotRig, NameserverRig, PowerDnsRig
 
 
 @pytest_asyncio.fixture(params=RIGS.values(), ids=RIGS.keys())

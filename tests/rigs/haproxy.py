@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from .place import LOOPBACK
-from .ports import PortLease
-from .process import ServerProcess, find_program
+from tests.rigs.place import LOOPBACK
+from tests.rigs.ports import PortLease
+from tests.rigs.process import ServerProcess, find_program
 
 _START = 10.0  # seconds
 

@@ -13,9 +13,9 @@ from typing import NamedTuple, Self
 
 import pytest
 
-from .place import Place
-from .process import ServerProcess
-from .subnet import run
+from tests.rigs.place import Place
+from tests.rigs.process import ServerProcess
+from tests.rigs.subnet import run
 
 _OVER = ("etc", "root", "var")  # with what the machine has there; /run is empty
 _PATIENCE = 60.0  # seconds for a command, or for what has to come; much more than any takes

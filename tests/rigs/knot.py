@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from .base import NameserverRig
-from .process import find_program
+from tests.rigs.base import NameserverRig
+from tests.rigs.process import find_program
 
 
 class Role(NamedTuple):

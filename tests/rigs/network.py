@@ -11,8 +11,8 @@ from typing import Self
 
 import pytest
 
-from .place import Place
-from .subnet import Subnet, run
+from tests.rigs.place import Place
+from tests.rigs.subnet import Subnet, run
 
 _NOBODY = "02:00:00:00:00:ff"  # locally administered
 

@@ -4,8 +4,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from .base import NameserverRig, Record
-from .process import find_program
+from tests.rigs.base import NameserverRig, Record
+from tests.rigs.process import find_program
 
 SCHEMA = Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")
 

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Self
 
-from .place import Place
-from .process import ServerProcess, find_program
+from tests.rigs.place import Place
+from tests.rigs.process import ServerProcess, find_program
 
 PORT = 14000
 _START = 10.0  # seconds

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from .ports import ADDRESS
+from tests.rigs.ports import ADDRESS
 
 
 class Place(NamedTuple):

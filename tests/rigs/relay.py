@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from .ports import ADDRESS
+from tests.rigs.ports import ADDRESS
 
 _HEADERS, _END_STREAM = 0x1, 0x1  # a frame's type; the flag of the last frame of an answer
 _FRAME_HEADER = 9  # bytes

@@ -7,10 +7,10 @@ wait for an hour.
 import shutil
 from collections.abc import Sequence
 
-from .base import NameserverRig
-from .bind import BindRig
-from .knot import KnotRig, Role
-from .place import Place
+from tests.rigs.base import NameserverRig
+from tests.rigs.bind import BindRig
+from tests.rigs.knot import KnotRig, Role
+from tests.rigs.place import Place
 
 REFRESH = 5  # seconds between a secondary's own questions; docs/multi-region.md has what to use
 

@@ -10,7 +10,7 @@ from typing import IO
 
 import pytest
 
-from .process import find_program
+from tests.rigs.process import find_program
 
 # For tests between networks (RFC 2544 appendix C.2.2), so that it is nobody's real network.
 _PREFIX, _SERVICES = "198.18", "198.19"

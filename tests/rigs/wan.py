@@ -14,9 +14,9 @@ from typing import Self
 
 import pytest
 
-from . import forwarder
-from .place import Place
-from .subnet import Subnet, run
+from tests.rigs import forwarder
+from tests.rigs.place import Place
+from tests.rigs.subnet import Subnet, run
 
 Link = tuple[str, str]
 _DEVICE = "wan"  # in each namespace

@@ -11,8 +11,7 @@ from ddnsd.service.documents import Document
 from ddnsd.service.registry import SourcedRegistry
 from ddnsd.service.registry.sourced import Put
 from ddnsd.store import codec, keys
-
-from .registry_node import NAMESERVERS, TIMEOUT, Node
+from tests.service.registry_node import NAMESERVERS, TIMEOUT, Node
 
 CLUSTER = Origin("prod")
 HOME = Origin("prod", "home")

@@ -25,8 +25,7 @@ from ddnsd.service.documents import Document, read_document, read_new_token, wri
 from ddnsd.service.manifests import ManifestError, read_manifest, write_manifest
 from ddnsd.service.problems import InvalidDocumentError
 from ddnsd.service.specs import REMEDIES
-
-from .registry_node import account, document, host, token, zone
+from tests.service.registry_node import account, document, host, token, zone
 
 LABELS = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=10)
 NAMES = st.lists(LABELS, min_size=1, max_size=4).map(".".join)

@@ -24,8 +24,7 @@ from ddnsd.service.registry import (
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore
 from ddnsd.store.interface import Unknown, Update
-
-from .registry_node import Node, account, document, host, node_on, single_node, token, zone
+from tests.service.registry_node import Node, account, document, host, node_on, single_node, token, zone
 
 BASE = [zone("example.com"), account("alice")]
 

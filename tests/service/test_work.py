@@ -8,8 +8,7 @@ from ddnsd.model.records import Work
 from ddnsd.service.registry import NotFoundError
 from ddnsd.store import codec
 from ddnsd.store.interface import Update
-
-from .registry_node import Node, node_on, single_node, zone
+from tests.service.registry_node import Node, node_on, single_node, zone
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from pathlib import Path
 from ddnsd.store.commit import GroupCommit
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Done, Update
-
-from .contract.actions import group_commit
+from tests.store.contract.actions import group_commit
 
 CALLERS = 8
 

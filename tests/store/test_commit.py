@@ -10,8 +10,7 @@ from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import Done, Limits, Outcome, Stale, UnavailableError, Update
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import COMMIT_OUTCOMES, Metrics
-
-from .contract.actions import DEADLINE, group_commit
+from tests.store.contract.actions import DEADLINE, group_commit
 
 
 class Gate:

@@ -6,9 +6,8 @@ import pytest
 
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import CompactedError, Stale, Store, UnavailableError, Update
-
-from .contract import StoreContract
-from .contract.actions import DEADLINE, Compact, commit, put, take, write
+from tests.store.contract import StoreContract
+from tests.store.contract.actions import DEADLINE, Compact, commit, put, take, write
 
 HISTORY = 5_000  # events
 

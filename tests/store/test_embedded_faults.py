@@ -23,9 +23,8 @@ from ddnsd.store.embedded.folder import Folder
 from ddnsd.store.embedded.health import free_share
 from ddnsd.store.embedded.sqlite import Database, InDoubtError
 from ddnsd.store.interface import FailureKind, KeyValue, Revision, Stale, UnavailableError, Unknown, Update
-
-from .contract.actions import DEADLINE, commit, put, take, write
-from .full_disk import attempt, fill
+from tests.store.contract.actions import DEADLINE, commit, put, take, write
+from tests.store.full_disk import attempt, fill
 
 ROUNDS = 12
 

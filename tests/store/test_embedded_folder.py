@@ -9,8 +9,7 @@ import pytest
 
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import CompactedError, FormatError, LockedError, UnavailableError, Update
-
-from .contract.actions import DEADLINE, delete, put, take
+from tests.store.contract.actions import DEADLINE, delete, put, take
 
 
 async def test_store_keeps_everything(tmp_path: Path) -> None:

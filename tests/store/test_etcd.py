@@ -20,9 +20,8 @@ from ddnsd.store.interface import (
 )
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.ports import PortLease
-
-from .contract import StoreContract
-from .contract.actions import DEADLINE, Compact, put, take, until
+from tests.store.contract import StoreContract
+from tests.store.contract.actions import DEADLINE, Compact, put, take, until
 
 
 @pytest.fixture(scope="module", params=versions(), ids=lambda version: version.name)

@@ -19,9 +19,8 @@ from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import COMMIT_OUTCOMES, Metrics
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.relay import Relay, relay_to
+from tests.store.contract.actions import delete, put
 from tests.tasks import running
-
-from .contract.actions import delete, put
 
 KEY, OTHER = "things/a", "things/b"  # no table of the state: any bytes will do
 TIMEOUT = 10.0  # seconds; only the tests that want to see it end make it shorter

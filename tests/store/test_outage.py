@@ -14,8 +14,7 @@ from ddnsd.store.interface import UnavailableError, Unknown, Update
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.leader.faults import Fault, FaultyStore, Trigger
-
-from .contract.actions import put
+from tests.store.contract.actions import put
 
 REQUESTS = 50
 

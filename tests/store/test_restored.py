@@ -23,8 +23,7 @@ from ddnsd.store.interface import RestoredError, UnavailableError, Unknown, Upda
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.rigs.etcd import EtcdRig, Version, versions
-
-from .contract.actions import commit, delete, put, until
+from tests.store.contract.actions import commit, delete, put, until
 
 pytestmark = pytest.mark.logs_errors  # "store.restored"
 

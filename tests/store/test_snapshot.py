@@ -10,9 +10,8 @@ from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.snapshot import WatchCache
 from ddnsd.telemetry.metrics import Metrics
+from tests.store.contract.actions import delete, put
 from tests.tasks import running
-
-from .contract.actions import delete, put
 
 REQUEST = codec.encode(WorkRequest(Work.CHECK, "example.com", datetime.now(UTC)))
 

@@ -12,10 +12,9 @@ from ddnsd.store.snapshot import WatchCache
 from ddnsd.store.standstill import Patience, Stage
 from ddnsd.telemetry.metrics import Metrics
 from tests.rigs.virtual import VirtualLoop, run_virtually
+from tests.store.contract.actions import put
+from tests.store.deaf import DeafStore, DistantStore
 from tests.tasks import running
-
-from .contract.actions import put
-from .deaf import DeafStore, DistantStore
 
 PATIENCE = Patience(watch=0.2, session=0.4, end=0.8)
 PERIOD = 0.02

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from ddnsd.telemetry.logging import configure
 from ddnsd.telemetry.printable import printable, printable_json
-
-from .test_logging import restore  # noqa: F401 - a fixture
+from tests.telemetry.test_logging import restore  # noqa: F401 - a fixture
 
 HOSTILE = {
     "escape": "a\x1b[2Jb",

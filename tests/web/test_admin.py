@@ -17,8 +17,7 @@ from ddnsd.web.admin import shapes
 from ddnsd.web.admin.application import ROUTES
 from ddnsd.web.admin.base import MAX_BODY
 from tests.service.registry_node import account, document, host, token, zone
-
-from .admin_server import ADMIN_TOKEN, TOKENS, AdminServer, admin_server
+from tests.web.admin_server import ADMIN_TOKEN, TOKENS, AdminServer, admin_server
 
 BASE = [zone("example.com"), account("alice")]
 NEW_TOKEN = document("Token", "new", account="alice")

@@ -3,9 +3,9 @@
 It knows nothing of ddnsd. `Client` is the verbs, `Reflector` keeps a whole selection current on them.
 """
 
-from .backoff import Backoff
-from .client import Client, Listing, Serving
-from .errors import (
+from ddnsd.kube.api.backoff import Backoff
+from ddnsd.kube.api.client import Client, Listing, Serving
+from ddnsd.kube.api.errors import (
     AlreadyExistsError,
     ConflictError,
     ExpiredError,
@@ -20,12 +20,12 @@ from .errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from .objects import Event, EventKind, Key, Metadata, Object, Owner
-from .reflector import Reflector, State, View
-from .replica import Absence, Gone
-from .resource import EVENTS, SECRETS, Resource, Selection
-from .settings import Settings, in_cluster_server
-from .watch import Watch
+from ddnsd.kube.api.objects import Event, EventKind, Key, Metadata, Object, Owner
+from ddnsd.kube.api.reflector import Reflector, State, View
+from ddnsd.kube.api.replica import Absence, Gone
+from ddnsd.kube.api.resource import EVENTS, SECRETS, Resource, Selection
+from ddnsd.kube.api.settings import Settings, in_cluster_server
+from ddnsd.kube.api.watch import Watch
 
 __all__ = [
     "EVENTS",

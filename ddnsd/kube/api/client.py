@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from .errors import MalformedError, NotServedError
-from .objects import Object, Page, decode_object, decode_page
-from .resource import Resource, Selection
-from .settings import Settings
-from .transport import Call, Transport
-from .watch import Watch
+from ddnsd.kube.api.errors import MalformedError, NotServedError
+from ddnsd.kube.api.objects import Object, Page, decode_object, decode_page
+from ddnsd.kube.api.resource import Resource, Selection
+from ddnsd.kube.api.settings import Settings
+from ddnsd.kube.api.transport import Call, Transport
+from ddnsd.kube.api.watch import Watch
 
 PAGE = 500  # objects in one answer of a list
 _APPLY = "application/apply-patch+yaml"  # of which JSON is a part

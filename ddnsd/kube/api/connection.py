@@ -16,7 +16,7 @@ from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 from tornado.iostream import SSLIOStream, StreamClosedError
 
-from .errors import MalformedError, UnavailableError
+from ddnsd.kube.api.errors import MalformedError, UnavailableError
 
 
 class Request(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from .errors import UnavailableError
+from ddnsd.kube.api.errors import UnavailableError
 
 T = TypeVar("T")
 _ACCOUNT = "system:serviceaccount:"

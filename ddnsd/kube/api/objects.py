@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from .errors import ExpiredError, KubeError, MalformedError, Status, failure
+from ddnsd.kube.api.errors import ExpiredError, KubeError, MalformedError, Status, failure
 
 T = TypeVar("T")
 

@@ -7,9 +7,9 @@ from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from .backoff import Backoff
-from .client import Client, Serving
-from .errors import (
+from ddnsd.kube.api.backoff import Backoff
+from ddnsd.kube.api.client import Client, Serving
+from ddnsd.kube.api.errors import (
     ExpiredError,
     KubeError,
     MalformedError,
@@ -17,10 +17,10 @@ from .errors import (
     OverloadedError,
     UnavailableError,
 )
-from .objects import Event, EventKind, Key, Object
-from .replica import Absence, Gone, Replica
-from .resource import Selection
-from .watch import Watch
+from ddnsd.kube.api.objects import Event, EventKind, Key, Object
+from ddnsd.kube.api.replica import Absence, Gone, Replica
+from ddnsd.kube.api.resource import Selection
+from ddnsd.kube.api.watch import Watch
 
 # Discovery follows a CRD's deletion by some milliseconds, the deletion of its objects likewise.
 _SETTLE = 0.3  # seconds

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from .objects import Event, EventKind, Key, Object
+from ddnsd.kube.api.objects import Event, EventKind, Key, Object
 
 
 class Absence(Enum):

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
-from .errors import NotFoundError
+from ddnsd.kube.api.errors import NotFoundError
 
 
 class Resource(NamedTuple):

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .connection import Answer, Request, Target, exchange
-from .credentials import Credentials
-from .errors import KubeError, MalformedError, UnavailableError, failure
-from .resource import Resource
-from .settings import Settings
+from ddnsd.kube.api.connection import Answer, Request, Target, exchange
+from ddnsd.kube.api.credentials import Credentials
+from ddnsd.kube.api.errors import KubeError, MalformedError, UnavailableError, failure
+from ddnsd.kube.api.resource import Resource
+from ddnsd.kube.api.settings import Settings
 
 _MOST = 64 << 20  # bytes of an answer: a page of large objects, of which etcd holds up to 1.5 MiB each
 _MOST_OF_FAILURE = 1 << 20

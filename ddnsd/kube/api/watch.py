@@ -2,9 +2,9 @@
 
 import asyncio
 
-from .connection import Answer
-from .errors import MalformedError, UnavailableError
-from .objects import Event, decode_events
+from ddnsd.kube.api.connection import Answer
+from ddnsd.kube.api.errors import MalformedError, UnavailableError
+from ddnsd.kube.api.objects import Event, decode_events
 
 _MOST = 8 << 20  # bytes of one line; etcd holds objects up to 1.5 MiB
 

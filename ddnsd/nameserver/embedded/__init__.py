@@ -1,10 +1,10 @@
 """The embedded authoritative nameserver: the default of one machine, no other software needed."""
 
-from .listeners import ListenError
-from .rdata import InvalidRecordError
-from .serial import SerialFileError
-from .server import EmbeddedNameserver
-from .settings import Authority, EmbeddedSettings
+from ddnsd.nameserver.embedded.listeners import ListenError
+from ddnsd.nameserver.embedded.rdata import InvalidRecordError
+from ddnsd.nameserver.embedded.serial import SerialFileError
+from ddnsd.nameserver.embedded.server import EmbeddedNameserver
+from ddnsd.nameserver.embedded.settings import Authority, EmbeddedSettings
 
 __all__ = [
     "Authority",

@@ -15,8 +15,7 @@ from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
 
 from ddnsd.model.names import ancestors
-
-from .zone import Zone
+from ddnsd.nameserver.embedded.zone import Zone
 
 Zones = Mapping[str, Zone | None]  # by name; None is a zone of ours that is not loaded yet
 Owned = tuple[dns.name.Name, dns.rdataset.Rdataset]  # an RRset and its owner, in the case it is sent in

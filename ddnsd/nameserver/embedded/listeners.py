@@ -6,10 +6,10 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from .datagram import DatagramService
-from .message import Peer, Transport
-from .settings import EmbeddedSettings
-from .stream import BUFFER, StreamService
+from ddnsd.nameserver.embedded.datagram import DatagramService
+from ddnsd.nameserver.embedded.message import Peer, Transport
+from ddnsd.nameserver.embedded.settings import EmbeddedSettings
+from ddnsd.nameserver.embedded.stream import BUFFER, StreamService
 
 Address = tuple[str, int]  # host and port
 Respond = Callable[[bytes, Transport, Peer], bytes | None]

@@ -18,10 +18,10 @@ from dns.rdatatype import RdataType
 from dns.rdtypes.ANY.OPT import OPT
 from dns.renderer import ADDITIONAL, ANSWER, AUTHORITY, Renderer
 
-from .answer import EVERYTHING, Answer, View, Zones, answer
-from .cookies import Cookies
-from .query import COOKIE, HEADER, Header, Query, UnknownKeyError, read, read_header
-from .ratelimit import ResponseRates, Verdict
+from ddnsd.nameserver.embedded.answer import EVERYTHING, Answer, View, Zones, answer
+from ddnsd.nameserver.embedded.cookies import Cookies
+from ddnsd.nameserver.embedded.query import COOKIE, HEADER, Header, Query, UnknownKeyError, read, read_header
+from ddnsd.nameserver.embedded.ratelimit import ResponseRates, Verdict
 
 MAX_DATAGRAM = 1232  # octets that pass every path unfragmented (DNS flag day 2020)
 _MIN_DATAGRAM = 512  # RFC 1035 §4.2.1, RFC 6891 §6.2.3

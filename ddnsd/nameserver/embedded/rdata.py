@@ -15,9 +15,8 @@ from dns.rdtypes.ANY.TXT import TXT
 from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
 
+from ddnsd.nameserver.embedded.settings import Authority
 from ddnsd.nameserver.interface import RecordType, RRset
-
-from .settings import Authority
 
 MAX_TTL = 2**31 - 1  # RFC 2181 §8
 MAX_TXT = 4096  # octets of one TXT record; far more than any record of ours, far less than a message

@@ -6,6 +6,12 @@ from typing import Self
 import structlog
 
 from ddnsd.aio import Slice
+from ddnsd.nameserver.embedded.listeners import Address, Listeners
+from ddnsd.nameserver.embedded.ratelimit import ResponseRates
+from ddnsd.nameserver.embedded.responder import Responder
+from ddnsd.nameserver.embedded.serial import Serials
+from ddnsd.nameserver.embedded.settings import EmbeddedSettings
+from ddnsd.nameserver.embedded.zone import Zone
 from ddnsd.nameserver.interface import (
     LoadedNameserver,
     Rcode,
@@ -15,13 +21,6 @@ from ddnsd.nameserver.interface import (
     UnreachableError,
     Update,
 )
-
-from .listeners import Address, Listeners
-from .ratelimit import ResponseRates
-from .responder import Responder
-from .serial import Serials
-from .settings import EmbeddedSettings
-from .zone import Zone
 
 PART = 200  # RRsets transferred in one turn of the event loop
 _TRANSFERS = 4  # at once

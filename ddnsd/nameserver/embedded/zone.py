@@ -8,10 +8,8 @@ import dns.rdataset
 from dns.rdatatype import RdataType
 
 from ddnsd.model.names import is_below
-from ddnsd.nameserver.interface import Absent, Exists, Rcode, RecordType, Replace, RRset, Update
-
-from .names import Names
-from .rdata import (
+from ddnsd.nameserver.embedded.names import Names
+from ddnsd.nameserver.embedded.rdata import (
     WRITABLE,
     InvalidRecordError,
     Record,
@@ -22,7 +20,8 @@ from .rdata import (
     start_of_authority,
     wire_type,
 )
-from .settings import Authority
+from ddnsd.nameserver.embedded.settings import Authority
+from ddnsd.nameserver.interface import Absent, Exists, Rcode, RecordType, Replace, RRset, Update
 
 Node = dict[RdataType, Record]
 _NOTHING: Mapping[RdataType, Record] = {}

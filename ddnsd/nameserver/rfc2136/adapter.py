@@ -6,13 +6,19 @@ from collections.abc import AsyncIterator, Sequence
 import structlog
 
 from ddnsd.nameserver.interface import Hidden, NoAnswerError, Rcode, RecordType, RefusedError, RRset, Update
-
-from .channel import Channel, Pool
-from .messages import answered_rrset, check_answers, hidden, query_message, rcode, update_message
-from .reader import MalformedError, Message, read_message
-from .settings import Rfc2136Settings
-from .signature import SignatureError, Signer, UnsignedError, Verifier
-from .transfer import transfer
+from ddnsd.nameserver.rfc2136.channel import Channel, Pool
+from ddnsd.nameserver.rfc2136.messages import (
+    answered_rrset,
+    check_answers,
+    hidden,
+    query_message,
+    rcode,
+    update_message,
+)
+from ddnsd.nameserver.rfc2136.reader import MalformedError, Message, read_message
+from ddnsd.nameserver.rfc2136.settings import Rfc2136Settings
+from ddnsd.nameserver.rfc2136.signature import SignatureError, Signer, UnsignedError, Verifier
+from ddnsd.nameserver.rfc2136.transfer import transfer
 
 _log = structlog.get_logger(__name__)
 

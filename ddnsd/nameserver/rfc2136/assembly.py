@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from ddnsd.nameserver.interface import RecordType, RRset
-
-from .rdata import TYPES, decode
-from .reader import MalformedError, Message, Record
+from ddnsd.nameserver.rfc2136.rdata import TYPES, decode
+from ddnsd.nameserver.rfc2136.reader import MalformedError, Message, Record
 
 _SOA = RecordType.SOA
 

@@ -6,9 +6,8 @@ from contextlib import asynccontextmanager
 
 from ddnsd.aio import Gate
 from ddnsd.nameserver.interface import NoAnswerError
-
-from .connection import Connection, connect
-from .settings import Rfc2136Settings
+from ddnsd.nameserver.rfc2136.connection import Connection, connect
+from ddnsd.nameserver.rfc2136.settings import Rfc2136Settings
 
 
 class _Pipeline:

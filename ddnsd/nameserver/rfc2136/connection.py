@@ -4,8 +4,7 @@ import asyncio
 from asyncio import IncompleteReadError, StreamReader, StreamWriter
 
 from ddnsd.nameserver.interface import NoAnswerError, UnreachableError
-
-from .settings import Rfc2136Settings
+from ddnsd.nameserver.rfc2136.settings import Rfc2136Settings
 
 
 async def connect(settings: Rfc2136Settings) -> "Connection":

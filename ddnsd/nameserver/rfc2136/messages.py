@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 from ddnsd.model.names import is_below
 from ddnsd.nameserver.interface import Absent, Exists, Hidden, Rcode, RecordType, Replace, RRset, Update
-
-from .rdata import CODES, decode, encode
-from .reader import MalformedError, Message
-from .wire import NO_RDATA, Class, Header, pack_name_below, pack_question, pack_record
+from ddnsd.nameserver.rfc2136.rdata import CODES, decode, encode
+from ddnsd.nameserver.rfc2136.reader import MalformedError, Message
+from ddnsd.nameserver.rfc2136.wire import NO_RDATA, Class, Header, pack_name_below, pack_question, pack_record
 
 _QUERY, _UPDATE = 0 << 11, 5 << 11  # OPCODE (RFC 2136 §1.3); RD is 0: we ask the one who knows
 _AXFR = 252

@@ -12,8 +12,7 @@ from dns.rdataclass import IN
 from dns.rdatatype import RdataType
 
 from ddnsd.nameserver.interface import RecordType
-
-from .reader import MalformedError, Record
+from ddnsd.nameserver.rfc2136.reader import MalformedError, Record
 
 CODES: Final[Mapping[RecordType, int]] = {type: RdataType[type.value].value for type in RecordType}
 TYPES: Final[Mapping[int, RecordType]] = {code: type for type, code in CODES.items()}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import dns.name
 
-from .wire import HEADER, MAX_LABEL, QUESTION, RECORD, Header
+from ddnsd.nameserver.rfc2136.wire import HEADER, MAX_LABEL, QUESTION, RECORD, Header
 
 _TSIG = 250  # RFC 8945 §4.2
 _MAX_DEPTH = 128  # labels and pointers of one name; 255 octets hold 127 labels

@@ -6,13 +6,12 @@ from contextlib import asynccontextmanager
 
 from ddnsd.aio import Slice
 from ddnsd.nameserver.interface import NoAnswerError, Rcode, RefusedError, RRset
-
-from .assembly import ZoneAssembly
-from .connection import Connection, connect
-from .messages import check_answers, rcode, transfer_message
-from .reader import MalformedError, Message, Record, read_message
-from .settings import Rfc2136Settings
-from .signature import SignatureError, Signer, UnsignedError, Verifier
+from ddnsd.nameserver.rfc2136.assembly import ZoneAssembly
+from ddnsd.nameserver.rfc2136.connection import Connection, connect
+from ddnsd.nameserver.rfc2136.messages import check_answers, rcode, transfer_message
+from ddnsd.nameserver.rfc2136.reader import MalformedError, Message, Record, read_message
+from ddnsd.nameserver.rfc2136.settings import Rfc2136Settings
+from ddnsd.nameserver.rfc2136.signature import SignatureError, Signer, UnsignedError, Verifier
 
 _PART = 200  # records: less than a millisecond
 # What ends it for good: not for this key, not this zone, none at all (RFC 5936 §2.2.1). All else may pass:

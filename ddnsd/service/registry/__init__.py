@@ -1,8 +1,8 @@
 """Accounts, tokens, zones and hosts: read, changed and deleted, one change at a time in the cluster."""
 
-from .apply import MAX_ATOMIC
-from .deletion import Deleted
-from .errors import (
+from ddnsd.service.registry.apply import MAX_ATOMIC
+from ddnsd.service.registry.deletion import Deleted
+from ddnsd.service.registry.errors import (
     NotFoundError,
     NotMineError,
     PartlyAppliedError,
@@ -13,10 +13,10 @@ from .errors import (
     SourceTakenError,
     StoreFailedError,
 )
-from .registry import ANY, CreatedToken, Page, Precondition, Put, Registry
-from .results import Applied, ApplyResult, Restored, Result
-from .rules import Written
-from .sourced import SourcedRegistry
+from ddnsd.service.registry.registry import ANY, CreatedToken, Page, Precondition, Put, Registry
+from ddnsd.service.registry.results import Applied, ApplyResult, Restored, Result
+from ddnsd.service.registry.rules import Written
+from ddnsd.service.registry.sourced import SourcedRegistry
 
 __all__ = [
     "ANY",

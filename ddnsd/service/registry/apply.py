@@ -6,15 +6,14 @@ from functools import partial
 from typing import NamedTuple
 
 from ddnsd.aio import Slice
-
-from ...model.resources import Kind
-from ..documents import Document, read_document, title_of
-from ..problems import InvalidDocumentError, Problem
-from . import rules
-from .draft import Draft
-from .errors import PartlyAppliedError, RefusedError, RegistryError
-from .results import Applied, ApplyResult, Result
-from .turns import Turns
+from ddnsd.model.resources import Kind
+from ddnsd.service.documents import Document, read_document, title_of
+from ddnsd.service.problems import InvalidDocumentError, Problem
+from ddnsd.service.registry import rules
+from ddnsd.service.registry.draft import Draft
+from ddnsd.service.registry.errors import PartlyAppliedError, RefusedError, RegistryError
+from ddnsd.service.registry.results import Applied, ApplyResult, Result
+from ddnsd.service.registry.turns import Turns
 
 MAX_ATOMIC = 100  # documents
 _CHUNK = 1000  # documents looked at in one turn; most of them unchanged, or it ends sooner

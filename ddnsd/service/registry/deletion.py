@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from ...model.addresses import RRTYPES, Challenge
-from ...model.origin import Origin, previous_name
-from ...model.records import Mark, RecordKey, Resource
-from ...model.resources import Kind, Spec
-from ...store.interface import MAX_KEYS_PER_UPDATE
-from ..problems import Reason
-from .draft import Draft
-from .errors import RefusedError
-from .ownership import demand_own, is_anothers
+from ddnsd.model.addresses import RRTYPES, Challenge
+from ddnsd.model.origin import Origin, previous_name
+from ddnsd.model.records import Mark, RecordKey, Resource
+from ddnsd.model.resources import Kind, Spec
+from ddnsd.service.problems import Reason
+from ddnsd.service.registry.draft import Draft
+from ddnsd.service.registry.errors import RefusedError
+from ddnsd.service.registry.ownership import demand_own, is_anothers
+from ddnsd.store.interface import MAX_KEYS_PER_UPDATE
 
 _HOST_COST = 1 + len(RRTYPES) + 1  # keys that the deletion of a host compares or writes, at most
 COST = _HOST_COST + 1  # with those of the resource itself: what a deletion needs to get on

@@ -7,15 +7,15 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from ...model.addresses import RRTYPES, Family
-from ...model.names import ancestors, is_below
-from ...model.records import Committed, LastSeen, Published, RecordKey, RegistryHead, Resource, Source
-from ...model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
-from ...model.state import State, Table
-from ...model.taking import is_only_wildcard_in_use
-from ...store import codec, keys
-from ...store.group import MAX_GROUP_BYTES
-from ...store.interface import MAX_KEYS_PER_UPDATE, Update
+from ddnsd.model.addresses import RRTYPES, Family
+from ddnsd.model.names import ancestors, is_below
+from ddnsd.model.records import Committed, LastSeen, Published, RecordKey, RegistryHead, Resource, Source
+from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
+from ddnsd.model.state import State, Table
+from ddnsd.model.taking import is_only_wildcard_in_use
+from ddnsd.store import codec, keys
+from ddnsd.store.group import MAX_GROUP_BYTES
+from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, Update
 
 SpecT = TypeVar("SpecT", bound=Spec)
 _NOTHING: Mapping[str, bytes] = MappingProxyType({})

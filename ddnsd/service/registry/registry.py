@@ -6,28 +6,28 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
-from ...model.audit import Author
-from ...model.records import Entry, Resource, Work, WorkRequest
-from ...model.resources import Kind, Spec
-from ...model.state import State
-from ...model.tokens import MADE_SECRET_LENGTH
-from ...store.commit import GroupCommit
-from ...store.snapshot import WatchCache
-from ..archive import Archive, Export
-from ..documents import Document, read_new_token
-from ..history import HistoryItem, HistoryPage, history, whose
-from . import deletion, rules
-from .apply import apply, read_documents
-from .audited import Auditor
-from .deletion import Deleted
-from .draft import Draft
-from .errors import NotFoundError, PreconditionFailedError, RefusedError
-from .restore import restore
-from .results import Applied, Restored
-from .rules import Written
-from .sources import Sources
-from .turns import Turns
-from .work import WorkDesk
+from ddnsd.model.audit import Author
+from ddnsd.model.records import Entry, Resource, Work, WorkRequest
+from ddnsd.model.resources import Kind, Spec
+from ddnsd.model.state import State
+from ddnsd.model.tokens import MADE_SECRET_LENGTH
+from ddnsd.service.archive import Archive, Export
+from ddnsd.service.documents import Document, read_new_token
+from ddnsd.service.history import HistoryItem, HistoryPage, history, whose
+from ddnsd.service.registry import deletion, rules
+from ddnsd.service.registry.apply import apply, read_documents
+from ddnsd.service.registry.audited import Auditor
+from ddnsd.service.registry.deletion import Deleted
+from ddnsd.service.registry.draft import Draft
+from ddnsd.service.registry.errors import NotFoundError, PreconditionFailedError, RefusedError
+from ddnsd.service.registry.restore import restore
+from ddnsd.service.registry.results import Applied, Restored
+from ddnsd.service.registry.rules import Written
+from ddnsd.service.registry.sources import Sources
+from ddnsd.service.registry.turns import Turns
+from ddnsd.service.registry.work import WorkDesk
+from ddnsd.store.commit import GroupCommit
+from ddnsd.store.snapshot import WatchCache
 
 ANY: Final = "*"
 Precondition = int | Literal["*"] | None  # the revision that the caller expects, any one, or no matter

@@ -3,19 +3,19 @@
 from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 
-from ...config.mistakes import did_you_mean
-from ...model.addresses import RRTYPES, Challenge
-from ...model.names import is_below
-from ...model.origin import Origin, called, is_previous, previous_name
-from ...model.records import Mark, RecordKey, Resource
-from ...model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
-from ..documents import Document
-from ..problems import InvalidDocumentError, Problem, Reason
-from . import neighbours
-from .draft import Draft
-from .errors import RefusedError
-from .ownership import demand_own, is_anothers
-from .rotation import keep_previous
+from ddnsd.config.mistakes import did_you_mean
+from ddnsd.model.addresses import RRTYPES, Challenge
+from ddnsd.model.names import is_below
+from ddnsd.model.origin import Origin, called, is_previous, previous_name
+from ddnsd.model.records import Mark, RecordKey, Resource
+from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
+from ddnsd.service.documents import Document
+from ddnsd.service.problems import InvalidDocumentError, Problem, Reason
+from ddnsd.service.registry import neighbours
+from ddnsd.service.registry.draft import Draft
+from ddnsd.service.registry.errors import RefusedError
+from ddnsd.service.registry.ownership import demand_own, is_anothers
+from ddnsd.service.registry.rotation import keep_previous
 
 # Keys that the put of one document compares or writes, at most: a host with its records and its last
 # refresh; or a token with its former secret, and one that it takes the secret from, with its own.

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from ...model.audit import Author
-from ...store.commit import GroupCommit
-from ...store.interface import Done, StoreError, Unknown, Update
-from ...store.snapshot import WatchCache
-from .audited import Auditor
-from .draft import Draft
-from .errors import StoreFailedError
+from ddnsd.model.audit import Author
+from ddnsd.service.registry.audited import Auditor
+from ddnsd.service.registry.draft import Draft
+from ddnsd.service.registry.errors import StoreFailedError
+from ddnsd.store.commit import GroupCommit
+from ddnsd.store.interface import Done, StoreError, Unknown, Update
+from ddnsd.store.snapshot import WatchCache
 
 T = TypeVar("T")
 

@@ -5,12 +5,12 @@ import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from ...model.records import Entry, Work, WorkRequest
-from ...store import codec, keys
-from ...store.commit import GroupCommit
-from ...store.interface import Done, Outcome, StoreError, Update
-from ...store.snapshot import Touched, WatchCache
-from .errors import NotFoundError, StoreFailedError
+from ddnsd.model.records import Entry, Work, WorkRequest
+from ddnsd.service.registry.errors import NotFoundError, StoreFailedError
+from ddnsd.store import codec, keys
+from ddnsd.store.commit import GroupCommit
+from ddnsd.store.interface import Done, Outcome, StoreError, Update
+from ddnsd.store.snapshot import Touched, WatchCache
 
 
 class WorkDesk:

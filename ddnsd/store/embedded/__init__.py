@@ -5,6 +5,6 @@ reads never wait for the disk and never see what a crash could take back. The di
 thread of its own.
 """
 
-from .store import EmbeddedStore, open_embedded
+from ddnsd.store.embedded.store import EmbeddedStore, open_embedded
 
 __all__ = ["EmbeddedStore", "open_embedded"]

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from ..interface import Page, Revision
-from .folder import Folder
-from .health import free_share
-from .sqlite import Contents, Database
+from ddnsd.store.embedded.folder import Folder
+from ddnsd.store.embedded.health import free_share
+from ddnsd.store.embedded.sqlite import Contents, Database
+from ddnsd.store.interface import Page, Revision
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -10,15 +10,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 
-from ..interface import (
+from ddnsd.store.embedded.plan import Items
+from ddnsd.store.embedded.pulse import Pulse
+from ddnsd.store.interface import (
     MAX_KEYS_PER_UPDATE,
     Done,
     Outcome,
     UnavailableError,
     Update,
 )
-from .plan import Items
-from .pulse import Pulse
 
 Commit = Callable[[Sequence[Update]], Awaitable[Sequence[Outcome]]]
 

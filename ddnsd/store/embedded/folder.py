@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import IO
 
 from ddnsd import files
-
-from ..interface import LockedError, UnavailableError
+from ddnsd.store.interface import LockedError, UnavailableError
 
 
 class Folder:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import structlog
 
-from ..interface import FailureKind, Problem, UnavailableError, WriteFailure
-from .sqlite import InDoubtError
+from ddnsd.store.embedded.sqlite import InDoubtError
+from ddnsd.store.interface import FailureKind, Problem, UnavailableError, WriteFailure
 
 _log = structlog.get_logger(__name__)
 

@@ -1,7 +1,7 @@
 """The recent revisions, and the watches that read them."""
 
-from ..interface import CompactedError, Revision
-from .pulse import Pulse
+from ddnsd.store.embedded.pulse import Pulse
+from ddnsd.store.interface import CompactedError, Revision
 
 
 class History:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress
 from typing import NamedTuple
 
-from ..interface import CLOCK, Done, Event, KeyValue, Outcome, Revision, Stale, Update
+from ddnsd.store.interface import CLOCK, Done, Event, KeyValue, Outcome, Revision, Stale, Update
 
 Items = Mapping[str, KeyValue]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ..interface import UnavailableError
+from ddnsd.store.interface import UnavailableError
 
 
 class Pulse:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from ..interface import CLOCK, FormatError, KeyValue, Page, Revision, UnavailableError
+from ddnsd.store.interface import CLOCK, FormatError, KeyValue, Page, Revision, UnavailableError
 
 SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x64646E73  # "ddns": tells our files from other programs' (PRAGMA application_id)

@@ -5,9 +5,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from sqlite3 import sqlite_version
 
-from .. import keys
-from ..group import check_group
-from ..interface import (
+from ddnsd.store import keys
+from ddnsd.store.embedded.disk import Disk, open_disk
+from ddnsd.store.embedded.election import Election, EmbeddedLeadership
+from ddnsd.store.embedded.health import LOW, DiskHealth
+from ddnsd.store.embedded.history import History, Watch
+from ddnsd.store.embedded.plan import plan
+from ddnsd.store.embedded.pulse import Pulse
+from ddnsd.store.embedded.registration import EmbeddedRegistration, remove_left_behind
+from ddnsd.store.embedded.sqlite import Contents, InDoubtError
+from ddnsd.store.group import check_group
+from ddnsd.store.interface import (
     CLOCK,
     Done,
     FailureKind,
@@ -24,14 +32,6 @@ from ..interface import (
     WriteFailure,
     ignore_progress,
 )
-from .disk import Disk, open_disk
-from .election import Election, EmbeddedLeadership
-from .health import LOW, DiskHealth
-from .history import History, Watch
-from .plan import plan
-from .pulse import Pulse
-from .registration import EmbeddedRegistration, remove_left_behind
-from .sqlite import Contents, InDoubtError
 
 HISTORY = 40_000  # events kept for watches: some tens of MB at most; 4 s of 3,000 changes/s, three each
 _LOOK_SECONDS = 10.0  # between two looks at the space that is left

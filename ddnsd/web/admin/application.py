@@ -9,15 +9,15 @@ import structlog
 from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler
 
-from ...service.audit import AuditLog
-from ...service.refused import RefusedAttempt
-from ...service.registry import Registry
-from ...telemetry.metrics import Metrics
-from ...telemetry.redaction import HIDDEN
-from ..in_flight import InFlight
-from . import apply, archive, audit, drain, history, openapi, resources, sources, status, work
-from .base import AdminHandler, Services, UnknownPathHandler
-from .token import AdminTokens
+from ddnsd.service.audit import AuditLog
+from ddnsd.service.refused import RefusedAttempt
+from ddnsd.service.registry import Registry
+from ddnsd.telemetry.metrics import Metrics
+from ddnsd.telemetry.redaction import HIDDEN
+from ddnsd.web.admin import apply, archive, audit, drain, history, openapi, resources, sources, status, work
+from ddnsd.web.admin.base import AdminHandler, Services, UnknownPathHandler
+from ddnsd.web.admin.token import AdminTokens
+from ddnsd.web.in_flight import InFlight
 
 _log = structlog.get_logger(__name__)
 

@@ -3,12 +3,12 @@
 import asyncio
 from typing import Any
 
-from ...service.manifests import ManifestError, flatten, read_manifest
-from .base import AdminHandler
-from .failures import FailedError
-from .operations import Answer, Operation, Route, operation
-from .shapes import Failure
-from .token import SCOPE_OF, AdminScope
+from ddnsd.service.manifests import ManifestError, flatten, read_manifest
+from ddnsd.web.admin.base import AdminHandler
+from ddnsd.web.admin.failures import FailedError
+from ddnsd.web.admin.operations import Answer, Operation, Route, operation
+from ddnsd.web.admin.shapes import Failure
+from ddnsd.web.admin.token import SCOPE_OF, AdminScope
 
 
 class ApplyHandler(AdminHandler):

@@ -9,17 +9,17 @@ import structlog
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
-from ...model.audit import Author
-from ...service.audit import AuditLog
-from ...service.refused import RefusedAttempt
-from ...service.registry import Registry
-from ...telemetry.metrics import Metrics
-from ..http_connection import HttpConnection
-from ..in_flight import InFlight
-from ..replies import GUARDS
-from .failures import FailedError
-from .shapes import Failure
-from .token import AdminScope, AdminTokens, Credential
+from ddnsd.model.audit import Author
+from ddnsd.service.audit import AuditLog
+from ddnsd.service.refused import RefusedAttempt
+from ddnsd.service.registry import Registry
+from ddnsd.telemetry.metrics import Metrics
+from ddnsd.web.admin.failures import FailedError
+from ddnsd.web.admin.shapes import Failure
+from ddnsd.web.admin.token import AdminScope, AdminTokens, Credential
+from ddnsd.web.http_connection import HttpConnection
+from ddnsd.web.in_flight import InFlight
+from ddnsd.web.replies import GUARDS
 
 _log = structlog.get_logger(__name__)
 

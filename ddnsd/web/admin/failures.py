@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from tornado.web import HTTPError
 
-from ...service.problems import InvalidDocumentError
-from ...service.registry import (
+from ddnsd.service.problems import InvalidDocumentError
+from ddnsd.service.registry import (
     NotFoundError,
     PartlyAppliedError,
     PartlyRestoredError,
@@ -15,7 +15,7 @@ from ...service.registry import (
     RegistryError,
     StoreFailedError,
 )
-from .shapes import Failure
+from ddnsd.web.admin.shapes import Failure
 
 _STATUSES: dict[type[Exception], int] = {
     InvalidDocumentError: 422,

@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
-from ... import __version__
-from ...service.registry import Applied, Restored
-from ...service.source_status import SourceStatus
-from . import shapes
-from .base import AdminHandler
-from .operations import Answer, Operation, Route, operation
+from ddnsd import __version__
+from ddnsd.service.registry import Applied, Restored
+from ddnsd.service.source_status import SourceStatus
+from ddnsd.web.admin import shapes
+from ddnsd.web.admin.base import AdminHandler
+from ddnsd.web.admin.operations import Answer, Operation, Route, operation
 
 _REFERENCE = "#/components/schemas/{name}"
 _TYPES = (

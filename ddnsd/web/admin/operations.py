@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ...model.resources import Kind
-from .base import AdminHandler
-from .failures import translated
+from ddnsd.model.resources import Kind
+from ddnsd.web.admin.base import AdminHandler
+from ddnsd.web.admin.failures import translated
 
 
 class Answer(NamedTuple):

@@ -5,19 +5,19 @@ from typing import Any
 
 import msgspec
 
-from ...model.records import Entry, Resource
-from ...model.resources import API_VERSION, Kind, Spec
-from ...model.tokens import MADE_SECRET_LENGTH, SHORTEST_MADE_SECRET
-from ...service.documents import Document, document_of, read_document, write_document
-from ...service.host_status import host_status
-from ...service.problems import InvalidDocumentError, Problem
-from ...service.registry import ANY, NotFoundError, Precondition, Written
-from ...service.specs import read_name
-from .base import AdminHandler, Services
-from .failures import FailedError
-from .operations import Answer, Operation, Route, operation
-from .shapes import DeletedAnswer, Failure
-from .token import SCOPE_OF
+from ddnsd.model.records import Entry, Resource
+from ddnsd.model.resources import API_VERSION, Kind, Spec
+from ddnsd.model.tokens import MADE_SECRET_LENGTH, SHORTEST_MADE_SECRET
+from ddnsd.service.documents import Document, document_of, read_document, write_document
+from ddnsd.service.host_status import host_status
+from ddnsd.service.problems import InvalidDocumentError, Problem
+from ddnsd.service.registry import ANY, NotFoundError, Precondition, Written
+from ddnsd.service.specs import read_name
+from ddnsd.web.admin.base import AdminHandler, Services
+from ddnsd.web.admin.failures import FailedError
+from ddnsd.web.admin.operations import Answer, Operation, Route, operation
+from ddnsd.web.admin.shapes import DeletedAnswer, Failure
+from ddnsd.web.admin.token import SCOPE_OF
 
 _PAGE, _MAX_PAGE = 500, 1000  # items
 _LENGTH = f"of the secret, in characters: {SHORTEST_MADE_SECRET} to {MADE_SECRET_LENGTH}"

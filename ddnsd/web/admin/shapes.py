@@ -4,15 +4,15 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from ...model.audit import AuditItem
-from ...model.records import HeldDeletions, Work
-from ...model.resources import API_VERSION, SPECS, Digest, Kind, TokenSpec
-from ...service.archive import Counts
-from ...service.history import HistoryItem
-from ...service.host_status import HostStatus
-from ...service.problems import Problem
-from ...service.refused import RefusedAttempt
-from ...service.registry import Applied, Restored
+from ddnsd.model.audit import AuditItem
+from ddnsd.model.records import HeldDeletions, Work
+from ddnsd.model.resources import API_VERSION, SPECS, Digest, Kind, TokenSpec
+from ddnsd.service.archive import Counts
+from ddnsd.service.history import HistoryItem
+from ddnsd.service.host_status import HostStatus
+from ddnsd.service.problems import Problem
+from ddnsd.service.refused import RefusedAttempt
+from ddnsd.service.registry import Applied, Restored
 
 
 class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

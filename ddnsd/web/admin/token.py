@@ -5,8 +5,8 @@ from collections.abc import Collection
 from enum import StrEnum
 from typing import NamedTuple
 
-from ...model.resources import Kind
-from ...model.tokens import digest
+from ddnsd.model.resources import Kind
+from ddnsd.model.tokens import digest
 
 
 class AdminScope(StrEnum):

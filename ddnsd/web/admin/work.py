@@ -1,15 +1,15 @@
 """`POST /api/v1/zones/<zone>/{check,repair,takeover,forget}`: work that the leader does."""
 
-from ...model.records import Work
-from ...model.resources import Kind
-from ...service.problems import InvalidDocumentError
-from ...service.registry import NotFoundError
-from ...service.specs import read_name
-from .base import AdminHandler, Services
-from .failures import FailedError
-from .operations import Answer, Operation, Route, operation
-from .shapes import Failure, WorkAnswer
-from .token import AdminScope
+from ddnsd.model.records import Work
+from ddnsd.model.resources import Kind
+from ddnsd.service.problems import InvalidDocumentError
+from ddnsd.service.registry import NotFoundError
+from ddnsd.service.specs import read_name
+from ddnsd.web.admin.base import AdminHandler, Services
+from ddnsd.web.admin.failures import FailedError
+from ddnsd.web.admin.operations import Answer, Operation, Route, operation
+from ddnsd.web.admin.shapes import Failure, WorkAnswer
+from ddnsd.web.admin.token import AdminScope
 
 _WAIT, _MAX_WAIT = 60, 600  # seconds
 

@@ -1,6 +1,6 @@
 """`GET /update` and `GET /update/<domains>/<token>[/<ip>]`: DuckDNS (https://www.duckdns.org/spec.jsp)."""
 
-from .call import FOLDER
-from .endpoint import DuckDnsEndpoint
+from ddnsd.web.duckdns.call import FOLDER
+from ddnsd.web.duckdns.endpoint import DuckDnsEndpoint
 
 __all__ = ["FOLDER", "DuckDnsEndpoint"]

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from ...model.addresses import Challenge, Family, RRType
-from ...model.request import Api, Request
-from ..form import Parameters, decoded, listed, strays
+from ddnsd.model.addresses import Challenge, Family, RRType
+from ddnsd.model.request import Api, Request
+from ddnsd.web.form import Parameters, decoded, listed, strays
 
 FOLDER = "/update/"
 

@@ -2,16 +2,16 @@
 
 import time
 
-from ...model.answers import Answer, Limited
-from ...model.request import Api
-from ...service.update import MOST_REQUESTS, UpdateService
-from ...telemetry.metrics import Metrics
-from ..form import Parameters, read_parameters
-from ..http import Exchange
-from ..journal import Journal
-from ..source import SourceFinder
-from .call import FOLDER, Call, read_call, read_path
-from .words import KO, text_of
+from ddnsd.model.answers import Answer, Limited
+from ddnsd.model.request import Api
+from ddnsd.service.update import MOST_REQUESTS, UpdateService
+from ddnsd.telemetry.metrics import Metrics
+from ddnsd.web.duckdns.call import FOLDER, Call, read_call, read_path
+from ddnsd.web.duckdns.words import KO, text_of
+from ddnsd.web.form import Parameters, read_parameters
+from ddnsd.web.http import Exchange
+from ddnsd.web.journal import Journal
+from ddnsd.web.source import SourceFinder
 
 _TEXT = "text/plain; charset=utf-8"
 

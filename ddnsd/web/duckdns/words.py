@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ...model.addresses import Challenge, Family, RRType
-from ...model.answers import Answer, Limited, Refusal, Result, Unchanged, Updated, is_change
+from ddnsd.model.addresses import Challenge, Family, RRType
+from ddnsd.model.answers import Answer, Limited, Refusal, Result, Unchanged, Updated, is_change
 
 OK, KO = "OK", "KO"
 _UPDATED, _NO_CHANGE = "UPDATED", "NOCHANGE"

@@ -1,5 +1,5 @@
 """The dyndns2 protocol: `/nic/update`, which nearly every router and client speaks (docs/dyndns2.md)."""
 
-from .endpoint import Dyndns2Endpoint
+from ddnsd.web.dyndns2.endpoint import Dyndns2Endpoint
 
 __all__ = ["Dyndns2Endpoint"]

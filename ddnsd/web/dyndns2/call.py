@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 from tornado.httputil import HTTPHeaders
 
-from ...model.addresses import Family
-from ...model.request import Api, Request
-from ..credentials import token_of
-from ..form import NOTHING, Parameters, listed, strays
+from ddnsd.model.addresses import Family
+from ddnsd.model.request import Api, Request
+from ddnsd.web.credentials import token_of
+from ddnsd.web.form import NOTHING, Parameters, listed, strays
 
 _MOST_ADDRESSES = 8
 # Names that clients give an address, of either family, in the order in which they are read: Dyn's, those of

@@ -3,18 +3,18 @@
 import time
 from collections.abc import Sequence
 
-from ...model.answers import Answer, Limited, Refusal
-from ...model.request import Api
-from ...service.update import MOST_REQUESTS, UpdateService
-from ...telemetry.metrics import Metrics
-from ..form import read_parameters
-from ..http import Exchange
-from ..journal import Journal
-from ..origin_check import is_forged
-from ..source import SourceFinder
-from .call import read_call
-from .submission import Submission
-from .words import FORGED, NUM_HOST, Reply, reply_of, reply_to
+from ddnsd.model.answers import Answer, Limited, Refusal
+from ddnsd.model.request import Api
+from ddnsd.service.update import MOST_REQUESTS, UpdateService
+from ddnsd.telemetry.metrics import Metrics
+from ddnsd.web.dyndns2.call import read_call
+from ddnsd.web.dyndns2.submission import Submission
+from ddnsd.web.dyndns2.words import FORGED, NUM_HOST, Reply, reply_of, reply_to
+from ddnsd.web.form import read_parameters
+from ddnsd.web.http import Exchange
+from ddnsd.web.journal import Journal
+from ddnsd.web.origin_check import is_forged
+from ddnsd.web.source import SourceFinder
 
 _TEXT = "text/plain; charset=utf-8"
 

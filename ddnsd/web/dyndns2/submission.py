@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ...model.answers import Answer, Limited, Moved, Refusal, Result
-from ...model.request import Request
-from ...service.fairuse import Ticket
-from ...service.update import UpdateService, Waits
+from ddnsd.model.answers import Answer, Limited, Moved, Refusal, Result
+from ddnsd.model.request import Request
+from ddnsd.service.fairuse import Ticket
+from ddnsd.service.update import UpdateService, Waits
 
 Done = Callable[[Sequence[Answer], Sequence[str]], None]
 """Takes the answers, and the names that they are for."""

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.kube.walk.clients import Clients
+from tests.kube.walk.release import EXAMPLES, NAMESPACE, PATIENCE, Release, until
+from tests.kube.walk.tsig import nameserver, write_key
 from tests.rigs import BindRig
 from tests.rigs.kubernetes.cluster import Cluster
 from tests.system.load import all_served
-
-from .clients import Clients
-from .release import EXAMPLES, NAMESPACE, PATIENCE, Release, until
-from .tsig import nameserver, write_key
 
 HOSTS = [f"h{number}.example.com" for number in range(4)]
 

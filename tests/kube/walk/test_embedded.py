@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kube.walk.release import BLOG, EXAMPLES, NAMESPACE, Release, until
 from tests.rigs.kubernetes.cluster import Cluster
-
-from .release import BLOG, EXAMPLES, NAMESPACE, Release, until
 
 
 @pytest.mark.timeout(300)

@@ -2,9 +2,8 @@
 
 import pytest
 
+from tests.kube.walk.release import EXAMPLES, K8S, NAMESPACE, Release, until
 from tests.rigs.kubernetes.cluster import Cluster
-
-from .release import EXAMPLES, K8S, NAMESPACE, Release, until
 
 
 @pytest.mark.timeout(200)

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.kube.walk.release import BLOG, EXAMPLES, NAMESPACE, Release, dig, until
+from tests.kube.walk.tsig import nameserver, write_key
 from tests.rigs import BindRig
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.kubernetes.cluster import Cluster
-
-from .release import BLOG, EXAMPLES, NAMESPACE, Release, dig, until
-from .tsig import nameserver, write_key
 
 PASSWORD = secrets.token_urlsafe(16)
 

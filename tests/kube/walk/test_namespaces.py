@@ -4,9 +4,8 @@ import json
 
 import pytest
 
+from tests.kube.walk.release import BLOG, NAMESPACE, Release, until
 from tests.rigs.kubernetes.cluster import Cluster
-
-from .release import BLOG, NAMESPACE, Release, until
 
 TEAM, OTHERS = "team", "others"
 ZONE = {"apiVersion": "ddnsd.dev/v1alpha1", "kind": "Zone", "metadata": {"name": "example.com"}, "spec": {}}

@@ -6,15 +6,14 @@ from typing import Any
 
 import pytest
 
+from tests.kube.walk.clients import Clients
+from tests.kube.walk.release import NAMESPACE, Release, until
+from tests.kube.walk.tsig import nameserver, write_key
 from tests.rigs import BindRig
 from tests.rigs.former import BEFORE, former
 from tests.rigs.kubernetes.cluster import Cluster
 from tests.rigs.kubernetes.helm import CHART
 from tests.system.load import all_served
-
-from .clients import Clients
-from .release import NAMESPACE, Release, until
-from .tsig import nameserver, write_key
 
 TENANTS = ("alice", "bob")
 NAMESPACES = (NAMESPACE, *TENANTS)

@@ -3,9 +3,8 @@
 from base64 import b64encode
 from typing import Any
 
+from tests.kube.walk.release import Release
 from tests.rigs import BindRig
-
-from .release import Release
 
 
 def nameserver(bind: BindRig) -> dict[str, Any]:

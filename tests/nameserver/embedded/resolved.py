@@ -15,8 +15,7 @@ import dns.message
 import dns.rcode
 
 from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings
-
-from .conftest import CONTENTS
+from tests.nameserver.embedded.conftest import CONTENTS
 
 NAMESERVER, RESOLVER, PORT = "10.0.0.53", "10.0.0.1", 5353
 CONFIGURATION = """

@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 
 from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings
-
-from .conftest import CONTENTS
-from .test_embedded_datagram import exchange
+from tests.nameserver.embedded.conftest import CONTENTS
+from tests.nameserver.embedded.test_embedded_datagram import exchange
 
 ADDRESSES = {
     "10.0.0.1": socket.AF_INET,

@@ -13,8 +13,7 @@ import pytest
 from ddnsd.nameserver.embedded import EmbeddedNameserver
 from ddnsd.nameserver.embedded.datagram import DatagramService
 from ddnsd.nameserver.embedded.message import Peer
-
-from .conftest import CONTENTS
+from tests.nameserver.embedded.conftest import CONTENTS
 
 QUERY = dns.message.make_query("blog.example.com", "A").to_wire()
 SEVERAL = ("127.0.0.1", "127.0.0.9", "127.9.9.9")

@@ -19,8 +19,7 @@ from ddnsd.nameserver.embedded.message import LIMITED, Peer, Policy, Transport, 
 from ddnsd.nameserver.embedded.ratelimit import ResponseRates, Verdict
 from ddnsd.nameserver.embedded.zone import Zone
 from ddnsd.nameserver.interface import RecordType, Replace, RRset, Update
-
-from .test_embedded_stream import connected, ended, framed, receive
+from tests.nameserver.embedded.test_embedded_stream import connected, ended, framed, receive
 
 VICTIM = "198.51.100.7"
 FENCE = RRset("_ddnsd.example.com", RecordType.TXT, 0, ("v=1 installation " + "x" * 90,))

@@ -3,9 +3,9 @@
 go.mod and go.sum say which one; script/install-kubernetes builds it.
 """
 
-from .administrator import ApiError, ServiceAccount
-from .kubectl import Kubectl
-from .projected import ProjectedFolder
-from .server import KubernetesRig, User
+from tests.rigs.kubernetes.administrator import ApiError, ServiceAccount
+from tests.rigs.kubernetes.kubectl import Kubectl
+from tests.rigs.kubernetes.projected import ProjectedFolder
+from tests.rigs.kubernetes.server import KubernetesRig, User
 
 __all__ = ["ApiError", "Kubectl", "KubernetesRig", "ProjectedFolder", "ServiceAccount", "User"]

@@ -3,12 +3,11 @@
 from contextlib import ExitStack
 from typing import Self
 
+from tests.rigs.kubernetes.controlplane import ControlPlane
+from tests.rigs.kubernetes.helm import Helm
+from tests.rigs.kubernetes.kubelet import Kubelet
+from tests.rigs.kubernetes.services import Services
 from tests.rigs.network import Network
-
-from .controlplane import ControlPlane
-from .helm import Helm
-from .kubelet import Kubelet
-from .services import Services
 
 _RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
-from .administrator import Administrator, ApiError
+from tests.rigs.kubernetes.administrator import Administrator, ApiError
 
 _RETRY = 0.2  # seconds
 

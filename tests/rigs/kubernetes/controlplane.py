@@ -4,13 +4,12 @@ import json
 from contextlib import ExitStack
 from typing import Self
 
+from tests.rigs.kubernetes.kubectl import write_kubeconfig
+from tests.rigs.kubernetes.programs import kubernetes_program
+from tests.rigs.kubernetes.server import KubernetesRig
 from tests.rigs.network import Network
 from tests.rigs.place import Place
 from tests.rigs.process import ServerProcess
-
-from .kubectl import write_kubeconfig
-from .programs import kubernetes_program
-from .server import KubernetesRig
 
 _CONTROLLERS = (  # those that this chart's objects need
     "deployment-controller",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .programs import helm_program
+from tests.rigs.kubernetes.programs import helm_program
 
 CHART = Path(__file__).parents[3] / "charts" / "ddnsd"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .programs import kubectl_program
+from tests.rigs.kubernetes.programs import kubectl_program
 
 
 class Kubectl:

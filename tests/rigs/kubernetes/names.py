@@ -13,7 +13,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from .collection import Collection, Key
+from tests.rigs.kubernetes.collection import Collection, Key
 
 _DOMAIN = ".svc.cluster.local"
 _TTL = 5

@@ -10,14 +10,13 @@ from typing import NamedTuple, Self
 
 from tests.rigs.certificates import Certificates
 from tests.rigs.etcd import EtcdRig, versions
+from tests.rigs.kubernetes.administrator import Administrator
+from tests.rigs.kubernetes.kubectl import Kubectl, write_kubeconfig
+from tests.rigs.kubernetes.programs import kubernetes_program
+from tests.rigs.kubernetes.projected import ProjectedFolder
 from tests.rigs.place import LOOPBACK, Place
 from tests.rigs.ports import PortLease
 from tests.rigs.process import ServerProcess
-
-from .administrator import Administrator
-from .kubectl import Kubectl, write_kubeconfig
-from .programs import kubernetes_program
-from .projected import ProjectedFolder
 
 _START = 60.0  # seconds that a start may take, on a busy machine
 _ADMINS = "system:masters"  # the group that RBAC lets do everything

@@ -14,12 +14,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, Self
 
+from tests.rigs.kubernetes.collection import Collection, Key
+from tests.rigs.kubernetes.controlplane import ControlPlane
+from tests.rigs.kubernetes.names import Names
+from tests.rigs.kubernetes.relay import DatagramRelay, relay
 from tests.rigs.subnet import run
-
-from .collection import Collection, Key
-from .controlplane import ControlPlane
-from .names import Names
-from .relay import DatagramRelay, relay
 
 _GLANCE = 0.02  # seconds between two looks at what has changed
 _LAG = 1.0  # seconds until an endpoint that comes or goes is noticed

@@ -4,12 +4,12 @@ A test module of a store subclasses `StoreContract` and provides two fixtures: `
 with nothing in it, and `compact`, a coroutine function that makes it forget its history up to now.
 """
 
-from .commits import CommitContract
-from .elections import ElectionContract
-from .lifetime import LifetimeContract
-from .registrations import RegistrationContract
-from .upkeep import UpkeepContract
-from .watches import WatchContract
+from tests.store.contract.commits import CommitContract
+from tests.store.contract.elections import ElectionContract
+from tests.store.contract.lifetime import LifetimeContract
+from tests.store.contract.registrations import RegistrationContract
+from tests.store.contract.upkeep import UpkeepContract
+from tests.store.contract.watches import WatchContract
 
 
 class StoreContract(

@@ -3,9 +3,8 @@ import random
 import pytest
 
 from ddnsd.store.interface import CLOCK, Done, KeyValue, Stale, Store, Update
-
-from .actions import commit, delete, put, write
-from .model import Model, random_group
+from tests.store.contract.actions import commit, delete, put, write
+from tests.store.contract.model import Model, random_group
 
 
 class CommitContract:

@@ -3,8 +3,7 @@ import asyncio
 import pytest
 
 from ddnsd.store.interface import Done, Leadership, Stale, Store, Update
-
-from .actions import DEADLINE, commit, until
+from tests.store.contract.actions import DEADLINE, commit, until
 
 
 async def queue(store: Store, *names: bytes) -> list[asyncio.Task[Leadership]]:

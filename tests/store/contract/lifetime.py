@@ -3,8 +3,7 @@ import asyncio
 import pytest
 
 from ddnsd.store.interface import Store, UnavailableError, Update
-
-from .actions import DEADLINE, put
+from tests.store.contract.actions import DEADLINE, put
 
 
 class LifetimeContract:

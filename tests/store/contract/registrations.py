@@ -1,8 +1,7 @@
 import pytest
 
 from ddnsd.store.interface import Store, UnavailableError
-
-from .actions import put
+from tests.store.contract.actions import put
 
 
 async def members(store: Store) -> dict[str, bytes]:

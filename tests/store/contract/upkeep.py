@@ -1,6 +1,5 @@
 from ddnsd.store.interface import Store
-
-from .actions import put
+from tests.store.contract.actions import put
 
 
 class UpkeepContract:

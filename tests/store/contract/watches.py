@@ -6,9 +6,8 @@ import pytest
 
 from ddnsd.store.commit import GroupCommit
 from ddnsd.store.interface import CLOCK, CompactedError, Done, Event, KeyValue, Revision, Store, Update
-
-from .actions import DEADLINE, Compact, delete, group_commit, put, take, write
-from .model import Model, random_group, random_update
+from tests.store.contract.actions import DEADLINE, Compact, delete, group_commit, put, take, write
+from tests.store.contract.model import Model, random_group, random_update
 
 
 class WatchContract:

@@ -5,6 +5,6 @@ statuses. What it does not: images (they are folders of this machine, see `image
 resources, init containers, exec and logs through the API server. It acts as an administrator, not as a node.
 """
 
-from .node import Kubelet
+from tests.rigs.kubernetes.kubelet.node import Kubelet
 
 __all__ = ["Kubelet"]

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from .probes import Prober
-from .sandbox import Process
+from tests.rigs.kubernetes.kubelet.probes import Prober
+from tests.rigs.kubernetes.kubelet.sandbox import Process
 
 _BACKOFF = 0.5, 10.0  # seconds before the first restart, and at most (kubelet's: 10 and 300)
 

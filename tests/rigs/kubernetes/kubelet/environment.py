@@ -5,8 +5,8 @@ from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..collection import Key
-from .volumes import NotYetError, Sources
+from tests.rigs.kubernetes.collection import Key
+from tests.rigs.kubernetes.kubelet.volumes import NotYetError, Sources
 
 
 def variables(pod: Mapping[str, Any], container: Mapping[str, Any], sources: Sources) -> dict[str, str]:

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.rigs.kubernetes.collection import Collection
+from tests.rigs.kubernetes.kubelet.environment import command, variables
+from tests.rigs.kubernetes.kubelet.images import image
+from tests.rigs.kubernetes.kubelet.sandbox import Mount, Process, Sandbox
+from tests.rigs.kubernetes.kubelet.volumes import Sources
 from tests.rigs.place import Place
-
-from ..collection import Collection
-from .environment import command, variables
-from .images import image
-from .sandbox import Mount, Process, Sandbox
-from .volumes import Sources
 
 _RESOLVER = "nameserver {}\nsearch {}.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"
 

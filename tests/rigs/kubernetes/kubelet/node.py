@@ -8,15 +8,14 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from tests.rigs.kubernetes.collection import Collection, Key
+from tests.rigs.kubernetes.controlplane import ControlPlane
+from tests.rigs.kubernetes.kubelet.layout import Node
+from tests.rigs.kubernetes.kubelet.pod import Pod
+from tests.rigs.kubernetes.kubelet.volumes import Sources
 from tests.rigs.network import Network
 from tests.rigs.place import Place
 from tests.rigs.subnet import run
-
-from ..collection import Collection, Key
-from ..controlplane import ControlPlane
-from .layout import Node
-from .pod import Pod
-from .volumes import Sources
 
 NAME = "node"
 _BEAT = 5.0  # seconds between two renewals of the lease, which is good for 40

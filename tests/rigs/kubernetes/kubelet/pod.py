@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from tests.rigs.kubernetes.collection import Key
+from tests.rigs.kubernetes.kubelet.container import Container
+from tests.rigs.kubernetes.kubelet.layout import Layout, Node
+from tests.rigs.kubernetes.kubelet.reporter import Reporter
+from tests.rigs.kubernetes.kubelet.status import pod_status
+from tests.rigs.kubernetes.kubelet.volumes import NotYetError, Volumes
 from tests.rigs.place import Place
-
-from ..collection import Key
-from .container import Container
-from .layout import Layout, Node
-from .reporter import Reporter
-from .status import pod_status
-from .volumes import NotYetError, Volumes
 
 _GLANCE = 0.1  # seconds between two looks at everything
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..administrator import Administrator, ApiError
+from tests.rigs.kubernetes.administrator import Administrator, ApiError
 
 _GONE = 404, 409  # it has just gone, or another one has its name
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.rigs.kubernetes.kubelet.images import Image
 from tests.rigs.place import Place
 from tests.rigs.process import ServerProcess
-
-from .images import Image
 
 _SYSTEM = ("/usr", "/etc/ssl", "/etc/ld.so.cache", "/etc/nsswitch.conf")  # of any image
 _LINKS = {"/bin": "usr/bin", "/sbin": "usr/sbin", "/lib": "usr/lib", "/lib64": "usr/lib64"}

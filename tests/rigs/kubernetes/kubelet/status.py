@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .container import Container
+from tests.rigs.kubernetes.kubelet.container import Container
 
 
 def pod_status(

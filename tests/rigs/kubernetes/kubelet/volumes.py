@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..administrator import Administrator
-from ..collection import Collection, Key
-from ..projected import ProjectedFolder
+from tests.rigs.kubernetes.administrator import Administrator
+from tests.rigs.kubernetes.collection import Collection, Key
+from tests.rigs.kubernetes.projected import ProjectedFolder
 
 _FOLDER_BITS, _FILE_BITS = 0o2770, 0o660
 
