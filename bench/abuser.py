@@ -23,13 +23,16 @@ DEAD_ZONE, DEAD_HOST = "dead.example", "own.dead.example"
 REFUSED_ZONE, REFUSED_HOST = "refused.example", "own.refused.example"
 _LARGE = bytes(4 << 20)
 _HALF_OPEN = 1100
+_WAITING = 256  # the default of `http.max_connections_per_source`
 
 
 class Attacker:
     """One connection, opened again whenever it is closed."""
 
-    def __init__(self, address: tuple[str, int], until: float) -> None:
+    def __init__(self, address: tuple[str, int], until: float, number: int) -> None:
         self.times = 0
+        self.source = (f"127.0.0.{2 + number}", 0)
+        """A loopback address of its own, for an attack that fills all that one source may have."""
         self._address = address
         self._until = until
 
@@ -180,10 +183,13 @@ def nowhere(attacker: Attacker) -> Iterator[object]:
 
 
 def waiting(attacker: Attacker) -> Iterator[object]:
-    """Have 256 connections wait for a nameserver that is dead, with a valid token."""
+    """Have as many connections as one source may have wait for a dead nameserver, with a valid token."""
     address = attacker.socket.getpeername()[:2]
     with contextlib.ExitStack() as stack:
-        crowd = [stack.enter_context(socket.create_connection(address, timeout=20)) for _ in range(256)]
+        crowd = [
+            stack.enter_context(socket.create_connection(address, 20, attacker.source))
+            for _ in range(_WAITING)
+        ]
         for number in itertools.count():
             query = urlencode({"domain": DEAD_HOST, "ip": f"192.0.2.{number % 250 + 1}", "token": TOKEN})
             for each in crowd:
@@ -266,7 +272,7 @@ def main() -> None:
     host, _, port = endpoint.rpartition(":")
     until = time.monotonic() + float(seconds)
     number = _NUMBERS.get(kind, CONNECTIONS)
-    attackers = [Attacker((host, int(port)), until) for _ in range(number)]
+    attackers = [Attacker((host, int(port)), until, each) for each in range(number)]
     threads = [threading.Thread(target=each.run, args=[KINDS[kind]]) for each in attackers]
     for thread in threads:
         thread.start()
