@@ -9,7 +9,7 @@ RUN python3 -m venv /opt/ddnsd
 COPY requirements.lock ./
 # Wheels alone: nothing is compiled here, so what a hash stands for is what runs.
 RUN /opt/ddnsd/bin/pip install --no-cache-dir --no-compile --require-hashes --only-binary :all: -r requirements.lock
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY ddnsd ddnsd
 RUN /opt/ddnsd/bin/pip install --no-cache-dir --no-compile --no-deps --no-build-isolation . \
     && /opt/ddnsd/bin/pip uninstall --yes setuptools pip \
