@@ -1,1 +1,1 @@
-"""Custom resources of Kubernetes, put into the store: see docs/kubernetes-controller.md."""
+"""Custom resources of Kubernetes, put into the store: see docs/custom-resources.md."""

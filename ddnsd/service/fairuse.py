@@ -1,6 +1,6 @@
 """Fair use: how often a token, an account and an unknown source may ask, and how much may wait at once.
 
-In memory, of this process alone, and bounded. What it is for is docs/operations.md, "Fair use".
+In memory, of this process alone, and bounded. Its purpose: docs/operations/fair-use.md.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""What docs/operations.md tells operators to paste does what it says, on each etcd; its names exist."""
+"""What docs/operations tells operators to paste does what it says, on each etcd; its names exist."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from tests.rigs.etcd import EtcdRig, Version, versions
 from tests.system.installation import Installation, example
 
 DOCS = Path(__file__).parents[2] / "docs"
-TEXT = (DOCS / "operations.md").read_text()
+TEXT = "\n".join(path.read_text() for path in sorted((DOCS / "operations").glob("*.md")))
 TSIG_KEY = 'key "ddnsd" { algorithm hmac-sha256; secret "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"; };'
 NEWER = [version for version in versions() if version.folder]  # Debian's has no etcdutl
 

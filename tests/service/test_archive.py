@@ -54,7 +54,7 @@ async def test_archive_of_format_1_is_readable_for_ever():
 
 
 async def test_the_archive_in_the_docs_is_one():
-    text = (Path(__file__).parents[2] / "docs/admin-api.md").read_text()
+    text = (Path(__file__).parents[2] / "docs/admin/reference.md").read_text()
     (shown,) = re.findall(r"^```\n(---\napiVersion.*?)^```$", text, re.MULTILINE | re.DOTALL)
     header, (blog,) = await read(shown.encode())
     assert (header.format, blog.document.name, blog.addresses.keys()) == (1, "blog.example.com", {Family.A})

@@ -382,7 +382,7 @@ def test_an_unquoted_instant_is_text():
 
 def documented() -> list[str]:
     """Return the blocks of documents in the page, without those of config.yaml."""
-    text = (Path(__file__).parents[2] / "docs/admin-api.md").read_text()
+    text = (Path(__file__).parents[2] / "docs/admin/reference.md").read_text()
     blocks = (block.split("```")[0] for block in text.split("```yaml")[1:])
     return [block for block in blocks if "apiVersion:" in block]
 

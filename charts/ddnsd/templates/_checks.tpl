@@ -113,7 +113,7 @@
     (printf "  kubectl exec -i %s %s/%s -- ddnsd import - <backup.yaml" $where $this $name)
     (printf "  helm upgrade %s %s … --set mode=%s" $where $.Release.Name $.Values.mode)
     "config.kube.source stays what it was (kubernetes, where it was never set): under another name the hosts pass to other accounts, which withdraws all addresses"
-    "docs/operations.md has more: moving from one machine to a cluster, and back" -}}
+    "docs/operations/moving.md has more: moving from one machine to a cluster, and back" -}}
 {{- fail (join "\n" $steps) -}}
 {{- end -}}
 {{- include "ddnsd.checkNames" . -}}
@@ -136,11 +136,11 @@
 {{- $scheme := include "ddnsd.etcdScheme" $root -}}
 {{- $there := ternary "https" "http" (contains "--listen-peer-urls=https://" (join " " (first $spec.template.spec.containers).args)) -}}
 {{- if ne $scheme $there -}}
-{{- fail (printf "etcd.tls.existingSecret would have the members of this release speak %s, and they know each other by %s: an upgrade cannot change it. Leave it as it was, or move: `ddnsd export`, a new release, `ddnsd import` (docs/operations.md)" $scheme $there) -}}
+{{- fail (printf "etcd.tls.existingSecret would have the members of this release speak %s, and they know each other by %s: an upgrade cannot change it. Leave it as it was, or move: `ddnsd export`, a new release, `ddnsd import` (docs/operations/moving.md)" $scheme $there) -}}
 {{- end -}}
 {{- $members := int $root.Values.etcd.members -}}
 {{- if ne (int $spec.replicas) $members -}}
-{{- fail (printf "etcd.members is %v, and this release has %v: pods alone make no members, so an upgrade cannot change it. Set etcd.members: %v, or move: `ddnsd export`, a new release with %v members, `ddnsd import` (docs/operations.md)" $members $spec.replicas $spec.replicas $members) -}}
+{{- fail (printf "etcd.members is %v, and this release has %v: pods alone make no members, so an upgrade cannot change it. Set etcd.members: %v, or move: `ddnsd export`, a new release with %v members, `ddnsd import` (docs/operations/moving.md)" $members $spec.replicas $spec.replicas $members) -}}
 {{- end -}}
 {{- end -}}
 
@@ -152,7 +152,7 @@
 {{- $mine := and (eq (toString (get $labels "app.kubernetes.io/instance")) $.Release.Name) (eq (toString (get $labels "app.kubernetes.io/part-of")) "ddnsd") -}}
 {{- $name := get $names (toString (get $labels "app.kubernetes.io/component")) -}}
 {{- if and $mine $name (ne $name $each.metadata.name) -}}
-{{- fail (printf "nameOverride, fullnameOverride: they would call this release's StatefulSet %s, and its state is on the volumes of %s: an upgrade would begin with empty ones. Leave them as they were (fullnameOverride: %s), or move: `ddnsd export`, a new release, `ddnsd import` (docs/operations.md)" $name $each.metadata.name ($each.metadata.name | trimSuffix "-etcd")) -}}
+{{- fail (printf "nameOverride, fullnameOverride: they would call this release's StatefulSet %s, and its state is on the volumes of %s: an upgrade would begin with empty ones. Leave them as they were (fullnameOverride: %s), or move: `ddnsd export`, a new release, `ddnsd import` (docs/operations/moving.md)" $name $each.metadata.name ($each.metadata.name | trimSuffix "-etcd")) -}}
 {{- end -}}
 {{- end -}}
 {{- $kind := ternary "StatefulSet" "Deployment" (eq .Values.mode "embedded") -}}
@@ -174,7 +174,7 @@
 {{- $where := printf "-n %s" (include "ddnsd.namespace" $root) -}}
 {{- $claims := default list $set.spec.volumeClaimTemplates -}}
 {{- if ne (len $claims) (ternary 0 1 (empty $wanted)) -}}
-{{- fail (printf "%s.enabled, %s.existingClaim: an upgrade cannot change where the state is. Leave them as they were, or move: `ddnsd export`, helm uninstall, helm install with the new ones, `ddnsd import` (docs/operations.md)" $values $values) -}}
+{{- fail (printf "%s.enabled, %s.existingClaim: an upgrade cannot change where the state is. Leave them as they were, or move: `ddnsd export`, helm uninstall, helm install with the new ones, `ddnsd import` (docs/operations/moving.md)" $values $values) -}}
 {{- end -}}
 {{- range $claim := $claims -}}
 {{- $spec := $claim.spec -}}
@@ -187,7 +187,7 @@
 {{- fail (printf "%s.annotations: an upgrade cannot change those of the claim. Annotate the claim itself (kubectl annotate %s persistentvolumeclaim state-%s-0 …), and:\n  %s" $values $where $set.metadata.name $recreate) -}}
 {{- end -}}
 {{- if or (ne (default "" $spec.storageClassName) $wanted.storageClass) (ne (toJson $spec.accessModes) (toJson $wanted.accessModes)) -}}
-{{- fail (printf "%s: this release's volume has the storage class %q and the access modes %s, which an upgrade cannot change: leave %s.storageClass and accessModes as they were, or move: `ddnsd export`, helm uninstall, delete the claim, helm install with the new ones, `ddnsd import` (docs/operations.md)" $values (default "" $spec.storageClassName) (join ", " $spec.accessModes) $values) -}}
+{{- fail (printf "%s: this release's volume has the storage class %q and the access modes %s, which an upgrade cannot change: leave %s.storageClass and accessModes as they were, or move: `ddnsd export`, helm uninstall, delete the claim, helm install with the new ones, `ddnsd import` (docs/operations/moving.md)" $values (default "" $spec.storageClassName) (join ", " $spec.accessModes) $values) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

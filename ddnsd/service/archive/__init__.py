@@ -1,4 +1,4 @@
-"""The archive: what `ddnsd export` writes and `ddnsd import` reads (docs/admin-api.md).
+"""The archive: what `ddnsd export` writes and `ddnsd import` reads (docs/admin/reference.md).
 
 A stream of YAML documents, consistent at one revision: a header, then the zones, accounts, hosts with
 their addresses, and tokens, which have digests only.

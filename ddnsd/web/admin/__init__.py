@@ -1,4 +1,4 @@
-"""The admin API (docs/admin-api.md): ordinary request handlers on a listener of their own."""
+"""The admin API (docs/admin/reference.md): ordinary request handlers on a listener of their own."""
 
 from ddnsd.web.admin.application import make_admin_application
 from ddnsd.web.admin.token import AdminScope, AdminTokens, Credential

@@ -65,7 +65,7 @@ def _schemas() -> dict[str, Any]:
         "History": _any_of("HistoryList", "RefusedList"),
         "Status": {"type": "object"},
         "Sources": {"type": "array", "items": {"$ref": _REFERENCE.format(name="SourceStatus")}},
-        "Archive": {"type": "string", "description": "a stream of YAML documents: docs/admin-api.md"},
+        "Archive": {"type": "string", "description": "a stream of YAML documents: docs/admin/reference.md"},
         "OpenApi": {"type": "object"},
     }
 
