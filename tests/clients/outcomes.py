@@ -55,7 +55,7 @@ class Scenario(Enum):
     BOTH = ("IPv4 and IPv6", "IPv4 与 IPv6")
     WRONG_TOKEN = ("wrong token", "错误的 token")
     UNKNOWN_HOST = ("unknown host", "未知主机")
-    SOME_HOSTS = ("two hosts, one unknown", "两个主机,其一未知")
+    SOME_HOSTS = ("two hosts, one unknown", "两个主机，其一未知")
     NAMESERVER_DOWN = ("nameserver down, then back", "DNS 服务器停机后恢复")
     LIMITED = ("asking too often", "请求过于频繁")
     CERTIFICATE = ("certificate", "证书")

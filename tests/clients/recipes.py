@@ -70,5 +70,5 @@ def _blocks(section: str) -> Sequence[Block]:
 def _path(before: str) -> str:
     """Return the file that a block is to be written to, "" if it is none."""
     paragraph = before.rstrip().rpartition("\n\n")[2]
-    paths = _PATH.findall(paragraph) if paragraph.endswith(":") else []
+    paths = _PATH.findall(paragraph) if paragraph.endswith((":", "：")) else []
     return paths[-1] if paths else ""

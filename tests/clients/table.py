@@ -15,6 +15,8 @@ _HEADS = (
     ("client", "version", "what was run", "exit code", "what it said, and what was seen"),
     ("客户端", "版本", "场景", "退出码", "客户端输出与观察结果"),
 )
+_COMMAS = (", ", "、")
+_SEMICOLONS = ("; ", "；")
 _TABLE = re.compile(r"(?s)(?<=<!-- made by script/clients-table -->\n).*?(?=<!-- end -->)")
 
 
@@ -45,9 +47,10 @@ def titles(shown: Shown, language: int) -> tuple[str, str]:
 
 def _row(line: Mapping[str, Any], client: Client, scenario: Scenario, language: int) -> str:
     code = "" if line["code"] is None else str(line["code"])
-    seen = "; ".join(_seen(each, language) for each in line["seen"])
+    seen = _SEMICOLONS[language].join(_seen(each, language) for each in line["seen"])
     name, title = titles(Shown(client, scenario), language)
-    return _cells((name, line["version"], title, code, seen))
+    version = _COMMAS[language].join(line["version"].split(", "))
+    return _cells((name, version, title, code, seen))
 
 
 def _seen(each: Mapping[str, str], language: int) -> str:

@@ -83,3 +83,32 @@ def test_what_code_and_charts_say_of_docs_exists() -> None:
         if not (ROOT / name.replace("../", "")).exists()
     ]
     assert wrong == []
+
+
+_CHINESE = [page for page in PAGES if page.name.endswith(".zh.md")]
+_HALF_WIDTH = re.compile(r"""(?<!\d),|,(?!\d{3})|[:;?!()"「」]""")
+
+
+def half_width(text: str) -> list[str]:
+    """Return the lines of Chinese prose with punctuation of another script, or with “ ” of another shape."""
+    outside = re.sub(r"<!--.*?-->|https?://[^\s）]+", "", re.sub(r"\]\([^)\s]*\)", "]", prose(text)))
+    return [line for line in outside.splitlines() if _HALF_WIDTH.search(line)]
+
+
+@pytest.mark.parametrize("page", _CHINESE, ids=str)
+def test_chinese_prose_has_full_width_punctuation(page: Path) -> None:
+    assert half_width((ROOT / page).read_text()) == []
+
+
+@pytest.mark.parametrize("page", _CHINESE, ids=str)
+def test_chinese_prose_has_one_word_for_one_thing(page: Path) -> None:
+    """响应 for a response, 请求体 for a request's body, 账号 as the contract has it."""
+    text = prose((ROOT / page).read_text())
+    assert [word for word in ("应答", "正文", "账户") if word in text] == []
+
+
+@pytest.mark.parametrize(
+    "wrong", ["是,否", "见(下文)", "注意:", "一;二", '"好"', "「好」", "1 先于 2,2 先于 3"]
+)
+def test_punctuation_of_another_width_is_found(wrong: str) -> None:
+    assert half_width(f"4,096 字节，`a, b: (c)`，[链接](a.md?x=1)。\n{wrong}\n") == [wrong]
