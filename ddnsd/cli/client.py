@@ -1,14 +1,106 @@
-"""A client of the admin API: one connection, errors that say what to do."""
+"""A client of the admin API, with errors that say what to do, and the options that commands share."""
 
+import contextlib
+import functools
 import http.client
-from collections.abc import Iterator, Mapping
+import re
+import ssl
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 from urllib.parse import quote, urlencode, urlsplit
 
+import click
 import msgspec
 
-from ddnsd.cli.connection import AdminApiError, Body, Connection
+from ddnsd.config import is_remote
+from ddnsd.model.resources import Kind
+from ddnsd.telemetry.printable import printable
+
+_CONNECT_TIMEOUT = 5.0  # seconds, with the TLS handshake
+
+Body: TypeAlias = bytes | IO[bytes] | None  # a file is sent as it is read
+
+
+class AdminApiError(click.ClickException):
+    """The admin API refused, or could not be asked. `answer` is its JSON, {} if there is none."""
+
+    def __init__(self, message: str, answer: Mapping[str, Any] | None = None, status: int = 0) -> None:
+        super().__init__("\n".join(map(printable, message.split("\n"))))  # it may quote what others wrote
+        self.answer = answer or {}
+        self.status = status  # of HTTP; 0 if it is not to the point
+
+
+class Connection:
+    """A connection to the server at a URL; it is opened by the first request."""
+
+    def __init__(self, server: str) -> None:
+        """Check the URL.
+
+        Raises:
+            click.UsageError: the server is no URL.
+        """
+        self._server = server
+        self._http = _open(server)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def send(
+        self, method: str, target: str, body: Body, headers: Mapping[str, str], timeout: float
+    ) -> http.client.HTTPResponse:
+        """Send a request; return the answer, whose body is still to be read. `timeout` is in seconds.
+
+        Raises:
+            AdminApiError: the server does not speak TLS.
+            OSError, http.client.HTTPException: see `unreachable`.
+        """
+        if self._http.sock is None:
+            self._connect()
+        self._http.sock.settimeout(timeout)
+        self._http.request(method, target, body, headers)
+        return self._http.getresponse()
+
+    def unreachable(self, error: Exception) -> AdminApiError:
+        """Return what to tell about a request that got no answer."""
+        return AdminApiError(
+            f"cannot reach the admin API at {self._server} ({error or type(error).__name__}): "
+            "is ddnsd running there? Start it with `ddnsd serve`, "
+            "or name the right one with --server or DDNSD_SERVER"
+        )
+
+    def _connect(self) -> None:
+        self._http.timeout = _CONNECT_TIMEOUT
+        try:
+            self._http.connect()
+        except (ssl.SSLError, TimeoutError) as error:
+            # Who does not speak TLS answers at once in plain HTTP, or waits for the rest of a "request".
+            if getattr(error, "reason", "") == "WRONG_VERSION_NUMBER" or "handshake" in str(error):
+                raise AdminApiError(
+                    f"no TLS with {self._server}: it speaks plain HTTP: write http://"
+                ) from error
+            raise
+
+
+def _open(server: str) -> http.client.HTTPConnection:
+    try:
+        url = urlsplit(server)
+        host, port = url.hostname, url.port
+    except ValueError:
+        host = None
+    if not host or url.scheme not in ("http", "https"):
+        raise click.UsageError(f"--server: {server!r} is no URL such as http://127.0.0.1:8081")
+    if url.scheme == "https":
+        return http.client.HTTPSConnection(host, port, context=ssl.create_default_context())
+    if is_remote(server):
+        click.echo(
+            f"Warning: the admin token crosses the network in plain text to {server}: write https://, "
+            "or reach it through an SSH tunnel",
+            err=True,
+        )
+    return http.client.HTTPConnection(host, port)
+
 
 _TIMEOUT = 60.0  # seconds for one answer
 _PART = 65_536  # bytes
@@ -152,3 +244,75 @@ def _read_token(path: Path) -> str:
     if not token or not token.isprintable():
         raise AdminApiError(f"{path} holds no admin token: name the right file with --admin-token-file")
     return token
+
+
+Command = Callable[..., None]
+
+_DURATION = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,9})?)(?P<unit>[smh]?)", re.ASCII)
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}  # seconds
+_LONGEST = 3600  # seconds
+
+
+def admin_api(command: Command) -> Command:
+    """Give a command the options that say where the admin API is; it gets an `AdminClient` first."""
+
+    @click.option(
+        "--server",
+        envvar="DDNSD_SERVER",
+        default="http://127.0.0.1:8081",
+        show_default=True,
+        show_envvar=True,
+        help="URL of the admin API.",
+    )
+    @click.option(
+        "--admin-token-file",
+        envvar="DDNSD_ADMIN_TOKEN_FILE",
+        default="data/admin-token",
+        show_default=True,
+        show_envvar=True,
+        type=click.Path(path_type=Path),
+        help="File with the admin token.",
+    )
+    @functools.wraps(command)
+    def connected(*args: Any, server: str, admin_token_file: Path, **kwargs: Any) -> None:
+        with contextlib.closing(AdminClient(server, admin_token_file)) as client:
+            command(client, *args, **kwargs)
+
+    return connected
+
+
+class KindType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on only
+    """A kind of resource: singular or plural, in any case."""
+
+    name = "kind"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Kind:
+        """Return the kind."""
+        if isinstance(value, Kind):
+            return value
+        kinds = {spelling: kind for kind in Kind for spelling in (kind.value.lower(), kind.plural)}
+        if value.lower() not in kinds:
+            self.fail(f"{value!r} is none of {', '.join(kind.plural for kind in Kind)}", param, ctx)
+        return kinds[value.lower()]
+
+
+KIND = KindType()
+
+
+class DurationType(click.ParamType):  # type: ignore[type-arg]  # as above
+    """A time span: seconds, or with a unit, such as 90, 1.5s or 2m; an hour at most."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds."""
+        match = _DURATION.fullmatch(str(value))
+        if match is None:
+            self.fail(f"{value!r} is no duration such as 10s, 1m or 90", param, ctx)
+        seconds = float(match["number"]) * _UNITS[match["unit"]]
+        if seconds > _LONGEST:
+            self.fail(f"{value!r} is more than an hour", param, ctx)
+        return seconds
+
+
+DURATION = DurationType()

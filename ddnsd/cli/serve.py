@@ -1,14 +1,14 @@
-"""`ddnsd serve`."""
+"""`ddnsd serve` and `ddnsd check`."""
 
 import os
 from pathlib import Path
 
 import click
 
-from ddnsd import app
-from ddnsd.config import ConfigError, Source, load
+from ddnsd.config import EXPOSED_REMEDY, ConfigError, Source, exposures, load, remarks
 
 _DEFAULT = Path("config.yaml")
+_ROLES = ("node", "controller", "all")  # the values of app.Role
 
 
 @click.command()
@@ -22,14 +22,16 @@ _DEFAULT = Path("config.yaml")
 )
 @click.option(
     "--role",
-    type=click.Choice([role.value for role in app.Role]),
-    default=app.Role.NODE.value,
+    type=click.Choice(_ROLES),
+    default=_ROLES[0],
     show_default=True,
     help="node: answers and publishes. controller: puts the custom resources of Kubernetes into the store, "
     "and listens for health checks only. all: both, for the embedded store.",
 )
 def serve(config: Path | None, role: str) -> None:
     """Run a node, or a controller of custom resources, until SIGTERM."""
+    from ddnsd import app  # here, as it takes half a second of CPU, for which `check` has no use
+
     if config is None and _DEFAULT.exists():
         config = _DEFAULT
     try:
@@ -37,3 +39,21 @@ def serve(config: Path | None, role: str) -> None:
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
     raise SystemExit(app.serve(Source(config, os.environ), settings, app.Role(role)))
+
+
+@click.command(short_help="Check a configuration file.")
+@click.argument("config", type=click.Path(path_type=Path))
+def check(config: Path) -> None:
+    """Check the configuration in the file CONFIG, with the environment; all mistakes at once."""
+    try:
+        settings = load(config, os.environ)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+    for remark in remarks(settings):
+        click.echo(f"Warning: {remark}", err=True)
+    exposed = tuple(exposures(settings, owner=False))  # who runs this need not be ddnsd's user
+    if exposed and settings.data_check == "refuse":
+        raise click.ClickException("; ".join(f"{each}; {EXPOSED_REMEDY}" for each in exposed))
+    for each in exposed:
+        click.echo(f"Warning: {each}", err=True)
+    click.echo(f"{config} is in order.")

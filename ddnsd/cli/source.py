@@ -6,8 +6,7 @@ from typing import Any
 import click
 import msgspec
 
-from ddnsd.cli.client import AdminClient, resource_path
-from ddnsd.cli.options import admin_api
+from ddnsd.cli.client import AdminClient, admin_api, resource_path
 from ddnsd.cli.output import FORMATS, Column, print_json, print_rows, print_yaml, told, told_counts
 from ddnsd.service.archive import Counts
 

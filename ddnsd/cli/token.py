@@ -6,9 +6,7 @@ from typing import IO, Any
 
 import click
 
-from ddnsd.cli.client import AdminClient, resource_path
-from ddnsd.cli.connection import AdminApiError
-from ddnsd.cli.options import admin_api
+from ddnsd.cli.client import AdminApiError, AdminClient, admin_api, resource_path
 from ddnsd.cli.output import print_json
 from ddnsd.model.owners import challenge_name
 from ddnsd.model.resources import API_VERSION, Kind, Scope

@@ -13,6 +13,7 @@ import pytest
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
+from ddnsd.app import Role
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import HistoryEntry, LastSeen, RecordKey, Work
 from ddnsd.model.request import Api
@@ -521,6 +522,10 @@ async def test_serve_without_a_file_takes_the_defaults(ddnsd, tmp_path):
     (tmp_path / "config.yaml").write_text("")
     run = await ddnsd("serve", cwd=tmp_path, DDNSD_PUBLISH_TIMEOUT="soon")
     assert run.err.startswith("Error: 1 mistake in config.yaml:")
+
+
+async def test_serve_offers_each_role(ddnsd):
+    assert f"--role [{'|'.join(Role)}]" in await ddnsd.ok("serve", "--help")
 
 
 async def test_serve_names_what_it_reads(ddnsd, tmp_path):

@@ -3,29 +3,30 @@
 It knows nothing of ddnsd. `Client` is the verbs, `Reflector` keeps a whole selection current on them.
 """
 
-from ddnsd.kube.api.backoff import Backoff
-from ddnsd.kube.api.client import Client, Listing, Serving
-from ddnsd.kube.api.errors import (
+from ddnsd.kube.api.client import Client, Listing, Serving, Watch
+from ddnsd.kube.api.objects import (
     AlreadyExistsError,
     ConflictError,
+    Event,
+    EventKind,
     ExpiredError,
     ForbiddenError,
     InvalidError,
+    Key,
     KubeError,
     MalformedError,
+    Metadata,
     NotFoundError,
     NotServedError,
+    Object,
     OverloadedError,
+    Owner,
     RefusedError,
     UnauthorizedError,
     UnavailableError,
 )
-from ddnsd.kube.api.objects import Event, EventKind, Key, Metadata, Object, Owner
-from ddnsd.kube.api.reflector import Reflector, State, View
-from ddnsd.kube.api.replica import Absence, Gone
-from ddnsd.kube.api.resource import EVENTS, SECRETS, Resource, Selection
-from ddnsd.kube.api.settings import Settings, in_cluster_server
-from ddnsd.kube.api.watch import Watch
+from ddnsd.kube.api.reflector import Absence, Backoff, Gone, Reflector, State, View
+from ddnsd.kube.api.settings import EVENTS, SECRETS, Resource, Selection, Settings, in_cluster_server
 
 __all__ = [
     "EVENTS",

@@ -2,25 +2,109 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ddnsd.kube.api.backoff import Backoff
-from ddnsd.kube.api.client import Client, Serving
-from ddnsd.kube.api.errors import (
+from ddnsd.kube.api.client import Client, Serving, Watch
+from ddnsd.kube.api.objects import (
+    Event,
+    EventKind,
     ExpiredError,
+    Key,
     KubeError,
     MalformedError,
     NotServedError,
+    Object,
     OverloadedError,
     UnavailableError,
 )
-from ddnsd.kube.api.objects import Event, EventKind, Key, Object
-from ddnsd.kube.api.replica import Absence, Gone, Replica
-from ddnsd.kube.api.resource import Selection
-from ddnsd.kube.api.watch import Watch
+from ddnsd.kube.api.settings import Selection
+
+
+class Absence(Enum):
+    """Why an object is no longer in the set."""
+
+    DELETED = "deleted"
+    """It was seen: somebody deleted it (or it no longer fits the selection's labels)."""
+
+    VANISHED = "vanished"
+    """It was missing in a list, after a time that nobody watched. Deleted then, or data were lost."""
+
+    SWEPT = "swept"
+    """It went with its CRD, or while its resource was not served, or is younger than the backup that the API
+    server was restored from: nobody wished this object away."""
+
+
+class Gone(NamedTuple):
+    """An object that was in the set, as it was last, and why it is not."""
+
+    object: Object
+    why: Absence
+
+
+class Replica:
+    """What is known of the objects; changed by whole lists and by events."""
+
+    def __init__(self) -> None:
+        self.resource_version = ""
+        self.objects: dict[Key, Object] = {}
+        self.gone: dict[Key, Gone] = {}
+
+    def replace(self, resource_version: str, objects: Iterable[Object], why: Absence) -> None:
+        """Take a whole list; `why` is what holds for those that are missing in it."""
+        before, self.objects = self.objects, {found.key: found for found in objects}
+        for key in before.keys() - self.objects.keys():
+            self.gone[key] = Gone(before[key], why)
+        for key in self.gone.keys() & self.objects.keys():
+            del self.gone[key]
+        self.resource_version = resource_version
+
+    def change(self, events: Iterable[Event], why: Absence) -> bool:
+        """Take events, and say whether any was more than a bookmark; `why` is what holds for deletions."""
+        changed = False
+        for event in events:
+            self.resource_version = event.object.metadata.resource_version
+            if event.kind is EventKind.BOOKMARK:
+                continue
+            changed = True
+            key = event.object.key
+            if event.kind is EventKind.DELETED:
+                self.objects.pop(key, None)
+                self.gone[key] = Gone(event.object, why)
+            else:
+                self.objects[key] = event.object
+                self.gone.pop(key, None)
+        return changed
+
+    def settle(self, gone: Mapping[Key, Gone]) -> None:
+        """Forget what has gone, as long as it is still the same."""
+        for key, one in gone.items():
+            if self.gone.get(key) == one:
+                del self.gone[key]
+
+
+@dataclass(slots=True)
+class Backoff:
+    """The pause doubles from `first` to `most` seconds; each is between the half and the whole of it."""
+
+    first: float = 0.25
+    most: float = 10.0
+    _failures: int = 0
+
+    def pause(self) -> float:
+        """Return how long to wait after one more failure, in seconds."""
+        whole = min(self.most, self.first * 2.0**self._failures)
+        self._failures = min(self._failures + 1, 30)  # 2.0**30 is beyond any `most`
+        return whole * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+
+    def reset(self) -> None:
+        """Begin anew: it works again."""
+        self._failures = 0
+
 
 # Discovery follows a CRD's deletion by some milliseconds, the deletion of its objects likewise.
 _SETTLE = 0.3  # seconds

@@ -1,9 +1,12 @@
-"""Where the API server is, and how long it may take. Times in seconds."""
+"""Where the API server is, how long it may take (seconds), and which of its objects are meant."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
+
+from ddnsd.kube.api.objects import NotFoundError
 
 CREDENTIALS = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 DEFAULT_PORT = 443
@@ -57,3 +60,69 @@ def in_cluster_server(environ: Mapping[str, str]) -> str:
     if not host:
         raise ValueError("KUBERNETES_SERVICE_HOST is not set: not in a pod, so name the API server's URL")
     return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
+class Resource(NamedTuple):
+    """One kind of object: `Resource("apps", "v1", "deployments")`; the core group is "".
+
+    `sensitive`: no error may quote what the API server says about an object, as with Secrets.
+    """
+
+    group: str
+    version: str
+    plural: str
+    namespaced: bool = True
+    sensitive: bool = False
+
+    @property
+    def api_version(self) -> str:
+        """As documents write it: "apps/v1", "v1"."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def root(self) -> str:
+        """The path of its group and version, where discovery lists what is served."""
+        return f"/apis/{self.api_version}" if self.group else f"/api/{self.version}"
+
+    def collection(self, namespace: str = "") -> str:
+        """Return the path of all its objects, or of a namespace's."""
+        if namespace and not self.namespaced:
+            raise ValueError(f"{self.plural} have no namespace")
+        within = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+        return f"{self.root}{within}/{self.plural}"
+
+    def item(self, name: str, namespace: str = "", subresource: str = "") -> str:
+        """Return the path of one object, or of a subresource of it.
+
+        Raises:
+            NotFoundError: nothing can have the name; a proxy might make another path of it.
+        """
+        if name in ("", ".", "..") or "/" in name or "%" in name:  # as apimachinery's IsValidPathSegmentName
+            raise NotFoundError(f"{self.plural}: nothing can be called {name[:80]!r}")
+        if self.namespaced and not namespace:
+            raise ValueError(f"{self.plural} have a namespace")
+        below = f"/{subresource}" if subresource else ""
+        return f"{self.collection(namespace)}/{quote(name, safe='')}{below}"
+
+
+SECRETS = Resource("", "v1", "secrets", sensitive=True)
+EVENTS = Resource("events.k8s.io", "v1", "events")
+
+
+class Selection(NamedTuple):
+    """The objects of one resource: all (namespace ""), or one namespace's; by label and field selectors."""
+
+    resource: Resource
+    namespace: str = ""
+    labels: str = ""
+    fields: str = ""
+
+    def path(self, **parameters: str) -> str:
+        """Return the path and query that list or watch them."""
+        query = {"labelSelector": self.labels, "fieldSelector": self.fields, **parameters}
+        return (
+            f"{self.resource.collection(self.namespace)}?{urlencode({k: v for k, v in query.items() if v})}"
+        )
+
+    def __str__(self) -> str:
+        return f"{self.resource.plural} of {self.namespace}" if self.namespace else self.resource.plural
