@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import tokenize
+import tomllib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -57,6 +58,7 @@ BOUNDS = {
     "type names with two meanings": Bound(0, 76),
     "private parts of libraries": Bound(0, 0),
     "patched private names in tests": Bound(0, 6),
+    "imports that break a contract": Bound(1, 2),
     "files, changed update": Bound(36, 84),
     "functions, changed update": Bound(200, 430),
     "types, changed update": Bound(16, 39),
@@ -288,6 +290,14 @@ def patched(source: Source) -> list[str]:
     return found
 
 
+def excepted(tree: Path) -> Iterator[str]:
+    """Yield the imports that the contracts of import-linter let pass."""
+    with (tree / "pyproject.toml").open("rb") as file:
+        contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
+    for contract in contracts:
+        yield from contract.get("ignore_imports", ())
+
+
 def sleeps(source: Source) -> int:
     """Count the calls of a `sleep`."""
     return sum(len(re.findall(r"\bsleep\(", text)) for text in source.texts.values())
@@ -357,6 +367,7 @@ def measure(tree: Path = ROOT) -> dict[str, float]:
     figures["type names with two meanings"] = len(homonyms(ours))
     figures["private parts of libraries"] = len(foreign_private(ours))
     figures["patched private names in tests"] = len(patched(tests))
+    figures["imports that break a contract"] = sum(1 for _ in excepted(tree))
     for kind, entered in asyncio.run(updates(tree)).items():
         for name, found in zip(Entered._fields, entered, strict=True):
             figures[f"{name}, {kind} update"] = len(found)
@@ -378,6 +389,7 @@ def details(tree: Path = ROOT) -> Iterator[str]:
     for name, several in sorted(homonyms(ours).items()):
         yield f"two meanings: {name}: {' '.join(found.place for found in several)}"
     yield from (f"private: {place}" for place in foreign_private(ours))
+    yield from (f"breaks a contract: {one}" for one in excepted(tree))
     yield from (f"patched: {place}" for place in patched(Source(tree / "tests")))
     for path, lines in sorted(ours.lines.items(), key=lambda item: -item[1]):
         yield f"lines: {lines} {path}"
