@@ -9,9 +9,10 @@ import click
 
 from ddnsd.cli.client import DURATION, KIND, AdminApiError, AdminClient, admin_api, resource_path
 from ddnsd.cli.output import FORMATS, Column, print_json, print_rows, print_table, print_yaml
+from ddnsd.config.loader import YamlError
 from ddnsd.model.records import Work
 from ddnsd.model.resources import API_VERSION, Kind
-from ddnsd.service.manifests import ManifestError, read_manifest
+from ddnsd.service.manifests import read_manifest
 from ddnsd.telemetry.printable import printable
 
 _TIMEOUT = 600.0  # seconds: tens of thousands of documents
@@ -69,7 +70,7 @@ def _read(files: Sequence[Any]) -> tuple[list[_Source], list[Any]]:
         name = "standard input" if file.name in ("-", "<stdin>") else file.name
         try:
             found = read_manifest(file.read())
-        except ManifestError as error:
+        except YamlError as error:
             raise click.ClickException(f"{name}: {error}") from error
         sources += [_Source(name, place) for place in range(1, len(found) + 1)]
         documents += found

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ddnsd.config.document import DocumentError, Raw, parse_document
+from ddnsd.config.document import Raw, parse_document
 from ddnsd.config.environment import overlay
+from ddnsd.config.loader import YamlError
 from ddnsd.config.mistakes import ConfigError, Mistake
 from ddnsd.config.tree import Settings
 from ddnsd.config.validate import Walk
@@ -61,7 +62,7 @@ class Source(NamedTuple):
         except OSError as error:
             remedy = f"cannot be read: {error.strerror}: {_NO_FILE}"
             raise ConfigError(str(self), (Mistake((), "", remedy),)) from error
-        except DocumentError as error:
+        except YamlError as error:
             raise ConfigError(str(self), (Mistake((), "", str(error)),)) from error
         if raw is not None and not isinstance(raw, dict):
             raise ConfigError(str(self), (Mistake((), "", "write a group of keys, such as `listen:`"),))

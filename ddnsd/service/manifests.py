@@ -1,49 +1,27 @@
 """Files of documents: a YAML stream as plain JSON values, and back.
 
-YAML 1.1 as kubectl reads it, so that a file means the same on both ways in; but an instant stays
-text, and what is nearly always a mistake is refused: a key written twice, and aliases.
+Scalars are those of YAML 1.1 as kubectl reads it, so that a file means the same on both ways in.
 """
 
 import re
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-import msgspec
 import yaml
 
+from ddnsd.config.loader import Dialect, KeyPath, YamlError, dotted, load_yaml
 
-class ManifestError(ValueError):
-    """The text is no YAML stream of plain values; the message says where."""
-
-
-_SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
-
-
-class _Loader(_SafeLoader):  # type: ignore[misc, valid-type]
-    yaml_implicit_resolvers: ClassVar = {
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_document(self, node: yaml.Node) -> Any:
-        seen: set[int] = set()
-        waiting = [node]
-        while waiting:
-            node_now = waiting.pop()
-            if id(node_now) in seen:
-                raise _refusal(node_now.start_mark, "aliases are not read here: write the value out")
-            seen.add(id(node_now))
-            waiting += _children(node_now)
-        return super().construct_document(node)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise _refusal(key.start_mark, f"{str(key.value)[:60]!r} is written twice: keep one")
-            seen.add(key.value)
-        values: dict[Any, Any] = super().construct_mapping(node, deep)
-        return values
+_RESOLVER: Any = yaml.resolver.Resolver()  # types-PyYAML has no types for `resolve`
+_CONSTRUCTOR = yaml.constructor.SafeConstructor()
+# An instant stays text, as on Kubernetes; so does all else that JSON has no word for.
+_READERS: Mapping[str, Callable[[yaml.ScalarNode], object]] = {
+    "tag:yaml.org,2002:null": _CONSTRUCTOR.construct_yaml_null,
+    "tag:yaml.org,2002:bool": _CONSTRUCTOR.construct_yaml_bool,
+    "tag:yaml.org,2002:int": _CONSTRUCTOR.construct_yaml_int,
+    "tag:yaml.org,2002:float": _CONSTRUCTOR.construct_yaml_float,
+}
+_MAX_NUMBER = 2**63  # what JSON carries everywhere; a longer row of digits stays text
+_MOST = 20  # mistakes that are named
 
 
 class _Dumper(yaml.SafeDumper):
@@ -64,17 +42,25 @@ def read_manifest(text: str | bytes) -> list[Any]:
     """Return the documents of a YAML (or JSON) stream as plain JSON values; empty ones are left out.
 
     Raises:
-        ManifestError: not YAML, or a value that JSON does not have.
+        YamlError: not YAML, or what is nearly always a mistake: a key written twice, aliases.
     """
-    try:
-        documents = [document for document in yaml.load_all(text, _Loader) if document is not None]
-        return flatten(msgspec.json.decode(msgspec.json.encode(documents)))
-    except yaml.YAMLError as error:
-        raise ManifestError(_where(error, text)) from error
-    except RecursionError as error:
-        raise ManifestError("nested too deeply") from error
-    except (ValueError, TypeError, OverflowError) as error:  # \\U escapes, half surrogates, !!binary
-        raise ManifestError(f"not plain YAML: {error}") from error
+    wrong: list[str] = []
+
+    def report(path: KeyPath, _: str, remedy: str) -> None:
+        wrong.append(": ".join(filter(None, (dotted(path), remedy))))
+
+    documents = load_yaml(text, Dialect(_plain), report)
+    if wrong:
+        raise YamlError("; ".join(wrong[:_MOST]))
+    return flatten(document for document in documents if document is not None)
+
+
+def _plain(text: str) -> object:
+    """Return what an unquoted scalar means in YAML 1.1."""
+    tag = _RESOLVER.resolve(yaml.ScalarNode, text, (True, False))
+    reader = _READERS.get(tag)
+    value = reader(yaml.ScalarNode(tag, text)) if reader else text
+    return value if not isinstance(value, int | float) or abs(value) < _MAX_NUMBER else text
 
 
 def flatten(documents: Iterable[Any]) -> list[Any]:
@@ -102,33 +88,3 @@ def _dumped(documents: list[Any], *, allow_unicode: bool) -> str:
     options: dict[str, Any] = {"sort_keys": False, "allow_unicode": allow_unicode, "width": 1000}
     text: str = yaml.dump_all(documents, Dumper=_Dumper, **options)
     return text
-
-
-def _children(node: yaml.Node) -> list[yaml.Node]:
-    if isinstance(node, yaml.MappingNode):
-        return [part for pair in node.value for part in pair]
-    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
-
-
-def _refusal(mark: yaml.Mark, text: str) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=text, problem_mark=mark)
-
-
-def _where(error: yaml.YAMLError, text: str | bytes) -> str:
-    """Say what and where, without PyYAML's excerpt of the file: it could show a secret."""
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
-    if not mark:
-        return str(problem)
-    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}{_remedy(error, text)}"
-
-
-def _remedy(error: yaml.YAMLError, text: str | bytes) -> str:
-    """Return what to do about two common mistakes; libyaml's words are not enough to know them by."""
-    mark: Any = getattr(error, "problem_mark", None)
-    whole = text if isinstance(text, str) else text.decode(errors="replace")
-    if whole.removeprefix("\ufeff")[mark.index : mark.index + 1] == "\t":
-        return ": indent with spaces, not tabs"
-    if getattr(error, "context", None) == "while scanning an alias":
-        return ": quote what begins with an asterisk; a Host has no asterisk in its name, but wildcard: true"
-    return ""

@@ -187,7 +187,9 @@ async def test_a_problem_names_file_document_field_value_and_remedy(ddnsd, tmp_p
     first = f"{good}, document 1"
     assert f"{first} (Zone example.com): metadata.name: the same as {first}: keep one" in double.err
     bad.write_text("a: 1\na: 2\n")
-    assert f"{bad}: line 2, column 1: 'a' is written twice" in (await ddnsd("apply", "-f", str(bad))).err
+    assert (
+        f"{bad}: a: written twice, in lines 1 and 2: keep one" in (await ddnsd("apply", "-f", str(bad))).err
+    )
 
 
 async def test_delete_refuses_what_has_hosts_and_cascades(filled):

@@ -81,7 +81,7 @@ def header_in(text: bytes) -> Header:
 
     Raises:
         InvalidDocumentError: as of `read_header`.
-        ManifestError: it is not even YAML.
+        YamlError: it is not even YAML.
     """
     stream = DocumentStream()
     first = next(stream.feed(text), None) or stream.finish()

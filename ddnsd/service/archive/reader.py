@@ -4,12 +4,13 @@ from itertools import chain
 from typing import NamedTuple
 
 from ddnsd.aio import Slice
+from ddnsd.config.loader import YamlError
 from ddnsd.model.resources import Kind
 from ddnsd.service.archive.header import END, Header, read_header
 from ddnsd.service.archive.item import Item, read_item
 from ddnsd.service.archive.stream import DocumentStream, TooLongError
 from ddnsd.service.documents import title_of
-from ddnsd.service.manifests import ManifestError, read_manifest
+from ddnsd.service.manifests import read_manifest
 from ddnsd.service.problems import InvalidDocumentError, Problem, ProblemList
 
 _ORDER = (Kind.ZONE, Kind.ACCOUNT, Kind.HOST, Kind.TOKEN)  # what is referred to comes first
@@ -72,7 +73,7 @@ class ArchiveReader:
             return
         try:
             documents = read_manifest(text)
-        except ManifestError as error:
+        except YamlError as error:
             self._place += 1
             self._problems.add(Problem("", f"no YAML: {error} (of this document)", self._place))
             return

@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any
 
-from ddnsd.service.manifests import ManifestError, flatten, read_manifest
+from ddnsd.config.loader import YamlError
+from ddnsd.service.manifests import flatten, read_manifest
 from ddnsd.web.admin.base import AdminHandler
 from ddnsd.web.admin.failures import FailedError
 from ddnsd.web.admin.operations import Answer, Operation, Route, operation
@@ -49,7 +50,7 @@ class ApplyHandler(AdminHandler):
         if "yaml" in self.request.headers.get("Content-Type", "").lower():
             try:
                 return await asyncio.to_thread(read_manifest, self.body())
-            except ManifestError as error:
+            except YamlError as error:
                 raise FailedError(400, Failure(f"the body is no YAML: {error}")) from error
         raw = self.json_body()
         return flatten(raw if isinstance(raw, list) else [raw])
