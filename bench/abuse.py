@@ -36,7 +36,7 @@ from bench.abuser import (
 )
 from bench.load import WrongAnswerError
 from bench.paced import Paced
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import digest
 from tests.rigs import BindRig
 from tests.rigs.client import Record
 from tests.system.http import Client

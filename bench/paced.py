@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.load import WrongAnswerError, address
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import digest
 from tests.system.installation import SECRET, UPDATE, Installation, document
 
 _SCRIPT = Path(__file__).with_name("paced.lua")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.load import CONNECTIONS, WrongAnswerError, address
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import digest
 from tests.rigs import BindRig
 from tests.rigs.etcd import EtcdRig, versions
 from tests.system.http import Client

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ddnsd import files
 from ddnsd.config.parse import parse_endpoint
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import digest
 
 HOST = "blog.example.com"
 ZONE = "example.com"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ddnsd import files
 from ddnsd.config import Settings
-from ddnsd.model.tokens import MIN_SECRET_LENGTH, digest
+from ddnsd.model.resources import MIN_SECRET_LENGTH, digest
 from ddnsd.web.admin import AdminScope, Credential
 
 _ELSEWHERE = "name another file in admin.token_file (DDNSD_ADMIN_TOKEN_FILE), or in admin.tokens"

@@ -10,9 +10,9 @@ from ddnsd import __version__
 from ddnsd.app.clocks import TOLERATED_SECONDS, Clocks
 from ddnsd.app.configurations import configuration_warnings
 from ddnsd.app.overdue import LeaderWatch, ended_warnings, queue_warnings
-from ddnsd.model.members import needed_nameservers
 from ddnsd.model.publication import is_verified
 from ddnsd.model.records import Footprint, Member, Site
+from ddnsd.model.state import needed_nameservers
 from ddnsd.service.source_status import source_status, source_warnings
 from ddnsd.service.zone_progress import ZoneProgress, zone_progress
 from ddnsd.store.interface import Store

@@ -8,14 +8,16 @@ import click
 
 from ddnsd.cli.client import AdminApiError, AdminClient, admin_api, resource_path
 from ddnsd.cli.output import print_json
-from ddnsd.model.owners import challenge_name
-from ddnsd.model.resources import API_VERSION, Kind, Scope
-from ddnsd.model.tokens import (
+from ddnsd.model.names import challenge_name
+from ddnsd.model.resources import (
+    API_VERSION,
     MADE_SECRET_LENGTH,
     MAX_SECRET_LENGTH,
     MIN_SECRET_LENGTH,
     SHORTEST_MADE_SECRET,
     InvalidSecretError,
+    Kind,
+    Scope,
     digest,
     read_secret,
 )

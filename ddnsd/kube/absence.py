@@ -9,9 +9,8 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from ddnsd.kube.objects import Ref
-from ddnsd.model.origin import called, is_previous
 from ddnsd.model.records import Resource
-from ddnsd.model.resources import Kind, Spec
+from ddnsd.model.resources import Kind, Spec, called, is_previous
 
 _FEW = 10
 _SHARE = 0.2
@@ -40,7 +39,7 @@ class Sight(NamedTuple):
     swept: Collection[Ref] = ()
 
 
-class Gone(NamedTuple):
+class GoneResources(NamedTuple):
     """Resources whose objects are gone: those that go now, and those that only `prune` lets go."""
 
     now: tuple[Stored, ...]
@@ -67,7 +66,7 @@ def gone(
     total: int,
     *,
     suspicious: bool,
-) -> Gone:
+) -> GoneResources:
     """Sort out the resources whose objects are missing, of a total of so many.
 
     `sights` has the kinds that are served and completely listed; nothing of another kind goes. All that is
@@ -84,6 +83,6 @@ def gone(
         absent += unseen
         doubted.update(sight.swept if sight.present else (one.ref for one in unseen))
     if suspicious or len(absent) > max(_FEW, _SHARE * total):
-        return Gone(tuple(now), tuple(absent))
+        return GoneResources(tuple(now), tuple(absent))
     now += (one for one in absent if one.ref not in doubted)
-    return Gone(tuple(now), tuple(one for one in absent if one.ref in doubted))
+    return GoneResources(tuple(now), tuple(one for one in absent if one.ref in doubted))

@@ -21,9 +21,8 @@ from ddnsd.kube.secrets import SecretDesk
 from ddnsd.kube.status import Finding, ObjectStatus
 from ddnsd.kube.verdict import is_error, status_of
 from ddnsd.kube.views import Views
-from ddnsd.model.origin import Origin
 from ddnsd.model.records import RecordKey, Resource
-from ddnsd.model.resources import Kind, Spec
+from ddnsd.model.resources import Kind, Origin, Spec
 from ddnsd.service.documents import Document
 from ddnsd.service.problems import InvalidDocumentError
 from ddnsd.service.registry import RefusedError, StoreFailedError

@@ -11,9 +11,8 @@ from typing import NamedTuple
 from ddnsd.kube.objects import Custom, Ref
 from ddnsd.kube.status import ConditionType, Finding
 from ddnsd.kube.translate import document_of, is_open_to
-from ddnsd.model.origin import Origin, qualified
 from ddnsd.model.records import Entry, Mark, Resource
-from ddnsd.model.resources import HostSpec, Spec, TokenSpec
+from ddnsd.model.resources import HostSpec, Origin, Spec, TokenSpec, qualified
 from ddnsd.model.state import State
 from ddnsd.service import problems
 from ddnsd.service.documents import Document

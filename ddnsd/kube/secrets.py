@@ -28,8 +28,7 @@ from ddnsd.kube.objects import MANAGER, Custom, Ref
 from ddnsd.kube.status import ConditionType, Finding
 from ddnsd.kube.translate import SecretRef, follows_unlabelled, secret_of
 from ddnsd.kube.views import Views
-from ddnsd.model.resources import API_VERSION, Kind
-from ddnsd.model.tokens import InvalidSecretError, digest, read_secret
+from ddnsd.model.resources import API_VERSION, InvalidSecretError, Kind, digest, read_secret
 
 _log = structlog.get_logger(__name__)
 

@@ -8,8 +8,7 @@ import msgspec
 from ddnsd.kube.crd import EXTRA, SECRET_KEY
 from ddnsd.kube.objects import Custom
 from ddnsd.kube.status import ConditionType, TokenObjectStatus
-from ddnsd.model.origin import Origin, qualified
-from ddnsd.model.resources import HostSpec, Kind, Spec, TokenSpec
+from ddnsd.model.resources import HostSpec, Kind, Origin, Spec, TokenSpec, qualified
 from ddnsd.service.contradictions import crowding
 from ddnsd.service.documents import Document
 from ddnsd.service.problems import InvalidDocumentError

@@ -19,9 +19,8 @@ from ddnsd.kube.status import (
 )
 from ddnsd.kube.translate import follows_unlabelled, secret_of
 from ddnsd.model.addresses import Family
-from ddnsd.model.origin import Origin
 from ddnsd.model.records import is_name_in_use
-from ddnsd.model.resources import Kind
+from ddnsd.model.resources import Kind, Origin
 from ddnsd.model.state import State
 from ddnsd.service.host_status import RecordStatus, address_statuses
 

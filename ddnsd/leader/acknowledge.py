@@ -10,8 +10,8 @@ import structlog
 from ddnsd.leader.mandate import Mandate
 from ddnsd.leader.pace import growing_pauses
 from ddnsd.leader.rrsets import record_type
-from ddnsd.model.owners import wildcard_owner
-from ddnsd.model.plan import Push
+from ddnsd.model.names import wildcard_owner
+from ddnsd.model.publication import Push
 from ddnsd.model.records import UNSERVED, HistoryEntry, Published, PublishError, Site
 from ddnsd.model.request import Api
 from ddnsd.model.taking import Finding, acknowledged, noted, without

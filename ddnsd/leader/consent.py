@@ -9,7 +9,7 @@ from ddnsd.leader.claim import Entrance
 from ddnsd.leader.mandate import Mandate
 from ddnsd.leader.rrsets import record_type
 from ddnsd.model.addresses import RRTYPES, Challenge
-from ddnsd.model.owners import ours, owner, record_at, wildcard_owner
+from ddnsd.model.names import ours, owner, record_at, wildcard_owner
 from ddnsd.model.records import HistoryEntry, RecordKey, Site
 from ddnsd.model.request import Api
 from ddnsd.model.taking import taken_over

@@ -9,7 +9,7 @@ import structlog
 from ddnsd.aio import Slice
 from ddnsd.leader.following import KEYS_OF_A_HOST, change, end, grounds, is_waiting
 from ddnsd.leader.mandate import DeposedError, Mandate
-from ddnsd.model.moves import Follower, reached_by
+from ddnsd.model.prefix_updates import Follower, reached_by
 from ddnsd.model.records import Entry, PrefixMove, Site
 from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, Done, Outcome, Stale
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.expiry import is_stale_sighting, sighting
-from ddnsd.model.moves import Follower, holding
+from ddnsd.model.prefix_updates import Follower, holding
 from ddnsd.model.records import Committed, Entry, HistoryEntry, PrefixMove
 from ddnsd.model.state import State
 from ddnsd.store import codec, keys

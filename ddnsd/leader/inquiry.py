@@ -11,8 +11,8 @@ from itertools import chain
 
 from ddnsd.leader.claim import Claim
 from ddnsd.leader.rrsets import record_type, wards
-from ddnsd.model.owners import in_doubt
-from ddnsd.model.plan import Push
+from ddnsd.model.names import in_doubt
+from ddnsd.model.publication import Push
 from ddnsd.model.records import RecordKey, Site
 from ddnsd.model.taking import Finding, Whose, was_written_before
 from ddnsd.nameserver.interface import Absent, Exists, Rcode, Replace, Update
@@ -128,8 +128,8 @@ class Inquiry:
         """Find out about a name at which, or beside which, something stands."""
         if rcode not in _SOMETHING:
             return rcode
-        for noted in question.as_noted:
-            if await self._ask(claim, (noted,)) is Rcode.NOERROR:
+        for one in question.as_noted:
+            if await self._ask(claim, (one,)) is Rcode.NOERROR:
                 return Whose.OURS
         if question.push.wards and await self._ask(claim, (question.absent,)) is Rcode.NOERROR:
             return Whose.BESIDE

@@ -19,9 +19,8 @@ from ddnsd.leader.retire import Retirement
 from ddnsd.leader.rrsets import rrsets
 from ddnsd.leader.tasks import cancel
 from ddnsd.leader.trouble import Trouble, kind_of
-from ddnsd.model.owners import ours
-from ddnsd.model.plan import Push, Queue
-from ddnsd.model.publication import wanted
+from ddnsd.model.names import ours
+from ddnsd.model.publication import Push, Queue, wanted
 from ddnsd.model.records import Footprint, RecordKey, Site, Work
 from ddnsd.model.taking import Finding
 from ddnsd.nameserver.interface import LoadedNameserver, Nameserver, NameserverError, RecordType, RRset

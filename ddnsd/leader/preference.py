@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import structlog
 
-from ddnsd.model.members import needed_nameservers, preferred_to
 from ddnsd.model.records import Member
 from ddnsd.model.resources import Kind
+from ddnsd.model.state import needed_nameservers, preferred_to
 from ddnsd.store import keys
 from ddnsd.store.snapshot import Touched, WatchCache
 from ddnsd.store.standstill import Stage

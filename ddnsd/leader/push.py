@@ -10,7 +10,7 @@ from ddnsd.leader.fault import ZoneFaultError
 from ddnsd.leader.inquiry import Inquiry
 from ddnsd.leader.pace import Pace
 from ddnsd.leader.rrsets import absences, removals, replacements
-from ddnsd.model.plan import Push
+from ddnsd.model.publication import Push
 from ddnsd.model.records import RecordKey, Site
 from ddnsd.model.taking import Finding, Whose
 from ddnsd.nameserver.interface import Exists, Nameserver, NoAnswerError, Rcode, Replace, Update

@@ -17,7 +17,7 @@ from ddnsd.aio import Slice
 from ddnsd.leader.claim import Claim, Entrance
 from ddnsd.leader.mandate import Mandate
 from ddnsd.leader.rrsets import record_type
-from ddnsd.model.owners import ours, owner, record_at
+from ddnsd.model.names import ours, owner, record_at
 from ddnsd.model.publication import Standing, Wanted, standing, wanted
 from ddnsd.model.records import Entry, Published, Site
 from ddnsd.model.taking import name_in_use, unknown

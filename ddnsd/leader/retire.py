@@ -6,8 +6,7 @@ from ddnsd.leader.claim import Claim
 from ddnsd.leader.mandate import Mandate
 from ddnsd.leader.push import Pusher
 from ddnsd.leader.rrsets import record_type
-from ddnsd.model.plan import portion
-from ddnsd.model.publication import doubted, to_leave
+from ddnsd.model.publication import doubted, portion, to_leave
 from ddnsd.model.records import RecordKey, Site
 from ddnsd.nameserver.interface import Exists
 

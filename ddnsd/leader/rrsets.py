@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from ddnsd.model.plan import Push
-from ddnsd.model.publication import Wanted
+from ddnsd.model.publication import Push, Wanted
 from ddnsd.model.records import RecordKey
 from ddnsd.nameserver.interface import Absent, RecordType, Replace, RRset
 

@@ -1,6 +1,10 @@
-"""IP addresses as clients write them, and their one canonical text."""
+"""IP addresses as clients write them, and their one canonical text.
+
+The values of ACME challenges.
+"""
 
 import ipaddress
+import re
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -121,3 +125,11 @@ def networks_of(source: str) -> tuple[str, str, str]:
 
 def _above(address: ipaddress.IPv6Address, length: int) -> str:
     return str(ipaddress.IPv6Network((int(address), length), strict=False))
+
+
+_VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def is_challenge(text: str) -> bool:
+    """Say whether a certificate authority can ask for this TXT: a SHA-256 in base64url (RFC 8555 §8.4)."""
+    return _VALUE.fullmatch(text) is not None

@@ -10,15 +10,14 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.answers import Moved, Refusal, Skipped, Unchanged
-from ddnsd.model.attempt import Attempt, Target, Wish
-from ddnsd.model.authority import Holder, Place, holder_of, place_of
+from ddnsd.model.authorization import Holder, Place, holder_of, place_of
 from ddnsd.model.expiry import is_stale_sighting
-from ddnsd.model.moves import Holding, followers, holding
+from ddnsd.model.prefix_updates import Holding, followers, holding
 from ddnsd.model.prefixes import Prefix, address_below
+from ddnsd.model.progress import retry_of
 from ddnsd.model.publication import is_refused, is_served, is_served_at, is_verified
 from ddnsd.model.records import Entry, PrefixMove, RecordKey, move_id
-from ddnsd.model.retry import retry_of
+from ddnsd.model.request import Attempt, Moved, Refusal, Skipped, Target, Unchanged, Wish
 from ddnsd.model.state import State
 
 CHALLENGES = 2

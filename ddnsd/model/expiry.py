@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.moves import covers
+from ddnsd.model.prefix_updates import covers
 from ddnsd.model.records import Entry, LastSeen, RecordKey
 from ddnsd.model.resources import HostSpec
 from ddnsd.model.state import State

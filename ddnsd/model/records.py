@@ -1,6 +1,9 @@
-"""What the store holds, as frozen values. Every write makes a new value with a new revision."""
+"""What the store holds, as frozen values. Every write makes a new value with a new revision.
 
-from collections.abc import Mapping
+Who changed what: the newest entries of each host.
+"""
+
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
@@ -8,8 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from ddnsd.model.addresses import Family, RRType
-from ddnsd.model.origin import Origin
-from ddnsd.model.resources import Spec
+from ddnsd.model.resources import Origin, Spec
 
 SpecT = TypeVar("SpecT", bound=Spec, covariant=True)
 ValueT = TypeVar("ValueT", covariant=True)
@@ -348,3 +350,21 @@ class Entry(NamedTuple, Generic[ValueT]):
     revision: int  # that last wrote it
     created: int  # that created it
     value: ValueT
+
+
+MOST_OF_A_HOST = 10
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(HistoryEntry).decode
+
+
+def extended(history: History | None, *entries: HistoryEntry) -> History:
+    """Return the history with newer entries; the oldest beyond what a host may have are dropped."""
+    older = history.entries if history else ()
+    newer = (msgspec.Raw(_encode(entry)) for entry in entries)
+    return History((*older, *newer)[-MOST_OF_A_HOST:])
+
+
+def entries(history: History) -> Iterator[HistoryEntry]:
+    """Yield the entries, newest first."""
+    return map(_decode, reversed(history.entries))

@@ -2,8 +2,16 @@
 
 These are the specs alone, already typed; how a document is read, checked and refused is
 `service.documents`. The field names on the wire are camelCase, as on Kubernetes.
+
+Who writes a resource: the admin API, or the controller of a Kubernetes cluster.
+
+Accounts and Tokens of Kubernetes have names of their own (`qualified`): each namespace names them as it
+likes. Zones and Hosts have their DNS names wherever they come from, so the first one to come has it.
+
+Token secrets: stored nowhere, known by their SHA-256.
 """
 
+import hashlib
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -173,3 +181,82 @@ SPECS: dict[Kind, type[Spec]] = {
     Kind.HOST: HostSpec,
     Kind.TOKEN: TokenSpec,
 }
+
+
+_BETWEEN = ":"  # stands in no name that a user writes, so nothing collides
+_PREVIOUS = f"{_BETWEEN}previous"
+
+
+class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where in Kubernetes a resource is written; a resource of the admin API has none.
+
+    `source` is what the cluster is called on this store (`kube.source`); `namespace` is "" for a Zone.
+    """
+
+    source: str
+    namespace: str = ""
+
+    def __str__(self) -> str:
+        namespace = f", namespace {self.namespace}" if self.namespace else ""
+        return f"Kubernetes: source {self.source}{namespace}"
+
+
+def qualified(origin: Origin, name: str) -> str:
+    """Return the name under which an Account or Token of this origin is stored."""
+    return _BETWEEN.join((origin.source, origin.namespace, name))
+
+
+def called(name: str, origin: Origin | None) -> str:
+    """Return what a writer of this origin calls what is stored under a name."""
+    return name.removeprefix(qualified(origin, "")) if origin else name
+
+
+def previous_name(token: str) -> str:
+    """Return the name of the token that keeps the secret before this token's, while it is still valid.
+
+    It has no document of its own: it comes and goes with its token.
+    """
+    return token + _PREVIOUS
+
+
+def is_previous(token: str) -> bool:
+    """Say whether a token of this name keeps another one's former secret."""
+    return token.endswith(_PREVIOUS)
+
+
+MIN_SECRET_LENGTH = 16  # characters
+MAX_SECRET_LENGTH = 1024
+MADE_SECRET_LENGTH = 43
+"""Characters of a secret that is made here: 256 bits in base64url. Some routers cut passwords at 31 or 32."""
+SHORTEST_MADE_SECRET = 22  # characters: 132 bits
+
+
+class InvalidSecretError(ValueError):
+    """What somebody brought as a secret cannot be one; the message does not show it."""
+
+
+def digest(secret: str) -> str:
+    """Return the lower-case hex SHA-256 of a secret, the only form in which it is kept or compared.
+
+    A look-up by digest takes the same time whatever secret was nearly right.
+    """
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_secret(raw: bytes) -> str:
+    """Return a secret that was made elsewhere, without the white space around it.
+
+    Raises:
+        InvalidSecretError: it is too short or too long, or not one line of printable characters.
+    """
+    try:
+        secret = raw.decode().strip()
+    except UnicodeDecodeError as error:
+        raise InvalidSecretError("it is not UTF-8 text") from error
+    if not MIN_SECRET_LENGTH <= len(secret) <= MAX_SECRET_LENGTH:
+        # Not how many: the message may be shown to who may not read the secret.
+        limits = f"{MIN_SECRET_LENGTH} to {MAX_SECRET_LENGTH} characters"
+        raise InvalidSecretError(f"a secret has {limits}")
+    if not secret.isprintable():
+        raise InvalidSecretError("a secret is one line of printable characters")
+    return secret

@@ -1,14 +1,17 @@
-"""The installation's whole state in memory, as one node knows it at one revision.
+"""A set of names, ordered by what lies below what.
+
+The installation's whole state in memory, as one node knows it at one revision.
 
 Filled by the watch cache only. Everything that decides reads it, nothing that decides writes it.
+
+Which of the installation's nodes should lead.
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Container, Iterable, Iterator, Set
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Set
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ddnsd.model.addresses import RRTYPES, Challenge
-from ddnsd.model.name_tree import NameTree
 from ddnsd.model.names import label_count
 from ddnsd.model.records import (
     Candidacy,
@@ -31,6 +34,73 @@ from ddnsd.model.records import (
     account_of,
 )
 from ddnsd.model.resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
+
+
+class NameTree:
+    """Names, each found from the name above it: what lies below a name is found without looking at others.
+
+    Adding and removing a name costs its labels, whatever the order in which they come. Nothing in here
+    depends on where zones begin, so that a zone that comes or goes costs nothing.
+    """
+
+    def __init__(self) -> None:
+        self._below: dict[str, set[str]] = {}  # by the name above; "" is above the single labels
+        self._also_above: set[str] = set()  # of the names, those that have names below them
+
+    def add(self, name: str) -> None:
+        """Add a name; one that is there already is no error."""
+        if name in self._below:
+            self._also_above.add(name)
+        while name:
+            above = name.partition(".")[2]
+            siblings = self._below.get(above)
+            if siblings is not None:
+                siblings.add(name)
+                return
+            self._below[above] = {name}
+            if above in self._below.get(above.partition(".")[2], ()):
+                self._also_above.add(above)  # until now it had none below it
+                return
+            name = above
+
+    def discard(self, name: str) -> None:
+        """Remove a name; an absent one is no error."""
+        if name in self._below:
+            self._also_above.discard(name)
+            return  # what leads to the names below it stays
+        while name:
+            above = name.partition(".")[2]
+            siblings = self._below.get(above, set())
+            siblings.discard(name)
+            if siblings or above not in self._below:
+                return
+            del self._below[above]
+            if above in self._also_above:
+                self._also_above.discard(above)
+                return
+            name = above
+
+    def within(self, top: str, cuts: Container[str]) -> Iterator[str]:
+        """Yield `top` itself, if it is one of the names, and those below it, in no particular order.
+
+        Names at or below one of the `cuts` are left out; `top` may be one of them.
+        """
+        if top in self._also_above or (
+            top not in self._below and top in self._below.get(top.partition(".")[2], ())
+        ):
+            yield top
+        waiting = [top]
+        while waiting:
+            for name in self._below.get(waiting.pop(), ()):
+                if name in cuts:
+                    continue
+                if name not in self._below:
+                    yield name
+                    continue
+                waiting.append(name)
+                if name in self._also_above:
+                    yield name
+
 
 Id = TypeVar("Id")
 Value = TypeVar("Value")
@@ -488,3 +558,30 @@ def _label_key(account: str, name: str) -> str:
 
 def _oldest(candidates: Iterable[Entry[Candidacy]]) -> Entry[Candidacy] | None:
     return min(candidates, key=lambda entry: entry.created, default=None)
+
+
+class Rank(NamedTuple):
+    """The greater one should lead. Who cannot reach a zone's nameserver is worse than any who can."""
+
+    lacking: int  # minus the number of nameservers that zones name and the node does not have
+    priority: int
+
+
+def needed_nameservers(state: State) -> frozenset[str]:
+    """Return the nameservers that the zones name."""
+    return frozenset(zone.value.spec.nameserver for zone in state.zones.values())
+
+
+def rank(member: Member, needed: Collection[str]) -> Rank:
+    """Return how much the node is to be preferred as the leader."""
+    return Rank(-sum(name not in member.nameservers for name in needed), member.priority)
+
+
+def preferred_to(state: State, me: str, member: Member) -> str | None:
+    """Return the id of a running node that should lead rather than this one, None if there is none."""
+    needed = needed_nameservers(state)
+    mine = rank(member, needed)
+    for id, other in state.members.items():
+        if id != me and other.value.eligible and rank(other.value, needed) > mine:
+            return id
+    return None

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from ddnsd.model.owners import in_doubt, ours, owner, wildcard_owner
-from ddnsd.model.plan import Push
+from ddnsd.model.names import in_doubt, ours, owner, wildcard_owner
+from ddnsd.model.publication import Push
 from ddnsd.model.records import NAME_IN_USE, Published, PublishError, RecordKey, Taking
 
 

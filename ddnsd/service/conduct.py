@@ -2,12 +2,11 @@
 
 from datetime import UTC, datetime
 
-from ddnsd.model.answers import Answer, Limited, Moved, Refusal, Result, Skipped, is_plain, result_of
-from ddnsd.model.authority import Holder
+from ddnsd.model.authorization import Holder
 from ddnsd.model.decision import Plan
 from ddnsd.model.names import label_count
 from ddnsd.model.records import Entry, Resource
-from ddnsd.model.request import Request
+from ddnsd.model.request import Answer, Limited, Moved, Refusal, Request, Result, Skipped, is_plain, result_of
 from ddnsd.model.resources import TokenSpec
 from ddnsd.model.state import State
 from ddnsd.service.fairuse import FairUse, Ticket

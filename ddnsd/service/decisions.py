@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from ddnsd.model.attempt import Attempt
 from ddnsd.model.decision import Decision, decide
+from ddnsd.model.request import Attempt
 from ddnsd.store.snapshot import WatchCache
 
 _KEPT = 0.1  # seconds: what ends by the clock ends so much later at most

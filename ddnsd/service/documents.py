@@ -7,10 +7,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ddnsd.config.mistakes import did_you_mean
-from ddnsd.model.origin import Origin
 from ddnsd.model.records import Resource
-from ddnsd.model.resources import API_VERSION, Kind, Spec, TokenSpec
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import API_VERSION, Kind, Origin, Spec, TokenSpec, digest
 from ddnsd.service.contradictions import crowding
 from ddnsd.service.problems import InvalidDocumentError, Problem, shown
 from ddnsd.service.specs import read_name, read_spec, write_spec

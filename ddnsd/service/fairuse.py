@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ddnsd.model.addresses import networks_of
-from ddnsd.model.bucket import Rate
-from ddnsd.service.buckets import Buckets
+from ddnsd.model.ratelimit import Buckets, Rate
 
 _MOST = 16_384  # names in a table: it takes as many that are not full at the same moment, 5 MB, to fill one
 

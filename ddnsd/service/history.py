@@ -10,8 +10,8 @@ import msgspec
 
 from ddnsd.aio import Slice
 from ddnsd.model.audit import AuditItem
-from ddnsd.model.history import entries
 from ddnsd.model.names import InvalidNameError, parse_name
+from ddnsd.model.records import entries
 from ddnsd.model.resources import Kind
 from ddnsd.model.state import State
 

@@ -7,13 +7,23 @@ from typing import NamedTuple
 
 import structlog
 
-from ddnsd.model.answers import Answer, Limited, Moved, Refusal, Result, Skipped, Unchanged, Updated
-from ddnsd.model.attempt import Attempt, read
+from ddnsd.model.authorization import in_full
 from ddnsd.model.decision import Change, Join, Move, Plan, Refused, Settled, Step
-from ddnsd.model.labels import in_full
 from ddnsd.model.progress import Progress
-from ddnsd.model.request import Request
-from ddnsd.model.tokens import digest
+from ddnsd.model.request import (
+    Answer,
+    Attempt,
+    Limited,
+    Moved,
+    Refusal,
+    Request,
+    Result,
+    Skipped,
+    Unchanged,
+    Updated,
+    read,
+)
+from ddnsd.model.resources import digest
 from ddnsd.service.commitment import awaited, commitment
 from ddnsd.service.conduct import Conduct
 from ddnsd.service.decisions import Decisions

@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-from ddnsd.model.history import extended
-from ddnsd.model.records import HistoryEntry
+from ddnsd.model.records import HistoryEntry, extended
 from ddnsd.model.state import State
 from ddnsd.store import codec, keys
 

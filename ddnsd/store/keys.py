@@ -1,6 +1,6 @@
 """The keys of the store, relative to the installation's prefix: written here, read here."""
 
-from ddnsd.model.owners import parse_type
+from ddnsd.model.names import parse_type
 from ddnsd.model.records import RecordKey, Site, move_id
 from ddnsd.model.resources import Kind
 

@@ -14,7 +14,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from ddnsd.model.answers import Refusal
+from ddnsd.model.request import Refusal
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -7,8 +7,7 @@ from typing import NamedTuple
 import msgspec
 from tornado.httputil import HTTPHeaders
 
-from ddnsd.model.answers import Answer, Limited, Refusal
-from ddnsd.model.request import Api, Request
+from ddnsd.model.request import Answer, Api, Limited, Refusal, Request
 from ddnsd.service.update import UpdateService
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web import replies

@@ -7,8 +7,11 @@ from functools import partial
 
 import structlog
 
-from ddnsd.model.answers import (
+from ddnsd.model.names import label_count
+from ddnsd.model.ratelimit import Rate, full
+from ddnsd.model.request import (
     Answer,
+    Api,
     Limited,
     Moved,
     Refusal,
@@ -18,9 +21,6 @@ from ddnsd.model.answers import (
     Updated,
     result_of,
 )
-from ddnsd.model.bucket import Rate, full
-from ddnsd.model.names import label_count
-from ddnsd.model.request import Api
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.telemetry.redaction import HIDDEN
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ddnsd.model.answers import (
+from ddnsd.model.request import (
     Answer,
     Limited,
     Moved,

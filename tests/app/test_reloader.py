@@ -7,7 +7,7 @@ import pytest
 from ddnsd.app.configuration import configuration
 from ddnsd.app.reloader import Reloader
 from ddnsd.config import Source
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import digest
 from ddnsd.web.admin import AdminScope, AdminTokens, Credential
 from tests.leader.node import until
 from tests.tasks import running

@@ -17,8 +17,7 @@ from ddnsd.app import Role
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import HistoryEntry, LastSeen, RecordKey, Work
 from ddnsd.model.request import Api
-from ddnsd.model.resources import Kind
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import Kind, digest
 from ddnsd.service.manifests import read_manifest
 from ddnsd.service.refused import RefusedAttempt
 from ddnsd.service.registry import SourceTakenError

@@ -7,7 +7,7 @@ import pytest
 from ddnsd.app.secret import AdminTokenError, admin_credentials, admin_token_digest, admin_token_files
 from ddnsd.config import ConfigError, load
 from ddnsd.config.tree import AdminTokenSettings
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import digest
 from ddnsd.web.admin import AdminScope
 
 TWO = """\

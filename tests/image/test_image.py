@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import digest
 from tests.image.base import ROOT, Storage, make_base
 from tests.image.container import USER, Container, Image, mounted
 from tests.rigs.client import ask

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.model.answers import Updated
+from ddnsd.model.request import Updated
 from ddnsd.service.source_status import source_warnings
 from tests.kube.world import World, until, world_on
 from tests.service.archives import exported, read

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ddnsd.model.answers import Refusal, Unchanged, Updated
+from ddnsd.model.request import Refusal, Unchanged, Updated
 from ddnsd.model.resources import HostSpec, Kind, Scope
 from ddnsd.service.registry import RefusedError
 from tests.kube.world import World, until

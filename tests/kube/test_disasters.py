@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from ddnsd.kube.crd import definition
-from ddnsd.model.answers import Unchanged, Updated
+from ddnsd.model.request import Unchanged, Updated
 from ddnsd.model.resources import Kind
 from tests.kube.world import RULES, World, until
 from tests.rigs.kubernetes import KubernetesRig

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ddnsd.model.answers import Refusal, Updated
-from ddnsd.model.tokens import digest
+from ddnsd.model.request import Refusal, Updated
+from ddnsd.model.resources import digest
 from tests.kube.world import COMMON_RULES, SECRET_RULE, World, until
 from tests.rigs.kubernetes import ServiceAccount
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.model.answers import Refusal, Updated
+from ddnsd.model.request import Refusal, Updated
 from tests.kube.world import World, define, until
 from tests.rigs.kubernetes import KubernetesRig
 

@@ -6,9 +6,8 @@ from ddnsd.kube.api import Metadata, Object
 from ddnsd.kube.judgement import ACCEPTED
 from ddnsd.kube.objects import read_custom
 from ddnsd.kube.verdict import is_error, status_of
-from ddnsd.model.origin import Origin
 from ddnsd.model.records import Entry, Published, PublishError, Resource
-from ddnsd.model.resources import HostSpec, Kind
+from ddnsd.model.resources import HostSpec, Kind, Origin
 from ddnsd.model.taking import name_in_use
 from tests.model.world import BLOG, NOW, small_world
 

@@ -15,11 +15,9 @@ from ddnsd.kube.announcer import Announcer
 from ddnsd.kube.api import Client, Settings
 from ddnsd.kube.crd import definition
 from ddnsd.kube.term import Contender, Policy
-from ddnsd.model.answers import Answer, Limited, Refusal, Result
-from ddnsd.model.origin import Origin, qualified
 from ddnsd.model.records import Source
-from ddnsd.model.request import Request
-from ddnsd.model.resources import API_VERSION, Kind
+from ddnsd.model.request import Answer, Limited, Refusal, Request, Result
+from ddnsd.model.resources import API_VERSION, Kind, Origin, qualified
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Store
 from ddnsd.telemetry.kube import KubeMetrics

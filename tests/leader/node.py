@@ -15,13 +15,11 @@ from ddnsd.leader.mandate import ExpiryPace, LeaderPolicy
 from ddnsd.leader.preference import Preference
 from ddnsd.leader.term import Candidate
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Answer, Limited, Refusal, Result
 from ddnsd.model.publication import is_verified
 from ddnsd.model.records import Beat, Member, RecordKey, Site, Work
-from ddnsd.model.request import Request
-from ddnsd.model.resources import Kind
+from ddnsd.model.request import Answer, Limited, Refusal, Request, Result
+from ddnsd.model.resources import Kind, digest
 from ddnsd.model.state import State
-from ddnsd.model.tokens import digest
 from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings
 from ddnsd.nameserver.interface import Nameserver, RecordType
 from ddnsd.service.registry import Registry

@@ -10,10 +10,9 @@ import pytest
 from msgspec import structs
 
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.answers import Unchanged
 from ddnsd.model.expiry import sighting
 from ddnsd.model.records import Committed, LastSeen, RecordKey, Resource, Stored
-from ddnsd.model.request import Request
+from ddnsd.model.request import Request, Unchanged
 from ddnsd.model.resources import Kind
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Answer, Limited, Refusal, Unchanged, Updated
 from ddnsd.model.records import RecordKey
-from ddnsd.model.request import Request
+from ddnsd.model.request import Answer, Limited, Refusal, Request, Unchanged, Updated
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.embedded import EmbeddedNameserver
 from ddnsd.nameserver.interface import RecordType, RefusedError, Update

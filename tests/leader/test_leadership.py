@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Updated
 from ddnsd.model.fence import parse_fence
 from ddnsd.model.records import RecordKey
+from ddnsd.model.request import Updated
 from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, Update
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import Stale

@@ -11,9 +11,6 @@ import pytest
 from msgspec.structs import replace
 
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.answers import Refusal, Updated
-from ddnsd.model.history import entries
-from ddnsd.model.origin import Origin
 from ddnsd.model.records import (
     NAME_IN_USE,
     Candidacy,
@@ -24,10 +21,10 @@ from ddnsd.model.records import (
     Stored,
     Taking,
     Work,
+    entries,
 )
-from ddnsd.model.request import Request
-from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
-from ddnsd.model.tokens import digest
+from ddnsd.model.request import Refusal, Request, Updated
+from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Origin, Spec, TokenSpec, ZoneSpec, digest
 from ddnsd.nameserver.interface import (
     Nameserver,
     NameserverError,

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Refusal
 from ddnsd.model.records import (
     Committed,
     Footprint,
@@ -19,8 +18,8 @@ from ddnsd.model.records import (
     Work,
     WorkRequest,
 )
-from ddnsd.model.resources import Kind
-from ddnsd.model.tokens import digest
+from ddnsd.model.request import Refusal
+from ddnsd.model.resources import Kind, digest
 from ddnsd.service.registry import StoreFailedError
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded

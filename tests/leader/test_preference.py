@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ddnsd.model.answers import Updated
 from ddnsd.model.records import Resource
+from ddnsd.model.request import Updated
 from ddnsd.model.resources import Kind, ZoneSpec
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded

@@ -11,11 +11,9 @@ import pytest
 
 from ddnsd.leader import errand, moves
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Answer, Moved, Refusal, Updated
-from ddnsd.model.history import entries
-from ddnsd.model.records import LastSeen, RecordKey
-from ddnsd.model.request import Request
-from ddnsd.model.tokens import digest
+from ddnsd.model.records import LastSeen, RecordKey, entries
+from ddnsd.model.request import Answer, Moved, Refusal, Request, Updated
+from ddnsd.model.resources import digest
 from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, RRset, Update
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded

@@ -12,9 +12,8 @@ import pytest
 from ddnsd.leader.acknowledge import NOT_SERVED
 from ddnsd.leader.pace import growing_pauses
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.answers import Refusal, Updated
 from ddnsd.model.records import RecordKey, Work
-from ddnsd.model.request import Request
+from ddnsd.model.request import Refusal, Request, Updated
 from ddnsd.nameserver.embedded import EmbeddedNameserver
 from ddnsd.nameserver.interface import Hidden, Nameserver, Rcode, RecordType, Replace, RRset, Update
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver

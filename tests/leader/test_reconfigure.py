@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ddnsd.leader.pace import Pace
-from ddnsd.model.answers import Updated
+from ddnsd.model.request import Updated
 from ddnsd.nameserver.interface import RecordType
 from ddnsd.store.embedded import EmbeddedStore
 from tests.leader.node import BLOG, POLICY, embedded_nameservers, example, member, node_on

@@ -11,10 +11,8 @@ from msgspec import structs
 
 from ddnsd.leader import oblivion
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Moved, Refusal, Unchanged, Updated
-from ddnsd.model.history import entries
-from ddnsd.model.records import LastSeen, RecordKey
-from ddnsd.model.request import Request
+from ddnsd.model.records import LastSeen, RecordKey, entries
+from ddnsd.model.request import Moved, Refusal, Request, Unchanged, Updated
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, Replace, RRset, Update
 from ddnsd.store import codec, keys

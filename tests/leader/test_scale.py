@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from ddnsd.app.collector import settle
 from ddnsd.leader.mandate import LeaderPolicy
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Updated
 from ddnsd.model.records import RecordKey
+from ddnsd.model.request import Updated
 from ddnsd.nameserver.interface import Rcode, RRset, Update
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 from ddnsd.nameserver.rfc2136.settings import Rfc2136Settings

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Refusal, Updated
 from ddnsd.model.records import RecordKey, Site
+from ddnsd.model.request import Refusal, Updated
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.interface import Nameserver, RefusedError, RRset
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver

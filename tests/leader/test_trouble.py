@@ -15,9 +15,9 @@ from prometheus_client import CollectorRegistry
 from ddnsd.leader.claim import Entrance
 from ddnsd.leader.lane import Lane
 from ddnsd.leader.mandate import Mandate
-from ddnsd.model.answers import Refusal, Updated
 from ddnsd.model.fence import Owner
 from ddnsd.model.records import Candidacy, Footprint, Site, Work, WorkRequest
+from ddnsd.model.request import Refusal, Updated
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.embedded import EmbeddedNameserver
 from ddnsd.nameserver.interface import (

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsd.model.bucket import Bucket, Rate, full
+from ddnsd.model.ratelimit import Bucket, Rate, full
 
 RATES = st.builds(Rate, st.floats(0.001, 1e6), st.floats(1, 1e7))
 TIMES = st.floats(0, 1e7)

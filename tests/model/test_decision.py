@@ -10,12 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Refusal, Unchanged
-from ddnsd.model.attempt import Attempt
 from ddnsd.model.decision import Change, Decision, Join, Plan, Step, decide
 from ddnsd.model.records import RecordKey
-from ddnsd.model.request import Request
-from ddnsd.model.tokens import digest
+from ddnsd.model.request import Attempt, Refusal, Request, Unchanged
+from ddnsd.model.resources import digest
 from tests.model.world import BLOG, BLOG6, NOW, World, read_all, small_world
 
 LATER, EARLIER = NOW + timedelta(hours=1), NOW - timedelta(hours=1)

@@ -2,9 +2,8 @@
 
 import pytest
 
-from ddnsd.model.attempt import Attempt
-from ddnsd.model.labels import in_full
-from ddnsd.model.request import Request
+from ddnsd.model.authorization import in_full
+from ddnsd.model.request import Attempt, Request
 from tests.model.world import World, read_all, small_world
 
 

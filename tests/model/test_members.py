@@ -2,10 +2,9 @@
 
 from datetime import UTC, datetime
 
-from ddnsd.model.members import preferred_to
 from ddnsd.model.records import Beat, Entry, Member, Resource
 from ddnsd.model.resources import ZoneSpec
-from ddnsd.model.state import State
+from ddnsd.model.state import State, preferred_to
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.plan import Push, Queue
+from ddnsd.model.publication import Push, Queue
 from ddnsd.model.records import Published, RecordKey, Site
 from tests.model.whole_zone import is_settled
 from tests.model.world import BLOG, BLOG6, NOW, SITE, World, small_world

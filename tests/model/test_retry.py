@@ -4,11 +4,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ddnsd.model.answers import Refusal
-from ddnsd.model.attempt import Attempt
 from ddnsd.model.decision import Change, Decision, Join, Move, Plan, Refused, decide
-from ddnsd.model.request import Request
-from ddnsd.model.retry import pause_after
+from ddnsd.model.progress import pause_after
+from ddnsd.model.request import Attempt, Refusal, Request
 from tests.model.world import BLOG, BLOG6, NOW, World, read_all, small_world
 
 IP, OLD_IP, SIX = "192.0.2.7", "192.0.2.4", "2001:db8:1:2::7"

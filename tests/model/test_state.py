@@ -5,9 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.model.records import Entry, RecordKey, Resource, Site
-from ddnsd.model.resources import HostSpec, TokenSpec
+from ddnsd.model.resources import HostSpec, TokenSpec, digest
 from ddnsd.model.state import State, Table, TokenTable
-from ddnsd.model.tokens import digest
 from tests.model.world import BLOG, BLOG6, SITE, World, small_world
 
 DIGESTS = [digest(secret) for secret in ("one", "two")]

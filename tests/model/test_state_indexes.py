@@ -7,11 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddnsd.model.addresses import RRTYPES
-from ddnsd.model.name_tree import NameTree
 from ddnsd.model.names import is_below
 from ddnsd.model.records import Committed, Entry, Footprint, Published, RecordKey, Resource, Site
 from ddnsd.model.resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
-from ddnsd.model.state import NamedTable, State
+from ddnsd.model.state import NamedTable, NameTree, State
 from tests.model.world import NOW
 
 NAMES = st.sampled_from(["a", "b", "a.a", "b.a", "a.b.a", "b.b.a", "a.a.b.a", "a.b"])  # few: they meet

@@ -5,7 +5,7 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import digest
 
 
 def test_a_digest_is_the_sha256_of_the_utf8_text():

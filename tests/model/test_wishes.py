@@ -5,12 +5,10 @@ from datetime import timedelta
 import pytest
 
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.answers import Moved, Refusal, Skipped, Unchanged
-from ddnsd.model.attempt import Attempt
 from ddnsd.model.decision import Change, Join, Move, Plan, Sighting, Step, decide
-from ddnsd.model.moves import holding
+from ddnsd.model.prefix_updates import holding
 from ddnsd.model.records import RecordKey
-from ddnsd.model.request import Request
+from ddnsd.model.request import Attempt, Moved, Refusal, Request, Skipped, Unchanged
 from ddnsd.model.resources import Scope
 from tests.model.test_decision import IP, decided, planned, request
 from tests.model.world import BLOG, BLOG6, NOW, World, read_all, small_world

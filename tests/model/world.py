@@ -6,8 +6,6 @@ from typing import Any
 import msgspec
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Refusal
-from ddnsd.model.attempt import Attempt, read
 from ddnsd.model.publication import wanted
 from ddnsd.model.records import (
     Committed,
@@ -22,10 +20,9 @@ from ddnsd.model.records import (
     Site,
     move_id,
 )
-from ddnsd.model.request import Request
-from ddnsd.model.resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
+from ddnsd.model.request import Attempt, Refusal, Request, read
+from ddnsd.model.resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec, digest
 from ddnsd.model.state import State, Table
-from ddnsd.model.tokens import digest
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from ddnsd.model.addresses import Family
 from ddnsd.model.fence import Fence, Owner
 from ddnsd.model.records import Committed, Footprint, Published, RecordKey, Resource, Site
-from ddnsd.model.resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec, digest
 from ddnsd.store import codec, keys
 from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import Done, Store, Update

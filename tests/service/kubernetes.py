@@ -4,9 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from ddnsd.model.origin import Origin, qualified
 from ddnsd.model.records import Candidacy, HeldDeletions, Resource
-from ddnsd.model.resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
+from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Origin, TokenSpec, ZoneSpec, qualified
 from ddnsd.service.documents import Document
 from ddnsd.service.registry import SourcedRegistry
 from ddnsd.service.registry.sourced import Put

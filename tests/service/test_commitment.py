@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from ddnsd.model.addresses import RRTYPES, Challenge, Family
-from ddnsd.model.answers import Refusal
 from ddnsd.model.decision import Plan, decide
 from ddnsd.model.records import RecordKey
-from ddnsd.model.request import Request
+from ddnsd.model.request import Refusal, Request
 from ddnsd.service.commitment import commitment
 from ddnsd.service.update import MOST_REQUESTS
 from ddnsd.store.interface import MAX_KEYS_PER_UPDATE

@@ -5,12 +5,10 @@ from datetime import timedelta
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Answer, Limited, Moved, Refusal, Unchanged, Updated
-from ddnsd.model.attempt import Attempt
-from ddnsd.model.bucket import Rate
 from ddnsd.model.decision import Plan, decide
-from ddnsd.model.request import Request
-from ddnsd.model.tokens import digest
+from ddnsd.model.ratelimit import Rate
+from ddnsd.model.request import Answer, Attempt, Limited, Moved, Refusal, Request, Unchanged, Updated
+from ddnsd.model.resources import digest
 from ddnsd.service.conduct import Conduct
 from ddnsd.service.fairuse import FairUse, FairUseLimits, Ticket
 from ddnsd.service.refused import RefusedAttempts, newest

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.config.loader import YamlError
-from ddnsd.model.origin import Origin, previous_name, qualified
 from ddnsd.model.resources import (
     MAX_EXPIRY,
     MAX_OVERLAP,
@@ -18,9 +17,12 @@ from ddnsd.model.resources import (
     AccountSpec,
     HostSpec,
     Kind,
+    Origin,
     Scope,
     TokenSpec,
     ZoneSpec,
+    previous_name,
+    qualified,
 )
 from ddnsd.service.documents import Document, read_document, read_new_token, write_document
 from ddnsd.service.manifests import read_manifest, write_manifest

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsd.model.bucket import Rate
-from ddnsd.service.buckets import Buckets
+from ddnsd.model.ratelimit import Buckets, Rate
 from ddnsd.service.fairuse import FairUse, FairUseLimits, Ticket
 
 LIMITS = FairUseLimits(

@@ -9,13 +9,10 @@ from dataclasses import dataclass, replace
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Answer, Refusal, Updated
-from ddnsd.model.history import entries
 from ddnsd.model.publication import wanted
-from ddnsd.model.records import Footprint, Published, RecordKey, Site
-from ddnsd.model.request import Request
-from ddnsd.model.resources import Kind
-from ddnsd.model.tokens import digest
+from ddnsd.model.records import Footprint, Published, RecordKey, Site, entries
+from ddnsd.model.request import Answer, Refusal, Request, Updated
+from ddnsd.model.resources import Kind, digest
 from ddnsd.service.registry import StoreFailedError
 from ddnsd.service.registry.results import Result
 from ddnsd.service.update import UpdatePolicy, UpdateService

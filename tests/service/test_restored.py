@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from ddnsd.model.answers import Answer, Refusal
-from ddnsd.model.request import Request
-from ddnsd.model.tokens import digest
+from ddnsd.model.request import Answer, Refusal, Request
+from ddnsd.model.resources import digest
 from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
 from tests.leader.node import until

@@ -4,9 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ddnsd.model.origin import previous_name
 from ddnsd.model.records import Resource
-from ddnsd.model.resources import Kind, TokenSpec
+from ddnsd.model.resources import Kind, TokenSpec, previous_name
 from ddnsd.service.documents import document_of, read_document, write_document
 from ddnsd.service.registry import RefusedError, Written
 from ddnsd.store import codec

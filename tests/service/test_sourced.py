@@ -3,8 +3,7 @@
 import msgspec
 import pytest
 
-from ddnsd.model.origin import Origin
-from ddnsd.model.resources import Kind, TokenSpec, ZoneSpec
+from ddnsd.model.resources import Kind, Origin, TokenSpec, ZoneSpec
 from ddnsd.service.documents import Document, read_document
 from ddnsd.service.problems import InvalidDocumentError, Reason
 from ddnsd.service.registry import NotMineError, RefusedError, SourcedRegistry, SourceTakenError, Written

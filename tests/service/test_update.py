@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Answer, Limited, Refusal, Unchanged, Updated
-from ddnsd.model.bucket import Rate
 from ddnsd.model.publication import Wanted, wanted
+from ddnsd.model.ratelimit import Rate
 from ddnsd.model.records import Footprint, Installation, Published, PublishError, RecordKey, Site
-from ddnsd.model.request import Request
-from ddnsd.model.resources import Kind
-from ddnsd.model.tokens import digest
+from ddnsd.model.request import Answer, Limited, Refusal, Request, Unchanged, Updated
+from ddnsd.model.resources import Kind, digest
 from ddnsd.service.conduct import Conduct
 from ddnsd.service.fairuse import FairUse, FairUseLimits
 from ddnsd.service.refused import RefusedAttempts

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.attempt import Attempt
 from ddnsd.model.progress import Progress
 from ddnsd.model.records import Committed, Published, RecordKey
-from ddnsd.model.request import Request
-from ddnsd.model.tokens import digest
+from ddnsd.model.request import Attempt, Request
+from ddnsd.model.resources import digest
 from ddnsd.service import decisions
 from ddnsd.service.decisions import Decisions
 from ddnsd.service.waiting import Awaited, Waiting

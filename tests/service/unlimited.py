@@ -1,6 +1,6 @@
 """A judge of clients that lets everybody do everything, for tests of something else."""
 
-from ddnsd.model.bucket import Rate
+from ddnsd.model.ratelimit import Rate
 from ddnsd.model.state import State
 from ddnsd.service.conduct import Conduct
 from ddnsd.service.fairuse import FairUse, FairUseLimits

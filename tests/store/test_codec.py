@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.origin import Origin
 from ddnsd.model.records import (
     Beat,
     Candidacy,
@@ -33,7 +32,7 @@ from ddnsd.model.records import (
     Work,
     WorkRequest,
 )
-from ddnsd.model.resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
+from ddnsd.model.resources import AccountSpec, HostSpec, Origin, TokenSpec, ZoneSpec
 from ddnsd.model.state import State, Table
 from ddnsd.store.codec import SHELVES, UnreadableError, decode, encode
 

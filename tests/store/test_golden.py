@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.origin import Origin
 from ddnsd.model.records import (
     Beat,
     Candidacy,
@@ -36,7 +35,7 @@ from ddnsd.model.records import (
     Work,
     WorkRequest,
 )
-from ddnsd.model.resources import AccountSpec, HostSpec, Scope, TokenSpec, ZoneSpec
+from ddnsd.model.resources import AccountSpec, HostSpec, Origin, Scope, TokenSpec, ZoneSpec
 from ddnsd.store.codec import SHELVES, decode
 
 FOLDER = Path(__file__).parent / "golden"

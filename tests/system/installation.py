@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import yaml
 
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import digest
 from tests.rigs.base import NameserverRig
 from tests.rigs.client import ask
 from tests.rigs.place import LOOPBACK, Place

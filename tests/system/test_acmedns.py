@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import digest
 from tests.rigs.base import NameserverRig
 from tests.system.http import Reply
 from tests.system.installation import SECRET, Installation, document, example

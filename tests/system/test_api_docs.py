@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.model.answers import Refusal
+from ddnsd.model.request import Refusal
 from ddnsd.web import acmedns, checkip, replies
 from ddnsd.web.dyndns2.words import FORGED, WORDS, reply_to
 from tests.system.installation import SECRET, Installation, example

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import digest
 from tests.system.cluster import Cluster
 from tests.system.installation import document, example
 from tests.system.load import UNCHANGED, UPDATED

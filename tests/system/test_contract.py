@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 import pytest_asyncio
 
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import digest
 from tests.system.http import Client, Reply
 from tests.system.installation import SECRET, UPDATE, Installation, document, example
 

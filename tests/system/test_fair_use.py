@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import pytest_asyncio
 
-from ddnsd.model.answers import Refusal
-from ddnsd.model.tokens import digest
+from ddnsd.model.request import Refusal
+from ddnsd.model.resources import digest
 from ddnsd.web.connections import TARPIT_SECONDS
 from ddnsd.web.replies import LIMITED
 from tests.rigs.base import NameserverRig

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ddnsd.model.answers import Refusal
+from ddnsd.model.request import Refusal
 from ddnsd.web import replies
 from tests.system.hostile import ADDRESSES, CANARY, NAMES, Grammar, Hostile, Input
 from tests.system.http import Reply

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import pytest
 import pytest_asyncio
 
-from ddnsd.model.answers import Refusal
+from ddnsd.model.request import Refusal
 from tests.system.http import Client
 from tests.system.installation import SECRET, UPDATE, Installation, example
 from tests.system.wire import Wire

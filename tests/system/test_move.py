@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import digest
 from ddnsd.service.archive.export import yaml_of
 from ddnsd.service.manifests import read_manifest
 from tests.rigs.etcd import EtcdRig, versions

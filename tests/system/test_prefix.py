@@ -10,7 +10,7 @@ from typing import Any
 import dns.exception
 import pytest
 
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import digest
 from tests.rigs.base import NameserverRig
 from tests.rigs.client import Record
 from tests.rigs.etcd import Version

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from ddnsd.model.answers import Refusal
+from ddnsd.model.request import Refusal
 from tests.rigs.certificates import Certificates
 from tests.rigs.haproxy import HaproxyRig
 from tests.system.http import Reply

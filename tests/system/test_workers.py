@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.core import Sample
 
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import digest
 from tests.rigs.base import NameserverRig
 from tests.rigs.etcd import EtcdRig, versions
 from tests.system.http import Reply

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from ddnsd.model.answers import Refusal
+from ddnsd.model.request import Refusal
 from ddnsd.model.resources import Kind
 from ddnsd.telemetry import metrics as constants
 from ddnsd.telemetry.kube import KubeMetrics

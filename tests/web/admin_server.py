@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.testing import bind_unused_port
 
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import digest
 from ddnsd.service.audit import AuditLog
 from ddnsd.service.refused import RefusedAttempt, RefusedAttempts
 from ddnsd.telemetry.metrics import Metrics

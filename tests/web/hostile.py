@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from ddnsd.model.bucket import Rate
-from ddnsd.model.tokens import digest
+from ddnsd.model.ratelimit import Rate
+from ddnsd.model.resources import digest
 from ddnsd.service.conduct import Conduct
 from ddnsd.service.fairuse import FairUse
 from ddnsd.service.refused import RefusedAttempts

@@ -7,7 +7,7 @@ from typing import Self
 from prometheus_client import CollectorRegistry
 from tornado.testing import bind_unused_port
 
-from ddnsd.model.bucket import Rate
+from ddnsd.model.ratelimit import Rate
 from ddnsd.service.fairuse import FairUse, FairUseLimits
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.connections import ConnectionLimits, Connections

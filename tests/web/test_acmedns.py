@@ -7,10 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from ddnsd.model.answers import Refusal
-from ddnsd.model.attempt import Attempt
-from ddnsd.model.attempt import read as read_attempt
-from ddnsd.model.request import Api, Request
+from ddnsd.model.request import Api, Attempt, Refusal, Request
+from ddnsd.model.request import read as read_attempt
 from ddnsd.web.acmedns import Problem, error_of, is_acme_dns, read_request
 
 SOURCE = "198.51.100.7"

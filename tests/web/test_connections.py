@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsd.model.bucket import Rate
+from ddnsd.model.ratelimit import Rate
 from ddnsd.web.connections import ConnectionLimits, Connections, Rank
 from ddnsd.web.http import Exchange
 from ddnsd.web.proxy_protocol import ProxyProtocol

@@ -8,7 +8,7 @@ from types import FrameType
 
 import pytest
 
-from ddnsd.model.bucket import Rate
+from ddnsd.model.ratelimit import Rate
 from tests.web.hostile import KNOWN, MOST_IN_ONE, PARAMETERS, UNKNOWN, Attack, Victim, attacks, victim
 
 _SLACK = 0.0005  # seconds: what is so cheap at its largest may grow as it likes

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.answers import Limited, Moved, Refusal, Skipped, Unchanged, Updated
-from ddnsd.model.request import Api, Request
+from ddnsd.model.request import Api, Limited, Moved, Refusal, Request, Skipped, Unchanged, Updated
 from ddnsd.web.duckdns.call import read_call, read_path
 from ddnsd.web.duckdns.words import text_of
 from ddnsd.web.form import read_parameters

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Limited, Moved, Refusal, Unchanged, Updated
-from ddnsd.model.request import Api, Request
+from ddnsd.model.request import Api, Limited, Moved, Refusal, Request, Unchanged, Updated
 from ddnsd.web.dyndns2.call import Call, read_call
 from ddnsd.web.dyndns2.words import WORDS, reply_to
 from ddnsd.web.form import read_parameters

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ddnsd.model.bucket import Rate
+from ddnsd.model.ratelimit import Rate
 from ddnsd.web.connections import TARPIT_SECONDS, ConnectionLimits, Rank
 from ddnsd.web.http import Exchange
 from tests.system.load import until

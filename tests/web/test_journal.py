@@ -3,8 +3,7 @@
 import structlog
 from prometheus_client import CollectorRegistry
 
-from ddnsd.model.answers import Limited, Refusal
-from ddnsd.model.request import Api
+from ddnsd.model.request import Api, Limited, Refusal
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.journal import Journal
 

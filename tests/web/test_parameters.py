@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.attempt import Attempt
-from ddnsd.model.attempt import read as read_attempt
-from ddnsd.model.request import Request
+from ddnsd.model.request import Attempt, Request
+from ddnsd.model.request import read as read_attempt
 from ddnsd.web.parameters import UnreadableRequestError, read_request
 
 SOURCE = "198.51.100.7"

@@ -3,7 +3,7 @@
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.answers import Limited, Moved, Refusal, Skipped, Unchanged, Updated
+from ddnsd.model.request import Limited, Moved, Refusal, Skipped, Unchanged, Updated
 from ddnsd.web import replies
 
 # The contract's table, copied from the public document.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ddnsd.model.bucket import Rate
+from ddnsd.model.ratelimit import Rate
 from ddnsd.web.connections import TARPIT_SECONDS, Rank, Tarpit
 from ddnsd.web.http import Exchange
 from ddnsd.web.http_connection import HttpLimits

@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from enum import Enum
 from typing import NamedTuple
 
-from ddnsd.model.bucket import Bucket, Rate, full
+from ddnsd.model.ratelimit import Bucket, Rate, full
 
 _KEPT = 50_000  # buckets; then the one that was used longest ago goes
 _V4_OCTETS, _V6_OCTETS = 3, 7  # of a network: /24 and /56, as BIND has them

@@ -7,9 +7,8 @@ from typing import NamedTuple
 import msgspec
 
 from ddnsd.model.addresses import RRTYPES, Challenge
-from ddnsd.model.origin import Origin, previous_name
 from ddnsd.model.records import Mark, RecordKey, Resource
-from ddnsd.model.resources import Kind, Spec
+from ddnsd.model.resources import Kind, Origin, Spec, previous_name
 from ddnsd.service.problems import Reason
 from ddnsd.service.registry.draft import Draft
 from ddnsd.service.registry.errors import RefusedError

@@ -7,9 +7,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.origin import is_previous
 from ddnsd.model.records import RecordKey, Resource
-from ddnsd.model.resources import Kind, TokenSpec
+from ddnsd.model.resources import Kind, TokenSpec, is_previous
 from ddnsd.model.special_addresses import is_reachable, is_usable
 from ddnsd.service.archive import Address, Item
 from ddnsd.service.problems import InvalidDocumentError, Problem

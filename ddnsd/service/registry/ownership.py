@@ -1,8 +1,7 @@
 """Whose a resource is: what one has written, another does not change. Pure."""
 
-from ddnsd.model.origin import Origin
 from ddnsd.model.records import Resource
-from ddnsd.model.resources import Kind, Spec
+from ddnsd.model.resources import Kind, Origin, Spec
 from ddnsd.service.problems import Reason
 from ddnsd.service.registry.draft import Draft
 from ddnsd.service.registry.errors import RefusedError

@@ -8,9 +8,8 @@ from typing import Final, Literal, NamedTuple
 
 from ddnsd.model.audit import Author
 from ddnsd.model.records import Entry, Resource, Work, WorkRequest
-from ddnsd.model.resources import Kind, Spec
+from ddnsd.model.resources import MADE_SECRET_LENGTH, Kind, Spec
 from ddnsd.model.state import State
-from ddnsd.model.tokens import MADE_SECRET_LENGTH
 from ddnsd.service.archive import Archive, Export
 from ddnsd.service.documents import Document, read_new_token
 from ddnsd.service.history import HistoryItem, HistoryPage, history, whose

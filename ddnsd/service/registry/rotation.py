@@ -2,9 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from ddnsd.model.origin import previous_name
 from ddnsd.model.records import Resource
-from ddnsd.model.resources import TokenSpec
+from ddnsd.model.resources import TokenSpec, previous_name
 from ddnsd.service.registry.draft import Draft
 
 

@@ -6,9 +6,19 @@ from enum import StrEnum
 from ddnsd.config.mistakes import did_you_mean
 from ddnsd.model.addresses import RRTYPES, Challenge
 from ddnsd.model.names import is_below
-from ddnsd.model.origin import Origin, called, is_previous, previous_name
 from ddnsd.model.records import Mark, RecordKey, Resource
-from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
+from ddnsd.model.resources import (
+    AccountSpec,
+    HostSpec,
+    Kind,
+    Origin,
+    Spec,
+    TokenSpec,
+    ZoneSpec,
+    called,
+    is_previous,
+    previous_name,
+)
 from ddnsd.service.documents import Document
 from ddnsd.service.problems import InvalidDocumentError, Problem, Reason
 from ddnsd.service.registry import neighbours

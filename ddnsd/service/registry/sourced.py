@@ -9,9 +9,8 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from ddnsd.model.audit import Author
-from ddnsd.model.origin import previous_name
 from ddnsd.model.records import HeldDeletions, Resource, Source
-from ddnsd.model.resources import Kind, Spec, TokenSpec
+from ddnsd.model.resources import Kind, Spec, TokenSpec, previous_name
 from ddnsd.model.state import State
 from ddnsd.service.documents import Document
 from ddnsd.service.problems import InvalidDocumentError

@@ -6,8 +6,7 @@ from typing import Any
 import msgspec
 
 from ddnsd.model.records import Entry, Resource
-from ddnsd.model.resources import API_VERSION, Kind, Spec
-from ddnsd.model.tokens import MADE_SECRET_LENGTH, SHORTEST_MADE_SECRET
+from ddnsd.model.resources import API_VERSION, MADE_SECRET_LENGTH, SHORTEST_MADE_SECRET, Kind, Spec
 from ddnsd.service.documents import Document, document_of, read_document, write_document
 from ddnsd.service.host_status import host_status
 from ddnsd.service.problems import InvalidDocumentError, Problem

@@ -5,8 +5,7 @@ from collections.abc import Collection
 from enum import StrEnum
 from typing import NamedTuple
 
-from ddnsd.model.resources import Kind
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import Kind, digest
 
 
 class AdminScope(StrEnum):

@@ -2,8 +2,7 @@
 
 import time
 
-from ddnsd.model.answers import Answer, Limited
-from ddnsd.model.request import Api
+from ddnsd.model.request import Answer, Api, Limited
 from ddnsd.service.update import MOST_REQUESTS, UpdateService
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.duckdns.call import FOLDER, Call, read_call, read_path

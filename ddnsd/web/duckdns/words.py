@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ddnsd.model.addresses import Challenge, Family, RRType
-from ddnsd.model.answers import Answer, Limited, Refusal, Result, Unchanged, Updated, is_change
+from ddnsd.model.request import Answer, Limited, Refusal, Result, Unchanged, Updated, is_change
 
 OK, KO = "OK", "KO"
 _UPDATED, _NO_CHANGE = "UPDATED", "NOCHANGE"

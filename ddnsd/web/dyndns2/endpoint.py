@@ -3,8 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from ddnsd.model.answers import Answer, Limited, Refusal
-from ddnsd.model.request import Api
+from ddnsd.model.request import Answer, Api, Limited, Refusal
 from ddnsd.service.update import MOST_REQUESTS, UpdateService
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.dyndns2.call import read_call

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ddnsd.model.answers import Answer, Limited, Moved, Refusal, Result
-from ddnsd.model.request import Request
+from ddnsd.model.request import Answer, Limited, Moved, Refusal, Request, Result
 from ddnsd.service.fairuse import Ticket
 from ddnsd.service.update import UpdateService, Waits
 

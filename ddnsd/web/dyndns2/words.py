@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ddnsd.model.answers import Answer, Limited, Moved, Refusal, Unchanged, Updated, is_change
+from ddnsd.model.request import Answer, Limited, Moved, Refusal, Unchanged, Updated, is_change
 
 BAD_AUTH, ABUSE, NO_HOST, NOT_FQDN, NUM_HOST, BAD_IP = (
     "badauth",

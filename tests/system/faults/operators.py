@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import Any, NamedTuple
 
-from ddnsd.model.tokens import digest
+from ddnsd.model.resources import digest
 from tests.system.http import Client, Reply
 from tests.system.installation import UPDATE, Installation, document
 from tests.system.load import UNCHANGED, UPDATED

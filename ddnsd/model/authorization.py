@@ -1,16 +1,16 @@
-"""Who may change what: the token, its account, the hosts that both may change, and their zones."""
+"""Who may change what: the token, its account, the hosts that both may change, and their zones.
+
+Hosts by their first label alone, for clients that know no full names.
+"""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from ddnsd.model.addresses import Challenge, RRType
-from ddnsd.model.answers import Refusal
-from ddnsd.model.attempt import Attempt, Target, Wish
-from ddnsd.model.names import fits
-from ddnsd.model.origin import previous_name
-from ddnsd.model.owners import challenge_name
+from ddnsd.model.names import challenge_name, fits, label_count
 from ddnsd.model.records import Entry, Resource, Site
-from ddnsd.model.resources import AccountSpec, HostSpec, Scope, Spec, TokenSpec, ZoneSpec
+from ddnsd.model.request import Attempt, Refusal, Target, Wish
+from ddnsd.model.resources import AccountSpec, HostSpec, Scope, Spec, TokenSpec, ZoneSpec, previous_name
 from ddnsd.model.state import State
 
 
@@ -117,3 +117,33 @@ def _host_refusal(zone: Resource[ZoneSpec], host: Resource[HostSpec]) -> Refusal
 
 def _can_have(name: str, host: HostSpec, type: RRType) -> bool:
     return fits(challenge_name(name)) if type is Challenge.TXT else type in host.families
+
+
+def in_full(state: State, attempt: Attempt) -> Attempt:
+    """Return the attempt with full names, where labels of its token's hosts are.
+
+    A label that is none of them, or several, is a name that no host can have: it is refused like any other
+    name, after a wrong token. Whether the token is valid is not looked at.
+    """
+    token = state.tokens.by_digest(attempt.digest)
+    if token is None:
+        return attempt._replace(targets=tuple(map(_nameless, attempt.targets)), short=False)
+    spec = token.value.spec
+    only = None if spec.hosts is None else frozenset(spec.hosts)
+
+    def named(target: Target) -> Target:
+        if not _is_label(target.name):
+            return target
+        found = state.hosts.labelled(spec.account, target.name)
+        found = found if only is None else found & only
+        return target._replace(name=next(iter(found)) if len(found) == 1 else None)
+
+    return attempt._replace(targets=tuple(map(named, attempt.targets)), short=False)
+
+
+def _nameless(target: Target) -> Target:
+    return target._replace(name=None) if _is_label(target.name) else target
+
+
+def _is_label(name: str | None) -> TypeGuard[str]:
+    return name is not None and label_count(name) == 1

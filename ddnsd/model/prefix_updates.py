@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.authority import takes_updates
+from ddnsd.model.authorization import takes_updates
 from ddnsd.model.prefixes import Prefix, address_below, read_prefix
 from ddnsd.model.publication import is_refused
 from ddnsd.model.records import Committed, Entry, PrefixMove, RecordKey, Resource, Site
