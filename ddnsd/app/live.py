@@ -12,7 +12,7 @@ from ddnsd.app.reloader import Reloader
 from ddnsd.leader.preference import Preference
 from ddnsd.leader.term import Candidate
 from ddnsd.model.records import Member
-from ddnsd.service.fairuse import FairUse
+from ddnsd.service.limits import FairUse
 from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdateService
 from ddnsd.store.snapshot import WatchCache

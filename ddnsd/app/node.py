@@ -23,9 +23,7 @@ from ddnsd.leader.preference import Preference
 from ddnsd.leader.tasks import cancel
 from ddnsd.leader.term import Candidate
 from ddnsd.service.audit import AuditLog
-from ddnsd.service.conduct import Conduct
-from ddnsd.service.fairuse import FairUse
-from ddnsd.service.refused import RefusedAttempt, RefusedAttempts
+from ddnsd.service.limits import Conduct, FairUse, RefusedAttempt, RefusedAttempts
 from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdateService
 from ddnsd.web.ability import AbilityEndpoint

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from ddnsd.model.records import Member
-from ddnsd.service.zone_progress import ZoneProgress
+from ddnsd.service.status import ZoneProgress
 from ddnsd.store import keys
 from ddnsd.store.snapshot import Touched, WatchCache
 

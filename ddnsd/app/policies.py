@@ -4,7 +4,7 @@ from ddnsd.app.descriptors import internal_room, room_for
 from ddnsd.config import Settings
 from ddnsd.leader.mandate import LeaderPolicy
 from ddnsd.model.ratelimit import Rate
-from ddnsd.service.fairuse import FairUseLimits
+from ddnsd.service.limits import FairUseLimits
 from ddnsd.service.update import UpdatePolicy
 from ddnsd.web.connections import ConnectionLimits
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from ddnsd.app.worker import Worker
-from ddnsd.service.refused import RefusedAttempt, RefusedAttempts
+from ddnsd.service.limits import RefusedAttempt, RefusedAttempts
 from ddnsd.telemetry.exposition import merged
 from ddnsd.telemetry.metrics import Metrics
 

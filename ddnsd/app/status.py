@@ -14,7 +14,7 @@ from ddnsd.model.publication import is_verified
 from ddnsd.model.records import Footprint, Member, Site
 from ddnsd.model.state import needed_nameservers
 from ddnsd.service.source_status import source_status, source_warnings
-from ddnsd.service.zone_progress import ZoneProgress, zone_progress
+from ddnsd.service.status import ZoneProgress, zone_progress
 from ddnsd.store.interface import Store
 from ddnsd.store.snapshot import WatchCache
 

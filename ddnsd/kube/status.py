@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from ddnsd.model.resources import Kind
-from ddnsd.service.host_status import RecordStatus
+from ddnsd.service.status import RecordStatus
 
 Truth = Literal["True", "False", "Unknown"]
 

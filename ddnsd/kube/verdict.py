@@ -22,7 +22,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.records import is_name_in_use
 from ddnsd.model.resources import Kind, Origin
 from ddnsd.model.state import State
-from ddnsd.service.host_status import RecordStatus, address_statuses
+from ddnsd.service.status import RecordStatus, address_statuses
 
 Addresses = Mapping[Family, RecordStatus]
 

@@ -8,7 +8,7 @@ import structlog
 
 from ddnsd.aio import Slice
 from ddnsd.model.audit import AuditEntry, AuditItem
-from ddnsd.service.registry.errors import StoreFailedError
+from ddnsd.service.registry.results import StoreFailedError
 from ddnsd.store import keys
 from ddnsd.store.interface import KeyValue, Store, StoreError
 

@@ -1,15 +1,29 @@
-"""The way of one call on the answering node: read, decide, commit, wait, answer."""
+"""One commit of all that a plan wants: valid only while everything that was read is still so.
+
+Decisions on the state of now. A long one is made once for all who ask for the same at that moment.
+
+How long nothing could be published at a placement, as this node has seen it.
+
+By this node's own clock: no other's stands in between, and a node that has just started waits once more.
+
+The way of one call on the answering node: read, decide, commit, wait, answer.
+"""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 import structlog
 
 from ddnsd.model.authorization import in_full
-from ddnsd.model.decision import Change, Join, Move, Plan, Refused, Settled, Step
+from ddnsd.model.decision import Change, Decision, Join, Move, Plan, Refused, Settled, Step, decide
+from ddnsd.model.expiry import sighting
 from ddnsd.model.progress import Progress
+from ddnsd.model.records import Committed, HistoryEntry, PrefixHead, PrefixMove, RecordKey, Site
 from ddnsd.model.request import (
     Answer,
     Attempt,
@@ -24,15 +38,182 @@ from ddnsd.model.request import (
     read,
 )
 from ddnsd.model.resources import digest
-from ddnsd.service.commitment import awaited, commitment
-from ddnsd.service.conduct import Conduct
-from ddnsd.service.decisions import Decisions
-from ddnsd.service.fairuse import Ticket
-from ddnsd.service.placements import Placements
-from ddnsd.service.waiting import Waiting
+from ddnsd.model.state import State
+from ddnsd.service.limits import Conduct, Ticket
+from ddnsd.service.waiting import Awaited, Waiting
+from ddnsd.store import codec, keys
+from ddnsd.store.chronicle import addition
 from ddnsd.store.commit import GroupCommit
-from ddnsd.store.interface import Done, RestoredError, StoreError, Unknown
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.interface import Done, RestoredError, StoreError, Unknown, Update
+from ddnsd.store.snapshot import Touched, WatchCache
+
+
+def commitment(state: State, plan: Plan, request: Request, now: datetime) -> Update | None:
+    """Return what to commit for a plan, None if nothing. `request` is one of those that it is for."""
+    changes = [step for step in plan.steps if isinstance(step, Change)]
+    moves = [step for step in plan.steps if isinstance(step, Move) and step.due]
+    if not (changes or moves or plan.sighted):
+        return None
+    commit = os.urandom(9).hex()
+    expects = {entry.key: entry.revision for entry in plan.reads}
+    expects |= {keys.address(record): revision for record, revision in plan.records.items()}
+    puts: dict[str, bytes] = {}
+    for change in changes:
+        puts[keys.address(change.record)] = codec.encode(_committed(change, commit, now))
+    for move in moves:
+        key = _prefix_key(plan)
+        expects[key] = move.replaces.revision if move.replaces else 0
+        puts[key] = codec.encode(_moved(plan, move, request, commit, now))
+        head = keys.prefix_head(plan.holder.token.value.spec.account)
+        puts[head] = codec.encode(PrefixHead(commit))
+    for host, families in plan.sighted:
+        seen, key = state.seen.get(host), keys.seen(host)
+        if len(plan.sighted) == 1:  # two calls may refresh a family each; of many hosts it would not fit
+            expects[key] = seen.revision if seen else 0
+        puts[key] = codec.encode(sighting(seen.value if seen else None, families, now))
+    for host, entries in _entries(plan, changes, request, now).items():
+        key, expects[key], puts[key] = addition(state, host, *entries)
+    return Update(expects, puts)
+
+
+def awaited(plan: Plan, revision: int) -> Mapping[RecordKey, Awaited]:
+    """Return what a plan waits for, once its commit was made at `revision`."""
+    waits: dict[RecordKey, Awaited] = {}
+    for step in plan.steps:
+        match step:
+            case Change():
+                waits[step.record] = Awaited(revision)
+            case Join():
+                waits[step.record] = Awaited(step.revision, step.published)
+            case Move():
+                for record, awaited in _awaited_of(step, revision):
+                    waits.setdefault(record, awaited)
+            case _:
+                pass
+    return waits
+
+
+def _awaited_of(move: Move, revision: int) -> Iterator[tuple[RecordKey, Awaited]]:
+    """Yield what is waited for of each host that follows, once the move was committed, if it was due.
+
+    Also of those that are there already: a client may have changed one before the commit.
+    """
+    for join in move.joined:
+        yield join.record, Awaited(revision if move.due else join.revision, join.published, may_go=True)
+    if move.due:
+        for record in (*move.moving, *move.again, *move.served):
+            yield record, Awaited(revision, may_go=True)
+
+
+def _committed(change: Change, commit: str, now: datetime) -> Committed:
+    gone = not change.content
+    zone = change.zone if gone else ""
+    return Committed(change.content, change.previous, commit, now, zone, cleared=gone, again=change.times)
+
+
+def _moved(plan: Plan, move: Move, request: Request, commit: str, now: datetime) -> PrefixMove:
+    token, name = plan.holder.token.value.spec, plan.holder.name
+    prefix = str(move.prefix)
+    return PrefixMove(prefix, token.account, token.hosts, commit, now, name, request.source, request.api)
+
+
+def _prefix_key(plan: Plan) -> str:
+    """Return a key that stands for exactly these hosts: those that the token may change as it is now."""
+    token = plan.holder.token
+    return keys.prefix(token.value.spec.account, plan.holder.name, token.revision)
+
+
+def _entries(
+    plan: Plan, changes: list[Change], request: Request, now: datetime
+) -> Mapping[str, list[HistoryEntry]]:
+    """Return the history's new entries, by host."""
+    entries: defaultdict[str, list[HistoryEntry]] = defaultdict(list)
+    for change in changes:
+        if not change.again:
+            record, token = change.record, plan.holder.name
+            old, new = change.previous, change.shown
+            entry = HistoryEntry(now, record.type, old, new, request.api, token, request.source)
+            entries[record.name].append(entry)
+    return entries
+
+
+_KEPT = 0.1  # seconds: what ends by the clock ends so much later at most
+
+
+class _Kept(NamedTuple):
+    attempt: Attempt
+    history: str  # identity of the state's history
+    revision: int
+    at: datetime
+    decision: Decision
+
+
+class Decisions:
+    """Decides. Thousands of hosts may follow a prefix, and a look at them holds the loop for 40 ms."""
+
+    def __init__(self, cache: WatchCache) -> None:
+        self._cache = cache
+        self._kept: _Kept | None = None
+
+    def decide(self, attempt: Attempt) -> Decision:
+        """Return what the attempt comes to now."""
+        now = datetime.now(UTC)
+        if not _moves(attempt):  # as nearly always
+            return decide(self._cache.state, attempt, now)
+        if self._kept is None or not self._stands(self._kept, attempt, now):
+            decision = decide(self._cache.state, attempt, now)
+            self._kept = _Kept(attempt, self._cache.identity, self._cache.revision, now, decision)
+        return self._kept.decision
+
+    def _stands(self, kept: _Kept, attempt: Attempt, now: datetime) -> bool:
+        is_of_this_state = (kept.history, kept.revision) == (self._cache.identity, self._cache.revision)
+        return is_of_this_state and kept.attempt == attempt and 0 <= (now - kept.at).total_seconds() < _KEPT
+
+
+def _moves(attempt: Attempt) -> bool:
+    targets = attempt.targets
+    if len(targets) == 1:
+        return targets[0].prefix is not None and targets[0].moves
+    return any(target.prefix is not None and target.moves for target in targets)
+
+
+class Placements:
+    """Knows which zones are in trouble where they live."""
+
+    def __init__(self, cache: WatchCache, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` in seconds."""
+        self._cache = cache
+        self._clock = clock
+        self._since: dict[Site, float] = {}
+        for site in cache.state.footprints:
+            self._look_at(site)
+        cache.subscribe(self._look)
+
+    def in_trouble(self, records: Iterable[RecordKey], seconds: float) -> bool:
+        """Say whether the zone of any of these records has been in trouble for longer than that."""
+        if not self._since:  # as nearly always
+            return False
+        state, latest = self._cache.state, self._clock() - seconds
+        for name in {state.zone_of(record.name) for record in records}:
+            zone = state.zones.get(name) if name else None
+            if name and zone and self._since.get(Site(name, zone.value.spec.nameserver), latest) < latest:
+                return True
+        return False
+
+    def _look(self, touched: Sequence[Touched]) -> None:
+        if not self._cache.identity:  # another history: all that is in it is touched again
+            self._since.clear()
+        for place in touched:
+            if place.shelf == keys.FOOTPRINTS and isinstance(place.id, Site):
+                self._look_at(place.id)
+
+    def _look_at(self, site: Site) -> None:
+        footprint = self._cache.state.footprints.get(site)
+        if footprint is not None and footprint.value.error:
+            self._since.setdefault(site, self._clock())
+        else:
+            self._since.pop(site, None)
+
 
 _log = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ import asyncio
 
 from tornado.httputil import HTTPHeaders
 
-from ddnsd.service.fairuse import FairUse
+from ddnsd.service.limits import FairUse
 from ddnsd.web.source import SourceFinder
 
 

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from ddnsd.app.siblings import Siblings
 from ddnsd.app.worker import Worker
 from ddnsd.model.request import Api
-from ddnsd.service.refused import RefusedAttempt, RefusedAttempts
+from ddnsd.service.limits import RefusedAttempt, RefusedAttempts
 from ddnsd.telemetry.metrics import Metrics
 
 NUMBERS = (0, 1, 2)

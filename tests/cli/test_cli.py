@@ -18,8 +18,8 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.records import HistoryEntry, LastSeen, RecordKey, Work
 from ddnsd.model.request import Api
 from ddnsd.model.resources import Kind, digest
+from ddnsd.service.limits import RefusedAttempt
 from ddnsd.service.manifests import read_manifest
-from ddnsd.service.refused import RefusedAttempt
 from ddnsd.service.registry import SourceTakenError
 from ddnsd.service.registry.sourced import Delete
 from ddnsd.store import codec, keys

@@ -21,9 +21,9 @@ from ddnsd.service.archive import Address, ArchiveReader, Counts, Export, header
 from ddnsd.service.archive.export import yaml_of
 from ddnsd.service.archive.stream import MAX_DOCUMENT, DocumentStream
 from ddnsd.service.documents import Document, read_document, write_document
-from ddnsd.service.host_status import host_status
 from ddnsd.service.manifests import read_manifest
 from ddnsd.service.problems import InvalidDocumentError
+from ddnsd.service.status import host_status
 from tests.service.archives import body, exported, read
 from tests.service.registry_node import account, host, single_node, token, zone
 from tests.tasks import running

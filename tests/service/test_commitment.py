@@ -9,8 +9,7 @@ from ddnsd.model.addresses import RRTYPES, Challenge, Family
 from ddnsd.model.decision import Plan, decide
 from ddnsd.model.records import RecordKey
 from ddnsd.model.request import Refusal, Request
-from ddnsd.service.commitment import commitment
-from ddnsd.service.update import MOST_REQUESTS
+from ddnsd.service.update import MOST_REQUESTS, commitment
 from ddnsd.store.interface import MAX_KEYS_PER_UPDATE
 from tests.model.world import NOW, World, read_all
 

@@ -9,9 +9,7 @@ from ddnsd.model.decision import Plan, decide
 from ddnsd.model.ratelimit import Rate
 from ddnsd.model.request import Answer, Attempt, Limited, Moved, Refusal, Request, Unchanged, Updated
 from ddnsd.model.resources import digest
-from ddnsd.service.conduct import Conduct
-from ddnsd.service.fairuse import FairUse, FairUseLimits, Ticket
-from ddnsd.service.refused import RefusedAttempts, newest
+from ddnsd.service.limits import Conduct, FairUse, FairUseLimits, RefusedAttempts, Ticket, newest
 from tests.model.world import BLOG, NOW, World, read_all, small_world
 
 SOURCE, STRANGER = "198.51.100.1", "203.0.113.1"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.model.ratelimit import Buckets, Rate
-from ddnsd.service.fairuse import FairUse, FairUseLimits, Ticket
+from ddnsd.service.limits import FairUse, FairUseLimits, Ticket
 
 LIMITS = FairUseLimits(
     enabled=True,

@@ -7,9 +7,9 @@ import pytest
 from ddnsd.model.records import HistoryEntry
 from ddnsd.model.request import Api
 from ddnsd.model.resources import Kind
-from ddnsd.service.history import HistoryItem
-from ddnsd.service.refused import MOST_REFUSED, RefusedAttempt, RefusedAttempts, concerning, newest
+from ddnsd.service.limits import MOST_REFUSED, RefusedAttempt, RefusedAttempts, concerning, newest
 from ddnsd.service.registry import NotFoundError
+from ddnsd.service.status import HistoryItem
 from tests.service.registry_node import Node, account, host, single_node, token, zone
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import Footprint, RecordKey, Site
-from ddnsd.service.placements import Placements
+from ddnsd.service.update import Placements
 from ddnsd.store import codec, keys
 from ddnsd.store.interface import Done, Update
 from tests.service.registry_node import Node, account, host, single_node, zone

@@ -9,7 +9,6 @@ from ddnsd.model.expiry import Expiry
 from ddnsd.model.records import Committed, Mark, RecordKey, Resource
 from ddnsd.model.resources import Kind
 from ddnsd.service.documents import read_document
-from ddnsd.service.host_status import HostStatus, RecordStatus, TextStatus, host_status
 from ddnsd.service.problems import InvalidDocumentError
 from ddnsd.service.registry import (
     ANY,
@@ -21,6 +20,7 @@ from ddnsd.service.registry import (
     StoreFailedError,
     Written,
 )
+from ddnsd.service.status import HostStatus, RecordStatus, TextStatus, host_status
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore
 from ddnsd.store.interface import Unknown, Update

@@ -14,9 +14,7 @@ from ddnsd.model.ratelimit import Rate
 from ddnsd.model.records import Footprint, Installation, Published, PublishError, RecordKey, Site
 from ddnsd.model.request import Answer, Limited, Refusal, Request, Unchanged, Updated
 from ddnsd.model.resources import Kind, digest
-from ddnsd.service.conduct import Conduct
-from ddnsd.service.fairuse import FairUse, FairUseLimits
-from ddnsd.service.refused import RefusedAttempts
+from ddnsd.service.limits import Conduct, FairUse, FairUseLimits, RefusedAttempts
 from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.store import codec, keys
 from ddnsd.store.interface import Done, Update

@@ -12,8 +12,8 @@ from ddnsd.model.progress import Progress
 from ddnsd.model.records import Committed, Published, RecordKey
 from ddnsd.model.request import Attempt, Request
 from ddnsd.model.resources import digest
-from ddnsd.service import decisions
-from ddnsd.service.decisions import Decisions
+from ddnsd.service import update
+from ddnsd.service.update import Decisions
 from ddnsd.service.waiting import Awaited, Waiting
 from ddnsd.store import codec, keys
 from ddnsd.store.interface import Done, Update
@@ -100,7 +100,7 @@ def attempt(prefix: str) -> Attempt:
 async def test_a_prefix_is_decided_on_once_while_nothing_changes(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decisions, "_KEPT", 60.0)
+    monkeypatch.setattr(update, "_KEPT", 60.0)
     decide = Decisions(node.cache).decide
     first = decide(attempt("2001:db8:1::/64"))
     assert decide(attempt("2001:db8:1::/64")) is first
@@ -109,5 +109,5 @@ async def test_a_prefix_is_decided_on_once_while_nothing_changes(
     await committed(node)
     assert decide(attempt("2001:db8:1::/64")) is not first, "the state is another one"
     first = decide(attempt("2001:db8:1::/64"))
-    monkeypatch.setattr(decisions, "_KEPT", 0.0)
+    monkeypatch.setattr(update, "_KEPT", 0.0)
     assert decide(attempt("2001:db8:1::/64")) is not first, "something may have ended by the clock"

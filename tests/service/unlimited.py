@@ -2,9 +2,7 @@
 
 from ddnsd.model.ratelimit import Rate
 from ddnsd.model.state import State
-from ddnsd.service.conduct import Conduct
-from ddnsd.service.fairuse import FairUse, FairUseLimits
-from ddnsd.service.refused import RefusedAttempts
+from ddnsd.service.limits import Conduct, FairUse, FairUseLimits, RefusedAttempts
 
 
 def unlimited(state: State) -> Conduct:

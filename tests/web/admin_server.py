@@ -14,7 +14,7 @@ from tornado.testing import bind_unused_port
 
 from ddnsd.model.resources import digest
 from ddnsd.service.audit import AuditLog
-from ddnsd.service.refused import RefusedAttempt, RefusedAttempts
+from ddnsd.service.limits import RefusedAttempt, RefusedAttempts
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.admin import AdminScope, AdminTokens, Credential, make_admin_application
 from ddnsd.web.connections import ConnectionLimits, Connections

@@ -15,9 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from ddnsd.model.ratelimit import Rate
 from ddnsd.model.resources import digest
-from ddnsd.service.conduct import Conduct
-from ddnsd.service.fairuse import FairUse
-from ddnsd.service.refused import RefusedAttempts
+from ddnsd.service.limits import Conduct, FairUse, RefusedAttempts
 from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.ability import AbilityEndpoint

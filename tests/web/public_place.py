@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from tornado.testing import bind_unused_port
 
 from ddnsd.model.ratelimit import Rate
-from ddnsd.service.fairuse import FairUse, FairUseLimits
+from ddnsd.service.limits import FairUse, FairUseLimits
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.connections import ConnectionLimits, Connections
 from ddnsd.web.http import PublicListener, Routes

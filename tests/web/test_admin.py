@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from ddnsd.model.records import HistoryEntry, Work
 from ddnsd.model.request import Api
 from ddnsd.model.resources import Kind
-from ddnsd.service.refused import RefusedAttempt
+from ddnsd.service.limits import RefusedAttempt
 from ddnsd.store import codec
 from ddnsd.store.interface import Update
 from ddnsd.web.admin import shapes

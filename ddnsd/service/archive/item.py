@@ -11,8 +11,8 @@ from ddnsd.model.addresses import Family, InvalidAddressError, read_address
 from ddnsd.model.records import is_name_in_use
 from ddnsd.model.resources import HostSpec, Instant
 from ddnsd.service.documents import Document, read_document, write_document
-from ddnsd.service.host_status import HostStatus
 from ddnsd.service.problems import InvalidDocumentError, Problem, shown
+from ddnsd.service.status import HostStatus
 
 
 class Address(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,8 +1,10 @@
 """Accounts, tokens, zones and hosts: read, changed and deleted, one change at a time in the cluster."""
 
-from ddnsd.service.registry.apply import MAX_ATOMIC
-from ddnsd.service.registry.deletion import Deleted
-from ddnsd.service.registry.errors import (
+from ddnsd.service.registry.bulk import MAX_ATOMIC
+from ddnsd.service.registry.registry import ANY, CreatedToken, Page, Precondition, Put, Registry
+from ddnsd.service.registry.results import (
+    Applied,
+    ApplyResult,
     NotFoundError,
     NotMineError,
     PartlyAppliedError,
@@ -10,12 +12,12 @@ from ddnsd.service.registry.errors import (
     PreconditionFailedError,
     RefusedError,
     RegistryError,
+    Restored,
+    Result,
     SourceTakenError,
     StoreFailedError,
 )
-from ddnsd.service.registry.registry import ANY, CreatedToken, Page, Precondition, Put, Registry
-from ddnsd.service.registry.results import Applied, ApplyResult, Restored, Result
-from ddnsd.service.registry.rules import Written
+from ddnsd.service.registry.rules import Deleted, Written
 from ddnsd.service.registry.sourced import SourcedRegistry
 
 __all__ = [

@@ -1,32 +1,209 @@
-"""The registry: see the package's docstring."""
+"""What an operator decides about sources: who has a name, and whether suspicious deletions are meant.
 
+Work asked of the leader, from any node: written to the store, and waited for there.
+
+The registry: see the package's docstring.
+"""
+
+import asyncio
 import copy
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
+import msgspec
+
 from ddnsd.model.audit import Author
-from ddnsd.model.records import Entry, Resource, Work, WorkRequest
+from ddnsd.model.records import Entry, HeldDeletions, Resource, Source, Work, WorkRequest
 from ddnsd.model.resources import MADE_SECRET_LENGTH, Kind, Spec
 from ddnsd.model.state import State
 from ddnsd.service.archive import Archive, Export
 from ddnsd.service.documents import Document, read_new_token
-from ddnsd.service.history import HistoryItem, HistoryPage, history, whose
-from ddnsd.service.registry import deletion, rules
-from ddnsd.service.registry.apply import apply, read_documents
-from ddnsd.service.registry.audited import Auditor
-from ddnsd.service.registry.deletion import Deleted
-from ddnsd.service.registry.draft import Draft
-from ddnsd.service.registry.errors import NotFoundError, PreconditionFailedError, RefusedError
-from ddnsd.service.registry.restore import restore
-from ddnsd.service.registry.results import Applied, Restored
-from ddnsd.service.registry.rules import Written
-from ddnsd.service.registry.sources import Sources
-from ddnsd.service.registry.turns import Turns
-from ddnsd.service.registry.work import WorkDesk
+from ddnsd.service.registry import rules
+from ddnsd.service.registry import rules as deletion
+from ddnsd.service.registry.bulk import apply, read_documents, restore
+from ddnsd.service.registry.results import (
+    Applied,
+    NotFoundError,
+    PreconditionFailedError,
+    RefusedError,
+    Restored,
+    StoreFailedError,
+)
+from ddnsd.service.registry.rules import Deleted, Written
+from ddnsd.service.registry.transaction import Auditor, Draft, Turns
+from ddnsd.service.source_status import SourceStatus, source_status
+from ddnsd.service.status import HistoryItem, HistoryPage, history, whose
+from ddnsd.store import codec, keys
 from ddnsd.store.commit import GroupCommit
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.interface import Done, Outcome, StoreError, Update
+from ddnsd.store.snapshot import Touched, WatchCache
+
+
+class Sources:
+    """The names of Kubernetes clusters on this store.
+
+    All methods raise `StoreFailedError` if the store cannot do it; those that name a source `NotFoundError`
+    if it is not bound.
+    """
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+
+    async def list(self) -> Mapping[str, SourceStatus]:
+        """Return all sources by name, those that are released and have left something too."""
+        return await source_status((await self._turns.read()).state)
+
+    async def takeover(self, name: str) -> Source:
+        """Bind a name to the Namespace that has claimed it; return the new binding.
+
+        Where none has, and its objects name another installation, this one replaces that.
+
+        Raises:
+            RefusedError: neither is so.
+        """
+
+        def decide(draft: Draft, source: Source) -> Source:
+            if not source.claimant and source.other_installation:
+                bound = msgspec.structs.replace(
+                    source, other_installation="", replaced_installation=source.other_installation
+                )
+                draft.put_source(name, bound)
+                return bound
+            if not source.claimant:
+                remedy = "start the controller that shall have it, then repeat this"
+                raise RefusedError(f"nobody has asked for source {name}: {remedy}")
+            bound = Source(source.claimant, draft.now)
+            draft.put_source(name, bound)
+            return bound
+
+        return await self._change(name, decide)
+
+    async def release(self, name: str) -> Source:
+        """Free a name and all that was written under it, which stays as it is; return the old binding."""
+
+        def decide(draft: Draft, source: Source) -> Source:
+            draft.drop_source(name)
+            return source
+
+        return await self._change(name, decide)
+
+    async def prune(self, name: str) -> HeldDeletions:
+        """Allow the deletions that a source's controller holds now; return them.
+
+        Raises:
+            RefusedError: it holds none.
+        """
+
+        def decide(draft: Draft, source: Source) -> Source:
+            if source.held is None:
+                raise RefusedError(f"source {name} holds no deletions")
+            allowed = msgspec.structs.replace(source, pruned=source.held.id)
+            if allowed != source:
+                draft.put_source(name, allowed)
+            return allowed
+
+        held = (await self._change(name, decide)).held
+        assert held is not None
+        return held
+
+    async def _change(self, name: str, decide: Callable[[Draft, Source], Source]) -> Source:
+        def decide_on_bound(draft: Draft) -> Source:
+            source = draft.source(name)
+            if source is None:
+                raise NotFoundError(f"there is no source {name[:80]!r} that is bound")
+            return decide(draft, source)
+
+        decided, _ = await self._turns.take(decide_on_bound)
+        return decided
+
+
+class WorkDesk:
+    """Takes requests of work and waits for their end."""
+
+    def __init__(self, cache: WatchCache, commits: GroupCommit, timeout: float) -> None:
+        """`timeout` bounds each answer of the store, in seconds."""
+        self._cache = cache
+        self._commits = commits
+        self._timeout = timeout
+        self._waiters: dict[str, asyncio.Event] = {}
+        cache.subscribe(self._look)
+
+    def reconfigure(self, timeout: float) -> None:
+        """Bound it by another time, in seconds, from now on."""
+        self._timeout = timeout
+
+    async def request(self, zone: str, work: Work, *, adopt: bool = False) -> str:
+        """Ask for work on a zone; return the request's id. `adopt`: see `WorkRequest`.
+
+        Raises:
+            NotFoundError: nothing is, or was, published there.
+            StoreFailedError: perhaps not asked.
+        """
+        try:
+            await self._cache.current()
+            state = self._cache.state
+            if zone not in state.zones and not any(state.sites_of(zone)):
+                raise NotFoundError(f"there is no Zone {zone}")
+            id = secrets.token_hex(9)
+            value = codec.encode(WorkRequest(work, zone, datetime.now(UTC), adopt=adopt))
+            outcome = await self._commit(Update({keys.request(id): 0}, {keys.request(id): value}))
+        except StoreError as error:
+            raise StoreFailedError(f"the store cannot do it now ({error}): try again") from error
+        if not isinstance(outcome, Done):
+            raise StoreFailedError("the store's answer was lost: try again")
+        return id
+
+    async def finished(self, id: str, timeout: float) -> WorkRequest | None:
+        """Wait for the end of a request, and clear it away; None if it takes longer than `timeout` seconds.
+
+        Raises:
+            NotFoundError: there is no such request (any more).
+            StoreFailedError: the store cannot be read.
+        """
+        woken = self._waiters[id] = asyncio.Event()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._cache.current()
+                while (entry := self._entry(id)).value.finished is None:
+                    woken.clear()
+                    await woken.wait()
+        except TimeoutError:
+            return None
+        except StoreError as error:
+            raise StoreFailedError(f"the store cannot be read now ({error}): try again") from error
+        finally:
+            del self._waiters[id]
+        await self._clear(entry)
+        return entry.value
+
+    def _entry(self, id: str) -> Entry[WorkRequest]:
+        entry = self._cache.state.requests.get(id)
+        if entry is None:
+            raise NotFoundError(f"there is no request {id}")
+        return entry
+
+    def _look(self, touched: Sequence[Touched]) -> None:
+        if self._waiters:
+            for place in touched:
+                if place.shelf == keys.REQUESTS and isinstance(place.id, str) and place.id in self._waiters:
+                    self._waiters[place.id].set()
+
+    async def _clear(self, entry: Entry[WorkRequest]) -> None:
+        """Delete a finished request; one that stays is the leader's to clear away."""
+        try:
+            await self._commit(Update({entry.key: entry.revision}, deletes=frozenset({entry.key})))
+        except StoreError:
+            return
+
+    async def _commit(self, update: Update) -> Outcome:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._commits.commit(update)
+        except TimeoutError as error:
+            raise StoreFailedError(f"the store did not answer in {self._timeout:g} s: try again") from error
+
 
 ANY: Final = "*"
 Precondition = int | Literal["*"] | None  # the revision that the caller expects, any one, or no matter

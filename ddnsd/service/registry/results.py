@@ -1,11 +1,16 @@
-"""What came of an apply, of an import."""
+"""What came of an apply, of an import.
 
+Why the registry did not do what was asked.
+"""
+
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
 from ddnsd.model.resources import Kind
 from ddnsd.service.archive import Counts
+from ddnsd.service.problems import Problem, Reason
 
 
 class Result(StrEnum):
@@ -52,3 +57,87 @@ class Restored(msgspec.Struct, frozen=True):
     kept: int
     unusable: int = 0
     unreachable: int = 0
+
+
+class RegistryError(Exception):
+    """Nothing was changed, unless the error says so.
+
+    RegistryError
+    ├── NotFoundError             there is no such resource
+    ├── PreconditionFailedError   it is not at the revision that the caller expects
+    ├── RefusedError              other resources stand in the way
+    ├── StoreFailedError          the store did not do it, or its answer is not known
+    ├── NotMineError              the caller does not control the source (any more)
+    ├── SourceTakenError          the source's name is bound to somebody else
+    ├── PartlyAppliedError        a part of the documents is applied
+    └── PartlyRestoredError       a part of an archive is imported
+
+    Beside it, `service.problems.InvalidDocumentError`: the documents themselves are wrong.
+    """
+
+
+class NotFoundError(RegistryError):
+    """There is no such resource."""
+
+
+class PreconditionFailedError(RegistryError):
+    """The resource has changed since the caller read it, or is gone."""
+
+
+class RefusedError(RegistryError):
+    """Not as long as other resources are as they are.
+
+    `reason` is of a single document. `count` is how many hosts stand in the way, 0 where it is something
+    else. `problems` are those of single documents, where there were several.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        reason: Reason = Reason.INVALID,
+        *,
+        count: int = 0,
+        problems: tuple[Problem, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.count = count
+        self.problems = problems
+
+
+class StoreFailedError(RegistryError):
+    """The store could not be asked, or its answer was lost; the message says which."""
+
+
+class NotMineError(RegistryError):
+    """The caller leads the source's controllers no more, or the source's name is not bound to it."""
+
+
+class SourceTakenError(RegistryError):
+    """The source's name is bound to another Namespace, by its `uid`, since `bound`."""
+
+    def __init__(self, source: str, uid: str, bound: datetime) -> None:
+        since = bound.isoformat(timespec="seconds")
+        super().__init__(
+            f"source {source} is bound to the Namespace with uid {uid} since {since}: choose another "
+            f"kube.source, or, if that one is gone, take it over with `ddnsd source takeover {source}`"
+        )
+        self.uid = uid
+        self.bound = bound
+
+
+class PartlyAppliedError(RegistryError):
+    """A large apply ended early; `applied` says how far it came, the cause says why."""
+
+    def __init__(self, applied: Applied, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.applied = applied
+
+
+class PartlyRestoredError(RegistryError):
+    """An import ended early; `restored` says how far it came, the cause says why."""
+
+    def __init__(self, restored: Restored, done: int, total: int, cause: Exception) -> None:
+        remedy = "import the same export again to go on"
+        super().__init__(f"{done} of {total} documents are imported, then it ended: {cause}; {remedy}")
+        self.restored = restored

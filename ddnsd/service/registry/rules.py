@@ -1,13 +1,30 @@
-"""What a resource may be, given all the others. Pure: judges and fills a draft."""
+"""Whose a resource is: what one has written, another does not change. Pure.
 
-from collections.abc import Collection, Iterable, Mapping
+The secret that a token had before its last change, while it is still valid. Pure.
+
+The deletion of resources, with all that goes along. Pure: judges and fills a draft.
+
+Names that are not for everybody: those that programs look for, those above or below another's host. Pure.
+
+Judged only when a host is made or passes to another account: what is stored goes on.
+
+What a resource may be, given all the others. Pure: judges and fills a draft.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
 
 from ddnsd.config.mistakes import did_you_mean
 from ddnsd.model.addresses import RRTYPES, Challenge
-from ddnsd.model.names import is_below
+from ddnsd.model.names import ancestors, is_below
 from ddnsd.model.records import Mark, RecordKey, Resource
 from ddnsd.model.resources import (
+    RESERVED,
     AccountSpec,
     HostSpec,
     Kind,
@@ -21,11 +38,231 @@ from ddnsd.model.resources import (
 )
 from ddnsd.service.documents import Document
 from ddnsd.service.problems import InvalidDocumentError, Problem, Reason
-from ddnsd.service.registry import neighbours
-from ddnsd.service.registry.draft import Draft
-from ddnsd.service.registry.errors import RefusedError
-from ddnsd.service.registry.ownership import demand_own, is_anothers
-from ddnsd.service.registry.rotation import keep_previous
+from ddnsd.service.registry.results import RefusedError
+from ddnsd.service.registry.transaction import Draft
+from ddnsd.store.interface import MAX_KEYS_PER_UPDATE
+
+
+def is_anothers(draft: Draft, resource: Resource[Spec] | None, writer: Origin | None) -> bool:
+    """Say whether the resource is somebody else's than the writer's.
+
+    What was written under a source that is bound no more is nobody's: whoever comes first takes it.
+    """
+    if resource is None or resource.origin == writer:
+        return False
+    return resource.origin is None or draft.source(resource.origin.source) is not None
+
+
+def demand_own(draft: Draft, kind: Kind, name: str, writer: Origin | None) -> None:
+    """Check that the writer may change what is stored under this name, if anything is.
+
+    Raises:
+        RefusedError: it is somebody else's.
+    """
+    resource = draft.of_kind(kind).get(name)
+    if resource is not None and is_anothers(draft, resource, writer):
+        holder = _holder(kind, name, resource.origin, writer)
+        raise RefusedError(f"{kind.value.lower()} {name} {holder}", Reason.NAME_TAKEN)
+
+
+def _holder(kind: Kind, name: str, holder: Origin | None, writer: Origin | None) -> str:
+    """Say who has a resource, and what the writer can do about it."""
+    if holder is None:
+        return f"belongs to the admin API: delete it with `ddnsd delete {kind.value.lower()} {name}` first"
+    remedy = "change it there with kubectl"
+    if writer is not None:
+        remedy = "delete it there with kubectl first"
+    if writer is None or writer.source != holder.source:
+        remedy += f", or free it with `ddnsd source release {holder.source}`"
+    return f"belongs to {holder}: {remedy}"
+
+
+def keep_previous(draft: Draft, name: str, new: Resource[TokenSpec]) -> None:
+    """Keep the secret that this change of a token replaces, as a token of its own, or drop the kept one.
+
+    It may do what the changed token may. A token that is disabled, or passes to another account, keeps
+    none: its former holders are to be kept out at once.
+    """
+    previous, old = previous_name(name), draft.tokens.get(name)
+    kept = draft.tokens.get(previous)
+    spec = _former(old.spec, kept.spec if kept else None, new.spec, draft.now) if old else None
+    if spec is not None and draft.holder(spec.sha256) not in (None, name, previous):
+        spec = None  # another token has it by the same commit: a secret is one token's
+    resource = Resource(spec, origin=new.origin) if spec else None
+    if resource is None and kept is not None:
+        draft.tokens.drop(previous)
+    elif resource is not None and resource != kept:
+        draft.put_token(previous, resource)
+
+
+def _former(old: TokenSpec, kept: TokenSpec | None, new: TokenSpec, now: datetime) -> TokenSpec | None:
+    """Return what is kept: of `old` if the secret changes now, else of what was kept before."""
+    former = kept if old.sha256 == new.sha256 else old
+    if former is None or former.disabled or new.disabled or old.account != new.account:
+        return None
+    ends = [now + timedelta(seconds=new.rotation_overlap), former.expires, new.expires]
+    expires = min(end for end in ends if end is not None)
+    if expires <= now:
+        return None
+    return TokenSpec(new.account, former.sha256, new.hosts, expires, scopes=new.scopes)
+
+
+_HOST_COST = 1 + len(RRTYPES) + 1  # keys that the deletion of a host compares or writes, at most
+COST = _HOST_COST + 1  # with those of the resource itself: what a deletion needs to get on
+
+
+class Deleted(NamedTuple):
+    """What has gone, in this commit or in all. `done`: the resource itself too."""
+
+    hosts: int
+    tokens: int
+    done: bool
+
+
+def delete(
+    draft: Draft, kind: Kind, name: str, resource: Resource[Spec], *, cascade: bool, writer: Origin | None
+) -> Deleted:
+    """Put the deletion of a resource into the draft, or as much of it as one commit holds.
+
+    What does not fit is left for the next commit; the account or zone is marked until then, so that
+    nothing new is put there. Tokens that are somebody else's than the writer's stay, and are of no use.
+
+    Raises:
+        RefusedError: hosts belong to it, and they were not to go, or are somebody else's; or it is itself.
+    """
+    demand_own(draft, kind, name, writer)
+    begun = resource.mark is Mark.DELETING
+    # Of a deletion that has begun no step looks at more than it could do: nothing new comes meanwhile.
+    hosts = list(islice(_hosts_of(draft, kind, name), MAX_KEYS_PER_UPDATE if begun else None))
+    if kind is not Kind.HOST:
+        _refuse_hosts(draft, kind, name, hosts, cascade=cascade or begun, writer=writer)
+    tokens = list(islice(_tokens_of(draft, kind, name, writer), MAX_KEYS_PER_UPDATE))
+    gone_hosts = _delete_hosts(draft, hosts)
+    gone_tokens = _delete_tokens(draft, tokens)
+    done = gone_hosts == len(hosts) and gone_tokens == len(tokens)
+    if done:
+        draft.of_kind(kind).drop(name)
+    else:
+        draft.of_kind(kind).put(name, msgspec.structs.replace(resource, mark=Mark.DELETING))
+    return Deleted(gone_hosts, gone_tokens, done)
+
+
+def has_hosts(draft: Draft, kind: Kind, name: str) -> bool:
+    """Say whether hosts, whoever has written them, refer to this account or lie in this zone."""
+    return kind is not Kind.HOST and next(_hosts_of(draft, kind, name), None) is not None
+
+
+def _refuse_hosts(
+    draft: Draft, kind: Kind, name: str, hosts: Sequence[str], *, cascade: bool, writer: Origin | None
+) -> None:
+    """Refuse a deletion because of the hosts that would go along."""
+    title = f"{kind.value.lower()} {name}"
+    if hosts and not cascade:
+        message = f"{title} still has {_counted(hosts)}: delete them first, or use --cascade"
+        raise RefusedError(message, Reason.HAS_HOSTS, count=len(hosts))
+    managed = [host for host in hosts if is_anothers(draft, draft.hosts.get(host), writer)]
+    if managed:
+        message = f"{title} has {_counted(managed)} that Kubernetes manages: delete them there with kubectl"
+        raise RefusedError(message, Reason.HAS_HOSTS, count=len(managed))
+
+
+def _counted(hosts: Sequence[str]) -> str:
+    return "1 host" if len(hosts) == 1 else f"{len(hosts)} hosts"
+
+
+def _delete_hosts(draft: Draft, names: list[str]) -> int:
+    """Put as many deletions into the draft as surely fit, beside that of the whole; return how many."""
+    for count, name in enumerate(names):
+        if not draft.fits(_HOST_COST + draft.given(name) + 1):
+            return count
+        _delete_host(draft, name)
+    return len(names)
+
+
+def _delete_tokens(draft: Draft, names: list[str]) -> int:
+    for count, name in enumerate(names):
+        if not draft.fits(1 + 1):
+            return count
+        draft.tokens.drop(name)
+    return len(names)
+
+
+def _delete_host(draft: Draft, name: str) -> None:
+    host = draft.hosts.get(name)
+    for family in host.spec.families if host else ():
+        draft.withdraw(RecordKey(name, family))
+    draft.withdraw(RecordKey(name, Challenge.TXT))
+    draft.forget(name)
+    draft.hosts.drop(name)
+
+
+def _hosts_of(draft: Draft, kind: Kind, name: str) -> Iterator[str]:
+    """Yield the hosts that cannot be without the resource; a host itself is one."""
+    if kind is Kind.HOST:
+        yield name
+    elif kind is Kind.ZONE:
+        yield from draft.hosts_in(name)
+    elif kind is Kind.ACCOUNT:
+        yield from draft.hosts_of(name)
+
+
+def _tokens_of(draft: Draft, kind: Kind, name: str, writer: Origin | None) -> Iterator[str]:
+    """Yield the tokens that go with the resource: an account's, or the one of a token's former secret."""
+    if kind is Kind.TOKEN and draft.tokens.get(previous_name(name)):
+        yield previous_name(name)
+    elif kind is Kind.ACCOUNT:
+        for token in draft.tokens_of(name):
+            if not is_anothers(draft, draft.tokens.get(token), writer):
+                yield token
+
+
+def judge(draft: Draft, name: str, host: Resource[HostSpec], zone: str) -> None:
+    """Check that a host may be made, or given to its account, beside those of others.
+
+    What Kubernetes has is refused; the admin API is the operator's, and is warned.
+
+    Raises:
+        RefusedError: the name is reserved, or lies above or below the host of another account.
+    """
+    spec = draft.zones.get(zone)
+    assert spec is not None
+    label, reserved = name.partition(".")[0], spec.spec.reserved
+    if label in (RESERVED if reserved is None else reserved):
+        remedy = f"choose another name, or write spec.reserved of Zone {zone} without it"
+        message = f"{label} is a reserved label, as programs look for it; {remedy}"
+        _object(draft, name, host, message, Reason.NAME_RESERVED)
+    if not spec.spec.nested and (other := next(_others(draft, name, host, zone), None)) is not None:
+        where = f"below {other}," if is_below(name, other) else "above"
+        remedy = f"choose another name, or write nested: true in Zone {zone}"
+        message = f"it lies {where} a host of another account; {remedy}"
+        _object(draft, name, host, message, Reason.NAME_NESTED)
+    draft.settle(name, zone)
+
+
+def _object(draft: Draft, name: str, host: Resource[HostSpec], message: str, reason: Reason) -> None:
+    if host.origin is not None:
+        raise RefusedError(f"{name}: {message}", reason)
+    draft.warn(name, message)
+
+
+def _others(draft: Draft, name: str, host: Resource[HostSpec], zone: str) -> Iterator[str]:
+    """Yield the hosts of other accounts that lie above or below the name, in its zone."""
+    for each in _along(draft, name, zone):
+        other = draft.hosts.get(each)
+        if other is not None and other.spec.account != host.spec.account:
+            yield each
+
+
+def _along(draft: Draft, name: str, zone: str) -> Iterator[str]:
+    for above in ancestors(name.partition(".")[2]):
+        if above == zone:
+            break
+        yield above
+    for below in draft.state.hosts_from(name, draft.zones):
+        if below != name:
+            yield below
+    yield from draft.settled_below(name)
+
 
 # Keys that the put of one document compares or writes, at most: a host with its records and its last
 # refresh; or a token with its former secret, and one that it takes the secret from, with its own.
@@ -124,7 +361,7 @@ def _put_host(draft: Draft, name: str, host: Resource[HostSpec], *, imported: bo
     _refuse_leaving(draft, name, zone)
     old = draft.hosts.get(name)
     if not imported and (old is None or old.spec.account != host.spec.account):
-        neighbours.judge(draft, name, host, zone)
+        judge(draft, name, host, zone)
     if old is not None:
         _withdraw_lost(draft, name, old.spec, host.spec)
     if host.spec.expires_after is None:

@@ -14,12 +14,11 @@ from ddnsd.model.resources import Kind, Spec, TokenSpec, previous_name
 from ddnsd.model.state import State
 from ddnsd.service.documents import Document
 from ddnsd.service.problems import InvalidDocumentError
-from ddnsd.service.registry import deletion, rules
-from ddnsd.service.registry.audited import Auditor
-from ddnsd.service.registry.draft import Draft
-from ddnsd.service.registry.errors import NotMineError, RefusedError, SourceTakenError
+from ddnsd.service.registry import rules
+from ddnsd.service.registry import rules as deletion
+from ddnsd.service.registry.results import NotMineError, RefusedError, SourceTakenError
 from ddnsd.service.registry.rules import Written
-from ddnsd.service.registry.turns import Turns
+from ddnsd.service.registry.transaction import Auditor, Draft, Turns
 from ddnsd.store.commit import GroupCommit
 from ddnsd.store.snapshot import WatchCache
 

@@ -10,7 +10,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler
 
 from ddnsd.service.audit import AuditLog
-from ddnsd.service.refused import RefusedAttempt
+from ddnsd.service.limits import RefusedAttempt
 from ddnsd.service.registry import Registry
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.telemetry.redaction import HIDDEN

@@ -11,7 +11,7 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from ddnsd.model.audit import Author
 from ddnsd.service.audit import AuditLog
-from ddnsd.service.refused import RefusedAttempt
+from ddnsd.service.limits import RefusedAttempt
 from ddnsd.service.registry import Registry
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.admin.failures import FailedError

@@ -1,7 +1,7 @@
 """`GET /api/v1/history`: who changed what, and which attempts were refused."""
 
-from ddnsd.service.history import host_name, resource_changes
-from ddnsd.service.refused import concerning, newest
+from ddnsd.service.limits import concerning, newest
+from ddnsd.service.status import host_name, resource_changes
 from ddnsd.web.admin.base import AdminHandler
 from ddnsd.web.admin.operations import Answer, Operation, Route, operation
 from ddnsd.web.admin.shapes import HistoryList, ListMetadata, RefusedList

@@ -8,10 +8,10 @@ import msgspec
 from ddnsd.model.records import Entry, Resource
 from ddnsd.model.resources import API_VERSION, MADE_SECRET_LENGTH, SHORTEST_MADE_SECRET, Kind, Spec
 from ddnsd.service.documents import Document, document_of, read_document, write_document
-from ddnsd.service.host_status import host_status
 from ddnsd.service.problems import InvalidDocumentError, Problem
 from ddnsd.service.registry import ANY, NotFoundError, Precondition, Written
 from ddnsd.service.specs import read_name
+from ddnsd.service.status import host_status
 from ddnsd.web.admin.base import AdminHandler, Services
 from ddnsd.web.admin.failures import FailedError
 from ddnsd.web.admin.operations import Answer, Operation, Route, operation

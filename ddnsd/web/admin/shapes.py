@@ -8,11 +8,10 @@ from ddnsd.model.audit import AuditItem
 from ddnsd.model.records import HeldDeletions, Work
 from ddnsd.model.resources import API_VERSION, SPECS, Digest, Kind, TokenSpec
 from ddnsd.service.archive import Counts
-from ddnsd.service.history import HistoryItem
-from ddnsd.service.host_status import HostStatus
+from ddnsd.service.limits import RefusedAttempt
 from ddnsd.service.problems import Problem
-from ddnsd.service.refused import RefusedAttempt
 from ddnsd.service.registry import Applied, Restored
+from ddnsd.service.status import HistoryItem, HostStatus
 
 
 class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ddnsd.model.request import Answer, Limited, Moved, Refusal, Request, Result
-from ddnsd.service.fairuse import Ticket
+from ddnsd.service.limits import Ticket
 from ddnsd.service.update import UpdateService, Waits
 
 Done = Callable[[Sequence[Answer], Sequence[str]], None]

@@ -1,21 +1,40 @@
-"""The resources as they will be: the state with the changes gathered so far laid over it. Pure."""
+"""The resources as they will be: the state with the changes gathered so far laid over it. Pure.
 
+The audit entry of a draft: who changed which resources, written with the change itself.
+
+Changes of resources, one at a time in the whole cluster.
+
+Every change compares and writes one key, `registry`. So whatever was read of other resources (does
+the account exist, does this new zone take hosts over, how many hosts has this zone) is still so when
+the change is committed, whoever else is at work; and one commit has room for 100 documents, since
+what they refer to need not be compared. Updates of addresses neither read nor write the key.
+"""
+
+import asyncio
+import copy
+import secrets
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import structlog
 
 from ddnsd.model.addresses import RRTYPES, Family
+from ddnsd.model.audit import AuditChange, AuditEntry, Author, What, differences, entry_of, joined
 from ddnsd.model.names import ancestors, is_below
 from ddnsd.model.records import Committed, LastSeen, Published, RecordKey, RegistryHead, Resource, Source
 from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
 from ddnsd.model.state import State, Table
 from ddnsd.model.taking import is_only_wildcard_in_use
+from ddnsd.service.registry.results import StoreFailedError
 from ddnsd.store import codec, keys
+from ddnsd.store.commit import GroupCommit
 from ddnsd.store.group import MAX_GROUP_BYTES
-from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, Update
+from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, Done, StoreError, Unknown, Update
+from ddnsd.store.snapshot import WatchCache
 
 SpecT = TypeVar("SpecT", bound=Spec)
 _NOTHING: Mapping[str, bytes] = MappingProxyType({})
@@ -324,3 +343,201 @@ class Draft:
         resources = len(self.zones) + len(self.accounts) + len(self.hosts) + len(self.tokens)
         records = len(self._committed) + len(self._published)
         return resources + records + len(self._sources) + len(self._sightings)
+
+
+_log = structlog.get_logger(__name__)
+
+
+class Noted(NamedTuple):
+    """An entry and its key."""
+
+    key: str
+    entry: AuditEntry
+
+    @property
+    def value(self) -> bytes:
+        """The stored form."""
+        return codec.encode(self.entry)
+
+
+class Auditor:
+    """Makes the entries of what one author changes: one for each commit, or one for all of them."""
+
+    def __init__(self, author: Author, *, as_one: bool = False, sources: bool = True) -> None:
+        """`as_one`: all that it makes are one entry, which grows. `sources`: what they bind counts too."""
+        self._author = author
+        self._as_one = as_one
+        self._sources = sources
+        self._last: Noted | None = None
+
+    @property
+    def author(self) -> Author:
+        """Whose changes they are."""
+        return self._author
+
+    def note(self, draft: Draft) -> Noted | None:
+        """Return the entry to write with a draft; None if it changes nothing that counts."""
+        changes = [*_changes(draft), *(_changes_of_sources(draft) if self._sources else ())]
+        if not changes:
+            return None
+        entry = entry_of(self._author, draft.now, changes, sorted(draft.withdrawn))
+        if self._as_one and self._last is not None:
+            return Noted(self._last.key, joined(self._last.entry, entry))
+        return Noted(keys.audit(_id(draft.now)), entry)
+
+    def committed(self, noted: Noted) -> None:
+        """Note that an entry was written."""
+        self._last = noted
+        if not self._as_one:
+            self._tell()
+
+    def close(self) -> None:
+        """Tell what was written as one."""
+        if self._as_one:
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._last is None:
+            return
+        entry = self._last.entry
+        _log.info(
+            "audit",
+            by=entry.by,
+            address=entry.address,
+            way=entry.way,
+            added=entry.created,
+            changed=entry.changed,
+            removed=entry.deleted,
+            changes=[f"{change.title} {change.what}" for change in entry.changes],
+            withdrawn=list(entry.withdrawn),
+        )
+
+
+def _id(now: datetime) -> str:
+    return f"{now:%Y%m%dT%H%M%S.%f}Z-{secrets.token_hex(4)}"
+
+
+def _changes(draft: Draft) -> Iterator[AuditChange]:
+    for kind in Kind:
+        for name, old, new in draft.of_kind(kind).changes():
+            yield _change(f"{kind} {name}", old, new)
+
+
+def _change(title: str, old: Resource[Spec] | None, new: Resource[Spec] | None) -> AuditChange:
+    if new is None:
+        return AuditChange(title, What.DELETED)
+    if old is None:
+        return AuditChange(title, What.CREATED)
+    fields = list(differences(old.spec, new.spec))
+    if old.origin != new.origin:
+        fields.append(f"managed by: {old.origin or 'the admin API'} → {new.origin or 'the admin API'}")
+    if old.held != new.held:
+        fields.append("held" if new.held else "held no longer")
+    if old.mark != new.mark:
+        fields.append("its deletion has begun" if new.mark else "its deletion was taken back")
+    return AuditChange(title, What.CHANGED, tuple(fields))
+
+
+def _changes_of_sources(draft: Draft) -> Iterator[AuditChange]:
+    for name, old, new in draft.changes_of_sources():
+        if new is None:
+            yield AuditChange(f"Source {name}", What.DELETED)
+        elif old is None:
+            yield AuditChange(f"Source {name}", What.CREATED)
+        else:
+            yield AuditChange(f"Source {name}", What.CHANGED, tuple(_differences_of_sources(old, new)))
+
+
+def _differences_of_sources(old: Source, new: Source) -> Iterator[str]:
+    if old.uid != new.uid:
+        yield f"Namespace uid: {old.uid} → {new.uid}"
+    if old.pruned != new.pruned:
+        yield "the deletions that it holds are allowed"
+
+
+T = TypeVar("T")
+
+
+class Turns:
+    """Decides on the current state and commits, again and again until the two agree."""
+
+    def __init__(self, cache: WatchCache, commits: GroupCommit, timeout: float) -> None:
+        """`timeout` bounds each turn, in seconds."""
+        self.cache = cache
+        self._commits = commits
+        self._timeout = timeout
+        self._turn = asyncio.Lock()  # callers of this node would only make each other stale
+        self._auditor = Auditor(Author(""))
+
+    def audited(self, auditor: Auditor) -> "Turns":
+        """Return the same, whose changes this one notes."""
+        turns = copy.copy(self)
+        turns._auditor = auditor
+        return turns
+
+    @property
+    def author(self) -> Author:
+        """Whose changes they are."""
+        return self._auditor.author
+
+    def reconfigure(self, timeout: float) -> None:
+        """Bound it by another time, in seconds, from now on."""
+        self._timeout = timeout
+
+    async def read(self) -> Draft:
+        """Return an empty draft on the current state.
+
+        Raises:
+            StoreFailedError: the state could not be made current.
+        """
+        try:
+            return await self._draft()
+        except StoreError as error:
+            raise StoreFailedError(f"the store cannot be read now ({error}): try again") from error
+
+    async def take(self, decide: Callable[[Draft], T]) -> tuple[T, int]:
+        """Commit what `decide` puts into a draft; return what it returned, and the commit's revision.
+
+        `decide` is called again whenever something was changed meanwhile. With an empty draft
+        nothing is committed, and the revision is 0.
+
+        Raises:
+            StoreFailedError: not done, or perhaps done; and whatever `decide` raises.
+        """
+        try:
+            async with asyncio.timeout(self._timeout), self._turn:
+                return await self._until_done(decide)
+        except TimeoutError as error:
+            message = f"no answer of the store in {self._timeout:g} s: perhaps done: look before you repeat"
+            raise StoreFailedError(message) from error
+        except StoreError as error:
+            raise StoreFailedError(f"the store cannot do it now ({error}): try again") from error
+
+    async def _until_done(self, decide: Callable[[Draft], T]) -> tuple[T, int]:
+        while True:
+            draft = await self._draft()
+            decided = decide(draft)
+            if draft.is_empty:
+                return decided, 0
+            noted = self._auditor.note(draft)
+            revision = await self._commit(draft.update({noted.key: noted.value} if noted else {}))
+            if revision is not None:
+                if noted:
+                    self._auditor.committed(noted)
+                return decided, revision
+
+    async def _draft(self) -> Draft:
+        await self.cache.current()
+        return Draft(self.cache.state, datetime.now(UTC), secrets.token_hex(9))
+
+    async def _commit(self, update: Update) -> int | None:
+        """Return the revision at which the update was done, None if it was not.
+
+        Raises:
+            StoreFailedError: perhaps it was.
+        """
+        outcome = await self._commits.commit(update)
+        if isinstance(outcome, Unknown):
+            message = f"the store's answer was lost ({outcome.reason}): perhaps done: look before you repeat"
+            raise StoreFailedError(message)
+        return outcome.revision if isinstance(outcome, Done) else None
