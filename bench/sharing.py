@@ -15,10 +15,10 @@ from ddnsd.leader.tasks import cancel
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import Committed, RecordKey
 from ddnsd.store import codec, keys
-from ddnsd.store.commit import GroupCommit
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
+from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import CLOCK, Done, Update
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 
 CALLERS = 1000

@@ -7,11 +7,11 @@ from ddnsd.app import collector
 from ddnsd.app.startup import Startup
 from ddnsd.app.stores import patience, reconfigure_store, wait_for_store
 from ddnsd.app.watchdog import LastEnd, StandsStillError, Watchdog
-from ddnsd.store.commit import GroupCommit
+from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import Store, UnavailableError
-from ddnsd.store.snapshot import WatchCache
 from ddnsd.store.standstill import Stage
+from ddnsd.store.watch_cache import WatchCache
 
 _RETRY_SECONDS = 1.0
 

@@ -15,7 +15,7 @@ from ddnsd.model.records import Member
 from ddnsd.service.limits import FairUse
 from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdateService
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.admin import AdminTokens
 from ddnsd.web.source import SourceFinder

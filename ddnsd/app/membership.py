@@ -13,7 +13,7 @@ from ddnsd.config import Settings
 from ddnsd.model.records import Beat, Member, SelfEnded
 from ddnsd.store import codec
 from ddnsd.store.interface import Registration, Store, UnavailableError
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 
 _log = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from ddnsd.model.records import Member
 from ddnsd.service.status import ZoneProgress
 from ddnsd.store import keys
-from ddnsd.store.snapshot import Touched, WatchCache
+from ddnsd.store.watch_cache import Touched, WatchCache
 
 _UNSEEN_SECONDS = 15.0  # a node registers at once, and looks after that every ten seconds
 _IDLE = timedelta(seconds=30)

@@ -16,7 +16,7 @@ from ddnsd.model.state import needed_nameservers
 from ddnsd.service.source_status import source_status, source_warnings
 from ddnsd.service.status import ZoneProgress, zone_progress
 from ddnsd.store.interface import Store
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 
 _SHOWN = 5  # zones in a warning
 

@@ -19,7 +19,7 @@ from ddnsd.service.registry import StoreFailedError
 from ddnsd.service.registry.sourced import SourcedRegistry
 from ddnsd.store import keys
 from ddnsd.store.interface import UnavailableError
-from ddnsd.store.snapshot import Touched, WatchCache
+from ddnsd.store.watch_cache import Touched, WatchCache
 
 _log = structlog.get_logger(__name__)
 

@@ -29,7 +29,7 @@ from ddnsd.service.registry import RefusedError, StoreFailedError
 from ddnsd.service.registry.sourced import Change, Hold, Outcome, Put, SourcedRegistry
 from ddnsd.store import keys
 from ddnsd.store.interface import UnavailableError
-from ddnsd.store.snapshot import Touched, WatchCache
+from ddnsd.store.watch_cache import Touched, WatchCache
 from ddnsd.telemetry.kube import KubeMetrics
 
 _log = structlog.get_logger(__name__)

@@ -19,9 +19,9 @@ from ddnsd.model.records import Candidacy
 from ddnsd.service.registry import NotMineError, SourceTakenError, StoreFailedError
 from ddnsd.service.registry.sourced import SourcedRegistry
 from ddnsd.store import codec, keys
-from ddnsd.store.commit import GroupCommit
+from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import Leadership, Store, UnavailableError
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.kube import KubeMetrics
 
 _log = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import structlog
 
 from ddnsd.store.interface import Store, UnavailableError
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 
 _log = structlog.get_logger(__name__)
 

@@ -23,7 +23,7 @@ from ddnsd.model.resources import Kind
 from ddnsd.store import codec, keys
 from ddnsd.store.chronicle import addition
 from ddnsd.store.interface import Done, UnavailableError
-from ddnsd.store.snapshot import Touched
+from ddnsd.store.watch_cache import Touched
 
 _log = structlog.get_logger(__name__)
 

@@ -12,9 +12,9 @@ from ddnsd.aio import Slice
 from ddnsd.model.fence import Fence, Owner
 from ddnsd.model.records import RecordKey
 from ddnsd.model.state import State
-from ddnsd.store.commit import GroupCommit
+from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import Leadership, Outcome, Update
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 
 _NOTHING: Mapping[str, bytes] = MappingProxyType({})

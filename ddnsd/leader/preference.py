@@ -14,8 +14,8 @@ from ddnsd.model.records import Member
 from ddnsd.model.resources import Kind
 from ddnsd.model.state import needed_nameservers, preferred_to
 from ddnsd.store import keys
-from ddnsd.store.snapshot import Touched, WatchCache
 from ddnsd.store.standstill import Stage
+from ddnsd.store.watch_cache import Touched, WatchCache
 
 _log = structlog.get_logger(__name__)
 

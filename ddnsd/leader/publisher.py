@@ -23,7 +23,7 @@ from ddnsd.model.records import RecordKey, Site
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.interface import Nameserver
 from ddnsd.store import keys
-from ddnsd.store.snapshot import Touched
+from ddnsd.store.watch_cache import Touched
 
 _log = structlog.get_logger(__name__)
 

@@ -15,10 +15,10 @@ from ddnsd.leader.tasks import cancel
 from ddnsd.model.records import Candidacy
 from ddnsd.nameserver.interface import Nameserver
 from ddnsd.store import codec
-from ddnsd.store.commit import GroupCommit
+from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import Leadership, Store, UnavailableError
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)

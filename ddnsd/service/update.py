@@ -43,9 +43,9 @@ from ddnsd.service.limits import Conduct, Ticket
 from ddnsd.service.waiting import Awaited, Waiting
 from ddnsd.store import codec, keys
 from ddnsd.store.chronicle import addition
-from ddnsd.store.commit import GroupCommit
+from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import Done, RestoredError, StoreError, Unknown, Update
-from ddnsd.store.snapshot import Touched, WatchCache
+from ddnsd.store.watch_cache import Touched, WatchCache
 
 
 def commitment(state: State, plan: Plan, request: Request, now: datetime) -> Update | None:

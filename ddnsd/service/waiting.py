@@ -11,7 +11,7 @@ from ddnsd.model.records import RecordKey, account_of
 from ddnsd.model.resources import Kind
 from ddnsd.store import keys
 from ddnsd.store.interface import RestoredError
-from ddnsd.store.snapshot import Touched, WatchCache
+from ddnsd.store.watch_cache import Touched, WatchCache
 
 _MANY = 100  # records
 

@@ -16,7 +16,7 @@ from ddnsd.model.records import Beat, RegistryHead
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import Update
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.leader.node import member, until
 from tests.tasks import running

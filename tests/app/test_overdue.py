@@ -12,7 +12,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.records import Candidacy, Committed, Footprint, RecordKey, SelfEnded, Site
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.leader.node import BLOG, ZONE, Node, example, member, node_on
 from tests.rigs.virtual import run_virtually

@@ -24,11 +24,11 @@ from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings
 from ddnsd.nameserver.interface import Nameserver, RecordType
 from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdatePolicy, UpdateService
-from ddnsd.store.commit import GroupCommit
 from ddnsd.store.embedded import open_embedded
+from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import Store
-from ddnsd.store.snapshot import WatchCache
 from ddnsd.store.standstill import Patience
+from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.model.whole_zone import contents, is_settled
 from tests.service.unlimited import unlimited

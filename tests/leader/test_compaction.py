@@ -10,7 +10,7 @@ from ddnsd.etcd.errors import CompactedError
 from ddnsd.leader.compaction import Compactor
 from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
 from ddnsd.store.interface import Update
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.leader.node import eventually
 from tests.rigs.etcd import EtcdRig, versions

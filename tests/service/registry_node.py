@@ -14,11 +14,11 @@ from ddnsd.model.addresses import Family, RRType
 from ddnsd.model.records import Committed, History, HistoryEntry, RecordKey
 from ddnsd.service.registry import Registry
 from ddnsd.store import codec, keys
-from ddnsd.store.commit import GroupCommit
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
+from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import Done, Update
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.tasks import running
 

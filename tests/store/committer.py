@@ -5,8 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-from ddnsd.store.commit import GroupCommit
 from ddnsd.store.embedded import open_embedded
+from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import Done, Update
 from tests.store.contract.actions import group_commit
 

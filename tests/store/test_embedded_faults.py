@@ -18,10 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
-from ddnsd.store.embedded.disk import Disk
-from ddnsd.store.embedded.folder import Folder
-from ddnsd.store.embedded.health import free_share
-from ddnsd.store.embedded.sqlite import Database, InDoubtError
+from ddnsd.store.embedded.sqlite import Database, Disk, Folder, InDoubtError, free_share
 from ddnsd.store.interface import FailureKind, KeyValue, Revision, Stale, UnavailableError, Unknown, Update
 from tests.store.contract.actions import DEADLINE, commit, put, take, write
 from tests.store.full_disk import attempt, fill

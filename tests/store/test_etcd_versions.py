@@ -1,6 +1,6 @@
 import pytest
 
-from ddnsd.store.etcd.versions import Version, defects
+from ddnsd.store.etcd.health import Version, defects
 
 
 @pytest.mark.parametrize(

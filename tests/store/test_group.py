@@ -4,8 +4,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ddnsd.store.embedded.plan import plan
-from ddnsd.store.group import MAX_GROUP_BYTES, Waiting, check_group, next_group, operations, size
+from ddnsd.store.embedded.store import plan
+from ddnsd.store.group_commit import MAX_GROUP_BYTES, Waiting, check_group, next_group, operations, size
 from ddnsd.store.interface import CLOCK, Done, KeyValue, Limits, Update
 
 KEYS = [f"k{number}" for number in range(12)]

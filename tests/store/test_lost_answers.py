@@ -12,10 +12,10 @@ from prometheus_client import CollectorRegistry
 from ddnsd import etcd
 from ddnsd.etcd import Client, Delete, Put
 from ddnsd.etcd.values import prefix_range
-from ddnsd.store.commit import GroupCommit
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
+from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import Done, KeyValue, Outcome, Stale, Unknown, Update
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import COMMIT_OUTCOMES, Metrics
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.relay import Relay, relay_to

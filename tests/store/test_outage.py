@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from ddnsd.store.commit import GroupCommit
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
+from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import UnavailableError, Unknown, Update
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.leader.faults import Fault, FaultyStore, Trigger
 from tests.store.contract.actions import put

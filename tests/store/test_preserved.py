@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ddnsd.store.codec import SHELVES, NewerVersionError, UnreadableError, encode
 from ddnsd.store.interface import Update
-from ddnsd.store.preserved import Preserved
+from ddnsd.store.unknown_fields import Preserved
 from tests.store.test_codec import VALUES
 
 KEY = "some/key"

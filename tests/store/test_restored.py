@@ -15,12 +15,12 @@ from ddnsd.etcd import Client, Put
 from ddnsd.etcd.errors import RevisionRegressedError
 from ddnsd.model.records import Work, WorkRequest
 from ddnsd.store import codec, keys
-from ddnsd.store.commit import GroupCommit
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
-from ddnsd.store.etcd.failures import Access, Failures
-from ddnsd.store.etcd.keeper import open_session
+from ddnsd.store.etcd.health import Access, Failures
+from ddnsd.store.etcd.session import open_session
+from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import RestoredError, UnavailableError, Unknown, Update
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.rigs.etcd import EtcdRig, Version, versions
 from tests.store.contract.actions import commit, delete, put, until

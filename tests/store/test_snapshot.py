@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from ddnsd.model.records import Work, WorkRequest
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.store.contract.actions import delete, put
 from tests.tasks import running

@@ -8,8 +8,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
-from ddnsd.store.snapshot import WatchCache
 from ddnsd.store.standstill import Patience, Stage
+from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.rigs.virtual import VirtualLoop, run_virtually
 from tests.store.contract.actions import put

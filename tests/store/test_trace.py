@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from ddnsd.store.interface import Event, KeyValue, Update
-from ddnsd.store.trace import Trace
+from ddnsd.store.watch_cache import Trace
 
 BOTH = Update({"a": 3, "b": 4}, deletes=frozenset({"a", "b"}))
 

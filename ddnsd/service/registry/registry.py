@@ -36,9 +36,9 @@ from ddnsd.service.registry.transaction import Auditor, Draft, Turns
 from ddnsd.service.source_status import SourceStatus, source_status
 from ddnsd.service.status import HistoryItem, HistoryPage, history, whose
 from ddnsd.store import codec, keys
-from ddnsd.store.commit import GroupCommit
+from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import Done, Outcome, StoreError, Update
-from ddnsd.store.snapshot import Touched, WatchCache
+from ddnsd.store.watch_cache import Touched, WatchCache
 
 
 class Sources:

@@ -19,8 +19,8 @@ from ddnsd.service.registry import rules as deletion
 from ddnsd.service.registry.results import NotMineError, RefusedError, SourceTakenError
 from ddnsd.service.registry.rules import Written
 from ddnsd.service.registry.transaction import Auditor, Draft, Turns
-from ddnsd.store.commit import GroupCommit
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.group_commit import GroupCommit
+from ddnsd.store.watch_cache import WatchCache
 
 _CHUNK = 1000  # changes looked at in one turn; most of them come to nothing, or it ends sooner
 _SECONDS = 0.01  # of judging in one turn: a deletion looks at all hosts

@@ -31,10 +31,9 @@ from ddnsd.model.state import State, Table
 from ddnsd.model.taking import is_only_wildcard_in_use
 from ddnsd.service.registry.results import StoreFailedError
 from ddnsd.store import codec, keys
-from ddnsd.store.commit import GroupCommit
-from ddnsd.store.group import MAX_GROUP_BYTES
+from ddnsd.store.group_commit import MAX_GROUP_BYTES, GroupCommit
 from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, Done, StoreError, Unknown, Update
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 
 SpecT = TypeVar("SpecT", bound=Spec)
 _NOTHING: Mapping[str, bytes] = MappingProxyType({})

@@ -2,16 +2,41 @@
 
 Write-ahead log with synchronous=FULL: each commit is flushed to the disk before it is answered
 (https://www.sqlite.org/pragma.html#pragma_synchronous). Everything here blocks and belongs to one thread.
+
+The data folder: private, and of one process at a time.
+
+How the disk of the embedded store is: logged when it changes, counted every time it fails.
+
+The disk work of one store, off the event loop.
 """
 
+import asyncio
+import fcntl
+import os
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple, ParamSpec, TypeVar
 
-from ddnsd.store.interface import CLOCK, FormatError, KeyValue, Page, Revision, UnavailableError
+import structlog
+
+from ddnsd import files
+from ddnsd.store.interface import (
+    CLOCK,
+    FailureKind,
+    FormatError,
+    KeyValue,
+    LockedError,
+    Page,
+    Problem,
+    Revision,
+    UnavailableError,
+    WriteFailure,
+)
 
 SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x64646E73  # "ddns": tells our files from other programs' (PRAGMA application_id)
@@ -186,3 +211,235 @@ def _create(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO store (identity) VALUES (?)", (uuid.uuid4().hex,))
     connection.execute(_PUT, (CLOCK, b"", 1, 1))
     connection.execute("COMMIT")
+
+
+class Folder:
+    """The locked folder of an open store. The lock ends with the process, however it dies."""
+
+    def __init__(self, path: Path) -> None:
+        """Create the folder (mode 0700) and its database file (0600) where missing, and lock it.
+
+        Raises:
+            LockedError: another process, or another store of this one, holds it.
+            UnavailableError: the folder cannot be made or written.
+        """
+        self.path = path
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.create(self.database)  # for its owner only: SQLite would let all read it
+            self._lock = _lock(path)
+        except OSError as error:
+            raise UnavailableError(
+                f"the data folder {path} cannot be used ({error.strerror or error}): let {files.myself()} "
+                "write there, or name another folder with `data` in config.yaml, or DDNSD_DATA"
+            ) from error
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.path / "ddnsd.db"
+
+    @property
+    def size(self) -> int:
+        """The bytes of the SQLite file and its companions."""
+        return sum(file.stat().st_size for file in self.path.glob(f"{self.database.name}*"))
+
+    def flush(self) -> None:
+        """Make the database durable as it is, before anybody reads what a killed process did not flush.
+
+        Raises:
+            UnavailableError: that fails.
+        """
+        try:
+            for file in self.path.glob(f"{self.database.name}*"):
+                _sync(file)
+        except OSError as error:
+            raise UnavailableError(f"the data folder {self.path} cannot be used: {error}") from error
+
+    @property
+    def locked(self) -> bool:
+        """Say whether the folder is still ours."""
+        return not self._lock.closed
+
+    def unlock(self) -> None:
+        """Let another process have the folder; idempotent."""
+        self._lock.close()
+
+
+def _sync(path: Path) -> None:
+    """Make a file's content durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _lock(folder: Path) -> IO[str]:
+    file = os.fdopen(files.open_own(folder / "lock"), "r+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+    except BlockingIOError as error:
+        raise LockedError(
+            f"the data folder {folder} is in use by another process (pid {_holder(file)}): "
+            "stop that process, or give this one a folder of its own"
+        ) from error
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _holder(file: IO[str]) -> str:
+    with file:
+        file.seek(0)
+        return file.read().strip() or "unknown"
+
+
+_log = structlog.get_logger(__name__)
+
+LOW = 0.05
+"""The share of its file system below which free space is told."""
+
+
+class DiskHealth:
+    """What is wrong with the disk now. Lives as long as the store."""
+
+    def __init__(self, folder: Path, low: float = LOW) -> None:
+        """`low` is the share of free space, 0 to 1, from which on it is told that it ends."""
+        self._folder = folder
+        self._low = low
+        self._failing = ""  # why nothing can be written; "" while it can
+        self._free = 1.0  # share of the file system
+        self._count: Callable[[FailureKind], None] = lambda _: None
+
+    def on_failure(self, count: Callable[[FailureKind], None]) -> None:
+        """Call this at each failure from now on."""
+        self._count = count
+
+    @property
+    def failure(self) -> WriteFailure | None:
+        """Why nothing can be written, as the last attempt showed; None if it can."""
+        if not self._failing:
+            return None
+        return WriteFailure(Problem(self._failing, self._remedy), is_own=True)
+
+    @property
+    def problems(self) -> Iterator[Problem]:
+        """What an operator should know."""
+        if failure := self.failure:
+            yield failure.problem
+        if self._free < self._low:
+            yield Problem(self._low_text, self._remedy)
+
+    @contextmanager
+    def noted(self, *, writes: bool = True) -> Iterator[None]:
+        """Note whether what is done meanwhile fails; that it does not is proof only if it `writes`."""
+        try:
+            yield
+        except (UnavailableError, InDoubtError) as error:
+            self._count(FailureKind.DISK)
+            if not self._failing:
+                _log.error("store.failing", kind=FailureKind.DISK, reason=str(error), remedy=self._remedy)
+            self._failing = str(error)
+            raise
+        if self._failing and writes:
+            self._failing = ""
+            _log.info("store.recovered", kinds=[str(FailureKind.DISK)])
+
+    def note_free(self, share: float) -> None:
+        """Note which share of the file system is free."""
+        was_low, self._free = self._free < self._low, share
+        if share < self._low and not was_low:
+            _log.warning("store.space_low", reason=self._low_text, remedy=self._remedy)
+        elif was_low and share >= self._low:
+            _log.info("store.space_enough", free=round(share, 3))
+
+    @property
+    def _low_text(self) -> str:
+        return f"the file system of {self._folder} has {self._free:.1%} of its space left"
+
+    @property
+    def _remedy(self) -> str:
+        return (
+            f"make room on the file system of {self._folder} (`df -h {self._folder}`), or see that it can be "
+            "written; ddnsd goes on by itself"
+        )
+
+
+def free_share(folder: Path) -> float:
+    """Return which share of a folder's file system its users can still fill; 1 where nobody can tell."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return 1.0
+    usable = found.f_blocks - found.f_bfree + found.f_bavail  # as df counts: without what is root's
+    return found.f_bavail / usable if usable else 1.0
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Disk:
+    """A locked folder and its database, on a thread of their own. One call at a time."""
+
+    def __init__(self, worker: ThreadPoolExecutor, folder: Folder, database: Database) -> None:
+        self.folder = folder
+        self._worker = worker
+        self._database = database
+
+    async def append(self, change: Revision) -> None:
+        """Write a revision durably; errors as `Database.append`."""
+        await _run(self._worker, self._database.append, change)
+
+    async def page(self, prefix: str, limit: int, before: str, *, first: bool) -> Page:
+        """Read some of the keys under a prefix; errors as `Database.page`."""
+        return await _run(self._worker, self._database.page, prefix, limit, before, first=first)
+
+    async def settle(self) -> int:
+        """Decide what is in doubt and return the newest revision; errors as `Database.settle`."""
+        return await _run(self._worker, self._database.settle)
+
+    async def free_share(self) -> float:
+        """Return which share of the folder's file system is free; 1 once it is closed."""
+        if not self.folder.locked:
+            return 1.0
+        return await _run(self._worker, free_share, self.folder.path)
+
+    async def close(self) -> None:
+        """Close the database and unlock the folder; idempotent."""
+        if not self.folder.locked:
+            return
+        await _run(self._worker, self._database.close)
+        self.folder.unlock()
+        self._worker.shutdown(wait=False)
+
+
+async def open_disk(path: Path) -> tuple[Disk, Contents]:
+    """Lock the folder, open the database in it and read it whole; errors as `open_embedded`."""
+    worker = ThreadPoolExecutor(1, thread_name_prefix="embedded store")
+    try:
+        folder, database, contents = await _run(worker, _open, path)
+    except BaseException:
+        worker.shutdown(wait=False)
+        raise
+    return Disk(worker, folder, database), contents
+
+
+def _open(path: Path) -> tuple[Folder, Database, Contents]:
+    folder = Folder(path)
+    try:
+        folder.flush()
+        database = Database(folder.database)
+        return folder, database, database.load()
+    except BaseException:
+        folder.unlock()
+        raise
+
+
+async def _run(worker: ThreadPoolExecutor, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+    return await asyncio.get_running_loop().run_in_executor(worker, partial(function, *args, **named))

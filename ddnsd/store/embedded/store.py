@@ -1,37 +1,354 @@
-"""The embedded store: see the package's docstring."""
+"""The recent revisions, and the watches that read them.
+
+What a commit would do to the map: pure.
+
+Elections on the embedded store: a queue of keys, the oldest one leads.
+
+Only one process has the store, so every candidate lives in it. A key that nobody stands behind (of a
+process that died, or given up while the disk was full) is **dead**, and is deleted before anybody
+behind it is elected: its guard must hold no more when the next one leads.
+
+Registrations on the embedded store: plain keys. Whoever registered them lives as long as the store.
+
+The embedded store: see the package's docstring.
+"""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import compress, islice
 from pathlib import Path
 from sqlite3 import sqlite_version
+from typing import NamedTuple
 
 from ddnsd.store import keys
-from ddnsd.store.embedded.disk import Disk, open_disk
-from ddnsd.store.embedded.election import Election, EmbeddedLeadership
-from ddnsd.store.embedded.health import LOW, DiskHealth
-from ddnsd.store.embedded.history import History, Watch
-from ddnsd.store.embedded.plan import plan
 from ddnsd.store.embedded.pulse import Pulse
-from ddnsd.store.embedded.registration import EmbeddedRegistration, remove_left_behind
-from ddnsd.store.embedded.sqlite import Contents, InDoubtError
-from ddnsd.store.group import check_group
+from ddnsd.store.embedded.sqlite import LOW, Contents, Disk, DiskHealth, InDoubtError, open_disk
+from ddnsd.store.group_commit import check_group
 from ddnsd.store.interface import (
     CLOCK,
+    MAX_KEYS_PER_UPDATE,
+    CompactedError,
     Done,
+    Event,
     FailureKind,
+    KeyValue,
     Limits,
     Outcome,
     Page,
     Progress,
     Revision,
     SnapshotAt,
+    Stale,
     StoreHealth,
     StoreServer,
+    UnavailableError,
     Unknown,
     Update,
     WriteFailure,
     ignore_progress,
 )
+
+
+class History:
+    """The newest revisions, whole: as many as hold `size` events together, the newest one always.
+
+    Revisions are consecutive. Those up to `newest`, the store's when it was opened, are not kept.
+    """
+
+    def __init__(self, newest: int, size: int) -> None:
+        self.newest = newest
+        self._size = size
+        self._events = 0
+        self._kept: dict[int, Revision] = {}
+
+    @property
+    def oldest(self) -> int:
+        """The first revision that is kept; beyond `newest` where there is none."""
+        return self.newest - len(self._kept) + 1
+
+    def append(self, revision: Revision) -> None:
+        """Keep the next revision; forget the oldest ones for it."""
+        self._kept[revision.revision] = revision
+        self.newest = revision.revision
+        self._events += len(revision.events)
+        while self._events > self._size and len(self._kept) > 1:
+            self._events -= len(self._kept.pop(self.oldest).events)
+
+    def get(self, number: int) -> Revision | None:
+        """Return a revision, or None if it is still to come.
+
+        Raises:
+            CompactedError: it is no longer kept.
+        """
+        if number < self.oldest:
+            raise CompactedError(f"revision {number} is no longer kept; the first one is {self.oldest}")
+        return self._kept.get(number)
+
+
+class Watch:
+    """An iterator over the revisions that wrote under a prefix.
+
+    Not a generator: a reader that is cancelled while it waits can go on later and has lost nothing.
+    """
+
+    def __init__(self, history: History, pulse: Pulse, prefix: str, start: int) -> None:
+        self._history = history
+        self._pulse = pulse
+        self._prefix = prefix
+        self._next = start
+
+    def __aiter__(self) -> "Watch":
+        return self
+
+    async def __anext__(self) -> Revision:
+        """Return the next revision that wrote under the prefix, with its events there.
+
+        Raises:
+            CompactedError: it is no longer kept.
+            UnavailableError: the store is closed.
+        """
+        self._pulse.check()
+        while True:
+            revision = self._history.get(self._next)
+            if revision is None:
+                await self._pulse.wait()
+                continue
+            self._next += 1
+            if events := tuple(event for event in revision.events if event.key.startswith(self._prefix)):
+                return Revision(revision.revision, events)
+
+    async def aclose(self) -> None:
+        """Do nothing: there is nothing to release."""
+
+
+Items = Mapping[str, KeyValue]
+
+
+class Plan(NamedTuple):
+    """The outcomes in the order of the updates, and the revision to make, if anything changes."""
+
+    outcomes: Sequence[Outcome]
+    change: Revision | None
+
+
+def plan(items: Items, updates: Sequence[Update]) -> Plan:
+    """Decide each update against the same items and gather what those that hold would write.
+
+    Updates that change nothing (stale, without writes, or deleting what is absent) make no revision:
+    if there are only such, they are answered at the present one.
+    """
+    now = items[CLOCK].revision
+    hold = [_holds(items, update) for update in updates]
+    events = [
+        event for update in compress(updates, hold) for event in _events(items, update, revision=now + 1)
+    ]
+    change = None
+    if events:
+        change = Revision(now + 1, (*events, _put(items, CLOCK, b"", now + 1)))
+    done = Done(now if change is None else change.revision)
+    outcomes = [
+        done if holds else _stale(items, update, now) for holds, update in zip(hold, updates, strict=True)
+    ]
+    return Plan(outcomes, change)
+
+
+def _holds(items: Items, update: Update) -> bool:
+    for key, revision in update.expects.items():
+        item = items.get(key)
+        if (0 if item is None else item.revision) != revision:
+            return False
+    return True
+
+
+def _events(items: Items, update: Update, revision: int) -> Iterator[Event]:
+    for key, value in update.puts.items():
+        yield _put(items, key, value, revision)
+    for key in update.deletes:
+        if key in items:
+            yield Event(key, None)
+
+
+def _put(items: Items, key: str, value: bytes, revision: int) -> Event:
+    before = items.get(key)
+    return Event(key, KeyValue(value, revision, revision if before is None else before.created))
+
+
+def _stale(items: Items, update: Update, now: int) -> Stale:
+    return Stale(now, {key: items.get(key) for key in update.expects})
+
+
+Commit = Callable[[Sequence[Update]], Awaitable[Sequence[Outcome]]]
+
+
+class Election:
+    """The candidates of one store in one election."""
+
+    def __init__(self, name: str, items: Items, commit: Commit, pulse: Pulse) -> None:
+        """`items` is the store's live map; its keys of this election are, by now, a dead process's."""
+        self._prefix = f"{name}/"
+        self._items = items
+        self._commit = commit
+        self._pulse = pulse
+        self._candidates: set[str] = set()
+        self._dead = {key for key in items if key.startswith(self._prefix)}
+
+    async def campaign(self, value: bytes) -> "EmbeddedLeadership":
+        """Queue up and wait until elected.
+
+        Raises:
+            UnavailableError: not now; the candidate is in the queue no more.
+        """
+        key = f"{self._prefix}{uuid.uuid4().hex}"
+        self._candidates.add(key)
+        try:
+            await self._write(Update({key: 0}, {key: value}))
+            await self._wait_for_turn(key)
+        except BaseException:  # cancelled, too
+            await self.withdraw(key)
+            raise
+        return EmbeddedLeadership(self, key, self._items[key].created)
+
+    def leads(self, key: str) -> bool:
+        """Say whether the key is a candidate's and the oldest one, those of the dead included."""
+        if key not in self._candidates or key not in self._items:
+            return False
+        rivals = (self._items[key].created for key in self._candidates | self._dead if key in self._items)
+        return self._items[key].created == min(rivals)
+
+    async def withdraw(self, key: str) -> None:
+        """Take the candidate out of the queue at once. A key that cannot be deleted now is dead."""
+        if key not in self._candidates:
+            return
+        self._candidates.remove(key)
+        self._dead.add(key)
+        self._pulse.beat()
+        with suppress(UnavailableError):
+            await self._bury()
+
+    async def confirm(self, key: str) -> bool:
+        """Say whether the key leads, and nobody has written to it."""
+        self._pulse.check()
+        return self._intact(key)
+
+    async def lost(self, key: str) -> None:
+        """Wait until the key leads no more, or the store is closed."""
+        with suppress(UnavailableError):
+            while self._intact(key):
+                await self._pulse.wait()
+
+    def _intact(self, key: str) -> bool:
+        return self.leads(key) and self._items[key].revision == self._items[key].created
+
+    async def _wait_for_turn(self, key: str) -> None:
+        while not self.leads(key):
+            if self._dead:
+                await self._bury()
+            elif key in self._items:
+                await self._pulse.wait()
+            else:
+                raise UnavailableError("the candidate's election key was deleted")
+
+    async def _bury(self) -> None:
+        while self._dead:
+            keys = frozenset(islice(self._dead, MAX_KEYS_PER_UPDATE))
+            await self._write(Update({}, deletes=keys))
+            self._dead -= keys
+
+    async def _write(self, update: Update) -> None:
+        (outcome,) = await self._commit([update])
+        if not isinstance(outcome, Done):
+            raise UnavailableError(f"an election key could not be written: {outcome}")
+
+
+class EmbeddedLeadership:
+    """A won election; see `Leadership`."""
+
+    def __init__(self, election: Election, key: str, epoch: int) -> None:
+        self._election = election
+        self._key = key
+        self._epoch = epoch
+
+    @property
+    def epoch(self) -> int:
+        """Revision that created my election key."""
+        return self._epoch
+
+    @property
+    def guard(self) -> Mapping[str, int]:
+        """What a commit expects in addition, so that it fails once I no longer lead."""
+        return {self._key: self._epoch}
+
+    async def confirm(self) -> bool:
+        """Say whether I still lead.
+
+        Raises:
+            UnavailableError: the store is closed.
+        """
+        return await self._election.confirm(self._key)
+
+    async def lost(self) -> None:
+        """Wait until leadership is over: resigned, its key touched by somebody, or the store closed."""
+        await self._election.lost(self._key)
+
+    async def resign(self) -> None:
+        """Give leadership up at once; idempotent."""
+        await self._election.withdraw(self._key)
+
+
+class EmbeddedRegistration:
+    """See `store.interface.Registration`; make it with `open`."""
+
+    def __init__(self, commit: Commit, key: str) -> None:
+        self._commit = commit
+        self._key = key
+        self._revision = 0  # of the last write
+
+    @classmethod
+    async def open(cls, commit: Commit, key: str, value: bytes) -> "EmbeddedRegistration":
+        """Register a key.
+
+        Raises:
+            UnavailableError: not now.
+        """
+        registration = cls(commit, key)
+        try:
+            await registration.update(value)
+        except asyncio.CancelledError:  # it may be written all the same, and nobody has it to close it
+            await registration.close()
+            raise
+        return registration
+
+    async def update(self, value: bytes) -> None:
+        """Replace the value.
+
+        Raises:
+            UnavailableError: not now.
+        """
+        (outcome,) = await self._commit([Update({}, {self._key: value})])
+        if not isinstance(outcome, Done):
+            raise UnavailableError(f"{self._key} could not be written: {outcome}")
+        self._revision = outcome.revision
+
+    async def close(self) -> None:
+        """Remove the key, unless somebody else has registered it since; idempotent."""
+        expects = {self._key: self._revision} if self._revision else {}
+        with suppress(UnavailableError):  # then the next opening does it
+            await self._commit([Update(expects, deletes=frozenset({self._key}))])
+
+
+async def remove_left_behind(commit: Commit, items: Items) -> None:
+    """Remove what a process that died, or could not, has left: its registrations, its controllers' keys.
+
+    Not now: later. The leader's key is removed by the next leader.
+    """
+    prefixes = (keys.member(""), keys.controllers(""))
+    left = sorted(key for key in items if key.startswith(prefixes))
+    with suppress(UnavailableError):
+        for start in range(0, len(left), MAX_KEYS_PER_UPDATE):
+            await commit([Update({}, deletes=frozenset(left[start : start + MAX_KEYS_PER_UPDATE]))])
+
 
 HISTORY = 40_000  # events kept for watches: some tens of MB at most; 4 s of 3,000 changes/s, three each
 _LOOK_SECONDS = 10.0  # between two looks at the space that is left

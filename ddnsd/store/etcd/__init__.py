@@ -7,7 +7,7 @@ that nothing it has sent before can still be applied (`session_key.py`). No snap
 last two.
 """
 
-from ddnsd.store.etcd.settings import EtcdStoreSettings
 from ddnsd.store.etcd.store import EtcdStore, open_etcd
+from ddnsd.store.etcd.transaction import EtcdStoreSettings
 
 __all__ = ["EtcdStore", "EtcdStoreSettings", "open_etcd"]

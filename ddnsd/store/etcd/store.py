@@ -1,26 +1,40 @@
-"""The store on etcd: see the package's docstring."""
+"""A watch of the store on one of etcd's.
+
+A won election.
+
+Registrations: a key on a lease of its own, which goes when its node dies.
+
+The store on etcd: see the package's docstring.
+"""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 from weakref import WeakSet
 
-from ddnsd.etcd import EtcdError, Put, Range, Txn
+from ddnsd import etcd
+from ddnsd.aio import first_of
+from ddnsd.etcd import EtcdError, Lease, Put, Range, Txn
 from ddnsd.etcd.errors import CompactedError as EtcdCompactedError
 from ddnsd.etcd.errors import RevisionRegressedError
 from ddnsd.etcd.values import Order, TxnResult, prefix_range
 from ddnsd.store import keys
 from ddnsd.store.etcd import transaction
 from ddnsd.store.etcd.compaction import Compaction
-from ddnsd.store.etcd.failures import Access, Failures
-from ddnsd.store.etcd.health import ask_health
-from ddnsd.store.etcd.keeper import Keeper, check_clocks, open_session, read_clock
-from ddnsd.store.etcd.leadership import EtcdLeadership
-from ddnsd.store.etcd.registration import EtcdRegistration
-from ddnsd.store.etcd.session import LostAnswerError, Session
-from ddnsd.store.etcd.session_key import SessionKey, Written
-from ddnsd.store.etcd.settings import EtcdStoreSettings
-from ddnsd.store.etcd.watch import EtcdWatch
-from ddnsd.store.group import check_group
+from ddnsd.store.etcd.health import Access, Failures, ask_health
+from ddnsd.store.etcd.session import (
+    Keeper,
+    LostAnswerError,
+    Session,
+    SessionKey,
+    Written,
+    check_clocks,
+    open_session,
+    read_clock,
+)
+from ddnsd.store.etcd.transaction import EtcdStoreSettings
+from ddnsd.store.group_commit import check_group
 from ddnsd.store.interface import (
     FailureKind,
     Limits,
@@ -28,6 +42,7 @@ from ddnsd.store.interface import (
     Page,
     Progress,
     RestoredError,
+    Revision,
     SnapshotAt,
     StoreHealth,
     UnavailableError,
@@ -36,6 +51,177 @@ from ddnsd.store.interface import (
     WriteFailure,
     ignore_progress,
 )
+
+
+class EtcdWatch:
+    """See `store.interface.Watch`. It belongs to the session of its beginning, and ends with it."""
+
+    def __init__(self, session: Session, prefix: str, start: int) -> None:
+        self._session = session
+        self._prefix = session.space.key(prefix)
+        self._start = start
+        self._watch: etcd.Watch | None = None  # until it is read
+        self._waiting: deque[Revision] = deque()
+
+    def __aiter__(self) -> "EtcdWatch":
+        return self
+
+    async def __anext__(self) -> Revision:
+        """Return the next revision that wrote under the prefix, with its events there.
+
+        Raises:
+            CompactedError: it is no longer kept.
+            RestoredError: there is another history now.
+            UnavailableError: etcd refuses the watch, or the store is closed.
+        """
+        while not self._waiting:
+            await self._read()
+        return self._waiting.popleft()
+
+    async def aclose(self) -> None:
+        """End it; idempotent."""
+        if self._watch is not None:
+            await self._session.release(self._watch)
+
+    async def _read(self) -> None:
+        if self._watch is None:
+            self._watch = self._session.watch(self._prefix, self._start)
+        with self._session.translated(Access.WATCH):
+            found = await self._watch.read()
+        for revision in found:
+            for event in revision.events:
+                if event.item.key == self._session.space.timeline:
+                    self._session.check_timeline(None if event.deleted else event.item.value)
+                elif event.item.key == self._session.space.clock and not event.deleted:
+                    self._session.note_clock(revision.revision)
+            if events := self._session.space.events(revision.events):
+                self._waiting.append(Revision(revision.revision, events))
+
+
+class EtcdLeadership:
+    """See `store.interface.Leadership`. It is over at the latest with the session that won it."""
+
+    def __init__(self, session: Session, candidacy: etcd.Candidacy) -> None:
+        self._session = session
+        self._candidacy = candidacy
+
+    @property
+    def epoch(self) -> int:
+        """Revision that created my election key."""
+        return self._candidacy.epoch
+
+    @property
+    def guard(self) -> Mapping[str, int]:
+        """What a commit expects in addition, so that it fails once I no longer lead."""
+        return {self._session.space.name(self._candidacy.key): self.epoch}
+
+    async def confirm(self) -> bool:
+        """Ask etcd, linearizably, whether I still lead and nobody has written to my key.
+
+        Raises:
+            UnavailableError: it cannot be known now, or etcd was restored.
+        """
+        with self._session.translated():
+            found = await self._session.client.get(self._candidacy.key)
+        return found is not None and found.mod_revision == self.epoch and self._candidacy.leads
+
+    async def lost(self) -> None:
+        """Wait until leadership is over, by the monotonic clock before the lease can end."""
+        await self._candidacy.lost()
+
+    async def resign(self) -> None:
+        """Give leadership up at once; idempotent."""
+        await self._session.leave(self._candidacy)
+
+
+_RETRY = 0.5  # seconds
+
+
+class _Hold(NamedTuple):
+    """What keeps the key."""
+
+    session: Session
+    lease: Lease
+
+
+class EtcdRegistration:
+    """See `store.interface.Registration`; make it with `open`."""
+
+    def __init__(self, keeper: Keeper, key: str, value: bytes, ttl: int) -> None:
+        self._keeper = keeper
+        self._key = key
+        self._value = value
+        self._ttl = ttl
+        self._writing = asyncio.Lock()
+        self._hold: _Hold
+        self._task: asyncio.Task[None]
+
+    @classmethod
+    async def open(cls, keeper: Keeper, key: str, value: bytes, ttl: int) -> "EtcdRegistration":
+        """Register a key, with a lease of `ttl` seconds.
+
+        Raises:
+            UnavailableError: not now.
+        """
+        registration = cls(keeper, key, value, ttl)
+        registration._hold = await registration._begin()
+        registration._task = asyncio.create_task(registration._run(), name="etcd registration")
+        return registration
+
+    async def update(self, value: bytes) -> None:
+        """Replace the value.
+
+        Raises:
+            UnavailableError: not now; later it is done when the key is looked after.
+        """
+        self._value = value
+        await self._write(self._hold)
+
+    async def close(self) -> None:
+        """Remove the key, unless somebody else has registered it since; idempotent."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        await self._hold.lease.revoke()
+
+    async def _begin(self) -> _Hold:
+        session = self._keeper.session
+        with session.translated(Access.WRITE):
+            lease = await session.client.grant(self._ttl)
+        hold = _Hold(session, lease)
+        try:
+            await self._write(hold)
+        except BaseException:  # cancelled, too
+            await lease.revoke()
+            raise
+        return hold
+
+    async def _write(self, hold: _Hold) -> None:
+        async with self._writing:
+            put = Put(hold.session.space.key(self._key), self._value, hold.lease.id)
+            with hold.session.translated(Access.WRITE):
+                await hold.session.client.txn(Txn(success=(put,)), repeatable=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._look_after(self._hold)
+                await self._hold.lease.revoke()
+                self._hold = await self._begin()
+            except UnavailableError:
+                await asyncio.sleep(_RETRY)
+
+    async def _look_after(self, hold: _Hold) -> None:
+        """Return when the lease has gone, or the session; write the key anew when it alone has."""
+        while hold.lease.alive and not hold.session.over.is_set():
+            await first_of(hold.lease.ended(), hold.session.over.wait(), timeout=self._ttl)
+            if hold.lease.alive and not await self._stands(hold):
+                await self._write(hold)
+
+    async def _stands(self, hold: _Hold) -> bool:
+        with hold.session.translated():
+            found = await hold.session.client.get(hold.session.space.key(self._key))
+        return found is not None and (found.lease != hold.lease.id or found.value == self._value)
+
 
 _SENDINGS = 3  # of a group; the session key moves when a copy of an earlier writing comes late
 

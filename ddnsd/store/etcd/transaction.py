@@ -1,18 +1,62 @@
-"""A group of updates as one transaction of etcd, and its answer as their outcomes.
+"""An installation's keys in etcd, and etcd's answers in the words of the interface.
+
+A group of updates as one transaction of etcd, and its answer as their outcomes.
 
 Each update is a nested transaction with compares of its own, and reads what it compared where they do
 not hold; so the updates succeed and fail one by one, at one revision. The transaction around them puts
 the clock, and does nothing at all where the timeline is another, the clock behind what is known of it, or
 the session key of the process that has sent it another one by now (`session_key`).
+
+Where the store is.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from ddnsd.etcd import Compare, Delete, Put, Range, Relation, Target, Txn
-from ddnsd.etcd.values import RangeResult, Result, TxnResult
-from ddnsd.store.etcd.keyspace import Keyspace, item
-from ddnsd.store.interface import Done, Limits, Outcome, Stale, Update
+from ddnsd import etcd
+from ddnsd.etcd import Compare, Delete, Put, Range, Relation, Settings, Target, Txn
+from ddnsd.etcd.values import RangeResult, Result, TxnResult, prefix_range
+from ddnsd.store.interface import CLOCK, Done, Event, KeyValue, Limits, Outcome, Stale, Update
+
+SESSIONS = "sessions/"  # what the processes' session keys begin with
+
+
+class Keyspace:
+    """Keys of the store (text) under a prefix of etcd's (bytes, UTF-8)."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix.encode()
+        self.clock = self.key(CLOCK)
+        self.timeline = self.key(f"{CLOCK}/timeline")
+        self.clocks = etcd.Range(*prefix_range(self.clock))  # both
+        self._own = (self.timeline, self.key(SESSIONS))  # what the store shows nobody
+
+    def key(self, name: str) -> bytes:
+        """Return etcd's key, or prefix, of a key of the store."""
+        return self._prefix + name.encode()
+
+    def name(self, key: bytes) -> str:
+        """Return the store's key. What is no UTF-8 is another program's: it is shown and never found."""
+        return key.removeprefix(self._prefix).decode(errors="backslashreplace")
+
+    def items(self, found: tuple[etcd.KeyValue, ...]) -> dict[str, KeyValue]:
+        """Return the items by the store's keys, without the store's own."""
+        return {self.name(one.key): item(one) for one in found if not one.key.startswith(self._own)}
+
+    def events(self, found: tuple[etcd.Event, ...]) -> tuple[Event, ...]:
+        """Return the events by the store's keys, without those of the store's own."""
+        return tuple(
+            Event(self.name(event.item.key), None if event.deleted else item(event.item))
+            for event in found
+            if not event.item.key.startswith(self._own)
+        )
+
+
+def item(found: etcd.KeyValue) -> KeyValue:
+    """Return an item without its key."""
+    return KeyValue(found.value, found.mod_revision, found.create_revision)
+
 
 _MAX_TXN_OPS = 128  # etcd's default of --max-txn-ops
 # etcd allows a nested level what the level above leaves (server/etcdserver/api/v3rpc/key.go,
@@ -87,3 +131,17 @@ def _outcome(update: Update, result: Result) -> Outcome:
         key: item(items[0]) if items else None for key, items in zip(update.expects, found, strict=True)
     }
     return Stale(result.revision, current)
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdStoreSettings:
+    """A cluster, and an installation's place in it.
+
+    `lease_ttl`, in seconds, is how long a dead leader leads; `quota`, in bytes, the --quota-backend-bytes
+    of members that do not tell it (before etcd 3.6).
+    """
+
+    cluster: Settings
+    prefix: str = "ddnsd/"
+    lease_ttl: int = 5
+    quota: int = 2 << 30

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from prometheus_client import CollectorRegistry
 
-from ddnsd.store.commit import GroupCommit
+from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import CLOCK, Done, Outcome, Revision, Store, Update
-from ddnsd.store.snapshot import WatchCache
+from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 
 DEADLINE = 10.0  # seconds; generous, only a failing test waits for it

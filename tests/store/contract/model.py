@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from ddnsd.store.group import Waiting, next_group
+from ddnsd.store.group_commit import Waiting, next_group
 from ddnsd.store.interface import Done, KeyValue, Limits, Outcome, Stale, Update
 
 KEYS = [f"hosts/{number}" for number in range(8)]

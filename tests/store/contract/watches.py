@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ddnsd.store.commit import GroupCommit
+from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import CLOCK, CompactedError, Done, Event, KeyValue, Revision, Store, Update
 from tests.store.contract.actions import DEADLINE, Compact, delete, group_commit, put, take, write
 from tests.store.contract.model import Model, random_group, random_update

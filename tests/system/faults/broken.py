@@ -12,8 +12,8 @@ from typing import Any
 import ddnsd.etcd.watch
 import ddnsd.model.publication
 import ddnsd.nameserver.rfc2136
-import ddnsd.store.snapshot
 import ddnsd.store.standstill
+import ddnsd.store.watch_cache
 from ddnsd.model.records import RecordKey
 from ddnsd.model.state import State
 from ddnsd.nameserver.interface import Exists, NameserverError, Rcode, RecordType, Update
@@ -44,7 +44,7 @@ def from_memory() -> None:
     def when_current(self: Any, callback: Callable[[None], None]) -> None:
         callback(None)
 
-    ddnsd.store.snapshot.WatchCache.when_current = when_current  # type: ignore[method-assign]
+    ddnsd.store.watch_cache.WatchCache.when_current = when_current  # type: ignore[method-assign]
 
 
 def acknowledged_early() -> None:
