@@ -5,20 +5,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from ddnsd.etcd.channel import Endpoint
 from ddnsd.etcd.connections import Connections
-from ddnsd.etcd.encoding import (
-    decode_delete,
-    decode_member,
-    decode_put,
-    decode_range,
-    decode_status,
-    decode_txn,
-    encode_delete,
-    encode_put,
-    encode_range,
-    encode_txn,
-)
-from ddnsd.etcd.endpoint import Endpoint
 from ddnsd.etcd.errors import EtcdError
 from ddnsd.etcd.lease import Lease, grant
 from ddnsd.etcd.messages import (
@@ -32,6 +20,16 @@ from ddnsd.etcd.messages import (
     TXN,
     AnyMessage,
     Method,
+    decode_delete,
+    decode_member,
+    decode_put,
+    decode_range,
+    decode_status,
+    decode_txn,
+    encode_delete,
+    encode_put,
+    encode_range,
+    encode_txn,
 )
 from ddnsd.etcd.settings import Settings
 from ddnsd.etcd.values import (

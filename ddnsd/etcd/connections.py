@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import grpc
 
-from ddnsd.etcd.endpoint import Endpoint, Metadata, Stream, is_cancelled
+from ddnsd.etcd.channel import Endpoint, Metadata, Stream, Timeline, Token, is_cancelled
 from ddnsd.etcd.errors import (
     AuthenticationError,
     MemberRefusedError,
@@ -18,8 +18,6 @@ from ddnsd.etcd.errors import (
 )
 from ddnsd.etcd.messages import AUTHENTICATE, MEMBER_LIST, AnyMessage, Method
 from ddnsd.etcd.settings import Settings
-from ddnsd.etcd.timeline import Timeline
-from ddnsd.etcd.token import Token
 
 # grpc.aio delivers about one message of a stream per turn of the loop: with 256 puts in flight a watch
 # of the same loop starved for 2 to 3 s.

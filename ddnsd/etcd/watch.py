@@ -1,4 +1,6 @@
-"""A watch that survives its members (etcd: api/etcdserverpb/rpc.proto, service Watch).
+"""Whether the member behind a stream lives: gRPC's own keepalive takes longer to notice a frozen one.
+
+A watch that survives its members (etcd: api/etcdserverpb/rpc.proto, service Watch).
 
 It goes on after the last revision that was delivered whole, never after a header's: while it catches up,
 the header carries the store's newest revision. With `fragment` a response may end inside a revision.
@@ -6,6 +8,8 @@ Answers to progress requests prove that the member lives and nothing else (etcd 
 """
 
 import asyncio
+import contextlib
+import math
 from collections import deque
 from collections.abc import Iterator
 from itertools import groupby
@@ -14,9 +18,8 @@ from typing import Self
 
 import grpc
 
+from ddnsd.etcd.channel import Endpoint, Stream
 from ddnsd.etcd.connections import Connections
-from ddnsd.etcd.encoding import decode_event
-from ddnsd.etcd.endpoint import Endpoint, Stream
 from ddnsd.etcd.errors import (
     AuthenticationError,
     CompactedError,
@@ -26,9 +29,55 @@ from ddnsd.etcd.errors import (
     refusal,
     translate,
 )
-from ddnsd.etcd.messages import CLASSES, WATCH, AnyMessage
-from ddnsd.etcd.pulse import Pulse
+from ddnsd.etcd.messages import CLASSES, WATCH, AnyMessage, decode_event
 from ddnsd.etcd.values import Revision, prefix_range
+
+_LOOK = 0.25  # seconds between two looks
+_PROGRESS = WATCH.request(progress_request=CLASSES["WatchProgressRequest"]())
+
+
+class Pulse:
+    """Asks a silent watch stream for its progress, and drops the stream when it stays silent.
+
+    Never a timeout around the stream's read: to cancel a read is to cancel the stream.
+    """
+
+    def __init__(self, stream: Stream, idle: float, dead: float) -> None:
+        self._stream = stream
+        self._idle = idle
+        self._dead = dead
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._loop.time()
+        self._task = asyncio.create_task(self._run(), name="etcd pulse")
+
+    def heard(self) -> None:
+        """Something came from the member."""
+        self._heard = self._loop.time()
+
+    def pause(self) -> None:
+        """Nobody listens, so that nothing follows from silence, until `heard`."""
+        self._heard = math.inf
+
+    def close(self) -> None:
+        """Look no longer."""
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        asked = 0.0  # what `_heard` was at the last question
+        try:
+            while (silence := self._loop.time() - self._heard) < self._dead:
+                if silence >= self._idle and asked != self._heard:
+                    asked = self._heard
+                    await self._ask(self._dead - silence)
+                await asyncio.sleep(_LOOK)
+            self._stream.drop(failed=True)
+        finally:  # whatever ends this: a stream without its pulse could be silent for any time
+            self._stream.drop()
+
+    async def _ask(self, timeout: float) -> None:
+        with contextlib.suppress(grpc.aio.AioRpcError, UnavailableError):
+            await self._stream.write(_PROGRESS, timeout)
+
 
 _MAX_WAITING = 64  # batches that the reader has not taken; beyond them etcd has to wait
 _BATCH = 1000  # events that are converted at a time

@@ -1,15 +1,29 @@
-"""One member's address and the gRPC channel to it."""
+"""One member's address and the gRPC channel to it.
+
+The token of etcd's authentication, shared by all calls of a client.
+
+A simple token lives in the members' memory: it is forgotten when they restart, and is refused after a
+change of users or roles.
+
+Whether etcd's answers belong to the history that this client has seen.
+"""
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 import grpc
 
-from ddnsd.etcd.errors import UnavailableError, no_connection
-from ddnsd.etcd.messages import MEMBER_LIST, WATCH, AnyMessage, Method, encode
-from ddnsd.etcd.settings import Address, Settings, Tls
+from ddnsd.etcd.errors import (
+    ClusterChangedError,
+    RefusedError,
+    RevisionRegressedError,
+    UnavailableError,
+    no_connection,
+)
+from ddnsd.etcd.messages import AUTHENTICATE, MEMBER_LIST, WATCH, AnyMessage, Method, encode
+from ddnsd.etcd.settings import Address, Credentials, Settings, Tls
 
 _Call: TypeAlias = "grpc.aio.StreamStreamCall[AnyMessage, AnyMessage]"
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
@@ -247,3 +261,91 @@ def is_cancelled() -> bool:
     """Say whether somebody cancels the running task; gRPC raises the same error for a cancelled call."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+class Token:
+    """Authenticates when somebody first asks, and anew when the token of now is said to be stale."""
+
+    def __init__(self, credentials: Credentials | None) -> None:
+        self._credentials = credentials
+        self._text: str | None = None if credentials else ""
+        self._lock = asyncio.Lock()
+
+    def reconfigure(self, credentials: Credentials | None) -> None:
+        """Authenticate with these from the next time on.
+
+        The token of now is used until etcd refuses it, which it does after a change of the password: so
+        it does not matter whether etcd or we get to know a new one first.
+        """
+        if credentials is None or self._credentials is None:
+            self._text = None if credentials else ""
+        self._credentials = credentials
+
+    @property
+    def text(self) -> str | None:
+        """The token; empty where none is needed, None before the first authentication."""
+        return self._text
+
+    @property
+    def renewable(self) -> bool:
+        """Say whether there are a user and a password to get another one."""
+        return self._credentials is not None
+
+    async def renew(self, stale: str | None, ask: Callable[[AnyMessage], Awaitable[AnyMessage]]) -> None:
+        """Authenticate, unless somebody has already replaced the stale token; `ask` makes the call.
+
+        Raises:
+            EtcdError: what `ask` raises; AuthenticationError for a wrong user or password.
+        """
+        async with self._lock:
+            if self._text != stale or self._credentials is None:
+                return
+            user, password = self._credentials.user, self._credentials.password
+            try:
+                answer = await ask(AUTHENTICATE.request(name=user, password=password))
+            except RefusedError as error:
+                if "authentication is not enabled" not in str(error):
+                    raise
+                self._text = ""
+            else:
+                self._text = answer.token
+
+
+class Timeline:
+    """One cluster's history: its id, and the highest revision that is known to be committed.
+
+    A restored snapshot has a new cluster id; a data folder copied back has not, but its linearizable
+    answers lie below what was known. A low revision of a watch or of a serializable read proves nothing:
+    the member may lag behind.
+    """
+
+    def __init__(self) -> None:
+        self.cluster_id: int | None = None  # until the first answer
+        self.revision = 0
+
+    def check_cluster(self, header: AnyMessage, endpoint: str) -> None:
+        """Compare an answer's cluster id.
+
+        Raises:
+            ClusterChangedError: it is another one.
+        """
+        if self.cluster_id is None:
+            self.cluster_id = header.cluster_id
+        elif header.cluster_id != self.cluster_id:
+            raise ClusterChangedError(
+                f"{endpoint} belongs to cluster {header.cluster_id:x}, not to {self.cluster_id:x}"
+            )
+
+    def check_revision(self, revision: int, known: int) -> None:
+        """Compare a linearizable answer with the revision that was known when the call began.
+
+        Raises:
+            RevisionRegressedError: it lies below.
+        """
+        if revision < known:
+            raise RevisionRegressedError(f"revision {revision} answered after {known} had been seen")
+        self.note(revision)
+
+    def note(self, revision: int) -> None:
+        """Remember a revision that is certainly committed."""
+        self.revision = max(self.revision, revision)
