@@ -32,8 +32,7 @@ from ddnsd.nameserver.interface import (
     Update,
 )
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
-from ddnsd.nameserver.rfc2136.messages import update_message
-from ddnsd.nameserver.rfc2136.wire import MAX_MESSAGE
+from ddnsd.nameserver.wire import MAX_MESSAGE, update_message
 from ddnsd.store import keys
 from ddnsd.store.codec import encode
 from ddnsd.store.embedded import EmbeddedStore, open_embedded

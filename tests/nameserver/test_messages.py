@@ -16,11 +16,19 @@ from hypothesis import strategies as st
 from ddnsd.model.addresses import InvalidAddressError, parse_address
 from ddnsd.nameserver.interface import Absent, Exists, RecordType, Replace, RRset, Update
 from ddnsd.nameserver.rfc2136 import Rfc2136Settings
-from ddnsd.nameserver.rfc2136.assembly import ZoneAssembly
-from ddnsd.nameserver.rfc2136.messages import answered_rrset, query_message, update_message
-from ddnsd.nameserver.rfc2136.rdata import CODES, decode, encode
-from ddnsd.nameserver.rfc2136.reader import MalformedError, Record, read_message
-from ddnsd.nameserver.rfc2136.signature import ForgedError, Signer, UnsignedError
+from ddnsd.nameserver.rfc2136.client import ZoneAssembly
+from ddnsd.nameserver.rfc2136.tsig import ForgedError, Signer, UnsignedError
+from ddnsd.nameserver.wire import (
+    CODES,
+    MalformedError,
+    Record,
+    answered_rrset,
+    decode,
+    encode,
+    query_message,
+    read_message,
+    update_message,
+)
 
 A, AAAA, TXT, SOA = RecordType.A, RecordType.AAAA, RecordType.TXT, RecordType.SOA
 SETTINGS = Rfc2136Settings("ns", "127.0.0.1", 53, "key", "hmac-sha256", b"k" * 32)

@@ -21,8 +21,8 @@ from ddnsd.nameserver.interface import (
     Update,
 )
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver, Rfc2136Settings
-from ddnsd.nameserver.rfc2136.channel import Channel
-from ddnsd.nameserver.rfc2136.messages import update_message
+from ddnsd.nameserver.rfc2136.client import Channel
+from ddnsd.nameserver.wire import update_message
 from tests.nameserver.peer import Peer, acknowledge, framed, peer, send
 
 CHANGE = Update("example.com", (), (Replace("a.example.com", RecordType.A, 60, ("192.0.2.1",)),))

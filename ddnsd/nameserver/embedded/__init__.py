@@ -1,10 +1,9 @@
 """The embedded authoritative nameserver: the default of one machine, no other software needed."""
 
-from ddnsd.nameserver.embedded.listeners import ListenError
-from ddnsd.nameserver.embedded.rdata import InvalidRecordError
 from ddnsd.nameserver.embedded.serial import SerialFileError
-from ddnsd.nameserver.embedded.server import EmbeddedNameserver
+from ddnsd.nameserver.embedded.server import EmbeddedNameserver, ListenError
 from ddnsd.nameserver.embedded.settings import Authority, EmbeddedSettings
+from ddnsd.nameserver.embedded.zone import InvalidRecordError
 
 __all__ = [
     "Authority",

@@ -6,7 +6,7 @@ needs to make it durable, and this package 1 ms with the signature and the answe
 takes 27 µs and 8 µs.
 """
 
-from ddnsd.nameserver.rfc2136.adapter import Rfc2136Nameserver
+from ddnsd.nameserver.rfc2136.client import Rfc2136Nameserver
 from ddnsd.nameserver.rfc2136.settings import Rfc2136Settings
 
 __all__ = ["Rfc2136Nameserver", "Rfc2136Settings"]

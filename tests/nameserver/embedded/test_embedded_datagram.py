@@ -11,8 +11,8 @@ import dns.message
 import pytest
 
 from ddnsd.nameserver.embedded import EmbeddedNameserver
-from ddnsd.nameserver.embedded.datagram import DatagramService
-from ddnsd.nameserver.embedded.message import Peer
+from ddnsd.nameserver.embedded.answer import Peer
+from ddnsd.nameserver.embedded.transports import DatagramService
 from tests.nameserver.embedded.conftest import CONTENTS
 
 QUERY = dns.message.make_query("blog.example.com", "A").to_wire()

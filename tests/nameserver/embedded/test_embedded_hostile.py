@@ -17,8 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ddnsd.nameserver.embedded import EmbeddedNameserver
-from ddnsd.nameserver.embedded.message import Transport, respond
-from ddnsd.nameserver.embedded.query import MAX_QUERY
+from ddnsd.nameserver.embedded.answer import MAX_QUERY, Transport, respond
 
 QUERIES = tuple(
     dns.message.make_query(name, rdtype, use_edns=edns).to_wire()

@@ -14,8 +14,7 @@ from dns.message import Message
 from dns.rcode import Rcode
 
 from ddnsd.nameserver.embedded import Authority
-from ddnsd.nameserver.embedded.message import Transport, respond
-from ddnsd.nameserver.embedded.query import MAX_QUERY
+from ddnsd.nameserver.embedded.answer import MAX_QUERY, Transport, respond
 from ddnsd.nameserver.embedded.zone import Zone
 from ddnsd.nameserver.interface import RecordType, RRset
 

@@ -9,8 +9,7 @@ import pytest
 from dns.rcode import Rcode
 
 from ddnsd.nameserver.embedded import Authority
-from ddnsd.nameserver.embedded.answer import View
-from ddnsd.nameserver.embedded.message import Policy, Transport, respond
+from ddnsd.nameserver.embedded.answer import Policy, Transport, View, respond
 from ddnsd.nameserver.embedded.zone import Zone
 from ddnsd.nameserver.interface import RecordType, RRset
 from tests.rigs.process import find_program

@@ -13,9 +13,8 @@ import pytest
 from dns.rcode import Rcode
 
 from ddnsd.nameserver.embedded import Authority, EmbeddedNameserver
-from ddnsd.nameserver.embedded.answer import View
+from ddnsd.nameserver.embedded.answer import LIMITED, Peer, Policy, Transport, View, respond
 from ddnsd.nameserver.embedded.cookies import Cookies
-from ddnsd.nameserver.embedded.message import LIMITED, Peer, Policy, Transport, respond
 from ddnsd.nameserver.embedded.ratelimit import ResponseRates, Verdict
 from ddnsd.nameserver.embedded.zone import Zone
 from ddnsd.nameserver.interface import RecordType, Replace, RRset, Update

@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.nameserver.embedded import Authority
-from ddnsd.nameserver.embedded.message import Transport, respond
-from ddnsd.nameserver.embedded.names import Names
-from ddnsd.nameserver.embedded.zone import Zone
+from ddnsd.nameserver.embedded.answer import Transport, respond
+from ddnsd.nameserver.embedded.zone import Names, Zone
 from ddnsd.nameserver.interface import Rcode, RecordType, Replace, RRset, Update
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.nameserver.embedded import Authority, InvalidRecordError
-from ddnsd.nameserver.embedded.rdata import MAX_TXT
-from ddnsd.nameserver.embedded.zone import Zone
+from ddnsd.nameserver.embedded.zone import MAX_TXT, Zone
 from ddnsd.nameserver.interface import Absent, Exists, Rcode, RecordType, Replace, RRset, Update
 
 A, AAAA, TXT, CNAME, SOA = (RecordType[name] for name in ("A", "AAAA", "TXT", "CNAME", "SOA"))

@@ -11,9 +11,8 @@ from dns.rdataclass import ANY
 from dns.rdatatype import RdataType
 from dns.rdtypes.ANY.TSIG import TSIG
 
-from ddnsd.nameserver.rfc2136.reader import Message
 from ddnsd.nameserver.rfc2136.settings import Rfc2136Settings
-from ddnsd.nameserver.rfc2136.wire import MAX_MESSAGE, Class, pack_record
+from ddnsd.nameserver.wire import MAX_MESSAGE, Class, Message, pack_record
 
 _FUDGE = 300  # seconds that the clocks may differ (RFC 8945 §10)
 _COUNT_AT = 10  # of the additional records, in the header
