@@ -18,7 +18,7 @@ from ddnsd.service.update import UpdateService
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.admin import AdminTokens
-from ddnsd.web.source import SourceFinder
+from ddnsd.web.client_address import SourceFinder
 
 
 class LiveParts(NamedTuple):

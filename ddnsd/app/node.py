@@ -26,16 +26,14 @@ from ddnsd.service.audit import AuditLog
 from ddnsd.service.limits import Conduct, FairUse, RefusedAttempt, RefusedAttempts
 from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdateService
-from ddnsd.web.ability import AbilityEndpoint
 from ddnsd.web.admin import AdminTokens, make_admin_application
+from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.connections import Connections
-from ddnsd.web.form import MAX_TEXT
-from ddnsd.web.health import Readiness
-from ddnsd.web.http import PublicListener
-from ddnsd.web.in_flight import Failures, InFlight
+from ddnsd.web.forms import MAX_TEXT
+from ddnsd.web.health import AbilityEndpoint, Readiness
+from ddnsd.web.http import Failures, InFlight, PublicListener
 from ddnsd.web.proxy_protocol import PATIENCE, ProxyProtocol
 from ddnsd.web.routes import public_routes
-from ddnsd.web.source import SourceFinder
 
 _log = structlog.get_logger(__name__)
 

@@ -11,10 +11,10 @@ from ddnsd.model.request import Answer, Api, Limited, Refusal, Request
 from ddnsd.service.update import UpdateService
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web import replies
-from ddnsd.web.form import media_type
+from ddnsd.web.access_log import Journal
+from ddnsd.web.client_address import SourceFinder
+from ddnsd.web.forms import media_type
 from ddnsd.web.http import Exchange
-from ddnsd.web.journal import Journal
-from ddnsd.web.source import SourceFinder
 
 USER, KEY = "X-Api-User", "X-Api-Key"
 FORBIDDEN, MALFORMED, BAD_SUBDOMAIN, BAD_TXT = (

@@ -6,9 +6,9 @@ import msgspec
 
 from ddnsd.model.addresses import Address, InvalidAddressError, parse_address
 from ddnsd.web import replies
-from ddnsd.web.form import read_parameters
+from ddnsd.web.client_address import SourceFinder
+from ddnsd.web.forms import read_parameters
 from ddnsd.web.http import Exchange
-from ddnsd.web.source import SourceFinder
 
 JSON, TEXT, HTML = "json", "text", "html"
 UNKNOWN = "无法确定客户端 IP 地址"

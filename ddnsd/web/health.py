@@ -1,8 +1,11 @@
 """Health and metrics, on a listener of their own; there is no admin API here.
 
 Neither of the two probes depends on the store (docs/decisions/0011).
+
+`/healthz` of the public listener, for DNS health checks: whether this node could answer an update now.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -11,8 +14,10 @@ import structlog
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler
 
+from ddnsd.store.interface import StoreError
 from ddnsd.telemetry.metrics import CONTENT_TYPE
 from ddnsd.web import replies
+from ddnsd.web.http import Exchange
 
 _log = structlog.get_logger(__name__)
 
@@ -103,3 +108,50 @@ class MetricsHandler(_Handler):
         """Answer all series."""
         self.set_header("Content-Type", CONTENT_TYPE)
         await self.finish(await self._exposition())
+
+
+WhenCurrent = Callable[[Callable[[StoreError | None], None]], None]
+
+_ABLE = b'{"success":true}'
+_DRAINING = replies.failure(replies.DRAINING)
+_UNABLE = replies.failure(replies.NO_STORE)
+
+
+class AbilityEndpoint:
+    """Asks whether the state can be made current, and written: one question at a time, for all who wait."""
+
+    def __init__(self, when_current: WhenCurrent, takes_changes: Callable[[], bool], timeout: float) -> None:
+        """`when_current` is the watch cache's; no answer within `timeout` seconds is one, too.
+
+        `takes_changes` says whether this node's own store can be written, as far as it is its own.
+        """
+        self._when_current = when_current
+        self._takes_changes = takes_changes
+        self._timeout = timeout
+        self._waiting: list[Exchange] = []
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Answer 200, or 503 if updates should go to another node."""
+        if exchange.draining:
+            exchange.reply(503, _DRAINING)
+            return
+        if not self._takes_changes():
+            exchange.reply(503, _UNABLE)
+            return
+        self._waiting.append(exchange)
+        if len(self._waiting) == 1:
+            self._ask()
+
+    def _ask(self) -> None:
+        waiting = self._waiting
+
+        def settle(status: int, body: bytes) -> None:
+            if self._waiting is not waiting:  # they have been answered: it was late
+                return
+            late.cancel()
+            self._waiting = []
+            for exchange in waiting:
+                exchange.reply(status, body)
+
+        late = asyncio.get_running_loop().call_later(self._timeout, settle, 503, _UNABLE)
+        self._when_current(lambda error: settle(503, _UNABLE) if error else settle(200, _ABLE))

@@ -2,13 +2,13 @@
 
 from ddnsd.service.update import UpdateService
 from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.ability import AbilityEndpoint
 from ddnsd.web.acmedns import AcmeDnsEndpoint, is_acme_dns
 from ddnsd.web.checkip import JSON, TEXT, AddressEndpoint
+from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.duckdns import FOLDER, DuckDnsEndpoint
 from ddnsd.web.dyndns2 import Dyndns2Endpoint
+from ddnsd.web.health import AbilityEndpoint
 from ddnsd.web.http import Endpoint, Exchange, Routes
-from ddnsd.web.source import SourceFinder
 from ddnsd.web.update import UpdateEndpoint
 
 UPDATE_PATH = "/api/ddns/update"

@@ -6,10 +6,10 @@ from ddnsd.model.request import Answer, Api, Limited
 from ddnsd.service.update import UpdateService
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web import replies
+from ddnsd.web.access_log import Journal
+from ddnsd.web.client_address import SourceFinder
+from ddnsd.web.forms import UnreadableRequestError, read_request
 from ddnsd.web.http import Exchange
-from ddnsd.web.journal import Journal
-from ddnsd.web.parameters import UnreadableRequestError, read_request
-from ddnsd.web.source import SourceFinder
 
 
 class UpdateEndpoint:

@@ -10,7 +10,7 @@ import pytest
 
 from ddnsd.model.request import Refusal
 from ddnsd.web import acmedns, checkip, replies
-from ddnsd.web.dyndns2.words import FORGED, WORDS, reply_to
+from ddnsd.web.dyndns2 import FORGED, WORDS, reply_to
 from tests.system.installation import SECRET, Installation, example
 
 DOCS = Path(__file__).parents[2] / "docs"

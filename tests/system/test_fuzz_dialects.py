@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ddnsd.web.dyndns2.words import WORDS
+from ddnsd.web.dyndns2 import WORDS
 from tests.system.hostile import ADDRESSES, CANARY, NAMES, Grammar, Hostile
 from tests.system.http import Reply
 from tests.system.installation import SECRET, Installation, example

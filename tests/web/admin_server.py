@@ -18,9 +18,9 @@ from ddnsd.service.limits import RefusedAttempt, RefusedAttempts
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.admin import AdminScope, AdminTokens, Credential, make_admin_application
 from ddnsd.web.connections import ConnectionLimits, Connections
+from ddnsd.web.http import InFlight
 from ddnsd.web.http_connection import HttpLimits
 from ddnsd.web.http_server import HttpServer
-from ddnsd.web.in_flight import InFlight
 from tests.service.registry_node import Node, single_node
 
 ADMIN_TOKEN = "the-admin-token-of-this-test"

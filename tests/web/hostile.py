@@ -18,10 +18,10 @@ from ddnsd.model.resources import digest
 from ddnsd.service.limits import Conduct, FairUse, RefusedAttempts
 from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.ability import AbilityEndpoint
-from ddnsd.web.form import MAX_TEXT
+from ddnsd.web.client_address import SourceFinder
+from ddnsd.web.forms import MAX_TEXT
+from ddnsd.web.health import AbilityEndpoint
 from ddnsd.web.routes import public_routes
-from ddnsd.web.source import SourceFinder
 from tests.service.registry_node import account, document, host, node_on, open_embedded, zone
 from tests.web.public_place import PublicPlace, unlimited
 

@@ -10,13 +10,12 @@ from tornado.testing import bind_unused_port
 from ddnsd.model.ratelimit import Rate
 from ddnsd.service.limits import FairUse, FairUseLimits
 from ddnsd.telemetry.metrics import Metrics
+from ddnsd.web.client_address import Network, SourceFinder
 from ddnsd.web.connections import ConnectionLimits, Connections
-from ddnsd.web.http import PublicListener, Routes
+from ddnsd.web.http import Failures, PublicListener, Routes
 from ddnsd.web.http_connection import HttpLimits
 from ddnsd.web.http_server import HttpServer
-from ddnsd.web.in_flight import Failures
 from ddnsd.web.proxy_protocol import ProxyProtocol
-from ddnsd.web.source import Network, SourceFinder
 
 ROOM = ConnectionLimits(total=1000, per_source=1000)
 MAX_BODY = 100

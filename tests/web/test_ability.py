@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from ddnsd.store.interface import StoreError, UnavailableError
-from ddnsd.web.ability import AbilityEndpoint
+from ddnsd.web.health import AbilityEndpoint
 from ddnsd.web.http import Exchange
 from tests.system.http import Client, Reply
 from tests.system.load import until

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from ddnsd.web.checkip import JSON, TEXT, UNKNOWN, AddressEndpoint
-from ddnsd.web.source import SourceFinder
+from ddnsd.web.client_address import SourceFinder
 from tests.system.http import Reply
 from tests.web.served import served
 

@@ -14,8 +14,8 @@ from tests.web.hostile import KNOWN, MOST_IN_ONE, PARAMETERS, UNKNOWN, Attack, V
 _SLACK = 0.0005  # seconds: what is so cheap at its largest may grow as it likes
 _TRIES = (1, 5, 5, 5)  # of each request, of which the least counts, in one look after the other
 # Where names, addresses, prefixes, challenges and labels are read; and what stands for a bucket's name there.
-_PARSERS = ("attempt.py", "names.py", "addresses.py", "prefixes.py", "challenges.py", "labels.py")
-_NO_PARSERS = ("network_of", "_network_of", "label_count")
+_PARSERS = ("request.py", "names.py", "addresses.py", "prefixes.py", "authorization.py")
+_NO_PARSERS = ("network_of", "_network_of", "label_count", "result_of")
 
 
 @pytest.mark.timeout(300)

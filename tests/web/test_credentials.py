@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from ddnsd.web.credentials import token_of
+from ddnsd.web.forms import token_of
 
 
 def token(value: str) -> str:

@@ -9,9 +9,8 @@ from tornado.httputil import HTTPHeaders
 
 from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.request import Api, Limited, Moved, Refusal, Request, Skipped, Unchanged, Updated
-from ddnsd.web.duckdns.call import read_call, read_path
-from ddnsd.web.duckdns.words import text_of
-from ddnsd.web.form import read_parameters
+from ddnsd.web.duckdns import read_call, read_path, text_of
+from ddnsd.web.forms import read_parameters
 
 SOURCE, PEER = "198.51.100.7", "10.0.0.1"
 BLOG = "blog.example.com"

@@ -10,9 +10,8 @@ from tornado.httputil import HTTPHeaders
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.request import Api, Limited, Moved, Refusal, Request, Unchanged, Updated
-from ddnsd.web.dyndns2.call import Call, read_call
-from ddnsd.web.dyndns2.words import WORDS, reply_to
-from ddnsd.web.form import read_parameters
+from ddnsd.web.dyndns2 import WORDS, Call, read_call, reply_to
+from ddnsd.web.forms import read_parameters
 
 SOURCE = "198.51.100.7"
 BLOG = "blog.example.com"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from ddnsd.web.form import decoded, listed, media_type, read_parameters
+from ddnsd.web.forms import decoded, listed, media_type, read_parameters
 
 FORM = "application/x-www-form-urlencoded"
 

@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 
 from ddnsd.model.request import Api, Limited, Refusal
 from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.journal import Journal
+from ddnsd.web.access_log import Journal
 
 SOURCE = "198.51.100.7"
 

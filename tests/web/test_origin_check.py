@@ -5,7 +5,7 @@ from base64 import b64encode
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from ddnsd.web.origin_check import is_forged
+from ddnsd.web.client_address import is_forged
 
 BASIC = {"Authorization": "Basic " + b64encode(b"alice:secret").decode(), "Host": "d.example:8443"}
 

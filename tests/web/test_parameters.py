@@ -11,7 +11,7 @@ from tornado.httputil import HTTPHeaders
 from ddnsd.model.addresses import Family
 from ddnsd.model.request import Attempt, Request
 from ddnsd.model.request import read as read_attempt
-from ddnsd.web.parameters import UnreadableRequestError, read_request
+from ddnsd.web.forms import UnreadableRequestError, read_request
 
 SOURCE = "198.51.100.7"
 FORM = "application/x-www-form-urlencoded"

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from ddnsd.web.source import SourceFinder
+from ddnsd.web.client_address import SourceFinder
 
 TRUSTED = [ip_network(text) for text in ("10.0.0.0/8", "127.0.0.1/32", "fd00::/8", "fe80::/10")]
 PROXY, CLIENT = "10.0.0.1", "198.51.100.7"

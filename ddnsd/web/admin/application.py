@@ -15,9 +15,8 @@ from ddnsd.service.registry import Registry
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.telemetry.redaction import HIDDEN
 from ddnsd.web.admin import apply, archive, audit, drain, history, openapi, resources, sources, status, work
-from ddnsd.web.admin.base import AdminHandler, Services, UnknownPathHandler
-from ddnsd.web.admin.token import AdminTokens
-from ddnsd.web.in_flight import InFlight
+from ddnsd.web.admin.base import AdminHandler, AdminTokens, Services, UnknownPathHandler
+from ddnsd.web.http import InFlight
 
 _log = structlog.get_logger(__name__)
 

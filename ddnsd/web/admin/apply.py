@@ -5,11 +5,17 @@ from typing import Any
 
 from ddnsd.config.loader import YamlError
 from ddnsd.service.manifests import flatten, read_manifest
-from ddnsd.web.admin.base import AdminHandler
-from ddnsd.web.admin.failures import FailedError
-from ddnsd.web.admin.operations import Answer, Operation, Route, operation
+from ddnsd.web.admin.base import (
+    SCOPE_OF,
+    AdminHandler,
+    AdminScope,
+    Answer,
+    FailedError,
+    Operation,
+    Route,
+    operation,
+)
 from ddnsd.web.admin.shapes import Failure
-from ddnsd.web.admin.token import SCOPE_OF, AdminScope
 
 
 class ApplyHandler(AdminHandler):

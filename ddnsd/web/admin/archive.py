@@ -3,8 +3,7 @@
 from collections.abc import Awaitable
 
 from ddnsd.service.archive import ArchiveReader
-from ddnsd.web.admin.base import AdminHandler, Services
-from ddnsd.web.admin.operations import Answer, Operation, Route, operation
+from ddnsd.web.admin.base import AdminHandler, Answer, Operation, Route, Services, operation
 from ddnsd.web.http_connection import HttpConnection
 
 _BODY_SECONDS = 600.0  # for a body that is checked while it arrives

@@ -1,7 +1,6 @@
 """`GET /api/v1/audit`: who changed which resources."""
 
-from ddnsd.web.admin.base import AdminHandler
-from ddnsd.web.admin.operations import Answer, Operation, Route, operation
+from ddnsd.web.admin.base import AdminHandler, Answer, Operation, Route, operation
 from ddnsd.web.admin.shapes import AuditList, ListMetadata
 
 _PAGE, _MAX_PAGE = 100, 1000  # items

@@ -1,7 +1,18 @@
-"""What all admin handlers share: authorisation, bodies, JSON for everything, also for what goes wrong."""
+"""The registry's errors as HTTP failures: translated here and nowhere else.
 
+The admin tokens, one of which every request to the admin API carries, and what each of them may do.
+
+What all admin handlers share: authorisation, bodies, JSON for everything, also for what goes wrong.
+
+Operations: handler methods that return their answer, and say of themselves what OpenAPI shows.
+"""
+
+import functools
+import hmac
 import http
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
@@ -10,16 +21,130 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from ddnsd.model.audit import Author
+from ddnsd.model.resources import Kind, digest
 from ddnsd.service.audit import AuditLog
 from ddnsd.service.limits import RefusedAttempt
-from ddnsd.service.registry import Registry
+from ddnsd.service.problems import InvalidDocumentError
+from ddnsd.service.registry import (
+    NotFoundError,
+    PartlyAppliedError,
+    PartlyRestoredError,
+    PreconditionFailedError,
+    RefusedError,
+    Registry,
+    RegistryError,
+    StoreFailedError,
+)
 from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.admin.failures import FailedError
 from ddnsd.web.admin.shapes import Failure
-from ddnsd.web.admin.token import AdminScope, AdminTokens, Credential
+from ddnsd.web.http import InFlight
 from ddnsd.web.http_connection import HttpConnection
-from ddnsd.web.in_flight import InFlight
 from ddnsd.web.replies import GUARDS
+
+_STATUSES: dict[type[Exception], int] = {
+    InvalidDocumentError: 422,
+    NotFoundError: 404,
+    PreconditionFailedError: 412,
+    RefusedError: 409,
+    StoreFailedError: 503,
+}
+
+
+class FailedError(HTTPError):
+    """A failure with its JSON body."""
+
+    def __init__(self, status: int, failure: Failure) -> None:
+        super().__init__(status)
+        self.failure = failure
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what the registry raises into a failure.
+
+    Raises:
+        FailedError: instead of `RegistryError` and `InvalidDocumentError`.
+    """
+    try:
+        yield
+    except (RegistryError, InvalidDocumentError) as error:
+        raise FailedError(_status(error), _failure(error)) from error
+
+
+def _status(error: Exception) -> int:
+    if isinstance(error, PartlyAppliedError | PartlyRestoredError):
+        return _status(error.__cause__) if isinstance(error.__cause__, Exception) else 500
+    return _STATUSES[type(error)]
+
+
+def _failure(error: Exception) -> Failure:
+    match error:
+        case InvalidDocumentError():
+            return Failure(str(error), error.problems)
+        case RefusedError():
+            return Failure(str(error), error.problems, error.count)
+        case PartlyAppliedError():
+            return Failure(str(error), applied=error.applied)
+        case PartlyRestoredError():
+            return Failure(str(error), imported=error.restored)
+    return Failure(str(error))
+
+
+class AdminScope(StrEnum):
+    """What a token may do; each but `read` may read too."""
+
+    READ = "read"  # all that is shown, exports too
+    ZONES = "zones"  # change zones, and ask the leader for work on them
+    ACCOUNTS = "accounts"  # change accounts, hosts and tokens
+    ALL = "all"  # everything: imports, sources and drains too
+
+
+SCOPE_OF = {
+    Kind.ZONE: AdminScope.ZONES,
+    Kind.ACCOUNT: AdminScope.ACCOUNTS,
+    Kind.HOST: AdminScope.ACCOUNTS,
+    Kind.TOKEN: AdminScope.ACCOUNTS,
+}
+"""What it takes to change a resource."""
+
+
+class Credential(NamedTuple):
+    """An admin token: its name, its SHA-256 in hex, what it may do."""
+
+    name: str
+    digest: str
+    scopes: frozenset[AdminScope]
+
+    def may(self, scope: AdminScope) -> bool:
+        """Say whether it may do what needs this scope."""
+        return scope is AdminScope.READ or scope in self.scopes or AdminScope.ALL in self.scopes
+
+    def refusal(self, scope: AdminScope, what: str) -> str:
+        """Return what to say where it may not do something."""
+        has = ", ".join(sorted(self.scopes))
+        return f"the admin token {self.name} (scopes: {has}) may not {what}: that takes the scope {scope}"
+
+
+class AdminTokens:
+    """Knows the tokens by their SHA-256 alone."""
+
+    def __init__(self, credentials: Collection[Credential]) -> None:
+        self._credentials = tuple(credentials)
+
+    def reconfigure(self, credentials: Collection[Credential]) -> None:
+        """Let in who has one of these, and nobody else, from now on."""
+        self._credentials = tuple(credentials)
+
+    def holder(self, authorization: str) -> Credential | None:
+        """Return which token an Authorization header has; None for none of them."""
+        scheme, _, text = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        sent = digest(text.strip())
+        # All are compared, so that the time tells nothing of which one it is.
+        found = [each for each in self._credentials if hmac.compare_digest(sent, each.digest)]
+        return found[0] if found else None
+
 
 _log = structlog.get_logger(__name__)
 
@@ -228,3 +353,75 @@ _MESSAGES = {
 
 def _default(status: int) -> str:
     return _MESSAGES.get(status, http.HTTPStatus(status).phrase.lower())
+
+
+class Answer(NamedTuple):
+    """What a method answers: plain values, a struct, or YAML part by part. `revision` becomes the ETag."""
+
+    body: Any
+    status: int = 200
+    revision: int = 0
+    warning: str = ""  # becomes a header `Warning`, as Kubernetes' API has it
+
+
+class Operation(NamedTuple):
+    """What OpenAPI shows of a method. Shapes are component names; `{kind}` is the route's kind.
+
+    The shape `Archive` is YAML, all others are JSON.
+    """
+
+    answer: str
+    body: str = ""
+    statuses: tuple[int, ...] = (200,)
+    query: Mapping[str, str] = {}
+    match: bool = False  # takes If-Match
+    summary: str = ""
+
+
+class Route(NamedTuple):
+    """A path as OpenAPI writes it, its handler, and the kind or work that the handler is for."""
+
+    path: str
+    handler: type[AdminHandler]
+    arguments: Mapping[str, Any] = {}
+
+    @property
+    def pattern(self) -> str:
+        """The path as a pattern for the router."""
+        return self.path.replace(".", r"\.").replace("{name}", "([^/]+)")
+
+    @property
+    def kind(self) -> str:
+        """The name of the route's kind, or ""."""
+        kind = self.arguments.get("kind")
+        return kind.value if isinstance(kind, Kind) else ""
+
+
+Method = Callable[..., Awaitable[Answer]]
+
+
+def operation(shown: Operation) -> Callable[[Method], Callable[..., Awaitable[None]]]:
+    """Make a handler's method out of one that returns its answer; its docstring is the summary."""
+
+    def decorate(method: Method) -> Callable[..., Awaitable[None]]:
+        @functools.wraps(method)
+        async def answering(self: AdminHandler, *arguments: str) -> None:
+            self.is_whole = True
+            with translated():
+                answer = await method(self, *arguments)
+            self.set_status(answer.status)
+            if answer.revision:
+                self.set_header("ETag", f'"{answer.revision}"')
+            if answer.warning:
+                self.set_header("Warning", f'299 ddnsd "{answer.warning}"')
+            if isinstance(answer.body, AsyncIterator):
+                await self.stream(answer.body)
+            else:
+                self.finish(
+                    msgspec.json.encode(answer.body)
+                )  # not awaited: a client that has gone is no failure
+
+        answering.operation = shown._replace(summary=(method.__doc__ or "").strip())  # type: ignore[attr-defined]
+        return answering
+
+    return decorate

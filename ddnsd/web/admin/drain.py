@@ -4,9 +4,7 @@ import time
 
 import msgspec
 
-from ddnsd.web.admin.base import AdminHandler
-from ddnsd.web.admin.failures import FailedError
-from ddnsd.web.admin.operations import Answer, Operation, Route, operation
+from ddnsd.web.admin.base import AdminHandler, Answer, FailedError, Operation, Route, operation
 from ddnsd.web.admin.shapes import Drain, DrainedAnswer, Failure
 
 

@@ -2,8 +2,7 @@
 
 from ddnsd.service.limits import concerning, newest
 from ddnsd.service.status import host_name, resource_changes
-from ddnsd.web.admin.base import AdminHandler
-from ddnsd.web.admin.operations import Answer, Operation, Route, operation
+from ddnsd.web.admin.base import AdminHandler, Answer, Operation, Route, operation
 from ddnsd.web.admin.shapes import HistoryList, ListMetadata, RefusedList
 
 _PAGE, _MAX_PAGE = 500, 1000  # items

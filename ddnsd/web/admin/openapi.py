@@ -9,8 +9,7 @@ from ddnsd import __version__
 from ddnsd.service.registry import Applied, Restored
 from ddnsd.service.source_status import SourceStatus
 from ddnsd.web.admin import shapes
-from ddnsd.web.admin.base import AdminHandler
-from ddnsd.web.admin.operations import Answer, Operation, Route, operation
+from ddnsd.web.admin.base import AdminHandler, Answer, Operation, Route, operation
 
 _REFERENCE = "#/components/schemas/{name}"
 _TYPES = (

@@ -12,11 +12,17 @@ from ddnsd.service.problems import InvalidDocumentError, Problem
 from ddnsd.service.registry import ANY, NotFoundError, Precondition, Written
 from ddnsd.service.specs import read_name
 from ddnsd.service.status import host_status
-from ddnsd.web.admin.base import AdminHandler, Services
-from ddnsd.web.admin.failures import FailedError
-from ddnsd.web.admin.operations import Answer, Operation, Route, operation
+from ddnsd.web.admin.base import (
+    SCOPE_OF,
+    AdminHandler,
+    Answer,
+    FailedError,
+    Operation,
+    Route,
+    Services,
+    operation,
+)
 from ddnsd.web.admin.shapes import DeletedAnswer, Failure
-from ddnsd.web.admin.token import SCOPE_OF
 
 _PAGE, _MAX_PAGE = 500, 1000  # items
 _LENGTH = f"of the secret, in characters: {SHORTEST_MADE_SECRET} to {MADE_SECRET_LENGTH}"

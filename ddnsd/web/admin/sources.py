@@ -1,8 +1,7 @@
 """`/api/v1/sources`: the Kubernetes clusters on this store, and what an operator decides about them."""
 
 from ddnsd.service.archive import Counts
-from ddnsd.web.admin.base import AdminHandler
-from ddnsd.web.admin.operations import Answer, Operation, Route, operation
+from ddnsd.web.admin.base import AdminHandler, Answer, Operation, Route, operation
 from ddnsd.web.admin.shapes import PrunedAnswer, ReleasedAnswer, TakenOverAnswer
 
 

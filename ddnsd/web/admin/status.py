@@ -1,7 +1,6 @@
 """`GET /api/v1/status`."""
 
-from ddnsd.web.admin.base import AdminHandler
-from ddnsd.web.admin.operations import Answer, Operation, Route, operation
+from ddnsd.web.admin.base import AdminHandler, Answer, Operation, Route, operation
 
 
 class StatusHandler(AdminHandler):

@@ -5,11 +5,17 @@ from ddnsd.model.resources import Kind
 from ddnsd.service.problems import InvalidDocumentError
 from ddnsd.service.registry import NotFoundError
 from ddnsd.service.specs import read_name
-from ddnsd.web.admin.base import AdminHandler, Services
-from ddnsd.web.admin.failures import FailedError
-from ddnsd.web.admin.operations import Answer, Operation, Route, operation
+from ddnsd.web.admin.base import (
+    AdminHandler,
+    AdminScope,
+    Answer,
+    FailedError,
+    Operation,
+    Route,
+    Services,
+    operation,
+)
 from ddnsd.web.admin.shapes import Failure, WorkAnswer
-from ddnsd.web.admin.token import AdminScope
 
 _WAIT, _MAX_WAIT = 60, 600  # seconds
 
