@@ -9,8 +9,7 @@ from ddnsd.app.listeners import HttpListeners
 from ddnsd.app.membership import Membership
 from ddnsd.app.policies import fair_use_limits, leader_policy, update_policy
 from ddnsd.app.reloader import Reloader
-from ddnsd.leader.preference import Preference
-from ddnsd.leader.term import Candidate
+from ddnsd.leader.candidate import Candidate, Preference
 from ddnsd.model.records import Member
 from ddnsd.service.limits import FairUse
 from ddnsd.service.registry import Registry

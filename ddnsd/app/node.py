@@ -19,9 +19,8 @@ from ddnsd.app.policies import connection_limits, fair_use_limits, leader_policy
 from ddnsd.app.retirement import Retirement
 from ddnsd.app.startup import Startup
 from ddnsd.app.status import StatusReport
-from ddnsd.leader.preference import Preference
+from ddnsd.leader.candidate import Candidate, Preference
 from ddnsd.leader.tasks import cancel
-from ddnsd.leader.term import Candidate
 from ddnsd.service.audit import AuditLog
 from ddnsd.service.limits import Conduct, FairUse, RefusedAttempt, RefusedAttempts
 from ddnsd.service.registry import Registry

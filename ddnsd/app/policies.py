@@ -2,7 +2,7 @@
 
 from ddnsd.app.descriptors import internal_room, room_for
 from ddnsd.config import Settings
-from ddnsd.leader.mandate import LeaderPolicy
+from ddnsd.leader.context import LeaderPolicy
 from ddnsd.model.ratelimit import Rate
 from ddnsd.service.limits import FairUseLimits
 from ddnsd.service.update import UpdatePolicy

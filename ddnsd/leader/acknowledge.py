@@ -1,23 +1,57 @@
-"""Writing down what the nameserver has taken, and whose names are, so that every node can answer for it."""
+"""Writing down what the nameserver has taken, and whose names are, so that every node can answer for it.
+
+What an operator's takeover gives ddnsd: what stands at the names of the hosts that exist then.
+
+Asking a nameserver whose the names are that ddnsd is to write for the first time.
+
+A query does not tell, as a wildcard may answer it; prerequisites do (RFC 2136 §2.4): an UPDATE of nothing
+else changes nothing. All names of a batch are asked about in one; only if something stands at one of them
+the batch is split, until that stands alone.
+"""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 
 import msgspec
 import structlog
 
-from ddnsd.leader.mandate import Mandate
-from ddnsd.leader.pace import growing_pauses
-from ddnsd.leader.rrsets import record_type
-from ddnsd.model.names import wildcard_owner
+from ddnsd.aio import Slice
+from ddnsd.leader.backoff import growing_pauses
+from ddnsd.leader.claim import Claim, Entrance, record_type, wards
+from ddnsd.leader.context import Mandate
+from ddnsd.model.addresses import RRTYPES, Challenge
+from ddnsd.model.names import in_doubt, ours, owner, record_at, wildcard_owner
 from ddnsd.model.publication import Push
-from ddnsd.model.records import UNSERVED, HistoryEntry, Published, PublishError, Site
+from ddnsd.model.records import UNSERVED, HistoryEntry, Published, PublishError, RecordKey, Site
 from ddnsd.model.request import Api
-from ddnsd.model.taking import Finding, acknowledged, noted, without
-from ddnsd.nameserver.interface import Absent, Hidden, Nameserver, Rcode, RecordType, RRset, Update
+from ddnsd.model.taking import Finding, Whose, acknowledged, noted, taken_over, was_written_before, without
+from ddnsd.nameserver.interface import (
+    Absent,
+    Exists,
+    Hidden,
+    Nameserver,
+    Rcode,
+    RecordType,
+    RefusedError,
+    Replace,
+    RRset,
+    Update,
+)
 from ddnsd.store import codec, keys
 from ddnsd.store.chronicle import addition
+from ddnsd.store.interface import Done, UnavailableError
 
 _log = structlog.get_logger(__name__)
 
@@ -199,3 +233,269 @@ class Acknowledger:
 
 def _adoption(push: Push, found: RRset, now: datetime) -> HistoryEntry:
     return HistoryEntry(now, push.record.type, " ".join(found.values), push.want.ip, Api.ADOPTION)
+
+
+_AT_ONCE = 16  # questions at the nameserver
+_TRIES = 5  # of a record that the publisher writes about at the same time
+_NOT_READ = (
+    "what stands at the names of hosts was not taken, as the zone cannot be transferred ({reason}): "
+    "the first update of such a host is refused (NameInUse); `ddnsd zone takeover {zone} --adopt` takes them"
+)
+
+Strangers = Mapping[RecordKey, Mapping[str, RRset]]
+
+
+class Consent:
+    """Notes, for one site, that what stands at its hosts' names is ddnsd's own from now on."""
+
+    def __init__(self, site: Site, nameserver: Nameserver, mandate: Mandate, entrance: Entrance) -> None:
+        self._entrance = entrance
+        self._site = site
+        self._nameserver = nameserver
+        self._mandate = mandate
+
+    async def take(self, *, adopt: bool) -> Sequence[str]:
+        """Take what stands there; return it, a line each.
+
+        It is read by a transfer. Where that is refused, and only with `adopt`, each name is asked for.
+
+        Raises:
+            NameserverError: it could not be read.
+            UnavailableError: the store cannot take it now.
+        """
+        await self._mandate.cache.current()
+        try:
+            strangers = await self._gather(self._transferred())
+        except RefusedError as error:
+            if not adopt:
+                return (_NOT_READ.format(reason=error, zone=self._site.zone),)
+            strangers = await self._gather(self._asked())
+        lines: list[str] = []
+        for record, found in strangers.items():
+            await self._note(record, found)
+            lines += (f"{each.name} {each.type}: {_text(each)} is ddnsd's now" for each in found.values())
+        return lines
+
+    async def _gather(self, rrsets: AsyncIterator[RRset]) -> Strangers:
+        strangers: dict[RecordKey, dict[str, RRset]] = {}
+        async for rrset in rrsets:
+            record = record_at(rrset.name, rrset.type)
+            if record is not None and rrset.name in self._names(record):
+                strangers.setdefault(record, {})[rrset.name] = rrset
+        return strangers
+
+    async def _transferred(self) -> AsyncIterator[RRset]:
+        async with self._entrance.transfers.place(_always):
+            async for part in self._nameserver.transfer(self._site.zone):
+                for rrset in part:
+                    yield rrset
+
+    async def _asked(self) -> AsyncIterator[RRset]:
+        """Ask for each name. What a wildcard answers is counted, too: it does no harm."""
+        slice, places = Slice(), []
+        for host in list(self._mandate.state.hosts_in(self._site.zone)):
+            records = [RecordKey(host, type) for type in RRTYPES]
+            places += [(name, record_type(record)) for record in records for name in self._names(record)]
+            await slice.pause()
+        for start in range(0, len(places), _AT_ONCE):
+            part = places[start : start + _AT_ONCE]
+            questions = (self._nameserver.query(self._site.zone, name, type) for name, type in part)
+            for found in await asyncio.gather(*questions):
+                if isinstance(found, RRset):
+                    yield found
+
+    def _names(self, record: RecordKey) -> Iterator[str]:
+        """Yield the owner names that a host may have for the record, and that are not ddnsd's own."""
+        state = self._mandate.state
+        host, entry = state.hosts.get(record.name), state.published.get(record)
+        if host is None or state.zone_of(record.name) != self._site.zone:
+            return
+        spec, is_text = host.value.spec, record.type is Challenge.TXT
+        if not is_text and record.type not in spec.families:
+            return
+        own = ours(record, entry.value if entry else None, self._site.nameserver)
+        names = (owner(record), wildcard_owner(record)) if spec.wildcard and not is_text else (owner(record),)
+        yield from (name for name in names if name not in own)
+
+    async def _note(self, record: RecordKey, found: Mapping[str, RRset]) -> None:
+        for _ in range(_TRIES):
+            entry = self._mandate.state.published.get(record)
+            before, ttl = entry.value if entry else None, next(iter(found.values())).ttl
+            values = {name: rrset.values for name, rrset in found.items()}
+            key = keys.published(record)
+            expects = {key: entry.revision if entry else 0}
+            puts = {key: codec.encode(taken_over(record, before, values, ttl, self._site.nameserver))}
+            if (entries := [*self._replaced(record, found)]) != []:
+                host, expects[host], puts[host] = addition(self._mandate.state, record.name, *entries)
+            if isinstance(await self._mandate.commit(expects, puts), Done):
+                return
+            await self._mandate.cache.current()
+        raise UnavailableError(f"{keys.published(record)} could not be written: it changed again and again")
+
+    def _replaced(self, record: RecordKey, found: Mapping[str, RRset]) -> Iterator[HistoryEntry]:
+        """Yield what the committed address takes the place of: it is not to be lost."""
+        committed = self._mandate.state.addresses.get(record)
+        for rrset in found.values():
+            if committed is not None and _text(rrset).split() != sorted(committed.value.ip.split()):
+                content = committed.value.ip
+                yield HistoryEntry(datetime.now(UTC), record.type, _text(rrset), content, Api.ADOPTION)
+
+
+def _always() -> bool:
+    return True  # an operator waits
+
+
+def _text(rrset: RRset) -> str:
+    return " ".join(rrset.values)
+
+
+_SOMETHING = (Rcode.YXRRSET, Rcode.NXRRSET)  # a prerequisite does not hold: an answer, not a fault
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    """One owner name of a push."""
+
+    push: Push
+    name: str
+
+    @property
+    def absent(self) -> Absent:
+        """That nothing stands there."""
+        return Absent(self.name, record_type(self.push.record))
+
+    @property
+    def as_noted(self) -> Sequence[Exists]:
+        """That what stands there is what an UPDATE without an answer was to write: one of these."""
+        noted, type = self.push.before, record_type(self.push.record)
+        if was_written_before(self.push):
+            return [Exists(self.name, type, self.push.want.values)]
+        if noted is None or noted.taking is None or self.name not in _doubted(self.push):
+            return ()
+        contents = (noted.taking.values, tuple(sorted(noted.ip.split())))
+        return [Exists(self.name, type, values) for values in dict.fromkeys(contents) if values]
+
+
+class Inquiry:
+    """Asks one site. What was found is written down before anything is pushed because of it."""
+
+    def __init__(
+        self,
+        site: Site,
+        send: Callable[[Update], Awaitable[Rcode]],
+        confirm_zone: Callable[[Claim], Awaitable[None]],
+    ) -> None:
+        """`send` raises as `Pusher.push`, `confirm_zone` if the fence is lost or the zone takes no UPDATE."""
+        self._site = site
+        self._send = send
+        self._confirm_zone = confirm_zone
+
+    async def ask(self, claim: Claim, pushes: Iterable[Push]) -> Sequence[Finding]:
+        """Return whose the names are that the pushes take, or may have taken.
+
+        What shall be gone, and may be ours, is removed with that: only if it is what was noted.
+
+        Raises:
+            FenceLostError, ZoneFaultError, NameserverError: as `Pusher.push`; nothing is known then.
+        """
+        questions: list[_Question] = []
+        findings: list[Finding] = []
+        for push in pushes:
+            if push.want.ip:
+                names = sorted(push.takes.union(push.doubts))
+                questions += [_Question(push, name) for name in names]
+            else:
+                findings.append(await self._release(claim, push))
+        found: dict[_Question, Whose | Rcode] = {}
+        await self._sort(claim, questions, found)
+        findings += _by_push(found)
+        if any(name is not Whose.NOBODYS for finding in findings for name in finding.names.values()):
+            # A claim's text is never used again: if the fence still is mine, it was at each answer.
+            await self._confirm_fence(claim)
+        return findings
+
+    async def release(self, claim: Claim, question: Exists) -> Rcode:
+        """Remove an RRset, if it is exactly this; NXRRSET if not. Raises as `ask`."""
+        change = Replace(question.name, question.type, 0, ())
+        return await self._send(Update(self._site.zone, (claim.prerequisite, question), (change,)))
+
+    async def _release(self, claim: Claim, push: Push) -> Finding:
+        names: dict[str, Whose] = {}
+        for name in push.doubts:
+            names[name] = Whose.ANOTHERS
+            for question in _Question(push, name).as_noted:
+                rcode = await self.release(claim, question)
+                if rcode is Rcode.NOERROR:
+                    names[name] = Whose.NOBODYS
+                    break
+                if rcode not in _SOMETHING:
+                    await self._confirm_zone(claim)
+                    return Finding(push, {}, _refusal(rcode))
+        return Finding(push, names)
+
+    async def _sort(
+        self, claim: Claim, questions: Sequence[_Question], found: dict[_Question, Whose | Rcode]
+    ) -> None:
+        """Find out for each question whose the name is."""
+        if not questions:
+            return
+        rcode = await self._ask(claim, _absences(questions))
+        if rcode is Rcode.NOERROR:
+            found.update(dict.fromkeys(questions, Whose.NOBODYS))
+            return
+        if rcode not in _SOMETHING:
+            await self._confirm_zone(claim)
+        if len(questions) == 1:
+            found[questions[0]] = await self._alone(claim, questions[0], rcode)
+            return
+        noted = [question.as_noted[0] for question in questions if question.as_noted]
+        if len(noted) == len(questions) and await self._ask(claim, noted) is Rcode.NOERROR:
+            found.update(dict.fromkeys(questions, Whose.OURS))  # the UPDATE without an answer was done
+            return
+        middle = len(questions) // 2
+        await self._sort(claim, questions[:middle], found)
+        await self._sort(claim, questions[middle:], found)
+
+    async def _alone(self, claim: Claim, question: _Question, rcode: Rcode) -> Whose | Rcode:
+        """Find out about a name at which, or beside which, something stands."""
+        if rcode not in _SOMETHING:
+            return rcode
+        for one in question.as_noted:
+            if await self._ask(claim, (one,)) is Rcode.NOERROR:
+                return Whose.OURS
+        if question.push.wards and await self._ask(claim, (question.absent,)) is Rcode.NOERROR:
+            return Whose.BESIDE
+        return Whose.ANOTHERS
+
+    async def _ask(self, claim: Claim, prerequisites: Iterable[Absent | Exists]) -> Rcode:
+        return await self._send(Update(self._site.zone, (claim.prerequisite, *prerequisites), ()))
+
+    async def _confirm_fence(self, claim: Claim) -> None:
+        if await self._ask(claim, ()) is not Rcode.NOERROR:
+            await self._confirm_zone(claim)
+
+
+def _absences(questions: Iterable[_Question]) -> Iterable[Absent]:
+    absences = chain.from_iterable((question.absent, *wards(question.push)) for question in questions)
+    return dict.fromkeys(absences)
+
+
+def _doubted(push: Push) -> Sequence[str]:
+    return in_doubt(push.before, push.want.site.nameserver)
+
+
+def _by_push(found: Mapping[_Question, Whose | Rcode]) -> Iterator[Finding]:
+    pushes = {question.push.record: question.push for question in found}
+    names: dict[RecordKey, dict[str, Whose]] = {record: {} for record in pushes}
+    refusals: dict[RecordKey, str] = {}
+    for question, whose in found.items():
+        if isinstance(whose, Rcode):
+            refusals[question.push.record] = _refusal(whose)
+        else:
+            names[question.push.record][question.name] = whose
+    for record, push in pushes.items():
+        yield Finding(push, names[record], refusals.get(record, ""))
+
+
+def _refusal(rcode: Rcode) -> str:
+    return f"the nameserver answered {rcode} to this record"

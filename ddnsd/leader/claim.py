@@ -1,22 +1,25 @@
-"""Taking hold of a zone: after this, every UPDATE of an earlier claim is refused by the nameserver.
+"""The leader's own notes about a site, in the store: that it publishes there, and how that stands.
+
+Taking hold of a zone: after this, every UPDATE of an earlier claim is refused by the nameserver.
 
 The order is what makes it safe: read the fence; confirm that I lead; replace exactly what was read;
 only then make the state current and plan. A leader that was frozen anywhere in between either finds
 its claim refused, or has a state that is newer than the claim.
+
+What is wanted, in the words of the nameserver's interface.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
 import structlog
 
 from ddnsd.aio import Gate
-from ddnsd.leader.fault import ZoneFaultError
-from ddnsd.leader.footprint import Footprints
-from ddnsd.leader.mandate import DeposedError, Mandate
+from ddnsd.leader.context import DeposedError, Mandate, ZoneFaultError
 from ddnsd.model.fence import Fence, parse_fence
-from ddnsd.model.records import Footprint, Site
+from ddnsd.model.publication import Push, Wanted, is_verified
+from ddnsd.model.records import Entry, Footprint, RecordKey, Site
 from ddnsd.nameserver.interface import (
     Absent,
     Exists,
@@ -27,6 +30,63 @@ from ddnsd.nameserver.interface import (
     RRset,
     Update,
 )
+from ddnsd.store import codec, keys
+from ddnsd.store.interface import Done, Stale, UnavailableError
+
+
+class Footprints:
+    """Reads and writes `fences/<zone>/<nameserver>`. Only the leader writes it."""
+
+    def __init__(self, site: Site, mandate: Mandate) -> None:
+        self._site = site
+        self._mandate = mandate
+        self._key = keys.footprint(site)
+
+    @property
+    def is_verified(self) -> bool:
+        """Say whether `published` is known to tell the truth about the site."""
+        return is_verified(self._mandate.state, self._site)
+
+    @property
+    def value(self) -> Footprint:
+        """What is noted about the site; of a new one, that nothing was sent there yet."""
+        entry = self._entry
+        return entry.value if entry else Footprint(untouched=True)
+
+    async def verify(self) -> None:
+        """Note that all is well at the site, and known. Raises as `write` does."""
+        await self.write(Footprint(verified_in=self._mandate.owner.cluster))
+
+    async def write(self, footprint: Footprint) -> None:
+        """Make the footprint this, durably; return when this node's state shows it.
+
+        Raises:
+            DeposedError: this node does not lead.
+            UnavailableError: the store cannot take it now.
+        """
+        entry = self._entry
+        if entry is None or entry.value != footprint:
+            await self._commit(puts={self._key: codec.encode(footprint)})
+
+    async def delete(self) -> None:
+        """Forget the site. Raises as `write` does."""
+        if self._entry is not None:
+            await self._commit(deletes=frozenset({self._key}))
+
+    @property
+    def _entry(self) -> Entry[Footprint] | None:
+        return self._mandate.state.footprints.get(self._site)
+
+    async def _commit(self, **change: object) -> None:
+        entry = self._entry
+        expects = {self._key: entry.revision if entry else 0}
+        outcome = await self._mandate.commit(expects, **change)  # type: ignore[arg-type]
+        if isinstance(outcome, Stale) and not await self._mandate.leadership.confirm():
+            raise DeposedError(f"another node leads; this one was writing {self._key}")
+        await self._mandate.cache.current()
+        if not isinstance(outcome, Done):
+            raise UnavailableError(f"{self._key} could not be written: {outcome!r}")
+
 
 _log = structlog.get_logger(__name__)
 
@@ -173,3 +233,43 @@ class Claimer:
         if rcode is not Rcode.NOERROR:
             raise ZoneFaultError(rcode, "a claim of the zone's fence")
         self._sent = {(claim.fence.text,)}
+
+
+_TYPES = {type.value: type for type in RecordType}
+
+
+def record_type(record: RecordKey) -> RecordType:
+    """Return the type of a record's RRset."""
+    return _TYPES[record.type]
+
+
+def rrsets(want: Wanted, names: Iterable[str]) -> Iterator[RRset]:
+    """Yield what shall be served at these of the owner names; `want` must not be a removal."""
+    for name in names:
+        yield RRset(name, record_type(want.record), want.ttl, want.values)
+
+
+def replacements(push: Push) -> Iterator[Replace]:
+    """Yield the changes that make what is served what is wanted, or remove it."""
+    want, type = push.want, record_type(push.record)
+    for name in want.owners if want.ip else ():
+        yield Replace(name, type, want.ttl, want.values)
+    yield from removals(push.record, push.drops)
+
+
+def removals(record: RecordKey, names: Iterable[str]) -> Iterator[Replace]:
+    """Yield the changes that remove the record's RRset at these names."""
+    for name in sorted(names):
+        yield Replace(name, record_type(record), 0, ())
+
+
+def absences(push: Push) -> Iterator[Absent]:
+    """Yield the prerequisites that nothing stands where the push takes a name."""
+    for name in sorted(push.absent):
+        yield Absent(name, record_type(push.record))
+
+
+def wards(push: Push) -> Iterator[Absent]:
+    """Yield the prerequisites that nobody else has the name of the push's host."""
+    for name, type in push.wards:
+        yield Absent(name, _TYPES[type])

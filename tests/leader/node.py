@@ -11,9 +11,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from ddnsd.leader.mandate import ExpiryPace, LeaderPolicy
-from ddnsd.leader.preference import Preference
-from ddnsd.leader.term import Candidate
+from ddnsd.leader.candidate import Candidate, Preference
+from ddnsd.leader.context import ExpiryPace, LeaderPolicy
 from ddnsd.model.addresses import Family
 from ddnsd.model.publication import is_verified
 from ddnsd.model.records import Beat, Member, RecordKey, Site, Work

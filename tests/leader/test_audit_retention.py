@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ddnsd.leader.audit_retention import AuditRetention
-from ddnsd.leader.mandate import Mandate
+from ddnsd.leader.context import Mandate
+from ddnsd.leader.housekeeping import AuditRetention
 from ddnsd.model.records import Candidacy
 from ddnsd.store import codec, keys
 from ddnsd.store.installation import installation_owner

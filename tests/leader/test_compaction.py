@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from ddnsd.etcd import Client, Range
 from ddnsd.etcd.errors import CompactedError
-from ddnsd.leader.compaction import Compactor
+from ddnsd.leader.housekeeping import Compactor
 from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
 from ddnsd.store.interface import Update
 from ddnsd.store.watch_cache import WatchCache

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ddnsd.leader import errand, moves
+from ddnsd.leader import prefix_updates
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import LastSeen, RecordKey, entries
 from ddnsd.model.request import Answer, Moved, Refusal, Request, Updated
@@ -243,10 +243,10 @@ class Slow:
 async def test_a_move_that_waits_for_its_nameserver_keeps_no_other_waiting(
     tmp_path: Path, store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(moves, "_MOST_PENDING", 0)
-    monkeypatch.setattr(moves, "_LONGEST_PAUSE", 60.0)
-    monkeypatch.setattr(errand, "_HOSTS", 1)
-    monkeypatch.setattr(errand, "_AT_ONCE", 1)
+    monkeypatch.setattr(prefix_updates, "_MOST_PENDING", 0)
+    monkeypatch.setattr(prefix_updates, "_LONGEST_PAUSE", 60.0)
+    monkeypatch.setattr(prefix_updates, "_HOSTS", 1)
+    monkeypatch.setattr(prefix_updates, "_AT_ONCE", 1)
     async with embedded_nameservers(tmp_path) as servers:
         slow: Any = Slow(servers["default"], "slow.example")
         async with node_on(store, {"default": slow}) as node:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ddnsd.leader.acknowledge import NOT_SERVED
-from ddnsd.leader.pace import growing_pauses
+from ddnsd.leader.backoff import growing_pauses
 from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.records import RecordKey, Work
 from ddnsd.model.request import Refusal, Request, Updated

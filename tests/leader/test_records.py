@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from ddnsd.leader import oblivion
+from ddnsd.leader import housekeeping
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import LastSeen, RecordKey, entries
 from ddnsd.model.request import Moved, Refusal, Request, Unchanged, Updated
@@ -320,7 +320,7 @@ async def test_a_host_has_its_ten_newest_changes(tmp_path: Path) -> None:
 async def test_the_oldest_histories_are_forgotten_where_there_are_too_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(oblivion, "MOST", 20)
+    monkeypatch.setattr(housekeeping, "MOST", 20)
     names = [f"h{number}.example.com" for number in range(30)]
     async with single_node(tmp_path) as (node, _):
         await node.apply(*example(*names))

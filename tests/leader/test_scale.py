@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from ddnsd.app.collector import settle
-from ddnsd.leader.mandate import LeaderPolicy
+from ddnsd.leader.context import LeaderPolicy
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import RecordKey
 from ddnsd.model.request import Updated

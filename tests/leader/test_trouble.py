@@ -13,8 +13,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ddnsd.leader.claim import Entrance
-from ddnsd.leader.lane import Lane
-from ddnsd.leader.mandate import Mandate
+from ddnsd.leader.context import Mandate
+from ddnsd.leader.zone import Lane
 from ddnsd.model.fence import Owner
 from ddnsd.model.records import Candidacy, Footprint, Site, Work, WorkRequest
 from ddnsd.model.request import Refusal, Updated

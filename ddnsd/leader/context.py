@@ -1,4 +1,7 @@
-"""What a leader holds for the time of its leading, shared by the lanes of all zones."""
+"""What a leader holds for the time of its leading, shared by the lanes of all zones.
+
+A zone that takes no UPDATE: what the nameserver answers, and what to do about it.
+"""
 
 import asyncio
 import secrets
@@ -12,6 +15,7 @@ from ddnsd.aio import Slice
 from ddnsd.model.fence import Fence, Owner
 from ddnsd.model.records import RecordKey
 from ddnsd.model.state import State
+from ddnsd.nameserver.interface import Rcode
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import Leadership, Outcome, Update
 from ddnsd.store.watch_cache import WatchCache
@@ -94,3 +98,21 @@ class Mandate:
             UnavailableError: certainly not applied.
         """
         return await self.commits.commit(Update({**expects, **self.leadership.guard}, puts, deletes))
+
+
+_KEY = "let ddnsd's key update the zone there (docs/nameservers.md)"
+_REMEDIES: Mapping[Rcode, str] = {  # BIND's meanings (RFC 2136 §3.1, RFC 8945 §5.2); PowerDNS has one for all
+    Rcode.REFUSED: _KEY,
+    Rcode.NOTAUTH: "does the nameserver have the zone, as its primary, and the same key as ddnsd?",
+    Rcode.NOTIMP: f"turn dynamic update on, and {_KEY}",
+    Rcode.SERVFAIL: "the nameserver's log says why: is the zone loaded, may the nameserver write its file?",
+}
+
+
+class ZoneFaultError(Exception):
+    """The zone takes no UPDATE at all (loading, not authoritative, key refused): no record is to blame."""
+
+    def __init__(self, rcode: Rcode, what: str) -> None:
+        """`what` says to which UPDATE `rcode` was the answer."""
+        remedy = _REMEDIES.get(rcode, "the nameserver's log says why")
+        super().__init__(f"{rcode} to {what}; {remedy}")

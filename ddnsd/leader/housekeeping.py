@@ -1,0 +1,389 @@
+"""What ends by the clock: addresses of hosts that nobody refreshes, and challenges that have had their day.
+
+The wall clock may be wrong, and be set: a machine without a clock of its own starts in the past. So the
+leader measures with its monotonic clock how long ago it saw each refresh arrive. What was refreshed before
+it led it judges by the wall clock, and not before clients had time to come: when it has just begun, when it
+or its machine was stopped, and when the wall clock was set. So it does with a host that was held until now.
+
+Deleting what has done its work: tombstones whose RRset stands nowhere any more.
+
+Histories are bounded in all: what has not changed for longest is forgotten first.
+
+Letting the store forget its history, so that it does not grow without end.
+
+The audit is bounded: the oldest entries go, a few at a time.
+"""
+
+import asyncio
+import contextlib
+import heapq
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import structlog
+
+from ddnsd.aio import Slice
+from ddnsd.leader.context import Mandate
+from ddnsd.model.addresses import Family, RRType
+from ddnsd.model.expiry import Age, Expiry, age_by_clock, due, family_seen, is_held, stage
+from ddnsd.model.publication import is_removed
+from ddnsd.model.records import Committed, Entry, History, HistoryEntry, RecordKey
+from ddnsd.model.request import Api
+from ddnsd.model.resources import Kind
+from ddnsd.store import codec, keys
+from ddnsd.store.chronicle import addition
+from ddnsd.store.interface import Done, Store, UnavailableError
+from ddnsd.store.watch_cache import Touched, WatchCache
+
+_log = structlog.get_logger(__name__)
+
+_STEP_SECONDS = 5.0  # that a clock is set by, or a look comes too late, before it means anything
+_STALE_OBSERVATIONS = 1000  # of hosts that expire no more, before they are dropped
+
+
+class Expirer:
+    """Withdraws what has expired, as a client would: the host stays."""
+
+    def __init__(self, mandate: Mandate) -> None:
+        self._mandate = mandate
+        self._began = mandate.policy.expiry.steady()  # when clients could come again
+        self._observed: dict[RecordKey, float] = {}  # when their refreshes came, by the same clock
+        self._warned: set[str] = set()
+        self._held: dict[str, float] = {}  # hosts, and when they were held last, by the same clock
+
+    async def run(self) -> None:
+        """Look every few seconds. Never returns."""
+        unsubscribe = self._mandate.cache.subscribe(self._observe)
+        try:
+            while True:
+                await self._sleep()
+                try:
+                    await self._look()
+                except UnavailableError as error:
+                    _log.warning("expiry.failed", reason=str(error))
+        finally:
+            unsubscribe()
+
+    async def _sleep(self) -> None:
+        """Wait for the next look; notice what the clocks say of that time."""
+        pace = self._mandate.policy.expiry
+        wall, steady = pace.wall(), pace.steady()
+        await pace.sleep(pace.period)
+        passed = pace.steady() - steady
+        step = (pace.wall() - wall).total_seconds() - passed
+        if abs(step) > _STEP_SECONDS:
+            _log.warning("clock.stepped", seconds=round(step, 1))
+        if abs(step) > _STEP_SECONDS or passed - pace.period > _STEP_SECONDS:
+            self._began = pace.steady()
+
+    def _observe(self, touched: Sequence[Touched]) -> None:
+        state, now = self._mandate.state, self._mandate.policy.expiry.steady()
+        for place in touched:
+            if place.shelf == keys.ADDRESSES and isinstance(place.id, RecordKey):
+                if place.id.name in state.hosts.expiring or place.id in state.addresses.challenges:
+                    self._observed[place.id] = now
+            elif place.shelf == keys.SEEN and place.id in state.hosts.expiring:
+                host = str(place.id)
+                seen = state.seen.get(host)
+                for family in Family:
+                    if seen is not None and family_seen(seen.value, family) == seen.value.at:
+                        self._observed[RecordKey(host, family)] = now
+
+    def _ages(self, now: datetime) -> Age:
+        """Return the ages as far as they were observed, and else as they are at this moment (UTC)."""
+        steady, by_clock = self._mandate.policy.expiry.steady(), age_by_clock(self._mandate.state, now)
+
+        def age(record: RecordKey) -> timedelta | None:
+            observed = self._observed.get(record)
+            return by_clock(record) if observed is None else timedelta(seconds=steady - observed)
+
+        return age
+
+    async def _look(self) -> None:
+        state, slice, age = self._mandate.state, Slice(), self._ages(self._mandate.policy.expiry.wall())
+        expired: list[RecordKey] = []
+        expiring: set[str] = set()
+        async for host in slice.each(list(state.hosts.expiring)):
+            if is_held(state, host):
+                self._held[host] = self._mandate.policy.expiry.steady()
+                continue
+            records = [RecordKey(host, family) for family in Family]
+            if any(stage(state, record, age) is Expiry.EXPIRING for record in records):
+                expiring.add(host)
+            if self._has_waited(host):
+                expired += [record for record in records if due(state, record, age)]
+        async for record in slice.each(list(state.addresses.challenges)):
+            if due(state, record, age):
+                expired.append(record)
+        self._note(expiring)
+        await self._withdraw(expired)
+
+    def _note(self, expiring: set[str]) -> None:
+        hosts = self._mandate.state.hosts
+        for host in sorted(expiring - self._warned):
+            _log.warning("host.expiring", host=host)
+        self._warned = expiring
+        self._held = {host: last for host, last in self._held.items() if host in hosts.expiring}
+        self._mandate.metrics.expiring(len(expiring))
+        challenges = self._mandate.state.addresses.challenges
+        if len(self._observed) > len(Family) * len(hosts.expiring) + len(challenges) + _STALE_OBSERVATIONS:
+            self._observed = {
+                record: at
+                for record, at in self._observed.items()
+                if record.name in hosts.expiring or record in challenges
+            }
+
+    def _has_waited(self, host: str) -> bool:
+        """Say whether this node has led, and the host was free, for long enough for its client to come."""
+        entry, pace = self._mandate.state.hosts.get(host), self._mandate.policy.expiry
+        seconds = entry.value.spec.expires_after if entry else None
+        could_come = pace.steady() - max(self._held.get(host, self._began), self._began)
+        return seconds is not None and could_come >= min(seconds, pace.grace)
+
+    async def _withdraw(self, records: Sequence[RecordKey]) -> None:
+        by_host: defaultdict[str, list[RRType]] = defaultdict(list)
+        for record in records:
+            by_host[record.name].append(record.type)
+        hosts, at_once = tuple(by_host), self._mandate.policy.expiry.at_once
+        for start in range(0, len(hosts), at_once):
+            part = hosts[start : start + at_once]
+            await asyncio.gather(*(self._clear(name, by_host[name]) for name in part))
+
+    async def _clear(self, host: str, types: Sequence[RRType]) -> None:
+        """Leave tombstones of the host's records, but of those that were refreshed or changed meanwhile."""
+        state, commit = self._mandate.state, self._mandate.new_fence().claim
+        now = self._mandate.policy.expiry.wall()
+        age, expects = self._ages(now), dict(self._grounds(host))
+        puts, entries = {}, []
+        for record in (RecordKey(host, type) for type in types):
+            committed = state.addresses.get(record)
+            if committed is None or not due(state, record, age):
+                continue
+            key, ip = keys.address(record), committed.value.ip
+            expects[key] = committed.revision
+            zone = state.zone_of(host) or ""
+            puts[key] = codec.encode(Committed("", ip, commit, now, zone, cleared=True))
+            entries.append(HistoryEntry(now, record.type, ip, "", Api.EXPIRY))
+        if entries:
+            key, expects[key], puts[key] = addition(state, host, *entries)
+            if isinstance(await self._mandate.commit(expects, puts), Done):
+                _log.info("host.expired", host=host, types=[str(entry.type) for entry in entries])
+
+    def _grounds(self, host: str) -> Mapping[str, int]:
+        """Return what a withdrawal depends on beside the addresses; a prefix, too, may refresh the host."""
+        state = self._mandate.state
+        entry, seen = state.hosts.get(host), state.seen.get(host)
+        expects = {
+            keys.resource(Kind.HOST, host): entry.revision if entry else 0,
+            keys.seen(host): seen.revision if seen else 0,
+        }
+        if entry is not None:
+            account = entry.value.spec.account
+            head = state.prefix_heads.get(account)
+            expects[keys.prefix_head(account)] = head.revision if head else 0
+        return expects
+
+
+_AT_ONCE = 200
+_RETRY_SECONDS = 1.0
+
+
+class Sweeper:
+    """Sweeps whenever a site has been left. A tombstone of a zone with one site goes with its removal."""
+
+    def __init__(self, mandate: Mandate) -> None:
+        self._mandate = mandate
+        self._due = asyncio.Event()
+        self._records: set[RecordKey] = set()  # to look at
+        self.look(mandate.state.addresses.tombstones)
+
+    def look(self, records: Collection[RecordKey]) -> None:
+        """Look at these tombstones: one may have done its work."""
+        if records:
+            self._records.update(records)
+            self._due.set()
+
+    async def run(self) -> None:
+        """Sweep whenever it is due. Never returns."""
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            records, self._records = self._records, set()
+            try:
+                await self._sweep(records)
+            except UnavailableError as error:
+                _log.warning("sweep.failed", reason=str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+                self.look(records)
+
+    async def _sweep(self, records: Collection[RecordKey]) -> None:
+        state = self._mandate.state
+        removed = [record async for record in Slice().each(records) if is_removed(state, record)]
+        for start in range(0, len(removed), _AT_ONCE):
+            await asyncio.gather(*map(self._delete, removed[start : start + _AT_ONCE]))
+
+    async def _delete(self, record: RecordKey) -> None:
+        """Delete both keys, unless the record was committed anew meanwhile."""
+        state = self._mandate.state
+        address, published = keys.address(record), keys.published(record)
+        committed, acknowledged = state.addresses.get(record), state.published.get(record)
+        if committed is not None and is_removed(state, record):
+            expects = {address: committed.revision, published: acknowledged.revision if acknowledged else 0}
+            await self._mandate.commit(expects, deletes=frozenset({address, published}))
+
+
+MOST = 100_000  # entries of all hosts together
+_SPARE = 1_000  # more than is needed goes at once, so that not every change costs a look at all
+
+_HISTORIES_AT_ONCE = 50  # keys of one commit
+
+
+class Forgetter:
+    """Deletes the histories of the hosts that changed longest ago."""
+
+    def __init__(self, mandate: Mandate) -> None:
+        self._mandate = mandate
+        self._due = asyncio.Event()
+
+    def look(self) -> None:
+        """Note that a history has grown."""
+        if self._mandate.state.history.total > MOST:
+            self._due.set()
+
+    async def run(self) -> None:
+        """Forget whenever there is too much. Never returns."""
+        self.look()
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            try:
+                await self._forget()
+            except UnavailableError as error:
+                _log.warning("history.not_forgotten", reason=str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+            self.look()
+
+    async def _forget(self) -> None:
+        history = self._mandate.state.history
+        excess = history.total - MOST + min(_SPARE, MOST // 10)
+        chosen = []
+        for entry in await _oldest(list(history.values()), excess):
+            if excess <= 0:
+                break
+            excess -= len(entry.value.entries)
+            chosen.append(entry)
+        for start in range(0, len(chosen), _HISTORIES_AT_ONCE):
+            part = chosen[start : start + _HISTORIES_AT_ONCE]
+            expects = {entry.key: entry.revision for entry in part}
+            await self._mandate.commit(expects, deletes=frozenset(expects))
+        await self._mandate.cache.current()
+
+
+async def _oldest(histories: Iterable[Entry[History]], count: int) -> Sequence[Entry[History]]:
+    """Return as many of the histories as were not written for longest, the oldest first."""
+    newest_first: list[tuple[int, Entry[History]]] = []  # a heap; no two have one revision and key
+    async for entry in Slice().each(histories):
+        heapq.heappush(newest_first, (-entry.revision, entry))
+        if len(newest_first) > count:
+            heapq.heappop(newest_first)
+    return [entry for _, entry in sorted(newest_first, key=lambda each: each[1].revision)]
+
+
+_STEPS = 10  # compactions in the time that history is kept
+
+
+class _Mark(NamedTuple):
+    at: float  # on the loop's clock
+    revision: int
+
+
+class Compactor:
+    """Compacts what is older than `after` seconds. Whose watch lags behind that loads a new snapshot."""
+
+    def __init__(self, store: Store, cache: WatchCache, after: float) -> None:
+        """`after` 0: never."""
+        self._store = store
+        self._cache = cache
+        self._after = after
+        self._changed = asyncio.Event()
+        self._marks: deque[_Mark] = deque()
+
+    def reconfigure(self, after: float) -> None:
+        """Compact what is older than `after` seconds from now on; 0: nothing."""
+        if after != self._after:
+            self._after = after
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Compact for as long as this node leads. Never returns."""
+        while True:
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout((self._after or 3600) / _STEPS):
+                    await self._changed.wait()
+            if self._after:
+                await self._step()
+
+    async def _step(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._marks.append(_Mark(now, self._cache.revision))
+        old = [mark for mark in self._marks if mark.at <= now - self._after]
+        if not old:
+            return
+        try:
+            done = await self._store.compact(old[-1].revision)
+        except UnavailableError as error:
+            _log.warning("compaction.failed", revision=old[-1].revision, reason=str(error))
+            return
+        for _ in old:
+            self._marks.popleft()
+        if done:
+            _log.info("compaction.done", revision=old[-1].revision)
+
+
+MOST_AUDIT_ENTRIES = 10_000  # entries
+_AUDIT_ENTRIES_AT_ONCE = 50  # entries of one commit
+_PAUSE_SECONDS = 5.0  # between two looks, however many resources change
+
+
+class AuditRetention:
+    """Deletes the oldest entries. It asks the store for their number: no node has them in memory."""
+
+    def __init__(
+        self, store: Store, mandate: Mandate, *, most: int = MOST_AUDIT_ENTRIES, pause: float = _PAUSE_SECONDS
+    ) -> None:
+        self._store = store
+        self._mandate = mandate
+        self._most = most
+        self._pause = pause
+        self._due = asyncio.Event()
+        self._due.set()
+
+    def look(self) -> None:
+        """Note that there is another entry."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """Delete whenever there are too many. Never returns."""
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            try:
+                while await self._delete_some():
+                    pass
+            except UnavailableError as error:
+                _log.warning("audit.not_trimmed", reason=str(error))
+                self._due.set()
+            await asyncio.sleep(self._pause)
+
+    async def _delete_some(self) -> bool:
+        """Delete the oldest ones; return whether there are still too many."""
+        found = await self._store.page(keys.audit(""), _AUDIT_ENTRIES_AT_ONCE, first=True)
+        excess = found.total - self._most
+        if excess <= 0:
+            return False
+        oldest = frozenset(key for key, _ in found.items[:excess])
+        outcome = await self._mandate.commit({}, deletes=oldest)
+        return isinstance(outcome, Done) and excess > len(oldest)

@@ -1,0 +1,272 @@
+"""What a prefix makes of the hosts that follow it: whom it has yet to reach, and what to commit for them.
+
+One prefix, carried to all hosts that follow it.
+
+Prefixes that hosts have yet to follow: committing the address of each, whoever leads.
+
+A move is one key; what is done of it shows in the hosts' own addresses, so the next leader goes on where
+this one stopped. A host whose address was committed after the move keeps that, and one that a newer move
+is for is left to that: every commit depends on the account's newest one (`records.PrefixHead`). So the
+order in which moves are done is no matter.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+
+import structlog
+
+from ddnsd.aio import Slice
+from ddnsd.leader.context import DeposedError, Mandate
+from ddnsd.leader.tasks import cancel
+from ddnsd.model.addresses import Family
+from ddnsd.model.expiry import is_stale_sighting, sighting
+from ddnsd.model.prefix_updates import Follower, holding, reached_by
+from ddnsd.model.records import Committed, Entry, HistoryEntry, PrefixMove, Site
+from ddnsd.model.state import State
+from ddnsd.store import codec, keys
+from ddnsd.store.chronicle import addition
+from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, Done, Outcome, Stale, UnavailableError
+
+KEYS_OF_A_HOST = 4
+"""Keys that its part of a commit compares or writes, at most."""
+
+
+def is_waiting(state: State, move: Entry[PrefixMove], follower: Follower) -> bool:
+    """Say whether the move has not reached the host, and nothing newer has."""
+    return _is_to_have(state, move, follower) or _is_to_be_seen(state, move, follower)
+
+
+def grounds(state: State, move: Entry[PrefixMove]) -> Mapping[str, int]:
+    """Return what every commit because of the move expects: it, and that no newer one is unknown here."""
+    account = move.value.account
+    head = state.prefix_heads.get(account)
+    return {move.key: move.revision, keys.prefix_head(account): head.revision if head else 0}
+
+
+def end(state: State, move: Entry[PrefixMove]) -> tuple[Mapping[str, bytes], frozenset[str]]:
+    """Return what the end of the move writes and deletes: it, and with the account's last one the head.
+
+    The end of any other writes the head as it is: of two at the same moment one knows that it is the last.
+    """
+    account = move.value.account
+    key, head = keys.prefix_head(account), state.prefix_heads.get(account)
+    others = any(each != move for each in state.prefixes.of(account))
+    if others and head:
+        return {key: codec.encode(head.value)}, frozenset({move.key})
+    return {}, frozenset({move.key, key})
+
+
+def change(
+    state: State, move: Entry[PrefixMove], hosts: Sequence[Follower], now: datetime
+) -> tuple[Mapping[str, int], Mapping[str, bytes]]:
+    """Return what a commit for some of the waiting hosts expects of them, and writes."""
+    expects: dict[str, int] = {}
+    puts: dict[str, bytes] = {}
+    for follower in hosts:
+        expects[follower.host.key] = follower.host.revision
+        if _is_to_have(state, move, follower):
+            _give(state, move, follower, now, expects, puts)
+        if _is_to_be_seen(state, move, follower):
+            key, seen = keys.seen(follower.record.name), state.seen.get(follower.record.name)
+            expects[key] = seen.revision if seen else 0
+            known = seen.value if seen else None
+            puts[key] = codec.encode(sighting(known, (Family.AAAA,), move.value.changed))
+    return expects, puts
+
+
+def _is_to_have(state: State, move: Entry[PrefixMove], follower: Follower) -> bool:
+    held, committed = holding(state, follower.record), state.addresses.get(follower.record)
+    if committed is not None and committed.revision >= move.revision:
+        return False  # also of the host that the client named: that has its own address of the same commit
+    return held is not None and held.revision == move.revision
+
+
+def _is_to_be_seen(state: State, move: Entry[PrefixMove], follower: Follower) -> bool:
+    """Say whether the host expires, and its last refresh was long before this one."""
+    seen = state.seen.get(follower.record.name)
+    return is_stale_sighting(follower.host.value.spec, seen, (Family.AAAA,), move.value.changed)
+
+
+def _give(
+    state: State,
+    move: Entry[PrefixMove],
+    follower: Follower,
+    now: datetime,
+    expects: dict[str, int],
+    puts: dict[str, bytes],
+) -> None:
+    """Give a host its address. The one that the nameserver has refused, given again, is no change."""
+    record, told, committed = follower.record, move.value, state.addresses.get(follower.record)
+    address = keys.address(record)
+    expects[address] = committed.revision if committed else 0
+    if committed is not None and committed.value.ip == follower.ip:
+        previous, again = committed.value.previous, committed.value.again + 1
+        puts[address] = codec.encode(Committed(follower.ip, previous, told.commit, now, again=again))
+        return
+    old = committed.value.ip if committed else ""
+    puts[address] = codec.encode(Committed(follower.ip, old, told.commit, now))
+    entry = HistoryEntry(now, record.type, old, follower.ip, told.api, told.token, told.source)
+    key, expects[key], puts[key] = addition(state, record.name, entry)
+
+
+_log = structlog.get_logger(__name__)
+
+_OTHER_KEYS = 8  # that a commit expects besides those of its hosts
+_HOSTS = (MAX_KEYS_PER_UPDATE - _OTHER_KEYS) // KEYS_OF_A_HOST  # in one commit
+_SHARE = 0.5  # of the event loop, to look for hosts: a client waits for them
+_AT_ONCE = 16  # commits: no more of the loop's time at a stretch
+
+Room = Callable[[Collection[Site]], Awaitable[bool]]
+
+
+class Errand:
+    """Does a move. What is done of it shows in the hosts' addresses, so that it can be begun anew."""
+
+    def __init__(self, mandate: Mandate, move: Entry[PrefixMove], one_look: asyncio.Lock, room: Room) -> None:
+        """`one_look` is held while all hosts are looked at, as that holds the loop.
+
+        `room` waits until sites can take more; it returns False if that is not to be waited for again.
+        """
+        self._mandate = mandate
+        self._move = move
+        self._one_look = one_look
+        self._room = room
+
+    async def run(self) -> None:
+        """Do the move, until it is done or another one has taken its place.
+
+        Raises:
+            DeposedError: another node leads.
+            UnavailableError: the store cannot take it now.
+        """
+        count, alone = 0, False
+        while self._is_current():
+            if hosts := await self._waiting():
+                count, alone = count + len(hosts), await self._commit(hosts, 1 if alone else _HOSTS)
+            elif await self._end():
+                move = self._move.value
+                _log.info("move.done", by=move.token, prefix=move.prefix, hosts=count)
+            await self._mandate.cache.current()
+
+    def _is_current(self) -> bool:
+        return self._mandate.state.prefixes.get(self._move.key.partition("/")[2]) == self._move
+
+    async def _waiting(self) -> Sequence[Follower]:
+        async with self._one_look:
+            state, move = self._mandate.state, self._move
+            hosts = Slice(share=_SHARE).each(reached_by(state, move.value))
+            return [host async for host in hosts if is_waiting(state, move, host)]
+
+    async def _commit(self, hosts: Sequence[Follower], size: int) -> bool:
+        """Commit what is due of as many hosts at once; return whether some were not as they seemed."""
+        expected = grounds(self._mandate.state, self._move)
+        parts = [hosts[start : start + size] for start in range(0, len(hosts), size)]
+        outcomes: list[Outcome] = []
+        spares = True
+        for start in range(0, len(parts), _AT_ONCE):
+            some = parts[start : start + _AT_ONCE]
+            if start and spares:  # few hosts never wait
+                spares = await self._room({host.site for part in some for host in part})
+            state, now = self._mandate.state, datetime.now(UTC)
+            changes = [change(state, self._move, part, now) for part in some]
+            due = (each for each in changes if each[1])  # else clients have done it meanwhile
+            commits = (self._mandate.commit({**expected, **expects}, puts) for expects, puts in due)
+            outcomes += await asyncio.gather(*commits)
+        stale = await self._stale(outcomes)
+        return any(_found(outcome, expected) == expected for outcome in stale)
+
+    async def _end(self) -> bool:
+        """Delete the move; return whether that is done."""
+        state = self._mandate.state
+        puts, deletes = end(state, self._move)
+        outcome = await self._mandate.commit(grounds(state, self._move), puts, deletes)
+        await self._stale([outcome])
+        return isinstance(outcome, Done)
+
+    async def _stale(self, outcomes: Sequence[Outcome]) -> Sequence[Stale]:
+        """Return those outcomes, once it is known that they are not because another node leads."""
+        stale = [outcome for outcome in outcomes if isinstance(outcome, Stale)]
+        if stale and not await self._mandate.leadership.confirm():
+            raise DeposedError("another node leads; this one was moving hosts to a prefix")
+        return stale
+
+
+def _found(outcome: Stale, expected: Mapping[str, int]) -> Mapping[str, int]:
+    """Return at which revisions the keys of these were."""
+    return {key: found.revision if (found := outcome.current.get(key)) else 0 for key in expected}
+
+
+# Records of a site: enough to keep its nameserver busy. Whatever clients change meanwhile waits for them.
+_MOST_PENDING = 400
+_LONGEST_PAUSE = 1.0  # seconds; a nameserver that publishes nothing in that time is not spared any more
+_RETRY_SECONDS = 1.0
+
+
+class Mover:
+    """Does all moves side by side: one of thousands of hosts does not keep the others waiting."""
+
+    def __init__(self, mandate: Mandate, backlog: Callable[[Site], int]) -> None:
+        """`backlog` says how many records wait for publication at a site."""
+        self._mandate = mandate
+        self._backlog = backlog
+        self._due = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._one_look = asyncio.Lock()
+        self._moving: dict[str, asyncio.Task[None]] = {}  # by the id of the move
+
+    def due(self) -> None:
+        """Look for moves now."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """Move hosts whenever there is a move. Never returns.
+
+        Raises:
+            DeposedError: another node leads.
+        """
+        unsubscribe = self._mandate.cache.subscribe(lambda _: self._progress.set())
+        try:
+            while True:
+                self._due.clear()
+                for id in self._mandate.state.prefixes.keys() - self._moving.keys():
+                    self._moving[id] = asyncio.create_task(self._carry_out(id), name=f"move {id}")
+                await self._event()
+        finally:
+            unsubscribe()
+            await cancel(*self._moving.values())
+
+    async def _event(self) -> None:
+        """Wait for new moves, or for one that is done."""
+        due = asyncio.create_task(self._due.wait(), name="moves")
+        try:
+            await asyncio.wait([due, *self._moving.values()], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            due.cancel()
+        for id, task in list(self._moving.items()):
+            if task.done():
+                del self._moving[id]
+                task.result()
+
+    async def _carry_out(self, id: str) -> None:
+        """Do a move, and those that take its place, until there is none any more."""
+        while move := self._mandate.state.prefixes.get(id):
+            try:
+                await Errand(self._mandate, move, self._one_look, self._room).run()
+            except UnavailableError as error:
+                _log.warning("move.failed", by=move.value.token, reason=str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _room(self, sites: Collection[Site]) -> bool:
+        """Wait until few records are to be published there: who comes now waits for all of them.
+
+        Return False if it takes too long.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_PAUSE):
+                while any(self._backlog(site) > _MOST_PENDING for site in sites):
+                    self._progress.clear()
+                    await self._progress.wait()
+                return True
+        return False
