@@ -15,9 +15,9 @@ from ddnsd.app.membership import Membership, member_of
 from ddnsd.app.reloader import Reloader
 from ddnsd.app.startup import Startup
 from ddnsd.config import Settings
-from ddnsd.kube.announcer import Announcer
 from ddnsd.kube.api import Client, in_cluster_server
 from ddnsd.kube.api import Settings as ApiSettings
+from ddnsd.kube.status_writer import Announcer
 from ddnsd.kube.term import Contender, Policy
 from ddnsd.leader.tasks import cancel
 from ddnsd.model.resources import Kind

@@ -11,16 +11,14 @@ from typing import NamedTuple
 
 import structlog
 
-from ddnsd.kube.absence import stored_as
-from ddnsd.kube.judgement import ACCEPTED, Judge, Reason, Refused
+from ddnsd.kube.gc import Removal
 from ddnsd.kube.objects import Custom, Ref
 from ddnsd.kube.pace import background
-from ddnsd.kube.queue import StatusQueue
-from ddnsd.kube.removal import Removal
-from ddnsd.kube.secrets import SecretDesk
 from ddnsd.kube.status import Finding, ObjectStatus
-from ddnsd.kube.verdict import is_error, status_of
-from ddnsd.kube.views import Views
+from ddnsd.kube.status_writer import StatusQueue
+from ddnsd.kube.translate import is_error, status_of
+from ddnsd.kube.validation import ACCEPTED, Judge, Reason, Refused, SecretDesk
+from ddnsd.kube.views import Views, stored_as
 from ddnsd.model.records import RecordKey, Resource
 from ddnsd.model.resources import Kind, Origin, Spec
 from ddnsd.service.documents import Document

@@ -8,12 +8,11 @@ import structlog
 
 from ddnsd.aio import first_of
 from ddnsd.kube.api import Client, KubeError, Resource
-from ddnsd.kube.belonging import Belonging
 from ddnsd.kube.controller import Controller
-from ddnsd.kube.judgement import Judge
-from ddnsd.kube.removal import Removal
-from ddnsd.kube.scribe import Scribe
-from ddnsd.kube.secrets import SecretDesk
+from ddnsd.kube.gc import Removal
+from ddnsd.kube.ownership import Belonging
+from ddnsd.kube.status_writer import Scribe
+from ddnsd.kube.validation import Judge, SecretDesk
 from ddnsd.kube.views import Views
 from ddnsd.model.records import Candidacy
 from ddnsd.service.registry import NotMineError, SourceTakenError, StoreFailedError

@@ -1,18 +1,35 @@
-"""Custom resources as the documents that go into the store."""
+"""Custom resources as the documents that go into the store.
 
-from collections.abc import Sequence
-from typing import NamedTuple
+What an object's `status` says: the conditions, and for a host its addresses.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ddnsd.kube.crd import EXTRA, SECRET_KEY
 from ddnsd.kube.objects import Custom
-from ddnsd.kube.status import ConditionType, TokenObjectStatus
+from ddnsd.kube.status import (
+    STATUSES,
+    ConditionType,
+    Finding,
+    HostObjectStatus,
+    ObjectStatus,
+    Publication,
+    TokenObjectStatus,
+    conditions,
+)
+from ddnsd.model.addresses import Family
+from ddnsd.model.records import is_name_in_use
 from ddnsd.model.resources import HostSpec, Kind, Origin, Spec, TokenSpec, qualified
+from ddnsd.model.state import State
 from ddnsd.service.contradictions import crowding
 from ddnsd.service.documents import Document
 from ddnsd.service.problems import InvalidDocumentError
 from ddnsd.service.specs import read_name, read_spec
+from ddnsd.service.status import RecordStatus, address_statuses
 
 ALL = "*"  # in `Zone.spec.namespaces`
 
@@ -113,3 +130,113 @@ def _in_namespace(spec: Spec, origin: Origin) -> Spec:
     if isinstance(spec, (HostSpec, TokenSpec)):
         return msgspec.structs.replace(spec, account=qualified(origin, spec.account))
     return spec
+
+
+Addresses = Mapping[Family, RecordStatus]
+
+# What is no error, and what `kubectl get` shows of it.
+_SHORT: dict[str, str] = {Publication.NO_ADDRESS: "no address", Publication.PENDING: "pending"}
+
+
+def status_of(
+    custom: Custom, accepted: Finding, warnings: Sequence[Finding], state: State, source: str, now: datetime
+) -> ObjectStatus:
+    """Return the whole status of an object, given what was found of its acceptance, and beside it."""
+    kind = custom.ref.kind
+    if kind is Kind.HOST:
+        return _host(custom, accepted, state, source, now)
+    findings = [accepted, *warnings, _ready(accepted)]
+    said = conditions(findings, custom.status.conditions, custom.generation, now)
+    installation = installation_of(state)
+    if kind is Kind.TOKEN:
+        secret = secret_of(custom)
+        return TokenObjectStatus(
+            observed_generation=custom.generation,
+            installation=installation,
+            conditions=said,
+            secret_name=secret.name if secret else "",
+            secret_key=secret.key if secret else "",
+            follows_unlabelled=follows_unlabelled(custom),
+        )
+    return STATUSES[kind](observed_generation=custom.generation, installation=installation, conditions=said)
+
+
+def installation_of(state: State) -> str:
+    """Return the id of the installation whose state it is."""
+    return next((entry.value.id for entry in state.installation.values()), "")
+
+
+def _host(custom: Custom, accepted: Finding, state: State, source: str, now: datetime) -> HostObjectStatus:
+    addresses: Addresses = {}
+    if _is_of(state, custom, source):
+        addresses = address_statuses(state, custom.ref.name)
+    published = _published(addresses)
+    findings = [accepted, published, _ready(accepted, published)]
+    said = conditions(findings, custom.status.conditions, custom.generation, now)
+    return HostObjectStatus(
+        observed_generation=custom.generation,
+        installation=installation_of(state),
+        conditions=said,
+        address=", ".join(record.ip for record in addresses.values()),
+        family=", ".join(addresses),
+        changed=max((record.changed for record in addresses.values()), default=None),
+        published="yes" if published.holds else _in_short(published, accepted),
+        A=addresses.get(Family.A),
+        AAAA=addresses.get(Family.AAAA),
+    )
+
+
+def _ready(accepted: Finding, published: Finding | None = None) -> Finding:
+    """Return whether all is well: accepted, and of a host nothing refused; what is only pending is well."""
+    if not accepted.holds:
+        return accepted._replace(type=ConditionType.READY)
+    if published is not None and published.reason == Publication.REFUSED:
+        return published._replace(type=ConditionType.READY)
+    return Finding(ConditionType.READY, holds=True, reason="Ready", message="nothing is refused")
+
+
+def _is_of(state: State, host: Custom, source: str) -> bool:
+    """Say whether the host in the store is this object's, and not somebody else's of the same name."""
+    entry = state.hosts.get(host.ref.name)
+    return entry is not None and entry.value.origin == Origin(source, host.ref.namespace)
+
+
+def _published(addresses: Addresses) -> Finding:
+    def found(reason: Publication, message: str) -> Finding:
+        return Finding(ConditionType.PUBLISHED, reason is Publication.PUBLISHED, reason, message)
+
+    if not addresses:
+        return found(Publication.NO_ADDRESS, "no client has sent an address yet, or it was withdrawn")
+    errors = [f"{family}: {record.error}" for family, record in addresses.items() if record.error]
+    if any(is_name_in_use(record.error) for record in addresses.values()):
+        return found(Publication.NAME_IN_USE, "; ".join(errors))
+    if errors:
+        return found(Publication.REFUSED, "; ".join(errors))
+    if any(record.published is None for record in addresses.values()):
+        return found(Publication.PENDING, "the nameserver does not have it yet")
+    return found(Publication.PUBLISHED, "the nameserver has it")
+
+
+def _in_short(published: Finding, accepted: Finding) -> str:
+    if not accepted.holds:
+        return f"no: {accepted.reason}"
+    return _SHORT.get(published.reason, published.message)
+
+
+def is_error(status: ObjectStatus) -> bool:
+    """Say whether somebody should look: such a status is written before the others."""
+    return any(
+        condition.status == "False" and condition.reason not in _SHORT for condition in status.conditions
+    )
+
+
+def to_write(status: ObjectStatus) -> dict[str, Any]:
+    """Return the status as JSON values; what is absent is left out, as null is no value there."""
+    values: dict[str, Any] = _without_null(msgspec.to_builtins(status))
+    return values
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_null(item) for key, item in value.items() if item is not None}
+    return value

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ddnsd.kube.absence import Sight, Stored, gone
 from ddnsd.kube.objects import Ref
+from ddnsd.kube.views import Sight, Stored, gone
 from ddnsd.model.resources import Kind
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from ddnsd.kube.api import Metadata, Object
-from ddnsd.kube.judgement import Digest, Judge, Refused
 from ddnsd.kube.objects import Custom, read_custom
 from ddnsd.kube.translate import is_open_to, secret_of
+from ddnsd.kube.validation import Digest, Judge, Refused
 from ddnsd.model.resources import Kind
 from ddnsd.model.state import State
 

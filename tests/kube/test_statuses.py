@@ -6,7 +6,7 @@ import time
 
 from ddnsd.kube.api import Metadata, Object
 from ddnsd.kube.objects import Ref, read_custom
-from ddnsd.kube.queue import StatusQueue
+from ddnsd.kube.status_writer import StatusQueue
 from ddnsd.model.resources import Kind
 from tests.kube.world import World, until
 

@@ -3,9 +3,9 @@
 import json
 
 from ddnsd.kube.api import Metadata, Object
-from ddnsd.kube.judgement import ACCEPTED
 from ddnsd.kube.objects import read_custom
-from ddnsd.kube.verdict import is_error, status_of
+from ddnsd.kube.translate import is_error, status_of
+from ddnsd.kube.validation import ACCEPTED
 from ddnsd.model.records import Entry, Published, PublishError, Resource
 from ddnsd.model.resources import HostSpec, Kind, Origin
 from ddnsd.model.taking import name_in_use

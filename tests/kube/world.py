@@ -11,9 +11,9 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from ddnsd.kube.announcer import Announcer
 from ddnsd.kube.api import Client, Settings
 from ddnsd.kube.crd import definition
+from ddnsd.kube.status_writer import Announcer
 from ddnsd.kube.term import Contender, Policy
 from ddnsd.model.records import Source
 from ddnsd.model.request import Answer, Limited, Refusal, Request, Result

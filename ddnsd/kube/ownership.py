@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from ddnsd.kube.pace import background
-from ddnsd.kube.verdict import installation_of
+from ddnsd.kube.translate import installation_of
 from ddnsd.kube.views import Views
 from ddnsd.model.resources import Kind
 from ddnsd.service.registry import StoreFailedError

@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 
 import structlog
 
-from ddnsd.kube.absence import Sight, Stored, gone, stored_as
 from ddnsd.kube.pace import background
-from ddnsd.kube.views import Views
+from ddnsd.kube.views import Sight, Stored, Views, gone, stored_as
 from ddnsd.model.records import HeldDeletions, Source
 from ddnsd.model.resources import Kind
 from ddnsd.service.registry import NotMineError
