@@ -1,22 +1,86 @@
-"""The node's HTTP servers, on sockets that are bound already."""
+"""From settings to what the parts of a node want to know.
+
+The node's HTTP servers, on sockets that are bound already.
+
+How a node retires: told by `ddnsd drain` it serves on, but wants no more traffic; later it is stopped.
+"""
 
 import asyncio
+import contextlib
 import functools
 import json
 import ssl
 from collections.abc import Callable, Mapping
 
+import structlog
 from tornado.web import Application
 
 from ddnsd import files
-from ddnsd.app.policies import internal_connection_limits
+from ddnsd.app.bootstrap import internal_room, room_for
 from ddnsd.app.sockets import Bound
 from ddnsd.config import Settings
-from ddnsd.web.connections import Connections
+from ddnsd.leader.context import LeaderPolicy
+from ddnsd.model.ratelimit import Rate
+from ddnsd.service.limits import FairUseLimits
+from ddnsd.service.update import UpdatePolicy
+from ddnsd.web.connections import ConnectionLimits, Connections
 from ddnsd.web.http import PublicListener
 from ddnsd.web.http_connection import HttpLimits
 from ddnsd.web.http_server import ON_THE_WAY, HttpServer
 from ddnsd.web.proxy_protocol import ProxyProtocol
+
+
+def update_policy(settings: Settings) -> UpdatePolicy:
+    """Return what is decided about updates."""
+    return UpdatePolicy(
+        private=settings.addresses.private == "accept",
+        timeout=settings.publish.timeout,
+        store_timeout=settings.store.timeout,
+    )
+
+
+def fair_use_limits(settings: Settings) -> FairUseLimits:
+    """Return how often clients may ask."""
+    fair = settings.fair_use
+    return FairUseLimits(
+        enabled=fair.enabled,
+        token_attempts=Rate(fair.token_attempts, fair.token_attempts_burst),
+        token_changes=Rate(fair.token_changes, fair.token_changes_burst),
+        account_attempts=Rate(fair.account_attempts, fair.account_attempts_burst),
+        account_changes=Rate(fair.account_changes, fair.account_changes_burst),
+        source_failures=Rate(fair.source_failures, fair.source_failures_burst),
+        process_failures=Rate(fair.process_failures, fair.process_failures_burst),
+        token_waiting=fair.token_waiting,
+        account_waiting=fair.account_waiting,
+    )
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return how many clients may be connected to this process."""
+    http = settings.http
+    return ConnectionLimits(room_for(http.max_connections), http.max_connections_per_source)
+
+
+def internal_connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return how many may be connected to each of the listeners for operators: admin, and health.
+
+    They are few, and all may come from one address, such as a kubelet's or a proxy's.
+    """
+    room = internal_room(settings.http.max_connections)
+    return ConnectionLimits(room, per_source=room + 1)
+
+
+def leader_policy(settings: Settings) -> LeaderPolicy:
+    """Return what is decided for whoever leads."""
+    publish = settings.publish
+    return LeaderPolicy(
+        publish.fence,
+        publish.batch,
+        publish.reconcile_interval,
+        publish.probe_interval,
+        settings.store.compact_after,
+        publish.timeout,
+    )
 
 
 class HttpListeners:
@@ -119,3 +183,38 @@ def note_addresses(settings: Settings, addresses: Mapping[str, object]) -> None:
     """Write down where this node listens, for `script/run` and for people who chose port 0."""
     # Each worker writes it; they listen when the first is ready.
     files.write(settings.data / "listening.json", [json.dumps(addresses).encode() + b"\n"], mode=0o644)
+
+
+_log = structlog.get_logger(__name__)
+
+
+class Retirement:
+    """Of one process. There is no way back: what has begun to retire is not ready until it is stopped."""
+
+    def __init__(self, public: PublicListener, listeners: HttpListeners) -> None:
+        self._public = public
+        self._listeners = listeners
+        self._stopped = asyncio.Event()
+
+    @property
+    def has_begun(self) -> bool:
+        """Say whether this process wants no more traffic."""
+        return self._public.draining
+
+    def begin(self) -> None:
+        """Be not ready from now on, and end each connection with its next answer; idempotent."""
+        if not self.has_begun:
+            _log.info("retirement.begun")
+            self._public.draining = True
+            self._listeners.keep_no_connections()
+
+    def stop(self) -> None:
+        """Keep nobody waiting for the end of a delay: the process ends."""
+        self.begin()
+        self._stopped.set()
+
+    async def wait(self, delay: float) -> None:
+        """Return after `delay` seconds, or once the process ends."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._stopped.wait()

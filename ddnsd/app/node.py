@@ -1,30 +1,52 @@
-"""One node: the parts, put together; started and drained."""
+"""From settings to nameservers.
+
+The parts of a running node that see a new configuration, and what each of them sees of it.
+
+One node: the parts, put together; started and drained.
+"""
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+import socket
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from typing import NamedTuple
 
 import msgspec
 import structlog
 
 from ddnsd import __version__
-from ddnsd.app.adapters import Nameservers
-from ddnsd.app.control import check_control, start_control
+from ddnsd.app.controller import check_control, start_control
 from ddnsd.app.core import Core
-from ddnsd.app.listeners import note_addresses
-from ddnsd.app.live import LiveParts
+from ddnsd.app.listeners import (
+    HttpListeners,
+    Retirement,
+    connection_limits,
+    fair_use_limits,
+    leader_policy,
+    note_addresses,
+    update_policy,
+)
 from ddnsd.app.membership import Membership, member_of
-from ddnsd.app.policies import connection_limits, fair_use_limits, leader_policy, update_policy
-from ddnsd.app.retirement import Retirement
+from ddnsd.app.reloader import Reloader
 from ddnsd.app.startup import Startup
 from ddnsd.app.status import StatusReport
+from ddnsd.config import ASKED, NONE, Endpoint, Settings
+from ddnsd.config import EmbeddedNameserver as EmbeddedSection
+from ddnsd.config import Rfc2136Nameserver as Rfc2136Section
 from ddnsd.leader.candidate import Candidate, Preference
 from ddnsd.leader.tasks import cancel
+from ddnsd.model.records import Member
+from ddnsd.model.state import State
+from ddnsd.nameserver.embedded import Authority, EmbeddedNameserver, EmbeddedSettings
+from ddnsd.nameserver.interface import Nameserver
+from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver, Rfc2136Settings
 from ddnsd.service.audit import AuditLog
 from ddnsd.service.limits import Conduct, FairUse, RefusedAttempt, RefusedAttempts
 from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdateService
+from ddnsd.store.watch_cache import WatchCache
+from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.admin import AdminTokens, make_admin_application
 from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.connections import Connections
@@ -33,6 +55,180 @@ from ddnsd.web.health import AbilityEndpoint, Readiness
 from ddnsd.web.http import Failures, InFlight, PublicListener
 from ddnsd.web.proxy_protocol import PATIENCE, ProxyProtocol
 from ddnsd.web.routes import public_routes
+
+
+class Nameservers:
+    """A node's nameservers. Those of kind rfc2136 come, change and go with config.yaml; make it with `open`.
+
+    `by_name` is replaced, never changed.
+    """
+
+    def __init__(self, embedded: Mapping[str, EmbeddedNameserver]) -> None:
+        self.by_name: Mapping[str, Nameserver] = embedded
+        self._embedded = embedded
+        self._remote: dict[str, Rfc2136Nameserver] = {}
+        self._opened: list[Nameserver] = [*embedded.values()]
+
+    @classmethod
+    async def open(cls, settings: Settings, state: State) -> "Nameservers":
+        """Return those of the settings.
+
+        An embedded one listens from now on and answers SERVFAIL for its zones until they are published.
+
+        Raises:
+            OSError, ValueError: an embedded one cannot listen, or its file of serials is damaged.
+        """
+        async with AsyncExitStack() as stack:
+            embedded = {}
+            for name, section in settings.nameservers.items():
+                if isinstance(section, EmbeddedSection):
+                    embedded[name] = await _start_embedded(name, section, settings, state)
+                    stack.push_async_callback(embedded[name].close)
+            stack.pop_all()
+        nameservers = cls(embedded)
+        nameservers.reconfigure(settings)
+        return nameservers
+
+    @property
+    def listening(self) -> Mapping[str, str]:
+        """Where each embedded one answers, as `host:port`."""
+        return {name: str(Endpoint(*each.addresses[0][:2])) for name, each in self._embedded.items()}
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Have those of kind rfc2136 that the settings name; one at another address is another one.
+
+        Connections of one that went are closed when they have not been used for some seconds.
+        """
+        sections = settings.nameservers.items()
+        wanted = {name: _rfc2136(name, each) for name, each in sections if isinstance(each, Rfc2136Section)}
+        self._remote = {name: self._of(each) for name, each in wanted.items()}
+        self.by_name = {**self._embedded, **self._remote}
+
+    async def close(self) -> None:
+        """Close all there ever were; idempotent."""
+        for nameserver in self._opened:
+            await nameserver.close()
+
+    def _of(self, settings: Rfc2136Settings) -> Rfc2136Nameserver:
+        nameserver = self._remote.get(settings.name)
+        if nameserver is not None and nameserver.address == (settings.host, settings.port):
+            nameserver.reconfigure(settings)
+        else:
+            nameserver = Rfc2136Nameserver(settings)
+            self._opened.append(nameserver)
+        return nameserver
+
+
+async def _start_embedded(
+    name: str, section: EmbeddedSection, settings: Settings, state: State
+) -> EmbeddedNameserver:
+    addresses = [address for endpoint in section.listen for address in await _resolve(endpoint)]
+    embedded = EmbeddedSettings(
+        name=name,
+        listen=tuple(addresses),
+        folder=settings.data / "nameservers" / name,
+        authority=Authority(server_name=section.server_name, hostmaster=section.hostmaster),
+        addresses=_own_addresses(section),
+        responses_per_second=section.responses_per_second,
+        tcp_connections=section.tcp_connections,
+        tcp_connections_per_source=section.tcp_connections_per_source,
+    )
+
+    def hidden(zone: str) -> str:
+        """Return the name of the fence: four times as long as the question, and nobody's affair."""
+        entry = state.zones.get(zone)
+        is_public = entry is not None and entry.value.spec.fence == "public"
+        return "" if is_public else f"{settings.publish.fence}.{zone}"
+
+    return await EmbeddedNameserver.start(embedded, _zones_of(name, state), hidden)
+
+
+def _own_addresses(section: EmbeddedSection) -> tuple[str, ...] | None:
+    """Return what the embedded nameserver's settings call so; None: the one that is asked."""
+    return (
+        None if section.addresses == (ASKED,) else tuple(each for each in section.addresses if each != NONE)
+    )
+
+
+def _zones_of(nameserver: str, state: State) -> Iterable[str]:
+    return (zone for zone, entry in state.zones.items() if entry.value.spec.nameserver == nameserver)
+
+
+async def _resolve(endpoint: Endpoint) -> list[tuple[str, int]]:
+    """Return the numeric addresses of an endpoint; "" is every address of both families."""
+    if not endpoint.host:
+        return [("0.0.0.0", endpoint.port), ("::", endpoint.port)]  # noqa: S104 - what ":port" asks for
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)
+    return list(dict.fromkeys((str(address[0]), endpoint.port) for *_, address in found))
+
+
+def _rfc2136(name: str, section: Rfc2136Section) -> Rfc2136Settings:
+    return Rfc2136Settings(
+        name=name,
+        host=section.address,
+        port=section.port,
+        key_name=section.key.name,
+        key_algorithm=section.key.algorithm,
+        key_secret=section.key.secret_file.secret,
+        connect_timeout=section.connect_timeout,
+        timeout=section.timeout,
+        max_connections=section.max_connections,
+        max_transfers=section.max_transfers,
+    )
+
+
+class LiveParts(NamedTuple):
+    """All but the store, which has to see a new password before there is a node."""
+
+    reloader: Reloader
+    metrics: Metrics
+    cache: WatchCache
+    updates: UpdateService
+    fair_use: FairUse
+    sources: SourceFinder
+    listeners: HttpListeners
+    admin_tokens: AdminTokens
+    registry: Registry
+    nameservers: Nameservers
+    candidate: Candidate
+    preference: Preference
+    membership: Membership
+    member: Member
+
+    def take_over(self) -> None:
+        """Let all parts go on with the configuration in force; in one turn, so that no request sees half."""
+        settings, admin_tokens, tls = self.reloader.configuration
+        self.cache.reconfigure(settings.store.timeout)
+        self.updates.reconfigure(update_policy(settings))
+        self.fair_use.reconfigure(fair_use_limits(settings))
+        self.sources.reconfigure(settings.trusted_proxies, settings.trusted_headers)
+        self.listeners.reconfigure_public(tls)
+        self.admin_tokens.reconfigure(admin_tokens)
+        self.metrics.expect(settings.nameservers)
+        self.nameservers.reconfigure(settings)
+        self.registry.reconfigure(nameservers=settings.nameservers, timeout=settings.store.timeout)
+        self.candidate.reconfigure(self.nameservers.by_name, leader_policy(settings))
+        self._speak_up()
+
+    def _speak_up(self) -> None:
+        """Say what this node is now, to the others and in the metrics."""
+        settings, configured = self.reloader.configuration.settings, self.reloader.configured
+        member = msgspec.structs.replace(
+            self.member,
+            nameservers=frozenset(settings.nameservers),
+            eligible=settings.leader.eligible,
+            priority=settings.leader.priority,
+            configuration=configured,
+        )
+        self.preference.reconfigure(member)
+        self.membership.reconfigure(member)
+        self.metrics.configured(
+            current=not configured.refused,
+            since=self.reloader.since.timestamp(),
+            waiting=len(configured.waiting),
+        )
+
 
 _log = structlog.get_logger(__name__)
 

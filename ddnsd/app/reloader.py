@@ -1,20 +1,106 @@
-"""Takes a changed configuration over while the process runs: all of it, or, if anything is wrong, nothing.
+"""What a process runs with: all that its files say, of one reading, ready for use.
+
+Whether files have changed, however it was done: written, renamed, or a link to them led elsewhere.
+
+Kubernetes mounts a ConfigMap or a Secret as links through one link, `..data`, and changes it by replacing
+that: neither the path nor the file behind it is written to. A time of change proves nothing either.
+
+Takes a changed configuration over while the process runs: all of it, or, if anything is wrong, nothing.
 
 See docs/decisions/0012-reload.md.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+import hashlib
+import os
+import ssl
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
-from ddnsd.app.configuration import Configuration, Reading, read
-from ddnsd.app.files import Sight, look
-from ddnsd.config import Change, ConfigError, Source, digests, remarks
+from ddnsd.app.admin_token import AdminTokenError, admin_credentials, admin_token_files, read_token_digest
+from ddnsd.config import Change, ConfigError, Mistake, Settings, Source, TlsSettings, change, digests, remarks
 from ddnsd.model.records import Configured
+from ddnsd.web.admin import Credential
+
+
+class Configuration(NamedTuple):
+    """The settings in force, and what was made of the files that they name.
+
+    `admin_tokens` are known by their SHA-256; `tls` is for the public listener, None for plain HTTP.
+    """
+
+    settings: Settings
+    admin_tokens: tuple[Credential, ...]
+    tls: ssl.SSLContext | None
+
+
+class Reading(NamedTuple):
+    """A configuration that was read anew, with what it changes, or why it cannot be taken over.
+
+    `files` are those that this depends on.
+    """
+
+    found: tuple[Configuration, Change] | ConfigError
+    files: frozenset[Path]
+
+
+def configuration(settings: Settings, admin_tokens: tuple[Credential, ...]) -> Configuration:
+    """Return what a process starts with.
+
+    Raises:
+        OSError: a TLS file cannot be read any more.
+    """
+    return Configuration(settings, admin_tokens, _tls_context(settings.listen.tls))
+
+
+def read(source: Source, before: Settings) -> Reading:
+    """Read everything anew, where the settings before are in force; nothing is changed by that."""
+    new, files = source.read()
+    if isinstance(new, ConfigError):
+        return Reading(new, files)
+    changed = change(before, new)
+    files |= admin_token_files(changed.settings)
+    try:
+        tokens = admin_credentials(changed.settings, read_token_digest)
+        found = configuration(changed.settings, tokens)
+    except AdminTokenError as error:
+        return Reading(ConfigError(str(source), (Mistake(("admin",), "", str(error)),)), files)
+    except OSError as error:  # it was replaced since it was checked
+        return Reading(ConfigError(str(source), (Mistake(("listen", "tls"), "", str(error)),)), files)
+    return Reading((found, changed), files)
+
+
+def _tls_context(tls: TlsSettings | None) -> ssl.SSLContext | None:
+    if tls is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tls.certificate.path, tls.key.path)
+    return context
+
+
+class Sight(NamedTuple):
+    """What a path leads to, links resolved, and the SHA-256 of that file or why it cannot be read."""
+
+    real: str
+    content: str
+
+
+def look(paths: Iterable[Path]) -> Mapping[Path, Sight]:
+    """Look at each file once."""
+    return {path: _look_at(path) for path in paths}
+
+
+def _look_at(path: Path) -> Sight:
+    try:
+        return Sight(os.path.realpath(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    except OSError as error:
+        return Sight("", str(error.strerror))
+
 
 _log = structlog.get_logger(__name__)
 

@@ -10,18 +10,15 @@ from typing import NamedTuple
 import structlog
 import uvloop
 
-from ddnsd.app.configuration import configuration
-from ddnsd.app.control import ControllerProcess
+from ddnsd.app.admin_token import AdminTokenError
+from ddnsd.app.bootstrap import DataFolderError, ExposedError, Premises, Role, prepare
+from ddnsd.app.controller import ControllerProcess
 from ddnsd.app.node import Node
-from ddnsd.app.parent import BLOCKED, CANNOT_START, STOP_SIGNALS, Parent
-from ddnsd.app.premises import DataFolderError, ExposedError, Premises, prepare
-from ddnsd.app.reloader import Reloader
-from ddnsd.app.role import Role
-from ddnsd.app.secret import AdminTokenError
+from ddnsd.app.reloader import Reloader, configuration
 from ddnsd.app.sockets import ListenError
 from ddnsd.app.startup import Startup
 from ddnsd.app.tasks import TaskFellError
-from ddnsd.app.worker import Worker
+from ddnsd.app.workers import BLOCKED, CANNOT_START, STOP_SIGNALS, Parent, Worker
 from ddnsd.config import Settings, Source, remarks
 from ddnsd.leader.tasks import cancel
 from ddnsd.store.interface import StoreError

@@ -12,12 +12,11 @@ from contextlib import AsyncExitStack
 import structlog
 from prometheus_client import CollectorRegistry
 
+from ddnsd.app.bootstrap import Premises
 from ddnsd.app.listeners import HttpListeners
-from ddnsd.app.premises import Premises
 from ddnsd.app.reloader import Reloader
-from ddnsd.app.siblings import Siblings
 from ddnsd.app.tasks import Supervisor
-from ddnsd.app.worker import Worker
+from ddnsd.app.workers import Siblings, Worker
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.health import Readiness, make_health_application
 

@@ -1,22 +1,93 @@
-"""What `ddnsd status` and `GET /api/v1/status` show: the same from every node."""
+"""How far the nodes' clocks are apart: what ends by the clock ends at another moment on each of them.
 
+What is to be said of the configurations that the nodes run with.
+
+What `ddnsd status` and `GET /api/v1/status` show: the same from every node.
+"""
+
+from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from ddnsd import __version__
-from ddnsd.app.clocks import TOLERATED_SECONDS, Clocks
-from ddnsd.app.configurations import configuration_warnings
-from ddnsd.app.overdue import LeaderWatch, ended_warnings, queue_warnings
+from ddnsd.app.watchdog import LeaderWatch, ended_warnings, queue_warnings
 from ddnsd.model.publication import is_verified
 from ddnsd.model.records import Footprint, Member, Site
 from ddnsd.model.state import needed_nameservers
 from ddnsd.service.source_status import source_status, source_warnings
 from ddnsd.service.status import ZoneProgress, zone_progress
+from ddnsd.store import keys
 from ddnsd.store.interface import Store
-from ddnsd.store.watch_cache import WatchCache
+from ddnsd.store.watch_cache import Touched, WatchCache
+
+TOLERATED_SECONDS = 1.0
+_BEATS = 3  # that are compared
+
+
+class Clocks:
+    """Compares each beat, as it arrives, with this node's own clock.
+
+    A beat that was on its way for long, or that this node was too busy to look at, makes the other clock
+    seem to be behind: of the last beats the one that was there first counts.
+    """
+
+    def __init__(self, cache: WatchCache) -> None:
+        self._cache = cache
+        self._seen: dict[str, deque[float]] = {}
+        cache.subscribe(self._look)
+
+    @property
+    def differences(self) -> Mapping[str, float]:
+        """By member's id, how many seconds its clock is ahead of this node's; after two beats."""
+        return {id: max(seen) for id, seen in self._seen.items() if len(seen) > 1}
+
+    def _look(self, touched: Sequence[Touched]) -> None:
+        for shelf, id in touched:
+            if shelf == keys.MEMBERS:
+                self._compare(str(id))
+
+    def _compare(self, id: str) -> None:
+        member = self._cache.state.members.get(id)
+        if member is None:
+            self._seen.pop(id, None)
+        elif member.revision == self._cache.revision:  # just written; not so what comes with a snapshot
+            ahead = (member.value.beat.at - datetime.now(UTC)).total_seconds()
+            self._seen.setdefault(id, deque(maxlen=_BEATS)).append(ahead)
+
+
+_ROLLED_OUT = timedelta(minutes=2)  # in which a change reaches all nodes: kubelet takes up to 90 s
+
+
+def configuration_warnings(members: Collection[Member], now: datetime) -> Iterator[str]:
+    """Yield a sentence for each refused configuration, each that waits for a restart, each difference."""
+    for member in members:
+        configured = member.configuration
+        if configured.refused:
+            yield (
+                f"{member.name} goes on with the configuration it had, as the newest is refused: "
+                f"{configured.refused}"
+            )
+        if configured.waiting:
+            yield f"{member.name} needs a restart to take over {', '.join(configured.waiting)}"
+    yield from _differences(members, now)
+
+
+def _differences(members: Collection[Member], now: datetime) -> Iterator[str]:
+    """Yield what nodes of one release have not had alike for longer than a change takes to reach all."""
+    names: defaultdict[tuple[str, str], defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for member in members:
+        since = member.configuration.since
+        if since is not None and now - since > _ROLLED_OUT:
+            for section, digest in member.configuration.digests.items():
+                names[member.version, section][digest].append(member.name)
+    for (_, section), alike in sorted(names.items()):
+        if len(alike) > 1:
+            sides = " and ".join(", ".join(sorted(side)) for side in alike.values())
+            yield f"`{section}` is not the same in the config.yaml of {sides}"
+
 
 _SHOWN = 5  # zones in a warning
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ddnsd.app.configurations import configuration_warnings
+from ddnsd.app.status import configuration_warnings
 from ddnsd.model.records import Configured, Member
 from tests.leader.node import member
 

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.app.configuration import configuration
+from ddnsd.app.bootstrap import Premises
 from ddnsd.app.core import Core
-from ddnsd.app.premises import Premises
-from ddnsd.app.reloader import Reloader
+from ddnsd.app.reloader import Reloader, configuration
 from ddnsd.app.startup import Startup
 from ddnsd.app.tasks import TaskFellError
 from ddnsd.app.watchdog import StandsStillError

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from ddnsd.app.files import look
+from ddnsd.app.reloader import look
 from tests.rigs.volume import Volume
 
 

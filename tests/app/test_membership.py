@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from ddnsd.app.clocks import Clocks
 from ddnsd.app.membership import Membership
+from ddnsd.app.status import Clocks
 from ddnsd.model.records import Beat, RegistryHead
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded

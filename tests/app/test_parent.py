@@ -9,7 +9,7 @@ from ddnsd.app.watchdog import STATUS
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
-from ddnsd.app.parent import Parent
+from ddnsd.app.workers import Parent
 
 starts = Path(sys.argv[1])
 

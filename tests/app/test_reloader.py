@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.app.configuration import configuration
-from ddnsd.app.reloader import Reloader
+from ddnsd.app.reloader import Reloader, configuration
 from ddnsd.config import Source
 from ddnsd.model.resources import digest
 from ddnsd.web.admin import AdminScope, AdminTokens, Credential

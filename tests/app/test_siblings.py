@@ -6,8 +6,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from ddnsd.app.siblings import Siblings
-from ddnsd.app.worker import Worker
+from ddnsd.app.workers import Siblings, Worker
 from ddnsd.model.request import Api
 from ddnsd.service.limits import RefusedAttempt, RefusedAttempts
 from ddnsd.telemetry.metrics import Metrics

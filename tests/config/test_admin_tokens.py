@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.app.secret import AdminTokenError, admin_credentials, admin_token_digest, admin_token_files
+from ddnsd.app.admin_token import AdminTokenError, admin_credentials, admin_token_digest, admin_token_files
 from ddnsd.config import ConfigError, load
 from ddnsd.config.tree import AdminTokenSettings
 from ddnsd.model.resources import digest

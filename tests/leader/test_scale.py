@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from ddnsd.app.collector import settle
+from ddnsd.app.bootstrap import settle
 from ddnsd.leader.context import LeaderPolicy
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import RecordKey
