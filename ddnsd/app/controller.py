@@ -21,7 +21,7 @@ from ddnsd.kube.status_writer import Announcer
 from ddnsd.kube.term import Contender, Policy
 from ddnsd.leader.tasks import cancel
 from ddnsd.model.resources import Kind
-from ddnsd.telemetry.kube import KubeMetrics
+from ddnsd.telemetry.metrics import KubeMetrics
 from ddnsd.web.health import Readiness
 
 _log = structlog.get_logger(__name__)

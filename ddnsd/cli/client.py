@@ -15,7 +15,7 @@ import msgspec
 
 from ddnsd.config import is_remote
 from ddnsd.model.resources import Kind
-from ddnsd.telemetry.printable import printable
+from ddnsd.telemetry.logging import printable
 
 _CONNECT_TIMEOUT = 5.0  # seconds, with the TLS handshake
 

@@ -14,7 +14,7 @@ from ddnsd.model.expiry import Expiry
 from ddnsd.model.resources import Kind
 from ddnsd.service.archive import Counts
 from ddnsd.service.manifests import write_manifest
-from ddnsd.telemetry.printable import printable, printable_json
+from ddnsd.telemetry.logging import printable, printable_json
 
 FORMATS = click.Choice(["table", "yaml", "json"])
 _ANY_WIDTH = 1_000_000  # characters: into a file or a pipe nothing is cut

@@ -13,7 +13,7 @@ from ddnsd.config.loader import YamlError
 from ddnsd.model.records import Work
 from ddnsd.model.resources import API_VERSION, Kind
 from ddnsd.service.manifests import read_manifest
-from ddnsd.telemetry.printable import printable
+from ddnsd.telemetry.logging import printable
 
 _TIMEOUT = 600.0  # seconds: tens of thousands of documents
 _PUBLISHED_WITHIN = 3.0  # seconds that are waited for the first word of a zone's nameserver

@@ -28,7 +28,7 @@ from ddnsd.service.registry.sourced import Change, Hold, Outcome, Put, SourcedRe
 from ddnsd.store import keys
 from ddnsd.store.interface import UnavailableError
 from ddnsd.store.watch_cache import Touched, WatchCache
-from ddnsd.telemetry.kube import KubeMetrics
+from ddnsd.telemetry.metrics import KubeMetrics
 
 _log = structlog.get_logger(__name__)
 

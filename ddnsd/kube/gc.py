@@ -13,7 +13,7 @@ from ddnsd.model.resources import Kind
 from ddnsd.service.registry import NotMineError
 from ddnsd.service.registry.sourced import Delete, SourcedRegistry, Withdrawn
 from ddnsd.store.watch_cache import WatchCache
-from ddnsd.telemetry.kube import KubeMetrics
+from ddnsd.telemetry.metrics import KubeMetrics
 
 _log = structlog.get_logger(__name__)
 

@@ -20,7 +20,7 @@ from ddnsd.kube.objects import MANAGER, RESOURCES, Custom, Ref
 from ddnsd.kube.status import ObjectStatus
 from ddnsd.kube.translate import to_write
 from ddnsd.model.resources import API_VERSION
-from ddnsd.telemetry.kube import KubeMetrics
+from ddnsd.telemetry.metrics import KubeMetrics
 
 
 class StatusQueue:

@@ -21,7 +21,7 @@ from ddnsd.store import codec, keys
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import Leadership, Store, UnavailableError
 from ddnsd.store.watch_cache import WatchCache
-from ddnsd.telemetry.kube import KubeMetrics
+from ddnsd.telemetry.metrics import KubeMetrics
 
 _log = structlog.get_logger(__name__)
 

@@ -19,7 +19,7 @@ from ddnsd.kube.objects import RESOURCES, Custom, Ref, read_custom
 from ddnsd.kube.pace import background
 from ddnsd.model.records import Resource
 from ddnsd.model.resources import Kind, Spec, called, is_previous
-from ddnsd.telemetry.kube import KubeMetrics
+from ddnsd.telemetry.metrics import KubeMetrics
 
 _FEW = 10
 _SHARE = 0.2

@@ -21,8 +21,8 @@ from ddnsd.model.request import (
     Updated,
     result_of,
 )
+from ddnsd.telemetry.logging import HIDDEN
 from ddnsd.telemetry.metrics import Metrics
-from ddnsd.telemetry.redaction import HIDDEN
 
 _log = structlog.get_logger(__name__)
 

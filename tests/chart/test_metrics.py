@@ -11,8 +11,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from ddnsd.telemetry.kube import KubeMetrics
-from ddnsd.telemetry.metrics import Metrics
+from ddnsd.telemetry.metrics import KubeMetrics, Metrics
 from tests.chart.helm import CHART, NAMESPACE, Document, example, one, render
 from tests.rigs.process import find_program
 

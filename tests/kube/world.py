@@ -20,7 +20,7 @@ from ddnsd.model.request import Answer, Limited, Refusal, Request, Result
 from ddnsd.model.resources import API_VERSION, Kind, Origin, qualified
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Store
-from ddnsd.telemetry.kube import KubeMetrics
+from ddnsd.telemetry.metrics import KubeMetrics
 from tests.leader.node import Node, embedded_nameservers, node_on
 from tests.rigs.kubernetes import KubernetesRig, ProjectedFolder, ServiceAccount
 from tests.tasks import running

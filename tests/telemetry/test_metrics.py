@@ -12,8 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ddnsd.model.request import Refusal
 from ddnsd.model.resources import Kind
 from ddnsd.telemetry import metrics as constants
-from ddnsd.telemetry.kube import KubeMetrics
-from ddnsd.telemetry.metrics import RESULTS, Metrics
+from ddnsd.telemetry.metrics import RESULTS, KubeMetrics, Metrics
 
 ROOT = Path(__file__).parents[2]
 VALUES = {

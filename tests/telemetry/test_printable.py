@@ -7,8 +7,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsd.telemetry.logging import configure
-from ddnsd.telemetry.printable import printable, printable_json
+from ddnsd.telemetry.logging import configure, printable, printable_json
 from tests.telemetry.test_logging import restore  # noqa: F401 - a fixture
 
 HOSTILE = {

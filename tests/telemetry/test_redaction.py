@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddnsd.telemetry.redaction import HIDDEN, redact_event, redact_text, redact_value, search_text
+from ddnsd.telemetry.logging import HIDDEN, redact_event, redact_text, redact_value, search_text
 
 SECRET = "S3cr3t-val/ue+x=="
 

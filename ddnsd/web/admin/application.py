@@ -12,8 +12,8 @@ from tornado.web import Application, RequestHandler
 from ddnsd.service.audit import AuditLog
 from ddnsd.service.limits import RefusedAttempt
 from ddnsd.service.registry import Registry
+from ddnsd.telemetry.logging import HIDDEN
 from ddnsd.telemetry.metrics import Metrics
-from ddnsd.telemetry.redaction import HIDDEN
 from ddnsd.web.admin import apply, archive, audit, drain, history, openapi, resources, sources, status, work
 from ddnsd.web.admin.base import AdminHandler, AdminTokens, Services, UnknownPathHandler
 from ddnsd.web.http import InFlight
