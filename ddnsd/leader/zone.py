@@ -1,9 +1,4 @@
-"""Pushing one batch: one fenced UPDATE, and the search for the record at fault when it is refused.
-
-Leaving a site: the zone was deleted, or lives at another nameserver now.
-
-One zone at one nameserver: claim it, push what is pending, one UPDATE in flight.
-"""
+"""One zone at one nameserver: claim it, push what is pending, one UPDATE in flight, leave it."""
 
 import asyncio
 import time
