@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ddnsd.kube.crd import EXTRA, SUBNET, SUFFIX
 from ddnsd.model.resources import Kind
 from ddnsd.service.suffixes import read_subnet, read_suffix
-from ddnsd.web.admin.application import ROUTES
+from ddnsd.web.admin.handlers import ROUTES
 from ddnsd.web.admin.openapi import describe
 
 CRDS = Path(__file__).parents[2] / "charts" / "ddnsd" / "files" / "crds"

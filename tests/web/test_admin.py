@@ -14,8 +14,8 @@ from ddnsd.service.limits import RefusedAttempt
 from ddnsd.store import codec
 from ddnsd.store.interface import Update
 from ddnsd.web.admin import shapes
-from ddnsd.web.admin.application import ROUTES
 from ddnsd.web.admin.base import MAX_BODY
+from ddnsd.web.admin.handlers import ROUTES
 from tests.service.registry_node import account, document, host, token, zone
 from tests.web.admin_server import ADMIN_TOKEN, TOKENS, AdminServer, admin_server
 
