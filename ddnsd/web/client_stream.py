@@ -17,6 +17,7 @@ from ddnsd.web.proxy_protocol import PendingHeader, ProxyHeaderError
 _log = structlog.get_logger(__name__)
 
 _READ = 16384  # octets that are read at a time
+_MOST_KEPT = 4096  # octets that wait for the connection's turn before no more is read
 _PAUSE = 0.01  # seconds: each time that something is read keeps others waiting
 
 
@@ -25,6 +26,10 @@ class Owner(Protocol):
 
     def identified(self, source: str, /) -> bool:
         """Take note of the source that the PROXY header names; return whether the connection may stay."""
+        ...
+
+    def arrived(self) -> None:
+        """Call `take` once it is the connection's turn."""
         ...
 
     def received(self, octets: bytes, /) -> None:
@@ -67,6 +72,10 @@ class ClientStream(asyncio.BufferedProtocol):
         self._tls = _Tls(tls) if tls else None
         self._header = header
         self._is_paused = False
+        self._kept = b""  # has come, and waits for the connection's turn
+        self._kept_since = 0.0
+        self._is_full_of_kept = False
+        self._has_read_all = False  # whether the end has come, which may wait with what is kept
         self._resting: asyncio.TimerHandle | None = None  # until more is read
 
     @property
@@ -75,6 +84,27 @@ class ClientStream(asyncio.BufferedProtocol):
         return self._header is None
 
     # What the owner asks for.
+
+    def take(self) -> None:
+        """Work on what has come, if anything has."""
+        octets, self._kept = self._kept, b""
+        if not octets or self.is_closed:
+            return
+        if self._is_full_of_kept:
+            self._is_full_of_kept = False
+            self.resume()
+        if self._header:
+            octets = self._behind_header(octets)
+        if self._tls and octets and not self.is_closed:
+            octets = self._decrypted(octets)
+        if octets and not self.is_closed:
+            self._owner.received(octets)
+        if self._has_read_all or (self._tls and self._tls.is_ended):
+            self._note_end()
+
+    def waited_until(self, now: float) -> float:
+        """Return until when the client was waited for: now, or what it has sent since waits itself."""
+        return self._kept_since if self._kept else now
 
     def send(self, octets: bytes) -> None:
         """Send octets, or nothing on a connection that is closed."""
@@ -93,9 +123,9 @@ class ClientStream(asyncio.BufferedProtocol):
 
     def resume(self) -> None:
         """Read again, unless it is to rest."""
-        if self._is_paused and not self._resting:
+        if self._is_paused and not (self._resting or self._is_full_of_kept):
             self._is_paused = False
-            if self._transport and not (self.has_ended or self.is_closed):
+            if self._transport and not (self._has_read_all or self.has_ended or self.is_closed):
                 self._transport.resume_reading()
 
     def rest(self, then: Callable[[], None]) -> None:
@@ -164,18 +194,20 @@ class ClientStream(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take what has come (asyncio calls this)."""
         octets = _view[:nbytes].tobytes()
-        if self._header:
-            octets = self._behind_header(octets)
-        if self._tls and octets and not self.is_closed:
-            octets = self._decrypted(octets)
-        if octets and not self.is_closed:
-            self._owner.received(octets)
-        if self._tls and self._tls.is_ended:
-            self._note_end()
+        if not self._kept:
+            self._kept, self._kept_since = octets, self._loop.time()
+        else:
+            self._kept += octets
+        self._owner.arrived()
+        if len(self._kept) >= _MOST_KEPT:
+            self.pause()
+            self._is_full_of_kept = True
 
     def eof_received(self) -> bool:
         """Note that the client sends no more (asyncio calls this); the transport stays open."""
-        self._note_end()
+        self._has_read_all = True
+        if not self._kept:
+            self._note_end()
         return True
 
     def pause_writing(self) -> None:
@@ -195,6 +227,7 @@ class ClientStream(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything (asyncio calls this)."""
         self.is_closed = True
+        self._kept = b""
         if self._resting:
             self._resting.cancel()
         if header := self._header:

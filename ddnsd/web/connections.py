@@ -6,20 +6,31 @@ within a rank those go first that have been in it longest.
 
 An abuser goes on at full speed when it is told to wait, and would cost as much by what it is refused as by
 what it was given. The tarpit keeps such answers back for a moment.
+
+The requests of a crowd that come all at once would take a whole turn of the event loop, and the others would
+wait behind all of them. `FairQueue` takes a few in each turn, and from each source in turn.
 """
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import NamedTuple, Protocol
+
+import structlog
 
 from ddnsd.model.addresses import network_of
 
 TARPIT_SECONDS = 1.0
 """How long an answer is kept back at least: well below the 5 s after which impatient clients give up."""
 
-_ANSWERS_PER_SECOND = 1000  # of the tarpit, at most: the more are kept, the longer is each
+# Of the tarpit, a turn of the event loop and a second apart at least: the more are kept, the longer is each.
+_ANSWERS_AT_ONCE, _ANSWER_SECONDS = 4, 0.004
+_TURN = 16.0  # inputs that are taken in one turn of the event loop
+_INPUT_SECONDS = 0.00006  # that one costs; what takes longer counts as several
+
+_log = structlog.get_logger(__name__)
 
 
 class ConnectionLimits(NamedTuple):
@@ -44,10 +55,14 @@ class Rank(IntEnum):
 
 
 class Occupant(Protocol):
-    """A connection, to those who give away places."""
+    """A connection, to those who give away places and turns."""
 
     def abandon(self) -> None:
         """Close the connection at once."""
+        ...
+
+    def take_turn(self) -> None:
+        """Work on what has come."""
         ...
 
 
@@ -63,11 +78,16 @@ class _Crowd:
         self.queues: tuple[_Queue, ...] = tuple(OrderedDict() for _ in range(Rank.AT_WORK))
         self.size = 0
 
-    def first_to_go(self) -> Occupant | None:
-        """Return who goes for the next one, None if nobody does."""
-        for queue in self.queues:
+    def first_to_go(self, is_late: Callable[[Occupant], bool]) -> Occupant | None:
+        """Return who goes for the next one, None if nobody does.
+
+        Among those whose clients are waited for it is one that has sent nothing since, if there is one:
+        `is_late` says so.
+        """
+        for rank, queue in enumerate(self.queues):
             if queue:
-                return next(iter(queue))
+                first = next(iter(queue))
+                return next(filter(is_late, queue), first) if rank == Rank.AWAITED else first
         return None
 
 
@@ -98,6 +118,7 @@ class Connections:
         self._places: dict[Occupant, _Place] = {}
         self._all = _Crowd()
         self._by_source: dict[str, _Crowd] = {}
+        self._queue = FairQueue()
         self.tarpit = Tarpit(lambda each: self.rank(each, Rank.KEPT_WAITING))
 
     def __len__(self) -> int:
@@ -105,6 +126,20 @@ class Connections:
 
     def __iter__(self) -> Iterator[Occupant]:
         return iter(tuple(self._places))
+
+    def take(self, connection: Occupant) -> None:
+        """Let a connection work on what has come: now, or in a later turn of the event loop."""
+        if place := self._places.get(connection):
+            self._queue.take(connection, place.source)
+
+    def take_later(self, connection: Occupant) -> None:
+        """Let a connection work on what has come, once others have had their turn."""
+        if place := self._places.get(connection):
+            self._queue.add(connection, place.source)
+
+    def take_all(self) -> None:
+        """Let all work now on what has come."""
+        self._queue.take_all()
 
     def make_room(self, peer: str) -> bool:
         """Make room for one more connection, if need be; return whether it may come in."""
@@ -146,6 +181,7 @@ class Connections:
         self.rank(connection, Rank.AT_WORK)
         if not (place := self._places.pop(connection, None)):
             return
+        self._queue.drop(connection, place.source)
         self._all.size -= 1
         place.theirs.size -= 1
         if not place.theirs.size:
@@ -163,7 +199,7 @@ class Connections:
 
     def _displace(self, crowd: _Crowd, displaced: str, full: str) -> bool:
         """Close the first of these that has to go; return whether there is one."""
-        first = crowd.first_to_go()
+        first = crowd.first_to_go(lambda each: not self._queue.holds(each, self._places[each].source))
         if first is None:
             self._closed(full)
             return False
@@ -171,13 +207,95 @@ class Connections:
         return True
 
 
+class FairQueue:
+    """Takes what connections send: so much in one turn of the event loop, the rest source by source.
+
+    What one source sends delays the others by one bounded turn, however many connections it has. Where
+    little comes, it is taken at once, and the turns need not be counted: at most a whole turn's inputs are
+    taken between two calls of `_next_turn`, and that comes in the turn after half of them.
+
+    Connections of nobody in particular, through proxies, share one place: a place for each would make them
+    as many sources, and the order among them the same, since a connection is here once at most.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[str, OrderedDict[Occupant, None]] = OrderedDict()  # by source
+        self._left = _TURN
+        self._is_timed = False  # whether the next turn's call is on its way
+
+    def take(self, connection: Occupant, source: str) -> None:
+        """Let a connection work on what has come: at once, if none waits and the turn is not used up."""
+        if self._waiting or self._left <= 0:
+            self.add(connection, source)
+        else:
+            self._take(connection)
+
+    def add(self, connection: Occupant, source: str) -> None:
+        """Let a connection work in a later turn; idempotent."""
+        self._waiting.setdefault(source, OrderedDict())[connection] = None
+        self._time()
+
+    def drop(self, connection: Occupant, source: str) -> None:
+        """Forget a connection that is closed; idempotent."""
+        if (theirs := self._waiting.get(source)) is not None:
+            theirs.pop(connection, None)
+            if not theirs:
+                del self._waiting[source]
+
+    def holds(self, connection: Occupant, source: str) -> bool:
+        """Say whether a connection waits for its turn."""
+        return connection in self._waiting.get(source, ())
+
+    def take_all(self) -> None:
+        """Let all that wait work now."""
+        while self._waiting:
+            self._take_first()
+
+    def _next_turn(self) -> None:
+        self._is_timed = False
+        self._left = _TURN
+        while self._waiting and self._left > 0:
+            self._take_first()
+        if self._waiting:
+            self._time()
+
+    def _take_first(self) -> None:
+        source, theirs = next(iter(self._waiting.items()))
+        connection, _ = theirs.popitem(last=False)
+        if theirs:
+            self._waiting.move_to_end(source)
+        else:
+            del self._waiting[source]
+        try:
+            self._take(connection)
+        except Exception:  # noqa: BLE001 - the boundary: one connection's bug is no other's
+            _log.exception("http.crashed")
+            connection.abandon()
+
+    def _take(self, connection: Occupant) -> None:
+        began = time.perf_counter()
+        connection.take_turn()
+        self._left -= max(1.0, (time.perf_counter() - began) / _INPUT_SECONDS)
+        if self._left <= _TURN / 2:
+            self._time()
+
+    def _time(self) -> None:
+        if not self._is_timed:
+            self._is_timed = True
+            asyncio.get_running_loop().call_soon(self._next_turn)
+
+
 class Tarpit:
-    """Keeps answers back: at most one for each connection, so their number needs no other bound."""
+    """Keeps answers back: at most one for each connection, so their number needs no other bound.
+
+    They go in the order in which they came, a few in one turn of the event loop, whenever they came.
+    """
 
     def __init__(self, kept: Callable[[Occupant], None]) -> None:
         """`kept` is told of each connection that has to wait."""
         self._tell = kept
-        self._kept: dict[Occupant, tuple[asyncio.TimerHandle, Callable[[], None]]] = {}
+        self._kept: OrderedDict[Occupant, tuple[float, Callable[[], None]]] = OrderedDict()
+        self._timer: asyncio.TimerHandle | None = None  # there while any is kept
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -188,25 +306,41 @@ class Tarpit:
         if self._is_closed:
             answer()
             return
-        delay = TARPIT_SECONDS + len(self._kept) / _ANSWERS_PER_SECOND
-        timer = asyncio.get_running_loop().call_later(delay, self.release, connection)
-        self._kept[connection] = timer, answer
+        loop = asyncio.get_running_loop()
+        self._kept[connection] = loop.time() + TARPIT_SECONDS, answer
+        if self._timer is None:
+            self._timer = loop.call_later(TARPIT_SECONDS, self._release_due)
         self._tell(connection)
 
     def release(self, connection: Occupant) -> None:
         """Give the answer that is kept back on a connection, if there is one."""
         if kept := self._kept.pop(connection, None):
-            timer, answer = kept
-            timer.cancel()
-            answer()
+            kept[1]()
 
     def drop(self, connection: Occupant) -> None:
         """Forget a connection that is closed; idempotent."""
-        if kept := self._kept.pop(connection, None):
-            kept[0].cancel()
+        self._kept.pop(connection, None)
 
     def close(self) -> None:
         """Give every answer now, and keep none back from now on."""
         self._is_closed = True
         for connection in tuple(self._kept):
             self.release(connection)
+
+    def _release_due(self) -> None:
+        """Give the first answers whose time has come, and look again for the others'."""
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_ANSWER_SECONDS, self._release_due)
+        for _ in range(_ANSWERS_AT_ONCE):
+            if not self._kept or self._first_due() > loop.time():
+                break
+            self.release(next(iter(self._kept)))
+        if not self._kept:
+            self._timer.cancel()
+            self._timer = None
+        elif (due := self._first_due()) > self._timer.when():
+            self._timer.cancel()
+            self._timer = loop.call_at(due, self._release_due)
+
+    def _first_due(self) -> float:
+        return next(iter(self._kept.values()))[0]

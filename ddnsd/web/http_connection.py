@@ -231,6 +231,13 @@ class HttpConnection(HTTPConnection):
 
     # What the server asks for.
 
+    def take_turn(self) -> None:
+        """Work on what has come."""
+        if self._is_scheduled:
+            self._is_scheduled = False
+            self._advance()
+        self.stream.take()
+
     def close(self) -> None:
         """Close the connection."""
         self._octets = b""
@@ -239,6 +246,7 @@ class HttpConnection(HTTPConnection):
     def close_if_late(self, now: float) -> None:
         """Close the connection if its client has been waited for too long; `now` by the loop's clock."""
         limits = self._host.limits
+        now = self.stream.waited_until(now)
         if not self.stream.is_identified:
             self.stream.demand_header(now)
         elif _is_past(self._lingers_since, _LINGER_SECONDS, now):
@@ -253,6 +261,10 @@ class HttpConnection(HTTPConnection):
             self.abandon()
 
     # What the stream tells.
+
+    def arrived(self) -> None:
+        """Wait for a turn."""
+        self._host.connections.take(self)
 
     def identified(self, source: str) -> bool:
         """Count as a client from there."""
@@ -271,7 +283,7 @@ class HttpConnection(HTTPConnection):
         self._octets = self._octets + octets if self._octets else octets
         self._advance()
         if self._crumbs > _CRUMBS and not self._is_read:
-            self.stream.rest(self._advance)
+            self.stream.rest(self._advance_later)
 
     def ended(self) -> None:
         """Go on with what has come whole: nothing else will."""
@@ -319,7 +331,7 @@ class HttpConnection(HTTPConnection):
             if not self._take():
                 return
         else:
-            self.stream.rest(self._advance)
+            self.stream.rest(self._advance_later)
             return
         if self.is_closed or self._lingers_since is not None:
             return
@@ -503,16 +515,15 @@ class HttpConnection(HTTPConnection):
         self._reader.next()
         self._next_message()
         if self._octets:
-            self._is_scheduled = True
-            self._loop.call_soon(self._go_ahead)  # others have their turn before it
+            self._advance_later()
         elif self.is_half_closed:
             self.close()
         else:
             self.stream.resume()
 
-    def _go_ahead(self) -> None:
-        self._is_scheduled = False
-        self._advance()
+    def _advance_later(self) -> None:
+        self._is_scheduled = True
+        self._host.connections.take_later(self)
 
     def _refuse_body(self) -> None:
         """Answer a request that has too large a body, and close the connection."""

@@ -8,7 +8,7 @@ import uvloop
 
 ON_BOTH_LOOPS = (
     *("test_connections", "test_gate", "test_half_closed", "test_server", "test_slowdown"),
-    *("test_smuggling", "test_tls", "test_application", "test_health"),
+    *("test_smuggling", "test_tls", "test_application", "test_health", "test_fair_queue"),
 )
 
 

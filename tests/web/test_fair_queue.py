@@ -1,0 +1,286 @@
+"""Crowds whose requests come all at once: the others wait for a few of them, not for all."""
+
+import asyncio
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+from ddnsd.web.connections import ConnectionLimits, Connections, Rank, Tarpit
+from ddnsd.web.http import Exchange
+from ddnsd.web.proxy_protocol import ProxyProtocol
+from tests.system.load import until
+from tests.web.proxy_headers import version_1
+from tests.web.public_place import PATIENT, PublicPlace
+
+CROWD, OTHER, THIRD, PROXY = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
+AT_ONCE = 16  # inputs in one turn
+RELEASED = 4  # answers of the tarpit in one turn
+REQUEST = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
+NOW, SLOW = REQUEST % b"now", REQUEST % b"slow"
+SLOWLY = 0.002  # seconds: more than a whole turn is meant to take
+
+
+class Turns:
+    """Counts the turns of the event loop, and what happens in each."""
+
+    def __init__(self) -> None:
+        self.happened: Counter[int] = Counter()
+        self._number = 0
+        self._loop = asyncio.get_running_loop()
+        self._next()
+
+    def note(self) -> None:
+        self.happened[self._number] += 1
+
+    def stop(self) -> None:
+        self._handle.cancel()
+
+    def _next(self) -> None:
+        self._number += 1
+        self._handle = self._loop.call_soon(self._next)
+
+
+class Place(PublicPlace):
+    """Answers `/now` quickly and `/slow` slowly, and keeps the order in which it does."""
+
+    def __init__(self, **more: object) -> None:
+        self.order: list[str] = []
+        self.turns = Turns()
+        self._clients: list[socket.socket] = []
+        routes = {"/now": {"GET": self._now, "POST": self._now}, "/slow": {"GET": self._slow}}
+        proxy = ProxyProtocol(lambda peer: peer == PROXY, lambda _: None, 60)
+        super().__init__(routes, proxy=proxy, **more)
+
+    def _now(self, exchange: Exchange) -> None:
+        self.order.append(exchange.peer)
+        self.turns.note()
+        exchange.reply(200, b"now")
+
+    def _slow(self, exchange: Exchange) -> None:
+        time.sleep(SLOWLY)
+        self._now(exchange)
+
+    async def clients(self, *hosts: str) -> list[socket.socket]:
+        """Connect from each, and return once all have their places."""
+        clients = [
+            socket.create_connection(("127.0.0.1", self.port), source_address=(host, 0)) for host in hosts
+        ]
+        self._clients += clients
+
+        async def in_place() -> bool:
+            return len(self.connections) == len(self._clients)
+
+        await until(in_place, 10, "all are accepted")
+        await asyncio.sleep(0.1)  # and read
+        return clients
+
+    async def answered(self, number: int) -> None:
+        async def so_many() -> bool:
+            return len(self.order) == number
+
+        await until(so_many, 20, f"{number} are answered")
+
+    async def __aexit__(self, *error: object) -> None:
+        self.turns.stop()
+        with ExitStack() as stack:
+            for client in self._clients:
+                stack.enter_context(client)
+        await super().__aexit__(*error)
+
+
+def send(clients: list[socket.socket], octets: bytes) -> None:
+    """Send without a turn of the event loop: it sees all at once."""
+    for client in clients:
+        client.sendall(octets)
+
+
+async def test_one_waits_for_a_few_of_a_crowd_and_so_does_another_source() -> None:
+    async with Place() as place:
+        clients = await place.clients(*[CROWD] * 100, *[OTHER] * 3, THIRD)
+        send(clients, NOW)
+        await place.answered(104)
+        assert place.order.index(THIRD) <= AT_ONCE + 2
+        last = len(place.order) - place.order[::-1].index(OTHER) - 1
+        assert last <= AT_ONCE + 1 + 2 * 3, "each source in turn"
+        assert place.order.count(CROWD) == 100
+
+
+async def test_what_costs_much_counts_for_several() -> None:
+    async with Place() as place:
+        clients = await place.clients(*[CROWD] * 20, OTHER)
+        send(clients, SLOW)
+        await place.answered(21)
+        assert place.order.index(OTHER) <= 2
+
+
+@pytest.mark.parametrize("each", [1, 10], ids=["one by one", "pipelined"])
+async def test_no_turn_takes_more_than_it_may(each: int) -> None:
+    async with Place() as place:
+        clients = await place.clients(*[CROWD] * 80)
+        send(clients, NOW * each)
+        await place.answered(80 * each)
+        assert max(place.turns.happened.values()) <= 2 * AT_ONCE  # one before the count's step, one after it
+
+
+async def test_a_pipelining_crowd_keeps_nobody_waiting() -> None:
+    async with Place() as place:
+        clients = await place.clients(*[CROWD] * 80, OTHER)
+        send(clients, NOW * 10)
+        await place.answered(810)
+        last = len(place.order) - place.order[::-1].index(OTHER) - 1
+        assert last <= 3 * AT_ONCE + 2 * 10
+
+
+async def test_what_waits_is_answered_though_no_more_comes() -> None:
+    async with Place() as place:
+        clients = await place.clients(*[CROWD] * 60)
+        for client in clients:
+            client.sendall(NOW * 2)
+            client.shutdown(socket.SHUT_WR)
+        await place.answered(120)
+        for client in clients:
+            client.settimeout(10)
+            answers = b""
+            while part := await asyncio.to_thread(client.recv, 65536):
+                answers += part
+            assert answers.count(b"HTTP/1.1 200 OK") == 2
+        assert place.closed == []
+
+
+async def test_proxy_headers_and_bodies_wait_as_well() -> None:
+    body = b"x" * 100
+    post = b"POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n" + body
+    async with Place() as place:
+        clients = await place.clients(*[PROXY] * 40, OTHER)
+        for number, client in enumerate(clients[:-1]):
+            client.sendall(version_1(f"192.0.2.{number}") + post * 60)  # more than is kept of one
+        clients[-1].sendall(NOW)
+        await place.answered(40 * 60 + 1)
+        assert place.order.index(OTHER) <= AT_ONCE + 1
+        assert Counter(place.order) == {OTHER: 1} | {f"192.0.2.{number}": 60 for number in range(40)}
+
+
+async def test_who_leaves_while_its_request_waits_is_forgotten() -> None:
+    async with Place() as place:
+        clients = await place.clients(*[CROWD] * 60, OTHER)
+        send(clients, SLOW)
+        await asyncio.sleep(0)
+        for client in clients[40:60]:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset
+            client.close()
+
+        async def gone() -> bool:
+            return len(place.connections) == 41
+
+        await until(gone, 10, "they are closed")
+        clients[-1].sendall(NOW)
+
+        async def goes_on() -> bool:
+            return place.order.count(OTHER) == 2
+
+        await until(goes_on, 10, "it goes on")
+
+
+async def test_what_waits_when_it_stops_is_answered() -> None:
+    async with Place() as place:
+        clients = await place.clients(*[CROWD] * 60)
+        place.server.stop()
+        send(clients, SLOW)
+        await place.server.quiet()
+        await place.listener.drain()
+        await place.server.close()
+        for client in clients:
+            assert client.recv(4096).endswith(b"now")
+
+
+async def test_what_waits_is_not_late() -> None:
+    async with Place(patience=PATIENT._replace(idle=0.3, head=0.3)) as place:
+        taken: list[object] = []
+        now, place.connections.take = place.connections.take, taken.append  # as in a very long queue
+        asks, silent = await place.clients(*[CROWD] * 2)
+        asks.sendall(NOW)
+
+        async def closed() -> bool:
+            return len(place.connections) == 1
+
+        await until(closed, 10, "one has sent nothing")
+        await asyncio.sleep(0.5)
+        assert silent.recv(1) == b""
+        for connection in taken:
+            now(connection)
+        await place.answered(1)
+
+
+class Client:
+    """A connection, as `Connections` wants to see it."""
+
+    abandoned = False
+    turns = 0
+
+    def abandon(self) -> None:
+        self.abandoned = True
+
+    def take_turn(self) -> None:
+        self.turns += 1
+
+
+async def test_who_waits_for_a_turn_keeps_its_place_if_another_one_can_go() -> None:
+    connections = Connections(ConnectionLimits(2, 2), lambda _: False, lambda _: None)
+    asks, idle, third = Client(), Client(), Client()
+    for each in (asks, idle):
+        connections.enter(each, CROWD)
+        connections.rank(each, Rank.AWAITED)
+    connections.take_later(asks)
+    assert connections.make_room(OTHER)
+    assert (asks.abandoned, idle.abandoned) == (False, True)
+    connections.enter(third, OTHER)
+    connections.rank(third, Rank.AWAITED)
+    connections.take_later(third)
+    assert connections.make_room(OTHER), "all wait for their turns, and one has to go"
+    assert asks.abandoned
+    await asyncio.sleep(0.01)
+    assert (asks.turns, third.turns) == (0, 1)
+
+
+@pytest.mark.logs_errors
+async def test_a_connection_s_bug_is_no_other_s() -> None:
+    class Broken(Client):
+        def take_turn(self) -> None:
+            raise ValueError
+
+    connections = Connections(ConnectionLimits(9, 9), lambda _: False, lambda _: None)
+    broken, other = Broken(), Client()
+    for each in (broken, other):
+        connections.enter(each, CROWD)
+        connections.take_later(each)
+    await asyncio.sleep(0.01)
+    assert (broken.abandoned, other.turns) == (True, 1)
+
+
+async def test_answers_that_are_due_together_are_given_a_few_at_a_time() -> None:
+    turns, given = Turns(), list[int]()
+    tarpit = Tarpit(lambda _: None)
+
+    def answer(which: int) -> Callable[[], None]:
+        def give() -> None:
+            turns.note()
+            given.append(which)
+
+        return give
+
+    for which in range(40):
+        tarpit.keep(which, answer(which))
+    tarpit.drop(3)
+    time.sleep(1.2)  # all are due when the event loop looks
+
+    async def all_given() -> bool:
+        return len(tarpit) == 0
+
+    await until(all_given, 10, "all are given")
+    turns.stop()
+    assert given == [which for which in range(40) if which != 3]
+    assert max(turns.happened.values()) <= RELEASED
