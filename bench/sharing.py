@@ -10,8 +10,8 @@ from statistics import quantiles
 from prometheus_client import CollectorRegistry
 
 from bench.load import Rate, WrongAnswerError
+from ddnsd.aio import cancel
 from ddnsd.etcd import Client, Compare, Put, Settings, Target, Txn
-from ddnsd.leader.tasks import cancel
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import Committed, RecordKey
 from ddnsd.store import codec, keys

@@ -1,12 +1,17 @@
-"""What asyncio leaves to its users: long work that others do not notice, places for a few, waits together."""
+"""What asyncio leaves to its users.
+
+Waits and their ends, work that is due, supervised tasks, places for a few, long work that nobody notices.
+"""
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, NoReturn, TypeVar
 from weakref import WeakKeyDictionary
+
+import structlog
 
 Item = TypeVar("Item")
 
@@ -86,6 +91,52 @@ class Gate:
                 free.set_result(None)
 
 
+async def wait_for(event: asyncio.Event, seconds: float) -> bool:
+    """Wait until the event is set, at most `seconds`; return whether it is."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
+
+
+class Trigger:
+    """Has a step done whenever it is due: one at a time, and once more for all that came due meanwhile."""
+
+    def __init__(self) -> None:
+        self._due = asyncio.Event()
+
+    def due(self) -> None:
+        """Have the step done soon; idempotent until it begins."""
+        self._due.set()
+
+    async def run(
+        self,
+        step: Callable[[], Awaitable[None]],
+        *,
+        every: float | None = None,
+        retry_on: type[Exception] | tuple[type[Exception], ...] = (),
+        retry_after: float = 1.0,
+        failed: Callable[[Exception], None] = lambda _: None,
+    ) -> NoReturn:
+        """Do the step whenever it is due, and every so many seconds. Never returns.
+
+        What a step raises of `retry_on` is handed to `failed`, and `retry_after` seconds later the step is due
+        again; any other exception ends the run.
+        """
+        while True:
+            if every is None:
+                await self._due.wait()
+            else:
+                await wait_for(self._due, every)
+            self._due.clear()
+            try:
+                await step()
+            except retry_on as error:
+                failed(error)
+                await asyncio.sleep(retry_after)
+                self._due.set()
+
+
 async def first_of(*waits: Coroutine[None, None, object], timeout: float | None = None) -> None:
     """Wait until one of these has ended, `timeout` seconds at most; the others are cancelled.
 
@@ -145,3 +196,65 @@ def _turns() -> _Turns:
     if turns is None:
         turns = _TURNS[loop] = _Turns(loop)
     return turns
+
+
+async def cancel(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel the tasks and wait until each has ended; their failures are not raised here."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+_log = structlog.get_logger(__name__)
+
+
+class TaskFellError(Exception):
+    """A task that runs for as long as the node does has ended; the node must stop."""
+
+
+class Supervisor:
+    """Keeps the node's tasks."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+        self._first: asyncio.Future[asyncio.Task[None]] = asyncio.get_running_loop().create_future()
+
+    def start(self, name: str, running: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Start a task that is expected to run until it is cancelled."""
+        task = asyncio.create_task(running, name=name)
+        self.keep(task)
+        return task
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Keep a task that was started elsewhere, and is expected to run until it is cancelled."""
+        self._tasks.append(task)
+        task.add_done_callback(self._note_end)
+
+    async def fallen(self) -> None:
+        """Wait until a task ends, one too that is started later.
+
+        Raises:
+            TaskFellError: a task ended, with its own failure as the cause.
+        """
+        task = await self._first
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        _log.error("task.fell", task=task.get_name(), exc_info=error)
+        raise TaskFellError(f"the task {task.get_name()!r} ended: {error!r}") from error
+
+    async def stop(self) -> None:
+        """Cancel the tasks, the last one started first, and wait for each."""
+        for task in reversed(self._tasks):
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        if not self._first.done():
+            self._first.set_result(task)
+
+
+_SECONDS = 0.001  # an update waits for several turns of the loop: each shall be short
+
+
+def background() -> Slice:
+    """Return what leaves most of the event loop to others: in embedded mode clients wait for it, too."""
+    return Slice(_SECONDS)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ddnsd.aio import Gate, Slice
+from ddnsd.aio import Gate, Slice, Trigger, cancel, wait_for
 
 _STEP = 0.0004
 
@@ -166,3 +166,47 @@ async def test_a_gate_may_have_more_places_later() -> None:
         places = 2
         async with asyncio.timeout(30), gate.place(lambda: False):
             pass
+
+
+async def test_a_trigger_runs_once_more_for_all_that_came_due_meanwhile() -> None:
+    trigger, runs = Trigger(), 0
+
+    async def step() -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            trigger.due()
+            trigger.due()
+
+    trigger.due()
+    running = asyncio.create_task(trigger.run(step))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert runs == 2
+    trigger.due()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert runs == 3
+    await cancel(running)
+
+
+async def test_a_trigger_tries_again_what_failed_and_raises_the_rest() -> None:
+    trigger, failures = Trigger(), list[Exception]()
+    outcomes: list[Exception | None] = [OSError("once"), None, ValueError("a bug")]
+
+    async def step() -> None:
+        trigger.due()
+        if outcome := outcomes.pop(0):
+            raise outcome
+
+    trigger.due()
+    with pytest.raises(ValueError, match="a bug"):
+        await trigger.run(step, retry_on=OSError, retry_after=0, failed=failures.append)
+    assert [str(error) for error in failures] == ["once"]
+
+
+async def test_wait_for_says_whether_the_event_came() -> None:
+    event = asyncio.Event()
+    assert not await wait_for(event, 0)
+    event.set()
+    assert await wait_for(event, 10)

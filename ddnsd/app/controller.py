@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from ddnsd import __version__
+from ddnsd.aio import cancel
 from ddnsd.app.core import Core
 from ddnsd.app.listeners import note_addresses
 from ddnsd.app.membership import Membership, member_of
@@ -19,7 +20,6 @@ from ddnsd.kube.api import Client, in_cluster_server
 from ddnsd.kube.api import Settings as ApiSettings
 from ddnsd.kube.status_writer import Announcer
 from ddnsd.kube.term import Contender, Policy
-from ddnsd.leader.tasks import cancel
 from ddnsd.model.resources import Kind
 from ddnsd.telemetry.metrics import KubeMetrics
 from ddnsd.web.health import Readiness

@@ -6,7 +6,6 @@ How a node retires: told by `ddnsd drain` it serves on, but wants no more traffi
 """
 
 import asyncio
-import contextlib
 import functools
 import json
 import ssl
@@ -16,6 +15,7 @@ import structlog
 from tornado.web import Application
 
 from ddnsd import files
+from ddnsd.aio import wait_for
 from ddnsd.app.bootstrap import internal_room, room_for
 from ddnsd.app.sockets import Bound
 from ddnsd.config import Settings
@@ -215,6 +215,4 @@ class Retirement:
 
     async def wait(self, delay: float) -> None:
         """Return after `delay` seconds, or once the process ends."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(delay):
-                await self._stopped.wait()
+        await wait_for(self._stopped, delay)

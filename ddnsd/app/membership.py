@@ -1,7 +1,6 @@
 """This node among the installation's members, for as long as it runs."""
 
 import asyncio
-import contextlib
 import socket
 from datetime import UTC, datetime
 
@@ -9,6 +8,7 @@ import msgspec
 import structlog
 
 from ddnsd import __version__
+from ddnsd.aio import wait_for
 from ddnsd.config import Settings
 from ddnsd.model.records import Beat, Member, SelfEnded
 from ddnsd.store import codec
@@ -69,7 +69,7 @@ class Membership:
         try:
             while True:
                 self._due.clear()
-                await self._wait(await self._beat())
+                await wait_for(self._due, await self._beat())
         finally:
             unsubscribe()
             await self._leave()
@@ -93,11 +93,6 @@ class Membership:
             self._failing = ""
             _log.info("member.registered_again")
         return _BEAT_SECONDS
-
-    async def _wait(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._due.wait()
 
     async def _leave(self) -> None:
         registration, self._registration = self._registration, None

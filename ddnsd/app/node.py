@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from ddnsd import __version__
+from ddnsd.aio import cancel
 from ddnsd.app.controller import check_control, start_control
 from ddnsd.app.core import Core
 from ddnsd.app.listeners import (
@@ -35,7 +36,6 @@ from ddnsd.config import ASKED, NONE, Endpoint, Settings
 from ddnsd.config import EmbeddedNameserver as EmbeddedSection
 from ddnsd.config import Rfc2136Nameserver as Rfc2136Section
 from ddnsd.leader.candidate import Candidate, Preference
-from ddnsd.leader.tasks import cancel
 from ddnsd.model.records import Member
 from ddnsd.model.state import State
 from ddnsd.nameserver.embedded import Authority, EmbeddedNameserver, EmbeddedSettings

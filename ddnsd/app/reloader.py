@@ -11,7 +11,6 @@ See docs/decisions/0012-reload.md.
 """
 
 import asyncio
-import contextlib
 import hashlib
 import os
 import ssl
@@ -22,6 +21,7 @@ from typing import NamedTuple
 
 import structlog
 
+from ddnsd.aio import Trigger
 from ddnsd.app.admin_token import AdminTokenError, admin_credentials, admin_token_files, read_token_digest
 from ddnsd.config import Change, ConfigError, Mistake, Settings, Source, TlsSettings, change, digests, remarks
 from ddnsd.model.records import Configured
@@ -122,7 +122,7 @@ class Reloader:
         self._files = frozenset({source.path} if source.path else ())
         self._seen: Mapping[Path, Sight] | None = None  # at the last reading
         self._followers: list[Callable[[], None]] = []
-        self._due = asyncio.Event()
+        self._look = Trigger()
         self.since = datetime.now(UTC)  # when it came into force
         self._count: Callable[[str], None] = lambda _: None
         self._refused = ""
@@ -146,7 +146,7 @@ class Reloader:
     def look_now(self) -> None:
         """Look at the files without waiting for the next time."""
         _log.info("config.look")  # whoever asked wants to see that it was heard, also if nothing has changed
-        self._due.set()
+        self._look.due()
 
     async def run(self) -> None:
         """Look every second. Never returns."""
@@ -154,13 +154,12 @@ class Reloader:
         if path is not None and path.exists() and not path.is_file():  # a pipe: it can be read only once
             _log.info("config.not_watched", file=str(path))
             await asyncio.get_running_loop().create_future()
-        while True:
-            self._due.clear()
-            if await asyncio.to_thread(look, self._files) != self._seen:
-                self._judge(await self._read())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_SECONDS):
-                    await self._due.wait()
+        self._look.due()
+        await self._look.run(self._take_changes, every=_LOOK_SECONDS)
+
+    async def _take_changes(self) -> None:
+        if await asyncio.to_thread(look, self._files) != self._seen:
+            self._judge(await self._read())
 
     async def _read(self) -> Reading:
         """Read until all files were the same before the reading and for some time after it.

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import structlog
 import uvloop
 
+from ddnsd.aio import TaskFellError, cancel
 from ddnsd.app.admin_token import AdminTokenError
 from ddnsd.app.bootstrap import DataFolderError, ExposedError, Premises, Role, prepare
 from ddnsd.app.controller import ControllerProcess
@@ -17,10 +18,8 @@ from ddnsd.app.node import Node
 from ddnsd.app.reloader import Reloader, configuration
 from ddnsd.app.sockets import ListenError
 from ddnsd.app.startup import Startup
-from ddnsd.app.tasks import TaskFellError
 from ddnsd.app.workers import BLOCKED, CANNOT_START, STOP_SIGNALS, Parent, Worker
 from ddnsd.config import Settings, Source, remarks
-from ddnsd.leader.tasks import cancel
 from ddnsd.store.interface import StoreError
 from ddnsd.telemetry.logging import configure
 

@@ -12,10 +12,10 @@ from contextlib import AsyncExitStack
 import structlog
 from prometheus_client import CollectorRegistry
 
+from ddnsd.aio import Supervisor
 from ddnsd.app.bootstrap import Premises
 from ddnsd.app.listeners import HttpListeners
 from ddnsd.app.reloader import Reloader
-from ddnsd.app.tasks import Supervisor
 from ddnsd.app.workers import Siblings, Worker
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.health import Readiness, make_health_application

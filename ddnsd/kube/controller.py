@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import structlog
 
+from ddnsd.aio import background
 from ddnsd.kube.gc import Removal
 from ddnsd.kube.objects import Custom, Ref
-from ddnsd.kube.pace import background
 from ddnsd.kube.status import Finding, ObjectStatus
 from ddnsd.kube.status_writer import StatusQueue
 from ddnsd.kube.translate import is_error, status_of

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from ddnsd.kube.pace import background
+from ddnsd.aio import background
 from ddnsd.kube.views import Sight, Stored, Views, gone, stored_as
 from ddnsd.model.records import HeldDeletions, Source
 from ddnsd.model.resources import Kind

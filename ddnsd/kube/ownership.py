@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from ddnsd.kube.pace import background
+from ddnsd.aio import background
 from ddnsd.kube.translate import installation_of
 from ddnsd.kube.views import Views
 from ddnsd.model.resources import Kind

@@ -11,7 +11,6 @@ need the right to read every Secret of the cluster at once.
 
 import asyncio
 import binascii
-import contextlib
 import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
+from ddnsd.aio import wait_for
 from ddnsd.kube.api import (
     SECRETS,
     AlreadyExistsError,
@@ -306,9 +306,7 @@ class SecretDesk:
                 if self._is_there(place) and await self._look(place):
                     changed()
                 await asyncio.sleep(1 / _PER_SECOND)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_ROUND_SECONDS):
-                    await self._new.wait()
+            await wait_for(self._new, _ROUND_SECONDS)
 
     def _is_there(self, place: _Place) -> bool:
         """Say whether the Token still is as it was when the round began; one that is gone gets no Secret."""

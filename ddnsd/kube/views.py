@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 import structlog
 
-from ddnsd.aio import Slice
+from ddnsd.aio import Slice, background
 from ddnsd.kube.api import Absence, Client, ForbiddenError, Gone, Key, Reflector, Selection, State, View
 from ddnsd.kube.objects import RESOURCES, Custom, Ref, read_custom
-from ddnsd.kube.pace import background
 from ddnsd.model.records import Resource
 from ddnsd.model.resources import Kind, Spec, called, is_previous
 from ddnsd.telemetry.metrics import KubeMetrics

@@ -13,10 +13,10 @@ from typing import TypeVar
 
 import structlog
 
+from ddnsd.aio import cancel
 from ddnsd.leader.context import DeposedError, LeaderPolicy, Mandate
 from ddnsd.leader.housekeeping import AuditRetention, Compactor
 from ddnsd.leader.publisher import Publisher
-from ddnsd.leader.tasks import cancel
 from ddnsd.model.records import Candidacy, Member
 from ddnsd.model.resources import Kind
 from ddnsd.model.state import needed_nameservers, preferred_to

@@ -17,9 +17,8 @@ from datetime import UTC, datetime
 
 import structlog
 
-from ddnsd.aio import Slice
+from ddnsd.aio import Slice, cancel
 from ddnsd.leader.context import DeposedError, Mandate
-from ddnsd.leader.tasks import cancel
 from ddnsd.model.addresses import Family
 from ddnsd.model.expiry import is_stale_sighting, sighting
 from ddnsd.model.prefix_updates import Follower, holding, reached_by

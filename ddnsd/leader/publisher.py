@@ -12,12 +12,12 @@ from itertools import chain
 import msgspec
 import structlog
 
+from ddnsd.aio import cancel
 from ddnsd.leader.backoff import UnpublishedError
 from ddnsd.leader.claim import Entrance, Footprints, ForeignFenceError
 from ddnsd.leader.context import DeposedError, LeaderPolicy, Mandate
 from ddnsd.leader.housekeeping import AuditRetention, Compactor, Expirer, Forgetter, Sweeper
 from ddnsd.leader.prefix_updates import Mover
-from ddnsd.leader.tasks import cancel
 from ddnsd.leader.zone import Lane, forgotten
 from ddnsd.model.addresses import RRTYPES
 from ddnsd.model.publication import is_removed

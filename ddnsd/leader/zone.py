@@ -9,6 +9,7 @@ from typing import Protocol, assert_never
 
 import structlog
 
+from ddnsd.aio import cancel
 from ddnsd.leader.acknowledge import Acknowledger, Consent, Inquiry
 from ddnsd.leader.backoff import Pace, Trouble, kind_of
 from ddnsd.leader.claim import (
@@ -26,7 +27,6 @@ from ddnsd.leader.claim import (
 )
 from ddnsd.leader.context import Mandate, ZoneFaultError
 from ddnsd.leader.reconcile import DriftWatch
-from ddnsd.leader.tasks import cancel
 from ddnsd.model.names import ours
 from ddnsd.model.publication import Push, Queue, doubted, portion, to_leave, wanted
 from ddnsd.model.records import Footprint, RecordKey, Site, Work

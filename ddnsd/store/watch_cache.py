@@ -14,13 +14,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from logging import ERROR, WARNING
 from typing import NamedTuple
 
 import structlog
 
-from ddnsd.aio import Slice
+from ddnsd.aio import Slice, wait_for
 from ddnsd.model.records import Entry
 from ddnsd.model.state import State
 from ddnsd.store import codec
@@ -227,9 +227,7 @@ class WatchCache:
         await self.loaded()
         while not self._hopeless.is_set():
             self.when_current(lambda _: None)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(period):
-                    await self._hopeless.wait()
+            await wait_for(self._hopeless, period)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call the listener after each applied revision, with what it touched; return what ends that.

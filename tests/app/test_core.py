@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from ddnsd.aio import TaskFellError
 from ddnsd.app.bootstrap import Premises
 from ddnsd.app.core import Core
 from ddnsd.app.reloader import Reloader, configuration
 from ddnsd.app.startup import Startup
-from ddnsd.app.tasks import TaskFellError
 from ddnsd.app.watchdog import StandsStillError
 from ddnsd.config import Source
 from ddnsd.store.embedded import open_embedded

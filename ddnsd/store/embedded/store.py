@@ -1,4 +1,6 @@
-"""The recent revisions, and the watches that read them.
+"""How the parts of one store wake each other, and learn that it is closed.
+
+The recent revisions, and the watches that read them.
 
 What a commit would do to the map: pure.
 
@@ -23,7 +25,6 @@ from sqlite3 import sqlite_version
 from typing import NamedTuple
 
 from ddnsd.store import keys
-from ddnsd.store.embedded.pulse import Pulse
 from ddnsd.store.embedded.sqlite import LOW, Contents, Disk, DiskHealth, InDoubtError, open_disk
 from ddnsd.store.group_commit import check_group
 from ddnsd.store.interface import (
@@ -49,6 +50,43 @@ from ddnsd.store.interface import (
     WriteFailure,
     ignore_progress,
 )
+
+
+class Pulse:
+    """Beats at every change; all who wait wake and look for themselves whether it was theirs."""
+
+    def __init__(self) -> None:
+        self._next = asyncio.Event()
+        self.stopped = False
+
+    def beat(self) -> None:
+        """Wake everybody who waits now."""
+        self._next.set()
+        self._next = asyncio.Event()
+
+    def stop(self) -> None:
+        """Beat for the last time: the store is closed."""
+        self.stopped = True
+        self.beat()
+
+    def check(self) -> None:
+        """Go on only while the store is open.
+
+        Raises:
+            UnavailableError: it is closed.
+        """
+        if self.stopped:
+            raise UnavailableError("the store is closed")
+
+    async def wait(self) -> None:
+        """Wait for the next beat.
+
+        Raises:
+            UnavailableError: the store is closed, or was meanwhile.
+        """
+        self.check()
+        await self._next.wait()
+        self.check()
 
 
 class History:
