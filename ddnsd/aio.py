@@ -120,8 +120,8 @@ class Trigger:
     ) -> NoReturn:
         """Do the step whenever it is due, and every so many seconds. Never returns.
 
-        What a step raises of `retry_on` is handed to `failed`, and `retry_after` seconds later the step is due
-        again; any other exception ends the run.
+        What a step raises of `retry_on` is handed to `failed`, and the step is due again after `retry_after`
+        seconds; any other exception ends the run.
         """
         while True:
             if every is None:
