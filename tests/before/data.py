@@ -20,6 +20,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from tests.before.names import NAMES, names
 from tests.rigs.client import NotServedError
 from tests.rigs.etcd import EtcdRig, versions
 from tests.system.http import Client
@@ -199,6 +200,7 @@ def make(tree: Path) -> None:
     """Make all files of `FOLDER` by the program of this checkout."""
     FOLDER.mkdir(exist_ok=True)
     asyncio.run(_make(tree))
+    NAMES.write_text(json.dumps(names(tree), indent=1, ensure_ascii=False, sort_keys=True) + "\n")
 
 
 async def _make(tree: Path) -> None:
