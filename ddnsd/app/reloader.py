@@ -23,7 +23,17 @@ import structlog
 
 from ddnsd.aio import Trigger
 from ddnsd.app.admin_token import AdminTokenError, admin_credentials, admin_token_files, read_token_digest
-from ddnsd.config import Change, ConfigError, Mistake, Settings, Source, TlsSettings, change, digests, remarks
+from ddnsd.config import (
+    Change,
+    ConfigError,
+    Settings,
+    Source,
+    TlsSettings,
+    change,
+    digests,
+    setting_problem,
+    warnings,
+)
 from ddnsd.model.records import Configured
 from ddnsd.web.admin import Credential
 
@@ -69,9 +79,9 @@ def read(source: Source, before: Settings) -> Reading:
         tokens = admin_credentials(changed.settings, read_token_digest)
         found = configuration(changed.settings, tokens)
     except AdminTokenError as error:
-        return Reading(ConfigError(str(source), (Mistake(("admin",), "", str(error)),)), files)
+        return Reading(ConfigError(str(source), (setting_problem("admin", "", str(error)),)), files)
     except OSError as error:  # it was replaced since it was checked
-        return Reading(ConfigError(str(source), (Mistake(("listen", "tls"), "", str(error)),)), files)
+        return Reading(ConfigError(str(source), (setting_problem("listen.tls", "", str(error)),)), files)
     return Reading((found, changed), files)
 
 
@@ -182,15 +192,15 @@ class Reloader:
             self._take_over(*reading.found)
 
     def _refuse(self, error: ConfigError) -> None:
-        for mistake in error.mistakes:
+        for problem in error.problems:
             _log.error(
                 "config.refused",
                 file=error.source,
-                setting=".".join(mistake.path),
-                value=mistake.value,
-                remedy=f"{mistake.remedy}; until then the configuration before stays in force",
+                setting=problem.field,
+                value=problem.value,
+                remedy=f"{problem.remedy}; until then the configuration before stays in force",
             )
-        first, *others = map(str, error.mistakes)
+        first, *others = map(str, error.problems)
         more = f" (and {len(others)} more)" if others else ""
         self._refused = f"{first[:_SHOWN]}{more}"
         self._tell("refused")
@@ -203,16 +213,16 @@ class Reloader:
             applied = (*dict.fromkeys((*applied, setting)),)
         if not applied and not self._refused and changed.waiting == self._waiting:
             return  # the first look, or a file that was only touched
-        known = set(remarks(self.configuration.settings))
+        known = set(warnings(self.configuration.settings))
         self.configuration = found
         self.since, self._refused, self._waiting = datetime.now(UTC), "", changed.waiting
         self._tell("applied")
         _log.info("config.applied", settings=applied)
         if changed.waiting:
             _log.warning("config.needs_restart", settings=changed.waiting)
-        for remark in remarks(found.settings):
-            if remark not in known:
-                _log.warning("config.remark", remark=remark)
+        for warning in warnings(found.settings):
+            if warning not in known:
+                _log.warning("config.remark", remark=warning)
 
     def _tell(self, outcome: str) -> None:
         self._count(outcome)

@@ -19,7 +19,7 @@ from ddnsd.app.reloader import Reloader, configuration
 from ddnsd.app.sockets import ListenError
 from ddnsd.app.startup import Startup
 from ddnsd.app.workers import BLOCKED, CANNOT_START, STOP_SIGNALS, Parent, Worker
-from ddnsd.config import Settings, Source, remarks
+from ddnsd.config import Settings, Source, warnings
 from ddnsd.store.interface import StoreError
 from ddnsd.telemetry.logging import configure
 
@@ -42,8 +42,8 @@ def serve(source: Source, settings: Settings, role: Role) -> int:
     It starts with the settings, and takes over what the source, of which they are, says later.
     """
     configure(settings.log.format, settings.log.level)
-    for remark in remarks(settings):
-        _log.warning("config.remark", remark=remark)
+    for warning in warnings(settings):
+        _log.warning("config.remark", remark=warning)
     try:
         premises = prepare(settings, role)
     except _EXPECTED as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ddnsd.config import EXPOSED_REMEDY, ConfigError, Source, exposures, load, remarks
+from ddnsd.config import EXPOSED_REMEDY, ConfigError, Source, exposures, load, warnings
 
 _DEFAULT = Path("config.yaml")
 _ROLES = ("node", "controller", "all")  # the values of app.Role
@@ -49,8 +49,8 @@ def check(config: Path) -> None:
         settings = load(config, os.environ)
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
-    for remark in remarks(settings):
-        click.echo(f"Warning: {remark}", err=True)
+    for warning in warnings(settings):
+        click.echo(f"Warning: {warning}", err=True)
     exposed = tuple(exposures(settings, owner=False))  # who runs this need not be ddnsd's user
     if exposed and settings.data_check == "refuse":
         raise click.ClickException("; ".join(f"{each}; {EXPOSED_REMEDY}" for each in exposed))

@@ -1,24 +1,23 @@
-"""One typed settings tree: config.yaml + environment + secret files, checked once, then passed in.
+"""The settings: config.yaml + environment + secret files, checked once, then passed in.
 
 `Source.read` is the only way to make one; nothing looks a setting up by name afterwards.
 """
 
-from ddnsd.config.change import Change, change, needing_restart
-from ddnsd.config.digest import digests
-from ddnsd.config.etcd import EtcdSettings, EtcdTlsSettings
-from ddnsd.config.fairuse import FairUseSettings
-from ddnsd.config.kube import KubeSettings
-from ddnsd.config.load import Reading, Source, load
-from ddnsd.config.mistakes import ConfigError, Mistake
+from ddnsd.config.change import Change, change, digests, needing_restart
+from ddnsd.config.environment import Reading, Source, load
 from ddnsd.config.nameservers import ASKED, NONE, EmbeddedNameserver, Rfc2136Nameserver, TsigKey
 from ddnsd.config.parse import Endpoint, Network
-from ddnsd.config.remarks import EXPOSED_REMEDY, exposures, is_remote, remarks
+from ddnsd.config.reader import ConfigError, SettingProblem, setting_problem
 from ddnsd.config.secrets import KeyFile, PasswordFile, PemFile
-from ddnsd.config.tree import (
+from ddnsd.config.settings import (
     AddressSettings,
     AdminSettings,
     DrainSettings,
+    EtcdSettings,
+    EtcdTlsSettings,
+    FairUseSettings,
     HttpSettings,
+    KubeSettings,
     LeaderSettings,
     ListenSettings,
     LogSettings,
@@ -28,6 +27,7 @@ from ddnsd.config.tree import (
     StoreSettings,
     TlsSettings,
 )
+from ddnsd.config.warnings import EXPOSED_REMEDY, exposures, is_remote, warnings
 
 __all__ = [
     "ASKED",
@@ -49,7 +49,6 @@ __all__ = [
     "LeaderSettings",
     "ListenSettings",
     "LogSettings",
-    "Mistake",
     "Network",
     "NodeSettings",
     "PasswordFile",
@@ -57,6 +56,7 @@ __all__ = [
     "PublishSettings",
     "Reading",
     "Rfc2136Nameserver",
+    "SettingProblem",
     "Settings",
     "Source",
     "StoreSettings",
@@ -68,5 +68,6 @@ __all__ = [
     "is_remote",
     "load",
     "needing_restart",
-    "remarks",
+    "setting_problem",
+    "warnings",
 ]

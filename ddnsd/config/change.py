@@ -1,18 +1,23 @@
-"""From the settings in force to those that were read anew: what may change while ddnsd runs, does.
+"""Compares settings: those in force with new ones, and those of two nodes.
 
-Which may not, says their mark in the tree (`annotation.RESTART`), and nothing else.
+What may change while ddnsd runs, does; which may not, the mark RESTART at the setting says, and nothing else.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
-from ddnsd.config.annotation import Restart, Section
-from ddnsd.config.mistakes import Path
-from ddnsd.config.schema import keys, sections, shape
-from ddnsd.config.tree import Settings
+import msgspec
 
-S = TypeVar("S", bound=Section)
+from ddnsd.config.loader import KeyPath
+from ddnsd.config.reader import Section, Shape, fields, shape
+from ddnsd.config.secrets import KeyFile, PasswordFile, PemFile
+from ddnsd.config.settings import Settings
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+_ALIKE = ("addresses", "http", "nameservers", "publish")
+_SHOWN = 12  # hexadecimal digits
 
 
 class Change(NamedTuple):
@@ -34,16 +39,24 @@ def change(old: Settings, new: Settings) -> Change:
     return Change(settings, tuple(applied), tuple(waiting))
 
 
-def needing_restart(section: type[Section] = Settings, path: Path = ()) -> Iterator[str]:
+def needing_restart(section: type[msgspec.Struct] = Settings, path: KeyPath = ()) -> Iterator[str]:
     """Yield each key that takes effect only when ddnsd starts; a nameserver's name is `<name>`."""
-    for key, annotation in keys(section).items():
-        form, here = shape(annotation), (*path, key)
-        if form.note(Restart):
+    for key, field in fields(section).items():
+        form, here = shape(field.type), (*path, key)
+        if form.note.restart:
             yield ".".join(here)
-        if form.kind is Mapping:
-            form, here = shape(form.parts[1]), (*here, "<name>")
-        for below in sections(form).values():
+        if form.kind is Mapping and form.item:
+            form, here = form.item, (*here, "<name>")
+        for below in form.structs.values():
             yield from needing_restart(below, here)
+
+
+def digests(settings: Settings) -> Mapping[str, str]:
+    """Return a digest of each section that all nodes of an installation should have alike.
+
+    Neither secrets nor the paths of files count.
+    """
+    return {name: _digest(getattr(settings, name)) for name in _ALIKE}
 
 
 class _Comparison(NamedTuple):
@@ -52,18 +65,17 @@ class _Comparison(NamedTuple):
     applied: list[str]
     waiting: list[str]
 
-    def section(self, old: S, new: S, path: Path) -> S:
+    def section(self, old: S, new: S, path: KeyPath) -> S:
         merged = {
-            key: self._value(annotation, getattr(old, key), getattr(new, key), (*path, key))
-            for key, annotation in keys(type(new)).items()
+            key: self._value(shape(field.type), getattr(old, key), getattr(new, key), (*path, key))
+            for key, field in fields(type(new)).items()
         }
-        return replace(new, **merged)
+        return msgspec.structs.replace(new, **merged)
 
-    def _value(self, annotation: Any, old: Any, new: Any, path: Path) -> Any:
-        form = shape(annotation)
+    def _value(self, form: Shape, old: Any, new: Any, path: KeyPath) -> Any:
         if old == new:
             return old
-        if form.note(Restart):
+        if form.note.restart:
             return self._keep(old, path)
         if form.kind is Mapping:
             names = {**old, **new}
@@ -71,7 +83,7 @@ class _Comparison(NamedTuple):
             return {name: value for name, value in merged.items() if value is not None}
         return self._part(old, new, path)
 
-    def _part(self, old: Any, new: Any, path: Path) -> Any:
+    def _part(self, old: Any, new: Any, path: KeyPath) -> Any:
         """Merge what may be absent, or another section than before: it comes and goes as a whole."""
         if old == new:
             return old
@@ -82,6 +94,18 @@ class _Comparison(NamedTuple):
         self.applied.append(".".join(path))
         return new
 
-    def _keep(self, old: Any, path: Path) -> Any:
+    def _keep(self, old: Any, path: KeyPath) -> Any:
         self.waiting.append(".".join(path))
         return old
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(repr(_plain(value)).encode()).hexdigest()[:_SHOWN]
+
+
+def _plain(value: Any) -> object:
+    if isinstance(value, Section):
+        return {key: _plain(getattr(value, key)) for key in fields(type(value))}
+    if isinstance(value, Mapping):
+        return {name: _plain(value[name]) for name in sorted(value)}
+    return None if isinstance(value, KeyFile | PasswordFile | PemFile) else value

@@ -6,6 +6,7 @@ means, which their `Dialect` says.
 """
 
 import codecs
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -16,6 +17,9 @@ KeyPath = tuple[str, ...]
 Report = Callable[[KeyPath, str, str], None]
 """Takes what is wrong: path, value ("" where it is not to be shown) and remedy."""
 
+_NULL = re.compile(r"|~|null|Null|NULL")
+_WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_DECIMAL = re.compile(r"[-+]?((0|[1-9][0-9]{0,17})(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][-+]?[0-9]{1,3})?")
 _MAX_DEPTH = 32
 _TEXT_TAGS = (None, "!", "tag:yaml.org,2002:str")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
@@ -34,6 +38,21 @@ class Dialect(NamedTuple):
 
     plain: Callable[[str], object]
     strict: bool = False
+
+
+def plain_setting(text: str) -> str | int | float | None:
+    """Return what an unquoted scalar means in config.yaml: in the core schema of YAML 1.2 (§10.3.2).
+
+    So `on` and `12:30` are texts and `010` is not 8; there are no truth values here.
+    """
+    if _NULL.fullmatch(text):
+        return None
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if _DECIMAL.fullmatch(text) else text
+
+
+SETTINGS = Dialect(plain_setting, strict=True)
 
 
 def dotted(path: KeyPath) -> str:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from ddnsd.config.reader import Problem
 from ddnsd.model.addresses import Family
 from ddnsd.model.resources import AccountSpec, HostSpec, Spec
-from ddnsd.service.problems import Problem
 
 MAX_NAME = 253  # characters (RFC 1035 §2.3.4)
 MAX_WILDCARD_NAME = MAX_NAME - len("*.")

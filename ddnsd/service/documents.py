@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ddnsd.config.mistakes import did_you_mean
+from ddnsd.config.reader import Problem, did_you_mean, shown
 from ddnsd.model.records import Resource
 from ddnsd.model.resources import API_VERSION, Kind, Origin, Spec, TokenSpec, digest
 from ddnsd.service.contradictions import crowding
-from ddnsd.service.problems import InvalidDocumentError, Problem, shown
+from ddnsd.service.problems import InvalidDocumentError
 from ddnsd.service.specs import read_name, read_spec, write_spec
 
 _FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")

@@ -2,42 +2,9 @@
 
 from enum import StrEnum
 
-import msgspec
+from ddnsd.config.reader import Problem
 
-_SHOWN = 60  # characters of a value that nobody has checked
 _TOLD = 1000
-
-
-class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing to correct. No message holds a secret, not even a mistaken one."""
-
-    field: str  # path in the document: `spec.families[1]`; "" where it is the whole document
-    message: str
-    document: int = 0  # the document's place in the call, from 1; 0: there is but one
-    resource: str = ""  # "Host blog.example.com", as far as it could be read
-    other: int = 0  # the place of the other document that the message speaks of; 0: of none
-
-    def of(self, document: int, resource: str) -> "Problem":
-        """Return the problem as one of the document at this place."""
-        return Problem(self.field, self.message, document, resource)
-
-    def __str__(self) -> str:
-        place = f"document {self.document}" if self.document else ""
-        if place and self.resource:
-            place += f" ({self.resource})"
-        return ": ".join(part for part in (place, self.field, self.message) if part)
-
-
-def shown(value: object) -> str:
-    """Return a value as it stands in a message: on one line, not too long, JSON's words for JSON's values."""
-    if isinstance(value, dict):
-        return "a group of fields"
-    if isinstance(value, list):
-        return "a list"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 class Reason(StrEnum):

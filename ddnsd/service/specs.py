@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from ddnsd.config.mistakes import did_you_mean
+from ddnsd.config.reader import Problem, did_you_mean, shown
 from ddnsd.model.names import InvalidNameError, parse_name
 from ddnsd.model.resources import MAX_EXPIRY, MAX_OVERLAP, MIN_EXPIRY, SPECS, Kind, Spec
 from ddnsd.service.contradictions import MAX_NAME, contradictions
-from ddnsd.service.problems import InvalidDocumentError, Problem, shown
+from ddnsd.service.problems import InvalidDocumentError
 from ddnsd.service.suffixes import read_subnet, read_suffix
 
 # What to write instead, by the field's name on the wire.

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 
-from ddnsd.service.problems import shown
+from ddnsd.config.reader import shown
 
 _SUBNET = re.compile(r"[0-9a-f]{1,12}")  # 48 bits: of a /16, shorter prefixes are delegated to nobody
 _INTERFACE_BITS = 64  # RFC 4291 §2.5.1

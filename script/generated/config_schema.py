@@ -5,11 +5,12 @@ import inspect
 import itertools
 import textwrap
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-from ddnsd.config.annotation import Bounds, Section
-from ddnsd.config.schema import Shape, keys, listed, sections, shape
-from ddnsd.config.tree import Settings
+import msgspec
+
+from ddnsd.config.reader import Shape, fields, shape
+from ddnsd.config.settings import Settings
 
 Schema = dict[str, Any]
 
@@ -19,16 +20,16 @@ def config_schema() -> Schema:
     return _section(Settings)
 
 
-def _section(section: type[Section]) -> Schema:
+def _section(section: type[msgspec.Struct]) -> Schema:
     docs = _docs(section)
     properties = {
-        key: _value(annotation) | ({"description": docs[key]} if key in docs else {})
-        for key, annotation in keys(section).items()
+        key: _value(shape(field.type)) | ({"description": docs[key]} if key in docs else {})
+        for key, field in fields(section).items()
     }
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
-def _docs(section: type[Section]) -> Mapping[str, str]:
+def _docs(section: type[msgspec.Struct]) -> Mapping[str, str]:
     """Return what stands under each field of a section."""
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(section))).body
     assert isinstance(definition, ast.ClassDef)
@@ -40,20 +41,19 @@ def _docs(section: type[Section]) -> Mapping[str, str]:
     return found
 
 
-def _value(annotation: Any) -> Schema:
-    form = shape(annotation)
-    if form.kind is Mapping:
-        return {"type": "object", "additionalProperties": _value(form.parts[1])}
-    if found := listed(form):
-        return {"type": "array", "items": _section(next(iter(found.values())))}
+def _value(form: Shape) -> Schema:
+    if form.kind is Mapping and form.item:
+        return {"type": "object", "additionalProperties": _value(form.item)}
+    if form.item and form.item.structs:
+        return {"type": "array", "items": _value(form.item)}
     if form.kind is tuple:
         return {"type": ["array", "string"], "items": {"type": "string"}}
-    if found := sections(form):
+    if found := form.structs:
         return _section(next(iter(found.values()))) if len(found) == 1 else _variants(found)
     return _scalar(form)
 
 
-def _variants(found: Mapping[str, type[Section]]) -> Schema:
+def _variants(found: Mapping[str, type[msgspec.Struct]]) -> Schema:
     """Return the schema of one section out of several, told by the word in its key `kind`."""
     cases = [
         {"if": {"properties": {"kind": {"const": word}}}, "then": _section(section)}
@@ -64,12 +64,11 @@ def _variants(found: Mapping[str, type[Section]]) -> Schema:
 
 
 def _scalar(form: Shape) -> Schema:
-    if form.kind is Literal:
-        return {"enum": list(form.parts)}
+    if form.words:
+        return {"enum": list(form.words)}
     if form.kind is bool:
         return {"type": "boolean"}
     if form.kind not in (int, float):
         return {"type": "string", "minLength": 1}
     number: Schema = {"type": "integer" if form.kind is int else "number"}
-    bounds = form.note(Bounds)
-    return number if bounds is None else number | {"minimum": bounds.least, "maximum": bounds.most}
+    return number | {"minimum": form.least, "maximum": form.most}

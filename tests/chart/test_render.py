@@ -9,7 +9,7 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 
 from ddnsd.config import load
-from ddnsd.config.document import parse_document
+from ddnsd.config.loader import SETTINGS, load_yaml
 from tests.chart.helm import (
     CHART,
     EXAMPLES,
@@ -94,9 +94,9 @@ def test_pods_are_restricted_and_whole(values: Values) -> None:
 )
 def test_words_that_yaml_takes_for_something_else_stay_words(word: str) -> None:
     text = one(render({"config": {"node": {"region": word}}}), "ConfigMap")["data"]["config.yaml"]
-    read = parse_document(text.encode(), mistakes := [])
-    assert isinstance(read, dict)
-    assert (read["node"], mistakes) == ({"region": word}, [])
+    errors: list[object] = []
+    (read,) = load_yaml(text, SETTINGS, lambda *error: errors.append(error))
+    assert (read["node"], errors) == ({"region": word}, [])
     assert yaml.safe_load(text)["node"] == {"region": word}
 
 

@@ -519,10 +519,10 @@ async def test_the_summary_of_each_command_is_whole(ddnsd):
 
 async def test_serve_without_a_file_takes_the_defaults(ddnsd, tmp_path):
     run = await ddnsd("serve", cwd=tmp_path, DDNSD_PUBLISH_TIMEOUT="soon")
-    assert run.err.startswith("Error: 1 mistake in the environment:")
+    assert run.err.startswith("Error: 1 error in the environment:")
     (tmp_path / "config.yaml").write_text("")
     run = await ddnsd("serve", cwd=tmp_path, DDNSD_PUBLISH_TIMEOUT="soon")
-    assert run.err.startswith("Error: 1 mistake in config.yaml:")
+    assert run.err.startswith("Error: 1 error in config.yaml:")
 
 
 async def test_serve_offers_each_role(ddnsd):

@@ -4,18 +4,18 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from ddnsd.config.annotation import Bounds, Restart, Section, Unit
+import msgspec
+
 from ddnsd.config.environment import variable
-from ddnsd.config.schema import Shape, default, keys, listed, sections, shape
-from ddnsd.config.tree import Settings
+from ddnsd.config.reader import Shape, default, fields, shape
+from ddnsd.config.settings import Settings
 
 
 class Setting(NamedTuple):
     path: tuple[str, ...]
-    section: type[Section]
+    section: type[msgspec.Struct]
     shape: Shape
 
     @property
@@ -25,22 +25,21 @@ class Setting(NamedTuple):
     @property
     def default(self) -> str:
         """The default as an operator writes it; "" for none, "required" where it must be written."""
-        value = default(self.section, self.path[-1])
-        if value is MISSING:
+        value = default(fields(self.section)[self.path[-1]])
+        if value is msgspec.NODEFAULT:
             return "required"
         values = value if isinstance(value, tuple) and not hasattr(value, "_fields") else (value,)
         return ", ".join(_text(one) for one in values)
 
     @property
     def row(self) -> str:
-        unit = self.shape.note(Unit) or ""
         cells = (
             _code(self.key),
             _code(self.default),
-            unit,
+            self.shape.note.unit,
             _allowed(self.shape),
             _code(_variable(self)),
-            "restart" if self.shape.note(Restart) else "",
+            "restart" if self.shape.note.restart else "",
             self.meaning,
         )
         return "| " + " | ".join(cells) + " |"
@@ -50,15 +49,15 @@ class Setting(NamedTuple):
         return field_docs(self.section)[self.path[-1]].replace("\n", " ")
 
 
-def settings(section: type[Section] = Settings, path: tuple[str, ...] = ()) -> Iterator[Setting]:
+def settings(section: type[msgspec.Struct] = Settings, path: tuple[str, ...] = ()) -> Iterator[Setting]:
     """Yield every single setting of the tree, those of both kinds of nameservers under `<name>`."""
-    for key, annotation in keys(section).items():
-        form = shape(annotation)
+    for key, field in fields(section).items():
+        form = shape(field.type)
         here = (*path, "nameservers", "<name>") if form.kind is Mapping else (*path, key)
-        below = shape(form.parts[1]) if form.kind is Mapping else form
-        for inner in sections(below).values():
+        below = form.item if form.item and form.kind is Mapping else form
+        for inner in below.structs.values():
             yield from settings(inner, here)
-        if not sections(below):
+        if not below.structs:
             yield Setting(here, section, form)
 
 
@@ -86,13 +85,11 @@ def _code(text: str) -> str:
 
 
 def _allowed(form: Shape) -> str:
-    if form.kind is Literal:
-        return ", ".join(f"`{word}`" for word in form.parts)
-    bounds = form.note(Bounds)
-    if bounds is None or form.kind is tuple:
-        return ""
-    return f"{bounds.least:g} to {bounds.most:.10g}"
+    if form.words:
+        return ", ".join(f"`{word}`" for word in form.words)
+    return f"{form.least:g} to {form.most:.10g}" if form.kind in (int, float) else ""
 
 
 def _variable(setting: Setting) -> str:
-    return "" if listed(setting.shape) else variable(setting.path)
+    item = setting.shape.item
+    return "" if item and item.structs else variable(setting.path)

@@ -6,7 +6,7 @@ import pytest
 
 from ddnsd.app.admin_token import AdminTokenError, admin_credentials, admin_token_digest, admin_token_files
 from ddnsd.config import ConfigError, load
-from ddnsd.config.tree import AdminTokenSettings
+from ddnsd.config.settings import AdminTokenSettings
 from ddnsd.model.resources import digest
 from ddnsd.web.admin import AdminScope
 
@@ -40,7 +40,7 @@ def test_tokens_are_a_list(tmp_path):
         ("{name: ci, scopes: [all]}", "missing: write the file"),
         ("{name: ci, file: a}", "missing: write `[read]`"),
         ("{name: ci, file: a, scopes: []}", "write 1 to 4 entries"),
-        ("{name: ci, file: a, scopes: [root]}", "write read or zones or accounts or all"),
+        ("{name: ci, file: a, scopes: [root]}", "write read, zones, accounts or all"),
         ("{name: ci, file: a, scopes: [all], role: x}", "unknown key"),
         ("ci", "write a group of keys"),
     ],

@@ -1,10 +1,10 @@
 """What of new settings takes effect while ddnsd runs, and what waits for a restart."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from ddnsd.config import Settings, change, digests, load, needing_restart
@@ -36,7 +36,7 @@ def test_each_setting_is_applied_or_waits(read):
     changed = change(old, new)
     assert changed.applied == ("log.level",)
     assert changed.waiting == ("listen.public", "publish.fence")
-    assert changed.settings == replace(old, log=new.log)
+    assert changed.settings == msgspec.structs.replace(old, log=new.log)
     assert change(changed.settings, old).waiting == ()
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from ddnsd.config import EmbeddedNameserver
-from ddnsd.config.annotation import Unit
 from tests.config.table import Setting, settings
 
 ROOT = Path(__file__).parents[2]
@@ -34,9 +33,8 @@ def test_the_shipped_file_has_every_setting_with_a_comment_and_its_default(setti
     if setting.key != "nameservers.<name>.kind":  # the first kind's comment is enough
         assert comment
     if setting.default not in ("", "required"):
-        assert (
-            f"(default: {setting.default} {(setting.shape.note(Unit) or '')[:-1]}".strip()
-            in comment.replace('"', "")
+        assert f"(default: {setting.default} {setting.shape.note.unit[:-1]}".strip() in comment.replace(
+            '"', ""
         )
 
 

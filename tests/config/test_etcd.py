@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.config import ConfigError, EtcdSettings, Settings, load, remarks
+from ddnsd.config import ConfigError, EtcdSettings, Settings, load, warnings
 from tests.rigs.certificates import Certificates
 
 PASSWORD = "correct horse battery"
@@ -39,7 +39,7 @@ def read(path: Path) -> EtcdSettings:
 def mistake(path: Path | None, environ: dict[str, str] | None = None) -> str:
     with pytest.raises(ConfigError) as caught:
         load(path, environ or {})
-    (found,) = caught.value.mistakes
+    (found,) = caught.value.problems
     assert PASSWORD not in str(found)
     return str(found)
 
@@ -125,16 +125,16 @@ def test_tls(write, tmp_path: Path):
     assert "client.key does not load" in mistake(write("endpoints: etcd1:2379", "tls: {ca: tls/client.key}"))
 
 
-def remarks_of(path: Path) -> list[str]:
+def warnings_of(path: Path) -> list[str]:
     settings: Settings = load(path, {})
-    return list(remarks(settings))
+    return list(warnings(settings))
 
 
 def test_remarks(write, tmp_path: Path):
     user = ("user: ddnsd", "password_file: password")
-    assert remarks_of(write("endpoints: https://etcd1:2379", *user)) == []
-    (remark,) = remarks_of(write("endpoints: [https://etcd1:2379,etcd2:2379]", *user))
-    assert "plain text" in remark
+    assert warnings_of(write("endpoints: https://etcd1:2379", *user)) == []
+    (warning,) = warnings_of(write("endpoints: [https://etcd1:2379,etcd2:2379]", *user))
+    assert "plain text" in warning
     (tmp_path / "password").chmod(0o644)
-    (remark,) = remarks_of(write("endpoints: https://etcd1:2379", *user))
-    assert remark.endswith(f"chmod 600 {tmp_path / 'password'}")
+    (warning,) = warnings_of(write("endpoints: https://etcd1:2379", *user))
+    assert warning.endswith(f"chmod 600 {tmp_path / 'password'}")

@@ -28,7 +28,7 @@ def mistakes(path: Path | None, environ: dict[str, str] | None = None) -> dict[s
     """Return the whole lines of the mistakes by their path."""
     with pytest.raises(ConfigError) as caught:
         load(path, environ or {})
-    return {".".join(mistake.path): str(mistake) for mistake in caught.value.mistakes}
+    return {problem.field: str(problem) for problem in caught.value.problems}
 
 
 def test_without_a_file_everything_has_its_default(tmp_path, monkeypatch):
@@ -74,10 +74,10 @@ def test_all_mistakes_are_told_at_once_with_path_value_and_remedy(write):
     assert found["store.timeout"].startswith("store.timeout: 0 from DDNSD_STORE_TIMEOUT: write a number")
     assert found["DDNSD_STORE_TIMOUT"].endswith("did you mean DDNSD_STORE_TIMEOUT?")
     assert found["listen.admin"] == "listen.admin: '127.0.0.1:99999': the port is 0 to 65535"
-    assert found["log.level"] == "log.level: 'loud': write debug or info or warning or error"
+    assert found["log.level"] == "log.level: 'loud': write debug, info, warning or error"
     assert found.keys() == {
         *("listen.public", "listen.admin", "listen.helth", "publish.timeout", "publish.batch"),
-        *("publish.probe_interval", "trusted_proxies.1", "log.level", "drain", "nameservers.Bind"),
+        *("publish.probe_interval", "trusted_proxies[1]", "log.level", "drain", "nameservers.Bind"),
         *("nameservers.other.kind", "nameservers.third.address", "nameservers.third.key"),
         *("store.timeout", "DDNSD_STORE_TIMOUT"),
     }
@@ -88,7 +88,7 @@ def test_the_error_reads_as_a_list(write):
     with pytest.raises(ConfigError) as caught:
         load(path, {})
     first, *rest = str(caught.value).splitlines()
-    assert first == f"2 mistakes in {path}:"
+    assert first == f"2 errors in {path}:"
     assert [line.strip().partition(":")[0] for line in rest] == ["store.timeout", "log.level"]
 
 

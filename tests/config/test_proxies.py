@@ -12,7 +12,7 @@ def test_the_proxy_protocol_wants_proxies(tmp_path: Path) -> None:
     path.write_text("listen: {proxy_protocol: true}\n")
     with pytest.raises(ConfigError) as caught:
         load(path, {})
-    (mistake,) = map(str, caught.value.mistakes)
+    (mistake,) = map(str, caught.value.problems)
     assert mistake == (
         "listen.proxy_protocol: true: write the proxies' networks in trusted_proxies: "
         "nobody else's header is read"

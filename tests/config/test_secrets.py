@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.config import ConfigError, Rfc2136Nameserver, load, remarks
+from ddnsd.config import ConfigError, Rfc2136Nameserver, load, warnings
 
 SECRET = base64.b64encode(bytes(range(224, 256))).decode()  # with + and /, as real ones have
 STATEMENT = f"""// made by tsig-keygen
@@ -98,10 +98,10 @@ def test_a_secret_in_an_unknown_variable_is_not_shown():
 def test_a_file_open_to_others_is_remarked_on(nameserver, tmp_path):
     nameserver(STATEMENT)
     (tmp_path / "tsig.key").chmod(0o640)
-    assert not list(remarks(load(tmp_path / "config.yaml", {})))
+    assert not list(warnings(load(tmp_path / "config.yaml", {})))
     (tmp_path / "tsig.key").chmod(0o644)
-    (remark,) = remarks(load(tmp_path / "config.yaml", {}))
-    assert "chmod 600" in remark
+    (warning,) = warnings(load(tmp_path / "config.yaml", {}))
+    assert "chmod 600" in warning
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.config import ConfigError, load, remarks
+from ddnsd.config import ConfigError, load, warnings
 
 ETCD = "store: {kind: etcd, etcd: {endpoints: 'http://127.0.0.1:2379'}}\n"
 BIND = "nameservers: {bind: {kind: rfc2136, address: 192.0.2.1, key: {name: ddnsd, secret_file: key}}}\n"
@@ -27,13 +27,13 @@ def write(tmp_path: Path):
 def mistakes(path: Path, environ: dict[str, str] | None = None) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load(path, environ or {})
-    return [str(mistake) for mistake in caught.value.mistakes]
+    return [str(mistake) for mistake in caught.value.problems]
 
 
 def test_several_workers_on_etcd(write):
     settings = load(write(f"workers: 4\n{ETCD}{BIND}"), {})
     assert settings.workers == 4
-    assert list(remarks(settings)) == []
+    assert list(warnings(settings)) == []
 
 
 def test_several_workers_want_a_store_and_nameservers_that_can_be_shared(write):
@@ -55,6 +55,8 @@ def test_a_number_of_workers_that_is_none(write, workers: str):
 
 
 def test_an_embedded_nameserver_beside_etcd_is_remarked(write):
-    (remark,) = remarks(load(write(ETCD), {}))
-    assert remark.startswith("nameservers.default: an embedded nameserver serves what its own node publishes")
-    assert list(remarks(load(write(""), {}))) == []
+    (warning,) = warnings(load(write(ETCD), {}))
+    assert warning.startswith(
+        "nameservers.default: an embedded nameserver serves what its own node publishes"
+    )
+    assert list(warnings(load(write(""), {}))) == []

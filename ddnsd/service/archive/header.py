@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ddnsd.config.reader import Problem, shown
 from ddnsd.model.resources import API_VERSION, Instant, Kind
 from ddnsd.service.archive.stream import DocumentStream
 from ddnsd.service.manifests import read_manifest
-from ddnsd.service.problems import InvalidDocumentError, Problem, shown
+from ddnsd.service.problems import InvalidDocumentError
 
 KIND = "Export"
 FORMAT = 1

@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 from ddnsd.aio import Slice
 from ddnsd.config.loader import YamlError
+from ddnsd.config.reader import Problem
 from ddnsd.model.resources import Kind
 from ddnsd.service.archive.header import END, Header, read_header
 from ddnsd.service.archive.item import Item, read_item
 from ddnsd.service.archive.stream import DocumentStream, TooLongError
 from ddnsd.service.documents import title_of
 from ddnsd.service.manifests import read_manifest
-from ddnsd.service.problems import InvalidDocumentError, Problem, ProblemList
+from ddnsd.service.problems import InvalidDocumentError, ProblemList
 
 _ORDER = (Kind.ZONE, Kind.ACCOUNT, Kind.HOST, Kind.TOKEN)  # what is referred to comes first
 

@@ -17,13 +17,14 @@ from functools import partial
 from typing import NamedTuple
 
 from ddnsd.aio import Slice
+from ddnsd.config.reader import Problem
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import RecordKey, Resource
 from ddnsd.model.resources import Kind, TokenSpec, is_previous
 from ddnsd.model.special_addresses import is_reachable, is_usable
 from ddnsd.service.archive import Address, Archive, Counts, Item
 from ddnsd.service.documents import Document, read_document, title_of
-from ddnsd.service.problems import InvalidDocumentError, Problem, ProblemList
+from ddnsd.service.problems import InvalidDocumentError, ProblemList
 from ddnsd.service.registry import rules
 from ddnsd.service.registry.results import (
     Applied,

@@ -8,9 +8,10 @@ from enum import StrEnum
 
 import msgspec
 
+from ddnsd.config.reader import Problem
 from ddnsd.model.resources import Kind
 from ddnsd.service.archive import Counts
-from ddnsd.service.problems import Problem, Reason
+from ddnsd.service.problems import Reason
 
 
 class Result(StrEnum):

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ddnsd.config.mistakes import did_you_mean
+from ddnsd.config.reader import Problem, did_you_mean
 from ddnsd.model.addresses import RRTYPES, Challenge
 from ddnsd.model.names import ancestors, is_below
 from ddnsd.model.records import Mark, RecordKey, Resource
@@ -37,7 +37,7 @@ from ddnsd.model.resources import (
     previous_name,
 )
 from ddnsd.service.documents import Document
-from ddnsd.service.problems import InvalidDocumentError, Problem, Reason
+from ddnsd.service.problems import InvalidDocumentError, Reason
 from ddnsd.service.registry.results import RefusedError
 from ddnsd.service.registry.transaction import Draft
 from ddnsd.store.interface import MAX_KEYS_PER_UPDATE

@@ -4,12 +4,12 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from ddnsd.config.reader import Problem
 from ddnsd.model.audit import AuditItem
 from ddnsd.model.records import HeldDeletions, Work
 from ddnsd.model.resources import API_VERSION, SPECS, Digest, Kind, TokenSpec
 from ddnsd.service.archive import Counts
 from ddnsd.service.limits import RefusedAttempt
-from ddnsd.service.problems import Problem
 from ddnsd.service.registry import Applied, Restored
 from ddnsd.service.status import HistoryItem, HostStatus
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ddnsd import files
-from ddnsd.config.etcd import EtcdSettings
 from ddnsd.config.nameservers import Rfc2136Nameserver
-from ddnsd.config.tree import Settings
+from ddnsd.config.settings import EtcdSettings, Settings
 
 EXPOSED_REMEDY = "or set data_check: warn, on a file system that has no modes"
 _EVERY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - what is warned of
@@ -17,7 +16,7 @@ _OTHERS = stat.S_IRWXO
 _TOO_OPEN = stat.S_IRWXO | stat.S_IWGRP  # a group may read: systemd and Kubernetes hand secrets over that way
 
 
-def remarks(settings: Settings) -> Iterator[str]:
+def warnings(settings: Settings) -> Iterator[str]:
     """Yield a sentence for each secret that more people can read than should, and each part out of place."""
     for path in _secret_files(settings):
         # A volume's group may write everything in it: it is Kubernetes' (fsGroup).
