@@ -12,6 +12,7 @@ import lzma
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -23,6 +24,7 @@ from typing import Any
 from tests.before.names import NAMES, names
 from tests.rigs.client import NotServedError
 from tests.rigs.etcd import EtcdRig, versions
+from tests.rigs.former import environ_of
 from tests.system.http import Client
 from tests.system.installation import SECRET, Installation, document, example
 from tests.system.load import until
@@ -198,13 +200,16 @@ def without_header(archive: str) -> str:
 
 def make(tree: Path) -> None:
     """Make all files of `FOLDER` by the program of this checkout."""
+    where = [sys.executable, "-c", "import ddnsd; print(ddnsd.__file__)"]
+    found = subprocess.run(where, env=environ_of(tree), check=True, capture_output=True, text=True).stdout
+    assert Path(found).is_relative_to(tree), f"this would be the program of {found}"
     FOLDER.mkdir(exist_ok=True)
     asyncio.run(_make(tree))
     NAMES.write_text(json.dumps(names(tree), indent=1, ensure_ascii=False, sort_keys=True) + "\n")
 
 
 async def _make(tree: Path) -> None:
-    environ = {"PYTHONPATH": str(tree)}
+    environ = environ_of(tree)
     with tempfile.TemporaryDirectory() as made:
         await _make_embedded(Path(made), environ)
     with tempfile.TemporaryDirectory() as made, EtcdRig(versions()[0]) as etcd:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.rigs.former import environ_of
 from tests.system.installation import Installation, example
 
 NAMES = Path(__file__).parent / "kept" / "names.json"
@@ -39,7 +40,7 @@ walk(ddnsd.cli.main, ("ddnsd",))
 def names(tree: Path = ROOT) -> dict[str, list[str]]:
     """Return the names of a checkout, by kind."""
     trees = _trees(tree)
-    environ = {"PYTHONPATH": str(tree)}
+    environ = environ_of(tree)
     found = {
         "metrics in the source": (text for text in _texts(trees) if re.fullmatch("ddnsd_[a-z0-9_]+", text)),
         "log events": (event for module in trees for event in _events(module)),

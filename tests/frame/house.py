@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from tests.rigs.former import environ_of
 from tests.system.http import Client
 from tests.system.installation import UPDATE, Installation, example
 
@@ -319,7 +320,7 @@ async def updates(tree: Path = ROOT) -> Mapping[str, Entered]:
     """
     with tempfile.TemporaryDirectory(prefix="ddnsd-") as folder:
         socket = Path(folder, "recorder")
-        environ, log = {"PYTHONPATH": str(tree)}, {"format": "json", "level": "info"}
+        environ, log = environ_of(tree), {"format": "json", "level": "info"}
         ddnsd = Installation(Path(folder), environ=environ, log=log)
         ddnsd.program = (sys.executable, str(Path(__file__).with_name("entered.py")), str(socket))
         async with ddnsd:

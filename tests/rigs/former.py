@@ -31,3 +31,8 @@ def former(commit: str = BEFORE) -> Path:
                 tar.extractall(Path(made, "tree"), filter="data")
             Path(made, "tree").rename(folder)  # all of it or nothing: tests run beside each other
     return folder
+
+
+def environ_of(tree: Path) -> dict[str, str]:
+    """Return the environment in which `python -m ddnsd` is the program of this checkout, from any folder."""
+    return {"PYTHONPATH": str(tree), "PYTHONSAFEPATH": "1"}
