@@ -18,8 +18,8 @@ from ddnsd.app.startup import Startup
 from ddnsd.config import Settings
 from ddnsd.kube.api import Client, in_cluster_server
 from ddnsd.kube.api import Settings as ApiSettings
-from ddnsd.kube.status_writer import Announcer
-from ddnsd.kube.term import Contender, Policy
+from ddnsd.kube.candidate import Candidate, ControllerPolicy
+from ddnsd.kube.status_writer import EventRecorder
 from ddnsd.model.resources import Kind
 from ddnsd.telemetry.metrics import KubeMetrics
 from ddnsd.web.health import Readiness
@@ -84,11 +84,11 @@ async def start_control(core: Core, me: str, stack: AsyncExitStack) -> None:
     """
     settings = core.reloader.configuration.settings
     client = Client(_api(settings))
-    announcer = Announcer(client)
-    announcing = core.supervisor.start("events", announcer.run())
+    events = EventRecorder(client)
+    announcing = core.supervisor.start("events", events.run())
     stack.push_async_callback(cancel, announcing)
-    core.reloader.follow(_refusals(core.reloader, announcer))
-    contender = Contender(
+    core.reloader.follow(_refusals(core.reloader, events))
+    contender = Candidate(
         client,
         core.store,
         core.cache,
@@ -96,14 +96,14 @@ async def start_control(core: Core, me: str, stack: AsyncExitStack) -> None:
         _policy(settings),
         KubeMetrics(core.registry, [kind.plural for kind in Kind]),
         me,
-        announcer.warn,
+        events.warn,
     )
     core.reloader.follow(lambda: contender.reconfigure(_policy(core.reloader.configuration.settings)))
     running = core.supervisor.start("controller", contender.run())
     stack.push_async_callback(cancel, running)  # resigned while there still is a store
 
 
-def _refusals(reloader: Reloader, announcer: Announcer) -> Callable[[], None]:
+def _refusals(reloader: Reloader, events: EventRecorder) -> Callable[[], None]:
     """Return what announces that a changed configuration was refused, once for each reason."""
     told = ""
 
@@ -111,15 +111,15 @@ def _refusals(reloader: Reloader, announcer: Announcer) -> Callable[[], None]:
         nonlocal told
         refused = reloader.configured.refused
         if refused and refused != told:
-            announcer.warn("ConfigRefused", f"{refused}; until then the configuration before stays in force")
+            events.warn("ConfigRefused", f"{refused}; until then the configuration before stays in force")
         told = refused
 
     return look
 
 
-def _policy(settings: Settings) -> Policy:
+def _policy(settings: Settings) -> ControllerPolicy:
     kube = settings.kube
-    return Policy(
+    return ControllerPolicy(
         kube.source,
         kube.watch_namespaces,
         kube.status_rate,

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import structlog
 
 from ddnsd.aio import background
-from ddnsd.kube.gc import Removal
+from ddnsd.kube.gc import GarbageCollector
 from ddnsd.kube.objects import Custom, Ref
-from ddnsd.kube.status import Finding, ObjectStatus
+from ddnsd.kube.status import ConditionValue, ObjectStatus
 from ddnsd.kube.status_writer import StatusQueue
 from ddnsd.kube.translate import is_error, status_of
-from ddnsd.kube.validation import ACCEPTED, Judge, Reason, Refused, SecretDesk
+from ddnsd.kube.validation import ACCEPTED, InvalidObject, RejectionReason, SecretReader, Validator
 from ddnsd.kube.views import Views, stored_as
 from ddnsd.model.records import RecordKey, Resource
 from ddnsd.model.resources import Kind, Origin, Spec
@@ -40,20 +40,20 @@ _RECORDS = frozenset({keys.ADDRESSES, keys.PUBLISHED})
 _STAGES = ((Kind.ZONE, Kind.ACCOUNT), (Kind.HOST, Kind.TOKEN))  # what is referred to comes first
 
 
-class _Wanted(NamedTuple):
+class _Desired(NamedTuple):
     """A change, and the object that it is made for; if that is refused, why."""
 
     custom: Custom
     change: Change
-    refused: Refused | None = None
+    refused: InvalidObject | None = None
 
 
-class _Said(NamedTuple):
+class _Reported(NamedTuple):
     """What was found of an object's acceptance, and of which generation; and what else is to be said."""
 
     generation: int
-    finding: Finding
-    warnings: tuple[Finding, ...]
+    finding: ConditionValue
+    warnings: tuple[ConditionValue, ...]
 
 
 class Controller:
@@ -65,22 +65,22 @@ class Controller:
         views: Views,
         cache: WatchCache,
         registry: SourcedRegistry,
-        judge: Judge,
-        removal: Removal,
-        desk: SecretDesk,
+        validator: Validator,
+        gc: GarbageCollector,
+        secrets: SecretReader,
         metrics: KubeMetrics,
     ) -> None:
         self._source = source
         self._views = views
         self._cache = cache
         self._registry = registry
-        self._judge = judge
-        self._removal = removal
-        self._desk = desk
+        self._validator = validator
+        self._removal = gc
+        self._secrets = secrets
         self.statuses = StatusQueue()
         self._metrics = metrics
-        self._said: dict[Ref, _Said] = {}
-        self._told: dict[Ref, tuple[Custom, _Said | None]] = {}  # what statuses were last composed of
+        self._said: dict[Ref, _Reported] = {}
+        self._told: dict[Ref, tuple[Custom, _Reported | None]] = {}  # what statuses were last composed of
         self._due = asyncio.Event()
 
     def due(self) -> None:
@@ -158,42 +158,44 @@ class Controller:
     async def _settle(self, customs: Sequence[Custom]) -> None:
         """Make the store hold what these objects say."""
         slice = background()
-        wanted: list[_Wanted] = []
+        wanted: list[_Desired] = []
         zones = None
         if self._views.knows(Kind.ZONE):
             zones = {zone.ref.name: zone for zone in self._views.of_kind(Kind.ZONE)}
         for custom in customs:
-            judged = self._judge.judge(custom, self._cache.state, zones, self._desk.digest_of)
-            if change := self._change(custom, judged):
+            validated = self._validator.validate(custom, self._cache.state, zones, self._secrets.digest_of)
+            if change := self._change(custom, validated):
                 wanted.append(change)
-            elif not (custom.status.conditions and _is_pending(judged)):
-                self._say(custom, judged.finding if isinstance(judged, Refused) else ACCEPTED)
+            elif not (custom.status.conditions and _is_pending(validated)):
+                self._say(custom, validated.finding if isinstance(validated, InvalidObject) else ACCEPTED)
             await slice.pause()
         if wanted:
             outcomes = await self._registry.change([one.change for one in wanted])
             for one, outcome in zip(wanted, outcomes, strict=True):
                 self._say(one.custom, _finding(outcome, one.refused))
 
-    def _change(self, custom: Custom, judged: Document | Refused) -> _Wanted | None:
+    def _change(self, custom: Custom, validated: Document | InvalidObject) -> _Desired | None:
         """Return what has to be changed in the store, if anything."""
-        if isinstance(judged, Document):
-            same = self._stored(judged.kind, judged.name) == Resource(judged.spec, origin=judged.origin)
-            return None if same else _Wanted(custom, Put(judged))
-        if judged.document is not None:
-            wanted = self._change(custom, judged.document)
-            return wanted._replace(refused=judged) if wanted else None
-        stored = self._stored(custom.ref.kind, judged.hold) if judged.hold else None
+        if isinstance(validated, Document):
+            same = self._stored(validated.kind, validated.name) == Resource(
+                validated.spec, origin=validated.origin
+            )
+            return None if same else _Desired(custom, Put(validated))
+        if validated.document is not None:
+            wanted = self._change(custom, validated.document)
+            return wanted._replace(refused=validated) if wanted else None
+        stored = self._stored(custom.ref.kind, validated.hold) if validated.hold else None
         if stored is None or stored.held or stored.origin != Origin(self._source, custom.ref.namespace):
             return None
-        return _Wanted(custom, Hold(custom.ref.kind, judged.hold), judged)
+        return _Desired(custom, Hold(custom.ref.kind, validated.hold), validated)
 
     def _stored(self, kind: Kind, name: str) -> Resource[Spec] | None:
         entry = self._cache.state.resources(kind).get(name)
         return entry.value if entry else None
 
-    def _say(self, custom: Custom, finding: Finding) -> None:
-        warnings = self._desk.digest_of(custom).warnings
-        self._said[custom.ref] = _Said(custom.generation, finding, warnings)
+    def _say(self, custom: Custom, finding: ConditionValue) -> None:
+        warnings = self._secrets.digest_of(custom).warnings
+        self._said[custom.ref] = _Reported(custom.generation, finding, warnings)
 
     async def _tell(self) -> None:
         """Have every status written that is another than the object's; errors first.
@@ -222,20 +224,24 @@ class Controller:
             if self._views.get(ref) is None:
                 del self._said[ref]
                 self._told.pop(ref, None)
-                self._judge.forget(ref)
+                self._validator.forget(ref)
             await slice.pause()
 
 
-def _is_pending(judged: Document | Refused) -> bool:
+def _is_pending(validated: Document | InvalidObject) -> bool:
     """Say whether an accepted Token only waits for the first look at its Secret since this controller began.
 
     What its status says holds until then.
     """
-    return isinstance(judged, Refused) and judged.document is not None and judged.reason is Reason.PENDING
+    return (
+        isinstance(validated, InvalidObject)
+        and validated.document is not None
+        and validated.reason is RejectionReason.PENDING
+    )
 
 
-def _finding(outcome: Outcome, refused: Refused | None) -> Finding:
+def _finding(outcome: Outcome, refused: InvalidObject | None) -> ConditionValue:
     """Return what the outcome of a change says of its object, that was `refused` beforehand, or not."""
     if isinstance(outcome, (RefusedError, InvalidDocumentError)):
-        return Refused(outcome.reason, str(outcome)).finding
+        return InvalidObject(outcome.reason, str(outcome)).finding
     return refused.finding if refused else ACCEPTED

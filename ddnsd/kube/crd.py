@@ -36,7 +36,7 @@ class Rule(NamedTuple):
     message: str
 
 
-class Column(NamedTuple):
+class PrinterColumn(NamedTuple):
     """A column of `kubectl get`. One of priority 1 is shown by `-o wide`."""
 
     name: str
@@ -45,34 +45,34 @@ class Column(NamedTuple):
     priority: int = 0
 
 
-_ACCEPTED = Column("Accepted", "string", '.status.conditions[?(@.type=="Accepted")].reason')
-_AGE = Column("Age", "date", ".metadata.creationTimestamp")
+_ACCEPTED = PrinterColumn("Accepted", "string", '.status.conditions[?(@.type=="Accepted")].reason')
+_AGE = PrinterColumn("Age", "date", ".metadata.creationTimestamp")
 
-COLUMNS: dict[Kind, Sequence[Column]] = {
+COLUMNS: dict[Kind, Sequence[PrinterColumn]] = {
     Kind.ZONE: (
-        Column("Nameserver", "string", ".spec.nameserver"),
-        Column("TTL", "integer", ".spec.ttl"),
-        Column("Enabled", "boolean", ".spec.enabled"),
+        PrinterColumn("Nameserver", "string", ".spec.nameserver"),
+        PrinterColumn("TTL", "integer", ".spec.ttl"),
+        PrinterColumn("Enabled", "boolean", ".spec.enabled"),
         _ACCEPTED,
-        Column("Namespaces", "string", ".spec.namespaces", 1),
+        PrinterColumn("Namespaces", "string", ".spec.namespaces", 1),
         _AGE,
     ),
-    Kind.ACCOUNT: (Column("Status", "string", ".spec.status"), _ACCEPTED, _AGE),
+    Kind.ACCOUNT: (PrinterColumn("Status", "string", ".spec.status"), _ACCEPTED, _AGE),
     Kind.HOST: (
-        Column("Address", "string", ".status.address"),
-        Column("Family", "string", ".status.family"),
-        Column("Changed", "date", ".status.changed"),
-        Column("Published", "string", ".status.published"),
+        PrinterColumn("Address", "string", ".status.address"),
+        PrinterColumn("Family", "string", ".status.family"),
+        PrinterColumn("Changed", "date", ".status.changed"),
+        PrinterColumn("Published", "string", ".status.published"),
         _ACCEPTED,
-        Column("Account", "string", ".spec.account", 1),
-        Column("Enabled", "boolean", ".spec.enabled", 1),
-        Column("Age", "date", _AGE.path, 1),
+        PrinterColumn("Account", "string", ".spec.account", 1),
+        PrinterColumn("Enabled", "boolean", ".spec.enabled", 1),
+        PrinterColumn("Age", "date", _AGE.path, 1),
     ),
     Kind.TOKEN: (
-        Column("Account", "string", ".spec.account"),
-        Column("Secret", "string", ".status.secretName"),
-        Column("Expires", "string", ".spec.expires"),
-        Column("Disabled", "boolean", ".spec.disabled"),
+        PrinterColumn("Account", "string", ".spec.account"),
+        PrinterColumn("Secret", "string", ".status.secretName"),
+        PrinterColumn("Expires", "string", ".spec.expires"),
+        PrinterColumn("Disabled", "boolean", ".spec.disabled"),
         _ACCEPTED,
         _AGE,
     ),
@@ -254,6 +254,6 @@ def _validations(rules: Sequence[Rule]) -> Schema:
     return {"x-kubernetes-validations": [rule._asdict() for rule in rules]} if rules else {}
 
 
-def _column(column: Column) -> dict[str, Any]:
+def _column(column: PrinterColumn) -> dict[str, Any]:
     shown: dict[str, Any] = {"name": column.name, "type": column.type, "jsonPath": column.path}
     return shown | ({"priority": column.priority} if column.priority else {})

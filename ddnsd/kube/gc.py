@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import structlog
 
 from ddnsd.aio import background
-from ddnsd.kube.views import Sight, Stored, Views, gone, stored_as
+from ddnsd.kube.views import SeenObjects, StoredObject, Views, gone, stored_as
 from ddnsd.model.records import HeldDeletions, Source
 from ddnsd.model.resources import Kind
 from ddnsd.service.registry import NotMineError
@@ -22,7 +22,7 @@ _REASON = "their objects are missing, and nobody was seen to delete them"
 _UNWATCHED = "kube.watch_namespaces leaves their objects out"
 
 
-class Removal:
+class GarbageCollector:
     """The deletions of one source."""
 
     def __init__(
@@ -54,8 +54,8 @@ class Removal:
         if entry is None:
             raise NotMineError(f"source {self._source} has been released")
         record = entry.value
-        # Zones lie in no namespace: where some are watched, no Zone is seen any more.
-        sights = {**views.sights(), **({Kind.ZONE: Sight(0)} if self._watched else {})}
+        # ZoneObjects lie in no namespace: where some are watched, no Zone is seen any more.
+        sights = {**views.sights(), **({Kind.ZONE: SeenObjects(0)} if self._watched else {})}
         missing, total = await self._missing(views, sights)
         suspicious = record.watched != self._watched or record.held is not None
         going, held = gone(missing, sights, total, suspicious=suspicious)
@@ -72,10 +72,10 @@ class Removal:
 
     async def _missing(
         self, views: Views, kinds: Iterable[Kind]
-    ) -> tuple[Mapping[Kind, Collection[Stored]], int]:
+    ) -> tuple[Mapping[Kind, Collection[StoredObject]], int]:
         """Return what is stored of these kinds without an object, and how much is stored of them in all."""
         slice = background()
-        missing: dict[Kind, list[Stored]] = {kind: [] for kind in kinds}
+        missing: dict[Kind, list[StoredObject]] = {kind: [] for kind in kinds}
         total = 0
         for kind in missing:
             for name, entry in [*self._cache.state.resources(kind).items()]:
@@ -87,7 +87,7 @@ class Removal:
                 await slice.pause()
         return missing, total
 
-    def _describe(self, held: Collection[Stored], record: Source) -> HeldDeletions | None:
+    def _describe(self, held: Collection[StoredObject], record: Source) -> HeldDeletions | None:
         if not held:
             return None
         id = _id(held)
@@ -99,10 +99,10 @@ class Removal:
         names = tuple(sorted(str(one.ref) for one in held)[:_NAMED])
         return HeldDeletions(id, len(held), names, datetime.now(UTC), reason)
 
-    def _is_unwatched(self, stored: Stored) -> bool:
+    def _is_unwatched(self, stored: StoredObject) -> bool:
         return bool(self._watched) and stored.ref.namespace not in self._watched
 
 
-def _id(held: Collection[Stored]) -> str:
+def _id(held: Collection[StoredObject]) -> str:
     """Return what stands for these very deletions: an operator allows no others."""
     return hashlib.sha256("\n".join(sorted(str(one.ref) for one in held)).encode()).hexdigest()[:16]

@@ -45,7 +45,7 @@ class _SecretRef(msgspec.Struct, frozen=True):
 
 
 class _Extra(msgspec.Struct, frozen=True, rename="camel"):
-    """What is read of a spec where only Kubernetes has it; the rest is judged with the document."""
+    """What is read of a spec where only Kubernetes has it; the rest is validated with the document."""
 
     namespaces: tuple[str, ...] | None = None
     namespace_patterns: dict[str, tuple[str, ...]] | None = None

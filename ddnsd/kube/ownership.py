@@ -27,7 +27,7 @@ _RETRY_SECONDS = 1.0
 _WATCHED = frozenset({keys.SOURCES, *(kind.plural for kind in Kind)})
 
 
-class Belonging:
+class Ownership:
     """Looks after one source, while this process controls it. `due()` says that objects have changed."""
 
     def __init__(

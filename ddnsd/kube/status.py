@@ -93,7 +93,7 @@ STATUSES: dict[Kind, type[ObjectStatus]] = {
 }
 
 
-class Finding(NamedTuple):
+class ConditionValue(NamedTuple):
     """A condition that was found now; when it began to be so, `conditions` tells."""
 
     type: ConditionType
@@ -103,14 +103,16 @@ class Finding(NamedTuple):
 
 
 def conditions(
-    findings: Sequence[Finding], before: Sequence[Condition], generation: int, now: datetime
+    findings: Sequence[ConditionValue], before: Sequence[Condition], generation: int, now: datetime
 ) -> tuple[Condition, ...]:
     """Return the findings as conditions; one that was so before keeps the time of its last transition."""
     old = {condition.type: condition for condition in before}
     return tuple(_condition(finding, old.get(finding.type), generation, now) for finding in findings)
 
 
-def _condition(finding: Finding, before: Condition | None, generation: int, now: datetime) -> Condition:
+def _condition(
+    finding: ConditionValue, before: Condition | None, generation: int, now: datetime
+) -> Condition:
     status: Truth = "True" if finding.holds else "False"
     since = before.last_transition_time if before is not None and before.status == status else now
     return Condition(

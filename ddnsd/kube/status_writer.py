@@ -58,7 +58,7 @@ _log = structlog.get_logger(__name__)
 _RETRY_SECONDS = 1.0
 
 
-class Scribe:
+class StatusWriter:
     """Writes what `compose` says of each object in the queue. Run `run()` as a task of its own."""
 
     def __init__(
@@ -120,24 +120,24 @@ _LONGEST_NOTE = 1000  # characters; the API server takes 1024 bytes
 _MOST = 10  # that wait while the API server does not answer
 
 
-class Announcement(NamedTuple):
+class EventNote(NamedTuple):
     """What is told: a reason in one word, and a note for people, without secrets."""
 
     reason: str
     note: str
 
 
-class Announcer:
+class EventRecorder:
     """Writes warnings about this pod. Run `run()` as a task of its own."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._waiting: asyncio.Queue[Announcement] = asyncio.Queue(_MOST)
+        self._waiting: asyncio.Queue[EventNote] = asyncio.Queue(_MOST)
 
     def warn(self, reason: str, note: str) -> None:
         """Tell this as soon as the API server takes it; not if much waits already."""
         if not self._waiting.full():
-            self._waiting.put_nowait(Announcement(reason, note))
+            self._waiting.put_nowait(EventNote(reason, note))
 
     async def run(self) -> None:
         """Write what there is. Never returns. What is refused stands in the log, and is not tried again."""
@@ -148,7 +148,7 @@ class Announcer:
             except KubeError as error:
                 _log.warning("kube.event_unwritten", about=announcement.reason, reason=str(error))
 
-    def _event(self, announcement: Announcement) -> dict[str, Any]:
+    def _event(self, announcement: EventNote) -> dict[str, Any]:
         namespace, pod = self._client.namespace, socket.gethostname()
         return {
             "apiVersion": EVENTS.api_version,

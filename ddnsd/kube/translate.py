@@ -14,7 +14,7 @@ from ddnsd.kube.objects import Custom
 from ddnsd.kube.status import (
     STATUSES,
     ConditionType,
-    Finding,
+    ConditionValue,
     HostObjectStatus,
     ObjectStatus,
     Publication,
@@ -139,7 +139,12 @@ _SHORT: dict[str, str] = {Publication.NO_ADDRESS: "no address", Publication.PEND
 
 
 def status_of(
-    custom: Custom, accepted: Finding, warnings: Sequence[Finding], state: State, source: str, now: datetime
+    custom: Custom,
+    accepted: ConditionValue,
+    warnings: Sequence[ConditionValue],
+    state: State,
+    source: str,
+    now: datetime,
 ) -> ObjectStatus:
     """Return the whole status of an object, given what was found of its acceptance, and beside it."""
     kind = custom.ref.kind
@@ -166,7 +171,9 @@ def installation_of(state: State) -> str:
     return next((entry.value.id for entry in state.installation.values()), "")
 
 
-def _host(custom: Custom, accepted: Finding, state: State, source: str, now: datetime) -> HostObjectStatus:
+def _host(
+    custom: Custom, accepted: ConditionValue, state: State, source: str, now: datetime
+) -> HostObjectStatus:
     addresses: Addresses = {}
     if _is_of(state, custom, source):
         addresses = address_statuses(state, custom.ref.name)
@@ -186,13 +193,13 @@ def _host(custom: Custom, accepted: Finding, state: State, source: str, now: dat
     )
 
 
-def _ready(accepted: Finding, published: Finding | None = None) -> Finding:
+def _ready(accepted: ConditionValue, published: ConditionValue | None = None) -> ConditionValue:
     """Return whether all is well: accepted, and of a host nothing refused; what is only pending is well."""
     if not accepted.holds:
         return accepted._replace(type=ConditionType.READY)
     if published is not None and published.reason == Publication.REFUSED:
         return published._replace(type=ConditionType.READY)
-    return Finding(ConditionType.READY, holds=True, reason="Ready", message="nothing is refused")
+    return ConditionValue(ConditionType.READY, holds=True, reason="Ready", message="nothing is refused")
 
 
 def _is_of(state: State, host: Custom, source: str) -> bool:
@@ -201,9 +208,9 @@ def _is_of(state: State, host: Custom, source: str) -> bool:
     return entry is not None and entry.value.origin == Origin(source, host.ref.namespace)
 
 
-def _published(addresses: Addresses) -> Finding:
-    def found(reason: Publication, message: str) -> Finding:
-        return Finding(ConditionType.PUBLISHED, reason is Publication.PUBLISHED, reason, message)
+def _published(addresses: Addresses) -> ConditionValue:
+    def found(reason: Publication, message: str) -> ConditionValue:
+        return ConditionValue(ConditionType.PUBLISHED, reason is Publication.PUBLISHED, reason, message)
 
     if not addresses:
         return found(Publication.NO_ADDRESS, "no client has sent an address yet, or it was withdrawn")
@@ -217,7 +224,7 @@ def _published(addresses: Addresses) -> Finding:
     return found(Publication.PUBLISHED, "the nameserver has it")
 
 
-def _in_short(published: Finding, accepted: Finding) -> str:
+def _in_short(published: ConditionValue, accepted: ConditionValue) -> str:
     if not accepted.holds:
         return f"no: {accepted.reason}"
     return _SHORT.get(published.reason, published.message)

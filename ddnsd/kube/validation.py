@@ -1,7 +1,7 @@
 """What shall become of one object, given what is in the store. Pure.
 
-Only references are judged here, as only Kubernetes has namespaces; who has a name, and all that one
-commit has to be sure of, is judged by `service.registry` when it is committed.
+Only references are validated here, as only Kubernetes has namespaces; who has a name, and all that one
+commit has to be sure of, is validated by `service.registry` when it is committed.
 
 The Secrets that hold the tokens' secrets: made for Tokens without a digest, read for all others.
 
@@ -30,7 +30,7 @@ from ddnsd.kube.api import (
     NotFoundError,
 )
 from ddnsd.kube.objects import MANAGER, Custom, Ref
-from ddnsd.kube.status import ConditionType, Finding
+from ddnsd.kube.status import ConditionType, ConditionValue
 from ddnsd.kube.translate import SecretRef, document_of, follows_unlabelled, is_open_to, secret_of
 from ddnsd.kube.views import Views
 from ddnsd.model.records import Entry, Mark, Resource
@@ -50,10 +50,10 @@ from ddnsd.model.state import State
 from ddnsd.service import problems
 from ddnsd.service.documents import Document
 
-Zones = Mapping[str, Custom] | None
+ZoneObjects = Mapping[str, Custom] | None
 
 
-class Reason(StrEnum):
+class RejectionReason(StrEnum):
     """Why an object is accepted, or is not, where only Kubernetes has the reason; else `problems.Reason`."""
 
     ACCEPTED = "Accepted"
@@ -65,7 +65,7 @@ class Reason(StrEnum):
     SECRET_FORBIDDEN = "SecretForbidden"  # noqa: S105 - no secret
 
 
-class Refused(NamedTuple):
+class InvalidObject(NamedTuple):
     """Why an object is not accepted. What is stored as `hold` takes no updates until it is; "": nothing.
 
     `document` is what shall stand in the store all the same.
@@ -77,25 +77,27 @@ class Refused(NamedTuple):
     document: Document | None = None
 
     @property
-    def finding(self) -> Finding:
+    def finding(self) -> ConditionValue:
         """The condition that says so."""
-        return Finding(ConditionType.ACCEPTED, holds=False, reason=self.reason, message=self.message)
+        return ConditionValue(ConditionType.ACCEPTED, holds=False, reason=self.reason, message=self.message)
 
 
-ACCEPTED = Finding(ConditionType.ACCEPTED, holds=True, reason=Reason.ACCEPTED, message="ddnsd works by it")
+ACCEPTED = ConditionValue(
+    ConditionType.ACCEPTED, holds=True, reason=RejectionReason.ACCEPTED, message="ddnsd works by it"
+)
 
 
-class Digest(NamedTuple):
+class SecretDigest(NamedTuple):
     """The SHA-256 of a Token's secret, or why there is none; and what else is to be said of its Secret."""
 
     text: str
-    refused: Refused | None = None
-    warnings: tuple[Finding, ...] = ()
+    refused: InvalidObject | None = None
+    warnings: tuple[ConditionValue, ...] = ()
 
     @property
     def is_steady(self) -> bool:
         """Say whether it is not to be expected that the next look finds another."""
-        return self.refused is None or self.refused.reason is Reason.SECRET_FORBIDDEN
+        return self.refused is None or self.refused.reason is RejectionReason.SECRET_FORBIDDEN
 
 
 class _Reading(NamedTuple):
@@ -103,10 +105,10 @@ class _Reading(NamedTuple):
 
     custom: Custom
     digest: str
-    read: Document | Refused
+    read: Document | InvalidObject
 
 
-class Judge:
+class Validator:
     """Judges the objects of one Kubernetes cluster.
 
     `trusted` are the namespaces that were named to be watched: they may use the zones of the admin API.
@@ -117,13 +119,13 @@ class Judge:
         self._trusted = trusted
         self._read: dict[Ref, _Reading] = {}
 
-    def judge(
+    def validate(
         self,
         custom: Custom,
         state: State,
-        zones: Zones,
-        digest_of: Callable[[Custom], Digest],
-    ) -> Document | Refused:
+        zones: ZoneObjects,
+        digest_of: Callable[[Custom], SecretDigest],
+    ) -> Document | InvalidObject:
         """Return what shall stand in the store, or why not.
 
         `zones` are the cluster's Zone objects by name, None where they are not read; `digest_of` knows the
@@ -131,28 +133,30 @@ class Judge:
         """
         if custom.unreadable:
             message = f"{custom.unreadable}: install ddnsd's CustomResourceDefinitions, then apply it again"
-            return Refused(problems.Reason.INVALID, message)
+            return InvalidObject(problems.Reason.INVALID, message)
         digest = digest_of(custom)
         if digest.refused is None:
             return self._read_and_refer(custom, digest.text, state, zones)
         stored = self._stored_token(custom, state)
         if stored is None:
             return digest.refused
-        judged = self._read_and_refer(custom, stored.sha256, state, zones)
-        if isinstance(judged, Refused):
-            return judged
-        if not isinstance(judged.spec, TokenSpec) or judged.spec.account != stored.account:
+        validated = self._read_and_refer(custom, stored.sha256, state, zones)
+        if isinstance(validated, InvalidObject):
+            return validated
+        if not isinstance(validated.spec, TokenSpec) or validated.spec.account != stored.account:
             return digest.refused  # made again under its name, for another account: it inherits no secret
         # All but its secret counts: whether a token is disabled must not depend on a Secret.
-        return digest.refused._replace(document=judged)
+        return digest.refused._replace(document=validated)
 
     def forget(self, ref: Ref) -> None:
         """Forget what was read of an object that is gone."""
         self._read.pop(ref, None)
 
-    def _read_and_refer(self, custom: Custom, digest: str, state: State, zones: Zones) -> Document | Refused:
+    def _read_and_refer(
+        self, custom: Custom, digest: str, state: State, zones: ZoneObjects
+    ) -> Document | InvalidObject:
         read = self._document(custom, digest)
-        if isinstance(read, Refused):
+        if isinstance(read, InvalidObject):
             return read
         return self._reference_refusal(custom, read, state, zones) or read
 
@@ -164,22 +168,22 @@ class Judge:
             return None
         return entry.value.spec
 
-    def _document(self, custom: Custom, digest: str) -> Document | Refused:
+    def _document(self, custom: Custom, digest: str) -> Document | InvalidObject:
         """Read an object, once: passes are many, and few objects change between two."""
         known = self._read.get(custom.ref)
         if known is not None and known.custom is custom and known.digest == digest:
             return known.read
-        read: Document | Refused
+        read: Document | InvalidObject
         try:
             read = document_of(custom, self._source, digest)
         except problems.InvalidDocumentError as error:
-            read = Refused(problems.Reason.INVALID, str(error))
+            read = InvalidObject(problems.Reason.INVALID, str(error))
         self._read[custom.ref] = _Reading(custom, digest, read)
         return read
 
     def _reference_refusal(
-        self, custom: Custom, document: Document, state: State, zones: Zones
-    ) -> Refused | None:
+        self, custom: Custom, document: Document, state: State, zones: ZoneObjects
+    ) -> InvalidObject | None:
         """Return why something that the object refers to is not there for it."""
         spec, namespace = document.spec, custom.ref.namespace
         if isinstance(spec, HostSpec) and (
@@ -191,33 +195,39 @@ class Judge:
             message = (
                 f"there is no accepted Account {account} in namespace {namespace}: create it, or name another"
             )
-            return Refused(problems.Reason.ACCOUNT_NOT_FOUND, message, document.name)
+            return InvalidObject(problems.Reason.ACCOUNT_NOT_FOUND, message, document.name)
         return None
 
-    def _zone_refusal(self, host: str, namespace: str, state: State, zones: Zones) -> Refused | None:
+    def _zone_refusal(
+        self, host: str, namespace: str, state: State, zones: ZoneObjects
+    ) -> InvalidObject | None:
         """Return why no zone takes this host.
 
         A zone that is stored but has no object now has not gone yet, and perhaps never will: its hosts go on.
         """
         zone = state.zone_of(host)
         if zone is None or not _is_there(state.zones.get(zone)):
-            return Refused(problems.Reason.ZONE_NOT_FOUND, f"{host} lies in no zone: create its Zone", host)
+            return InvalidObject(
+                problems.Reason.ZONE_NOT_FOUND, f"{host} lies in no zone: create its Zone", host
+            )
         origin = state.zones[zone].value.origin
         if origin is not None and origin.source == self._source:
             if zones is None:
                 return self._unread_zone_refusal(host, namespace, zone, state)
             if zone not in zones:
                 message = f"the Zone {zone} is missing: create it again"
-                return Refused(problems.Reason.ZONE_NOT_FOUND, message)
+                return InvalidObject(problems.Reason.ZONE_NOT_FOUND, message)
         if not self._may_use(namespace, zone, host, origin, zones or {}):
             message = (
                 f"zone {zone} takes no {host} of namespace {namespace}: "
                 "add that to the Zone's `namespaces`, or the name to its `namespacePatterns`"
             )
-            return Refused(Reason.NAMESPACE_NOT_ALLOWED, message, host)
+            return InvalidObject(RejectionReason.NAMESPACE_NOT_ALLOWED, message, host)
         return None
 
-    def _unread_zone_refusal(self, host: str, namespace: str, zone: str, state: State) -> Refused | None:
+    def _unread_zone_refusal(
+        self, host: str, namespace: str, zone: str, state: State
+    ) -> InvalidObject | None:
         """Return why a host may not lie in a zone whose object is not read: one that does already goes on."""
         entry, origin = state.hosts.get(host), Origin(self._source, namespace)
         if entry is not None and entry.value.origin == origin and not entry.value.held:
@@ -226,7 +236,7 @@ class Judge:
             f"zone {zone} is a Zone of this Kubernetes cluster, and Zones are not read here: watch all "
             "namespaces (kube.watch_namespaces), or let the controller list them"
         )
-        return Refused(problems.Reason.ZONE_NOT_FOUND, message)
+        return InvalidObject(problems.Reason.ZONE_NOT_FOUND, message)
 
     def _may_use(
         self, namespace: str, zone: str, host: str, origin: Origin | None, zones: Mapping[str, Custom]
@@ -255,8 +265,8 @@ class _Secret(msgspec.Struct, frozen=True):
     data: dict[str, str] = {}
 
 
-_NONE = Digest("")
-_NOT_YET = Digest("", Refused(Reason.PENDING, "its Secret has not been read yet"))
+_NONE = SecretDigest("")
+_NOT_YET = SecretDigest("", InvalidObject(RejectionReason.PENDING, "its Secret has not been read yet"))
 
 
 class _Place(NamedTuple):
@@ -272,7 +282,7 @@ def _place_of(custom: Custom) -> _Place | None:
     return None if secret is None else _Place(custom.ref, custom.uid, secret)
 
 
-class SecretDesk:
+class SecretReader:
     """Knows the digests of the Tokens' secrets. Run `run()` as a task of its own."""
 
     def __init__(self, client: Client, views: Views, role: str = "") -> None:
@@ -280,13 +290,13 @@ class SecretDesk:
         self._client = client
         self._views = views
         self._role = role
-        self._known: dict[_Place, Digest] = {}
+        self._known: dict[_Place, SecretDigest] = {}
         self._looked: dict[_Place, float] = {}  # when, by the loop's time
         self._unread: dict[_Place, str] = {}  # why not, of those that cannot be read now
         self._round: dict[_Place, None] = {}  # what is to be looked at, the next one last
         self._new = asyncio.Event()
 
-    def digest_of(self, custom: Custom) -> Digest:
+    def digest_of(self, custom: Custom) -> SecretDigest:
         """Return what is known of an object's secret; of what has none, an empty digest."""
         place = _place_of(custom)
         if place is None:
@@ -352,7 +362,7 @@ class SecretDesk:
             )
         self._unread[place] = reason
 
-    async def _read(self, place: _Place) -> Digest:
+    async def _read(self, place: _Place) -> SecretDigest:
         token, uid, secret = place
         try:
             object = await self._client.get(SECRETS, secret.name, namespace=token.namespace)
@@ -366,12 +376,12 @@ class SecretDesk:
             if found.type == TYPE and any(owner.name == token.name and owner.uid != uid for owner in owners):
                 # The garbage collector deletes it, as its owner is gone; we may not.
                 message = f"Secret {secret.name} is an earlier Token's: once it is gone, there is a new one"
-                return _refused(Reason.PENDING, message)
+                return _refused(RejectionReason.PENDING, message)
             if uid not in {owner.uid for owner in owners}:
                 message = (
                     f"Secret {secret.name} is not ddnsd's: rename or delete it, or name it in `secretRef`"
                 )
-                return _refused(Reason.SECRET_EXISTS, message)
+                return _refused(RejectionReason.SECRET_EXISTS, message)
             return _digest_in(found, secret)
         if found.type == TYPE or object.metadata.labels.get(LABEL) == "true":
             return _digest_in(found, secret)
@@ -380,7 +390,7 @@ class SecretDesk:
             return _no_source(secret)
         return _digest_in(found, secret)._replace(warnings=(_unlabelled(place),))
 
-    async def _create(self, place: _Place) -> Digest:
+    async def _create(self, place: _Place) -> SecretDigest:
         """Make the Secret of a Token; nobody knows it before it is there to be read."""
         text = secrets.token_urlsafe(_SECRET_BYTES)
         try:
@@ -391,9 +401,9 @@ class SecretDesk:
         except AlreadyExistsError:  # somebody was faster: the next look tells who
             return _NOT_YET
         _log.info("kube.secret_made", token=str(place.token), secret=place.secret.name)
-        return Digest(digest(text))
+        return SecretDigest(digest(text))
 
-    def _forbidden(self, place: _Place, verb: str = "read") -> Digest:
+    def _forbidden(self, place: _Place, verb: str = "read") -> SecretDigest:
         """Return what is known of a Secret that we may not read or make: who may change that, and how."""
         namespace = place.token.namespace
         message = f"ddnsd may not {verb} Secrets in namespace {namespace}: "
@@ -406,7 +416,7 @@ class SecretDesk:
             message += "let its ServiceAccount get and create Secrets there"
         if verb == "make":
             message += "; or make one, and name it in `secretRef`"
-        return _refused(Reason.SECRET_FORBIDDEN, message)
+        return _refused(RejectionReason.SECRET_FORBIDDEN, message)
 
 
 def _manifest(place: _Place, text: str) -> dict[str, Any]:
@@ -432,29 +442,29 @@ def _manifest(place: _Place, text: str) -> dict[str, Any]:
     }
 
 
-def _no_source(secret: SecretRef) -> Digest:
+def _no_source(secret: SecretRef) -> SecretDigest:
     """Return what is known of a Secret that is not there, or does not say that Tokens may name it.
 
     Both are told alike: who may make a Token is not always who may read Secrets.
     """
     message = f"there is no Secret {secret.name} with the label {LABEL}=true: create it, or label it"
-    return _refused(Reason.SECRET_NOT_FOUND, message)
+    return _refused(RejectionReason.SECRET_NOT_FOUND, message)
 
 
-def _unlabelled(place: _Place) -> Finding:
+def _unlabelled(place: _Place) -> ConditionValue:
     label = f"kubectl label secret {place.secret.name} --namespace={place.token.namespace} {LABEL}=true"
     message = f"Secret {place.secret.name} lacks the label that ddnsd 0.2 asks for: `{label}`"
-    return Finding(ConditionType.SECRET_LABELLED, holds=False, reason="LabelMissing", message=message)
+    return ConditionValue(ConditionType.SECRET_LABELLED, holds=False, reason="LabelMissing", message=message)
 
 
-def _digest_in(secret: _Secret, place: SecretRef) -> Digest:
+def _digest_in(secret: _Secret, place: SecretRef) -> SecretDigest:
     if place.key not in secret.data:
-        return _refused(Reason.SECRET_INVALID, f"Secret {place.name} has no key {place.key}: add it")
+        return _refused(RejectionReason.SECRET_INVALID, f"Secret {place.name} has no key {place.key}: add it")
     try:
-        return Digest(digest(read_secret(b64decode(secret.data[place.key], validate=True))))
+        return SecretDigest(digest(read_secret(b64decode(secret.data[place.key], validate=True))))
     except (InvalidSecretError, binascii.Error) as error:
-        return _refused(Reason.SECRET_INVALID, f"Secret {place.name}, key {place.key}: {error}")
+        return _refused(RejectionReason.SECRET_INVALID, f"Secret {place.name}, key {place.key}: {error}")
 
 
-def _refused(reason: Reason, message: str) -> Digest:
-    return Digest("", Refused(reason, message))
+def _refused(reason: RejectionReason, message: str) -> SecretDigest:
+    return SecretDigest("", InvalidObject(reason, message))

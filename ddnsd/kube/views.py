@@ -24,7 +24,7 @@ _FEW = 10
 _SHARE = 0.2
 
 
-class Stored(NamedTuple):
+class StoredObject(NamedTuple):
     """A resource in the store that comes from an object.
 
     `doomed`: its object has gone before, and it only stays until nothing refers to it any more.
@@ -35,7 +35,7 @@ class Stored(NamedTuple):
     doomed: bool = False
 
 
-class Sight(NamedTuple):
+class SeenObjects(NamedTuple):
     """What is known of one kind's objects, of which all are.
 
     `present` is how many there are. `deleted` were seen to be so; `swept` went with their
@@ -50,27 +50,27 @@ class Sight(NamedTuple):
 class GoneResources(NamedTuple):
     """Resources whose objects are gone: those that go now, and those that only `prune` lets go."""
 
-    now: tuple[Stored, ...]
-    held: tuple[Stored, ...]
+    now: tuple[StoredObject, ...]
+    held: tuple[StoredObject, ...]
 
 
-def stored_as(kind: Kind, name: str, resource: Resource[Spec], source: str) -> Stored | None:
+def stored_as(kind: Kind, name: str, resource: Resource[Spec], source: str) -> StoredObject | None:
     """Return what object a resource comes from, None if from none of this source."""
     origin = resource.origin
     if origin is None or origin.source != source:
         return None
     if kind in (Kind.ZONE, Kind.HOST):
-        return Stored(Ref(kind, origin.namespace, name), name, resource.held and kind is Kind.ZONE)
+        return StoredObject(Ref(kind, origin.namespace, name), name, resource.held and kind is Kind.ZONE)
     if is_previous(name):  # it goes with its token
         return None
-    return Stored(
+    return StoredObject(
         Ref(kind, origin.namespace, called(name, origin)), name, resource.held and kind is Kind.ACCOUNT
     )
 
 
 def gone(
-    missing: Mapping[Kind, Collection[Stored]],
-    sights: Mapping[Kind, Sight],
+    missing: Mapping[Kind, Collection[StoredObject]],
+    sights: Mapping[Kind, SeenObjects],
     total: int,
     *,
     suspicious: bool,
@@ -81,8 +81,8 @@ def gone(
     absent is held if that is `suspicious` for another reason, or if it is much; all of a kind, if none of
     it is there at all, as after its CustomResourceDefinition was put back.
     """
-    now: list[Stored] = []
-    absent: list[Stored] = []
+    now: list[StoredObject] = []
+    absent: list[StoredObject] = []
     doubted: set[Ref] = set()
     for kind, sight in sights.items():
         certain = [one for one in missing[kind] if one.doomed or one.ref in sight.deleted]
@@ -207,7 +207,7 @@ class Views:
         """Say whether it is known of every kind which objects there are."""
         return all(one.view.complete for one in self._reflected)
 
-    def sights(self) -> Mapping[Kind, Sight]:
+    def sights(self) -> Mapping[Kind, SeenObjects]:
         """Return what is known of each kind of which all is."""
         return {kind: self._sight(kind) for kind in Kind if self._is_complete(kind)}
 
@@ -228,10 +228,10 @@ class Views:
         views = [one.view for one in self._of(kind)]
         return bool(views) and all(view.complete for view in views)
 
-    def _sight(self, kind: Kind) -> Sight:
+    def _sight(self, kind: Kind) -> SeenObjects:
         views = [one.view for one in self._of(kind)]
         present = sum(len(view.objects) for view in views)
-        return Sight(present, _gone(kind, views, Absence.DELETED), _gone(kind, views, Absence.SWEPT))
+        return SeenObjects(present, _gone(kind, views, Absence.DELETED), _gone(kind, views, Absence.SWEPT))
 
 
 def _gone(kind: Kind, views: Collection[View], why: Absence) -> set[Ref]:

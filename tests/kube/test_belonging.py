@@ -55,7 +55,8 @@ async def test_an_empty_store_in_the_place_of_another_changes_nothing_until_take
         await waiting(empty)
         assert not empty.node.state.hosts
         await empty.node.registry.sources.takeover(empty.source)
-        await empty.until_condition("host", empty.host(), type="Accepted")
+        for kind, name in (("host", empty.host()), ("token", "router")):
+            await empty.until_condition(kind, name, type="Accepted")
         await until(lambda: empty.host() in empty.node.state.hosts, True, "taken over")
         assert isinstance(await empty.update("192.0.2.8"), Updated)
     async with empty.controller():  # the operator is not asked again

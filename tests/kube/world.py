@@ -12,9 +12,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from ddnsd.kube.api import Client, Settings
+from ddnsd.kube.candidate import Candidate, ControllerPolicy
 from ddnsd.kube.crd import definition
-from ddnsd.kube.status_writer import Announcer
-from ddnsd.kube.term import Contender, Policy
+from ddnsd.kube.status_writer import EventRecorder
 from ddnsd.model.records import Source
 from ddnsd.model.request import Answer, Limited, Refusal, Request, Result
 from ddnsd.model.resources import API_VERSION, Kind, Origin, qualified
@@ -162,13 +162,13 @@ class World:
         return answer[0] if isinstance(answer, tuple) else answer
 
     @property
-    def policy(self) -> Policy:
-        return Policy(self.source, (), 500.0, ("default",), 5.0)
+    def policy(self) -> ControllerPolicy:
+        return ControllerPolicy(self.source, (), 500.0, ("default",), 5.0)
 
     @asynccontextmanager
     async def controller(
         self, account: ServiceAccount | None = None, **changes: Any
-    ) -> AsyncIterator[Contender]:
+    ) -> AsyncIterator[Candidate]:
         """Run a controller as long as the block takes; by default with rights that are enough.
 
         `changes` are those of its policy.
@@ -179,8 +179,8 @@ class World:
         folder = ProjectedFolder(self.folder / account.name)
         self.rig.mount(folder, account.token, self.release)
         client = Client(Settings(self.rig.url, folder.path, timeout=3.0, watch_timeout=5))
-        announcer = Announcer(client)
-        contender = Contender(
+        events = EventRecorder(client)
+        contender = Candidate(
             client,
             self.store,
             self.node.cache,
@@ -188,9 +188,9 @@ class World:
             self.policy._replace(**changes),
             KubeMetrics(CollectorRegistry(), []),
             "me",
-            announcer.warn,
+            events.warn,
         )
-        async with running(contender.run()), running(announcer.run()):
+        async with running(contender.run()), running(events.run()):
             yield contender
 
 

@@ -3,25 +3,25 @@
 import pytest
 
 from ddnsd.kube.objects import Ref
-from ddnsd.kube.views import Sight, Stored, gone
+from ddnsd.kube.views import SeenObjects, StoredObject, gone
 from ddnsd.model.resources import Kind
 
 
-def hosts(count: int, *, doomed: bool = False) -> list[Stored]:
+def hosts(count: int, *, doomed: bool = False) -> list[StoredObject]:
     return [
-        Stored(Ref(Kind.HOST, "home", f"h{number}.example"), f"h{number}.example", doomed)
+        StoredObject(Ref(Kind.HOST, "home", f"h{number}.example"), f"h{number}.example", doomed)
         for number in range(count)
     ]
 
 
-def refs(stored: list[Stored]) -> set[Ref]:
+def refs(stored: list[StoredObject]) -> set[Ref]:
     return {one.ref for one in stored}
 
 
 def sorted_out(
-    stored: list[Stored], missing: list[Stored], *, suspicious: bool = False, **seen: set[Ref]
+    stored: list[StoredObject], missing: list[StoredObject], *, suspicious: bool = False, **seen: set[Ref]
 ) -> tuple[int, int]:
-    sight = Sight(len(stored) - len(missing), **seen)
+    sight = SeenObjects(len(stored) - len(missing), **seen)
     found = gone({Kind.HOST: missing}, {Kind.HOST: sight}, len(stored), suspicious=suspicious)
     return len(found.now), len(found.held)
 

@@ -9,10 +9,10 @@ import structlog
 from ddnsd.aio import first_of
 from ddnsd.kube.api import Client, KubeError, Resource
 from ddnsd.kube.controller import Controller
-from ddnsd.kube.gc import Removal
-from ddnsd.kube.ownership import Belonging
-from ddnsd.kube.status_writer import Scribe
-from ddnsd.kube.validation import Judge, SecretDesk
+from ddnsd.kube.gc import GarbageCollector
+from ddnsd.kube.ownership import Ownership
+from ddnsd.kube.status_writer import StatusWriter
+from ddnsd.kube.validation import SecretReader, Validator
 from ddnsd.kube.views import Views
 from ddnsd.model.records import Candidacy
 from ddnsd.service.registry import NotMineError, SourceTakenError, StoreFailedError
@@ -30,7 +30,7 @@ _TAKEN_SECONDS = 5.0  # until a source that is somebody else's is asked for agai
 _NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
 
 
-class Policy(NamedTuple):
+class ControllerPolicy(NamedTuple):
     """What the settings say. `namespaces` are watched, none: all; `rate` is of status writes, per second.
 
     `role` is the ClusterRole to bind where the controller may not use Secrets, "" if there is none.
@@ -44,7 +44,7 @@ class Policy(NamedTuple):
     role: str = ""
 
 
-class Contender:
+class Candidate:
     """This process's part among the controllers of a source. Run `run()` as a task of its own."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Contender:
         store: Store,
         cache: WatchCache,
         commits: GroupCommit,
-        policy: Policy,
+        policy: ControllerPolicy,
         metrics: KubeMetrics,
         me: str,
         warn: Callable[[str, str], None],
@@ -71,7 +71,7 @@ class Contender:
         self._registry: SourcedRegistry | None = None  # while it controls
         self._changed: Callable[[], None] = _nothing  # ... what makes another pass due
 
-    def reconfigure(self, policy: Policy) -> None:
+    def reconfigure(self, policy: ControllerPolicy) -> None:
         """Control with this policy from now on: its nameservers and timeout; the rest needs a restart."""
         self._policy = policy
         if self._registry is not None:
@@ -146,25 +146,27 @@ class Contender:
         self._metrics.controls(True)
         policy, cache = self._policy, self._cache
         views = Views(self._client, policy.namespaces, self._metrics)
-        desk = SecretDesk(self._client, views, policy.role)
-        removal = Removal(policy.source, policy.namespaces, cache, registry, self._metrics)
-        judge = Judge(policy.source, frozenset(policy.namespaces))
-        controller = Controller(policy.source, views, cache, registry, judge, removal, desk, self._metrics)
-        scribe = Scribe(self._client, controller.statuses, controller.compose, policy.rate, self._metrics)
-        belonging = Belonging(policy.source, views, cache, registry, self._warn)
+        secrets = SecretReader(self._client, views, policy.role)
+        gc = GarbageCollector(policy.source, policy.namespaces, cache, registry, self._metrics)
+        validator = Validator(policy.source, frozenset(policy.namespaces))
+        controller = Controller(policy.source, views, cache, registry, validator, gc, secrets, self._metrics)
+        writer = StatusWriter(
+            self._client, controller.statuses, controller.compose, policy.rate, self._metrics
+        )
+        ownership = Ownership(policy.source, views, cache, registry, self._warn)
         self._changed = controller.due
 
         def changed() -> None:
-            belonging.due()
+            ownership.due()
             controller.due()
 
         async with asyncio.TaskGroup() as group:
             group.create_task(views.run(changed), name="kube views")
-            await belonging.objects_are_ours()
+            await ownership.objects_are_ours()
             for running in (
-                belonging.tell_claims(),
-                desk.run(controller.due),
-                scribe.run(),
+                ownership.tell_claims(),
+                secrets.run(controller.due),
+                writer.run(),
                 controller.run(),
             ):
                 group.create_task(running, name="kube")

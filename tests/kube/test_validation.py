@@ -1,4 +1,4 @@
-"""What is judged of an object that no definition of ours has let in."""
+"""What is validated of an object that no definition of ours has let in."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from ddnsd.kube.api import Metadata, Object
 from ddnsd.kube.objects import Custom, read_custom
 from ddnsd.kube.translate import is_open_to, secret_of
-from ddnsd.kube.validation import Digest, Judge, Refused
+from ddnsd.kube.validation import InvalidObject, SecretDigest, Validator
 from ddnsd.model.resources import Kind
 from ddnsd.model.state import State
 
@@ -60,6 +60,6 @@ def custom_of(kind: Kind, name: str, spec: Any) -> Custom:
 
 
 def assert_is_invalid(custom: Custom) -> None:
-    judged = Judge("prod", frozenset()).judge(custom, State(), {}, lambda _: Digest(""))
-    assert isinstance(judged, Refused)
-    assert (judged.reason, judged.hold) == ("Invalid", "")
+    validated = Validator("prod", frozenset()).validate(custom, State(), {}, lambda _: SecretDigest(""))
+    assert isinstance(validated, InvalidObject)
+    assert (validated.reason, validated.hold) == ("Invalid", "")
