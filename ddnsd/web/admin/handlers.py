@@ -1,4 +1,4 @@
-"""The admin API: what each of its routes does, and the application that serves them (docs/admin-api.md)."""
+"""The admin API: what each of its routes does, and their application (docs/admin/reference.md)."""
 
 import asyncio
 import functools
