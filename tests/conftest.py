@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -73,7 +74,7 @@ def pytest_make_collect_report(collector: pytest.Collector):
     return _failed_if_skipped(report)
 
 
-def _failed_if_skipped(report):
+def _failed_if_skipped(report) -> Any:
     if not (IN_CI and report.skipped) or hasattr(report, "wasxfail"):
         return report
     if SHALLOW not in str(report.longrepr):  # what is no package that could be installed

@@ -22,7 +22,7 @@ LEASE_TTL = 5  # that a store without leases counts with
 
 
 @pytest.mark.logs_errors
-def test_it_is_unready_after_two_lease_ttl_and_ends_after_a_minute(tmp_path: Path):
+def test_it_is_unready_after_two_lease_ttl_and_ends_after_a_minute(tmp_path: Path) -> None:
     run_virtually(_deaf(tmp_path))
 
 

@@ -22,7 +22,7 @@ from tests.tasks import running
 LEADER = f"{keys.ELECTION}/1"
 
 
-def test_a_leader_that_is_not_among_the_nodes(tmp_path: Path):
+def test_a_leader_that_is_not_among_the_nodes(tmp_path: Path) -> None:
     run_virtually(_unseen_leader(tmp_path))
 
 
@@ -64,7 +64,7 @@ async def commit_address(store, seconds_ago: float) -> None:
     await put(store, keys.address(RecordKey(BLOG, Family.A)), value)
 
 
-async def test_a_queue_that_does_not_move_though_the_nameserver_answers(tmp_path: Path):
+async def test_a_queue_that_does_not_move_though_the_nameserver_answers(tmp_path: Path) -> None:
     store = await open_embedded(tmp_path / "store")
     async with node_on(store, {"default": None}) as node:
         await node.apply(*example())
@@ -84,7 +84,7 @@ async def test_a_queue_that_does_not_move_though_the_nameserver_answers(tmp_path
     await store.close()
 
 
-async def test_a_node_that_ended_itself(tmp_path: Path):
+async def test_a_node_that_ended_itself(tmp_path: Path) -> None:
     store = await open_embedded(tmp_path / "store")
     async with node_on(store, {}) as node:
         ended = SelfEnded(datetime(2026, 7, 1, 12, 30, tzinfo=UTC), "it hung")

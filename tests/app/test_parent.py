@@ -26,7 +26,7 @@ sys.exit(Parent(1, work, lambda: None).keep())
 """
 
 
-def test_a_worker_that_ended_itself_is_started_again(tmp_path: Path):
+def test_a_worker_that_ended_itself_is_started_again(tmp_path: Path) -> None:
     starts = tmp_path / "starts"
     command = [sys.executable, "-c", PROGRAM, str(starts), str(STATUS)]
     assert subprocess.run(command, timeout=60, check=False).returncode == 0

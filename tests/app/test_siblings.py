@@ -18,7 +18,7 @@ def worker(folder: Path, number: int) -> Worker:
     return Worker(number, tuple(other for other in NUMBERS if other != number), folder, -1, 0)
 
 
-async def test_each_worker_tells_what_all_have_refused(tmp_path):
+async def test_each_worker_tells_what_all_have_refused(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         siblings = []
         for number in NUMBERS[:2]:  # the third has fallen

@@ -60,7 +60,7 @@ def stacks(log: list[dict]) -> dict[str, str]:
     return {line["of"]: line["stack"] for line in log if line["event"] == "process.stack"}
 
 
-def test_a_loop_that_does_not_turn_ends_the_process_with_all_stacks_in_the_log(tmp_path: Path):
+def test_a_loop_that_does_not_turn_ends_the_process_with_all_stacks_in_the_log(tmp_path: Path) -> None:
     with watched(tmp_path) as running:
         running.say("sleep")
         assert running.end() == STATUS == 70
@@ -76,7 +76,7 @@ def test_a_loop_that_does_not_turn_ends_the_process_with_all_stacks_in_the_log(t
     assert ended.reason == end["reason"]
 
 
-def test_a_process_that_was_stopped_goes_on(tmp_path: Path):
+def test_a_process_that_was_stopped_goes_on(tmp_path: Path) -> None:
     """Stopped when its loop was busy, for three times as long as that may be: no tick passes meanwhile."""
     with watched(tmp_path) as running:
         for _ in range(2):
@@ -90,7 +90,7 @@ def test_a_process_that_was_stopped_goes_on(tmp_path: Path):
         assert running.log() == []
 
 
-def test_what_was_given_up_ends_though_its_orderly_end_hangs(tmp_path: Path):
+def test_what_was_given_up_ends_though_its_orderly_end_hangs(tmp_path: Path) -> None:
     with watched(tmp_path) as running:
         running.say("give up")
         assert running.end() == STATUS
@@ -101,12 +101,12 @@ def test_what_was_given_up_ends_though_its_orderly_end_hangs(tmp_path: Path):
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"at": 1}'])
-def test_a_broken_file_says_nothing(tmp_path: Path, text: str):
+def test_a_broken_file_says_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "ended.json").write_text(text)
     assert LastEnd(tmp_path, None).read() is None
 
 
-def test_an_end_is_shown_for_a_day_to_the_worker_of_its_number(tmp_path: Path):
+def test_an_end_is_shown_for_a_day_to_the_worker_of_its_number(tmp_path: Path) -> None:
     LastEnd(tmp_path, 1).write("it hung")
     assert LastEnd(tmp_path, 0).read() is None
     ended = LastEnd(tmp_path, 1).read()
@@ -117,6 +117,6 @@ def test_an_end_is_shown_for_a_day_to_the_worker_of_its_number(tmp_path: Path):
     assert LastEnd(tmp_path, 1).read() is None
 
 
-def test_a_folder_that_cannot_be_written_hinders_no_end(tmp_path: Path):
+def test_a_folder_that_cannot_be_written_hinders_no_end(tmp_path: Path) -> None:
     LastEnd(tmp_path / "missing", None).write("it hung")
     assert LastEnd(tmp_path / "missing", None).read() is None

@@ -1,5 +1,8 @@
 """`ddnsd export` and `ddnsd import`, against a real admin API."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 
 from ddnsd.service.archive import header_in
@@ -9,12 +12,12 @@ from tests.web.admin_server import admin_server
 
 
 @pytest.fixture
-async def ddnsd(tmp_path):
+async def ddnsd(tmp_path: Path) -> AsyncIterator[CommandLine]:
     async with admin_server(tmp_path / "data") as server:
         yield CommandLine(server, tmp_path)
 
 
-async def test_file_is_replaced_by_a_whole_export_only(ddnsd, tmp_path):
+async def test_file_is_replaced_by_a_whole_export_only(ddnsd: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "backup.yaml"
     await ddnsd.ok("apply", "-f", "-", stdin=INSTALLATION)
     assert await ddnsd.ok("export", "-o", str(file)) == ""
@@ -28,7 +31,7 @@ async def test_file_is_replaced_by_a_whole_export_only(ddnsd, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"data", "admin-token", "backup.yaml"}
 
 
-async def test_records_that_have_still_to_leave_are_told(ddnsd):
+async def test_records_that_have_still_to_leave_are_told(ddnsd: CommandLine) -> None:
     await ddnsd.ok("apply", "-f", "-", stdin=INSTALLATION)
     await ddnsd.server.node.commit_address("blog.example.com", "192.0.2.1")
     await ddnsd.ok("delete", "host", "blog.example.com")
@@ -36,7 +39,7 @@ async def test_records_that_have_still_to_leave_are_told(ddnsd):
     assert (run.code, "Warning: 1 withdrawn record has still to leave" in run.err) == (0, True)
 
 
-async def test_import_says_what_it_did(ddnsd):
+async def test_import_says_what_it_did(ddnsd: CommandLine) -> None:
     said = "Imported 1 zone, 1 account, 2 hosts, 1 token, 3 addresses.\n"
     assert await ddnsd.ok("import", "-", stdin=GOLDEN.decode()) == said
     await ddnsd.server.node.commit_address("blog.example.com", "192.0.2.99")
@@ -47,7 +50,7 @@ async def test_import_says_what_it_did(ddnsd):
     )
 
 
-async def test_addresses_that_no_client_may_send_now_are_imported_with_a_warning(ddnsd):
+async def test_addresses_that_no_client_may_send_now_are_imported_with_a_warning(ddnsd: CommandLine) -> None:
     older = GOLDEN.replace(b"192.0.2.7", b"0.1.2.3").replace(b"2001:db8::8", b"fd00::8")
     assert older.count(b"0.1.2.3") == older.count(b"fd00::8") == 1
     run = await ddnsd("import", "-", stdin=older.decode())
@@ -59,7 +62,7 @@ async def test_addresses_that_no_client_may_send_now_are_imported_with_a_warning
     ]
 
 
-async def test_problem_names_file_document_field_and_remedy(ddnsd, tmp_path):
+async def test_problem_names_file_document_field_and_remedy(ddnsd: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "broken.yaml"
     file.write_bytes(GOLDEN.replace(b"192.0.2.4", b"x").replace(b"...\n", b""))
     run = await ddnsd("import", str(file))
@@ -73,7 +76,7 @@ async def test_problem_names_file_document_field_and_remedy(ddnsd, tmp_path):
     ]
 
 
-async def test_nothing_that_exists_is_replaced(ddnsd):
+async def test_nothing_that_exists_is_replaced(ddnsd: CommandLine) -> None:
     await ddnsd.ok("apply", "-f", "-", stdin=INSTALLATION)
     run = await ddnsd("import", "-", stdin=GOLDEN.decode())
     assert run.code == 1
@@ -88,7 +91,7 @@ async def test_nothing_that_exists_is_replaced(ddnsd):
     ]
 
 
-async def test_export_is_not_applied_and_documents_are_not_imported(ddnsd):
+async def test_export_is_not_applied_and_documents_are_not_imported(ddnsd: CommandLine) -> None:
     run = await ddnsd("import", "-", stdin=INSTALLATION)
     assert "document 1 (Zone example.com): kind: this is no export" in run.err
     run = await ddnsd("apply", "-f", "-", stdin=GOLDEN.decode())

@@ -4,9 +4,11 @@ import os
 import re
 import sys
 from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -86,18 +88,18 @@ class CommandLine:
 
 
 @pytest.fixture
-async def ddnsd(tmp_path):
+async def ddnsd(tmp_path: Path) -> AsyncIterator[CommandLine]:
     async with admin_server(tmp_path / "data") as server:
         yield CommandLine(server, tmp_path)
 
 
 @pytest.fixture
-async def filled(ddnsd):
+async def filled(ddnsd) -> Any:
     await ddnsd.ok("apply", "-f", "-", stdin=INSTALLATION)
     return ddnsd
 
 
-async def test_apply_says_what_came_of_each_document(ddnsd):
+async def test_apply_says_what_came_of_each_document(ddnsd: CommandLine) -> None:
     lines = [f"{what} created" for what in ("zone/example.com", "account/007", "host/blog.example.com")]
     assert (await ddnsd.ok("apply", "-f", "-", stdin=INSTALLATION)).splitlines() == lines
     again = await ddnsd.ok("apply", "-f", "-", stdin=INSTALLATION)
@@ -105,7 +107,7 @@ async def test_apply_says_what_came_of_each_document(ddnsd):
 
 
 @pytest.mark.parametrize("output", ["yaml", "json"])
-async def test_what_get_prints_applied_changes_nothing(filled, output):
+async def test_what_get_prints_applied_changes_nothing(filled: Any, output: str) -> None:
     await filled.ok("token", "create", "router", "--account", "007", "--host", "blog.example.com")
     await filled.server.node.commit_address("blog.example.com", "192.0.2.7")
     before = await filled.server.node.store.snapshot()
@@ -118,14 +120,14 @@ async def test_what_get_prints_applied_changes_nothing(filled, output):
     assert await filled.server.node.store.snapshot() == before
 
 
-async def test_apply_warns_of_a_name_that_is_not_for_everybody(filled):
+async def test_apply_warns_of_a_name_that_is_not_for_everybody(filled: Any) -> None:
     text = json.dumps(host("wpad.example.com", owner="007"))
     run = await filled("apply", "-f", "-", stdin=text)
     assert (run.code, run.out) == (0, "host/wpad.example.com created\n")
     assert run.err.startswith("warning: host/wpad.example.com: wpad is a reserved label")
 
 
-async def test_a_table_can_be_grepped(filled):
+async def test_a_table_can_be_grepped(filled: Any) -> None:
     await filled.server.node.commit_address("blog.example.com", "192.0.2.7")
     assert (await filled.ok("get", "hosts")).splitlines() == [
         "NAME               ACCOUNT   TTL    ENABLED   A           AAAA   STATE",
@@ -134,7 +136,7 @@ async def test_a_table_can_be_grepped(filled):
     assert "007    suspended   2030-01-01T00:00:00Z" in await filled.ok("get", "ACCOUNT", "007")
 
 
-async def test_a_table_warns_of_hosts_that_expire(filled):
+async def test_a_table_warns_of_hosts_that_expire(filled: Any) -> None:
     shown = json.loads(await filled.ok("get", "host", "blog.example.com", "-o", "json"))
     shown["spec"]["expiresAfter"] = 3600
     await filled.ok("apply", "-f", "-", stdin=json.dumps(shown))
@@ -158,7 +160,7 @@ async def states_by_age(ddnsd, *minutes: int) -> list[str]:
     return states
 
 
-async def test_a_long_listing_is_whole(filled):
+async def test_a_long_listing_is_whole(filled: Any) -> None:
     hosts = "---".join(
         f"\napiVersion: ddnsd.dev/v1alpha1\nkind: Host\nmetadata: {{name: h{number}.example.com}}\n"
         "spec: {account: '007'}\n"
@@ -169,12 +171,14 @@ async def test_a_long_listing_is_whole(filled):
     assert len((await filled.ok("get", "hosts")).splitlines()) == 1 + 601
 
 
-async def test_an_empty_listing_prints_nothing_to_parse(ddnsd):
+async def test_an_empty_listing_prints_nothing_to_parse(ddnsd: CommandLine) -> None:
     run = await ddnsd("get", "zones")
     assert (run.code, run.out, run.err) == (0, "", "There are no zones.\n")
 
 
-async def test_a_problem_names_file_document_field_value_and_remedy(ddnsd, tmp_path):
+async def test_a_problem_names_file_document_field_value_and_remedy(
+    ddnsd: CommandLine, tmp_path: Path
+) -> None:
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text(INSTALLATION)
     bad.write_text(INSTALLATION.replace("[AAAA, A]", "[AAAA, B]"))
@@ -191,7 +195,7 @@ async def test_a_problem_names_file_document_field_value_and_remedy(ddnsd, tmp_p
     )
 
 
-async def test_delete_refuses_what_has_hosts_and_cascades(filled):
+async def test_delete_refuses_what_has_hosts_and_cascades(filled: Any) -> None:
     run = await filled("delete", "zone", "example.com")
     assert (run.code, "still has 1 host" in run.err, "--cascade" in run.err) == (1, True, True)
     assert await filled.ok("delete", "zones", "example.com", "--cascade") == (
@@ -200,7 +204,7 @@ async def test_delete_refuses_what_has_hosts_and_cascades(filled):
     assert (await filled("delete", "zone", "example.com")).code == 1
 
 
-async def test_a_new_secret_stands_alone_on_standard_output(filled):
+async def test_a_new_secret_stands_alone_on_standard_output(filled: Any) -> None:
     run = await filled("token", "create", "router", "--account", "007", "--expires", "2030-01-01T00:00:00Z")
     secret = run.out.strip()
     assert (run.code, len(secret), run.err) == (0, 43, "token/router created\n")
@@ -212,7 +216,7 @@ async def test_a_new_secret_stands_alone_on_standard_output(filled):
     assert (again.code, again.out, "there is a token router" in again.err) == (1, "", True)
 
 
-async def test_a_token_has_scopes(filled):
+async def test_a_token_has_scopes(filled: Any) -> None:
     create = ("token", "create", "--account", "007")
     await filled.ok(*create, "both", "--scope", "txt", "--scope", "address")
     await filled.ok(*create, "any")
@@ -222,7 +226,7 @@ async def test_a_token_has_scopes(filled):
     assert table == {"NAME": "SCOPES", "any": "all", "both": "address,txt"}
 
 
-async def test_an_acme_dns_registration_stands_alone_on_standard_output(filled):
+async def test_an_acme_dns_registration_stands_alone_on_standard_output(filled: Any) -> None:
     mail = INSTALLATION.split("---")[2].replace("Blog.", "mail.")
     await filled.ok("apply", "-f", "-", stdin=mail)
     hosts = ("--acme-dns", "Blog.example.com.", "--acme-dns", "mail.example.com")
@@ -244,7 +248,9 @@ async def test_an_acme_dns_registration_stands_alone_on_standard_output(filled):
 
 
 @pytest.mark.parametrize("option", ["--host", "--acme-dns"])
-async def test_a_token_for_hosts_that_it_cannot_change_is_made_with_a_warning(filled, option):
+async def test_a_token_for_hosts_that_it_cannot_change_is_made_with_a_warning(
+    filled: Any, option: str
+) -> None:
     await filled.ok("apply", "-f", "-", stdin=INSTALLATION.replace('"007"', '"008"').split("---")[1])
     hosts = (option, "blog.example.com", option, "new.example.com")
     run = await filled("token", "create", "t", "--account", "008", *hosts)
@@ -260,13 +266,13 @@ async def test_a_token_for_hosts_that_it_cannot_change_is_made_with_a_warning(fi
 
 
 @pytest.mark.parametrize("more", [["--host", "a.example.com"], ["--scope", "txt"], ["--secret-file", "-"]])
-async def test_an_acme_dns_registration_is_made_alone(filled, more):
+async def test_an_acme_dns_registration_is_made_alone(filled: Any, more: list[str]) -> None:
     create = ("token", "create", "acme", "--account", "007", "--acme-dns", "blog.example.com")
     run = await filled(*create, *more, stdin="sixteen-letters!")
     assert (run.code, run.out, "use it without theirs" in run.err) == (2, "", True)
 
 
-async def test_a_secret_is_imported_from_a_file(filled, tmp_path):
+async def test_a_secret_is_imported_from_a_file(filled: Any, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("an-old-secret-of-another-service\n")
     create = ("token", "create", "--account", "007", "--secret-file")
@@ -278,13 +284,13 @@ async def test_a_secret_is_imported_from_a_file(filled, tmp_path):
 
 
 @pytest.mark.parametrize("secret", ["fifteen-letters", "two lines of\nsecret text", "\0" * 20])
-async def test_a_secret_that_is_none_is_refused_unseen(filled, secret):
+async def test_a_secret_that_is_none_is_refused_unseen(filled: Any, secret: str) -> None:
     run = await filled("token", "create", "t", "--account", "007", "--secret-file", "-", stdin=secret)
     assert (run.code, run.out) == (2, "")
     assert secret[:8] not in run.err
 
 
-async def test_no_argument_takes_a_secret(filled):
+async def test_no_argument_takes_a_secret(filled: Any) -> None:
     help_text = await filled.ok("token", "create", "--help")
     assert "--secret " not in help_text
     assert "--token" not in help_text
@@ -296,7 +302,7 @@ def change(day: int, **fields: str) -> HistoryEntry:
     return HistoryEntry(at, **({"api": Api.UPDATE} | whole | fields))
 
 
-async def test_the_history_is_a_table_that_can_be_grepped(filled):
+async def test_the_history_is_a_table_that_can_be_grepped(filled: Any) -> None:
     gone = change(2, old="192.0.2.1", new="", api=Api.EXPIRY, token="", source="")
     await filled.server.node.note_changes("blog.example.com", change(1), gone)
     for who in ([], ["007"]):
@@ -309,7 +315,7 @@ async def test_the_history_is_a_table_that_can_be_grepped(filled):
         ]
 
 
-async def test_the_history_of_a_host_has_the_changes_of_its_document(filled):
+async def test_the_history_of_a_host_has_the_changes_of_its_document(filled: Any) -> None:
     await filled.server.node.note_changes("blog.example.com", change(1))
     made, first = [line.split() for line in (await filled.ok("history", "blog.example.com")).splitlines()][1:]
     assert made[1:8] == ["blog.example.com", "Host", "-", "-", "apply", "-", "127.0.0.1"]
@@ -317,7 +323,7 @@ async def test_the_history_of_a_host_has_the_changes_of_its_document(filled):
     assert first[1:] == ["blog.example.com", "A", "-", "192.0.2.1", "update", "router", "198.51.100.1", "-"]
 
 
-async def test_the_audit_is_a_table_and_for_programs(filled):
+async def test_the_audit_is_a_table_and_for_programs(filled: Any) -> None:
     await filled.server.node.commit_address("blog.example.com", "192.0.2.1", Family.AAAA)
     run = await filled("apply", "-f", "-", stdin=INSTALLATION.replace("families: [AAAA, A]", "families: [A]"))
     assert "blog.example.com: its address is withdrawn" in run.err
@@ -330,14 +336,14 @@ async def test_the_audit_is_a_table_and_for_programs(filled):
     assert newest["withdrawn"] == ["blog.example.com"]
 
 
-async def test_the_history_for_programs(filled):
+async def test_the_history_for_programs(filled: Any) -> None:
     await filled.server.node.note_changes("blog.example.com", change(1), change(2))
     (newest,) = json.loads(await filled.ok("history", "-o", "json", "--limit", "1"))
     assert (newest["at"], newest["new"]) == ("2026-01-02T08:15:30.000005Z", "192.0.2.2")
     assert read_manifest(await filled.ok("history", "-o", "yaml"))[0] == newest
 
 
-async def test_a_history_longer_than_a_page_is_whole(filled):
+async def test_a_history_longer_than_a_page_is_whole(filled: Any) -> None:
     began = datetime(2026, 1, 1, tzinfo=UTC)
     instants = [began + timedelta(seconds=number) for number in range(1200)]
     changes = [msgspec.structs.replace(change(1), at=at) for at in instants]
@@ -346,7 +352,7 @@ async def test_a_history_longer_than_a_page_is_whole(filled):
     assert [datetime.fromisoformat(item["at"]) for item in listed] == instants[:99:-1]
 
 
-async def test_the_history_of_nobody_is_an_error_and_an_empty_one_is_not(filled):
+async def test_the_history_of_nobody_is_an_error_and_an_empty_one_is_not(filled: Any) -> None:
     run = await filled("history", "nobody")
     assert (run.code, run.out, "there is no Host or Account 'nobody'" in run.err) == (1, "", True)
     run = await filled("history", "007")
@@ -354,7 +360,7 @@ async def test_the_history_of_nobody_is_an_error_and_an_empty_one_is_not(filled)
     assert (await filled("history", "--limit", "0")).code == 2
 
 
-async def test_a_secret_is_as_long_as_a_router_takes(filled):
+async def test_a_secret_is_as_long_as_a_router_takes(filled: Any) -> None:
     made = await filled.ok("token", "create", "short", "--account", "007", "--length", "31")
     assert len(made) == len("x" * 31 + "\n")
     assert len(await filled.ok("token", "create", "usual", "--account", "007")) == 44
@@ -362,7 +368,7 @@ async def test_a_secret_is_as_long_as_a_router_takes(filled):
     assert (run.code, "22<=x<=43" in run.err) == (2, True)
 
 
-async def test_refused_attempts_are_shown(filled):
+async def test_refused_attempts_are_shown(filled: Any) -> None:
     run = await filled("history", "--refused")
     assert (run.code, run.out, run.err) == (0, "", "No attempt was refused lately.\n")
     at = datetime(2026, 1, 1, 8, 15, 30, 5, UTC)
@@ -374,17 +380,17 @@ async def test_refused_attempts_are_shown(filled):
     ]
 
 
-async def test_status_is_shown(ddnsd):
+async def test_status_is_shown(ddnsd: CommandLine) -> None:
     assert read_manifest(await ddnsd.ok("status")) == [{"leader": {"name": "one"}, "zones": []}]
     assert json.loads(await ddnsd.ok("status", "-o", "json")) == {"leader": {"name": "one"}, "zones": []}
 
 
-async def test_zone_work_without_a_leader_says_so(filled):
+async def test_zone_work_without_a_leader_says_so(filled: Any) -> None:
     run = await filled("zone", "takeover", "example.com", "--timeout", "1")
     assert (run.code, "no leader has done it within 1 s" in run.err) == (1, True)
 
 
-async def test_a_server_that_is_not_there(ddnsd):
+async def test_a_server_that_is_not_there(ddnsd: CommandLine) -> None:
     socket, port = bind_unused_port()
     socket.close()
     run = await ddnsd("get", "zones", "--server", f"http://127.0.0.1:{port}")
@@ -392,7 +398,7 @@ async def test_a_server_that_is_not_there(ddnsd):
     assert (await ddnsd("get", "zones", "--server", "nonsense")).code == 2
 
 
-async def test_https_to_the_plain_listener(ddnsd):
+async def test_https_to_the_plain_listener(ddnsd: CommandLine) -> None:
     server = ddnsd.server.url.replace("http://", "https://")
     run = await ddnsd("get", "zones", "--server", server)
     assert (run.code, run.err) == (1, f"Error: no TLS with {server}: it speaks plain HTTP: write http://\n")
@@ -406,7 +412,7 @@ async def no_metrics() -> bytes:
     return b""
 
 
-async def test_a_listener_that_is_not_the_admin_api(ddnsd):
+async def test_a_listener_that_is_not_the_admin_api(ddnsd: CommandLine) -> None:
     health = HTTPServer(make_health_application(always_ready, no_metrics))
     socket, port = bind_unused_port()
     health.add_socket(socket)
@@ -417,7 +423,7 @@ async def test_a_listener_that_is_not_the_admin_api(ddnsd):
     assert run.err == f"Error: {server} is not the admin API: use the address of listen.admin\n"
 
 
-async def test_a_token_file_that_is_not_the_right_one(ddnsd, tmp_path):
+async def test_a_token_file_that_is_not_the_right_one(ddnsd: CommandLine, tmp_path: Path) -> None:
     missing = await ddnsd("get", "zones", "--admin-token-file", str(tmp_path / "none"))
     assert (missing.code, "--admin-token-file" in missing.err) == (1, True)
     ddnsd.token_file.write_text("another-admin-token")
@@ -426,24 +432,24 @@ async def test_a_token_file_that_is_not_the_right_one(ddnsd, tmp_path):
     assert "another-admin-token" not in wrong.err
 
 
-async def test_wrong_usage_is_2(ddnsd):
+async def test_wrong_usage_is_2(ddnsd: CommandLine) -> None:
     for arguments in (["get"], ["get", "nothing"], ["nothing"], ["apply"], ["zone", "check"]):
         run = await ddnsd(*arguments)
         assert (run.code, run.out) == (2, "")
 
 
 @pytest.mark.parametrize(("delay", "waited"), [("0", "0"), ("0.4", "0.4"), ("0.3s", "0.3"), ("0.01m", "0.6")])
-async def test_drain_returns_after_the_delay(ddnsd, delay, waited):
+async def test_drain_returns_after_the_delay(ddnsd: CommandLine, delay: str, waited: str) -> None:
     assert f"Not ready for {waited} s now" in await ddnsd.ok("drain", "--delay", delay)
 
 
 @pytest.mark.parametrize("delay", ["", "s", "-1", "1d", "10 s", "1e3", "nan", "2h", "3601", "٣"])
-async def test_what_is_no_delay(ddnsd, delay):
+async def test_what_is_no_delay(ddnsd: CommandLine, delay: str) -> None:
     run = await ddnsd("drain", "--delay", delay)
     assert (run.code, "is no duration such as" in run.err or "more than an hour" in run.err) == (2, True)
 
 
-async def test_check_tells_all_mistakes_of_a_configuration(ddnsd, tmp_path):
+async def test_check_tells_all_mistakes_of_a_configuration(ddnsd: CommandLine, tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("publish: {timeout: soon}\nlisten: {pubic: 1}\n")
     run = await ddnsd("check", str(config))
@@ -461,7 +467,7 @@ async def test_check_tells_all_mistakes_of_a_configuration(ddnsd, tmp_path):
     )
 
 
-async def test_check_tells_what_others_could_do(ddnsd, tmp_path):
+async def test_check_tells_what_others_could_do(ddnsd: CommandLine, tmp_path: Path) -> None:
     config, data = tmp_path / "config.yaml", tmp_path / "open data"
     data.mkdir()
     data.chmod(0o777)
@@ -494,7 +500,9 @@ async def test_check_tells_what_others_could_do(ddnsd, tmp_path):
     ("endpoint", "warned"),
     [("http://10.0.0.1:2379", True), ("http://127.0.0.1:2379", False), ("http://localhost:2379", False)],
 )
-async def test_check_tells_of_an_etcd_in_plain_text(ddnsd, tmp_path, endpoint, warned):
+async def test_check_tells_of_an_etcd_in_plain_text(
+    ddnsd: CommandLine, tmp_path: Path, endpoint: str, warned: bool
+) -> None:
     config = tmp_path / "config.yaml"
     nameserver = "{kind: rfc2136, address: 192.0.2.53, key: {name: k, secret_file: key}}"
     (tmp_path / "key").touch(0o600)
@@ -505,19 +513,19 @@ async def test_check_tells_of_an_etcd_in_plain_text(ddnsd, tmp_path, endpoint, w
     assert (run.code, "crosses the network in plain text" in run.err) == (0, warned)
 
 
-async def test_the_admin_token_in_plain_text_is_warned_of(ddnsd):
+async def test_the_admin_token_in_plain_text_is_warned_of(ddnsd: CommandLine) -> None:
     warning = "Warning: the admin token crosses the network in plain text"
     assert warning in (await ddnsd("get", "zones", "--server", "http://[2001:db8::1]:1")).err
     assert warning not in (await ddnsd("get", "zones", "--server", "http://127.0.0.1:1")).err
     assert warning not in (await ddnsd("get", "zones")).err
 
 
-async def test_the_summary_of_each_command_is_whole(ddnsd):
+async def test_the_summary_of_each_command_is_whole(ddnsd: CommandLine) -> None:
     for arguments in ([], ["token"], ["zone"], ["source"]):
         assert "..." not in (await ddnsd.ok(*arguments, "--help")).replace("[ARGS]...", "")
 
 
-async def test_serve_without_a_file_takes_the_defaults(ddnsd, tmp_path):
+async def test_serve_without_a_file_takes_the_defaults(ddnsd: CommandLine, tmp_path: Path) -> None:
     run = await ddnsd("serve", cwd=tmp_path, DDNSD_PUBLISH_TIMEOUT="soon")
     assert run.err.startswith("Error: 1 error in the environment:")
     (tmp_path / "config.yaml").write_text("")
@@ -525,11 +533,11 @@ async def test_serve_without_a_file_takes_the_defaults(ddnsd, tmp_path):
     assert run.err.startswith("Error: 1 error in config.yaml:")
 
 
-async def test_serve_offers_each_role(ddnsd):
+async def test_serve_offers_each_role(ddnsd: CommandLine) -> None:
     assert f"--role [{'|'.join(Role)}]" in await ddnsd.ok("serve", "--help")
 
 
-async def test_serve_names_what_it_reads(ddnsd, tmp_path):
+async def test_serve_names_what_it_reads(ddnsd: CommandLine, tmp_path: Path) -> None:
     assert "DDNSD_CONFIG" in await ddnsd.ok("serve", "--help")
     for given in ({"DDNSD_CONFIG": str(tmp_path / "none")}, {}):
         run = await ddnsd("serve", *([] if given else ["--config", str(tmp_path / "none")]), **given)
@@ -539,7 +547,7 @@ async def test_serve_names_what_it_reads(ddnsd, tmp_path):
 
 
 @pytest.mark.parametrize("work", Work)
-async def test_what_the_leader_found_is_printed(filled, work):
+async def test_what_the_leader_found_is_printed(filled: Any, work: Work) -> None:
     node = filled.server.node
     options = {Work.CHECK: ["--exit-code"], Work.TAKEOVER: ["--adopt"]}
     asked = asyncio.create_task(filled("zone", work, "example.com", *options.get(work, [])))
@@ -553,7 +561,7 @@ async def test_what_the_leader_found_is_printed(filled, work):
     assert (entry.value.work, entry.value.adopt) == (work, work is Work.TAKEOVER)
 
 
-async def test_what_kubernetes_manages_is_shown_with_its_source(ddnsd):
+async def test_what_kubernetes_manages_is_shown_with_its_source(ddnsd: CommandLine) -> None:
     await ddnsd.ok("apply", "-f", "-", stdin=json.dumps(account("bob")))
     assert "SOURCE" not in await ddnsd.ok("get", "accounts")
     async with controller(ddnsd.server.node) as kube:
@@ -574,7 +582,7 @@ async def test_what_kubernetes_manages_is_shown_with_its_source(ddnsd):
 LEFT = "1 zone, 1 account, 1 host, 1 token"
 
 
-async def test_sources_are_decided_about(ddnsd):
+async def test_sources_are_decided_about(ddnsd: CommandLine) -> None:
     run = await ddnsd("source", "list")
     assert (run.code, run.out, run.err) == (0, "", "There are no sources.\n")
     async with controller(ddnsd.server.node) as kube:

@@ -6,7 +6,7 @@ import pytest
 
 from ddnsd.app.admin_token import AdminTokenError, admin_credentials, admin_token_digest, admin_token_files
 from ddnsd.config import ConfigError, load
-from ddnsd.config.settings import AdminTokenSettings
+from ddnsd.config.settings import AdminTokenSettings, Settings
 from ddnsd.model.resources import digest
 from ddnsd.web.admin import AdminScope
 
@@ -18,13 +18,13 @@ admin:
 """
 
 
-def settings(folder: Path, text: str):
+def settings(folder: Path, text: str) -> Settings:
     path = folder / "config.yaml"
     path.write_text(text)
     return load(path, {})
 
 
-def test_tokens_are_a_list(tmp_path):
+def test_tokens_are_a_list(tmp_path: Path) -> None:
     assert settings(tmp_path, TWO).admin.tokens == (
         AdminTokenSettings(name="ci", file=tmp_path / "secrets/ci", scopes=("accounts",)),
         AdminTokenSettings(name="bob", file=Path("/elsewhere/bob"), scopes=("zones", "accounts")),
@@ -45,18 +45,18 @@ def test_tokens_are_a_list(tmp_path):
         ("ci", "write a group of keys"),
     ],
 )
-def test_what_is_wrong_is_told(tmp_path, token, told):
+def test_what_is_wrong_is_told(tmp_path: Path, token: str, told: str) -> None:
     with pytest.raises(ConfigError, match=r"admin\.tokens") as caught:
         settings(tmp_path, f"admin: {{tokens: [{token}]}}")
     assert told in str(caught.value)
 
 
-def test_no_variable_is_for_a_list_of_groups(tmp_path):
+def test_no_variable_is_for_a_list_of_groups(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown variable"):
         load(None, {"DDNSD_ADMIN_TOKENS": "ci"})
 
 
-def test_files_are_made_where_there_are_none(tmp_path):
+def test_files_are_made_where_there_are_none(tmp_path: Path) -> None:
     given = settings(tmp_path, TWO.replace("/elsewhere", str(tmp_path)))
     (tmp_path / "bob").write_text("a-token-of-bobs-own\n")
     first, ci, bob = admin_credentials(given, admin_token_digest)
@@ -72,7 +72,7 @@ def test_files_are_made_where_there_are_none(tmp_path):
     }
 
 
-def test_two_names_for_one_token_are_refused(tmp_path):
+def test_two_names_for_one_token_are_refused(tmp_path: Path) -> None:
     given = settings(tmp_path, TWO.replace("/elsewhere/bob", "secrets/ci"))
     with pytest.raises(AdminTokenError, match="ci and bob are the same"):
         admin_credentials(given, admin_token_digest)

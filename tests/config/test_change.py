@@ -1,6 +1,7 @@
 """What of new settings takes effect while ddnsd runs, and what waits for a restart."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ EMBEDDED = {"kind": "embedded"}
 
 
 @pytest.fixture
-def read(tmp_path: Path):
+def read(tmp_path: Path) -> Callable[..., Settings]:
     (tmp_path / "a.key").write_text("c2VjcmV0LW9mLXRoZS1maXJzdC1rZXk=")
     (tmp_path / "password").write_text("of the first")
 
@@ -26,11 +27,11 @@ def read(tmp_path: Path):
     return read
 
 
-def test_nothing_changes(read):
+def test_nothing_changes(read: Callable[..., Settings]) -> None:
     assert change(read(), read()) == (read(), (), ())
 
 
-def test_each_setting_is_applied_or_waits(read):
+def test_each_setting_is_applied_or_waits(read: Callable[..., Settings]) -> None:
     old = read(listen={"public": ":1"}, log={"level": "info"}, publish={"batch": 5})
     new = read(listen={"public": ":2"}, log={"level": "debug"}, publish={"batch": 5, "fence": "_other"})
     changed = change(old, new)
@@ -40,21 +41,23 @@ def test_each_setting_is_applied_or_waits(read):
     assert change(changed.settings, old).waiting == ()
 
 
-def test_the_content_of_a_file_counts(read, tmp_path):
+def test_the_content_of_a_file_counts(read: Callable[..., Settings], tmp_path: Path) -> None:
     old = read(nameservers={"default": REMOTE})
     (tmp_path / "a.key").write_text("c2VjcmV0LW9mLXRoZS1vdGhlci1rZXk=")
     new = read(nameservers={"default": REMOTE})
     assert change(old, new) == (new, ("nameservers.default.key.secret_file",), ())
 
 
-def test_remote_nameservers_come_and_go(read):
+def test_remote_nameservers_come_and_go(read: Callable[..., Settings]) -> None:
     old = read(nameservers={"one": REMOTE, "two": REMOTE})
     new = read(nameservers={"two": REMOTE, "three": REMOTE})
     assert change(old, new) == (new, ("nameservers.one", "nameservers.three"), ())
 
 
 @pytest.mark.parametrize(("before", "after"), [(REMOTE, EMBEDDED), (EMBEDDED, REMOTE), (None, EMBEDDED)])
-def test_embedded_ones_wait(read, before, after):
+def test_embedded_ones_wait(
+    read: Callable[..., Settings], before: dict[str, Any] | None, after: dict[str, Any]
+) -> None:
     def named(section: Any) -> dict[str, Any]:
         return {"other": REMOTE} | ({"default": section} if section else {})
 
@@ -63,14 +66,14 @@ def test_embedded_ones_wait(read, before, after):
     assert change(new, old) == (new, (), ("nameservers.default",))
 
 
-def test_a_section_with_settings_that_wait_waits_as_a_whole(read):
+def test_a_section_with_settings_that_wait_waits_as_a_whole(read: Callable[..., Settings]) -> None:
     old, new = read(), read(store={"kind": "etcd", "timeout": 7, "etcd": {"endpoints": ["etcd:2379"]}})
     changed = change(old, new)
     assert changed.waiting == ("store.kind", "store.etcd")
     assert (changed.settings.store.timeout, changed.settings.store.etcd) == (7, None)
 
 
-def test_passwords_are_live_and_endpoints_are_not(read, tmp_path):
+def test_passwords_are_live_and_endpoints_are_not(read: Callable[..., Settings], tmp_path: Path) -> None:
     def etcd(endpoint: str) -> dict[str, Any]:
         return {"endpoints": [endpoint], "user": "u", "password_file": "password"}
 
@@ -82,7 +85,7 @@ def test_passwords_are_live_and_endpoints_are_not(read, tmp_path):
     assert changed.settings.store.etcd.password_file.password == "of the second"
 
 
-def test_what_waits_is_one_list():
+def test_what_waits_is_one_list() -> None:
     named = list(needing_restart())
     assert {setting.key for setting in settings() if setting.row.count("| restart |")} == set(named)
     for live in ("log.level", "trusted_proxies", "listen.tls.key", "admin.token_file", "publish.timeout"):
@@ -90,7 +93,9 @@ def test_what_waits_is_one_list():
     assert {"data", "workers", "listen.public", "store.etcd.endpoints", "node.name"} < set(named)
 
 
-def test_digests_tell_sections_apart_and_hold_no_secret(read, tmp_path):
+def test_digests_tell_sections_apart_and_hold_no_secret(
+    read: Callable[..., Settings], tmp_path: Path
+) -> None:
     first = digests(read(nameservers={"default": REMOTE}))
     (tmp_path / "a.key").write_text("c2VjcmV0LW9mLXRoZS1vdGhlci1rZXk=")
     (tmp_path / "b.key").write_text("c2VjcmV0LW9mLXRoZS1vdGhlci1rZXk=")

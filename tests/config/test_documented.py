@@ -15,19 +15,19 @@ SETTINGS = list(settings())
 EXAMPLE = (ROOT / "config.yaml").read_text()
 
 
-def test_the_docs_have_exactly_these_settings():
+def test_the_docs_have_exactly_these_settings() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert rows == [setting.row for setting in SETTINGS]
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
-def test_every_setting_has_a_meaning(setting: Setting):
+def test_every_setting_has_a_meaning(setting: Setting) -> None:
     assert setting.meaning.endswith(".")
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
-def test_the_shipped_file_has_every_setting_with_a_comment_and_its_default(setting: Setting):
+def test_the_shipped_file_has_every_setting_with_a_comment_and_its_default(setting: Setting) -> None:
     name = "default" if setting.section is EmbeddedNameserver else "bind"
     comment = comments(EXAMPLE).get(tuple(name if key == "<name>" else key for key in setting.path))
     if setting.key != "nameservers.<name>.kind":  # the first kind's comment is enough
@@ -56,7 +56,7 @@ def comments(text: str) -> dict[tuple[str, ...], str]:
     return found
 
 
-def test_every_setting_is_read_where_the_parts_are_wired():
+def test_every_setting_is_read_where_the_parts_are_wired() -> None:
     read = {
         name
         for layer in ("app", "cli")

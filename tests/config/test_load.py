@@ -1,6 +1,7 @@
 """From a file and variables to the tree, or to all their mistakes."""
 
 import string
+from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def write(tmp_path: Path):
+def write(tmp_path: Path) -> Callable[..., Path]:
     def write(text: str) -> Path:
         path = tmp_path / "config.yaml"
         path.write_text(text)
@@ -31,7 +32,7 @@ def mistakes(path: Path | None, environ: dict[str, str] | None = None) -> dict[s
     return {problem.field: str(problem) for problem in caught.value.problems}
 
 
-def test_without_a_file_everything_has_its_default(tmp_path, monkeypatch):
+def test_without_a_file_everything_has_its_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = load(None, {})
     assert settings.listen.public == Endpoint("", 8080)
@@ -39,22 +40,22 @@ def test_without_a_file_everything_has_its_default(tmp_path, monkeypatch):
     assert settings.nameservers == {"default": EmbeddedNameserver(kind="embedded")}
 
 
-def test_the_shipped_file_holds_the_defaults(write):
+def test_the_shipped_file_holds_the_defaults(write: Callable[..., Path]) -> None:
     assert load(write((ROOT / "config.yaml").read_text()), {}) == load(write(""), {})
 
 
-def test_an_empty_section_keeps_its_defaults(write):
+def test_an_empty_section_keeps_its_defaults(write: Callable[..., Path]) -> None:
     empty = "publish:\n  # timeout: 8\nlog:\nhttp: {}\ntrusted_proxies: []\nnameservers: {}\n"
     assert load(write(empty), {}) == load(write(""), {})
 
 
-def test_relative_paths_start_at_the_files_folder(write, tmp_path):
+def test_relative_paths_start_at_the_files_folder(write: Callable[..., Path], tmp_path: Path) -> None:
     settings = load(write("data: state\nadmin: {token_file: secrets/admin}"), {})
     assert settings.data == tmp_path / "state"
     assert settings.admin.token_file == tmp_path / "secrets" / "admin"
 
 
-def test_all_mistakes_are_told_at_once_with_path_value_and_remedy(write):
+def test_all_mistakes_are_told_at_once_with_path_value_and_remedy(write: Callable[..., Path]) -> None:
     found = mistakes(
         write(
             """
@@ -83,7 +84,7 @@ def test_all_mistakes_are_told_at_once_with_path_value_and_remedy(write):
     }
 
 
-def test_the_error_reads_as_a_list(write):
+def test_the_error_reads_as_a_list(write: Callable[..., Path]) -> None:
     path = write("log: {level: loud}\nstore: {timeout: -1}")
     with pytest.raises(ConfigError) as caught:
         load(path, {})
@@ -92,7 +93,7 @@ def test_the_error_reads_as_a_list(write):
     assert [line.strip().partition(":")[0] for line in rest] == ["store.timeout", "log.level"]
 
 
-def test_variables_override_the_file(write):
+def test_variables_override_the_file(write: Callable[..., Path]) -> None:
     path = write("publish: {timeout: 9}\nnameservers: {my-bind: {kind: embedded}}")
     settings = load(
         path,
@@ -115,35 +116,35 @@ def test_variables_override_the_file(write):
     assert settings.log.level == "info"
 
 
-def test_a_variable_that_could_mean_two_keys_is_refused(write):
+def test_a_variable_that_could_mean_two_keys_is_refused(write: Callable[..., Path]) -> None:
     path = write("nameservers: {a: {kind: embedded}, a-connect: {kind: embedded}}")
     found = mistakes(path, {"DDNSD_NAMESERVERS_A_CONNECT_TIMEOUT": "1"})
     assert "nameservers.a.connect_timeout, nameservers.a-connect.timeout" in "".join(found.values())
 
 
 @pytest.mark.parametrize("end", ["PORT", "CONNECT_TIMEOUT", "KEY_SECRET_FILE"])
-def test_a_variable_of_a_nameserver_that_the_file_lacks(end):
+def test_a_variable_of_a_nameserver_that_the_file_lacks(end: str) -> None:
     (remedy,) = mistakes(None, {f"DDNSD_NAMESERVERS_MY_BIND_{end}": "1"}).values()
     assert remedy.endswith(": there is no nameserver 'my-bind' in the file; known: default")
 
 
-def test_a_misspelled_variable_of_a_nameserver_in_the_file():
+def test_a_misspelled_variable_of_a_nameserver_in_the_file() -> None:
     (remedy,) = mistakes(None, {"DDNSD_NAMESERVERS_DEFAULT_LISTN": "1"}).values()
     assert remedy.endswith("did you mean DDNSD_NAMESERVERS_DEFAULT_LISTEN?")
 
 
-def test_a_missing_key_is_told_how_to_make_it(write):
+def test_a_missing_key_is_told_how_to_make_it(write: Callable[..., Path]) -> None:
     found = mistakes(write("nameservers: {default: {kind: rfc2136, address: 192.0.2.1}}"))
     assert "write `key: {secret_file: ddnsd.key}`; `tsig-keygen" in found["nameservers.default.key"]
 
 
-def test_a_variable_that_cannot_be_printed_is_refused():
+def test_a_variable_that_cannot_be_printed_is_refused() -> None:
     assert mistakes(None, {"DDNSD_DATA": "a\udcff"}) == {
         "DDNSD_DATA": "DDNSD_DATA: has characters that cannot be printed"
     }
 
 
-def test_two_listeners_cannot_share_a_port():
+def test_two_listeners_cannot_share_a_port() -> None:
     found = mistakes(None, {"DDNSD_LISTEN_PUBLIC": ":8081", "DDNSD_LISTEN_HEALTH": "127.0.0.1:8081"})
     assert found.keys() == {"listen.admin", "listen.health"}
     free = {f"DDNSD_LISTEN_{name}": "127.0.0.1:0" for name in ("PUBLIC", "ADMIN", "HEALTH")}
@@ -178,16 +179,18 @@ def test_two_listeners_cannot_share_a_port():
         ("nameservers: {default: {kind: embedded, listen: []}}", "listen: a list: write 1 to 16 entries"),
     ],
 )
-def test_what_yaml_makes_a_trap_is_a_clear_mistake(write, text, expected):
+def test_what_yaml_makes_a_trap_is_a_clear_mistake(
+    write: Callable[..., Path], text: str, expected: str
+) -> None:
     assert any(expected in line for line in mistakes(write(text)).values())
 
 
-def test_a_missing_file_is_a_mistake(tmp_path):
+def test_a_missing_file_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file or directory: name one that can"):
         load(tmp_path / "absent.yaml", {})
 
 
-def test_bytes_that_are_no_text_are_a_mistake(tmp_path):
+def test_bytes_that_are_no_text_are_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_bytes(b"data: \xff")
     with pytest.raises(ConfigError, match="not UTF-8"):
         load(tmp_path / "config.yaml", {})
@@ -231,7 +234,7 @@ FLOW = st.recursive(
 @example(content=b'data: "\\ud800"')
 @example(content=b"%YAML " + b"9" * 5000 + b".1\n---\n")
 @example(content=b"{nameservers: {default: {kind: [embedded]}}}")
-def test_any_content_is_settings_or_mistakes(tmp_path, content):
+def test_any_content_is_settings_or_mistakes(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(content)
     try:
@@ -247,7 +250,7 @@ def test_any_content_is_settings_or_mistakes(tmp_path, content):
     ),
     text=st.text(),
 )
-def test_any_variable_is_settings_or_mistakes(name, text):
+def test_any_variable_is_settings_or_mistakes(name: str, text: str) -> None:
     try:
         assert isinstance(load(None, {f"DDNSD_{name}": text}), Settings)
     except ConfigError as error:

@@ -1,5 +1,10 @@
 """Single values as operators write them."""
 
+from collections.abc import Callable
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from ddnsd.config import Endpoint, load
@@ -25,7 +30,7 @@ from ddnsd.config.parse import (
         ("LocalHost:80", Endpoint("localhost", 80)),
     ],
 )
-def test_an_endpoint(text, expected):
+def test_an_endpoint(text: str, expected: Endpoint) -> None:
     assert parse_endpoint(text) == expected
     assert parse_endpoint(str(expected)) == expected
 
@@ -46,7 +51,7 @@ def test_an_endpoint(text, expected):
         "http://a:80",
     ],
 )
-def test_no_endpoint(text):
+def test_no_endpoint(text: str) -> None:
     with pytest.raises(ValueError, match=r"write|brackets|the port is 0 to 65535"):
         parse_endpoint(text)
 
@@ -67,7 +72,7 @@ def test_no_endpoint(text):
         (parse_network, "192.0.2.1", parse_network("192.0.2.1/32")),
     ],
 )
-def test_a_value_becomes_canonical(parse, text, expected):
+def test_a_value_becomes_canonical(parse: Callable[..., Any], text: str, expected: IPv4Network | str) -> None:
     assert parse(text) == expected
 
 
@@ -96,11 +101,11 @@ def test_a_value_becomes_canonical(parse, text, expected):
         (parse_network, "10.0.0.1/8"),
     ],
 )
-def test_a_wrong_value_is_told_what_to_write(parse, text):
+def test_a_wrong_value_is_told_what_to_write(parse: Callable[..., Any], text: str) -> None:
     with pytest.raises(ValueError, match="write"):
         parse(text)
 
 
-def test_a_whole_number_of_seconds_is_a_float(tmp_path):
+def test_a_whole_number_of_seconds_is_a_float(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("publish: {timeout: 9}")
     assert isinstance(load(tmp_path / "config.yaml", {}).publish.timeout, float)

@@ -2,6 +2,7 @@
 
 import base64
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ key "ddnsd_key" {{
 
 
 @pytest.fixture
-def nameserver(tmp_path: Path):
+def nameserver(tmp_path: Path) -> Callable[..., Rfc2136Nameserver]:
     """Write a configuration with one rfc2136 nameserver and its key file; return a loader of it."""
 
     def nameserver(content: str, key: str = "secret_file: tsig.key") -> Rfc2136Nameserver:
@@ -33,20 +34,20 @@ def nameserver(tmp_path: Path):
     return nameserver
 
 
-def test_a_key_statement_needs_no_more(nameserver):
+def test_a_key_statement_needs_no_more(nameserver: Callable[..., Rfc2136Nameserver]) -> None:
     key = nameserver(STATEMENT).key
     assert (key.name, key.algorithm) == ("ddnsd_key", "hmac-sha512")
     assert key.secret_file.secret == bytes(range(224, 256))
 
 
-def test_a_secret_alone_needs_a_name(nameserver):
+def test_a_secret_alone_needs_a_name(nameserver: Callable[..., Rfc2136Nameserver]) -> None:
     key = nameserver(SECRET + "\n", "secret_file: tsig.key, name: Ddnsd.").key
     assert (key.name, key.algorithm) == ("ddnsd", "hmac-sha256")
     with pytest.raises(ConfigError, match=r"bind\.key\.name: missing"):
         nameserver(SECRET)
 
 
-def test_the_shown_settings_hold_no_secret(nameserver):
+def test_the_shown_settings_hold_no_secret(nameserver: Callable[..., Rfc2136Nameserver]) -> None:
     shown = repr(nameserver(STATEMENT))
     assert SECRET not in shown
     assert "secret=" not in shown
@@ -67,7 +68,9 @@ def test_the_shown_settings_hold_no_secret(nameserver):
         (SECRET * 2000, "name: a", "is not a key file"),
     ],
 )
-def test_a_mistake_names_the_file_and_never_shows_the_secret(nameserver, content, key, expected):
+def test_a_mistake_names_the_file_and_never_shows_the_secret(
+    nameserver: Callable[..., Rfc2136Nameserver], content: str, key: str, expected: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         nameserver(content, f"secret_file: tsig.key, {key}")
     assert expected in str(caught.value)
@@ -75,7 +78,7 @@ def test_a_mistake_names_the_file_and_never_shows_the_secret(nameserver, content
     assert SECRET[:8] not in str(caught.value)
 
 
-def test_a_missing_file_is_told_how_to_make_it(nameserver):
+def test_a_missing_file_is_told_how_to_make_it(nameserver: Callable[..., Rfc2136Nameserver]) -> None:
     with pytest.raises(
         ConfigError, match=r"nope\.key: No such file or directory: make it with tsig-keygen -a"
     ):
@@ -83,19 +86,23 @@ def test_a_missing_file_is_told_how_to_make_it(nameserver):
 
 
 @pytest.mark.parametrize("key", [f"secret_file: {SECRET}", f"secret: {SECRET}", f"secrt_file: {SECRET}"])
-def test_a_secret_at_a_wrong_place_is_not_shown(nameserver, key):
+def test_a_secret_at_a_wrong_place_is_not_shown(
+    nameserver: Callable[..., Rfc2136Nameserver], key: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         nameserver("", key)
     assert SECRET[:8] not in str(caught.value)
 
 
-def test_a_secret_in_an_unknown_variable_is_not_shown():
+def test_a_secret_in_an_unknown_variable_is_not_shown() -> None:
     with pytest.raises(ConfigError, match="DDNSD_KEY_SECRET: unknown variable") as caught:
         load(None, {"DDNSD_KEY_SECRET": SECRET})
     assert SECRET[:8] not in str(caught.value)
 
 
-def test_a_file_open_to_others_is_remarked_on(nameserver, tmp_path):
+def test_a_file_open_to_others_is_remarked_on(
+    nameserver: Callable[..., Rfc2136Nameserver], tmp_path: Path
+) -> None:
     nameserver(STATEMENT)
     (tmp_path / "tsig.key").chmod(0o640)
     assert not list(warnings(load(tmp_path / "config.yaml", {})))
@@ -125,18 +132,18 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_certificate_loads_with_its_key(pem):
+def test_a_certificate_loads_with_its_key(pem: Path) -> None:
     environ = {"DDNSD_LISTEN_TLS_CERTIFICATE": f"{pem}/a.pem", "DDNSD_LISTEN_TLS_KEY": f"{pem}/a.key"}
     assert load(None, environ).listen.tls is not None
 
 
 @pytest.mark.parametrize(("certificate", "key"), [("a.pem", "b.key"), ("c.pem", "c.key"), ("a.key", "a.key")])
-def test_a_certificate_and_a_key_that_do_not_load_together(pem, certificate, key):
+def test_a_certificate_and_a_key_that_do_not_load_together(pem: Path, certificate: str, key: str) -> None:
     environ = {"DDNSD_LISTEN_TLS_CERTIFICATE": f"{pem}/{certificate}", "DDNSD_LISTEN_TLS_KEY": f"{pem}/{key}"}
     with pytest.raises(ConfigError, match=r"listen\.tls: .* do not load together"):
         load(None, environ)
 
 
-def test_a_certificate_needs_its_key(pem):
+def test_a_certificate_needs_its_key(pem: Path) -> None:
     with pytest.raises(ConfigError, match=r"listen\.tls\.key: missing"):
         load(None, {"DDNSD_LISTEN_TLS_CERTIFICATE": f"{pem}/a.pem"})

@@ -1,5 +1,6 @@
 """`workers`, and what only one process can have."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ BIND = "nameservers: {bind: {kind: rfc2136, address: 192.0.2.1, key: {name: ddns
 
 
 @pytest.fixture
-def write(tmp_path: Path):
+def write(tmp_path: Path) -> Callable[..., Path]:
     key = tmp_path / "key"
     key.write_text("c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0\n")
     key.chmod(0o600)
@@ -30,13 +31,13 @@ def mistakes(path: Path, environ: dict[str, str] | None = None) -> list[str]:
     return [str(mistake) for mistake in caught.value.problems]
 
 
-def test_several_workers_on_etcd(write):
+def test_several_workers_on_etcd(write: Callable[..., Path]) -> None:
     settings = load(write(f"workers: 4\n{ETCD}{BIND}"), {})
     assert settings.workers == 4
     assert list(warnings(settings)) == []
 
 
-def test_several_workers_want_a_store_and_nameservers_that_can_be_shared(write):
+def test_several_workers_want_a_store_and_nameservers_that_can_be_shared(write: Callable[..., Path]) -> None:
     assert mistakes(write("workers: 2\n")) == [
         "workers: 2: write 1, or use etcd (store.kind): the embedded store is for one process",
         "nameservers.default.kind: embedded: write rfc2136, or 1 for workers: "
@@ -49,12 +50,12 @@ def test_several_workers_want_a_store_and_nameservers_that_can_be_shared(write):
 
 
 @pytest.mark.parametrize("workers", ["0", "65", "many"])
-def test_a_number_of_workers_that_is_none(write, workers: str):
+def test_a_number_of_workers_that_is_none(write: Callable[..., Path], workers: str) -> None:
     (shown,) = mistakes(write(f"workers: {workers}\n{ETCD}{BIND}"))
     assert "write a whole number from 1 to 64" in shown
 
 
-def test_an_embedded_nameserver_beside_etcd_is_remarked(write):
+def test_an_embedded_nameserver_beside_etcd_is_remarked(write: Callable[..., Path]) -> None:
     (warning,) = warnings(load(write(ETCD), {}))
     assert warning.startswith(
         "nameservers.default: an embedded nameserver serves what its own node publishes"

@@ -30,7 +30,7 @@ def guarded(version: Version) -> Iterator[EtcdRig]:
         yield rig
 
 
-async def test_a_user_may_do_what_its_role_allows(guarded: EtcdRig):
+async def test_a_user_may_do_what_its_role_allows(guarded: EtcdRig) -> None:
     settings = replace(guarded.settings, credentials=Credentials("node", PASSWORD))
     async with Client(settings) as client:
         start = (await client.put(Put(b"node/a", b"1"))).revision
@@ -47,7 +47,7 @@ async def test_a_user_may_do_what_its_role_allows(guarded: EtcdRig):
                 await asyncio.wait_for(watch.read(), 5)
 
 
-async def test_a_nested_put_outside_the_role(guarded: EtcdRig):
+async def test_a_nested_put_outside_the_role(guarded: EtcdRig) -> None:
     """GHSA-rfx7-8w68-q57q: until etcd's patches of 2026 a nested transaction may write anywhere."""
     settings = replace(guarded.settings, credentials=Credentials("node", PASSWORD))
     async with Client(settings) as client:
@@ -59,7 +59,7 @@ async def test_a_nested_put_outside_the_role(guarded: EtcdRig):
                 await client.txn(nested)
 
 
-async def test_a_restarted_member_has_forgotten_the_token(guarded: EtcdRig):
+async def test_a_restarted_member_has_forgotten_the_token(guarded: EtcdRig) -> None:
     async with Client(guarded.settings) as client:
         start = (await client.put(Put(b"a", b"1"))).revision
         async with client.watch(b"a", start) as watch:
@@ -71,7 +71,7 @@ async def test_a_restarted_member_has_forgotten_the_token(guarded: EtcdRig):
             assert [revision.revision for revision in revisions] == [last]
 
 
-async def test_a_change_of_roles_makes_the_token_old(guarded: EtcdRig):
+async def test_a_change_of_roles_makes_the_token_old(guarded: EtcdRig) -> None:
     settings = replace(guarded.settings, credentials=Credentials("node", PASSWORD))
     async with Client(settings) as client:
         await client.put(Put(b"node/a", b"1"))
@@ -81,7 +81,7 @@ async def test_a_change_of_roles_makes_the_token_old(guarded: EtcdRig):
 
 
 @pytest.mark.parametrize("credentials", [None, Credentials("node", "wrong"), Credentials("nobody", PASSWORD)])
-async def test_refused(guarded: EtcdRig, credentials: Credentials | None):
+async def test_refused(guarded: EtcdRig, credentials: Credentials | None) -> None:
     async with Client(replace(guarded.settings, credentials=credentials)) as client:
         with pytest.raises(AuthenticationError) as caught:
             await client.put(Put(b"node/a", b"1"))
@@ -91,7 +91,7 @@ async def test_refused(guarded: EtcdRig, credentials: Credentials | None):
                 await asyncio.wait_for(watch.read(), 5)
 
 
-async def test_another_user_takes_over_when_the_first_is_gone(guarded: EtcdRig):
+async def test_another_user_takes_over_when_the_first_is_gone(guarded: EtcdRig) -> None:
     guarded.ctl("user", "add", f"second:{PASSWORD}2")
     guarded.ctl("user", "grant-role", "second", "node")
     settings = replace(guarded.settings, credentials=Credentials("node", PASSWORD))
@@ -102,7 +102,7 @@ async def test_another_user_takes_over_when_the_first_is_gone(guarded: EtcdRig):
         await client.put(Put(b"node/a", b"2"))
 
 
-async def test_a_user_where_there_was_none(guarded: EtcdRig):
+async def test_a_user_where_there_was_none(guarded: EtcdRig) -> None:
     settings = replace(guarded.settings, credentials=None)
     async with Client(settings) as client:
         with pytest.raises(AuthenticationError):
@@ -111,7 +111,7 @@ async def test_a_user_where_there_was_none(guarded: EtcdRig):
         await client.put(Put(b"node/a", b"1"))
 
 
-async def test_credentials_where_none_are_asked_for(etcd: EtcdRig):
+async def test_credentials_where_none_are_asked_for(etcd: EtcdRig) -> None:
     async with Client(replace(etcd.settings, credentials=Credentials("node", PASSWORD))) as client:
         assert (await client.put(Put(b"a", b""))).revision
 
@@ -124,7 +124,7 @@ def encrypted(version: Version) -> Iterator[EtcdRig]:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
-async def test_tls_with_a_client_certificate(encrypted: EtcdRig, host: str):
+async def test_tls_with_a_client_certificate(encrypted: EtcdRig, host: str) -> None:
     settings = encrypted.settings_of(f"https://{host}:{encrypted.members[0].client_port}")
     async with Client(settings) as client:
         put = await client.put(Put(b"tls", b""))
@@ -133,7 +133,7 @@ async def test_tls_with_a_client_certificate(encrypted: EtcdRig, host: str):
 
 
 @pytest.mark.parametrize("missing", ["certificate", "authority"])
-async def test_tls_refused(encrypted: EtcdRig, missing: str):
+async def test_tls_refused(encrypted: EtcdRig, missing: str) -> None:
     whole = encrypted.settings.tls
     assert whole is not None
     tls = Tls(authority=whole.authority) if missing == "certificate" else whole._replace(authority=None)
@@ -142,7 +142,7 @@ async def test_tls_refused(encrypted: EtcdRig, missing: str):
             await client.put(Put(b"tls", b""), timeout=1)
 
 
-async def test_certificates_are_replaced_while_it_works(encrypted: EtcdRig):
+async def test_certificates_are_replaced_while_it_works(encrypted: EtcdRig) -> None:
     whole = encrypted.settings
     assert whole.tls is not None
     async with Client(whole) as client:
@@ -159,7 +159,7 @@ async def test_certificates_are_replaced_while_it_works(encrypted: EtcdRig):
 
 
 @pytest.mark.parametrize("side", ["client", "server"])
-async def test_certificate_that_is_over(version: Version, side: str):
+async def test_certificate_that_is_over(version: Version, side: str) -> None:
     with EtcdRig(version, tls=True) as rig:
         assert rig.certificates is not None
         rig.certificates.renew(side, days=-1)
@@ -168,14 +168,14 @@ async def test_certificate_that_is_over(version: Version, side: str):
                 await client.put(Put(b"tls", b""), timeout=1)
 
 
-async def test_plaintext_where_tls_is_expected_is_no_matter_of_certificates(etcd: EtcdRig):
+async def test_plaintext_where_tls_is_expected_is_no_matter_of_certificates(etcd: EtcdRig) -> None:
     async with Client(etcd.settings_of(f"https://127.0.0.1:{etcd.members[0].client_port}")) as client:
         with pytest.raises(UnavailableError) as caught:
             await client.put(Put(b"tls", b""), timeout=1)
     assert not isinstance(caught.value, CertificateError)
 
 
-async def test_status_where_the_token_was_not_used_for_long(version: Version):
+async def test_status_where_the_token_was_not_used_for_long(version: Version) -> None:
     """A member forgets a token that is only used elsewhere; it is asked for its status all the same."""
     with EtcdRig(version, options=("--auth-token-ttl", "1")) as rig:
         rig.enable_authentication("root's")

@@ -12,7 +12,7 @@ from tests.rigs.etcd import EtcdRig
 TTL = 3
 
 
-async def test_the_only_candidate_leads(client: Client):
+async def test_the_only_candidate_leads(client: Client) -> None:
     leader = await campaign(client, b"alone/", b"me", TTL)
     item = await client.get(leader.key)
     assert item is not None
@@ -28,11 +28,11 @@ async def test_the_only_candidate_leads(client: Client):
     await leader.resign()
 
 
-async def test_the_queue_is_fair_and_epochs_grow(client: Client):
+async def test_the_queue_is_fair_and_epochs_grow(client: Client) -> None:
     candidates = [await enter(client, b"fair/", b"%d" % number, TTL) for number in range(4)]
     won: list[Candidacy] = []
 
-    async def wait(candidate: Candidacy):
+    async def wait(candidate: Candidacy) -> None:
         await candidate.elected()
         won.append(candidate)
 
@@ -49,7 +49,7 @@ async def test_the_queue_is_fair_and_epochs_grow(client: Client):
     assert [leader.epoch for leader in won] == sorted(leader.epoch for leader in won)
 
 
-async def test_a_leader_that_dies_is_followed_after_its_ttl(etcd: EtcdRig, client: Client):
+async def test_a_leader_that_dies_is_followed_after_its_ttl(etcd: EtcdRig, client: Client) -> None:
     async with Client(etcd.settings) as other:
         await campaign(other, b"dies/", b"other", TTL)
     began = time.monotonic()
@@ -59,7 +59,7 @@ async def test_a_leader_that_dies_is_followed_after_its_ttl(etcd: EtcdRig, clien
     await leader.resign()
 
 
-async def test_deposed_when_its_key_is_deleted(client: Client):
+async def test_deposed_when_its_key_is_deleted(client: Client) -> None:
     leader = await campaign(client, b"deleted/", b"me", TTL)
     await client.delete(Delete(leader.key))
     async with asyncio.timeout(1):
@@ -68,7 +68,7 @@ async def test_deposed_when_its_key_is_deleted(client: Client):
     await leader.resign()
 
 
-async def test_a_candidate_whose_key_is_deleted_is_told(client: Client):
+async def test_a_candidate_whose_key_is_deleted_is_told(client: Client) -> None:
     leader = await campaign(client, b"queue/", b"1", TTL)
     candidate = await enter(client, b"queue/", b"2", TTL)
     await client.delete(Delete(candidate.key))
@@ -78,7 +78,7 @@ async def test_a_candidate_whose_key_is_deleted_is_told(client: Client):
     await leader.resign()
 
 
-async def test_a_cancelled_campaign_leaves_the_queue(client: Client):
+async def test_a_cancelled_campaign_leaves_the_queue(client: Client) -> None:
     leader = await campaign(client, b"quit/", b"1", TTL)
     waiting = asyncio.create_task(campaign(client, b"quit/", b"2", TTL))
     while (await client.range(Range(b"quit/", b"quit0", count_only=True))).total < 2:
@@ -89,7 +89,7 @@ async def test_a_cancelled_campaign_leaves_the_queue(client: Client):
     await leader.resign()
 
 
-async def test_the_queue_survives_compaction(client: Client):
+async def test_the_queue_survives_compaction(client: Client) -> None:
     leader = await campaign(client, b"compacted/", b"1", TTL)
     second = await enter(client, b"compacted/", b"2", TTL)
     for _ in range(3):
@@ -101,7 +101,7 @@ async def test_the_queue_survives_compaction(client: Client):
     await second.resign()
 
 
-async def test_a_leader_without_etcd_steps_down_before_the_next_is_elected(cluster: EtcdRig):
+async def test_a_leader_without_etcd_steps_down_before_the_next_is_elected(cluster: EtcdRig) -> None:
     """Its own member is frozen, and it knows no other: only its clock tells it."""
     first, second, third = cluster.members
     async with (
@@ -137,7 +137,7 @@ class DeafClient(Client):
 
 async def test_a_first_candidate_that_does_not_notice_it_leaves_the_queue_and_may_enter_again(
     etcd: EtcdRig, client: Client
-):
+) -> None:
     """Its lease is kept alive: all others would wait for it, and nobody would lead."""
     before = await campaign(client, b"deaf/", b"before", TTL)
     async with DeafClient(etcd.settings) as deaf:

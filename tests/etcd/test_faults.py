@@ -24,7 +24,7 @@ from tests.etcd.test_watch import member_id
 from tests.rigs.etcd import EtcdRig, Version
 
 
-async def test_nobody_there(version: Version):
+async def test_nobody_there(version: Version) -> None:
     with EtcdRig(version) as rig:
         rig.members[0].kill()
         async with Client(rig.settings) as client:
@@ -34,7 +34,9 @@ async def test_nobody_there(version: Version):
             assert 0.9 < time.monotonic() - began < 1.3
 
 
-async def test_a_killed_member_costs_no_read_and_no_new_write(cluster: EtcdRig, cluster_client: Client):
+async def test_a_killed_member_costs_no_read_and_no_new_write(
+    cluster: EtcdRig, cluster_client: Client
+) -> None:
     await cluster_client.put(Put(b"a", b"1"))
     if cluster.leader() is cluster.members[0]:
         cluster.ctl("move-leader", member_id(cluster, 1))
@@ -45,7 +47,7 @@ async def test_a_killed_member_costs_no_read_and_no_new_write(cluster: EtcdRig, 
     await cluster_client.put(Put(b"a", b"2"))
 
 
-async def test_a_frozen_member_costs_a_read_one_try(cluster: EtcdRig, cluster_client: Client):
+async def test_a_frozen_member_costs_a_read_one_try(cluster: EtcdRig, cluster_client: Client) -> None:
     await cluster_client.put(Put(b"a", b"1"))
     if cluster.leader() is cluster.members[0]:
         cluster.ctl("move-leader", member_id(cluster, 1))
@@ -58,7 +60,7 @@ async def test_a_frozen_member_costs_a_read_one_try(cluster: EtcdRig, cluster_cl
         assert time.monotonic() - began < 0.5  # by then it has been left
 
 
-async def test_a_member_is_left_for_its_own_failure_and_not_for_a_caller_s_short_time(etcd: EtcdRig):
+async def test_a_member_is_left_for_its_own_failure_and_not_for_a_caller_s_short_time(etcd: EtcdRig) -> None:
     """To leave it drops the watches of all others."""
     connections = Connections(etcd.settings_of(*[etcd.members[0].url] * 2))
     first, second = connections.endpoints
@@ -71,7 +73,7 @@ async def test_a_member_is_left_for_its_own_failure_and_not_for_a_caller_s_short
     await connections.close()
 
 
-async def test_a_write_whose_answer_is_lost_is_unknown_and_not_sent_again(version: Version):
+async def test_a_write_whose_answer_is_lost_is_unknown_and_not_sent_again(version: Version) -> None:
     with EtcdRig(version) as rig:
         async with Client(rig.settings) as client:
             await client.put(Put(b"a", b"1"))
@@ -86,7 +88,7 @@ async def test_a_write_whose_answer_is_lost_is_unknown_and_not_sent_again(versio
             assert item.version <= 3  # each at most once
 
 
-async def test_at_most_32_calls_are_in_flight(version: Version):
+async def test_at_most_32_calls_are_in_flight(version: Version) -> None:
     with EtcdRig(version) as rig:
         async with Client(rig.settings) as client:
             await client.put(Put(b"a", b""))
@@ -100,7 +102,7 @@ async def test_at_most_32_calls_are_in_flight(version: Version):
     assert (len(sent), len(kept)) == (32, 68)
 
 
-async def test_no_quorum(cluster: EtcdRig, cluster_client: Client):
+async def test_no_quorum(cluster: EtcdRig, cluster_client: Client) -> None:
     await cluster_client.put(Put(b"a", b"1"))
     for member in cluster.members[1:]:
         member.kill()
@@ -118,7 +120,7 @@ async def test_no_quorum(cluster: EtcdRig, cluster_client: Client):
     assert await cluster_client.get(b"a", timeout=15) is not None
 
 
-async def test_another_cluster_behind_the_address(version: Version, tmp_path: Path):
+async def test_another_cluster_behind_the_address(version: Version, tmp_path: Path) -> None:
     """A restored snapshot with a new token: nothing is written there before the change is noticed."""
     with EtcdRig(version) as rig:
         async with Client(rig.settings) as client:
@@ -137,7 +139,7 @@ async def test_another_cluster_behind_the_address(version: Version, tmp_path: Pa
             assert item.value == b"1"
 
 
-async def test_the_past_of_the_same_cluster(version: Version, tmp_path: Path):
+async def test_the_past_of_the_same_cluster(version: Version, tmp_path: Path) -> None:
     """A restored snapshot with the same token and members has the same cluster id."""
     with EtcdRig(version) as rig:
         async with Client(rig.settings) as client:
@@ -150,12 +152,12 @@ async def test_the_past_of_the_same_cluster(version: Version, tmp_path: Path):
                 await client.range(Range(b"a"))
 
 
-async def fill_up(client: Client):
+async def fill_up(client: Client) -> None:
     for number in range(1000):
         await client.put(Put(b"full/%d" % number, b"x" * 50_000))
 
 
-async def test_a_full_database(version: Version):
+async def test_a_full_database(version: Version) -> None:
     with EtcdRig(version, options=("--quota-backend-bytes", "200000")) as rig:
         async with Client(rig.settings) as client:
             with pytest.raises(NoSpaceError):
@@ -167,7 +169,7 @@ async def test_a_full_database(version: Version):
             assert status.quota == (0 if version.folder is None else 200_000)
 
 
-async def test_a_learner_is_not_the_cluster(version: Version):
+async def test_a_learner_is_not_the_cluster(version: Version) -> None:
     """It refuses nearly all calls: what it does not do, a member that votes does."""
     with EtcdRig(version) as rig:
         await asyncio.to_thread(rig.add_learner)
@@ -185,7 +187,7 @@ async def test_a_learner_is_not_the_cluster(version: Version):
                 await client.put(Put(b"learner/b", b""), timeout=1)
 
 
-async def test_what_is_no_etcd_is_not_the_cluster(etcd: EtcdRig):
+async def test_what_is_no_etcd_is_not_the_cluster(etcd: EtcdRig) -> None:
     """A gRPC server of something else, and a web server: perhaps a gateway that was given the address."""
     server = grpc.aio.server()
     port = server.add_insecure_port("127.0.0.1:0")
@@ -203,13 +205,13 @@ async def test_what_is_no_etcd_is_not_the_cluster(etcd: EtcdRig):
     await server.stop(None)
 
 
-async def forbid(reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
+async def forbid(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer as a web server does that speaks HTTP/1.1."""
     writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
     writer.close()
 
 
-async def test_closed(etcd: EtcdRig):
+async def test_closed(etcd: EtcdRig) -> None:
     client = Client(etcd.settings)
     await client.put(Put(b"closed", b""))
     await client.close()
@@ -220,7 +222,7 @@ async def test_closed(etcd: EtcdRig):
     await client.close()
 
 
-async def test_closed_while_it_connects():
+async def test_closed_while_it_connects() -> None:
     """Of a closed channel gRPC raises what is no `EtcdError`."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client = Client(Settings((f"http://127.0.0.1:{silent.getsockname()[1]}",)))

@@ -26,7 +26,7 @@ async def fill(client: Client, prefix: bytes, count: int) -> int:
     return revision
 
 
-async def test_put_get_and_delete(client: Client):
+async def test_put_get_and_delete(client: Client) -> None:
     put = await client.put(Put(b"kv/a", b"1"))
     again = await client.put(Put(b"kv/a", b"2"))
     item = await client.get(b"kv/a")
@@ -36,7 +36,7 @@ async def test_put_get_and_delete(client: Client):
     assert await client.get(b"kv/a") is None
 
 
-async def test_order_and_total(client: Client):
+async def test_order_and_total(client: Client) -> None:
     for key in (b"order/b", b"order/a", b"order/c"):
         await client.put(Put(key, b""))
     newest = await client.range(Range(*prefix_range(b"order/"), limit=1, order=Order.NEWEST))
@@ -47,10 +47,10 @@ async def test_order_and_total(client: Client):
     assert [item.key[-1:] for item in oldest.items] == [b"b", b"a", b"c"]
 
 
-async def test_pages_are_of_one_revision_while_others_write(client: Client):
+async def test_pages_are_of_one_revision_while_others_write(client: Client) -> None:
     revision = await fill(client, b"page/", 500)
 
-    async def write():
+    async def write() -> None:
         for number in range(200):
             await client.put(Put(b"page/%06d" % (number * 2), b"new"))
             await client.delete(Delete(b"page/%06d" % (number * 2 + 1)))
@@ -76,7 +76,7 @@ async def test_pages_are_of_one_revision_while_others_write(client: Client):
         (Target.LEASE, 0, Relation.EQUAL),
     ],
 )
-async def test_compares(client: Client, target: Target, operand: int | bytes, relation: Relation):
+async def test_compares(client: Client, target: Target, operand: int | bytes, relation: Relation) -> None:
     await client.put(Put(b"compare/" + target.name.encode(), b"1"))
     compare = Compare(b"compare/" + target.name.encode(), target, operand, relation)
     assert (await client.txn(Txn([compare]))).succeeded
@@ -84,7 +84,7 @@ async def test_compares(client: Client, target: Target, operand: int | bytes, re
     assert not (await client.txn(Txn([compare._replace(relation=opposite)]))).succeeded
 
 
-async def test_nested_transactions_succeed_and_fail_one_by_one(client: Client):
+async def test_nested_transactions_succeed_and_fail_one_by_one(client: Client) -> None:
     good = (await client.put(Put(b"nest/good", b"1"))).revision
     stale = (await client.put(Put(b"nest/stale", b"1"))).revision
     nested = [
@@ -108,7 +108,7 @@ async def test_nested_transactions_succeed_and_fail_one_by_one(client: Client):
     assert item.mod_revision == revision
 
 
-async def test_all_compares_see_the_state_before_the_writes(client: Client):
+async def test_all_compares_see_the_state_before_the_writes(client: Client) -> None:
     crossed = [
         Txn([Compare(b"cross/x", Target.MOD, 0)], [Put(b"cross/y", b"")]),
         Txn([Compare(b"cross/y", Target.MOD, 0)], [Put(b"cross/x", b"")]),
@@ -117,7 +117,7 @@ async def test_all_compares_see_the_state_before_the_writes(client: Client):
     assert [result.succeeded for result in answer.results if isinstance(result, TxnResult)] == [True, True]
 
 
-async def test_122_updates_of_five_compares_fit_and_123_do_not(client: Client):
+async def test_122_updates_of_five_compares_fit_and_123_do_not(client: Client) -> None:
     def group(size: int) -> Txn:
         def update(number: int) -> Txn:
             compares = [Compare(b"big/%d/%d" % (number, key), Target.MOD, 0) for key in range(5)]
@@ -130,7 +130,7 @@ async def test_122_updates_of_five_compares_fit_and_123_do_not(client: Client):
         await client.txn(group(123))
 
 
-async def test_the_same_key_put_twice(client: Client):
+async def test_the_same_key_put_twice(client: Client) -> None:
     twice = [Txn(success=[Put(b"twice", b"1")]), Txn(success=[Put(b"twice", b"2")])]
     with pytest.raises(DuplicateKeyError):
         await client.txn(Txn(success=twice))
@@ -138,12 +138,12 @@ async def test_the_same_key_put_twice(client: Client):
 
 
 @pytest.mark.parametrize("size", [1_600_000, 4_000_000], ids=["etcd's limit", "gRPC's limit"])
-async def test_too_many_bytes(client: Client, size: int):
+async def test_too_many_bytes(client: Client, size: int) -> None:
     with pytest.raises(RequestTooLargeError):
         await client.put(Put(b"large", b"x" * size))
 
 
-async def test_revisions_that_are_not_there(client: Client):
+async def test_revisions_that_are_not_there(client: Client) -> None:
     revision = (await client.put(Put(b"gone", b"1"))).revision
     await client.put(Put(b"gone", b"2"))
     await client.compact(revision + 1)
@@ -155,7 +155,7 @@ async def test_revisions_that_are_not_there(client: Client):
         await client.range(Range(b"gone", revision=revision + 1000))
 
 
-async def test_status_and_members(etcd: EtcdRig, client: Client):
+async def test_status_and_members(etcd: EtcdRig, client: Client) -> None:
     (member,) = await client.members()
     assert member.client_urls == (etcd.members[0].url,)
     (status,) = (await client.statuses()).values()
@@ -166,7 +166,7 @@ async def test_status_and_members(etcd: EtcdRig, client: Client):
 
 
 @pytest.mark.parametrize("endpoint", ["http://localhost:{}", "127.0.0.1:{}", "http://[::1]:{}"])
-async def test_names_and_addresses(etcd: EtcdRig, endpoint: str):
+async def test_names_and_addresses(etcd: EtcdRig, endpoint: str) -> None:
     settings = replace(etcd.settings, endpoints=(endpoint.format(etcd.members[0].client_port),))
     async with Client(settings) as client:
         assert (await client.put(Put(b"address", b""))).revision

@@ -4,10 +4,10 @@ import asyncio
 import time
 
 from ddnsd.etcd import Client, Put
-from tests.rigs.etcd import EtcdRig
+from tests.rigs.etcd import EtcdRig, Version
 
 
-async def test_kept_alive_until_revoked(client: Client):
+async def test_kept_alive_until_revoked(client: Client) -> None:
     lease = await client.grant(2)
     await client.put(Put(b"lease/a", b"", lease.id))
     await asyncio.sleep(lease.ttl + 2)
@@ -19,7 +19,7 @@ async def test_kept_alive_until_revoked(client: Client):
     await asyncio.wait_for(lease.ended(), 1)
 
 
-async def test_etcd_frozen_the_holder_ends_first(version):
+async def test_etcd_frozen_the_holder_ends_first(version: Version) -> None:
     with EtcdRig(version) as rig:
         async with Client(rig.settings) as client:
             lease = await client.grant(3)
@@ -33,14 +33,14 @@ async def test_etcd_frozen_the_holder_ends_first(version):
             assert await client.get(b"lease/b") is not None  # etcd counts on after its thaw
 
 
-async def test_revoked_by_somebody_else(etcd: EtcdRig, client: Client):
+async def test_revoked_by_somebody_else(etcd: EtcdRig, client: Client) -> None:
     lease = await client.grant(3)
     etcd.ctl("lease", "revoke", f"{lease.id:x}")
     async with asyncio.timeout(lease.ttl):
         await lease.ended()
 
 
-async def test_revoked_as_soon_as_etcd_is_back(version):
+async def test_revoked_as_soon_as_etcd_is_back(version: Version) -> None:
     """etcd grants every lease its whole TTL anew when it was gone."""
     with EtcdRig(version) as rig:
         async with Client(rig.settings) as client:
@@ -55,7 +55,7 @@ async def test_revoked_as_soon_as_etcd_is_back(version):
                     await asyncio.sleep(0.05)
 
 
-async def test_a_blocked_loop_cannot_take_a_lease_for_alive(client: Client):
+async def test_a_blocked_loop_cannot_take_a_lease_for_alive(client: Client) -> None:
     """After a pause of the process the clock is asked, not an event that has yet to be set."""
     lease = await client.grant(2)
     time.sleep(lease.ttl)
@@ -63,7 +63,7 @@ async def test_a_blocked_loop_cannot_take_a_lease_for_alive(client: Client):
     await lease.revoke()
 
 
-async def test_without_its_holder_it_ends_after_the_ttl(etcd: EtcdRig, client: Client):
+async def test_without_its_holder_it_ends_after_the_ttl(etcd: EtcdRig, client: Client) -> None:
     async with Client(etcd.settings) as holder:
         lease = await holder.grant(2)
         await holder.put(Put(b"lease/c", b"", lease.id))
@@ -75,7 +75,9 @@ async def test_without_its_holder_it_ends_after_the_ttl(etcd: EtcdRig, client: C
     await lease.revoke()  # its client is closed: it says nothing and leaves no task
 
 
-async def test_keepalive_goes_on_elsewhere_when_its_member_dies(cluster: EtcdRig, cluster_client: Client):
+async def test_keepalive_goes_on_elsewhere_when_its_member_dies(
+    cluster: EtcdRig, cluster_client: Client
+) -> None:
     lease = await cluster_client.grant(3)
     await cluster_client.put(Put(b"lease/d", b"", lease.id))
     cluster.members[0].kill()

@@ -16,11 +16,11 @@ from ddnsd.etcd.values import prefix_end, prefix_range
         ("[::1]", "ipv6:[::1]:2379", False),
     ],
 )
-def test_addresses(text: str, target: str, tls: bool):
+def test_addresses(text: str, target: str, tls: bool) -> None:
     assert parse_address(text)[1:] == (target, tls)
 
 
-def test_tls_makes_https_the_default():
+def test_tls_makes_https_the_default() -> None:
     assert parse_address("etcd:2379", tls=True).tls
 
 
@@ -28,13 +28,13 @@ def test_tls_makes_https_the_default():
     "text",
     ["", "ftp://a:1", "http://", "http://a/path", "http://user:secret@a", "http://user:secret@a/path", "a:b"],
 )
-def test_no_addresses(text: str):
+def test_no_addresses(text: str) -> None:
     with pytest.raises(ValueError, match=r"etcd endpoint|[Pp]ort") as caught:
         Settings((text,))
     assert "secret" not in str(caught.value)
 
 
-def test_secrets_are_not_printed():
+def test_secrets_are_not_printed() -> None:
     settings = Settings(("a",), Tls(key=b"secret"), Credentials("user", "secret"))
     assert "secret" not in repr(settings)
 
@@ -42,9 +42,9 @@ def test_secrets_are_not_printed():
 @pytest.mark.parametrize(
     ("prefix", "end"), [(b"a/", b"a0"), (b"a\xff", b"b"), (b"\xff\xff", b"\0"), (b"", b"\0")]
 )
-def test_end_of_a_prefix(prefix: bytes, end: bytes):
+def test_end_of_a_prefix(prefix: bytes, end: bytes) -> None:
     assert prefix_end(prefix) == end
 
 
-def test_the_empty_prefix_is_everything():
+def test_the_empty_prefix_is_everything() -> None:
     assert prefix_range(b"") == (b"\0", b"\0")

@@ -31,7 +31,7 @@ def revisions(found: list[Revision]) -> list[int]:
     return [revision.revision for revision in found]
 
 
-async def test_puts_and_deletes_of_the_prefix_only(client: Client):
+async def test_puts_and_deletes_of_the_prefix_only(client: Client) -> None:
     start = (await client.put(Put(b"other", b""))).revision + 1
     async with client.watch(b"watch/", start) as watch:
         put = await client.put(Put(b"watch/a", b"1"))
@@ -44,7 +44,7 @@ async def test_puts_and_deletes_of_the_prefix_only(client: Client):
     assert second.events[1].item == await client.get(b"watch/b")
 
 
-async def test_catching_up_over_more_than_a_thousand_revisions(client: Client):
+async def test_catching_up_over_more_than_a_thousand_revisions(client: Client) -> None:
     """Catch-up comes in batches of 1,000 revisions, whose headers carry the newest one."""
     start = await next_revision(client)
     last = 0
@@ -58,13 +58,13 @@ async def test_catching_up_over_more_than_a_thousand_revisions(client: Client):
 
 
 @pytest.mark.parametrize("fragment", [False, True])
-async def test_a_revision_of_many_fragments_is_whole(etcd: EtcdRig, fragment: bool):
+async def test_a_revision_of_many_fragments_is_whole(etcd: EtcdRig, fragment: bool) -> None:
     """etcd splits responses above --max-request-bytes + 512 KiB: a deletion of many long keys is such."""
     async with Client(replace(etcd.settings, fragment=fragment)) as client:
         await check_whole(client, b"fragment/%d/" % fragment + b"n" * 12_000)
 
 
-async def check_whole(client: Client, name: bytes):
+async def check_whole(client: Client, name: bytes) -> None:
     for number in range(300):
         await client.put(Put(name + b"/%03d" % number, b""))
     start = client.revision + 1
@@ -79,7 +79,7 @@ async def check_whole(client: Client, name: bytes):
     assert caught_up == found
 
 
-async def test_compacted(client: Client):
+async def test_compacted(client: Client) -> None:
     await fill(client, b"compact/", 10)
     start = client.revision
     await client.put(Put(b"compact/a", b""))
@@ -91,7 +91,7 @@ async def test_compacted(client: Client):
     assert caught.value.compact_revision == client.revision
 
 
-async def test_a_slow_reader_makes_etcd_wait_and_loses_nothing(etcd: EtcdRig):
+async def test_a_slow_reader_makes_etcd_wait_and_loses_nothing(etcd: EtcdRig) -> None:
     settings = replace(etcd.settings, idle_timeout=0.2, dead_timeout=0.5)
     async with Client(settings) as client:
         start = (await client.put(Put(b"slow/", b""))).revision
@@ -102,7 +102,7 @@ async def test_a_slow_reader_makes_etcd_wait_and_loses_nothing(etcd: EtcdRig):
     assert revisions(found) == list(range(start, answers[-1].revision + 1))
 
 
-async def test_reading_may_be_cancelled(client: Client):
+async def test_reading_may_be_cancelled(client: Client) -> None:
     async with client.watch(b"cancel/", await next_revision(client)) as watch:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
@@ -111,7 +111,7 @@ async def test_reading_may_be_cancelled(client: Client):
         assert revisions(await read_until(watch, put.revision)) == [put.revision]
 
 
-async def test_closed(client: Client):
+async def test_closed(client: Client) -> None:
     watch = client.watch(b"closed/", 1)
     await watch.close()
     with pytest.raises(UnavailableError):
@@ -141,7 +141,7 @@ class Leaving(Connections):
 
 
 @pytest.mark.parametrize("turns", range(6))
-async def test_a_stream_that_is_dropped_at_its_opening(etcd: EtcdRig, client: Client, turns: int):
+async def test_a_stream_that_is_dropped_at_its_opening(etcd: EtcdRig, client: Client, turns: int) -> None:
     """gRPC never wakes a write that waits for the metadata of a call which was cancelled before they went."""
     put = await client.put(Put(b"opening/", b""))
     connections = Leaving(etcd.settings_of(*[etcd.members[0].url] * 2), turns)
@@ -154,20 +154,22 @@ async def test_a_stream_that_is_dropped_at_its_opening(etcd: EtcdRig, client: Cl
         await connections.close()
 
 
-async def test_no_loss_and_no_repetition_while_members_are_killed(cluster: EtcdRig, cluster_client: Client):
+async def test_no_loss_and_no_repetition_while_members_are_killed(
+    cluster: EtcdRig, cluster_client: Client
+) -> None:
     client = cluster_client
     start = (await client.put(Put(b"load/", b""))).revision
     stop = asyncio.Event()
     done = 0
 
-    async def write(number: int):
+    async def write(number: int) -> None:
         nonlocal done
         while not stop.is_set():
             txn = Txn(success=[Put(b"load/%d/%d" % (number, key), b"x" * 100) for key in range(3)])
             await client.txn(txn, repeatable=True)
             done += 1
 
-    async def break_members():
+    async def break_members() -> None:
         for member in cluster.members:
             await asyncio.sleep(0.5)
             member.kill()
@@ -188,7 +190,7 @@ async def test_no_loss_and_no_repetition_while_members_are_killed(cluster: EtcdR
     assert all(len(revision.events) == 3 for revision in found[1:-1])
 
 
-async def test_a_frozen_member_is_left(cluster: EtcdRig):
+async def test_a_frozen_member_is_left(cluster: EtcdRig) -> None:
     """The watch alone notices, without a call that fails."""
     first, second, _ = cluster.members
     async with (
@@ -207,7 +209,7 @@ async def test_a_frozen_member_is_left(cluster: EtcdRig):
                 assert 2 < time.monotonic() - began < 6.5
 
 
-async def test_a_failed_call_moves_the_watch_too(cluster: EtcdRig):
+async def test_a_failed_call_moves_the_watch_too(cluster: EtcdRig) -> None:
     first, second, _ = cluster.members
     async with Client(cluster.settings_of(first.url, second.url)) as client:
         start = (await client.put(Put(b"moved/", b""))).revision

@@ -68,7 +68,7 @@ def paste(line: str) -> str:
     ).stdout
 
 
-def test_the_printed_lines_work_and_still_work_after_a_restart(environ):
+def test_the_printed_lines_work_and_still_work_after_a_restart(environ: dict[str, str]) -> None:
     with running(environ) as (curl, dig):
         assert '"updated":true' in paste(curl)
         assert paste(dig) == "192.0.2.7\n"
@@ -83,7 +83,7 @@ def test_the_printed_lines_work_and_still_work_after_a_restart(environ):
         assert paste(dig) == "192.0.2.8\n"
 
 
-def test_a_taken_port_is_told_and_ends_it(environ):
+def test_a_taken_port_is_told_and_ends_it(environ: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", int(environ["ADMIN_PORT"]))):
         process = start(environ)
         _, log = process.communicate(timeout=30)
@@ -92,7 +92,7 @@ def test_a_taken_port_is_told_and_ends_it(environ):
     assert "Traceback" not in log
 
 
-def test_a_wrong_setting_is_told_and_nothing_starts(environ):
+def test_a_wrong_setting_is_told_and_nothing_starts(environ: dict[str, str]) -> None:
     process = start({**environ, "DDNSD_PUBLISH_TIMEOUT": "soon"})
     _, log = process.communicate(timeout=30)
     assert process.returncode == 2
@@ -100,7 +100,7 @@ def test_a_wrong_setting_is_told_and_nothing_starts(environ):
     assert not Path(environ["DDNSD_DATA"]).exists()
 
 
-def test_a_wrong_port_is_told_by_its_short_name(environ, tmp_path):
+def test_a_wrong_port_is_told_by_its_short_name(environ: dict[str, str], tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("nameservers: {default: {kind: rfc2136, address: 192.0.2.1}}")
     process = start({**environ, "DDNSD_CONFIG": str(config), "HTTP_PORT": "abc"})

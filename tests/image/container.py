@@ -25,7 +25,9 @@ class Image(NamedTuple):
 class Container:
     """`with Container(image, …) as container` runs the image's own command in a folder of the test's."""
 
-    def __init__(self, image: Image, folder: Path, arguments: Sequence[str], mounts: Mapping[str, Path]):
+    def __init__(
+        self, image: Image, folder: Path, arguments: Sequence[str], mounts: Mapping[str, Path]
+    ) -> None:
         self._name = f"ddnsd-test-{uuid.uuid4().hex[:12]}"
         self._folder = folder / "bundle"
         self._folder.mkdir()

@@ -40,7 +40,7 @@ def untouched(world: World) -> list[object]:
 @pytest.mark.logs_errors
 async def test_an_empty_store_in_the_place_of_another_changes_nothing_until_takeover(
     empty: World, world: World
-):
+) -> None:
     before = untouched(world)
     async with empty.controller():
         await waiting(empty)
@@ -65,7 +65,7 @@ async def test_an_empty_store_in_the_place_of_another_changes_nothing_until_take
 
 
 @pytest.mark.logs_errors
-async def test_a_backup_is_as_good_as_a_takeover(empty: World, world: World):
+async def test_a_backup_is_as_good_as_a_takeover(empty: World, world: World) -> None:
     async with empty.controller():
         await waiting(empty)
         await empty.node.registry.restore(await read(await exported(world.node)))
@@ -74,7 +74,7 @@ async def test_a_backup_is_as_good_as_a_takeover(empty: World, world: World):
     assert empty.record().other_installation == ""
 
 
-async def test_each_object_names_the_installation_that_works_by_it(empty: World, world: World):
+async def test_each_object_names_the_installation_that_works_by_it(empty: World, world: World) -> None:
     (installation,) = (entry.value.id for entry in world.node.state.installation.values())
     kinds = {"zone": world.zone, "account": "alice", "host": world.host(), "token": "router"}
     assert {world.get(kind, name)["status"]["installation"] for kind, name in kinds.items()} == {installation}

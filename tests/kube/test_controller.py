@@ -1,6 +1,7 @@
 """The controller on a real API server: what users do with kubectl, and what comes of it."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.service.registry_node import account, host, zone
 
 
 @pytest.fixture
-async def running(world: World):
+async def running(world: World) -> AsyncIterator[World]:
     """Zone, account, host and token are accepted, and the host has an address."""
     world.set_up()
     async with world.controller():
@@ -21,7 +22,7 @@ async def running(world: World):
         yield world
 
 
-async def test_an_update_is_shown_by_kubectl(running: World):
+async def test_an_update_is_shown_by_kubectl(running: World) -> None:
     await running.until_condition("host", running.host(), type="Published")
     status = running.get("host", running.host())["status"]
     assert (status["address"], status["family"], status["published"]) == ("192.0.2.7", "A", "yes")
@@ -32,7 +33,7 @@ async def test_an_update_is_shown_by_kubectl(running: World):
     assert "router" in running.kubectl("get", "ddnsd", "-n", running.namespace)
 
 
-async def test_ready_is_what_tools_wait_for(running: World):
+async def test_ready_is_what_tools_wait_for(running: World) -> None:
     running.apply(
         running.document("Host", running.host("quiet"), account="alice"),
         running.document("Host", running.host("lost"), account="nobody"),
@@ -49,14 +50,14 @@ async def test_ready_is_what_tools_wait_for(running: World):
     await running.until_condition("host", running.host("lost"), "AccountNotFound", type="Ready")
 
 
-async def test_a_disabled_host_refuses_the_next_update(running: World):
+async def test_a_disabled_host_refuses_the_next_update(running: World) -> None:
     running.apply(running.document("Host", running.host(), account="alice", enabled=False))
     async with asyncio.timeout(2):
         while await running.update("192.0.2.8") is not Refusal.RECORD_DISABLED:
             await asyncio.sleep(0.05)
 
 
-async def test_without_its_account_a_host_stays_published_and_refuses(running: World):
+async def test_without_its_account_a_host_stays_published_and_refuses(running: World) -> None:
     running.delete("account", "alice")
     await running.until_condition("host", running.host(), "AccountNotFound")
     await running.until_condition("token", "router", "AccountNotFound")
@@ -67,7 +68,7 @@ async def test_without_its_account_a_host_stays_published_and_refuses(running: W
     assert isinstance(await running.update("192.0.2.7"), Unchanged)
 
 
-async def test_without_its_zone_a_host_stays_published_and_refuses(running: World):
+async def test_without_its_zone_a_host_stays_published_and_refuses(running: World) -> None:
     running.delete("zone", running.zone)
     await running.until_condition("host", running.host(), "ZoneNotFound")
     assert await running.update("192.0.2.8") is Refusal.ZONE_DISABLED
@@ -76,7 +77,7 @@ async def test_without_its_zone_a_host_stays_published_and_refuses(running: Worl
     assert isinstance(await running.update("192.0.2.7"), Unchanged)
 
 
-async def test_what_held_a_zone_is_gone(running: World):
+async def test_what_held_a_zone_is_gone(running: World) -> None:
     """A zone and an account that only waited for their last host go with it."""
     running.delete("zone", running.zone)
     running.delete("account", "alice")
@@ -86,12 +87,12 @@ async def test_what_held_a_zone_is_gone(running: World):
     await until(lambda: running.account() in running.node.state.accounts, False, "the account is there")
 
 
-async def test_a_deleted_host_leaves_the_nameserver(running: World):
+async def test_a_deleted_host_leaves_the_nameserver(running: World) -> None:
     running.delete("host", running.host())
     await until(lambda: len(running.node.state.published), 0, "published")
 
 
-async def test_a_zone_names_its_namespaces(world: World):
+async def test_a_zone_names_its_namespaces(world: World) -> None:
     world.set_up()
     async with world.controller():
         await world.until_condition("host", world.host())
@@ -104,7 +105,7 @@ async def test_a_zone_names_its_namespaces(world: World):
         await world.until_condition("host", world.host(), "NamespaceNotAllowed")
 
 
-async def test_an_account_is_of_its_namespace(running: World):
+async def test_an_account_is_of_its_namespace(running: World) -> None:
     other = running.other_namespace()
     running.apply(
         running.the_zone(namespaces=["*"]),
@@ -115,7 +116,7 @@ async def test_an_account_is_of_its_namespace(running: World):
     await running.until_condition("token", "thief", "AccountNotFound", namespace=other)
 
 
-async def test_the_first_has_the_name_until_it_is_deleted(running: World):
+async def test_the_first_has_the_name_until_it_is_deleted(running: World) -> None:
     other = running.other_namespace()
     running.apply(
         running.the_zone(namespaces=["*"]),
@@ -131,7 +132,7 @@ async def test_the_first_has_the_name_until_it_is_deleted(running: World):
     await until(lambda: len(running.node.state.published), 0, "alice's address is published")
 
 
-async def test_the_admin_api_and_kubectl_leave_each_other_alone(running: World):
+async def test_the_admin_api_and_kubectl_leave_each_other_alone(running: World) -> None:
     with pytest.raises(RefusedError, match="kubectl"):
         await running.node.delete(Kind.HOST, running.host())
     await running.node.apply(
@@ -146,7 +147,7 @@ async def test_the_admin_api_and_kubectl_leave_each_other_alone(running: World):
     await running.until_condition("host", f"b.x.{running.zone}", "NamespaceNotAllowed")
 
 
-async def test_what_cannot_be_says_why(running: World):
+async def test_what_cannot_be_says_why(running: World) -> None:
     running.apply(
         running.document("Host", "nowhere.example", account="alice"),
         running.document("Zone", f"y.{running.zone}", nameserver="nobody"),
@@ -180,7 +181,7 @@ async def test_what_cannot_be_says_why(running: World):
     ],
     ids=str,
 )
-def test_the_api_server_refuses(world: World, document: dict, message: str):
+def test_the_api_server_refuses(world: World, document: dict, message: str) -> None:
     document = dict(document)
     kind = document.pop("kind")
     made = world.document(kind, world.host() if kind == "Host" else "x", **document)
@@ -189,14 +190,14 @@ def test_the_api_server_refuses(world: World, document: dict, message: str):
     assert message in done.stderr
 
 
-def test_the_api_server_refuses_a_wildcard_without_room(world: World):
+def test_the_api_server_refuses_a_wildcard_without_room(world: World) -> None:
     name = ".".join(["a" * 62] * 3 + ["b" * 63])  # of 252 characters
     done = world.kubectl.apply_unchecked(world.document("Host", name, account="a", wildcard=True))
     assert "a host with wildcard leaves room for *. before it" in done.stderr
     world.apply(world.document("Host", name, account="a"))
 
 
-async def test_what_a_host_and_a_token_say_is_stored_in_its_one_spelling(running: World):
+async def test_what_a_host_and_a_token_say_is_stored_in_its_one_spelling(running: World) -> None:
     running.apply(
         running.document(
             "Host",
@@ -218,6 +219,6 @@ async def test_what_a_host_and_a_token_say_is_stored_in_its_one_spelling(running
     await until(lambda: running.node.state.tokens[name].value.spec.scopes, both, "the token's scopes")
 
 
-async def test_a_token_stays_its_accounts(running: World):
+async def test_a_token_stays_its_accounts(running: World) -> None:
     done = running.kubectl.apply_unchecked(running.document("Token", "router", account="bob"))
     assert "make another token" in done.stderr

@@ -36,7 +36,7 @@ def documented() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_a_spec_is_the_admin_apis(kind: Kind, documented: dict[str, Any]):
+def test_a_spec_is_the_admin_apis(kind: Kind, documented: dict[str, Any]) -> None:
     ours, theirs = schema(kind)["spec"], documented[f"{kind}Spec"]
     assert ours["properties"].keys() == theirs["properties"].keys() | EXTRA[kind].keys()
     for name, field in theirs["properties"].items():
@@ -45,19 +45,19 @@ def test_a_spec_is_the_admin_apis(kind: Kind, documented: dict[str, Any]):
     assert set(ours.get("required", ())) == required
 
 
-def test_these_fields_are_kubernetes_own():
+def test_these_fields_are_kubernetes_own() -> None:
     own = [f"{kind}.{name}" for kind, fields in EXTRA.items() for name in fields]
     assert own == ["Zone.namespaces", "Zone.namespacePatterns", "Token.secretRef"]
 
 
 @pytest.mark.parametrize("family", ["A", "AAAA"])
-def test_a_hosts_addresses_are_told_as_by_the_admin_api(family: str, documented: dict[str, Any]):
+def test_a_hosts_addresses_are_told_as_by_the_admin_api(family: str, documented: dict[str, Any]) -> None:
     ours = schema(Kind.HOST)["status"]["properties"][family]["properties"]
     assert ours.keys() == documented["RecordStatus"]["properties"].keys()
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_kubectl_explains_every_field(kind: Kind):
+def test_kubectl_explains_every_field(kind: Kind) -> None:
     for part in ("spec", "status"):
         assert list(unexplained(schema(kind)[part], part)) == []
 
@@ -71,7 +71,7 @@ def unexplained(field: dict[str, Any], path: str) -> Iterator[str]:
         yield from unexplained(field["items"], f"{path}.[]")
 
 
-def test_v1alpha1_changes_only_by_additions():
+def test_v1alpha1_changes_only_by_additions() -> None:
     """What users have stored stays valid: tests/kube/golden has the fields of the first release."""
     golden = json.loads(GOLDEN.read_text())
     now = {kind.value: dict(fields(schema(kind))) for kind in Kind}
@@ -83,24 +83,24 @@ def test_v1alpha1_changes_only_by_additions():
 
 
 @given(st.from_regex(SUFFIX, fullmatch=True))
-def test_an_interface_identifier_that_the_api_server_takes_is_one(text: str):
+def test_an_interface_identifier_that_the_api_server_takes_is_one(text: str) -> None:
     if re.search("[1-9a-fA-F]", text):
         assert re.fullmatch(SUFFIX, read_suffix(text))
 
 
 @given(st.integers(1, 2**64 - 1).map(IPv6Address))
-def test_the_api_server_takes_every_interface_identifier(address: IPv6Address):
+def test_the_api_server_takes_every_interface_identifier(address: IPv6Address) -> None:
     assert re.fullmatch(SUFFIX, str(address))
     assert re.fullmatch(SUFFIX, address.exploded)
 
 
 @given(st.integers(1, 2**128 - 1).map(IPv6Address))
-def test_the_api_server_takes_no_more_than_an_interface_identifier(address: IPv6Address):
+def test_the_api_server_takes_no_more_than_an_interface_identifier(address: IPv6Address) -> None:
     assert bool(re.fullmatch(SUFFIX, address.exploded)) == (int(address) < 2**64)
 
 
 @given(st.from_regex(SUBNET, fullmatch=True))
-def test_a_subnet_that_the_api_server_takes_is_one(text: str):
+def test_a_subnet_that_the_api_server_takes_is_one(text: str) -> None:
     assert re.fullmatch(SUBNET, read_subnet(text))
 
 

@@ -28,7 +28,7 @@ async def has(world: World, count: int) -> None:
 
 
 @pytest.fixture
-async def settled(world: World):
+async def settled(world: World) -> World:
     """A zone with many hosts; the controller has stopped."""
     world.set_up()
     world.apply(*hosts(world, range(MANY)))
@@ -47,14 +47,14 @@ async def relaunched(kubernetes: KubernetesRig) -> None:
     await asyncio.to_thread(kubernetes.wait)
 
 
-async def test_a_few_that_are_absent_go(settled: World):
+async def test_a_few_that_are_absent_go(settled: World) -> None:
     forget(settled, range(2))
     async with settled.controller():
         await has(settled, MANY - 1)
 
 
 @pytest.mark.logs_errors
-async def test_many_that_are_absent_wait_for_prune(settled: World):
+async def test_many_that_are_absent_wait_for_prune(settled: World) -> None:
     forget(settled, range(MANY - 1))
     source = settled.source
     async with settled.controller():
@@ -71,7 +71,7 @@ async def test_many_that_are_absent_wait_for_prune(settled: World):
 
 
 @pytest.mark.logs_errors
-async def test_a_definition_that_was_deleted_takes_nothing_along(world: World):
+async def test_a_definition_that_was_deleted_takes_nothing_along(world: World) -> None:
     world.set_up()
     async with world.controller():
         await world.until_condition("token", "router")
@@ -88,7 +88,7 @@ async def test_a_definition_that_was_deleted_takes_nothing_along(world: World):
 
 
 @pytest.mark.logs_errors
-async def test_a_definition_that_is_put_back_with_a_part_of_its_objects_costs_none(settled: World):
+async def test_a_definition_that_is_put_back_with_a_part_of_its_objects_costs_none(settled: World) -> None:
     """However often the controller is restarted meanwhile, and though what is missing is little."""
     settled.kubectl("delete", "crd", f"{Kind.HOST.plural}.ddnsd.dev", "--wait=true")
     async with settled.controller():
@@ -113,7 +113,7 @@ def settled_again(world: World) -> bool:
     return done.returncode == 0
 
 
-async def test_a_kind_that_may_not_be_read_stops_nothing_else(settled: World):
+async def test_a_kind_that_may_not_be_read_stops_nothing_else(settled: World) -> None:
     account = settled.rig.service_account(settled.release, "no-zones")
     rules = [dict(rule) for rule in RULES]
     rules[0]["resources"] = [kind.plural for kind in Kind if kind is not Kind.ZONE]
@@ -134,7 +134,7 @@ async def test_a_kind_that_may_not_be_read_stops_nothing_else(settled: World):
 
 
 @pytest.mark.logs_errors
-async def test_namespaces_that_are_watched_later_leave_the_others_as_they_are(settled: World):
+async def test_namespaces_that_are_watched_later_leave_the_others_as_they_are(settled: World) -> None:
     other = settled.other_namespace()
     settled.apply(
         settled.the_zone(namespaces=["*"]),
@@ -159,7 +159,7 @@ async def test_namespaces_that_are_watched_later_leave_the_others_as_they_are(se
     assert settled.host("b") in settled.node.state.hosts
 
 
-async def test_the_api_server_is_killed(settled: World, kubernetes: KubernetesRig):
+async def test_the_api_server_is_killed(settled: World, kubernetes: KubernetesRig) -> None:
     async with settled.controller():
         await settled.until_condition("token", "router")
         kubernetes.kill()
@@ -170,7 +170,7 @@ async def test_the_api_server_is_killed(settled: World, kubernetes: KubernetesRi
         await has(settled, MANY + 2)
 
 
-async def test_history_is_compacted(settled: World, kubernetes: KubernetesRig):
+async def test_history_is_compacted(settled: World, kubernetes: KubernetesRig) -> None:
     async with settled.controller():
         await settled.until_condition("token", "router")
         kubernetes.kill()
@@ -182,7 +182,7 @@ async def test_history_is_compacted(settled: World, kubernetes: KubernetesRig):
 
 
 @pytest.mark.logs_errors
-async def test_a_cluster_that_was_set_up_anew_waits_for_takeover(settled: World):
+async def test_a_cluster_that_was_set_up_anew_waits_for_takeover(settled: World) -> None:
     settled.release = settled.rig.namespace()
     forget(settled, range(3))
     async with settled.controller():
@@ -195,7 +195,7 @@ async def test_a_cluster_that_was_set_up_anew_waits_for_takeover(settled: World)
     assert stored(settled) == MANY + 1
 
 
-async def test_of_two_controllers_one_works(settled: World):
+async def test_of_two_controllers_one_works(settled: World) -> None:
     async with settled.controller(), settled.controller():
         settled.apply(*hosts(settled, ["new"]))
         await has(settled, MANY + 2)
@@ -206,7 +206,7 @@ async def test_of_two_controllers_one_works(settled: World):
 
 
 @pytest.mark.logs_errors
-async def test_who_asks_for_a_source_in_vain_does_not_stand_in_its_owners_way(settled: World):
+async def test_who_asks_for_a_source_in_vain_does_not_stand_in_its_owners_way(settled: World) -> None:
     owner, stranger = settled.release, settled.rig.namespace()
     settled.release = stranger
     async with settled.controller():
@@ -217,7 +217,7 @@ async def test_who_asks_for_a_source_in_vain_does_not_stand_in_its_owners_way(se
             await has(settled, MANY + 2)
 
 
-async def test_a_source_that_is_released_is_the_next_ones(settled: World):
+async def test_a_source_that_is_released_is_the_next_ones(settled: World) -> None:
     async with settled.controller():
         await settled.until_condition("token", "router")
         bound = settled.record().bound
@@ -228,7 +228,7 @@ async def test_a_source_that_is_released_is_the_next_ones(settled: World):
         await has(settled, MANY + 2)
 
 
-async def test_a_store_that_fails_while_the_source_is_bound_is_asked_again(world: World):
+async def test_a_store_that_fails_while_the_source_is_bound_is_asked_again(world: World) -> None:
     world.set_up()
     async with world.controller(timeout=0.0) as contender:
         await asyncio.sleep(2.5)  # so that it fails more than once
@@ -236,7 +236,7 @@ async def test_a_store_that_fails_while_the_source_is_bound_is_asked_again(world
         await world.until_condition("token", "router")
 
 
-async def test_a_nameserver_that_is_new_is_known_without_a_restart(world: World):
+async def test_a_nameserver_that_is_new_is_known_without_a_restart(world: World) -> None:
     world.set_up()
     async with world.controller(nameservers=("another",)) as contender:
         await world.until_condition("zone", world.zone, "UnknownNameserver")

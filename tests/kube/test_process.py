@@ -18,7 +18,7 @@ def settings(world: World) -> dict:
     return {"kube": {"server": world.rig.url, "credentials": str(credentials.path), "source": world.source}}
 
 
-async def test_one_process_is_node_and_controller(world: World, tmp_path: Path):
+async def test_one_process_is_node_and_controller(world: World, tmp_path: Path) -> None:
     world.set_up()
     async with Installation(tmp_path, role="all", **settings(world)) as ddnsd:
         await world.until_condition("token", "router")
@@ -30,7 +30,7 @@ async def test_one_process_is_node_and_controller(world: World, tmp_path: Path):
         assert await ddnsd.terminate() == 0
 
 
-async def test_the_controller_is_a_process_of_its_own(world: World, tmp_path: Path):
+async def test_the_controller_is_a_process_of_its_own(world: World, tmp_path: Path) -> None:
     world.set_up()
     with EtcdRig(versions()[-1]) as etcd:
         store = {"kind": "etcd", "etcd": {"endpoints": [etcd.members[0].url], "lease_ttl": 2}}
@@ -58,7 +58,7 @@ async def test_the_controller_is_a_process_of_its_own(world: World, tmp_path: Pa
         ("all", {}, "KUBERNETES_SERVICE_HOST is not set"),
     ],
 )
-async def test_what_is_missing_is_said(tmp_path: Path, role: str, kube: dict, message: str):
+async def test_what_is_missing_is_said(tmp_path: Path, role: str, kube: dict, message: str) -> None:
     ddnsd = Installation(tmp_path, role=role, environ={"KUBERNETES_SERVICE_HOST": ""}, **kube)
     status, said = await ddnsd.fail("serve", "--role", role, "--config")
     assert status == 1

@@ -18,7 +18,7 @@ PERIOD = 0.02
 
 async def test_a_controller_leaves_its_election_until_its_state_is_current(
     kubernetes: KubernetesRig, resources: None, namespace: str, tmp_path: Path
-):
+) -> None:
     real = await open_embedded(tmp_path / "store")
     store = DistantStore(real, timeout=5)
 

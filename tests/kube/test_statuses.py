@@ -17,7 +17,7 @@ def ref(name: str) -> Ref:
     return Ref(Kind.HOST, "home", name)
 
 
-async def test_errors_come_first_and_each_object_once():
+async def test_errors_come_first_and_each_object_once() -> None:
     queue = StatusQueue()
     for name in ("a", "b", "c"):
         queue.put(ref(name))
@@ -28,7 +28,7 @@ async def test_errors_come_first_and_each_object_once():
     assert len(queue) == 0
 
 
-async def test_who_takes_waits_for_what_is_put():
+async def test_who_takes_waits_for_what_is_put() -> None:
     queue = StatusQueue()
     taking = asyncio.create_task(queue.take())
     await asyncio.sleep(0)
@@ -36,7 +36,7 @@ async def test_who_takes_waits_for_what_is_put():
     assert await taking == ref("a")
 
 
-async def test_writes_are_limited(world: World):
+async def test_writes_are_limited(world: World) -> None:
     world.set_up()
     hosts = [world.document("Host", world.host(f"h{number}"), account="alice") for number in range(2 * RATE)]
     world.apply(*hosts, world.document("Host", world.host("z"), account="nobody"))
@@ -46,7 +46,7 @@ async def test_writes_are_limited(world: World):
     assert time.monotonic() - began > 2
 
 
-async def test_a_status_that_somebody_else_writes_is_put_right(world: World):
+async def test_a_status_that_somebody_else_writes_is_put_right(world: World) -> None:
     world.set_up()
     async with world.controller():
         await world.until_condition("host", world.host())
@@ -65,7 +65,7 @@ async def test_a_status_that_somebody_else_writes_is_put_right(world: World):
         await until(lambda: world.get("host", world.host())["status"].get("address", ""), "", "address")
 
 
-def test_a_condition_of_somebody_else_is_none_of_ours():
+def test_a_condition_of_somebody_else_is_none_of_ours() -> None:
     """Else no status would ever be as it should be, and each pass would write it again."""
     times = {"lastTransitionTime": "2026-11-24T00:00:00Z", "observedGeneration": 1}
     conditions = [

@@ -3,18 +3,19 @@
 import asyncio
 import json
 from base64 import b64encode
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from ddnsd.model.request import Refusal, Updated
+from ddnsd.model.request import Limited, Moved, Refusal, Skipped, Unchanged, Updated
 from ddnsd.model.resources import digest
 from tests.kube.world import COMMON_RULES, SECRET_RULE, World, until
 from tests.rigs.kubernetes import ServiceAccount
 
 
 @pytest.fixture
-async def running(world: World):
+async def running(world: World) -> AsyncIterator[World]:
     world.set_up()
     async with world.controller():
         await world.until_condition("token", "router")
@@ -30,7 +31,7 @@ def put_secret(world: World, name: str, text: str, key: str = "token", **more: A
     world.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data, **more})
 
 
-async def test_the_secret_is_owned_by_its_token(running: World):
+async def test_the_secret_is_owned_by_its_token(running: World) -> None:
     token = running.get("token", "router")
     secret = running.get("secret", token["status"]["secretName"])
     (owner,) = secret["metadata"]["ownerReferences"]
@@ -38,7 +39,7 @@ async def test_the_secret_is_owned_by_its_token(running: World):
     assert "sha256" not in token["spec"]  # the controller writes no spec
 
 
-async def test_a_secret_of_somebody_else_is_not_touched(world: World):
+async def test_a_secret_of_somebody_else_is_not_touched(world: World) -> None:
     put_secret(world, "ddnsd-token-router", "somebody-else's-secret")
     world.set_up()
     async with world.controller():
@@ -48,7 +49,7 @@ async def test_a_secret_of_somebody_else_is_not_touched(world: World):
     }
 
 
-async def test_a_secret_of_ones_own(running: World):
+async def test_a_secret_of_ones_own(running: World) -> None:
     running.apply(running.document("Token", "mine", account="alice", secretRef={"name": "mine"}))
     await running.until_condition("token", "mine", "SecretNotFound")
     put_secret(running, "mine", "short")
@@ -59,7 +60,9 @@ async def test_a_secret_of_ones_own(running: World):
 
 
 @pytest.mark.parametrize("labels", [{}, {"ddnsd.dev/token-source": "yes"}], ids=str)
-async def test_a_secret_that_does_not_consent_is_as_good_as_absent(running: World, labels: dict[str, str]):
+async def test_a_secret_that_does_not_consent_is_as_good_as_absent(
+    running: World, labels: dict[str, str]
+) -> None:
     put_secret(running, "theirs", running.mine, labels=labels)
     refs = [{"name": "nothing"}, {"name": "theirs"}, {"name": "theirs", "key": "password"}]
     for number, ref in enumerate(refs):
@@ -70,13 +73,13 @@ async def test_a_secret_that_does_not_consent_is_as_good_as_absent(running: Worl
     assert running.node.state.tokens.by_digest(digest(running.mine)) is None
 
 
-async def test_a_secret_of_the_tokens_type_consents(running: World):
+async def test_a_secret_of_the_tokens_type_consents(running: World) -> None:
     put_secret(running, "typed", running.mine, labels={}, type="ddnsd.dev/token")
     running.apply(running.document("Token", "mine", account="alice", secretRef={"name": "typed"}))
     await running.until_condition("token", "mine")
 
 
-async def test_a_secret_is_described_by_nothing_of_it(running: World):
+async def test_a_secret_is_described_by_nothing_of_it(running: World) -> None:
     put_secret(running, "mine", "short-secret")
     running.apply(running.document("Token", "mine", account="alice", secretRef={"name": "mine"}))
     await running.until_condition("token", "mine", "SecretInvalid")
@@ -85,7 +88,7 @@ async def test_a_secret_is_described_by_nothing_of_it(running: World):
     assert "12" not in message
 
 
-async def test_whose_a_taken_secret_is_is_told_to_its_namespace_alone(running: World):
+async def test_whose_a_taken_secret_is_is_told_to_its_namespace_alone(running: World) -> None:
     other = running.other_namespace()
     running.apply(
         running.document("Token", "first", account="alice", sha256="b" * 64),
@@ -110,7 +113,7 @@ async def accepted_before(world: World, **ref: str) -> None:
     world.kubectl("patch", "tokens.ddnsd.dev", "mine", "-n", world.namespace, *patch)
 
 
-async def test_a_token_accepted_before_follows_its_secret_with_a_warning(world: World):
+async def test_a_token_accepted_before_follows_its_secret_with_a_warning(world: World) -> None:
     world.set_up()
     await accepted_before(world)
     async with world.controller():
@@ -129,7 +132,7 @@ async def test_a_token_accepted_before_follows_its_secret_with_a_warning(world: 
 
 
 @pytest.mark.parametrize("ref", [{"name": "theirs"}, {"name": "mine", "key": "password"}], ids=str)
-async def test_a_token_accepted_before_follows_no_other_secret(world: World, ref: dict[str, str]):
+async def test_a_token_accepted_before_follows_no_other_secret(world: World, ref: dict[str, str]) -> None:
     world.set_up()
     await accepted_before(world)
     put_secret(world, "theirs", "a-secret-of-somebody", labels={})
@@ -146,13 +149,13 @@ async def test_a_token_accepted_before_follows_no_other_secret(world: World, ref
 OTHER = {"password": "a-password-of-somebody"}
 
 
-async def test_a_secret_has_a_name_that_leads_nowhere_else(running: World):
+async def test_a_secret_has_a_name_that_leads_nowhere_else(running: World) -> None:
     for number, name in enumerate(("..", ".", f"../../{running.release}/secrets/mine", "a%2fb")):
         running.apply(running.document("Token", f"t{number}", account="alice", secretRef={"name": name}))
         await running.until_condition("token", f"t{number}", "SecretNotFound")
 
 
-async def test_a_changed_secret_rotates_the_token(running: World):
+async def test_a_changed_secret_rotates_the_token(running: World) -> None:
     old = running.secret()
     name = running.get("token", "router")["status"]["secretName"]
     running.kubectl("delete", "secret", name, "-n", running.namespace)
@@ -161,7 +164,7 @@ async def test_a_changed_secret_rotates_the_token(running: World):
     assert await running.update_with(old, "192.0.2.2") is Refusal.UNKNOWN_TOKEN
 
 
-async def test_the_former_secret_stays_valid_for_the_overlap(running: World):
+async def test_the_former_secret_stays_valid_for_the_overlap(running: World) -> None:
     old = running.secret()
     put_secret(running, "mine", running.mine)
     running.apply(
@@ -173,7 +176,7 @@ async def test_the_former_secret_stays_valid_for_the_overlap(running: World):
     assert isinstance(await running.update_with(running.mine, "192.0.2.2"), Updated)
 
 
-async def test_a_new_token_does_not_wait_for_all_others(world: World):
+async def test_a_new_token_does_not_wait_for_all_others(world: World) -> None:
     def made() -> list[str]:
         return world.kubectl("get", "secrets", "-n", world.namespace, "-o", "name").split()
 
@@ -187,20 +190,20 @@ async def test_a_new_token_does_not_wait_for_all_others(world: World):
         assert len(made()) < len(many)
 
 
-async def test_a_digest_can_stand_in_the_token(running: World):
+async def test_a_digest_can_stand_in_the_token(running: World) -> None:
     running.apply(running.document("Token", "plain", account="alice", sha256=digest("plain-secret-plain")))
     await running.until_condition("token", "plain")
     assert isinstance(await running.update_with("plain-secret-plain", "192.0.2.1"), Updated)
 
 
-async def test_one_secret_is_one_tokens(running: World):
+async def test_one_secret_is_one_tokens(running: World) -> None:
     running.apply(running.document("Token", "b1", account="alice", sha256="b" * 64))
     await running.until_condition("token", "b1")
     running.apply(running.document("Token", "b2", account="alice", sha256="b" * 64))
     await running.until_condition("token", "b2", "SecretTaken")
 
 
-async def test_two_tokens_swap_their_secrets(running: World):
+async def test_two_tokens_swap_their_secrets(running: World) -> None:
     secrets = {name: f"the-secret-of-token-{name}" for name in ("one", "two")}
     for name, secret in secrets.items():
         put_secret(running, name, secret)
@@ -219,7 +222,7 @@ async def test_two_tokens_swap_their_secrets(running: World):
         await running.until_condition("token", name)
 
 
-async def test_a_token_that_is_made_again_gets_a_new_secret(running: World):
+async def test_a_token_that_is_made_again_gets_a_new_secret(running: World) -> None:
     old = running.secret()
     kubectl = running.kubectl
     kubectl("delete", "token.ddnsd.dev", "router", "-n", running.namespace)
@@ -245,7 +248,7 @@ def bound_nowhere(world: World) -> ServiceAccount:
 
 async def test_a_secret_that_may_not_be_read_says_the_binding_to_make(
     world: World, bound_nowhere: ServiceAccount
-):
+) -> None:
     world.set_up()
     async with world.controller(bound_nowhere, role="dns:ddnsd-secrets"):
         await world.until_condition("token", "router", "SecretForbidden")
@@ -262,7 +265,7 @@ async def test_a_secret_that_may_not_be_read_says_the_binding_to_make(
 
 async def test_where_secrets_may_be_read_and_not_made_one_of_ones_own_is_asked_for(
     world: World, bound_nowhere: ServiceAccount
-):
+) -> None:
     world.rig.allow(bound_nowhere, SECRET_RULE | {"verbs": ["get"]}, namespace=world.namespace)
     world.set_up()
     async with world.controller(bound_nowhere):
@@ -272,7 +275,7 @@ async def test_where_secrets_may_be_read_and_not_made_one_of_ones_own_is_asked_f
 
 async def test_a_token_whose_secret_may_no_longer_be_read_goes_on_and_can_be_disabled(
     world: World, bound_nowhere: ServiceAccount
-):
+) -> None:
     world.set_up()
     async with world.controller():
         await world.until_condition("token", "router")
@@ -287,7 +290,7 @@ async def test_a_token_whose_secret_may_no_longer_be_read_goes_on_and_can_be_dis
         await world.until_condition("token", "router", "SecretForbidden")
 
 
-async def test_a_secret_that_is_gone_keeps_no_token_from_being_disabled(running: World):
+async def test_a_secret_that_is_gone_keeps_no_token_from_being_disabled(running: World) -> None:
     put_secret(running, "mine", running.mine)
     running.apply(running.document("Token", "mine", account="alice", secretRef={"name": "mine"}))
     await running.until_condition("token", "mine")
@@ -302,7 +305,7 @@ async def test_a_secret_that_is_gone_keeps_no_token_from_being_disabled(running:
 
 async def test_a_token_made_again_for_another_account_inherits_no_secret(
     world: World, bound_nowhere: ServiceAccount
-):
+) -> None:
     world.set_up()
     async with world.controller():
         await world.until_condition("token", "router")
@@ -313,7 +316,7 @@ async def test_a_token_made_again_for_another_account_inherits_no_secret(
         assert world.node.state.tokens[world.account("router")].value.spec.account == world.account("alice")
 
 
-async def test_a_new_controller_says_nothing_of_what_it_has_not_looked_at(world: World):
+async def test_a_new_controller_says_nothing_of_what_it_has_not_looked_at(world: World) -> None:
     """An accepted Token stays so in its status, while many others' Secrets are looked at."""
     world.set_up()
     async with world.controller():
@@ -330,7 +333,7 @@ def _is_new(world: World, name: str, old: str) -> bool:
     return found.returncode == 0 and world.secret() != old
 
 
-async def _settled(world: World):
+async def _settled(world: World) -> Limited | Moved | Refusal | Skipped | Unchanged | Updated:
     """Return the answer once the new secret is known."""
     async with asyncio.timeout(15):
         while (answer := await world.update("192.0.2.1")) is Refusal.UNKNOWN_TOKEN:

@@ -29,7 +29,7 @@ def other(world: World, abroad: KubernetesRig, tmp_path: Path) -> Iterator[World
     other.clear()
 
 
-async def test_the_first_has_the_names(world: World, other: World):
+async def test_the_first_has_the_names(world: World, other: World) -> None:
     world.set_up()
     async with world.controller(), other.controller():
         await world.until_condition("token", "router")
@@ -48,7 +48,7 @@ async def test_the_first_has_the_names(world: World, other: World):
         assert await world.update("192.0.2.9") is Refusal.NOT_FOUND
 
 
-async def test_a_lost_cluster_frees_what_it_held(world: World, other: World):
+async def test_a_lost_cluster_frees_what_it_held(world: World, other: World) -> None:
     world.set_up()
     async with world.controller():
         await world.until_condition("token", "router")
@@ -64,7 +64,7 @@ async def test_a_lost_cluster_frees_what_it_held(world: World, other: World):
 
 
 @pytest.mark.logs_errors
-async def test_one_name_is_one_clusters(world: World, other: World):
+async def test_one_name_is_one_clusters(world: World, other: World) -> None:
     world.set_up()
     async with world.controller():
         await world.until_condition("token", "router")
@@ -76,7 +76,7 @@ async def test_one_name_is_one_clusters(world: World, other: World):
 
 
 @pytest.mark.logs_errors
-async def test_a_living_clusters_name_is_told_in_both(world: World, other: World):
+async def test_a_living_clusters_name_is_told_in_both(world: World, other: World) -> None:
     async with world.controller():
         await until(lambda: world.source in world.node.state.sources, True, "bound")
         async with other.controller(source=world.source):

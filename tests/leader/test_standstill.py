@@ -15,7 +15,7 @@ PATIENCE = Patience(watch=0.1, session=5, end=60)
 PERIOD = 0.02
 
 
-async def test_a_leader_resigns_and_stands_in_no_election_until_its_state_is_current(tmp_path: Path):
+async def test_a_leader_resigns_and_stands_in_no_election_until_its_state_is_current(tmp_path: Path) -> None:
     real = await open_embedded(tmp_path / "store")
     store = DistantStore(real, timeout=5)
 

@@ -1,5 +1,8 @@
 """IP addresses as clients write them, and their one canonical text."""
 
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -35,7 +38,7 @@ IPV6 = st.ip_addresses(v=6).filter(lambda address: is_usable(address) and addres
         ("::1", Family.AAAA, "::1"),
     ],
 )
-def test_each_spelling_has_one_canonical_text(text, family, canonical):
+def test_each_spelling_has_one_canonical_text(text: str, family: Family, canonical: str) -> None:
     assert parse_address(text) == Address(family, canonical)
 
 
@@ -64,7 +67,7 @@ def test_each_spelling_has_one_canonical_text(text, family, canonical):
         pytest.param(":" * 1_000_000, id="very long: colons"),
     ],
 )
-def test_what_no_host_can_have_is_refused(text):
+def test_what_no_host_can_have_is_refused(text: str) -> None:
     with pytest.raises(InvalidAddressError) as caught:
         parse_address(text)
     assert len(str(caught.value)) < 500
@@ -72,7 +75,7 @@ def test_what_no_host_can_have_is_refused(text):
 
 @given(ADDRESSLIKE)
 @example("1.2.3.4")
-def test_whatever_is_parsed_is_canonical_or_refused(text):
+def test_whatever_is_parsed_is_canonical_or_refused(text: str) -> None:
     try:
         address = parse_address(text)
     except InvalidAddressError:
@@ -82,7 +85,7 @@ def test_whatever_is_parsed_is_canonical_or_refused(text):
 
 
 @given(IPV4)
-def test_an_ipv4_address_is_itself_however_it_is_mapped(address):
+def test_an_ipv4_address_is_itself_however_it_is_mapped(address: IPv4Address | IPv6Address) -> None:
     expected = Address(Family.A, str(address))
     high, low = divmod(int(address), 1 << 16)
     assert parse_address(str(address)) == expected
@@ -91,7 +94,7 @@ def test_an_ipv4_address_is_itself_however_it_is_mapped(address):
 
 
 @given(IPV6)
-def test_an_ipv6_address_has_the_text_of_rfc_5952(address):
+def test_an_ipv6_address_has_the_text_of_rfc_5952(address: Any) -> None:
     expected = Address(Family.AAAA, str(address))
     assert parse_address(str(address)) == expected
     assert parse_address(address.exploded.upper()) == expected

@@ -1,13 +1,14 @@
 """What an update comes to: every row of the contract's error table, its precedence, and the way on."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.strategies._internal.core import DataObject
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.decision import Change, Decision, Join, Plan, Step, decide
@@ -96,27 +97,27 @@ def decided_with(faults: Iterable[Fault]) -> Refusal | Step:
     return decided(world, request(**places["request"]))
 
 
-def test_the_faults_are_all_that_can_be_known_before_a_commit():
+def test_the_faults_are_all_that_can_be_known_before_a_commit() -> None:
     later = {Refusal.NAMESERVER_FAILED, Refusal.STORE_FAILED}
     assert {fault.refusal for fault in FAULTS} == set(Refusal) - later
 
 
-def test_without_a_fault_the_update_is_allowed():
+def test_without_a_fault_the_update_is_allowed() -> None:
     assert isinstance(decided_with([]), Change)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_each_fault_has_its_refusal(fault):
+def test_each_fault_has_its_refusal(fault: Fault) -> None:
     assert decided_with([fault]) is fault.refusal
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair[0]} {pair[1]}")
-def test_of_two_faults_the_earlier_is_answered(pair):
+def test_of_two_faults_the_earlier_is_answered(pair: tuple[Fault, Fault]) -> None:
     assert decided_with(pair) is decided_with(reversed(pair)) is pair[0].refusal
 
 
 @given(st.lists(st.sampled_from(FAULTS), min_size=1, unique_by=id))
-def test_of_any_faults_the_earliest_is_answered(faults):
+def test_of_any_faults_the_earliest_is_answered(faults: list[Any]) -> None:
     present: list[Fault] = []
     for fault in faults:
         if not any(map(fault.clashes, present)):
@@ -147,7 +148,9 @@ def installations(draw: st.DrawFn) -> World:
 
 
 @given(installations(), st.sampled_from(["one", "two", "three"]), st.data())
-def test_only_a_valid_token_of_the_owner_changes_an_enabled_host(world, secret, data):
+def test_only_a_valid_token_of_the_owner_changes_an_enabled_host(
+    world: World, secret: str, data: DataObject
+) -> None:
     name = data.draw(st.sampled_from([*world.state.hosts, "a.example.com", "a.sub.example.com"]))
     zone = world.state.zones["sub.example.com" if name.endswith(".sub.example.com") else "example.com"]
     host = world.state.hosts.get(name)
@@ -168,7 +171,7 @@ def test_only_a_valid_token_of_the_owner_changes_an_enabled_host(world, secret, 
 
 
 @pytest.mark.parametrize(("until", "refusal"), [(LATER, Refusal.SUSPENDED), (NOW, None), (EARLIER, None)])
-def test_a_suspension_is_over_by_itself_at_its_moment(until, refusal):
+def test_a_suspension_is_over_by_itself_at_its_moment(until: datetime, refusal: Refusal | None) -> None:
     world = small_world()
     world.account(status="suspended", suspended_until=until)
     decision = decided(world, request())
@@ -176,14 +179,14 @@ def test_a_suspension_is_over_by_itself_at_its_moment(until, refusal):
 
 
 @pytest.mark.parametrize(("expires", "is_valid"), [(LATER, True), (NOW, False), (EARLIER, False)])
-def test_a_token_is_valid_until_it_expires(expires, is_valid):
+def test_a_token_is_valid_until_it_expires(expires: datetime, is_valid: bool) -> None:
     world = small_world()
     world.token(expires=expires)
     decision = decided(world, request())
     assert isinstance(decision, Change) if is_valid else decision is Refusal.UNKNOWN_TOKEN
 
 
-def test_a_token_limited_to_hosts_changes_these():
+def test_a_token_limited_to_hosts_changes_these() -> None:
     world = small_world()
     world.host("other.example.com")
     world.token(hosts=(BLOG.name,))
@@ -191,19 +194,19 @@ def test_a_token_limited_to_hosts_changes_these():
     assert decided(world, request("other.example.com")) is Refusal.NOT_FOUND
 
 
-def test_a_host_whose_zone_is_gone_is_not_found():
+def test_a_host_whose_zone_is_gone_is_not_found() -> None:
     world = small_world()
     world.state.zones.drop("example.com")
     assert decided(world, request()) is Refusal.NOT_FOUND
 
 
-def test_a_host_whose_name_became_an_apex_is_first_level():
+def test_a_host_whose_name_became_an_apex_is_first_level() -> None:
     world = small_world()
     world.zone("blog.example.com")
     assert decided(world, request()) is Refusal.FIRST_LEVEL
 
 
-def test_the_name_is_found_in_any_spelling():
+def test_the_name_is_found_in_any_spelling() -> None:
     world = small_world()
     world.host("xn--bcher-kva.example.com")
     decision = decided(world, request("BÜCHER.Example.com."))
@@ -221,13 +224,15 @@ def test_the_name_is_found_in_any_spelling():
         ("", "2001:db8:0::1", BLOG6, "2001:db8::1"),
     ],
 )
-def test_the_address_is_the_one_given_or_else_the_clients(ip, source, record, address):
+def test_the_address_is_the_one_given_or_else_the_clients(
+    ip: str, source: str, record: RecordKey, address: str
+) -> None:
     decision = decided(small_world(), request(ip=ip, source=source))
     assert isinstance(decision, Change)
     assert (decision.record, decision.content) == (record, address)
 
 
-def test_private_addresses_can_be_refused():
+def test_private_addresses_can_be_refused() -> None:
     asked = request(ip="192.168.1.100")
     assert isinstance(decided(small_world(), asked), Change)
     assert decided(small_world(), asked, private=False) is Refusal.INVALID_IP
@@ -238,7 +243,7 @@ HOSTILE = st.text(max_size=400) | st.sampled_from(["\ud800", "\x00", "。", "１
 
 
 @given(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
-def test_whatever_is_sent_is_read_or_refused(domain, ip, token, source):
+def test_whatever_is_sent_is_read_or_refused(domain, ip, token, source) -> None:
     asked = Request(domain, ip, token, source)
     attempt = read_all(asked)
     if not domain:
@@ -253,14 +258,14 @@ def test_whatever_is_sent_is_read_or_refused(domain, ip, token, source):
 # What is committed already
 
 
-def test_the_first_update_has_no_previous_address():
+def test_the_first_update_has_no_previous_address() -> None:
     world = small_world()
     decision = decided(world, request())
     assert isinstance(decision, Change)
     assert (decision.record, decision.content, decision.previous) == (BLOG, IP, "")
 
 
-def test_a_change_holds_only_while_all_that_was_read_does():
+def test_a_change_holds_only_while_all_that_was_read_does() -> None:
     world = small_world()
     world.commit(BLOG, OLD_IP)
     plan = planned(world, request())
@@ -270,7 +275,7 @@ def test_a_change_holds_only_while_all_that_was_read_does():
     assert plan.records == {BLOG: world.state.addresses[BLOG].revision}
 
 
-def test_another_address_replaces_the_committed_one():
+def test_another_address_replaces_the_committed_one() -> None:
     world = small_world()
     world.commit(BLOG, OLD_IP, previous="192.0.2.1")
     world.commit(BLOG6, "2001:db8::1")
@@ -279,20 +284,20 @@ def test_another_address_replaces_the_committed_one():
     assert (decision.content, decision.previous) == (IP, OLD_IP)
 
 
-def test_a_published_address_is_unchanged():
+def test_a_published_address_is_unchanged() -> None:
     world = small_world()
     world.commit(BLOG, IP)
     world.publish(BLOG)
     assert decided(world, request()) == Unchanged(BLOG.name, IP, Family.A)
 
 
-def test_a_pending_address_is_joined_with_its_stored_predecessor():
+def test_a_pending_address_is_joined_with_its_stored_predecessor() -> None:
     world = small_world()
     revision = world.commit(BLOG, IP, previous=OLD_IP)
     assert decided(world, request()) == Join(BLOG, revision, IP, OLD_IP, published=False)
 
 
-def test_an_address_of_which_only_an_older_one_is_published_is_joined():
+def test_an_address_of_which_only_an_older_one_is_published_is_joined() -> None:
     world = small_world()
     world.commit(BLOG, OLD_IP)
     world.publish(BLOG)
@@ -300,7 +305,7 @@ def test_an_address_of_which_only_an_older_one_is_published_is_joined():
     assert decided(world, request()) == Join(BLOG, revision, IP, OLD_IP, published=False)
 
 
-def test_an_address_that_drifted_is_joined():
+def test_an_address_that_drifted_is_joined() -> None:
     world = small_world()
     revision = world.commit(BLOG, IP, previous=OLD_IP)
     world.publish(BLOG)
@@ -308,7 +313,7 @@ def test_an_address_that_drifted_is_joined():
     assert decided(world, request()) == Join(BLOG, revision, IP, OLD_IP, published=False)
 
 
-def test_an_address_whose_zone_is_not_verified_is_joined_as_published():
+def test_an_address_whose_zone_is_not_verified_is_joined_as_published() -> None:
     world = small_world()
     revision = world.commit(BLOG, IP, previous=OLD_IP)
     world.publish(BLOG)
@@ -318,7 +323,7 @@ def test_an_address_whose_zone_is_not_verified_is_joined_as_published():
     assert decided(world, request()) == Join(BLOG, revision, IP, OLD_IP, published=True)
 
 
-def test_an_older_refusal_says_nothing_about_a_newer_address():
+def test_an_older_refusal_says_nothing_about_a_newer_address() -> None:
     world = small_world()
     world.commit(BLOG, OLD_IP)
     world.refuse(BLOG)
@@ -326,7 +331,7 @@ def test_an_older_refusal_says_nothing_about_a_newer_address():
     assert decided(world, request()) == Join(BLOG, revision, IP, OLD_IP, published=False)
 
 
-def test_a_published_address_is_unchanged_though_its_new_ttl_is_pending_or_refused():
+def test_a_published_address_is_unchanged_though_its_new_ttl_is_pending_or_refused() -> None:
     world = small_world()
     world.commit(BLOG, IP)
     world.publish(BLOG)
@@ -338,7 +343,7 @@ def test_a_published_address_is_unchanged_though_its_new_ttl_is_pending_or_refus
     assert isinstance(decided(world, request()), Join)
 
 
-def test_a_zone_that_moved_has_to_publish_first():
+def test_a_zone_that_moved_has_to_publish_first() -> None:
     world = small_world()
     revision = world.commit(BLOG, IP, previous=OLD_IP)
     world.publish(BLOG)
@@ -347,7 +352,7 @@ def test_a_zone_that_moved_has_to_publish_first():
     assert decided(world, request()) == Join(BLOG, revision, IP, OLD_IP, published=False)
 
 
-def test_what_the_nameserver_refused_that_the_zone_has_left_is_joined():
+def test_what_the_nameserver_refused_that_the_zone_has_left_is_joined() -> None:
     world = small_world()
     revision = world.commit(BLOG, IP, previous=OLD_IP)
     world.refuse(BLOG)
@@ -355,7 +360,7 @@ def test_what_the_nameserver_refused_that_the_zone_has_left_is_joined():
     assert decided(world, request()) == Join(BLOG, revision, IP, OLD_IP, published=False)
 
 
-def test_a_tombstone_is_overwritten_and_inherits_no_previous_address():
+def test_a_tombstone_is_overwritten_and_inherits_no_previous_address() -> None:
     world = small_world()
     world.commit(BLOG, IP)
     world.publish(BLOG)
@@ -365,7 +370,7 @@ def test_a_tombstone_is_overwritten_and_inherits_no_previous_address():
     assert (decision.content, decision.previous) == (IP, "")
 
 
-def test_the_families_of_a_name_do_not_know_each_other():
+def test_the_families_of_a_name_do_not_know_each_other() -> None:
     world = small_world()
     world.commit(BLOG, IP)
     world.publish(BLOG)

@@ -61,15 +61,15 @@ def is_due(world: World, now: datetime, *records: RecordKey) -> bool:
     ],
 )
 def test_a_host_expires_when_it_was_not_seen_for_so_long_and_is_warned_of_in_the_last_quarter(
-    world, age, state
-):
+    world: World, age: timedelta, state: Expiry
+) -> None:
     seen(world)
     world.commit(BLOG, "192.0.2.7")
     assert expiry(world.state, HOST, NOW + age) == (NOW, NOW + SPAN, state)
     assert is_due(world, NOW + age) is (state is Expiry.EXPIRED)
 
 
-def test_a_host_that_does_not_expire_or_is_none_is_never_due(world):
+def test_a_host_that_does_not_expire_or_is_none_is_never_due(world: World) -> None:
     world.commit(BLOG, "192.0.2.7")
     later = NOW + 10 * SPAN
     assert is_due(world, later)
@@ -80,7 +80,9 @@ def test_a_host_that_does_not_expire_or_is_none_is_never_due(world):
 
 
 @pytest.mark.parametrize("record", [BLOG, BLOG6])
-def test_a_host_that_was_never_seen_counts_from_when_its_address_was_changed(world, record):
+def test_a_host_that_was_never_seen_counts_from_when_its_address_was_changed(
+    world: World, record: RecordKey
+) -> None:
     assert expiry(world.state, HOST, NOW) is None
     world.commit(record, "192.0.2.7")
     assert expiry(world.state, HOST, NOW) == (NOW, NOW + SPAN, Expiry.FRESH)
@@ -88,7 +90,7 @@ def test_a_host_that_was_never_seen_counts_from_when_its_address_was_changed(wor
 
 
 @pytest.mark.parametrize("held", ["host", "zone", "account"])
-def test_what_is_held_stays_as_it_is(world, held):
+def test_what_is_held_stays_as_it_is(world: World, held: str) -> None:
     seen(world)
     world.commit(BLOG, "192.0.2.7")
     assert is_due(world, NOW + SPAN)
@@ -102,7 +104,7 @@ def test_what_is_held_stays_as_it_is(world, held):
     assert not is_due(world, NOW + SPAN)
 
 
-def test_a_host_without_an_address_is_not_due(world):
+def test_a_host_without_an_address_is_not_due(world: World) -> None:
     seen(world)
     assert expiry(world.state, HOST, NOW + SPAN) == (NOW, NOW + SPAN, Expiry.EXPIRED)
     assert not is_due(world, NOW + SPAN)
@@ -112,7 +114,7 @@ def test_a_host_without_an_address_is_not_due(world):
     assert is_due(world, NOW + SPAN)
 
 
-def test_a_sighting_is_written_when_the_last_one_is_older_than_a_quarter(world):
+def test_a_sighting_is_written_when_the_last_one_is_older_than_a_quarter(world: World) -> None:
     entry = seen(world)
     assert not is_stale_sighting(SPEC, entry, (Family.A,), NOW + SPAN / 4)
     assert is_stale_sighting(SPEC, entry, (Family.A,), NOW + SPAN / 4 + timedelta(seconds=1))
@@ -121,7 +123,7 @@ def test_a_sighting_is_written_when_the_last_one_is_older_than_a_quarter(world):
 
 
 @given(st.lists(st.floats(0, 0.49), max_size=30))
-def test_a_host_that_is_refreshed_in_time_is_never_even_warned_of(pauses):
+def test_a_host_that_is_refreshed_in_time_is_never_even_warned_of(pauses: list[float]) -> None:
     """In time: at least every half of its span."""
     world = small_world()
     world.host(expires_after=SPEC.expires_after)
@@ -136,7 +138,7 @@ def test_a_host_that_is_refreshed_in_time_is_never_even_warned_of(pauses):
             entry = seen(world, now)
 
 
-def test_a_host_that_a_prefix_is_on_its_way_to_is_not_due():
+def test_a_host_that_a_prefix_is_on_its_way_to_is_not_due() -> None:
     world = small_world()
     world.host(ipv6_suffix="::7", expires_after=SPEC.expires_after)
     world.commit(BLOG6, "2001:db8::7")
@@ -146,7 +148,7 @@ def test_a_host_that_a_prefix_is_on_its_way_to_is_not_due():
     assert not is_due(world, later)
 
 
-def test_a_host_without_an_address_is_not_warned_of(world):
+def test_a_host_without_an_address_is_not_warned_of(world: World) -> None:
     seen(world)
     later = NOW + SPAN - timedelta(seconds=1)
     assert stage(world.state, BLOG, age_by_clock(world.state, later)) is None
@@ -154,7 +156,7 @@ def test_a_host_without_an_address_is_not_warned_of(world):
     assert stage(world.state, BLOG, age_by_clock(world.state, later)) is Expiry.EXPIRING
 
 
-def test_a_refresh_of_one_family_is_none_of_the_other(world):
+def test_a_refresh_of_one_family_is_none_of_the_other(world: World) -> None:
     world.commit(BLOG, "192.0.2.7")
     world.commit(BLOG6, "2001:db8::7")
     later = NOW + SPAN
@@ -166,7 +168,7 @@ def test_a_refresh_of_one_family_is_none_of_the_other(world):
     assert expiry(world.state, HOST, later) == (later, later + SPAN, Expiry.FRESH)
 
 
-def test_a_refresh_by_an_older_node_is_one_of_both_families(world):
+def test_a_refresh_by_an_older_node_is_one_of_both_families(world: World) -> None:
     """It writes `at`, and the fields that it does not know as they were."""
     ours = sighting(sighting(None, Family, NOW), [Family.AAAA], NOW + SPAN)
     theirs = structs.replace(ours, at=NOW + 2 * SPAN)
@@ -176,20 +178,20 @@ def test_a_refresh_by_an_older_node_is_one_of_both_families(world):
     assert again.at == NOW + 3 * SPAN, "older nodes know this alone"
 
 
-def test_a_family_that_was_set_without_a_refresh_counts_from_then(world):
+def test_a_family_that_was_set_without_a_refresh_counts_from_then(world: World) -> None:
     seen(world, NOW - 10 * SPAN)
     world.commit(BLOG, "192.0.2.7")
     assert not is_due(world, NOW + SPAN - timedelta(seconds=1))
     assert is_due(world, NOW + SPAN)
 
 
-def test_a_sighting_in_the_future_is_stale(world):
+def test_a_sighting_in_the_future_is_stale(world: World) -> None:
     """A clock was wrong that wrote it: the host would seem fresh until then, and no refresh be written."""
     assert is_stale_sighting(SPEC, seen(world, NOW + timedelta(days=2)), (Family.A,), NOW)
     assert not is_stale_sighting(SPEC, seen(world, NOW + SPAN / 4), (Family.A,), NOW)
 
 
-def test_a_sighting_is_written_for_the_family_that_needs_it(world):
+def test_a_sighting_is_written_for_the_family_that_needs_it(world: World) -> None:
     entry = seen(world, value=sighting(sighting(None, Family, NOW), [Family.AAAA], NOW + SPAN))
     assert is_stale_sighting(SPEC, entry, (Family.A,), NOW + SPAN)
     assert not is_stale_sighting(SPEC, entry, (Family.AAAA,), NOW + SPAN)

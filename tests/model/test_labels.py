@@ -49,10 +49,12 @@ def names(world: World, secret: str, *domains: str) -> list[str | None]:
         ("unknown", "blog", None),
     ],
 )
-def test_a_label_stands_for_the_one_host_that_the_token_may_change(world, secret, label, name):
+def test_a_label_stands_for_the_one_host_that_the_token_may_change(
+    world: World, secret: str, label: str, name: str | None
+) -> None:
     assert names(world, secret, label) == [name]
 
 
-def test_full_names_stay_as_they_are(world):
+def test_full_names_stay_as_they_are(world: World) -> None:
     asked = ("nas.example.net", "blog", "theirs.example.com")
     assert names(world, "secret", *asked) == ["nas.example.net", "blog.example.com", "theirs.example.com"]

@@ -23,30 +23,30 @@ def state(*zones: str, **members: Member) -> State:
     return found
 
 
-def test_alone_nobody_is_better():
+def test_alone_nobody_is_better() -> None:
     assert preferred_to(state("bind"), "me", member()) is None
     assert preferred_to(state(me=member(priority=9)), "me", member()) is None, "it is itself"
 
 
-def test_equals_do_not_displace_each_other():
+def test_equals_do_not_displace_each_other() -> None:
     assert preferred_to(state("bind", other=member("bind")), "me", member("bind")) is None
 
 
-def test_higher_priority_leads():
+def test_higher_priority_leads() -> None:
     both = state("bind", low=member("bind", priority=-1), high=member("bind", priority=1))
     assert preferred_to(both, "me", member("bind")) == "high"
     assert preferred_to(both, "high", member("bind", priority=1)) is None
 
 
-def test_whoever_may_not_lead_is_no_better():
+def test_whoever_may_not_lead_is_no_better() -> None:
     assert preferred_to(state(other=member(priority=5, eligible=False)), "me", member()) is None
 
 
-def test_a_nameserver_counts_more_than_priority():
+def test_a_nameserver_counts_more_than_priority() -> None:
     assert preferred_to(state("bind", "knot", other=member("bind", "knot")), "me", member("bind", priority=9))
     some = state("bind", "knot", other=member("knot"))
     assert preferred_to(some, "me", member("bind")) is None, "one is lacking on both"
 
 
-def test_a_nameserver_that_no_zone_names_does_not_count():
+def test_a_nameserver_that_no_zone_names_does_not_count() -> None:
     assert preferred_to(state("bind", other=member("bind", "spare")), "me", member("bind")) is None

@@ -5,6 +5,7 @@ import string
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from hypothesis.strategies._internal.core import DataObject
 
 from ddnsd.model.names import InvalidNameError, ancestors, is_below, label_count, parse_name
 
@@ -47,7 +48,7 @@ NAMELIKE = st.text(
         pytest.param(NAME_253 + ".", NAME_253, id="253 octets and the dot"),
     ],
 )
-def test_each_spelling_has_one_canonical_text(text, name):
+def test_each_spelling_has_one_canonical_text(text: str, name: str) -> None:
     assert parse_name(text) == name
 
 
@@ -76,13 +77,13 @@ def test_each_spelling_has_one_canonical_text(text, name):
         pytest.param("a" * 1_000_000, id="very long"),
     ],
 )
-def test_what_cannot_be_a_host_name_is_refused(text):
+def test_what_cannot_be_a_host_name_is_refused(text: str) -> None:
     with pytest.raises(InvalidNameError) as caught:
         parse_name(text)
     assert len(str(caught.value)) < 2000
 
 
-def test_the_work_on_international_text_is_bounded():
+def test_the_work_on_international_text_is_bounded() -> None:
     name = "bücher.example.com"
     padding = "\xad" * 63  # soft hyphens, which UTS 46 drops
     assert parse_name(padding + name + ".") == "xn--bcher-kva.example.com"
@@ -99,7 +100,7 @@ def test_the_work_on_international_text_is_bounded():
 @given(NAMELIKE)
 @example("İ.example.com")
 @example("ﷺ" * 300)
-def test_whatever_is_parsed_is_a_canonical_host_name_or_refused(text):
+def test_whatever_is_parsed_is_a_canonical_host_name_or_refused(text: str) -> None:
     try:
         name = parse_name(text)
     except InvalidNameError:
@@ -114,13 +115,13 @@ def test_whatever_is_parsed_is_a_canonical_host_name_or_refused(text):
 
 
 @given(NAMES, st.data())
-def test_case_and_the_trailing_dot_do_not_count(name, data):
+def test_case_and_the_trailing_dot_do_not_count(name: str, data: DataObject) -> None:
     swapped = "".join(data.draw(st.sampled_from([letter, letter.upper()])) for letter in name)
     assert parse_name(swapped) == parse_name(swapped + ".") == name
 
 
 @given(st.text("üöäéñçåø", min_size=1, max_size=15), NAMES)
-def test_a_u_label_is_its_a_label(label, rest):
+def test_a_u_label_is_its_a_label(label, rest) -> None:
     a_label = b"xn--" + label.encode("punycode")
     if len(a_label) <= 63:
         assert parse_name(f"{label}.example.com") == f"{a_label.decode().lower()}.example.com"
@@ -128,7 +129,7 @@ def test_a_u_label_is_its_a_label(label, rest):
 
 
 @given(NAMES)
-def test_ancestors_are_the_name_and_all_above_it(name):
+def test_ancestors_are_the_name_and_all_above_it(name: str) -> None:
     found = list(ancestors(name))
     assert found[0] == name
     assert len(found) == label_count(name) == len(name.split("."))
@@ -136,7 +137,7 @@ def test_ancestors_are_the_name_and_all_above_it(name):
     assert not is_below(name, name)
 
 
-def test_below_goes_by_whole_labels():
+def test_below_goes_by_whole_labels() -> None:
     assert is_below("blog.example.com", "example.com")
     assert not is_below("blogexample.com", "example.com")
     assert not is_below("example.com", "blog.example.com")

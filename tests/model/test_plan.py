@@ -34,7 +34,7 @@ def records(batch: tuple[Push, ...]) -> list[RecordKey]:
     return [push.record for push in batch]
 
 
-def test_the_newest_value_is_pushed_however_often_it_changed(world, queue):
+def test_the_newest_value_is_pushed_however_often_it_changed(world: World, queue: Queue) -> None:
     for ip in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
         revision = world.commit(A, ip)
         queue.look(world.state, [A])
@@ -42,7 +42,7 @@ def test_the_newest_value_is_pushed_however_often_it_changed(world, queue):
     assert (push.want.ip, push.want.revision) == ("192.0.2.3", revision)
 
 
-def test_a_value_committed_after_the_look_is_the_one_that_is_pushed(world, queue):
+def test_a_value_committed_after_the_look_is_the_one_that_is_pushed(world: World, queue: Queue) -> None:
     world.commit(A, "192.0.2.1")
     queue.look(world.state, [A])
     world.commit(A, "192.0.2.2")
@@ -50,7 +50,7 @@ def test_a_value_committed_after_the_look_is_the_one_that_is_pushed(world, queue
     assert push.want.ip == "192.0.2.2"
 
 
-def test_who_waits_longest_comes_first_and_a_batch_is_bounded(world, queue):
+def test_who_waits_longest_comes_first_and_a_batch_is_bounded(world: World, queue: Queue) -> None:
     for record in (B, A, C, B):  # the second value of B does not send it to the end
         world.commit(record, "192.0.2.1")
         queue.look(world.state, [record])
@@ -59,7 +59,7 @@ def test_who_waits_longest_comes_first_and_a_batch_is_bounded(world, queue):
     assert queue.take(world.state, 2) == ()
 
 
-def test_a_record_on_its_way_is_planned_again_only_after_its_release(world, queue):
+def test_a_record_on_its_way_is_planned_again_only_after_its_release(world: World, queue: Queue) -> None:
     world.commit(A, "192.0.2.1")
     queue.look(world.state, [A])
     queue.take(world.state, 10)
@@ -71,7 +71,7 @@ def test_a_record_on_its_way_is_planned_again_only_after_its_release(world, queu
     assert push.want.ip == "192.0.2.2"
 
 
-def test_a_published_record_is_not_pending(world, queue):
+def test_a_published_record_is_not_pending(world: World, queue: Queue) -> None:
     world.commit(A, "192.0.2.1")
     queue.look(world.state, [A])
     assert len(queue) == 1
@@ -81,14 +81,14 @@ def test_a_published_record_is_not_pending(world, queue):
     assert queue.take(world.state, 10) == ()
 
 
-def test_a_record_published_before_the_next_look_is_not_pushed_again(world, queue):
+def test_a_record_published_before_the_next_look_is_not_pushed_again(world: World, queue: Queue) -> None:
     world.commit(A, "192.0.2.1")
     queue.look(world.state, [A])
     world.publish(A)
     assert queue.take(world.state, 10) == ()
 
 
-def test_a_refused_record_waits_for_a_newer_value(world, queue):
+def test_a_refused_record_waits_for_a_newer_value(world: World, queue: Queue) -> None:
     world.commit(A, "192.0.2.1")
     world.refuse(A)
     queue.look(world.state, [A])
@@ -98,7 +98,7 @@ def test_a_refused_record_waits_for_a_newer_value(world, queue):
     assert records(queue.take(world.state, 10)) == [A]
 
 
-def test_a_new_ttl_is_pushed(world, queue):
+def test_a_new_ttl_is_pushed(world: World, queue: Queue) -> None:
     world.commit(A, "192.0.2.1")
     world.publish(A)
     world.zone(ttl=300)
@@ -107,7 +107,7 @@ def test_a_new_ttl_is_pushed(world, queue):
     assert push.want.ttl == 300
 
 
-def test_only_its_own_site_is_planned(world, queue):
+def test_only_its_own_site_is_planned(world: World, queue: Queue) -> None:
     world.zone("elsewhere.net", nameserver="second")
     world.host("a.elsewhere.net")
     world.commit(RecordKey("a.elsewhere.net", Family.A), "192.0.2.1")
@@ -116,7 +116,7 @@ def test_only_its_own_site_is_planned(world, queue):
     assert records(queue.take(world.state, 10)) == [A]
 
 
-def test_a_zone_that_moves_takes_its_records_along(world, queue):
+def test_a_zone_that_moves_takes_its_records_along(world: World, queue: Queue) -> None:
     world.commit(A, "192.0.2.1")
     queue.look(world.state, [A])
     world.zone(nameserver="second")
@@ -128,7 +128,7 @@ def test_a_zone_that_moves_takes_its_records_along(world, queue):
     assert records(there.take(world.state, 10)) == [A]
 
 
-def test_the_acknowledgement_replaces_what_was_known_at_the_push(world, queue):
+def test_the_acknowledgement_replaces_what_was_known_at_the_push(world: World, queue: Queue) -> None:
     world.commit(A, "192.0.2.1")
     world.publish(A)
     world.commit(A, "192.0.2.2")
@@ -146,7 +146,7 @@ def first_of(world: World) -> bool:
     return push.first
 
 
-def test_a_publication_is_read_back_where_nothing_was_served_before(world):
+def test_a_publication_is_read_back_where_nothing_was_served_before(world: World) -> None:
     world.commit(A, "192.0.2.1")
     assert first_of(world)
     world.refuse(A)
@@ -159,7 +159,7 @@ def test_a_publication_is_read_back_where_nothing_was_served_before(world):
     assert first_of(world)
 
 
-def test_a_removal_is_not_read_back_but_what_comes_after_it_is(world):
+def test_a_removal_is_not_read_back_but_what_comes_after_it_is(world: World) -> None:
     world.commit(A, "192.0.2.1")
     world.withdraw(A)
     assert not first_of(world)
@@ -168,7 +168,7 @@ def test_a_removal_is_not_read_back_but_what_comes_after_it_is(world):
     assert first_of(world)
 
 
-def test_a_record_is_read_back_at_its_new_home(world):
+def test_a_record_is_read_back_at_its_new_home(world: World) -> None:
     world.commit(A, "192.0.2.1")
     world.publish(A)
     world.zone(nameserver="second")
@@ -227,19 +227,19 @@ class QueueMachine(RuleBasedStateMachine):
         self.arrival = [record for record in self.arrival if self.is_pending(record)]
 
     @rule(record=st.sampled_from(RECORDS), last=st.integers(1, 254))
-    def commit(self, record, last):
+    def commit(self, record, last) -> None:
         ip = f"192.0.2.{last}" if record.type is Family.A else f"2001:db8::{last:x}"
         self.naive[record].wanted = Value(self.world.commit(record, ip), ip, self.ttl)
         self.look(record)
 
     @rule(record=st.sampled_from(RECORDS))
-    def withdraw(self, record):
+    def withdraw(self, record) -> None:
         if self.naive[record].wanted:
             self.naive[record].wanted = Value(self.world.withdraw(record), "", self.ttl)
             self.look(record)
 
     @rule(ttl=st.sampled_from([60, 300]), home=st.sampled_from([SITE.nameserver, SITE.nameserver, "second"]))
-    def change_the_zone(self, ttl, home):
+    def change_the_zone(self, ttl, home) -> None:
         self.ttl, self.home = ttl, home
         self.world.zone(ttl=ttl, nameserver=home)
         for naive in self.naive.values():
@@ -247,7 +247,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.look(*RECORDS)
 
     @rule(limit=st.integers(1, 3))
-    def take(self, limit):
+    def take(self, limit) -> None:
         batch = self.queue.take(self.world.state, limit)
         assert records(batch) == [record for record in self.arrival if record not in self.on_the_way][:limit]
         for push in batch:
@@ -257,7 +257,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.on_the_way)
     @rule(data=st.data())
-    def acknowledge(self, data):
+    def acknowledge(self, data) -> None:
         record, push = data.draw(st.sampled_from(list(self.on_the_way.items())))
         known, value = self.world.state.published.get(record), value_of(push)
         assert push.guard == (known.revision if known else 0)
@@ -267,7 +267,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.on_the_way)
     @rule(data=st.data())
-    def get_no_answer(self, data):
+    def get_no_answer(self, data) -> None:
         self.lose(data.draw(st.sampled_from(list(self.on_the_way))))
 
     def lose(self, record: RecordKey) -> None:
@@ -276,7 +276,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.look(record)
 
     @rule(record=st.sampled_from(RECORDS))
-    def refuse(self, record):
+    def refuse(self, record) -> None:
         wanted = self.naive[record].wanted
         if wanted and record not in self.on_the_way:
             self.world.refuse(record)
@@ -284,12 +284,12 @@ class QueueMachine(RuleBasedStateMachine):
             self.look(record)
 
     @invariant()
-    def counts_what_is_pending(self):
+    def counts_what_is_pending(self) -> None:
         assert len(self.queue) == len(self.arrival)
         everything_done = not any(naive.is_pending_at(self.home) for naive in self.naive.values())
         assert is_settled(self.world.state, SITE.zone) == everything_done
 
-    def teardown(self):
+    def teardown(self) -> None:
         """However it went: once the zone is here and all is acknowledged, nothing is left."""
         self.change_the_zone(60, SITE.nameserver)
         self.queue.release(self.on_the_way)

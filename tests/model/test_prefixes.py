@@ -31,7 +31,9 @@ def below(prefix: str, suffix: str | None = "::7", subnet: str | None = None) ->
         ("2001:db8:1:2::/64", None, None, None),
     ],
 )
-def test_the_prefix_the_subnet_and_the_identifier_make_the_address(prefix, suffix, subnet, address):
+def test_the_prefix_the_subnet_and_the_identifier_make_the_address(
+    prefix: str, suffix: str | None, subnet: str | None, address: str | None
+) -> None:
     assert below(prefix, suffix, subnet) == address
 
 
@@ -42,19 +44,19 @@ def test_the_prefix_the_subnet_and_the_identifier_make_the_address(prefix, suffi
         *("192.0.2.0/24", "::/64", "ff02::/64", "2001:db8::%eth0/64", "2001:db8::/64/64", "x" * 70_000),
     ],
 )
-def test_what_is_no_prefix_of_hosts_is_refused(text):
+def test_what_is_no_prefix_of_hosts_is_refused(text: str) -> None:
     with pytest.raises(InvalidAddressError):
         parse_prefix(text)
 
 
-def test_private_prefixes_can_be_refused():
+def test_private_prefixes_can_be_refused() -> None:
     assert str(parse_prefix("fd00:1:2:3::/64")) == "fd00:1:2:3::/64"
     with pytest.raises(InvalidAddressError):
         parse_prefix("fd00:1:2:3::/64", private=False)
 
 
 @given(st.integers(0x2000, 0x3FFF), st.integers(0, 2**48 - 1), st.integers(1, 2**64 - 1), st.integers(16, 64))
-def test_every_address_is_canonical_and_below_the_prefix(first, rest, identifier, length):
+def test_every_address_is_canonical_and_below_the_prefix(first, rest, identifier, length) -> None:
     bits = first << 48 | rest
     prefix = parse_prefix(f"{ipaddress.IPv6Address(bits << 64)}/{length}")
     assert parse_prefix(str(prefix)) == prefix

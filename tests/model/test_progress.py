@@ -18,7 +18,7 @@ def after(world: World, revision: int, *, verify: bool = False, record: RecordKe
     return progress(world.state, record, revision, verify=verify)
 
 
-def test_a_commit_is_waited_for_until_it_is_published():
+def test_a_commit_is_waited_for_until_it_is_published() -> None:
     world = small_world()
     revision = world.commit(BLOG, IP)
     assert after(world, revision) is Progress.WAITING
@@ -26,7 +26,7 @@ def test_a_commit_is_waited_for_until_it_is_published():
     assert after(world, revision) is Progress.PUBLISHED
 
 
-def test_a_newer_value_counts_for_an_older_but_not_the_other_way_round():
+def test_a_newer_value_counts_for_an_older_but_not_the_other_way_round() -> None:
     world = small_world()
     older = world.commit(BLOG, IP)
     world.publish(BLOG)
@@ -37,7 +37,7 @@ def test_a_newer_value_counts_for_an_older_but_not_the_other_way_round():
     assert after(world, older) is after(world, newer) is Progress.PUBLISHED
 
 
-def test_a_value_that_was_overtaken_unpublished_waits_for_the_newer_one():
+def test_a_value_that_was_overtaken_unpublished_waits_for_the_newer_one() -> None:
     world = small_world()
     older = world.commit(BLOG, IP)
     world.commit(BLOG, NEWER_IP, previous=IP)
@@ -46,7 +46,7 @@ def test_a_value_that_was_overtaken_unpublished_waits_for_the_newer_one():
     assert after(world, older) is Progress.REFUSED
 
 
-def test_a_refusal_ends_the_waiting_of_its_revision_and_older_ones_only():
+def test_a_refusal_ends_the_waiting_of_its_revision_and_older_ones_only() -> None:
     world = small_world()
     older = world.commit(BLOG, IP)
     world.refuse(BLOG)
@@ -55,7 +55,7 @@ def test_a_refusal_ends_the_waiting_of_its_revision_and_older_ones_only():
     assert after(world, newer) is Progress.WAITING
 
 
-def test_what_is_published_stays_so_though_a_newer_value_is_refused():
+def test_what_is_published_stays_so_though_a_newer_value_is_refused() -> None:
     world = small_world()
     older = world.commit(BLOG, IP)
     world.publish(BLOG)
@@ -65,7 +65,7 @@ def test_what_is_published_stays_so_though_a_newer_value_is_refused():
     assert after(world, newer) is Progress.REFUSED
 
 
-def test_what_may_have_drifted_is_waited_for():
+def test_what_may_have_drifted_is_waited_for() -> None:
     world = small_world()
     revision = world.commit(BLOG, IP)
     world.publish(BLOG)
@@ -73,7 +73,7 @@ def test_what_may_have_drifted_is_waited_for():
     assert after(world, revision) is Progress.WAITING
 
 
-def test_a_moved_zone_is_waited_for_at_its_new_home():
+def test_a_moved_zone_is_waited_for_at_its_new_home() -> None:
     world = small_world()
     revision = world.commit(BLOG, IP)
     world.publish(BLOG)
@@ -84,7 +84,7 @@ def test_a_moved_zone_is_waited_for_at_its_new_home():
     assert after(world, revision, verify=True) is Progress.WAITING  # the new home is not verified
 
 
-def test_an_unverified_zone_is_waited_for_only_by_who_asks_for_it():
+def test_an_unverified_zone_is_waited_for_only_by_who_asks_for_it() -> None:
     world = small_world()
     world.footprint(verified=False)
     revision = world.commit(BLOG, IP)
@@ -109,7 +109,7 @@ def test_an_unverified_zone_is_waited_for_only_by_who_asks_for_it():
 )
 def test_a_withdrawn_address_is_gone_whatever_had_become_of_it(
     before: Callable[[World, RecordKey], None], end: Callable[[World], None]
-):
+) -> None:
     world = small_world()
     revision = world.commit(BLOG, IP)
     before(world, BLOG)
@@ -117,7 +117,7 @@ def test_a_withdrawn_address_is_gone_whatever_had_become_of_it(
     assert after(world, revision) is Progress.GONE
 
 
-def test_a_removal_that_is_published_publishes_no_address():
+def test_a_removal_that_is_published_publishes_no_address() -> None:
     world = small_world()
     revision = world.commit(BLOG, IP)
     world.withdraw(BLOG)
@@ -125,7 +125,7 @@ def test_a_removal_that_is_published_publishes_no_address():
     assert after(world, revision) is Progress.GONE
 
 
-def test_an_address_that_a_client_has_withdrawn_meanwhile_is_waited_for_until_it_is_gone():
+def test_an_address_that_a_client_has_withdrawn_meanwhile_is_waited_for_until_it_is_gone() -> None:
     world = small_world()
     revision = world.commit(BLOG, IP)
     withdrawn = world.withdraw(BLOG, cleared=True)
@@ -139,7 +139,7 @@ def test_an_address_that_a_client_has_withdrawn_meanwhile_is_waited_for_until_it
     assert after(world, revision) is after(world, withdrawn) is Progress.PUBLISHED
 
 
-def test_the_first_address_out_of_a_prefix_is_waited_for():
+def test_the_first_address_out_of_a_prefix_is_waited_for() -> None:
     world = small_world()
     world.host(ipv6_suffix="::7")
     revision = world.move("2001:db8::/64")
@@ -151,7 +151,7 @@ def test_the_first_address_out_of_a_prefix_is_waited_for():
 
 
 @given(st.lists(st.sampled_from(["commit", "publish", "refuse", "doubt"]), max_size=12))
-def test_who_waits_for_an_older_value_never_waits_longer(steps):
+def test_who_waits_for_an_older_value_never_waits_longer(steps: list[str]) -> None:
     world = small_world()
     revisions = [world.commit(BLOG, IP)]
     for step in steps:
@@ -170,7 +170,7 @@ def follower() -> World:
     return world
 
 
-def test_a_prefix_is_waited_for_though_an_earlier_owners_address_is_still_leaving():
+def test_a_prefix_is_waited_for_though_an_earlier_owners_address_is_still_leaving() -> None:
     world = follower()
     set_before = world.commit(BLOG6, "2001:db8::1")
     world.publish(BLOG6)
@@ -183,7 +183,7 @@ def test_a_prefix_is_waited_for_though_an_earlier_owners_address_is_still_leavin
     assert after(world, revision, record=BLOG6) is Progress.PUBLISHED
 
 
-def test_what_is_published_stays_so_while_a_prefix_is_to_come():
+def test_what_is_published_stays_so_while_a_prefix_is_to_come() -> None:
     world = follower()
     revision = world.commit(BLOG6, "2001:db8::1")
     world.publish(BLOG6)
@@ -191,7 +191,7 @@ def test_what_is_published_stays_so_while_a_prefix_is_to_come():
     assert after(world, revision, record=BLOG6) is Progress.PUBLISHED
 
 
-def test_a_prefix_that_the_host_does_not_follow_any_more_is_gone():
+def test_a_prefix_that_the_host_does_not_follow_any_more_is_gone() -> None:
     world = follower()
     world.commit(BLOG6, "2001:db8::1")
     world.publish(BLOG6)
@@ -202,7 +202,7 @@ def test_a_prefix_that_the_host_does_not_follow_any_more_is_gone():
     assert after(world, revision, record=BLOG6) is Progress.GONE
 
 
-def test_a_prefix_whose_address_the_host_had_already_is_with_it_once_that_is_published():
+def test_a_prefix_whose_address_the_host_had_already_is_with_it_once_that_is_published() -> None:
     world = follower()
     world.commit(BLOG6, "2001:db8::7")
     revision = world.move("2001:db8::/64")

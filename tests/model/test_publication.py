@@ -37,20 +37,20 @@ def standing_of(world: World) -> Standing:
     return standing(world.state, want, published.value if published else None)
 
 
-def test_wanted_is_the_committed_address_at_the_zones_nameserver(world):
+def test_wanted_is_the_committed_address_at_the_zones_nameserver(world: World) -> None:
     revision = world.commit(BLOG, IP)
     assert wanted(world.state, BLOG) == Wanted(BLOG, SITE, revision, IP, 60, NOW, wildcard=False)
     assert wanted(world.state, BLOG).values == (IP,)
 
 
-def test_nothing_is_wanted_where_nothing_is_committed_or_no_zone_is_left(world):
+def test_nothing_is_wanted_where_nothing_is_committed_or_no_zone_is_left(world: World) -> None:
     assert wanted(world.state, BLOG) is None
     world.commit(BLOG, IP)
     world.state.zones.drop("example.com")
     assert wanted(world.state, BLOG) is None
 
 
-def test_a_tombstone_wants_nothing_served_in_the_zone_where_it_was_published(world):
+def test_a_tombstone_wants_nothing_served_in_the_zone_where_it_was_published(world: World) -> None:
     world.commit(BLOG, IP)
     world.zone("blog.example.com")  # made later: the name would lie in it now
     world.withdraw(BLOG, "example.com")
@@ -59,7 +59,7 @@ def test_a_tombstone_wants_nothing_served_in_the_zone_where_it_was_published(wor
 
 
 @pytest.mark.parametrize(("host", "zone", "ttl"), [(None, 60, 60), (None, 300, 300), (5, 300, 5)])
-def test_the_ttl_is_the_hosts_or_else_the_zones(world, host, zone, ttl):
+def test_the_ttl_is_the_hosts_or_else_the_zones(world: World, host: int | None, zone: int, ttl: int) -> None:
     world.zone(ttl=zone)
     world.host(ttl=host)
     world.commit(BLOG, IP)
@@ -68,7 +68,7 @@ def test_the_ttl_is_the_hosts_or_else_the_zones(world, host, zone, ttl):
     assert wanted(world.state, BLOG).ttl == zone
 
 
-def test_a_disabled_host_or_zone_stays_published(world):
+def test_a_disabled_host_or_zone_stays_published(world: World) -> None:
     world.commit(BLOG, IP)
     world.publish(BLOG)
     world.host(enabled=False)
@@ -76,7 +76,7 @@ def test_a_disabled_host_or_zone_stays_published(world):
     assert standing_of(world) is Standing.PUBLISHED
 
 
-def test_a_held_host_or_zone_stays_published(world):
+def test_a_held_host_or_zone_stays_published(world: World) -> None:
     world.commit(BLOG, "192.0.2.7")
     world.zone(held=True)
     world.host(held=True)
@@ -84,7 +84,7 @@ def test_a_held_host_or_zone_stays_published(world):
     assert not world.state.is_retired(SITE)
 
 
-def test_an_address_is_pending_until_all_of_it_is_published(world):
+def test_an_address_is_pending_until_all_of_it_is_published(world: World) -> None:
     world.commit(BLOG, IP)
     assert standing_of(world) is Standing.PENDING
     world.publish(BLOG)
@@ -99,7 +99,7 @@ def test_an_address_is_pending_until_all_of_it_is_published(world):
     assert standing_of(world) is Standing.PENDING
 
 
-def test_a_refused_address_stands_so_until_something_changes(world):
+def test_a_refused_address_stands_so_until_something_changes(world: World) -> None:
     world.commit(BLOG, IP)
     world.refuse(BLOG)
     assert standing_of(world) is Standing.REFUSED
@@ -110,7 +110,7 @@ def test_a_refused_address_stands_so_until_something_changes(world):
     assert standing_of(world) is Standing.PENDING
 
 
-def test_a_refusal_to_be_tried_again_counts_no_more(world):
+def test_a_refusal_to_be_tried_again_counts_no_more(world: World) -> None:
     world.commit(BLOG, IP)
     error = PublishError(0, "REFUSED", NOW, "default")
     world.note(BLOG, Published(0, "", 60, "default", error=error))
@@ -118,7 +118,7 @@ def test_a_refusal_to_be_tried_again_counts_no_more(world):
     assert not is_refused(world.state, BLOG, world.state.addresses[BLOG].revision)
 
 
-def test_served_is_a_matter_of_revision_and_nameserver_alone(world):
+def test_served_is_a_matter_of_revision_and_nameserver_alone(world: World) -> None:
     older = world.commit(BLOG, IP)
     world.publish(BLOG)
     newer = world.commit(BLOG, IP)
@@ -129,12 +129,12 @@ def test_served_is_a_matter_of_revision_and_nameserver_alone(world):
     assert not is_served(world.state, BLOG, older)
 
 
-def test_without_an_address_nothing_is_served_or_refused(world):
+def test_without_an_address_nothing_is_served_or_refused(world: World) -> None:
     assert not is_served(world.state, BLOG, 1)
     assert not is_refused(world.state, BLOG, 1)
 
 
-def test_nothing_is_served_or_refused_in_a_zone_that_is_gone(world):
+def test_nothing_is_served_or_refused_in_a_zone_that_is_gone(world: World) -> None:
     revision = world.commit(BLOG, IP)
     world.publish(BLOG)
     world.refuse(BLOG)
@@ -143,7 +143,7 @@ def test_nothing_is_served_or_refused_in_a_zone_that_is_gone(world):
     assert not is_refused(world.state, BLOG, revision)
 
 
-def test_a_zone_that_is_gone_has_no_contents_and_nothing_to_settle(world):
+def test_a_zone_that_is_gone_has_no_contents_and_nothing_to_settle(world: World) -> None:
     world.commit(BLOG, IP)
     world.withdraw(BLOG)
     world.state.zones.drop("example.com")
@@ -151,14 +151,14 @@ def test_a_zone_that_is_gone_has_no_contents_and_nothing_to_settle(world):
     assert is_settled(world.state, "example.com")
 
 
-def test_a_site_is_verified_once_its_footprint_says_so(world):
+def test_a_site_is_verified_once_its_footprint_says_so(world: World) -> None:
     assert is_verified(world.state, SITE)
     assert not is_verified(world.state, SECOND)
     world.footprint(verified=False)
     assert not is_verified(world.state, SITE)
 
 
-def test_contents_are_the_addresses_of_the_zone(world):
+def test_contents_are_the_addresses_of_the_zone(world: World) -> None:
     world.host("gone.example.com")
     world.zone("sub.example.com")
     world.host("a.sub.example.com")
@@ -173,7 +173,7 @@ def test_contents_are_the_addresses_of_the_zone(world):
     assert {want.record for want in contents(world.state, "example.com")} == {BLOG, BLOG6}
 
 
-def test_a_zone_is_settled_while_nothing_is_pending_at_its_home(world):
+def test_a_zone_is_settled_while_nothing_is_pending_at_its_home(world: World) -> None:
     assert is_settled(world.state, "example.com")
     world.commit(BLOG, IP)
     world.commit(BLOG6, IP6)
@@ -191,7 +191,7 @@ def test_a_zone_is_settled_while_nothing_is_pending_at_its_home(world):
     assert not is_settled(world.state, "example.com")
 
 
-def test_another_zones_pending_records_do_not_unsettle(world):
+def test_another_zones_pending_records_do_not_unsettle(world: World) -> None:
     world.zone("sub.example.com")
     world.host("a.sub.example.com")
     world.commit(BLOG._replace(name="a.sub.example.com"), IP)
@@ -199,7 +199,7 @@ def test_another_zones_pending_records_do_not_unsettle(world):
     assert not is_settled(world.state, "sub.example.com")
 
 
-def test_an_address_is_not_removed(world):
+def test_an_address_is_not_removed(world: World) -> None:
     assert not is_removed(world.state, BLOG)
     world.commit(BLOG, IP)
     assert not is_removed(world.state, BLOG)
@@ -208,7 +208,7 @@ def test_an_address_is_not_removed(world):
 
 
 @pytest.mark.parametrize("is_published", [True, False])
-def test_a_tombstone_is_removed_once_its_removal_is_published(world, is_published):
+def test_a_tombstone_is_removed_once_its_removal_is_published(world: World, is_published: bool) -> None:
     world.commit(BLOG, IP)
     if is_published:
         world.publish(BLOG)
@@ -218,7 +218,7 @@ def test_a_tombstone_is_removed_once_its_removal_is_published(world, is_publishe
     assert is_removed(world.state, BLOG)
 
 
-def test_an_earlier_removal_does_not_count_for_a_later_tombstone(world):
+def test_an_earlier_removal_does_not_count_for_a_later_tombstone(world: World) -> None:
     world.withdraw(BLOG)
     world.publish(BLOG)
     world.commit(BLOG, IP)
@@ -226,7 +226,7 @@ def test_an_earlier_removal_does_not_count_for_a_later_tombstone(world):
     assert not is_removed(world.state, BLOG)
 
 
-def test_while_a_zone_moves_its_tombstones_stay(world):
+def test_while_a_zone_moves_its_tombstones_stay(world: World) -> None:
     world.withdraw(BLOG)
     move(world)
     world.footprint(nameserver="second")
@@ -236,7 +236,7 @@ def test_while_a_zone_moves_its_tombstones_stay(world):
     assert is_removed(world.state, BLOG)
 
 
-def test_tombstones_of_a_zone_that_is_gone_go_with_its_last_site(world):
+def test_tombstones_of_a_zone_that_is_gone_go_with_its_last_site(world: World) -> None:
     world.commit(BLOG, IP)
     world.publish(BLOG)
     world.withdraw(BLOG)
@@ -247,7 +247,7 @@ def test_tombstones_of_a_zone_that_is_gone_go_with_its_last_site(world):
 
 
 @given(st.lists(st.sampled_from(["commit", "withdraw", "publish", "refuse", "move", "return"]), max_size=12))
-def test_whatever_happens_publishing_what_is_wanted_settles_it(steps):
+def test_whatever_happens_publishing_what_is_wanted_settles_it(steps: list[str]) -> None:
     world = small_world()
     happen = {
         "commit": lambda: world.commit(BLOG, IP),

@@ -1,6 +1,7 @@
 """The special-purpose registries: which addresses a client may send, and which the Internet can reach."""
 
 import ipaddress
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from hypothesis import given
@@ -40,7 +41,7 @@ REACHABLE = [
 
 
 @pytest.mark.parametrize("text", USELESS)
-def test_what_no_host_has_is_never_taken_from_a_client(text):
+def test_what_no_host_has_is_never_taken_from_a_client(text: str) -> None:
     for private in (True, False):
         with pytest.raises(InvalidAddressError, match="no host has this address"):
             parse_address(text, private=private)
@@ -48,18 +49,18 @@ def test_what_no_host_has_is_never_taken_from_a_client(text):
 
 
 @pytest.mark.parametrize("text", UNREACHABLE)
-def test_what_the_internet_cannot_reach_is_taken_unless_it_is_refused(text):
+def test_what_the_internet_cannot_reach_is_taken_unless_it_is_refused(text: str) -> None:
     assert parse_address(text, private=True)
     with pytest.raises(InvalidAddressError, match="the Internet cannot reach this address"):
         parse_address(text, private=False)
 
 
 @pytest.mark.parametrize("text", REACHABLE)
-def test_all_other_addresses_are_taken(text):
+def test_all_other_addresses_are_taken(text: str) -> None:
     assert parse_address(text, private=False) == parse_address(text)
 
 
-def test_each_block_of_the_registries_counts_but_for_documentation_and_smaller_blocks():
+def test_each_block_of_the_registries_counts_but_for_documentation_and_smaller_blocks() -> None:
     networks = [(ipaddress.ip_network(block.network), block.reachable) for block in REGISTRY]
     for network, reachable in networks:
         smaller = [each for each, _ in networks if each.version == network.version and each != network]
@@ -73,7 +74,9 @@ def test_each_block_of_the_registries_counts_but_for_documentation_and_smaller_b
 
 
 @given(st.ip_addresses(v=4))
-def test_an_ipv4_address_is_judged_alike_in_each_of_its_ipv6_forms(address):
+def test_an_ipv4_address_is_judged_alike_in_each_of_its_ipv6_forms(
+    address: IPv4Address | IPv6Address,
+) -> None:
     number = int(address)
     forms = [
         ipaddress.IPv6Address(0xFFFF << 32 | number),

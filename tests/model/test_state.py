@@ -16,7 +16,7 @@ def token(digest: str, created: int, revision: int = 0) -> Entry[Resource[TokenS
     return Entry("tokens/…", revision or created, created, Resource(TokenSpec("alice", digest)))
 
 
-def test_a_table_forgets_what_is_dropped_twice():
+def test_a_table_forgets_what_is_dropped_twice() -> None:
     table: Table[str, str] = Table()
     table.put("a", Entry("a", 1, 1, "value"))
     table.drop("a")
@@ -24,7 +24,7 @@ def test_a_table_forgets_what_is_dropped_twice():
     assert table == {}
 
 
-def test_the_oldest_holder_of_a_digest_wins():
+def test_the_oldest_holder_of_a_digest_wins() -> None:
     tokens = TokenTable()
     young, old = token(DIGESTS[0], created=7), token(DIGESTS[0], created=3)
     tokens.put("young", young)
@@ -39,7 +39,7 @@ def test_the_oldest_holder_of_a_digest_wins():
     assert tokens.by_digest(DIGESTS[0]) is None
 
 
-def test_a_token_with_a_new_secret_is_not_found_by_its_old_one():
+def test_a_token_with_a_new_secret_is_not_found_by_its_old_one() -> None:
     tokens = TokenTable()
     tokens.put("router", token(DIGESTS[0], created=1))
     tokens.put("router", token(DIGESTS[1], created=1, revision=2))
@@ -52,7 +52,7 @@ def test_a_token_with_a_new_secret_is_not_found_by_its_old_one():
         st.tuples(st.sampled_from("abc"), st.none() | st.tuples(st.sampled_from(DIGESTS), st.integers(1, 5)))
     )
 )
-def test_the_index_says_what_a_search_would_find(steps):
+def test_the_index_says_what_a_search_would_find(steps: list[tuple[str, tuple[str, int] | None]]) -> None:
     tokens = TokenTable()
     for name, put in steps:
         if put is None:
@@ -87,7 +87,7 @@ def zoned(*zones: str) -> World:
         ("com", None),
     ],
 )
-def test_a_name_lies_in_the_zone_of_the_longest_match(name, zone):
+def test_a_name_lies_in_the_zone_of_the_longest_match(name: str, zone: str | None) -> None:
     assert zoned("example.com", "sub.example.com").state.zone_of(name) == zone
 
 
@@ -96,7 +96,7 @@ NAMES = st.lists(LABELS, min_size=1, max_size=5).map(".".join)
 
 
 @given(st.sets(NAMES), NAMES)
-def test_the_longest_match_is_what_a_search_would_find(zones, name):
+def test_the_longest_match_is_what_a_search_would_find(zones: set[str], name: str) -> None:
     above = [zone for zone in zones if name == zone or name.endswith(f".{zone}")]
     assert zoned(*zones).state.zone_of(name) == max(above, key=len, default=None)
 
@@ -115,12 +115,12 @@ def test_the_longest_match_is_what_a_search_would_find(zones, name):
         ("example.co.uk", False),  # in no zone, three labels: nobody can say
     ],
 )
-def test_a_first_level_name_is_an_apex_or_short_outside_every_zone(name, is_first_level):
+def test_a_first_level_name_is_an_apex_or_short_outside_every_zone(name: str, is_first_level: bool) -> None:
     state = zoned("example.com", "sub.example.com", "home").state
     assert state.is_first_level(name) == is_first_level
 
 
-def test_hosts_belong_to_their_innermost_zone():
+def test_hosts_belong_to_their_innermost_zone() -> None:
     world = zoned("example.com", "sub.example.com")
     for name in ("blog.example.com", "a.sub.example.com", "blog.elsewhere.net"):
         world.host(name)
@@ -129,7 +129,7 @@ def test_hosts_belong_to_their_innermost_zone():
     assert list(world.state.hosts_in("com")) == []
 
 
-def test_records_belong_to_the_zone_they_are_or_were_published_in():
+def test_records_belong_to_the_zone_they_are_or_were_published_in() -> None:
     world = small_world()
     world.commit(BLOG, "192.0.2.1")
     world.withdraw(BLOG6, "com")
@@ -140,7 +140,7 @@ def test_records_belong_to_the_zone_they_are_or_were_published_in():
     assert list(world.state.records_in("elsewhere.net")) == []
 
 
-def test_a_site_is_retired_when_its_zone_is_gone_or_elsewhere():
+def test_a_site_is_retired_when_its_zone_is_gone_or_elsewhere() -> None:
     world = small_world()
     assert not world.state.is_retired(SITE)
     world.zone(nameserver="second")
@@ -150,7 +150,7 @@ def test_a_site_is_retired_when_its_zone_is_gone_or_elsewhere():
     assert world.state.is_retired(Site("example.com", "second"))
 
 
-def test_the_sites_of_a_zone_are_its_footprints():
+def test_the_sites_of_a_zone_are_its_footprints() -> None:
     world = small_world()
     world.footprint(nameserver="second", verified=False)
     world.footprint("elsewhere.net")
@@ -166,7 +166,9 @@ HOSTS = st.builds(
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.none() | HOSTS)))
-def test_the_hosts_of_an_account_are_those_that_a_search_would_find(steps):
+def test_the_hosts_of_an_account_are_those_that_a_search_would_find(
+    steps: list[tuple[str, HostSpec | None]],
+) -> None:
     hosts = State().hosts
     for name, spec in steps:
         if spec is None:

@@ -2,9 +2,11 @@
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.strategies._internal.strategies import SearchStrategy
 
 from ddnsd.model.addresses import RRTYPES
 from ddnsd.model.names import is_below
@@ -25,7 +27,9 @@ COMMITTED = st.builds(
 PUBLISHED = st.builds(Published, st.integers(0, 80), st.just(""), st.just(60), st.just("one"))
 
 
-def steps(table: str, ids: st.SearchStrategy[object], values: st.SearchStrategy[object]):
+def steps(
+    table: str, ids: st.SearchStrategy[object], values: st.SearchStrategy[object]
+) -> SearchStrategy[tuple[Any, Any, Any]]:
     """A put of a value, or a drop, in one table of the state."""
     return st.tuples(st.just(table), ids, st.none() | values)
 
@@ -98,7 +102,7 @@ def mentioned(history) -> set[str]:
 
 @given(HISTORIES)
 @settings(max_examples=100)
-def test_each_index_says_what_a_scan_would(history):
+def test_each_index_says_what_a_scan_would(history: list[Any]) -> None:
     state = State()
     names = mentioned(history) | {"a", "b", "a.b"}
     for revision, (table, id, value) in enumerate(history, 1):
@@ -113,7 +117,7 @@ def test_each_index_says_what_a_scan_would(history):
 
 @given(HISTORIES, st.randoms(use_true_random=False))
 @settings(max_examples=50)
-def test_a_snapshot_may_come_in_any_order(history, chance: random.Random):
+def test_a_snapshot_may_come_in_any_order(history: list[Any], chance: random.Random) -> None:
     """Hosts come before their zones, a zone below before the one above it."""
     before, loaded = after(history), State()
     tables = ("zones", "accounts", "hosts", "tokens", "addresses", "published", "footprints")
@@ -126,7 +130,7 @@ def test_a_snapshot_may_come_in_any_order(history, chance: random.Random):
 
 @given(st.lists(st.tuples(st.booleans(), NAMES), max_size=60), st.sets(NAMES))
 @settings(max_examples=200)
-def test_a_tree_of_names_is_a_set_of_names(steps, cuts):
+def test_a_tree_of_names_is_a_set_of_names(steps: list[tuple[bool, str]], cuts: set[str]) -> None:
     tree, names = NameTree(), set()
     for is_added, name in steps:
         if is_added:
@@ -148,7 +152,7 @@ def is_cut(name: str, top: str, cut: str) -> bool:
     return is_below(cut, top) and (name == cut or is_below(name, cut))
 
 
-def test_what_is_empty_keeps_nothing():
+def test_what_is_empty_keeps_nothing() -> None:
     """Names that have come and gone leave nothing behind: their number is not bounded."""
     tree = NameTree()
     names = [f"{a}.{b}.example.{c}" for a in "abc" for b in "abc" for c in "de"]
@@ -159,7 +163,7 @@ def test_what_is_empty_keeps_nothing():
     assert not any(vars(tree).values())
 
 
-def test_many_names_are_listed_in_their_order():
+def test_many_names_are_listed_in_their_order() -> None:
     """Many that came since the last listing are sorted together, a few are put into their places."""
     table: NamedTable[str] = NamedTable()
     names = [f"host{number:04}" for number in range(1000)]

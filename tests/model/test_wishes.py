@@ -25,7 +25,7 @@ def published(world: World, record: RecordKey, ip: str) -> None:
     world.publish(record)
 
 
-def test_both_families_are_one_plan_in_the_order_of_their_types():
+def test_both_families_are_one_plan_in_the_order_of_their_types() -> None:
     world = small_world()
     published(world, BLOG6, "2001:db8::1")
     steps = steps_of(world, request(ip="2001:db8::1")._replace(ipv6="2001:db8::1"))
@@ -49,22 +49,24 @@ def test_both_families_are_one_plan_in_the_order_of_their_types():
         request()._replace(prefix="192.0.2.0/24"),
     ],
 )
-def test_an_address_of_the_wrong_family_or_no_prefix_is_refused(asked):
+def test_an_address_of_the_wrong_family_or_no_prefix_is_refused(asked: Request) -> None:
     assert planned(small_world(), asked) is Refusal.INVALID_IP
 
 
-def test_one_family_alone_never_takes_the_clients_own_address_for_the_other():
+def test_one_family_alone_never_takes_the_clients_own_address_for_the_other() -> None:
     (six,) = steps_of(small_world(), request(ip="", source="198.51.100.1")._replace(ipv6="2001:db8::1"))
     assert isinstance(six, Change)
     assert six.record == BLOG6
 
 
-def test_a_name_that_is_asked_for_twice_is_changed_once():
+def test_a_name_that_is_asked_for_twice_is_changed_once() -> None:
     assert len(steps_of(small_world(), request(), request(f"{BLOG.name.upper()}."))) == 1
 
 
 @pytest.mark.parametrize("moves", [(True, False), (False, True), (True, True)])
-def test_a_name_that_is_asked_for_twice_with_a_prefix_is_changed_once_and_moves_the_others(moves):
+def test_a_name_that_is_asked_for_twice_with_a_prefix_is_changed_once_and_moves_the_others(
+    moves: tuple[bool, bool],
+) -> None:
     world = followed()
     again = f"{BLOG.name.upper()}."
     asked = [
@@ -75,7 +77,7 @@ def test_a_name_that_is_asked_for_twice_with_a_prefix_is_changed_once_and_moves_
     assert isinstance(move, Move)
 
 
-def test_several_names_are_done_together_or_not_at_all():
+def test_several_names_are_done_together_or_not_at_all() -> None:
     world = small_world()
     world.host("other.example.com")
     plan = planned(world, request(), request("other.example.com"))
@@ -92,7 +94,7 @@ def test_several_names_are_done_together_or_not_at_all():
 CLEAR = request(ip="")._replace(clear=(Family.A, Family.AAAA))
 
 
-def test_a_withdrawal_leaves_a_tombstone_and_tells_what_was_there():
+def test_a_withdrawal_leaves_a_tombstone_and_tells_what_was_there() -> None:
     world = small_world()
     published(world, BLOG, IP)
     four, six = steps_of(world, CLEAR)
@@ -100,13 +102,13 @@ def test_a_withdrawal_leaves_a_tombstone_and_tells_what_was_there():
     assert six == Unchanged(BLOG.name, "", Family.AAAA)
 
 
-def test_both_families_can_be_withdrawn_from_a_host_that_has_but_one():
+def test_both_families_can_be_withdrawn_from_a_host_that_has_but_one() -> None:
     world = small_world()
     world.host(families=(Family.A,))
     assert steps_of(world, CLEAR) == tuple(Unchanged(BLOG.name, "", family) for family in Family)
 
 
-def test_a_family_that_was_taken_from_the_host_is_withdrawn_already():
+def test_a_family_that_was_taken_from_the_host_is_withdrawn_already() -> None:
     world = small_world()
     published(world, BLOG6, "2001:db8::1")
     world.withdraw(BLOG6)
@@ -114,7 +116,7 @@ def test_a_family_that_was_taken_from_the_host_is_withdrawn_already():
     assert steps_of(world, CLEAR)[1] == Unchanged(BLOG.name, "", Family.AAAA)
 
 
-def test_an_answer_is_about_all_records_at_one_moment():
+def test_an_answer_is_about_all_records_at_one_moment() -> None:
     world = small_world()
     published(world, BLOG6, "2001:db8::1")
     plan = planned(world, request()._replace(ipv6="2001:db8::1"))
@@ -122,14 +124,14 @@ def test_an_answer_is_about_all_records_at_one_moment():
     assert plan.records == {BLOG: 0, BLOG6: world.state.addresses[BLOG6].revision}, "the unchanged one, too"
 
 
-def test_a_withdrawal_on_its_way_is_joined():
+def test_a_withdrawal_on_its_way_is_joined() -> None:
     world = small_world()
     published(world, BLOG, IP)
     revision = world.withdraw(BLOG, cleared=True)
     assert steps_of(world, CLEAR)[0] == Join(BLOG, revision, "", "", published=False)
 
 
-def test_what_was_withdrawn_with_an_earlier_host_of_the_name_is_withdrawn_anew():
+def test_what_was_withdrawn_with_an_earlier_host_of_the_name_is_withdrawn_anew() -> None:
     world = small_world()
     published(world, BLOG, IP)
     world.withdraw(BLOG)
@@ -138,7 +140,7 @@ def test_what_was_withdrawn_with_an_earlier_host_of_the_name_is_withdrawn_anew()
     assert step.again
 
 
-def test_a_withdrawn_address_can_be_set_again():
+def test_a_withdrawn_address_can_be_set_again() -> None:
     world = small_world()
     published(world, BLOG, IP)
     world.withdraw(BLOG, cleared=True)
@@ -165,7 +167,7 @@ def content_after(world: World, value: str) -> str:
     return step.content
 
 
-def test_the_two_newest_challenges_are_kept():
+def test_the_two_newest_challenges_are_kept() -> None:
     world = small_world()
     assert content_after(world, ONE) == ONE
     published(world, CHALLENGE, ONE)
@@ -177,11 +179,11 @@ def test_the_two_newest_challenges_are_kept():
 
 
 @pytest.mark.parametrize("text", ["short", "x" * 44, "a value " + "x" * 35, "ü" * 43])
-def test_what_is_no_challenge_is_refused(text):
+def test_what_is_no_challenge_is_refused(text: str) -> None:
     assert planned(small_world(), challenge(text)) is Refusal.INVALID_IP
 
 
-def test_a_challenge_that_is_asked_for_long_after_gets_its_time_again():
+def test_a_challenge_that_is_asked_for_long_after_gets_its_time_again() -> None:
     world = small_world()
     published(world, CHALLENGE, f"{ONE} {TWO}")
     attempt = read_all(challenge(TWO))
@@ -191,7 +193,7 @@ def test_a_challenge_that_is_asked_for_long_after_gets_its_time_again():
     assert isinstance(later.steps[0], Change)
 
 
-def test_a_name_that_leaves_no_room_for_a_challenge_has_none():
+def test_a_name_that_leaves_no_room_for_a_challenge_has_none() -> None:
     world, long = small_world(), ".".join(["a" * 60] * 3 + ["b" * 57, "example.com"])
     world.host(long)
     assert len(long) > 253 - len("_acme-challenge.")
@@ -207,7 +209,7 @@ def test_a_name_that_leaves_no_room_for_a_challenge_has_none():
         (tuple(Scope), True, True),
     ],
 )
-def test_a_token_writes_what_it_is_for(scopes, address, text):
+def test_a_token_writes_what_it_is_for(scopes: tuple[Scope, ...] | None, address: bool, text: bool) -> None:
     world = small_world()
     world.token(scopes=scopes)
     assert isinstance(planned(world, request()), Plan) is address
@@ -217,7 +219,7 @@ def test_a_token_writes_what_it_is_for(scopes, address, text):
         assert planned(world, request()._replace(prefix="2001:db8::/64")) is Refusal.NOT_FOUND
 
 
-def test_who_has_to_know_the_tokens_name_has_to_know_it():
+def test_who_has_to_know_the_tokens_name_has_to_know_it() -> None:
     world = small_world()
     assert isinstance(planned(world, challenge(ONE)._replace(user="router")), Plan)
     assert planned(world, challenge(ONE)._replace(user="another")) is Refusal.UNKNOWN_TOKEN
@@ -247,7 +249,7 @@ def move_of(world: World, asked: Request) -> Move | Moved:
     return last
 
 
-def test_a_prefix_moves_all_hosts_that_follow_and_that_the_token_may_change():
+def test_a_prefix_moves_all_hosts_that_follow_and_that_the_token_may_change() -> None:
     world = followed()
     world.host("other.example.com", ipv6_suffix="::1:2:3:8")
     move = move_of(world, PREFIX)
@@ -259,7 +261,7 @@ def test_a_prefix_moves_all_hosts_that_follow_and_that_the_token_may_change():
     assert move.moving == (BLOG6,)
 
 
-def test_a_subnet_that_the_prefix_has_no_room_for_is_left_where_it_is():
+def test_a_subnet_that_the_prefix_has_no_room_for_is_left_where_it_is() -> None:
     move = move_of(followed(), PREFIX)
     assert isinstance(move, Move)
     assert move.moving == (BLOG6,)
@@ -268,7 +270,7 @@ def test_a_subnet_that_the_prefix_has_no_room_for_is_left_where_it_is():
     assert set(move.moving) == {BLOG6, OTHER6}
 
 
-def test_below_a_prefix_a_host_that_follows_has_its_own_address_whatever_else_is_sent():
+def test_below_a_prefix_a_host_that_follows_has_its_own_address_whatever_else_is_sent() -> None:
     world = followed()
     own, move = steps_of(world, PREFIX._replace(ipv6="2001:db8:1:2::ffff"))
     assert isinstance(own, Change)
@@ -279,7 +281,7 @@ def test_below_a_prefix_a_host_that_follows_has_its_own_address_whatever_else_is
     assert isinstance(move, Move)
 
 
-def test_a_prefix_that_all_follow_already_is_unchanged():
+def test_a_prefix_that_all_follow_already_is_unchanged() -> None:
     world = followed()
     published(world, BLOG6, "2001:db8:1:2::7")
     unchanged = (
@@ -291,7 +293,7 @@ def test_a_prefix_that_all_follow_already_is_unchanged():
     assert isinstance(move_of(world, PREFIX), Move), "what is served is not known"
 
 
-def test_a_move_on_its_way_is_joined_by_who_asks_for_the_same():
+def test_a_move_on_its_way_is_joined_by_who_asks_for_the_same() -> None:
     world = followed()
     revision = world.move("2001:db8:1:2::/64")
     own, move = steps_of(world, PREFIX)
@@ -301,7 +303,7 @@ def test_a_move_on_its_way_is_joined_by_who_asks_for_the_same():
     assert [join.record for join in move.joined] == [BLOG6]
 
 
-def test_a_move_on_its_way_counts_as_committed():
+def test_a_move_on_its_way_counts_as_committed() -> None:
     world = followed()
     published(world, BLOG6, "2001:db8::1")
     world.move("2001:db8:1:2::/64")
@@ -312,7 +314,7 @@ def test_a_move_on_its_way_counts_as_committed():
     assert isinstance(decided(world, request(ip="2001:db8::1")), Join), "the newer one wins"
 
 
-def test_of_several_moves_on_their_way_the_newest_that_has_an_address_for_the_host_counts():
+def test_of_several_moves_on_their_way_the_newest_that_has_an_address_for_the_host_counts() -> None:
     world = followed()
     world.token("second", "another")
     world.move("2001:db8:1::/64", "second")
@@ -324,7 +326,7 @@ def test_of_several_moves_on_their_way_the_newest_that_has_an_address_for_the_ho
     assert holding(world.state, OTHER6) is None, "its subnet fits none"
 
 
-def test_a_move_on_its_way_changes_nothing_for_a_host_that_is_there_already():
+def test_a_move_on_its_way_changes_nothing_for_a_host_that_is_there_already() -> None:
     world = followed()
     published(world, BLOG6, "2001:db8:1:2::7")
     world.move("2001:db8:1:2::/64")
@@ -339,7 +341,7 @@ def test_a_move_on_its_way_changes_nothing_for_a_host_that_is_there_already():
     assert move.joined, "it is being tried again"
 
 
-def test_a_prefix_refreshes_those_that_expire_and_follow_though_nothing_moves():
+def test_a_prefix_refreshes_those_that_expire_and_follow_though_nothing_moves() -> None:
     world = followed()
     world.host(ipv6_suffix="::7", expires_after=8 * 3600)
     published(world, BLOG6, "2001:db8:1:2::7")
@@ -354,7 +356,7 @@ def test_a_prefix_refreshes_those_that_expire_and_follow_though_nothing_moves():
     assert move_of(world, plain) == Moved("plain.example.com", "2001:db8:1:2::/64", 1, 0)
 
 
-def test_a_disabled_host_does_not_follow():
+def test_a_disabled_host_does_not_follow() -> None:
     world = followed()
     world.host(ipv6_suffix="::7", enabled=False)
     plain = PREFIX._replace(domain="plain.example.com")
@@ -364,7 +366,7 @@ def test_a_disabled_host_does_not_follow():
 # Hosts that expire
 
 
-def test_a_refresh_is_written_when_the_last_one_is_older_than_a_quarter_of_the_time():
+def test_a_refresh_is_written_when_the_last_one_is_older_than_a_quarter_of_the_time() -> None:
     world = small_world()
     world.host(expires_after=8 * 3600)
     published(world, BLOG, IP)
@@ -382,7 +384,7 @@ def test_a_refresh_is_written_when_the_last_one_is_older_than_a_quarter_of_the_t
     assert plan.records == {BLOG: world.state.addresses[BLOG].revision}, "what expires is not refreshed"
 
 
-def test_a_change_is_a_refresh_however_fresh_the_host_is():
+def test_a_change_is_a_refresh_however_fresh_the_host_is() -> None:
     world = small_world()
     world.host(expires_after=8 * 3600)
     world.see(BLOG.name)
@@ -391,7 +393,7 @@ def test_a_change_is_a_refresh_however_fresh_the_host_is():
     assert plan.sighted == (Sighting(BLOG.name, (Family.A,)),)
 
 
-def test_neither_a_withdrawal_nor_a_challenge_is_a_refresh():
+def test_neither_a_withdrawal_nor_a_challenge_is_a_refresh() -> None:
     world = small_world()
     world.host(expires_after=8 * 3600)
     published(world, BLOG, IP)
@@ -411,7 +413,9 @@ def test_neither_a_withdrawal_nor_a_challenge_is_a_refresh():
         ((Family.AAAA,), Family.AAAA, Family.A),
     ],
 )
-def test_a_part_of_a_family_that_the_host_does_not_have_is_left_out(families, left, out):
+def test_a_part_of_a_family_that_the_host_does_not_have_is_left_out(
+    families: tuple[Family], left: Family, out: Family
+) -> None:
     world = small_world()
     world.host(families=families)
     ips = {Family.A: IP, Family.AAAA: "2001:db8::1"}
@@ -438,13 +442,13 @@ def test_a_part_of_a_family_that_the_host_does_not_have_is_left_out(families, le
         (request()._replace(more=("0.1.2.3",)), Refusal.INVALID_IP),
     ],
 )
-def test_with_nothing_left_or_a_mistake_all_is_refused(asked, refusal):
+def test_with_nothing_left_or_a_mistake_all_is_refused(asked: Request, refusal: Refusal) -> None:
     world = small_world()
     world.host(families=(Family.A,))
     assert planned(world, asked) is refusal
 
 
-def test_a_part_that_the_internet_cannot_reach_is_left_out_where_those_are_refused():
+def test_a_part_that_the_internet_cannot_reach_is_left_out_where_those_are_refused() -> None:
     world = small_world()
     plan = planned(world, request(ip="10.0.0.1")._replace(ipv6="2001:db8::1"), private=False)
     assert isinstance(plan, Plan)
@@ -461,7 +465,7 @@ def test_a_part_that_the_internet_cannot_reach_is_left_out_where_those_are_refus
         assert planned(world, asked, private=False) is Refusal.INVALID_IP
 
 
-def test_a_host_that_has_no_address_below_a_prefix_keeps_its_other_part():
+def test_a_host_that_has_no_address_below_a_prefix_keeps_its_other_part() -> None:
     world = small_world()
     world.host(ipv6_suffix="::7", ipv6_subnet="ff")
     plan = planned(world, request()._replace(prefix="2001:db8::/60", moves=False))
@@ -472,7 +476,7 @@ def test_a_host_that_has_no_address_below_a_prefix_keeps_its_other_part():
     assert planned(world, alone) is Refusal.INVALID_IP
 
 
-def test_several_names_are_done_where_each_has_something_left():
+def test_several_names_are_done_where_each_has_something_left() -> None:
     world, other = small_world(), "other.example.com"
     world.host(families=(Family.A,))
     world.host(other)
@@ -484,7 +488,7 @@ def test_several_names_are_done_where_each_has_something_left():
     assert planned(world, *six) is Refusal.FAMILY_MISMATCH
 
 
-def test_a_wildcard_host_may_be_named_as_its_wildcard():
+def test_a_wildcard_host_may_be_named_as_its_wildcard() -> None:
     world = small_world()
     world.host(wildcard=True)
     plan = planned(world, request()._replace(domain=f"*.{BLOG.name}"))

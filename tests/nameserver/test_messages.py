@@ -3,6 +3,7 @@
 import ipaddress
 import struct
 from contextlib import nullcontext
+from ipaddress import IPv4Address, IPv6Address
 
 import dns.message
 import dns.rdatatype
@@ -12,6 +13,7 @@ import dns.update
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from hypothesis.strategies._internal.core import DataObject
 
 from ddnsd.model.addresses import InvalidAddressError, parse_address
 from ddnsd.nameserver.interface import Absent, Exists, RecordType, Replace, RRset, Update
@@ -48,7 +50,7 @@ def _absolute(line: str) -> str:
     return f"{owner} {ttl} IN {type} {value.replace('@', 'example.com.')}"
 
 
-def test_an_update_is_what_dnspython_would_send():
+def test_an_update_is_what_dnspython_would_send() -> None:
     ours = update_message(
         7,
         Update(
@@ -72,13 +74,13 @@ def test_an_update_is_what_dnspython_would_send():
     assert dns.message.from_wire(ours).to_text() == dns.message.from_wire(theirs.to_wire()).to_text()
 
 
-def test_a_query_is_for_one_rrset_without_recursion():
+def test_a_query_is_for_one_rrset_without_recursion() -> None:
     query = dns.message.from_wire(query_message(7, "blog.example.com", AAAA))
     assert query.to_text() == dns.message.make_query("blog.example.com", "AAAA", id=7, flags=0).to_text()
 
 
 @pytest.mark.parametrize("name", ["a..example.com", f"{'x' * 64}.example.com", f"{'x.' * 200}example.net"])
-def test_a_name_that_cannot_be_is_not_sent(name):
+def test_a_name_that_cannot_be_is_not_sent(name: str) -> None:
     with pytest.raises(ValueError, match="not a domain name"):
         update_message(7, Update("example.com", (), (Replace(name, A, 60, ("192.0.2.1",)),)))
 
@@ -86,7 +88,7 @@ def test_a_name_that_cannot_be_is_not_sent(name):
 @pytest.mark.parametrize(
     ("type", "value"), [(A, "192.0.2"), (AAAA, "192.0.2.1"), (TXT, "x" * 256), (TXT, "é"), (SOA, "x")]
 )
-def test_a_value_that_cannot_be_is_not_sent(type, value):
+def test_a_value_that_cannot_be_is_not_sent(type: RecordType, value: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # each has its own reason
         encode(type, value)
 
@@ -97,7 +99,7 @@ def _decoded(type: RecordType, rdata: bytes) -> str:
 
 @given(st.one_of(st.integers(0, 2**32 - 1).map(ipaddress.IPv4Address), st.ip_addresses(v=6)))
 @example(ipaddress.IPv6Address("::102:304"))
-def test_addresses_have_the_text_of_the_model(address):
+def test_addresses_have_the_text_of_the_model(address: IPv4Address | IPv6Address) -> None:
     try:
         expected = parse_address(str(address))
     except InvalidAddressError:
@@ -111,17 +113,17 @@ def test_addresses_have_the_text_of_the_model(address):
 @given(st.lists(st.binary(max_size=255), min_size=1, max_size=4))
 @example([b"ddnsd1 installation=x"])
 @example([b"", b""])
-def test_any_txt_is_written_as_it_was_read(strings):
+def test_any_txt_is_written_as_it_was_read(strings: list[bytes]) -> None:
     rdata = b"".join(bytes((len(each),)) + each for each in strings)
     assert encode(TXT, _decoded(TXT, rdata)) == rdata
 
 
-def test_one_plain_string_is_its_own_text():
+def test_one_plain_string_is_its_own_text() -> None:
     assert encode(TXT, "ddnsd1 epoch=1") == b"\x0eddnsd1 epoch=1"
     assert _decoded(TXT, b"\x0eddnsd1 epoch=1") == "ddnsd1 epoch=1"
 
 
-def test_an_answer_gives_the_rrset():
+def test_an_answer_gives_the_rrset() -> None:
     lines = ("blog 60 A 192.0.2.2", "blog 60 A 192.0.2.1", "blog 60 AAAA 2001:db8::1")
     found = answered_rrset(read_message(records(*lines)), "example.com", "blog.example.com", A)
     assert found == RRset("blog.example.com", A, 60, ("192.0.2.1", "192.0.2.2"))
@@ -137,11 +139,11 @@ def test_an_answer_gives_the_rrset():
     ],
     ids=["empty", "not authoritative", "alias", "zone below"],
 )
-def test_what_is_not_the_zones_own_is_none(wire):
+def test_what_is_not_the_zones_own_is_none(wire: bytes) -> None:
     assert answered_rrset(read_message(wire), "example.com", "blog.example.com", A) is None
 
 
-def test_names_are_read_in_lower_case_with_escapes():
+def test_names_are_read_in_lower_case_with_escapes() -> None:
     wire = records("BLOG 60 A 192.0.2.1", r"a\.b\032c 60 A 192.0.2.1")
     assert [record.name for record in read_message(wire).answers] == [
         "blog.example.com",
@@ -150,13 +152,13 @@ def test_names_are_read_in_lower_case_with_escapes():
 
 
 @given(st.binary(max_size=200))
-def test_any_octets_are_a_message_or_malformed(octets):
+def test_any_octets_are_a_message_or_malformed(octets: bytes) -> None:
     _read_all(octets)
     _read_all(struct.pack("!HHHHHH", 1, 0x8400, 1, 3, 1, 1) + octets)
 
 
 @given(st.data())
-def test_a_damaged_message_is_read_or_malformed(data):
+def test_a_damaged_message_is_read_or_malformed(data: DataObject) -> None:
     wire = bytearray(records("blog 60 A 192.0.2.1", "blog 60 TXT x", "@ 60 SOA ns.@ host.@ 1 2 3 4 5"))
     for _ in range(data.draw(st.integers(1, 5))):
         wire[data.draw(st.integers(0, len(wire) - 1))] = data.draw(st.integers(0, 255))
@@ -174,12 +176,12 @@ def _read_all(wire: bytes) -> None:
         pass
 
 
-def test_a_name_that_points_at_itself_is_malformed():
+def test_a_name_that_points_at_itself_is_malformed() -> None:
     with pytest.raises(MalformedError):
         read_message(struct.pack("!HHHHHH", 1, 0x8400, 1, 0, 0, 0) + b"\xc0\x0c" + bytes(4))
 
 
-def test_a_name_of_endless_pointers_is_malformed():
+def test_a_name_of_endless_pointers_is_malformed() -> None:
     # The rdata of the first record are pointers, each to the one before; the second's name is the last.
     pointers = b"".join(struct.pack("!H", 0xC000 | target) for target in (12, *range(28, 8026, 2)))
     first = b"\0" + struct.pack("!HHIH", 99, 1, 0, len(pointers)) + pointers
@@ -197,7 +199,7 @@ def assemble(*messages: bytes) -> tuple[list[RRset], bool]:
 BORDER = "@ 60 SOA ns.@ host.@ 1 2 3 4 5"
 
 
-def test_a_transfer_becomes_rrsets_across_messages():
+def test_a_transfer_becomes_rrsets_across_messages() -> None:
     rrsets, is_complete = assemble(
         records(BORDER, "@ 60 NS ns.@", "a 60 A 192.0.2.2"),
         records("a 60 AAAA 2001:db8::1", "a 60 A 192.0.2.1"),
@@ -213,7 +215,7 @@ def test_a_transfer_becomes_rrsets_across_messages():
     ]
 
 
-def test_a_transfer_without_its_end_is_not_complete():
+def test_a_transfer_without_its_end_is_not_complete() -> None:
     assert assemble(records(BORDER, "a 60 A 192.0.2.2")) == (
         [RRset("example.com", SOA, 60, ("ns.example.com. host.example.com. 1 2 3 4 5",))],
         False,
@@ -230,12 +232,12 @@ def test_a_transfer_without_its_end_is_not_complete():
     ],
     ids=["no soa", "soa not first", "goes on", "another soa"],
 )
-def test_what_is_no_transfer_is_malformed(lines):
+def test_what_is_no_transfer_is_malformed(lines: tuple[str, ...]) -> None:
     with pytest.raises(MalformedError):
         assemble(records(*lines))
 
 
-def test_a_signed_request_is_valid_for_dnspython():
+def test_a_signed_request_is_valid_for_dnspython() -> None:
     wire, _ = Signer(SETTINGS).sign(query_message(7, "example.com", SOA))
     message = dns.message.from_wire(wire, keyring=KEY)
     assert message.had_tsig
@@ -252,7 +254,7 @@ def answers_to(request: bytes, count: int) -> list[bytes]:
     return wires
 
 
-def test_the_answer_to_this_request_is_accepted_and_to_no_other():
+def test_the_answer_to_this_request_is_accepted_and_to_no_other() -> None:
     signer, request = Signer(SETTINGS), query_message(7, "example.com", SOA)
     wire, verifier = signer.sign(request)
     [answer] = answers_to(wire, 1)
@@ -265,14 +267,14 @@ def test_the_answer_to_this_request_is_accepted_and_to_no_other():
         signer.sign(request)[1].check(read_message(damaged))
 
 
-def test_a_transfer_is_signed_from_end_to_end():
+def test_a_transfer_is_signed_from_end_to_end() -> None:
     signed, verifier = Signer(SETTINGS).sign(query_message(7, "example.com", SOA), several=True)
     for answer in answers_to(signed, 4):
         verifier.check(read_message(answer))
     assert verifier.is_complete
 
 
-def test_a_signature_holds_for_the_unsigned_messages_before_it():
+def test_a_signature_holds_for_the_unsigned_messages_before_it() -> None:
     request = query_message(7, "example.com", SOA)
     query = dns.message.from_wire(Signer(SETTINGS).sign(request)[0], keyring=KEY)
     first, last = dns.message.make_response(query), dns.message.make_response(query)
@@ -288,7 +290,7 @@ def test_a_signature_holds_for_the_unsigned_messages_before_it():
             verifier.check(read_message(end))
 
 
-def test_a_transfer_begins_and_ends_signed():
+def test_a_transfer_begins_and_ends_signed() -> None:
     signed, verifier = Signer(SETTINGS).sign(query_message(7, "example.com", SOA), several=True)
     first, *_ = answers_to(signed, 2)
     unsigned = read_message(records(BORDER))
@@ -302,7 +304,7 @@ def test_a_transfer_begins_and_ends_signed():
         verifier.check(unsigned)
 
 
-def test_what_the_nameserver_says_of_our_key_is_told():
+def test_what_the_nameserver_says_of_our_key_is_told() -> None:
     signed, verifier = Signer(SETTINGS).sign(query_message(7, "example.com", SOA))
     answer = dns.message.make_response(dns.message.from_wire(signed, keyring=KEY), tsig_error=17)
     with pytest.raises(UnsignedError, match="PeerBadKey"):

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -20,7 +22,7 @@ from ddnsd.nameserver.interface import (
     Update,
 )
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
-from tests.rigs import RIGS, Record
+from tests.rigs import RIGS, NameserverRig, Record
 
 ZONE = "example.com"
 HOST = "blog.example.com"
@@ -29,21 +31,23 @@ A, AAAA, TXT = RecordType.A, RecordType.AAAA, RecordType.TXT
 
 
 @pytest.fixture
-async def nameserver(nameserver_rig):
+async def nameserver(nameserver_rig) -> AsyncIterator[Rfc2136Nameserver]:
     adapter = Rfc2136Nameserver(nameserver_rig.settings)
     yield adapter
     await adapter.close()
 
 
-def update(*changes, fence=()):
+def update(*changes, fence=()) -> Update:
     return Update(ZONE, tuple(fence), changes)
 
 
-async def contents(nameserver):
+async def contents(nameserver) -> list[Any]:
     return [rrset async for part in nameserver.transfer(ZONE) for rrset in part]
 
 
-async def test_add_replace_and_remove_leave_the_other_family_alone(nameserver, nameserver_rig):
+async def test_add_replace_and_remove_leave_the_other_family_alone(
+    nameserver: Rfc2136Nameserver, nameserver_rig: NameserverRig
+) -> None:
     both = update(Replace(HOST, A, 60, ("192.0.2.1",)), Replace(HOST, AAAA, 120, ("2001:db8::1",)))
     assert await nameserver.update(both) is Rcode.NOERROR
     assert await nameserver.update(update(Replace(HOST, A, 30, ("192.0.2.3", "192.0.2.2")))) is Rcode.NOERROR
@@ -54,11 +58,13 @@ async def test_add_replace_and_remove_leave_the_other_family_alone(nameserver, n
     assert await nameserver.query(ZONE, HOST, AAAA) == RRset(HOST, AAAA, 120, ("2001:db8::1",))
 
 
-async def test_the_fence_lets_only_the_newest_claim_through(nameserver, nameserver_rig):
-    def claim(number):
+async def test_the_fence_lets_only_the_newest_claim_through(
+    nameserver: Rfc2136Nameserver, nameserver_rig: NameserverRig
+) -> None:
+    def claim(number) -> str:
         return f"ddnsd1 installation=6f1d2e cluster=embedded epoch=7 claim={number:032x}"
 
-    def take(number):
+    def take(number) -> Replace:
         return Replace(FENCE, TXT, 60, (claim(number),))
 
     first = update(take(1), fence=[Absent(FENCE, TXT)])
@@ -75,7 +81,9 @@ async def test_the_fence_lets_only_the_newest_claim_through(nameserver, nameserv
     assert await nameserver_rig.query(HOST, "A") == ("192.0.2.1",)
 
 
-async def test_somebody_elses_text_is_read_and_matched_as_it_is(nameserver, nameserver_rig):
+async def test_somebody_elses_text_is_read_and_matched_as_it_is(
+    nameserver: Rfc2136Nameserver, nameserver_rig: NameserverRig
+) -> None:
     await nameserver_rig.add_foreign(Record(FENCE, 60, "TXT", '"say \\"hi\\"" "\\200 and more"'))
     read = await nameserver.query(ZONE, FENCE, TXT)
     assert read is not None
@@ -84,7 +92,7 @@ async def test_somebody_elses_text_is_read_and_matched_as_it_is(nameserver, name
     assert await nameserver_rig.query(FENCE, "TXT") == ('"mine"',)
 
 
-async def test_an_alias_is_no_address(nameserver, nameserver_rig):
+async def test_an_alias_is_no_address(nameserver: Rfc2136Nameserver, nameserver_rig: NameserverRig) -> None:
     target = Record("target.example.com", 60, "A", "192.0.2.9")
     await nameserver_rig.add_foreign(target, Record(HOST, 60, "CNAME", "target.example.com."))
     assert await nameserver.query(ZONE, HOST, A) == Hidden(HOST, "CNAME")
@@ -92,7 +100,7 @@ async def test_an_alias_is_no_address(nameserver, nameserver_rig):
     assert alias == RRset(HOST, RecordType.CNAME, 60, ("target.example.com.",))
 
 
-async def test_a_referral_is_no_address(nameserver, nameserver_rig):
+async def test_a_referral_is_no_address(nameserver: Rfc2136Nameserver, nameserver_rig: NameserverRig) -> None:
     below = "child.example.com"
     glue = Record(f"ns.{below}", 60, "A", "192.0.2.9")
     await nameserver_rig.add_foreign(Record(below, 60, "NS", f"ns.{below}."), glue)
@@ -100,13 +108,13 @@ async def test_a_referral_is_no_address(nameserver, nameserver_rig):
     assert await nameserver.query(ZONE, f"nobody.{below}", A) == Hidden(below, "NS")
 
 
-async def test_the_probe_gets_the_soa(nameserver):
+async def test_the_probe_gets_the_soa(nameserver: Rfc2136Nameserver) -> None:
     soa = await nameserver.query(ZONE, ZONE, RecordType.SOA)
     assert soa is not None
     assert soa.values[0].startswith("ns.example.com. hostmaster.example.com. ")
 
 
-async def test_a_zone_that_it_does_not_have(nameserver):
+async def test_a_zone_that_it_does_not_have(nameserver: Rfc2136Nameserver) -> None:
     change = Update("example.net", (), (Replace("a.example.net", A, 60, ("192.0.2.1",)),))
     assert await nameserver.update(change) in {Rcode.NOTAUTH, Rcode.REFUSED}
     with pytest.raises(RefusedError, match="REFUSED"):
@@ -116,7 +124,7 @@ async def test_a_zone_that_it_does_not_have(nameserver):
 
 
 @pytest.mark.parametrize("wrong", [{"key_secret": b"x" * 32}, {"key_name": "nobody"}], ids=["secret", "name"])
-async def test_a_bad_key_changes_nothing(nameserver_rig, wrong):
+async def test_a_bad_key_changes_nothing(nameserver_rig: NameserverRig, wrong: dict[str, Any]) -> None:
     intruder = Rfc2136Nameserver(replace(nameserver_rig.settings, **wrong))
     change = update(Replace(HOST, A, 60, ("192.0.2.1",)))
     assert await intruder.update(change) in {Rcode.NOTAUTH, Rcode.REFUSED}
@@ -126,7 +134,7 @@ async def test_a_bad_key_changes_nothing(nameserver_rig, wrong):
     await intruder.close()
 
 
-async def test_without_a_key_everything_is_refused(nameserver_rig):
+async def test_without_a_key_everything_is_refused(nameserver_rig: NameserverRig) -> None:
     nobody = Rfc2136Nameserver(replace(nameserver_rig.settings, key_name=""))
     refused = {Rcode.NOTAUTH, Rcode.REFUSED}
     assert await nobody.update(update(Replace(HOST, A, 60, ("192.0.2.1",)))) in refused
@@ -135,7 +143,9 @@ async def test_without_a_key_everything_is_refused(nameserver_rig):
     await nobody.close()
 
 
-async def test_a_transfer_is_complete_and_leaves_other_types_out(nameserver, nameserver_rig):
+async def test_a_transfer_is_complete_and_leaves_other_types_out(
+    nameserver: Rfc2136Nameserver, nameserver_rig: NameserverRig
+) -> None:
     pairs = [(f"host{number}.example.com", f"10.0.{number >> 8}.{number & 255}") for number in range(1000)]
     for start in range(0, 1000, 200):
         batch = [Replace(name, A, 60, (value,)) for name, value in pairs[start : start + 200]]
@@ -150,7 +160,7 @@ async def test_a_transfer_is_complete_and_leaves_other_types_out(nameserver, nam
     assert {rrset.type for rrset in found} == {RecordType.SOA, A, AAAA}
 
 
-async def test_many_queries_at_once(nameserver, nameserver_rig):
+async def test_many_queries_at_once(nameserver: Rfc2136Nameserver, nameserver_rig: NameserverRig) -> None:
     names = [f"host{number}.example.com" for number in range(200)]
     batch = [Replace(name, A, 60, (f"192.0.2.{number}",)) for number, name in enumerate(names)]
     await nameserver.update(update(*batch))
@@ -158,7 +168,9 @@ async def test_many_queries_at_once(nameserver, nameserver_rig):
     assert [rrset.values[0] for rrset in read] == [f"192.0.2.{number}" for number in range(200)]
 
 
-async def test_killed_it_is_unreachable_and_restarted_it_has_kept_everything(nameserver, nameserver_rig):
+async def test_killed_it_is_unreachable_and_restarted_it_has_kept_everything(
+    nameserver: Rfc2136Nameserver, nameserver_rig: NameserverRig
+) -> None:
     await nameserver.update(update(Replace(HOST, A, 60, ("192.0.2.1",))))
     nameserver_rig.kill()
     await asyncio.sleep(0.05)  # the close of the kept connection arrives
@@ -168,7 +180,9 @@ async def test_killed_it_is_unreachable_and_restarted_it_has_kept_everything(nam
     assert await nameserver.query(ZONE, HOST, A) == RRset(HOST, A, 60, ("192.0.2.1",))
 
 
-async def test_over_a_restart_no_update_is_lost_silently(nameserver, nameserver_rig):
+async def test_over_a_restart_no_update_is_lost_silently(
+    nameserver: Rfc2136Nameserver, nameserver_rig: NameserverRig
+) -> None:
     for number in range(1, 4):
         value = f"192.0.2.{number}"
         await nameserver_rig.restart()
@@ -177,7 +191,7 @@ async def test_over_a_restart_no_update_is_lost_silently(nameserver, nameserver_
         assert await nameserver_rig.query(HOST, "A") == (value,)
 
 
-async def test_frozen_it_gives_no_answer_in_time(nameserver_rig):
+async def test_frozen_it_gives_no_answer_in_time(nameserver_rig: NameserverRig) -> None:
     nameserver = Rfc2136Nameserver(replace(nameserver_rig.settings, timeout=0.3))
     change = update(Replace(HOST, A, 60, ("192.0.2.1",)))
     assert await nameserver.update(change) is Rcode.NOERROR
@@ -195,7 +209,7 @@ async def test_frozen_it_gives_no_answer_in_time(nameserver_rig):
 
 
 @pytest.mark.parametrize("server", RIGS)
-async def test_zones_side_by_side(server):
+async def test_zones_side_by_side(server: str) -> None:
     zones = [f"zone{number}.test" for number in range(5)]
     async with RIGS[server](zones=zones) as rig:
         nameserver = Rfc2136Nameserver(rig.settings)

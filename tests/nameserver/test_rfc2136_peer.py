@@ -3,8 +3,10 @@
 import asyncio
 import gc
 import time
+from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
 import dns.message
 import dns.rrset
@@ -36,52 +38,52 @@ async def update_once(peer: Peer, *, key: str = "") -> Rcode:
         await nameserver.close()
 
 
-async def answer(request, writer):
+async def answer(request, writer) -> None:
     send(writer, framed(acknowledge(request)))
 
 
-async def say_nothing(request, writer):
+async def say_nothing(request, writer) -> None:
     pass
 
 
-async def close_early(request, writer):
+async def close_early(request, writer) -> None:
     writer.close()
 
 
-async def close_within_an_answer(request, writer):
+async def close_within_an_answer(request, writer) -> None:
     send(writer, framed(acknowledge(request))[:5])
     writer.close()
 
 
-async def reset(request, writer):
+async def reset(request, writer) -> None:
     writer.transport.abort()
 
 
-async def garbage(request, writer):
+async def garbage(request, writer) -> None:
     send(writer, framed(b"\xff" * 40))
 
 
-async def garbage_with_the_right_id(request, writer):
+async def garbage_with_the_right_id(request, writer) -> None:
     send(writer, framed(acknowledge(request)[:4] + b"\xff" * 40))
 
 
-async def too_short(request, writer):
+async def too_short(request, writer) -> None:
     send(writer, framed(b"x"))
 
 
-async def wrong_id(request, writer):
+async def wrong_id(request, writer) -> None:
     send(writer, framed(bytes((request[0] ^ 1,)) + acknowledge(request)[1:]))
 
 
-async def echo(request, writer):
+async def echo(request, writer) -> None:
     send(writer, framed(request))
 
 
-async def another_opcode(request, writer):
+async def another_opcode(request, writer) -> None:
     send(writer, framed(request[:2] + b"\x80" + bytes(9)))
 
 
-async def drip(request, writer):
+async def drip(request, writer) -> None:
     for octet in framed(acknowledge(request)):
         send(writer, bytes((octet,)))
         await asyncio.sleep(0.05)
@@ -103,7 +105,9 @@ MISBEHAVIOURS = [
 
 
 @pytest.mark.parametrize("behaviour", MISBEHAVIOURS)
-async def test_without_a_valid_answer_the_outcome_is_unknown_and_the_connection_goes(behaviour):
+async def test_without_a_valid_answer_the_outcome_is_unknown_and_the_connection_goes(
+    behaviour: Callable[..., Any],
+) -> None:
     async with peer(behaviour) as hostile:
         nameserver = Rfc2136Nameserver(hostile.settings())
         began = time.monotonic()
@@ -115,10 +119,10 @@ async def test_without_a_valid_answer_the_outcome_is_unknown_and_the_connection_
         assert time.monotonic() - began < 1.5
 
 
-async def test_an_answer_that_comes_in_the_turn_in_which_its_time_ends():
+async def test_an_answer_that_comes_in_the_turn_in_which_its_time_ends() -> None:
     """The loop is held up from the answer until after the timeout: the next turn has both."""
 
-    async def answer_and_hold_up(request, writer):
+    async def answer_and_hold_up(request, writer) -> None:
         send(writer, framed(acknowledge(request)))
         if len(late.requests) == 1:
             time.sleep(0.4)
@@ -133,7 +137,7 @@ async def test_an_answer_that_comes_in_the_turn_in_which_its_time_ends():
 
 
 @pytest.mark.parametrize("behaviour", MISBEHAVIOURS)
-async def test_a_transfer_without_a_valid_answer_fails(behaviour):
+async def test_a_transfer_without_a_valid_answer_fails(behaviour: Callable[..., Any]) -> None:
     async with peer(behaviour) as hostile:
         with pytest.raises(NoAnswerError, match="peer"):
             async for _ in Rfc2136Nameserver(hostile.settings()).transfer("example.com"):
@@ -141,8 +145,8 @@ async def test_a_transfer_without_a_valid_answer_fails(behaviour):
 
 
 @pytest.mark.parametrize("is_end_signed", [True, False])
-async def test_a_transfer_has_to_end_signed(is_end_signed):
-    async def transfer(request, writer):
+async def test_a_transfer_has_to_end_signed(is_end_signed: bool) -> None:
+    async def transfer(request, writer) -> None:
         key = dns.tsig.Key("key", b"k" * 32, "hmac-sha256")
         query = dns.message.from_wire(request, keyring=key)
         first, last = dns.message.make_response(query), dns.message.make_response(query)
@@ -159,14 +163,14 @@ async def test_a_transfer_has_to_end_signed(is_end_signed):
             assert [rrset.type async for part in parts for rrset in part] == [RecordType.SOA]
 
 
-async def test_nothing_is_sent_without_a_connection():
+async def test_nothing_is_sent_without_a_connection() -> None:
     async with peer(answer) as gone:
         settings = gone.settings()
     with pytest.raises(UnreachableError, match="peer"):
         await Rfc2136Nameserver(settings).update(CHANGE)
 
 
-async def test_callers_share_an_attempt_to_connect():
+async def test_callers_share_an_attempt_to_connect() -> None:
     # An address that answers nothing (RFC 5737) or is refused at once: both are unreachable, in time.
     settings = Rfc2136Settings("far", "192.0.2.1", 53, "", "", b"", connect_timeout=0.2)
     nameserver = Rfc2136Nameserver(settings)
@@ -177,7 +181,7 @@ async def test_callers_share_an_attempt_to_connect():
     assert time.monotonic() - began < 1
 
 
-async def test_a_kept_connection_that_the_peer_closed_is_opened_again():
+async def test_a_kept_connection_that_the_peer_closed_is_opened_again() -> None:
     async with peer(answer) as restarted:
         nameserver = Rfc2136Nameserver(restarted.settings())
         await nameserver.update(CHANGE)
@@ -188,7 +192,7 @@ async def test_a_kept_connection_that_the_peer_closed_is_opened_again():
         await nameserver.close()
 
 
-async def test_a_connection_is_kept_and_closed_when_unused():
+async def test_a_connection_is_kept_and_closed_when_unused() -> None:
     async with peer(answer) as kept:
         nameserver = Rfc2136Nameserver(kept.settings(idle_timeout=0.1))
         for _ in range(3):
@@ -200,10 +204,10 @@ async def test_a_connection_is_kept_and_closed_when_unused():
         await nameserver.close()
 
 
-async def test_answers_in_another_order_find_their_questions():
+async def test_answers_in_another_order_find_their_questions() -> None:
     held = []
 
-    async def answer_in_reverse(request, writer):
+    async def answer_in_reverse(request, writer) -> None:
         held.append(request)
         if len(held) == 10:
             for each in reversed(held):
@@ -217,8 +221,8 @@ async def test_answers_in_another_order_find_their_questions():
         await nameserver.close()
 
 
-async def test_zones_do_not_wait_for_each_other():
-    async def answer_all_but_one(request, writer):
+async def test_zones_do_not_wait_for_each_other() -> None:
+    async def answer_all_but_one(request, writer) -> None:
         if b"silent" not in request:
             send(writer, framed(acknowledge(request)))
 
@@ -232,10 +236,10 @@ async def test_zones_do_not_wait_for_each_other():
         await nameserver.close()
 
 
-async def test_a_caller_that_is_cancelled_leaves_no_answer_behind_for_the_next():
+async def test_a_caller_that_is_cancelled_leaves_no_answer_behind_for_the_next() -> None:
     first = True
 
-    async def answer_the_first_late(request, writer):
+    async def answer_the_first_late(request, writer) -> None:
         nonlocal first
         late, first = first, False
         await asyncio.sleep(0.1 if late else 0)
@@ -251,12 +255,12 @@ async def test_a_caller_that_is_cancelled_leaves_no_answer_behind_for_the_next()
         await nameserver.close()
 
 
-async def test_answers_that_come_in_one_read_leave_one_timer_behind():
+async def test_answers_that_come_in_one_read_leave_one_timer_behind() -> None:
     """The timer of an idle connection that is used again closes nothing under who uses it."""
     asked: list[bytes] = []
     release = asyncio.Event()
 
-    async def answer_in_pairs(request, writer):
+    async def answer_in_pairs(request, writer) -> None:
         asked.append(request)
         if len(asked) == 2:
             send(writer, b"".join(framed(acknowledge(each)) for each in asked))
@@ -273,11 +277,11 @@ async def test_answers_that_come_in_one_read_leave_one_timer_behind():
         await channel.close()
 
 
-async def test_updates_wait_for_each_other_rather_than_open_too_many_connections():
+async def test_updates_wait_for_each_other_rather_than_open_too_many_connections() -> None:
     """One connection is for queries, two for transfers: three are left, each for one update at a time."""
     held, at_once = 0, []
 
-    async def answer_when_three_wait(request, writer):
+    async def answer_when_three_wait(request, writer) -> None:
         nonlocal held
         held += 1
         at_once.append(held)
@@ -296,8 +300,8 @@ async def test_updates_wait_for_each_other_rather_than_open_too_many_connections
         await nameserver.close()
 
 
-async def test_an_update_without_an_answer_breaks_no_other_one():
-    async def answer_only_the_good(request, writer):
+async def test_an_update_without_an_answer_breaks_no_other_one() -> None:
+    async def answer_only_the_good(request, writer) -> None:
         if b"good" in request:
             await asyncio.sleep(0.2)
             send(writer, framed(acknowledge(request)))
@@ -324,8 +328,10 @@ async def test_an_update_without_an_answer_breaks_no_other_one():
         (9, RefusedError),  # NOTAUTH: not its zone, or not with this key
     ],
 )
-async def test_only_a_transfer_that_is_not_allowed_is_given_up(code, error):
-    async def refuse(request, writer):
+async def test_only_a_transfer_that_is_not_allowed_is_given_up(
+    code: int, error: type[NoAnswerError] | type[RefusedError]
+) -> None:
+    async def refuse(request, writer) -> None:
         send(writer, framed(acknowledge(request)[:3] + bytes((code,)) + acknowledge(request)[4:]))
 
     async with peer(refuse) as refusing:
@@ -334,27 +340,27 @@ async def test_only_a_transfer_that_is_not_allowed_is_given_up(code, error):
                 pass
 
 
-def unsigned(code: int):
-    async def answer_unsigned(request, writer):
+def unsigned(code: int) -> Callable[..., Coroutine[Any, Any, Any]]:
+    async def answer_unsigned(request, writer) -> None:
         send(writer, framed(acknowledge(request)[:3] + bytes((code,)) + bytes(8)))
 
     return answer_unsigned
 
 
 @pytest.mark.parametrize(("code", "rcode"), [(5, Rcode.REFUSED), (9, Rcode.NOTAUTH)])
-async def test_that_the_key_is_bad_is_believed_unsigned(code, rcode):
+async def test_that_the_key_is_bad_is_believed_unsigned(code: int, rcode: Rcode) -> None:
     async with peer(unsigned(code)) as refusing:
         assert await update_once(refusing, key="key") is rcode
 
 
 @pytest.mark.parametrize("code", [0, 2, 7, 8])
-async def test_what_an_update_did_is_not_believed_unsigned(code):
+async def test_what_an_update_did_is_not_believed_unsigned(code: int) -> None:
     async with peer(unsigned(code)) as unsigning:
         with pytest.raises(NoAnswerError, match="not signed"):
             await update_once(unsigning, key="key")
 
 
-async def test_a_query_refused_unsigned_is_refused():
+async def test_a_query_refused_unsigned_is_refused() -> None:
     async with peer(unsigned(5)) as refusing:
         nameserver = Rfc2136Nameserver(refusing.settings(key="key"))
         with pytest.raises(RefusedError, match="REFUSED, the answer is not signed; give both the same key"):
@@ -362,7 +368,7 @@ async def test_a_query_refused_unsigned_is_refused():
         await nameserver.close()
 
 
-async def test_an_update_too_long_for_a_message_is_not_sent():
+async def test_an_update_too_long_for_a_message_is_not_sent() -> None:
     changes = tuple(
         Replace(f"{'x' * 60}{number}.example.com", RecordType.A, 60, ("192.0.2.1",)) for number in range(600)
     )
@@ -372,7 +378,7 @@ async def test_an_update_too_long_for_a_message_is_not_sent():
         assert unasked.connections == 0
 
 
-def test_weak_algorithms_are_refused_and_the_secret_is_never_shown():
+def test_weak_algorithms_are_refused_and_the_secret_is_never_shown() -> None:
     with pytest.raises(ValueError, match="hmac-sha256"):
         Rfc2136Settings("ns", "127.0.0.1", 53, "key", "hmac-md5", b"secret")
     with pytest.raises(ValueError, match="no secret"):
@@ -380,10 +386,10 @@ def test_weak_algorithms_are_refused_and_the_secret_is_never_shown():
     assert "topsecret" not in repr(Rfc2136Settings("ns", "::1", 53, "key", "hmac-sha512", b"topsecret"))
 
 
-async def test_a_zone_that_our_key_may_not_change_is_named_once(caplog):
+async def test_a_zone_that_our_key_may_not_change_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
     """Beside it there are good zones: an answer for one of these says nothing of it."""
 
-    async def judge(request, writer):
+    async def judge(request, writer) -> None:
         if b"bad" in request:
             send(writer, framed(acknowledge(request)[:3] + bytes((9,)) + bytes(8)))
             return

@@ -121,7 +121,7 @@ class EtcdRig:
         places: Sequence[Place] = (),
         tls: bool = False,
         options: tuple[str, ...] = (),
-    ):
+    ) -> None:
         self.version = version
         self.folder = Path(tempfile.mkdtemp(prefix="ddnsd-etcd-", dir=_MEMORY if _MEMORY.is_dir() else None))
         addresses = [place.address for place in places]

@@ -3,6 +3,7 @@
 import asyncio
 import selectors
 from collections.abc import Coroutine
+from selectors import SelectorKey
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -15,7 +16,7 @@ class _Selector(selectors.DefaultSelector):
         super().__init__()
         self.now = 0.0
 
-    def select(self, timeout: float | None = None):
+    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         """Wait for what comes from outside only where no timer could end the waiting."""
         ready = super().select(timeout if timeout is None else 0)
         if not ready and timeout:

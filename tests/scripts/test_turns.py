@@ -3,7 +3,9 @@
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +37,7 @@ def options(server: str, token_file: Path, seconds: int) -> list[str]:
 
 
 @pytest.mark.parametrize("other", SCRIPTS.values(), ids=SCRIPTS.keys())
-async def test_runs_take_turns(script: Script, other, token_file: Path) -> None:
+async def test_runs_take_turns(script: Script, other: Callable[..., Any], token_file: Path) -> None:
     async with Fake(changed()) as fake:
         fake.hold()
         first = await script.start(*options(fake.url, token_file, 60))

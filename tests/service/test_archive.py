@@ -4,6 +4,7 @@ import asyncio
 import gc
 import re
 import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from ddnsd.service.manifests import read_manifest
 from ddnsd.service.problems import InvalidDocumentError
 from ddnsd.service.status import host_status
 from tests.service.archives import body, exported, read
-from tests.service.registry_node import account, host, single_node, token, zone
+from tests.service.registry_node import Node, account, host, single_node, token, zone
 from tests.tasks import running
 
 GOLDEN = (Path(__file__).parent / "golden" / "export.1.yaml").read_bytes()
@@ -33,12 +34,12 @@ IDN = "xn--fiq228c.example.com"
 
 
 @pytest.fixture
-async def node(tmp_path):
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
     async with single_node(tmp_path) as node:
         yield node
 
 
-async def test_archive_of_format_1_is_readable_for_ever():
+async def test_archive_of_format_1_is_readable_for_ever() -> None:
     header, items = await read(GOLDEN)
     assert header.counts == Counts(1, 1, 2, 1)
     assert (header.installation, header.revision, header.addresses) == ("75a1b2c3d4e5f607", 42, 3)
@@ -53,14 +54,14 @@ async def test_archive_of_format_1_is_readable_for_ever():
     assert token.document.spec == TokenSpec("alice", "0123456789abcdef" * 4, ("blog.example.com",))
 
 
-async def test_the_archive_in_the_docs_is_one():
+async def test_the_archive_in_the_docs_is_one() -> None:
     text = (Path(__file__).parents[2] / "docs/admin/reference.md").read_text()
     (shown,) = re.findall(r"^```\n(---\napiVersion.*?)^```$", text, re.MULTILINE | re.DOTALL)
     header, (blog,) = await read(shown.encode())
     assert (header.format, blog.document.name, blog.addresses.keys()) == (1, "blog.example.com", {Family.A})
 
 
-async def test_what_is_written_is_what_it_was_when_it_began(node):
+async def test_what_is_written_is_what_it_was_when_it_began(node: Node) -> None:
     await node.registry.apply([zone("example.com"), account("alice"), token("t", "a")])
     await node.registry.apply([host(f"h{number}.example.com") for number in range(300)])
     await node.commit_address("h7.example.com", "192.0.2.7")
@@ -74,7 +75,7 @@ async def test_what_is_written_is_what_it_was_when_it_began(node):
     assert after.revision == node.cache.revision > header_in(before).revision
 
 
-async def test_challenges_and_the_past_stay_where_they_are(node):
+async def test_challenges_and_the_past_stay_where_they_are(node: Node) -> None:
     spec = {"wildcard": True, "ipv6Suffix": "::1", "ipv6Subnet": "1f", "expiresAfter": 3600}
     await node.registry.apply([zone("example.com"), account("alice"), host("a.example.com", **spec)])
     await node.registry.apply([token("t", "a", scopes=["txt"])])
@@ -89,7 +90,7 @@ async def test_challenges_and_the_past_stay_where_they_are(node):
     assert b"second" not in archive
 
 
-async def test_a_status_as_get_shows_it_is_read(node):
+async def test_a_status_as_get_shows_it_is_read(node: Node) -> None:
     await node.registry.apply([zone("example.com"), account("alice"), host("a.example.com", expiresAfter=60)])
     await node.commit_address("a.example.com", "192.0.2.7")
     await node.commit_address("a.example.com", "first second", Challenge.TXT)
@@ -101,7 +102,7 @@ async def test_a_status_as_get_shows_it_is_read(node):
     assert item.addresses.keys() == {Family.A}
 
 
-async def test_kinds_and_names_are_in_order_and_secrets_nowhere(node):
+async def test_kinds_and_names_are_in_order_and_secrets_nowhere(node: Node) -> None:
     names = ["b.example.com", IDN, "a.example.com"]
     await node.registry.apply([*map(host, names), zone("example.com"), account("alice"), token("t", "a")])
     documents = read_manifest(await exported(node))
@@ -123,10 +124,10 @@ def longest():
 
 
 @asynccontextmanager
-async def _longest():
+async def _longest() -> AsyncIterator[list[float]]:
     gaps = []
 
-    async def tick():
+    async def tick() -> None:
         while True:
             before = time.thread_time()
             await asyncio.sleep(0.001)
@@ -138,7 +139,7 @@ async def _longest():
         await asyncio.sleep(0.01)
 
 
-async def test_others_have_the_loop_while_it_is_written_and_read(longest):
+async def test_others_have_the_loop_while_it_is_written_and_read(longest) -> None:
     state = State()
     state.installation.put("", Entry("installation", 1, 1, Installation("x")))
     for number in range(12_000):
@@ -154,13 +155,13 @@ async def test_others_have_the_loop_while_it_is_written_and_read(longest):
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_every_text_survives(text):
+def test_every_text_survives(text: str) -> None:
     document = write_document(Document(Kind.ZONE, "example.com", ZoneSpec(text)))
     assert read_manifest(yaml_of(document)) == [document]
 
 
 @given(st.integers(1, 200))
-def test_documents_are_found_however_the_bytes_arrive(size):
+def test_documents_are_found_however_the_bytes_arrive(size: int) -> None:
     stream = DocumentStream()
     chunks = [GOLDEN[start : start + size] for start in range(0, len(GOLDEN), size)]
     texts = [text for chunk in chunks for text in stream.feed(chunk)] + [stream.finish()]
@@ -168,7 +169,7 @@ def test_documents_are_found_however_the_bytes_arrive(size):
     assert len(texts) == 6
 
 
-async def test_archive_that_was_cut_off_anywhere_is_refused():
+async def test_archive_that_was_cut_off_anywhere_is_refused() -> None:
     whole = GOLDEN.rstrip()
     line_ends = {end for end in range(len(whole)) if whole[end : end + 1] == b"\n"}
     for end in sorted(line_ends | set(range(0, len(whole), 7))):
@@ -177,7 +178,7 @@ async def test_archive_that_was_cut_off_anywhere_is_refused():
     assert await read(whole) == await read(GOLDEN)
 
 
-def replaced(old, new):
+def replaced(old, new) -> bytes:
     return GOLDEN.replace(old.encode(), new.encode())
 
 
@@ -210,7 +211,9 @@ BROKEN = (
 
 
 @pytest.mark.parametrize(("archive", "place", "field", "message"), BROKEN)
-async def test_problem_names_document_field_and_remedy(archive, place, field, message):
+async def test_problem_names_document_field_and_remedy(
+    archive: bytes, place: int, field: str, message: str
+) -> None:
     with pytest.raises(InvalidDocumentError) as caught:
         await read(archive)
     problem = caught.value.problems[0]
@@ -218,7 +221,7 @@ async def test_problem_names_document_field_and_remedy(archive, place, field, me
     assert message in problem.message
 
 
-async def test_all_problems_are_told_up_to_a_thousand():
+async def test_all_problems_are_told_up_to_a_thousand() -> None:
     bad = b'---\napiVersion: "ddnsd.dev/v1alpha1"\nkind: "Zone"\nmetadata: {"name": "_"}\nspec: {"ttl": 0}\n'
     with pytest.raises(InvalidDocumentError) as caught:
         await read(GOLDEN.removesuffix(b"...\n") + bad * 700 + b"...\n")
@@ -227,12 +230,12 @@ async def test_all_problems_are_told_up_to_a_thousand():
     assert (len(problems), problems[-1].message) == (1001, "and 400 more")
 
 
-async def test_status_as_get_shows_it_is_read():
+async def test_status_as_get_shows_it_is_read() -> None:
     shown = replaced('"previous": "192.0.2.4"', '"previous": "192.0.2.4", "published": null, "error": "x"')
     assert await read(shown) == await read(GOLDEN)
 
 
-async def test_document_without_end_is_not_read_to_its_end():
+async def test_document_without_end_is_not_read_to_its_end() -> None:
     reader = ArchiveReader()
     await reader.feed(GOLDEN.removesuffix(b"...\n"))
     for _ in range(MAX_DOCUMENT // 65536 + 1):

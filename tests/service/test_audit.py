@@ -1,6 +1,8 @@
 """Who changed which resources: an entry with each commit, in the store, in order."""
 
 import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +22,7 @@ BLOG, SHOP = "blog.example.com", "shop.example.com"
 
 
 @pytest.fixture
-async def node(tmp_path):
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
     async with single_node(tmp_path / "one") as node:
         await node.registry.by(ALICE).apply(
             [zone("example.com"), account("alice"), account("bob"), host(BLOG), token("router", "1")]
@@ -37,7 +39,7 @@ async def newest(node: Node) -> AuditItem:
     return (await AuditLog(node.store).page(1)).items[0]
 
 
-async def test_one_commit_is_one_entry(node):
+async def test_one_commit_is_one_entry(node: Node) -> None:
     (entry,) = await entries(node)
     assert (entry.by, entry.address, entry.way) == ALICE
     assert (entry.created, entry.changed, entry.deleted) == (5, 0, 0)
@@ -48,14 +50,14 @@ async def test_one_commit_is_one_entry(node):
     assert entry.withdrawn == ()
 
 
-async def test_what_changes_nothing_is_no_entry(node):
+async def test_what_changes_nothing_is_no_entry(node: Node) -> None:
     await node.registry.by(ALICE).apply([zone("example.com"), account("alice")])
     with pytest.raises(RefusedError):
         await node.registry.by(ALICE).delete(Kind.ACCOUNT, "alice")
     assert len(await entries(node)) == 1
 
 
-async def test_host_that_moves_to_another_account_says_what_it_loses(node):
+async def test_host_that_moves_to_another_account_says_what_it_loses(node: Node) -> None:
     await node.commit_address(BLOG, "192.0.2.1")
     applied = await node.registry.by(ALICE).apply([host(BLOG, "bob", ttl=30)])
     assert applied.withdrawn == (BLOG,)
@@ -66,7 +68,7 @@ async def test_host_that_moves_to_another_account_says_what_it_loses(node):
     assert entry.withdrawn == (BLOG,)
 
 
-async def test_host_that_is_deleted_with_its_account_says_what_it_loses(node):
+async def test_host_that_is_deleted_with_its_account_says_what_it_loses(node: Node) -> None:
     await node.registry.apply([host(SHOP)])
     await node.commit_address(SHOP, "2001:db8::1", Family.AAAA)
     await node.registry.by(Author("ops", "", "delete")).delete(Kind.ACCOUNT, "alice", cascade=True)
@@ -75,13 +77,13 @@ async def test_host_that_is_deleted_with_its_account_says_what_it_loses(node):
     assert entry.withdrawn == (SHOP,)
 
 
-async def test_secrets_are_not_shown(node):
+async def test_secrets_are_not_shown(node: Node) -> None:
     await node.registry.by(ALICE).apply([token("router", "2")])
     change = next(change for change in (await newest(node)).changes if change.title == "Token router")
     assert change.fields == ("sha256",)
 
 
-async def test_more_changes_than_are_named_are_counted(node):
+async def test_more_changes_than_are_named_are_counted(node: Node) -> None:
     hosts = [host(f"h{number:02}.example.com") for number in range(50)]
     await node.registry.by(ALICE).apply(hosts)
     entry = await newest(node)
@@ -89,13 +91,13 @@ async def test_more_changes_than_are_named_are_counted(node):
     assert len(entry.changes) == MOST_CHANGES
 
 
-async def test_a_hundred_documents_are_still_one_commit(node):
+async def test_a_hundred_documents_are_still_one_commit(node: Node) -> None:
     applied = await node.registry.by(ALICE).apply([host(f"h{number}.example.com") for number in range(100)])
     assert applied.atomic
     assert (await newest(node)).created == 100
 
 
-async def test_import_is_one_entry(node, tmp_path):
+async def test_import_is_one_entry(node: Node, tmp_path: Path) -> None:
     await node.registry.apply([host(f"h{number}.example.com") for number in range(300)])
     reader = ArchiveReader()
     async for part in (await node.registry.export()).parts():
@@ -106,7 +108,7 @@ async def test_import_is_one_entry(node, tmp_path):
     assert (entry.created, entry.way, len(entry.changes)) == (305, "import", MOST_CHANGES)
 
 
-async def test_each_entry_is_a_line_in_the_log(node, caplog):
+async def test_each_entry_is_a_line_in_the_log(node: Node, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "ddnsd.service")
     await node.commit_address(BLOG, "192.0.2.1")
     await node.registry.by(ALICE).delete(Kind.HOST, BLOG)
@@ -117,7 +119,7 @@ async def test_each_entry_is_a_line_in_the_log(node, caplog):
     )
 
 
-async def test_controller_is_named(node):
+async def test_controller_is_named(node: Node) -> None:
     async with controller(node) as registry:
         before = len(await entries(node))
         await registry.bind()
@@ -129,7 +131,7 @@ async def test_controller_is_named(node):
         assert len(await entries(node)) == before + len(made), "what it says of itself is no change"
 
 
-async def test_pages_follow_one_another(node):
+async def test_pages_follow_one_another(node: Node) -> None:
     for number in range(7):
         await node.registry.apply([host(f"h{number}.example.com")])
     log = AuditLog(node.store)
@@ -144,7 +146,7 @@ async def test_pages_follow_one_another(node):
     assert len(found) == 8
 
 
-async def test_entries_of_a_host(node):
+async def test_entries_of_a_host(node: Node) -> None:
     await node.registry.apply([host(SHOP)])
     await node.commit_address(SHOP, "192.0.2.1")
     await node.registry.delete(Kind.ACCOUNT, "alice", cascade=True)
@@ -152,12 +154,12 @@ async def test_entries_of_a_host(node):
     assert await AuditLog(node.store).of_host("hop.example.com") == []
 
 
-async def test_entry_of_a_later_version_is_passed_over(node):
+async def test_entry_of_a_later_version_is_passed_over(node: Node) -> None:
     await node.commits.commit(Update({}, {keys.audit("30"): b'{"v":2}'}))
     assert len(await entries(node)) == 1
 
 
-async def test_no_node_has_them_in_memory(node):
+async def test_no_node_has_them_in_memory(node: Node) -> None:
     before = len(node.cache.state.hosts)
     await node.registry.apply([host(SHOP)])
     assert len(node.cache.state.hosts) == before + 1

@@ -51,19 +51,19 @@ def judge() -> Judge:
 
 
 @pytest.mark.parametrize("answer", [UNCHANGED, (*UNCHANGED, Moved(BLOG.name, "2001:db8::/64", 9, 0))])
-def test_who_repeats_what_is_never_waits(judge, answer):
+def test_who_repeats_what_is_never_waits(judge: Judge, answer: tuple[Moved | Unchanged, ...]) -> None:
     for _ in range(100):
         judge.answered(GOOD, answer)
     assert not judge.waits(GOOD)
 
 
-def test_a_prefix_that_many_hosts_follow_is_no_free_question(judge):
+def test_a_prefix_that_many_hosts_follow_is_no_free_question(judge: Judge) -> None:
     judge.answered(GOOD, (Moved(BLOG.name, "2001:db8::/64", 100, 0),))
     assert judge.waits(GOOD)
 
 
 @pytest.mark.parametrize("refusal", [Refusal.NAMESERVER_FAILED, Refusal.STORE_FAILED])
-def test_nobody_is_charged_for_what_others_failed_to_do(judge, refusal):
+def test_nobody_is_charged_for_what_others_failed_to_do(judge: Judge, refusal: Refusal) -> None:
     for _ in range(100):
         judge.answered(GOOD, refusal)
         judge.answered(BAD, refusal)
@@ -71,12 +71,12 @@ def test_nobody_is_charged_for_what_others_failed_to_do(judge, refusal):
     assert not judge.waits(BAD)
 
 
-def test_what_the_nameserver_was_there_for_and_refused_is_an_attempt(judge):
+def test_what_the_nameserver_was_there_for_and_refused_is_an_attempt(judge: Judge) -> None:
     judge.conduct.note(GOOD, digest("secret"), BLOG.name, Refusal.NAMESERVER_FAILED, refused=True)
     assert judge.waits(GOOD)
 
 
-def test_who_has_a_token_is_charged_by_it_and_not_by_where_it_comes_from(judge):
+def test_who_has_a_token_is_charged_by_it_and_not_by_where_it_comes_from(judge: Judge) -> None:
     judge.answered(GOOD, UPDATED)
     assert judge.waits(GOOD)
     judge.world.token("another", "other-secret")
@@ -86,14 +86,14 @@ def test_who_has_a_token_is_charged_by_it_and_not_by_where_it_comes_from(judge):
     assert not judge.waits(GOOD._replace(token="bobs-secret")), "another account behind the same address"
 
 
-def test_who_tries_wrong_tokens_has_to_wait_and_who_has_a_right_one_beside_it_does_not(judge):
+def test_who_tries_wrong_tokens_has_to_wait_and_who_has_a_right_one_beside_it_does_not(judge: Judge) -> None:
     judge.answered(BAD, Refusal.UNKNOWN_TOKEN)
     assert judge.waits(BAD)
     assert not judge.waits(BAD._replace(source=STRANGER))
     assert not judge.waits(GOOD)
 
 
-def test_where_the_source_is_not_known_a_failure_is_the_proxys(judge):
+def test_where_the_source_is_not_known_a_failure_is_the_proxys(judge: Judge) -> None:
     behind = BAD._replace(source="", peer="10.0.0.1")
     judge.answered(behind, Refusal.UNKNOWN_TOKEN)
     assert judge.waits(behind)
@@ -101,7 +101,7 @@ def test_where_the_source_is_not_known_a_failure_is_the_proxys(judge):
     assert not judge.waits(GOOD._replace(source="", peer="10.0.0.1"))
 
 
-def test_whoever_has_a_token_is_listened_to_when_all_strangers_wait(judge):
+def test_whoever_has_a_token_is_listened_to_when_all_strangers_wait(judge: Judge) -> None:
     fair = FairUse(FairUseLimits(True, *[Rate(0.001, 1)] * 5, process_failures=Rate(0.001, 1)), lambda: 0.0)
     conduct = Conduct(judge.world.state, fair, RefusedAttempts())
     conduct.malformed("2001:db8::1")
@@ -109,23 +109,23 @@ def test_whoever_has_a_token_is_listened_to_when_all_strangers_wait(judge):
     assert conduct.wait(GOOD, digest(GOOD.token)) == 0
 
 
-def test_what_cannot_be_read_is_its_sources_failure(judge):
+def test_what_cannot_be_read_is_its_sources_failure(judge: Judge) -> None:
     judge.conduct.malformed(SOURCE)
     assert judge.waits(BAD)
     assert not judge.waits(GOOD)
 
 
-def test_a_request_without_a_token_is_its_sources_failure(judge):
+def test_a_request_without_a_token_is_its_sources_failure(judge: Judge) -> None:
     judge.conduct.note(GOOD._replace(token=""), "", "", Refusal.MISSING_TOKEN)
     assert judge.waits(BAD)
 
 
-def test_changes_are_taken_before_they_are_made(judge):
+def test_changes_are_taken_before_they_are_made(judge: Judge) -> None:
     assert judge.changes(GOOD)
     assert not judge.changes(GOOD._replace(ip="192.0.2.8"))
 
 
-def test_to_try_a_refused_change_once_more_is_another_change(judge):
+def test_to_try_a_refused_change_once_more_is_another_change(judge: Judge) -> None:
     judge.world.commit(BLOG, "192.0.2.7")
     judge.world.refuse(BLOG)
     attempt = read_all(GOOD)
@@ -135,7 +135,7 @@ def test_to_try_a_refused_change_once_more_is_another_change(judge):
     assert plan.changes == 1
 
 
-def test_refusals_are_remembered_without_what_may_be_a_secret(judge):
+def test_refusals_are_remembered_without_what_may_be_a_secret(judge: Judge) -> None:
     judge.answered(BAD, Refusal.UNKNOWN_TOKEN)
     judge.answered(GOOD._replace(domain="nosuch.example.com"), Refusal.NOT_FOUND)
     judge.answered(GOOD._replace(domain="a-token-in-the-wrong-place"), Refusal.NOT_FOUND)

@@ -2,6 +2,7 @@ import string
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -120,19 +121,21 @@ def problems_of(raw: object) -> list[str]:
 
 
 @given(DOCUMENTS)
-def test_what_is_written_reads_as_the_same(document):
+def test_what_is_written_reads_as_the_same(document: Document) -> None:
     assert read_document(write_document(document)) == document
 
 
 @given(managed())
-def test_what_is_managed_reads_as_the_same_where_it_is_stored_and_is_refused_elsewhere(document):
+def test_what_is_managed_reads_as_the_same_where_it_is_stored_and_is_refused_elsewhere(
+    document: Document,
+) -> None:
     written = write_document(document)
     assert read_document(written, stored=True) == document
     (problem,) = [one for one in problems_of(written) if one.startswith("metadata")]
     assert problem.startswith("metadata.source: Kubernetes manages it: change it there with kubectl")
 
 
-def test_no_document_of_a_user_has_or_names_what_kubernetes_qualifies():
+def test_no_document_of_a_user_has_or_names_what_kubernetes_qualifies() -> None:
     assert problems_of(account("prod:home:alice"))[0].startswith("metadata.name: 'prod:home:alice'")
     assert problems_of(host("a.example.com", "prod:home:alice"))[0].startswith("spec.account")
     assert problems_of(account("alice:previous"))[0].startswith("metadata.name")
@@ -141,20 +144,24 @@ def test_no_document_of_a_user_has_or_names_what_kubernetes_qualifies():
 @pytest.mark.parametrize(
     "metadata", [{"source": 1}, {"source": "prod", "namespace": []}, {"source": "prod", "uid": "x"}]
 )
-def test_an_origin_that_is_none_is_refused(metadata):
+def test_an_origin_that_is_none_is_refused(metadata: dict[str, Any]) -> None:
     raw = account("alice") | {"metadata": {"name": "alice", **metadata}}
     with pytest.raises(InvalidDocumentError, match="metadata"):
         read_document(raw, stored=True)
 
 
 @given(st.lists(DOCUMENTS, min_size=1, max_size=3))
-def test_yaml_carries_every_document(documents):
+def test_yaml_carries_every_document(documents: list[Document]) -> None:
     text = write_manifest([write_document(document) for document in documents])
     assert [read_document(raw) for raw in read_manifest(text)] == documents
 
 
 @given(JSON, st.sampled_from([kind.value for kind in Kind]), st.dictionaries(st.text(), JSON, max_size=4))
-def test_no_json_makes_it_fail_otherwise_than_by_refusing(noise, kind, spec):
+def test_no_json_makes_it_fail_otherwise_than_by_refusing(
+    noise: list[Any] | dict[str, Any] | int | float | str | None,
+    kind: str | str | str | str,
+    spec: dict[str, list[Any] | dict[str, Any] | int | float | str | None],
+) -> None:
     known = (field.encode_name for each in SPECS.values() for field in msgspec.structs.fields(each))
     fields = dict.fromkeys(known, noise)
     nameless = document(kind, "x") | {"spec": spec, "metadata": noise}
@@ -163,7 +170,7 @@ def test_no_json_makes_it_fail_otherwise_than_by_refusing(noise, kind, spec):
             read_document(raw)
 
 
-def test_defaults_are_written_out_and_what_is_absent_is_left_out():
+def test_defaults_are_written_out_and_what_is_absent_is_left_out() -> None:
     assert write_document(read_document(host("blog.example.com")))["spec"] == {
         "account": "alice",
         "families": ["A", "AAAA"],
@@ -173,21 +180,21 @@ def test_defaults_are_written_out_and_what_is_absent_is_left_out():
 
 
 @pytest.mark.parametrize("written", ["BLOG.Example.COM.", "blog.example.com"])
-def test_a_dns_name_has_one_spelling(written):
+def test_a_dns_name_has_one_spelling(written: str) -> None:
     assert read_document(host(written)).name == "blog.example.com"
 
 
-def test_an_international_name_is_stored_as_a_labels():
+def test_an_international_name_is_stored_as_a_labels() -> None:
     assert read_document(zone("Bücher.example")).name == "xn--bcher-kva.example"
 
 
-def test_lists_are_put_in_order_and_have_no_doubles():
+def test_lists_are_put_in_order_and_have_no_doubles() -> None:
     assert read_document(host("a.example.com", families=["AAAA", "A", "AAAA"])).spec.families == ("A", "AAAA")
     spec = read_document(token("t", "1", hosts=["b.example.com", "A.example.com.", "b.example.com"])).spec
     assert spec.hosts == ("a.example.com", "b.example.com")
 
 
-def test_scopes_are_put_in_order_and_have_no_doubles():
+def test_scopes_are_put_in_order_and_have_no_doubles() -> None:
     assert read_document(token("t", "1", scopes=["txt", "address", "txt"])).spec.scopes == ("address", "txt")
 
 
@@ -201,18 +208,18 @@ def test_scopes_are_put_in_order_and_have_no_doubles():
         ("0::8000:0:0:0", "::8000:0:0:0"),
     ],
 )
-def test_an_interface_identifier_has_one_spelling(written, suffix):
+def test_an_interface_identifier_has_one_spelling(written: str, suffix: str) -> None:
     spec = read_document(host("a.example.com", ipv6Suffix=written)).spec
     assert (spec.ipv6_suffix, spec.ipv6_subnet) == (suffix, None)
 
 
 @pytest.mark.parametrize(("written", "subnet"), [("0", "0"), ("00", "0"), ("0A", "a"), ("f" * 12, "f" * 12)])
-def test_a_subnet_has_one_spelling(written, subnet):
+def test_a_subnet_has_one_spelling(written: str, subnet: str) -> None:
     spec = read_document(host("a.example.com", ipv6Suffix="::1", ipv6Subnet=written)).spec
     assert spec.ipv6_subnet == subnet
 
 
-def test_a_wildcard_host_leaves_room_for_the_asterisk():
+def test_a_wildcard_host_leaves_room_for_the_asterisk() -> None:
     longest = ".".join(["a" * 62] * 3 + ["b" * 62])
     assert len(longest) == 251
     assert read_document(host(longest, wildcard=True)).spec.wildcard
@@ -221,16 +228,16 @@ def test_a_wildcard_host_leaves_room_for_the_asterisk():
     assert problem.startswith("metadata.name: leaves no room for *. before it: 251 characters at most")
 
 
-def test_instants_are_kept_in_utc():
+def test_instants_are_kept_in_utc() -> None:
     spec = read_document(token("t", "1", expires="2027-11-01T08:00:00+08:00")).spec
     assert spec.expires == datetime(2027, 11, 1, tzinfo=UTC)
 
 
-def test_a_status_is_ignored():
+def test_a_status_is_ignored() -> None:
     assert read_document(host("a.example.com") | {"status": {"A": 1}}) == read_document(host("a.example.com"))
 
 
-def test_an_account_needs_no_spec():
+def test_an_account_needs_no_spec() -> None:
     raw = account("alice")
     del raw["spec"]
     assert read_document(raw).spec == AccountSpec()
@@ -303,35 +310,35 @@ def test_an_account_needs_no_spec():
         ),
     ],
 )
-def test_a_problem_names_field_value_and_remedy(raw, expected):
+def test_a_problem_names_field_value_and_remedy(raw: dict[str, Any] | int, expected: str) -> None:
     assert expected in problems_of(raw)[0]
 
 
-def test_all_problems_are_found_at_once():
+def test_all_problems_are_found_at_once() -> None:
     raw = document("Host", "_", ttl=-1, families="A", colour="red") | {"apiVersion": "v2"}
     fields = " ".join(problem.split(":")[0] for problem in problems_of(raw))
     assert fields == "apiVersion metadata.name spec.colour spec.account spec.families spec.ttl"
 
 
 @pytest.mark.parametrize("field", ["sha256", "secret", "token", "Password", "anything"])
-def test_a_mistaken_secret_is_never_shown(field):
+def test_a_mistaken_secret_is_never_shown(field: str) -> None:
     raw = document("Token", "t", account="alice", **{field: "correct-horse-battery"})
     assert "correct" not in str(problems_of(raw))
 
 
-def test_all_wrong_items_of_a_list_are_found_at_once():
+def test_all_wrong_items_of_a_list_are_found_at_once() -> None:
     found = problems_of(host("a.example.com", families=["a", "A", "MX"]))
     assert [problem.split(":")[0] for problem in found] == ["spec.families[0]", "spec.families[2]"]
     assert len(problems_of(host("a.example.com", families=["a"] * 1000))) == 20
 
 
-def test_every_field_has_a_remedy():
+def test_every_field_has_a_remedy() -> None:
     for spec in SPECS.values():
         for field in msgspec.structs.fields(spec):
             assert REMEDIES[field.encode_name]
 
 
-def test_a_new_token_gets_a_digest_unless_it_brings_one():
+def test_a_new_token_gets_a_digest_unless_it_brings_one() -> None:
     made, was_made = read_new_token(document("Token", "t", account="alice"), "abc", NOW)
     assert was_made
     assert made.spec.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -342,7 +349,7 @@ def test_a_new_token_gets_a_digest_unless_it_brings_one():
         read_new_token(account("a"), "abc", NOW)
 
 
-def test_a_new_token_has_not_expired():
+def test_a_new_token_has_not_expired() -> None:
     raw = token("t", "1", expires="2026-01-01T01:00:00+01:00")
     with pytest.raises(
         InvalidDocumentError, match=r"2026-01-01T00:00:00\+00:00 is over: write an instant to"
@@ -353,7 +360,7 @@ def test_a_new_token_has_not_expired():
 
 
 @pytest.mark.parametrize("text", ["on", "y", "N", "1e5", "12:30", "007", "0o17", "1_000", "~", ".5"])
-def test_a_text_that_yaml_would_misread_is_quoted(text):
+def test_a_text_that_yaml_would_misread_is_quoted(text: str) -> None:
     assert write_manifest([{"a": text}]) == f"a: '{text}'\n"
     assert read_manifest(write_manifest([{"a": text}])) == [{"a": text}]
 
@@ -374,12 +381,12 @@ def test_a_text_that_yaml_would_misread_is_quoted(text):
         ("? [1]\n: 2", "^line 1: a key is a plain word$"),
     ],
 )
-def test_a_stream_that_is_no_plain_yaml_is_refused(text, expected):
+def test_a_stream_that_is_no_plain_yaml_is_refused(text: bytes | str, expected: str) -> None:
     with pytest.raises(YamlError, match=expected.replace("[", r"\[")):
         read_manifest(text)
 
 
-def test_an_unquoted_instant_is_text():
+def test_an_unquoted_instant_is_text() -> None:
     assert read_manifest("a: 2026-12-01T00:00:00Z\n---\n") == [{"a": "2026-12-01T00:00:00Z"}]
 
 
@@ -390,13 +397,13 @@ def documented() -> list[str]:
     return [block for block in blocks if "apiVersion:" in block]
 
 
-def test_the_documents_in_the_docs_are_right():
+def test_the_documents_in_the_docs_are_right() -> None:
     whole, token = documented()
     documents = read_manifest(whole) + read_manifest(token.replace("…", "1" * 64))
     assert [read_document(raw).kind for raw in documents] == [Kind.ZONE, Kind.ACCOUNT, Kind.HOST, Kind.TOKEN]
 
 
-def test_the_defaults_in_the_docs_are_right():
+def test_the_defaults_in_the_docs_are_right() -> None:
     for raw in read_manifest("---".join(documented())):
         required = {"account": "alice", "sha256": "1" * 64}
         spec = {key: required.get(key, value) for key, value in raw["spec"].items()}
@@ -405,5 +412,5 @@ def test_the_defaults_in_the_docs_are_right():
 
 
 @pytest.mark.parametrize(("text", "value"), [("off", False), ("0100", 64), ("1:30", 90), ('"0100"', "0100")])
-def test_yaml_is_1_1(text, value):
+def test_yaml_is_1_1(text: str, value: bool | int | str) -> None:
     assert read_manifest(f"a: {text}") == [{"a": value}]

@@ -1,6 +1,8 @@
 """Who changed what, of a host, an account, or all; and what was refused."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +24,7 @@ def change(minute: int, new: str = "192.0.2.7", type: str = "A") -> HistoryEntry
 
 
 @pytest.fixture
-async def node(tmp_path):
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
     async with single_node(tmp_path) as node:
         hosts = [host(BLOG), host(MAIL), host(BOBS, "bob")]
         await node.registry.apply([zone("example.com"), account("alice"), account("bob"), *hosts])
@@ -37,20 +39,20 @@ async def listed(node: Node, who: str, limit: int = 100, cursor: str = "") -> li
     return [(item.host, item.at.minute) for item in page.items]
 
 
-async def test_a_change_is_told_whole(node):
+async def test_a_change_is_told_whole(node: Node) -> None:
     (item, *_), _ = await node.registry.history(BLOG, 100)
     at = NOW + timedelta(minutes=6)
     assert item == HistoryItem(at, BLOG, "A", "", "", "update", "router", "198.51.100.1")
 
 
-async def test_the_newest_changes_come_first(node):
+async def test_the_newest_changes_come_first(node: Node) -> None:
     assert await listed(node, BLOG) == [(BLOG, 6), (BLOG, 4), (BLOG, 4), (BLOG, 1)]
     assert await listed(node, "alice") == [(BLOG, 6), (BLOG, 4), (BLOG, 4), (MAIL, 3), (BLOG, 1)]
     assert [minute for _, minute in await listed(node, "")] == [6, 5, 4, 4, 3, 2, 1]
 
 
 @pytest.mark.parametrize("limit", range(1, 9))
-async def test_pages_follow_one_another(node, limit):
+async def test_pages_follow_one_another(node: Node, limit: int) -> None:
     whole, paged, cursor = (await node.registry.history("", 100)).items, [], ""
     while not paged or cursor:
         items, cursor = await node.registry.history("", limit, cursor)
@@ -59,20 +61,20 @@ async def test_pages_follow_one_another(node, limit):
     assert tuple(paged) == whole
 
 
-async def test_a_host_is_named_in_any_spelling_and_known_when_it_is_gone(node):
+async def test_a_host_is_named_in_any_spelling_and_known_when_it_is_gone(node: Node) -> None:
     await node.registry.delete(Kind.HOST, BLOG)
     assert len(await listed(node, "Blog.example.COM.")) == 4
     assert await listed(node, "alice") == [(MAIL, 3)]
 
 
-async def test_what_was_never_changed_has_no_history(node):
+async def test_what_was_never_changed_has_no_history(node: Node) -> None:
     await node.registry.apply([host("new.example.com"), account("carol")])
     assert await listed(node, "new.example.com") == []
     assert await listed(node, "carol") == []
 
 
 @pytest.mark.parametrize("who", ["nobody", "nobody.example.com", "_", "*.example.com", "ALICE"])
-async def test_who_is_unknown_is_an_error(node, who):
+async def test_who_is_unknown_is_an_error(node: Node, who: str) -> None:
     with pytest.raises(NotFoundError, match="there is no Host or Account"):
         await node.registry.history(who, 100)
 
@@ -88,18 +90,18 @@ def refused(*names: str) -> RefusedAttempts:
     return attempts
 
 
-def test_refused_attempts_are_bounded():
+def test_refused_attempts_are_bounded() -> None:
     attempts = refused(*(f"{number}.example.com" for number in range(MOST_REFUSED + 1)))
     names = [attempt.name for attempt in attempts.all()]
     assert (len(names), names[0], names[-1]) == (MOST_REFUSED, "1.example.com", f"{MOST_REFUSED}.example.com")
 
 
-def test_the_newest_refused_attempts_come_first():
+def test_the_newest_refused_attempts_come_first() -> None:
     attempts = (*refused("a", "b", "c").all(), *refused("d", "e").all())  # of two workers
     assert [attempt.name for attempt in newest(attempts, 3)] == ["c", "b", "e"]
 
 
-async def test_refused_attempts_concern_a_host_or_an_account(node):
+async def test_refused_attempts_concern_a_host_or_an_account(node: Node) -> None:
     await node.registry.apply([token("router", "1"), token("bobs", "2", "bob")])
     attempts = refused(BLOG, BOBS, "nobody.example.com", "")
     attempts.note(RefusedAttempt(NOW, Api.UPDATE, "nobody.example.com", "not_found", "", "router"))

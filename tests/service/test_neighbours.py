@@ -1,12 +1,15 @@
 """Names that are not for everybody, judged when a host is made or passes to another account (decision 34)."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 
 from ddnsd.model.resources import RESERVED, Kind, ZoneSpec
 from ddnsd.service.documents import Document, read_document
 from ddnsd.service.problems import Reason
 from ddnsd.service.registry import Written
-from ddnsd.service.registry.sourced import Delete, Put
+from ddnsd.service.registry.sourced import Delete, Put, SourcedRegistry
 from tests.service.archives import exported, read
 from tests.service.kubernetes import CLUSTER, OFFICE, account_of, controller, host_of, zone_of
 from tests.service.registry_node import Node, account, host, single_node, zone
@@ -15,13 +18,13 @@ BASE = [zone_of(), account_of(), account_of(OFFICE)]
 
 
 @pytest.fixture
-async def node(tmp_path):
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
     async with single_node(tmp_path) as node:
         yield node
 
 
 @pytest.fixture
-async def kube(node: Node):
+async def kube(node: Node) -> AsyncIterator[SourcedRegistry]:
     async with controller(node) as kube:
         await kube.bind()
         await kube.change(BASE)
@@ -32,7 +35,7 @@ def reasons(outcomes) -> list[str]:
     return [getattr(outcome, "reason", outcome) for outcome in outcomes]
 
 
-async def test_hosts_above_or_below_another_namespaces_are_refused(kube):
+async def test_hosts_above_or_below_another_namespaces_are_refused(kube: SourcedRegistry) -> None:
     home, below = "home.example.com", "login.home.example.com"
     (made, refused) = await kube.change([host_of(name=home), host_of(OFFICE, below)])
     assert (made, refused.reason) == (Written.CREATED, Reason.NAME_NESTED)
@@ -46,7 +49,7 @@ async def test_hosts_above_or_below_another_namespaces_are_refused(kube):
     assert "a.b" not in str(deep[1]), "what others have is told to nobody"
 
 
-async def test_what_is_stored_is_not_judged_again(node, kube):
+async def test_what_is_stored_is_not_judged_again(node: Node, kube: SourcedRegistry) -> None:
     """Neither where it is applied again or changed, nor what a zone of before let in."""
     await kube.change([Put(Document(Kind.ZONE, "example.com", ZoneSpec(nested=True, reserved=()), CLUSTER))])
     hosts = [
@@ -65,13 +68,13 @@ async def test_what_is_stored_is_not_judged_again(node, kube):
 
 
 @pytest.mark.parametrize("label", RESERVED)
-async def test_reserved_labels_are_refused(kube, label):
+async def test_reserved_labels_are_refused(kube: SourcedRegistry, label: str) -> None:
     (refused,) = await kube.change([host_of(name=f"{label}.example.com")])
     assert refused.reason == Reason.NAME_RESERVED
     assert f"{label} is a reserved label" in str(refused)
 
 
-async def test_a_zone_has_reserved_labels_of_its_own(kube):
+async def test_a_zone_has_reserved_labels_of_its_own(kube: SourcedRegistry) -> None:
     await kube.change([Put(Document(Kind.ZONE, "example.com", ZoneSpec(reserved=("www",)), CLUSTER))])
     hosts = [
         host_of(name="wpad.example.com"),
@@ -81,7 +84,7 @@ async def test_a_zone_has_reserved_labels_of_its_own(kube):
     assert reasons(await kube.change(hosts)) == [Written.CREATED, Reason.NAME_RESERVED, Written.CREATED]
 
 
-async def test_the_admin_api_is_warned(node):
+async def test_the_admin_api_is_warned(node: Node) -> None:
     await node.registry.apply([zone("example.com"), account("alice"), account("bob")])
     documents = [host("home.example.com"), host("x.home.example.com", owner="bob"), host("wpad.example.com")]
     applied = await node.registry.apply(documents)
@@ -97,7 +100,7 @@ async def test_the_admin_api_is_warned(node):
     assert "below home.example.com" in put.warning, "it passes to another account"
 
 
-async def test_an_import_is_not_judged(node, kube, tmp_path):
+async def test_an_import_is_not_judged(node: Node, kube: SourcedRegistry, tmp_path: Path) -> None:
     await kube.change([Put(Document(Kind.ZONE, "example.com", ZoneSpec(nested=True, reserved=()), CLUSTER))])
     await kube.change([host_of(name="home.example.com"), host_of(OFFICE, "ns1.home.example.com")])
     await kube.change([zone_of()])

@@ -1,6 +1,9 @@
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,29 +23,30 @@ from ddnsd.service.registry import (
     StoreFailedError,
     Written,
 )
+from ddnsd.service.registry.registry import Put
 from ddnsd.service.status import HostStatus, RecordStatus, TextStatus, host_status
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore
-from ddnsd.store.interface import Unknown, Update
+from ddnsd.store.interface import Done, Stale, Unknown, Update
 from tests.service.registry_node import Node, account, document, host, node_on, single_node, token, zone
 
 BASE = [zone("example.com"), account("alice")]
 
 
 @pytest.fixture
-async def node(tmp_path):
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
     async with single_node(tmp_path) as node:
         yield node
 
 
 @pytest.fixture
-async def filled(node: Node):
+async def filled(node: Node) -> Node:
     """A node with a zone, an account, a host and a token."""
     await node.registry.apply([*BASE, host("blog.example.com"), token("router", "1")])
     return node
 
 
-async def put(node: Node, raw, if_match=None):
+async def put(node: Node, raw, if_match=None) -> Put:
     return await node.registry.put(read_document(raw), if_match)
 
 
@@ -57,7 +61,7 @@ def results(applied) -> list[Result]:
 # Reading and writing
 
 
-async def test_put_creates_then_changes_then_leaves_alone(node):
+async def test_put_creates_then_changes_then_leaves_alone(node: Node) -> None:
     created = await put(node, zone("example.com"))
     changed = await put(node, zone("example.com", ttl=30))
     again = await put(node, zone("Example.COM.", ttl=30))
@@ -66,14 +70,14 @@ async def test_put_creates_then_changes_then_leaves_alone(node):
     assert (await node.registry.get(Kind.ZONE, "example.com")).revision == changed.revision
 
 
-async def test_what_is_not_there_is_not_found(node):
+async def test_what_is_not_there_is_not_found(node: Node) -> None:
     with pytest.raises(NotFoundError):
         await node.registry.get(Kind.ZONE, "example.com")
     with pytest.raises(NotFoundError):
         await node.registry.delete(Kind.ZONE, "example.com")
 
 
-async def test_a_listing_comes_in_pages_in_the_order_of_names(node):
+async def test_a_listing_comes_in_pages_in_the_order_of_names(node: Node) -> None:
     await node.registry.apply([account(name) for name in ("d", "a", "c", "b", "e")])
     pages = [await node.registry.list(Kind.ACCOUNT, 2)]
     while pages[-1].cursor:
@@ -81,7 +85,7 @@ async def test_a_listing_comes_in_pages_in_the_order_of_names(node):
     assert [[name for name, _ in page.items] for page in pages] == [["a", "b"], ["c", "d"], ["e"]]
 
 
-async def test_a_put_can_depend_on_the_revision(filled):
+async def test_a_put_can_depend_on_the_revision(filled: Node) -> None:
     revision = (await filled.registry.get(Kind.ACCOUNT, "alice")).revision
     changed = await put(filled, account("alice", status="banned"), revision)
     with pytest.raises(PreconditionFailedError, match=f"revision {changed.revision} now"):
@@ -93,7 +97,7 @@ async def test_a_put_can_depend_on_the_revision(filled):
     assert (await put(filled, account("alice"), ANY)).written is Written.CONFIGURED
 
 
-async def test_of_two_puts_of_one_revision_one_wins(filled):
+async def test_of_two_puts_of_one_revision_one_wins(filled: Node) -> None:
     revision = (await filled.registry.get(Kind.ACCOUNT, "alice")).revision
     async with node_on(filled.store) as other:
         both = await asyncio.gather(
@@ -117,13 +121,15 @@ async def test_of_two_puts_of_one_revision_one_wins(filled):
         (zone("example.org", nameserver="defualt"), "spec.nameserver", "did you mean default?"),
     ],
 )
-async def test_a_reference_to_nothing_is_refused(filled, raw, field, expected):
+async def test_a_reference_to_nothing_is_refused(
+    filled: Node, raw: dict[str, Any], field: str, expected: str
+) -> None:
     with pytest.raises(InvalidDocumentError, match=expected) as caught:
         await put(filled, raw)
     assert caught.value.problems[0].field == field
 
 
-async def test_a_secret_belongs_to_one_token(filled):
+async def test_a_secret_belongs_to_one_token(filled: Node) -> None:
     with pytest.raises(RefusedError, match="token router has the same secret") as caught:
         await put(filled, token("other", "1"))
     assert "1" * 8 not in str(caught.value)
@@ -134,20 +140,20 @@ async def test_a_secret_belongs_to_one_token(filled):
 
 
 @pytest.mark.parametrize("taker", ["blog.example.com", "www.blog.example.com"])
-async def test_a_zone_takes_no_hosts_over(filled, taker):
+async def test_a_zone_takes_no_hosts_over(filled: Node, taker: str) -> None:
     await filled.registry.apply([host("www.blog.example.com"), host("a.www.blog.example.com")])
     with pytest.raises(RefusedError, match=r"from zone example\.com") as caught:
         await put(filled, zone(taker))
     assert caught.value.count == {"blog.example.com": 3, "www.blog.example.com": 2}[taker]
 
 
-async def test_a_zone_that_takes_nothing_over_is_welcome(filled):
+async def test_a_zone_that_takes_nothing_over_is_welcome(filled: Node) -> None:
     await filled.registry.apply([zone("sub.example.com"), host("a.sub.example.com"), zone("com")])
     await put(filled, zone("other.example.com"))
     await put(filled, zone("deep.sub.example.com"))
 
 
-async def test_a_zone_waits_for_records_that_still_have_to_leave(filled):
+async def test_a_zone_waits_for_records_that_still_have_to_leave(filled: Node) -> None:
     await filled.commit_address("blog.example.com", "192.0.2.1")
     await filled.registry.delete(Kind.HOST, "blog.example.com")
     with pytest.raises(RefusedError, match="1 host"):
@@ -156,7 +162,7 @@ async def test_a_zone_waits_for_records_that_still_have_to_leave(filled):
     await put(filled, zone("blog.example.com"))
 
 
-async def test_either_the_zone_or_the_host_comes_first(filled):
+async def test_either_the_zone_or_the_host_comes_first(filled: Node) -> None:
     """A zone and a host below it, created at once on two nodes: never both as if alone."""
     async with node_on(filled.store) as other:
         for round in range(10):
@@ -172,7 +178,7 @@ async def test_either_the_zone_or_the_host_comes_first(filled):
             assert not isinstance(made[1], Exception)
 
 
-async def test_the_account_goes_or_the_host_comes(filled):
+async def test_the_account_goes_or_the_host_comes(filled: Node) -> None:
     async with node_on(filled.store) as other:
         for round in range(10):
             await put(filled, account("bob"))
@@ -189,7 +195,7 @@ async def test_the_account_goes_or_the_host_comes(filled):
 # Addresses
 
 
-async def test_a_deleted_host_leaves_tombstones_where_it_had_addresses(filled):
+async def test_a_deleted_host_leaves_tombstones_where_it_had_addresses(filled: Node) -> None:
     await filled.commit_address("blog.example.com", "192.0.2.1")
     await filled.registry.delete(Kind.HOST, "blog.example.com")
     address = await filled.address("blog.example.com")
@@ -197,7 +203,7 @@ async def test_a_deleted_host_leaves_tombstones_where_it_had_addresses(filled):
     assert await filled.address("blog.example.com", Family.AAAA) is None
 
 
-async def test_a_family_taken_away_leaves_a_tombstone(filled):
+async def test_a_family_taken_away_leaves_a_tombstone(filled: Node) -> None:
     await filled.commit_address("blog.example.com", "192.0.2.1")
     await filled.commit_address("blog.example.com", "2001:db8::1", Family.AAAA)
     await put(filled, host("blog.example.com", families=["AAAA"]))
@@ -205,14 +211,14 @@ async def test_a_family_taken_away_leaves_a_tombstone(filled):
     assert not (await filled.address("blog.example.com", Family.AAAA)).is_tombstone
 
 
-async def test_another_owner_inherits_no_address(filled):
+async def test_another_owner_inherits_no_address(filled: Node) -> None:
     await put(filled, account("bob"))
     await filled.commit_address("blog.example.com", "192.0.2.1")
     await put(filled, host("blog.example.com", "bob"))
     assert (await filled.address("blog.example.com")).is_tombstone
 
 
-async def test_another_owner_is_not_told_of_an_address_that_was_withdrawn_before(filled):
+async def test_another_owner_is_not_told_of_an_address_that_was_withdrawn_before(filled: Node) -> None:
     await put(filled, account("bob"))
     record = RecordKey("blog.example.com", Family.A)
     withdrawn = Committed("", "192.0.2.1", "test", datetime.now(UTC), "example.com", cleared=True)
@@ -222,13 +228,13 @@ async def test_another_owner_is_not_told_of_an_address_that_was_withdrawn_before
     assert (address.ip, address.previous, address.cleared) == ("", "", False)
 
 
-async def test_a_change_of_nothing_else_keeps_the_address(filled):
+async def test_a_change_of_nothing_else_keeps_the_address(filled: Node) -> None:
     await filled.commit_address("blog.example.com", "192.0.2.1")
     await put(filled, host("blog.example.com", ttl=30, enabled=False))
     assert (await filled.address("blog.example.com")).ip == "192.0.2.1"
 
 
-async def test_no_address_outlives_its_host(filled):
+async def test_no_address_outlives_its_host(filled: Node) -> None:
     """Updates race with deletions: what is committed is withdrawn, what comes after is not committed."""
     for round in range(10):
         name = f"h{round}.example.com"
@@ -242,7 +248,7 @@ async def test_no_address_outlives_its_host(filled):
         assert address is None or address.is_tombstone
 
 
-async def test_a_host_waits_until_its_records_have_left_another_zone(filled):
+async def test_a_host_waits_until_its_records_have_left_another_zone(filled: Node) -> None:
     await filled.commit_address("blog.example.com", "192.0.2.1")
     await filled.registry.delete(Kind.ZONE, "example.com", cascade=True)
     await put(filled, zone("com"))
@@ -252,7 +258,7 @@ async def test_a_host_waits_until_its_records_have_left_another_zone(filled):
     await put(filled, host("blog.example.com"))
 
 
-async def test_the_status_tells_what_is_committed(filled):
+async def test_the_status_tells_what_is_committed(filled: Node) -> None:
     await filled.commit_address("blog.example.com", "192.0.2.1")
     await filled.cache.current()
     status = host_status(filled.registry.state, "blog.example.com", datetime.now(UTC))
@@ -260,7 +266,7 @@ async def test_the_status_tells_what_is_committed(filled):
     assert status == HostStatus(A=RecordStatus("192.0.2.1", "", status.A.changed, None, ""))
 
 
-async def test_the_status_tells_the_challenges(filled):
+async def test_the_status_tells_the_challenges(filled: Node) -> None:
     await filled.commit_address("blog.example.com", "first second", Challenge.TXT)
     await filled.cache.current()
     status = host_status(filled.registry.state, "blog.example.com", datetime.now(UTC))
@@ -268,7 +274,7 @@ async def test_the_status_tells_the_challenges(filled):
     assert status == HostStatus(TXT=TextStatus(("first", "second"), status.TXT.changed, None, ""))
 
 
-async def test_the_status_tells_whether_a_host_expires(filled):
+async def test_the_status_tells_whether_a_host_expires(filled: Node) -> None:
     await put(filled, host("blog.example.com", expiresAfter=3600))
     await filled.commit_address("blog.example.com", "192.0.2.1")
     await filled.cache.current()
@@ -284,7 +290,7 @@ async def test_the_status_tells_whether_a_host_expires(filled):
 
 
 @pytest.mark.parametrize(("kind", "name"), [(Kind.ZONE, "example.com"), (Kind.ACCOUNT, "alice")])
-async def test_what_has_hosts_goes_only_with_them(filled, kind, name):
+async def test_what_has_hosts_goes_only_with_them(filled: Node, kind: Kind, name: str) -> None:
     with pytest.raises(RefusedError, match="still has 1 host: delete them first, or use --cascade") as caught:
         await filled.registry.delete(kind, name)
     assert caught.value.count == 1
@@ -294,14 +300,14 @@ async def test_what_has_hosts_goes_only_with_them(filled, kind, name):
     assert await names(filled, kind) == []
 
 
-async def test_tokens_go_with_their_account(filled):
+async def test_tokens_go_with_their_account(filled: Node) -> None:
     await filled.registry.delete(Kind.HOST, "blog.example.com")
     gone = await filled.registry.delete(Kind.ACCOUNT, "alice")
     assert (gone.hosts, gone.tokens) == (0, 1)
     assert await names(filled, Kind.TOKEN) == []
 
 
-async def test_a_zone_with_hosts_of_a_zone_below_it_goes_alone(filled):
+async def test_a_zone_with_hosts_of_a_zone_below_it_goes_alone(filled: Node) -> None:
     await filled.registry.apply([zone("sub.example.com"), host("a.sub.example.com")])
     gone = await filled.registry.delete(Kind.ZONE, "example.com", cascade=True)
     assert gone.hosts == 1
@@ -316,7 +322,7 @@ async def fill(node: Node, count: int) -> None:
     await asyncio.gather(*(node.commit_address(name, "2001:db8::1", Family.AAAA) for name in hosts))
 
 
-async def test_a_large_deletion_goes_in_chunks(node):
+async def test_a_large_deletion_goes_in_chunks(node: Node) -> None:
     await fill(node, 120)
     gone = await node.registry.delete(Kind.ACCOUNT, "alice", cascade=True)
     assert gone.hosts == 120
@@ -332,7 +338,7 @@ async def mark_deleting(node: Node, kind: Kind, name: str) -> None:
     await node.commits.commit(Update({}, {keys.resource(kind, name): value}))
 
 
-async def test_a_deletion_that_was_cut_off_refuses_what_is_new_and_goes_on(filled):
+async def test_a_deletion_that_was_cut_off_refuses_what_is_new_and_goes_on(filled: Node) -> None:
     await mark_deleting(filled, Kind.ACCOUNT, "alice")
     for new in (host("new.example.com"), token("new", "2")):
         with pytest.raises(RefusedError, match="account alice is being deleted"):
@@ -341,7 +347,7 @@ async def test_a_deletion_that_was_cut_off_refuses_what_is_new_and_goes_on(fille
     assert await names(filled, Kind.HOST) == []
 
 
-async def test_a_deletion_that_was_cut_off_is_taken_back_by_a_put(filled):
+async def test_a_deletion_that_was_cut_off_is_taken_back_by_a_put(filled: Node) -> None:
     await mark_deleting(filled, Kind.ZONE, "example.com")
     with pytest.raises(RefusedError, match=r"zone example\.com is being deleted"):
         await put(filled, host("new.example.com"))
@@ -349,7 +355,7 @@ async def test_a_deletion_that_was_cut_off_is_taken_back_by_a_put(filled):
     await put(filled, host("new.example.com"))
 
 
-async def test_two_deletions_of_one_account_delete_it_once(node):
+async def test_two_deletions_of_one_account_delete_it_once(node: Node) -> None:
     await fill(node, 80)
     async with node_on(node.store) as other:
         both = await asyncio.gather(
@@ -364,7 +370,7 @@ async def test_two_deletions_of_one_account_delete_it_once(node):
 # Apply
 
 
-async def test_the_order_of_the_documents_does_not_matter(node):
+async def test_the_order_of_the_documents_does_not_matter(node: Node) -> None:
     raws = [token("router", "1"), host("blog.example.com"), *BASE]
     applied = await node.registry.apply(raws)
     assert applied.atomic
@@ -377,13 +383,13 @@ async def test_the_order_of_the_documents_does_not_matter(node):
     assert results(await node.registry.apply(raws)) == ["unchanged"] * 4
 
 
-async def test_what_is_unchanged_is_not_written(filled):
+async def test_what_is_unchanged_is_not_written(filled: Node) -> None:
     before = await filled.store.revision()
     await filled.registry.apply([*BASE, host("blog.example.com")])
     assert await filled.store.revision() == before
 
 
-async def test_one_bad_document_refuses_all_and_every_problem_is_told(filled):
+async def test_one_bad_document_refuses_all_and_every_problem_is_told(filled: Node) -> None:
     raws = [account("bob"), host("a.example.org"), host("b.example.com", "carol"), zone("x", ttl=0)]
     with pytest.raises(InvalidDocumentError) as caught:
         await filled.registry.apply(raws)
@@ -397,7 +403,7 @@ async def test_one_bad_document_refuses_all_and_every_problem_is_told(filled):
     assert await names(filled, Kind.ACCOUNT) == ["alice"]
 
 
-async def test_a_resource_written_twice_is_refused(node):
+async def test_a_resource_written_twice_is_refused(node: Node) -> None:
     with pytest.raises(InvalidDocumentError, match="the same as document 1"):
         await node.registry.apply([zone("example.com"), zone("EXAMPLE.com", ttl=30)])
 
@@ -406,7 +412,7 @@ async def revisions_of(node: Node, kind: Kind) -> set[int]:
     return {entry.revision for _, entry in (await node.registry.list(kind, 1000)).items}
 
 
-async def test_a_hundred_documents_are_one_commit(node):
+async def test_a_hundred_documents_are_one_commit(node: Node) -> None:
     raws = [*BASE, *(host(f"h{number}.example.com") for number in range(98))]
     applied = await node.registry.apply(raws)
     assert applied.atomic
@@ -414,7 +420,7 @@ async def test_a_hundred_documents_are_one_commit(node):
     assert len(set.union(*every_kind)) == 1
 
 
-async def test_beyond_a_hundred_it_goes_in_chunks_and_says_so(node):
+async def test_beyond_a_hundred_it_goes_in_chunks_and_says_so(node: Node) -> None:
     raws = [*(host(f"h{number}.example.com") for number in range(250)), *BASE]
     applied = await node.registry.apply(raws)
     assert not applied.atomic
@@ -422,7 +428,7 @@ async def test_beyond_a_hundred_it_goes_in_chunks_and_says_so(node):
     assert len(await names(node, Kind.HOST)) == 250
 
 
-async def test_a_hundred_documents_that_withdraw_more_than_a_commit_holds_go_in_chunks(node):
+async def test_a_hundred_documents_that_withdraw_more_than_a_commit_holds_go_in_chunks(node: Node) -> None:
     await fill(node, 60)
     applied = await node.registry.apply(
         [account("bob"), *(host(f"h{number:03}.example.com", "bob") for number in range(60))]
@@ -432,20 +438,20 @@ async def test_a_hundred_documents_that_withdraw_more_than_a_commit_holds_go_in_
     assert all(entry.value.is_tombstone for entry in node.cache.state.addresses.values())
 
 
-async def test_a_large_apply_is_checked_whole_before_anything_is_written(filled):
+async def test_a_large_apply_is_checked_whole_before_anything_is_written(filled: Node) -> None:
     raws = [*(host(f"h{number}.example.com") for number in range(200)), host("a.example.org")]
     with pytest.raises(InvalidDocumentError):
         await filled.registry.apply(raws)
     assert await names(filled, Kind.HOST) == ["blog.example.com"]
 
 
-async def test_a_large_apply_that_is_cut_off_says_how_far_it_came(filled):
+async def test_a_large_apply_that_is_cut_off_says_how_far_it_came(filled: Node) -> None:
     """Another node deletes the account in the middle: the hosts before it stay, the others are not made."""
     await put(filled, account("bob"))
     raws = [host(f"h{number:03}.example.com", "bob") for number in range(400)]
     async with node_on(filled.store) as other:
 
-        async def interrupt():
+        async def interrupt() -> None:
             while len(other.cache.state.hosts) < 50:
                 await other.cache.current()
             await mark_deleting(other, Kind.ACCOUNT, "bob")
@@ -462,7 +468,7 @@ async def test_a_large_apply_that_is_cut_off_says_how_far_it_came(filled):
     assert 0 < created < 400
 
 
-async def test_many_writers_on_two_nodes_all_get_their_turn(filled):
+async def test_many_writers_on_two_nodes_all_get_their_turn(filled: Node) -> None:
     async with node_on(filled.store) as other:
         await asyncio.gather(
             *(
@@ -479,7 +485,7 @@ async def test_many_writers_on_two_nodes_all_get_their_turn(filled):
 # Tokens
 
 
-async def test_a_created_token_is_stored_as_its_digest_only(filled):
+async def test_a_created_token_is_stored_as_its_digest_only(filled: Node) -> None:
     created = await filled.registry.create_token(document("Token", "new", account="alice"))
     assert len(created.secret) == 43
     stored = await filled.store.snapshot()
@@ -488,12 +494,12 @@ async def test_a_created_token_is_stored_as_its_digest_only(filled):
         await filled.registry.create_token(document("Token", "new", account="alice"))
 
 
-async def test_an_imported_token_keeps_its_secret_to_itself(filled):
+async def test_an_imported_token_keeps_its_secret_to_itself(filled: Node) -> None:
     created = await filled.registry.create_token(token("new", "2"))
     assert created.secret == ""
 
 
-async def test_a_store_that_is_gone_fails_every_call(filled):
+async def test_a_store_that_is_gone_fails_every_call(filled: Node) -> None:
     await filled.store.close()
     for call in (
         filled.registry.get(Kind.ZONE, "example.com"),
@@ -514,10 +520,10 @@ class LossyStore:
         self._store = store
         self.lose: list[bool] = []  # for each coming commit whose answer is lost: was it done?
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def commit(self, updates):
+    async def commit(self, updates) -> Sequence[Done | Stale | Unknown] | list[Any]:
         if not self.lose:
             return await self._store.commit(updates)
         if self.lose.pop(0):
@@ -526,7 +532,7 @@ class LossyStore:
 
 
 @pytest.mark.parametrize("lost", [[True], [False], [False, False], [False, True]])
-async def test_a_lost_answer_is_asked_for_until_it_is_known(filled, lost):
+async def test_a_lost_answer_is_asked_for_until_it_is_known(filled: Node, lost: list[bool]) -> None:
     async with node_on(LossyStore(filled.store)) as node:
         node.store.lose = list(lost)
         assert (await put(node, account("bob"))).written is Written.CREATED

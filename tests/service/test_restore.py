@@ -1,8 +1,10 @@
 """An archive put into an installation: whole, again, or not at all."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,7 +27,7 @@ NOTHING = Counts()
 
 
 @pytest.fixture
-async def node(tmp_path):
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
     async with single_node(tmp_path) as node:
         yield node
 
@@ -44,7 +46,7 @@ async def restore(node: Node, text: bytes) -> Restored:
     return await node.registry.restore(await read(text))
 
 
-async def test_archive_restored_and_exported_is_the_same(node, tmp_path):
+async def test_archive_restored_and_exported_is_the_same(node: Node, tmp_path: Path) -> None:
     source = await archive(tmp_path)
     assert await restore(node, source) == Restored(Counts(1, 1, 200, 1), NOTHING, 400, 0)
     assert body(await exported(node)) == body(source)
@@ -59,7 +61,7 @@ async def test_archive_restored_and_exported_is_the_same(node, tmp_path):
 
 @pytest.mark.parametrize("fault", [Fault.LOST, Fault.UNANSWERED])
 @pytest.mark.parametrize("at", [1, 2, 5])
-async def test_import_that_broke_off_goes_on(tmp_path, fault, at):
+async def test_import_that_broke_off_goes_on(tmp_path: Path, fault: Fault, at: int) -> None:
     source = await archive(tmp_path)
     store = await open_embedded(tmp_path / "target")
     await installation_owner(store)
@@ -78,7 +80,7 @@ async def test_import_that_broke_off_goes_on(tmp_path, fault, at):
         await store.close()
 
 
-async def test_address_that_a_client_has_changed_since_is_kept(node, tmp_path):
+async def test_address_that_a_client_has_changed_since_is_kept(node: Node, tmp_path: Path) -> None:
     source = await archive(tmp_path)
     await restore(node, source)
     await node.commit_address(HOSTS[3], "192.0.2.99")
@@ -86,7 +88,7 @@ async def test_address_that_a_client_has_changed_since_is_kept(node, tmp_path):
     assert (await node.address(HOSTS[3])).ip == "192.0.2.99"
 
 
-async def test_address_that_is_older_than_the_export_stands_in_the_way(node, tmp_path):
+async def test_address_that_is_older_than_the_export_stands_in_the_way(node: Node, tmp_path: Path) -> None:
     source = await archive(tmp_path)
     await restore(node, source)
     await node.commit_address(HOSTS[3], "192.0.2.99")
@@ -100,7 +102,7 @@ async def test_address_that_is_older_than_the_export_stands_in_the_way(node, tmp
     assert await node.store.snapshot() == before
 
 
-async def test_tombstone_is_overwritten(node):
+async def test_tombstone_is_overwritten(node: Node) -> None:
     await node.registry.apply([zone(ZONE, ttl=300), account("alice"), host(BLOG)])
     await node.commit_address(BLOG, "192.0.2.1")
     await node.registry.delete(Kind.HOST, BLOG)
@@ -124,7 +126,9 @@ IN_THE_WAY = (
 
 
 @pytest.mark.parametrize(("present", "message", "hosts"), IN_THE_WAY)
-async def test_nothing_that_exists_is_replaced(node, present, message, hosts):
+async def test_nothing_that_exists_is_replaced(
+    node: Node, present: list[Any], message: str, hosts: int
+) -> None:
     await node.registry.apply(present)
     before = await node.store.snapshot()
     with pytest.raises(RefusedError) as caught:
@@ -134,7 +138,7 @@ async def test_nothing_that_exists_is_replaced(node, present, message, hosts):
     assert await node.store.snapshot() == before
 
 
-async def test_what_documents_refer_to_is_checked_before_anything_is_written(node):
+async def test_what_documents_refer_to_is_checked_before_anything_is_written(node: Node) -> None:
     before = await node.store.snapshot()
     broken = GOLDEN.replace(b'"nameserver": "default"', b'"nameserver": "third"')
     broken = broken.replace(b'{"name": "alice"}', b'{"name": "bob"}')
@@ -148,7 +152,7 @@ async def test_what_documents_refer_to_is_checked_before_anything_is_written(nod
     assert await node.store.snapshot() == before
 
 
-async def test_no_commit_is_larger_than_etcd_takes(node, tmp_path):
+async def test_no_commit_is_larger_than_etcd_takes(node: Node, tmp_path: Path) -> None:
     many = [f"h{number}.{'x' * 50}.example.com" for number in range(1000)]
     async with single_node(tmp_path / "source") as source:
         tokens = [
@@ -170,7 +174,7 @@ async def test_no_commit_is_larger_than_etcd_takes(node, tmp_path):
     assert max(sizes) < 1_500_000
 
 
-async def test_others_change_what_they_like_meanwhile(node, tmp_path):
+async def test_others_change_what_they_like_meanwhile(node: Node, tmp_path: Path) -> None:
     """Updates of hosts that are imported already, and a change of resources between two chunks."""
     source = await archive(tmp_path)
     importing = asyncio.create_task(restore(node, source))
@@ -185,7 +189,7 @@ async def test_others_change_what_they_like_meanwhile(node, tmp_path):
     assert ips.count("192.0.2.7") == len(HOSTS) - len(changes)
 
 
-async def test_what_another_has_put_in_the_way_meanwhile_ends_it(node, tmp_path):
+async def test_what_another_has_put_in_the_way_meanwhile_ends_it(node: Node, tmp_path: Path) -> None:
     source = await archive(tmp_path)
     importing = asyncio.create_task(restore(node, source))
     while HOSTS[0] not in node.cache.state.hosts:

@@ -9,7 +9,7 @@ from ddnsd.model.resources import digest
 from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
 from tests.leader.node import until
-from tests.rigs.etcd import EtcdRig, versions
+from tests.rigs.etcd import EtcdRig, Version, versions
 from tests.service.registry_node import account, document, host, node_on, zone
 from tests.service.unlimited import unlimited
 
@@ -18,7 +18,7 @@ SECRET = "secret"
 
 @pytest.mark.logs_errors
 @pytest.mark.parametrize("version", versions(), ids=lambda version: version.name)
-async def test_waiter_of_the_old_history_is_told_at_once(version):
+async def test_waiter_of_the_old_history_is_told_at_once(version: Version) -> None:
     with EtcdRig(version) as rig:
         store = await open_etcd(EtcdStoreSettings(rig.settings))
         async with node_on(store) as node:

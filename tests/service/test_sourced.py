@@ -1,5 +1,8 @@
 """What the controller of a Kubernetes cluster may do, and what the admin API may do beside it."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -29,19 +32,19 @@ from tests.service.registry_node import NAMESERVERS, TIMEOUT, Node, account, hos
 
 
 @pytest.fixture
-async def node(tmp_path):
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
     async with single_node(tmp_path) as node:
         yield node
 
 
 @pytest.fixture
-async def kube(node: Node):
+async def kube(node: Node) -> AsyncIterator[SourcedRegistry]:
     async with controller(node) as kube:
         await kube.bind()
         yield kube
 
 
-async def put(node: Node, raw):
+async def put(node: Node, raw) -> Written:
     return (await node.registry.put(read_document(raw))).written
 
 
@@ -52,13 +55,13 @@ def reasons(outcomes) -> list[str]:
 # Binding
 
 
-async def test_a_name_is_bound_once(node, kube):
+async def test_a_name_is_bound_once(node: Node, kube: SourcedRegistry) -> None:
     await kube.bind()
     source = node.cache.state.sources["prod"].value
     assert (source.uid, source.claimant, source.watched) == ("uid-1", "", None)
 
 
-async def test_another_cluster_is_told_who_has_the_name_and_its_claim_stands_there_once(node):
+async def test_another_cluster_is_told_who_has_the_name_and_its_claim_stands_there_once(node: Node) -> None:
     async with controller(node) as kube:
         await kube.bind()
     async with controller(node, uid="uid-2") as other:
@@ -74,7 +77,7 @@ async def test_another_cluster_is_told_who_has_the_name_and_its_claim_stands_the
     assert await stored(node, Kind.ACCOUNT, ALICE) is None
 
 
-async def test_who_leads_no_more_changes_nothing(node):
+async def test_who_leads_no_more_changes_nothing(node: Node) -> None:
     async with controller(node) as kube:
         await kube.bind()
     with pytest.raises(NotMineError, match="does not lead"):
@@ -96,7 +99,7 @@ class DeposingCommits:
         return await self._node.commits.commit(update)
 
 
-async def test_who_is_deposed_while_he_commits_changes_nothing(node):
+async def test_who_is_deposed_while_he_commits_changes_nothing(node: Node) -> None:
     """The guard is compared by the commit itself: the state that it was decided on may be older."""
     async with controller(node) as kube:
         await kube.bind()
@@ -118,7 +121,7 @@ async def test_who_is_deposed_while_he_commits_changes_nothing(node):
 # Changes
 
 
-async def test_what_is_put_is_there_with_its_origin(node, kube):
+async def test_what_is_put_is_there_with_its_origin(node: Node, kube: SourcedRegistry) -> None:
     assert await kube.change(EVERYTHING) == [Written.CREATED] * 4
     assert (await stored(node, Kind.HOST, BLOG)).origin == HOME
     assert (await stored(node, Kind.TOKEN, "prod:home:router")).spec.account == "prod:home:alice"
@@ -126,7 +129,7 @@ async def test_what_is_put_is_there_with_its_origin(node, kube):
     assert await kube.change([host_of(ttl=30)]) == [Written.CONFIGURED]
 
 
-async def test_the_order_of_the_changes_does_not_matter(node, kube):
+async def test_the_order_of_the_changes_does_not_matter(node: Node, kube: SourcedRegistry) -> None:
     assert await kube.change(EVERYTHING[::-1]) == [Written.CREATED] * 4
     gone = [Delete(*put.document[:2]) for put in EVERYTHING]
     assert await kube.change(gone) == [Withdrawn.DELETED] * 4
@@ -135,7 +138,7 @@ async def test_the_order_of_the_changes_does_not_matter(node, kube):
     assert not node.cache.state.zones
 
 
-async def test_each_change_is_judged_by_itself(kube):
+async def test_each_change_is_judged_by_itself(kube: SourcedRegistry) -> None:
     wrong = [
         (host_of(name="a.example.com", owner="bob"), Reason.ACCOUNT_NOT_FOUND),
         (host_of(name="a.example.org"), Reason.ZONE_NOT_FOUND),
@@ -149,19 +152,19 @@ async def test_each_change_is_judged_by_itself(kube):
     assert reasons(outcomes) == [*[Written.CREATED] * 4, *(reason for _, reason in wrong), Written.CREATED]
 
 
-async def test_a_new_nameserver_may_be_referred_to(kube):
+async def test_a_new_nameserver_may_be_referred_to(kube: SourcedRegistry) -> None:
     elsewhere = Put(Document(Kind.ZONE, "example.org", ZoneSpec("third"), CLUSTER))
     assert reasons(await kube.change([elsewhere])) == [Reason.UNKNOWN_NAMESERVER]
     kube.reconfigure(nameservers=[*NAMESERVERS, "third"], timeout=TIMEOUT)
     assert await kube.change([elsewhere]) == [Written.CREATED]
 
 
-async def test_a_zone_takes_no_hosts_over(kube):
+async def test_a_zone_takes_no_hosts_over(kube: SourcedRegistry) -> None:
     await kube.change(EVERYTHING)
     assert reasons(await kube.change([zone_of(name=BLOG)])) == [Reason.TAKES_HOSTS_OVER]
 
 
-async def test_thousands_go_in_full_commits(node, kube):
+async def test_thousands_go_in_full_commits(node: Node, kube: SourcedRegistry) -> None:
     await kube.change([zone_of(), account_of()])
     before = await node.store.revision()
     hosts = [host_of(name=f"h{number}.example.com") for number in range(1000)]
@@ -170,7 +173,7 @@ async def test_thousands_go_in_full_commits(node, kube):
     assert await kube.change(hosts) == [Written.UNCHANGED] * 1000
 
 
-async def test_a_document_of_another_source_is_a_mistake(kube):
+async def test_a_document_of_another_source_is_a_mistake(kube: SourcedRegistry) -> None:
     with pytest.raises(ValueError, match="is not of source prod"):
         await kube.change([account_of(Origin("other", "home"))])
 
@@ -178,7 +181,7 @@ async def test_a_document_of_another_source_is_a_mistake(kube):
 # Who has a name
 
 
-async def test_the_first_has_the_name_until_it_is_deleted(node, kube):
+async def test_the_first_has_the_name_until_it_is_deleted(node: Node, kube: SourcedRegistry) -> None:
     await kube.change([*EVERYTHING, account_of(OFFICE)])
     (taken,) = await kube.change([host_of(OFFICE)])
     assert (taken.reason, str(taken)) == (
@@ -194,7 +197,7 @@ async def test_the_first_has_the_name_until_it_is_deleted(node, kube):
     assert (await node.address(BLOG)).is_tombstone
 
 
-async def test_the_admin_api_changes_nothing_that_kubectl_manages(node, kube):
+async def test_the_admin_api_changes_nothing_that_kubectl_manages(node: Node, kube: SourcedRegistry) -> None:
     await kube.change(EVERYTHING)
     await put(node, account("bob"))
     for refused in (
@@ -211,7 +214,7 @@ async def test_the_admin_api_changes_nothing_that_kubectl_manages(node, kube):
         await put(node, token("mine", "1", "bob"))
 
 
-async def test_kubectl_changes_nothing_of_the_admin_api(node, kube):
+async def test_kubectl_changes_nothing_of_the_admin_api(node: Node, kube: SourcedRegistry) -> None:
     await node.registry.apply(
         [zone("example.com"), account("bob"), host(BLOG, "bob"), token("t", "1", "bob")]
     )
@@ -227,7 +230,7 @@ async def test_kubectl_changes_nothing_of_the_admin_api(node, kube):
     assert not (await stored(node, Kind.ZONE, "example.com")).held
 
 
-async def test_a_cascade_leaves_what_kubernetes_manages(node, kube):
+async def test_a_cascade_leaves_what_kubernetes_manages(node: Node, kube: SourcedRegistry) -> None:
     await node.registry.apply([zone("example.com"), account("bob"), host("a.example.com", "bob")])
     await kube.change([account_of(), host_of()])
     with pytest.raises(RefusedError, match="has 1 host that Kubernetes manages") as caught:
@@ -236,20 +239,20 @@ async def test_a_cascade_leaves_what_kubernetes_manages(node, kube):
     assert await stored(node, Kind.HOST, "a.example.com")
 
 
-async def test_an_account_goes_without_the_tokens_of_others(node, kube):
+async def test_an_account_goes_without_the_tokens_of_others(node: Node, kube: SourcedRegistry) -> None:
     await put(node, account("bob"))
     await kube.change([Put(Document(Kind.TOKEN, "prod:home:t", TokenSpec("bob", "1" * 64), HOME))])
     assert (await node.registry.delete(Kind.ACCOUNT, "bob")).tokens == 0
     assert await stored(node, Kind.TOKEN, "prod:home:t")
 
 
-async def test_a_secret_passes_to_another_token_at_once(node, kube):
+async def test_a_secret_passes_to_another_token_at_once(node: Node, kube: SourcedRegistry) -> None:
     await kube.change(EVERYTHING)
     moved = [token_of(name="new"), Delete(Kind.TOKEN, "prod:home:router")]
     assert await kube.change(moved) == [Written.CREATED, Withdrawn.DELETED]
 
 
-async def test_what_was_released_is_whose_who_comes_first(node, kube):
+async def test_what_was_released_is_whose_who_comes_first(node: Node, kube: SourcedRegistry) -> None:
     await kube.change(EVERYTHING)
     await node.commit_address(BLOG, "192.0.2.1")
     await node.commits.commit(Update({}, deletes=frozenset({keys.source("prod")})))
@@ -267,7 +270,7 @@ async def test_what_was_released_is_whose_who_comes_first(node, kube):
 # Held
 
 
-async def test_what_hosts_depend_on_is_held_and_comes_back(node, kube):
+async def test_what_hosts_depend_on_is_held_and_comes_back(node: Node, kube: SourcedRegistry) -> None:
     await kube.change(EVERYTHING)
     gone = [Delete(Kind.ACCOUNT, ALICE), Delete(Kind.ZONE, "example.com")]
     assert await kube.change(gone) == [Withdrawn.HELD] * 2
@@ -280,7 +283,7 @@ async def test_what_hosts_depend_on_is_held_and_comes_back(node, kube):
     assert not node.cache.state.tokens
 
 
-async def test_hosts_of_others_hold_a_zone_too(node, kube):
+async def test_hosts_of_others_hold_a_zone_too(node: Node, kube: SourcedRegistry) -> None:
     await kube.change([zone_of()])
     await node.registry.apply([account("bob"), host(BLOG, "bob")])
     assert await kube.change([Delete(Kind.ZONE, "example.com")]) == [Withdrawn.HELD]
@@ -288,7 +291,7 @@ async def test_hosts_of_others_hold_a_zone_too(node, kube):
         await put(node, host("new.example.com", "bob"))
 
 
-async def test_a_host_and_a_token_are_held_with_what_they_have(node, kube):
+async def test_a_host_and_a_token_are_held_with_what_they_have(node: Node, kube: SourcedRegistry) -> None:
     await kube.change(EVERYTHING)
     await kube.change([token_of(digit="2", rotation_overlap=600)])
     names = [(Kind.HOST, BLOG), (Kind.TOKEN, "prod:home:router")]
@@ -303,7 +306,9 @@ async def test_a_host_and_a_token_are_held_with_what_they_have(node, kube):
         assert not (await stored(node, kind, name)).held
 
 
-async def test_an_account_goes_with_all_its_tokens_in_several_commits(node, kube):
+async def test_an_account_goes_with_all_its_tokens_in_several_commits(
+    node: Node, kube: SourcedRegistry
+) -> None:
     tokens = [
         Put(Document(Kind.TOKEN, f"prod:home:t{number}", TokenSpec(ALICE, f"{number:064x}"), HOME))
         for number in range(250)
@@ -319,7 +324,7 @@ async def test_an_account_goes_with_all_its_tokens_in_several_commits(node, kube
 # Reports
 
 
-async def test_a_report_is_written_when_it_differs(node, kube):
+async def test_a_report_is_written_when_it_differs(node: Node, kube: SourcedRegistry) -> None:
     await kube.report(("home",), HELD)
     revision = node.cache.state.sources["prod"].revision
     await kube.report(("home",), HELD)
@@ -342,7 +347,9 @@ async def digits(node) -> dict[str, str]:
 
 @pytest.mark.parametrize("swapped", ["213", "231", "312", "321"])
 @pytest.mark.parametrize("overlap", [0, 600])
-async def test_tokens_swap_their_secrets(node, kube, swapped, overlap):
+async def test_tokens_swap_their_secrets(
+    node: Node, kube: SourcedRegistry, swapped: str, overlap: int
+) -> None:
     before = [token_of(name=name, digit=digit) for name, digit in zip(ROUTERS, "123", strict=True)]
     await kube.change([zone_of(), account_of(), *before])
     after = [
@@ -353,7 +360,7 @@ async def test_tokens_swap_their_secrets(node, kube, swapped, overlap):
     assert await digits(node) == dict(zip(ROUTERS, swapped, strict=True))
 
 
-async def test_of_tokens_that_swap_all_are_refused_or_none(node, kube):
+async def test_of_tokens_that_swap_all_are_refused_or_none(node: Node, kube: SourcedRegistry) -> None:
     before = [token_of(name=name, digit=digit) for name, digit in zip(ROUTERS, "123", strict=True)]
     await kube.change([zone_of(), account_of(), *before])
     one, two = token_of(name="one", digit="2"), token_of(name="two", digit="1")
@@ -365,7 +372,7 @@ async def test_of_tokens_that_swap_all_are_refused_or_none(node, kube):
     assert await digits(node) == {"one": "1", "two": "2", "three": "4"}
 
 
-async def test_the_admin_api_swaps_secrets_too(node):
+async def test_the_admin_api_swaps_secrets_too(node: Node) -> None:
     await node.registry.apply([account("bob"), token("one", "1", "bob"), token("two", "2", "bob")])
     await node.registry.apply([token("one", "2", "bob"), token("two", "1", "bob")])
     assert await digits(node) == {"one": "2", "two": "1"}

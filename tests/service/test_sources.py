@@ -1,5 +1,8 @@
 """What an operator decides about the Kubernetes clusters on a store."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 
 from ddnsd.model.resources import Kind
@@ -8,11 +11,11 @@ from ddnsd.service.registry import NotFoundError, NotMineError, RefusedError, So
 from ddnsd.service.source_status import source_warnings
 from tests.service.archives import body, exported, read
 from tests.service.kubernetes import BLOG, EVERYTHING, HELD, account_of, controller, stored
-from tests.service.registry_node import single_node
+from tests.service.registry_node import Node, single_node
 
 
 @pytest.fixture
-async def node(tmp_path):
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
     async with single_node(tmp_path) as node:
         yield node
 
@@ -21,7 +24,7 @@ async def warnings(node) -> str:
     return "; ".join(source_warnings((await node.registry.sources.list())["prod"]))
 
 
-async def test_a_source_is_listed_with_what_it_has(node):
+async def test_a_source_is_listed_with_what_it_has(node: Node) -> None:
     assert await node.registry.sources.list() == {}
     async with controller(node) as kube:
         await kube.bind()
@@ -33,7 +36,7 @@ async def test_a_source_is_listed_with_what_it_has(node):
     assert "source prod has no controller" in await warnings(node)
 
 
-async def test_a_takeover_gives_the_name_to_who_has_asked_for_it(node):
+async def test_a_takeover_gives_the_name_to_who_has_asked_for_it(node: Node) -> None:
     async with controller(node) as kube:
         await kube.bind()
         await kube.change(EVERYTHING)
@@ -51,7 +54,7 @@ async def test_a_takeover_gives_the_name_to_who_has_asked_for_it(node):
             await kube.change([account_of(name="bob")])
 
 
-async def test_a_release_leaves_what_was_written_and_frees_it(node):
+async def test_a_release_leaves_what_was_written_and_frees_it(node: Node) -> None:
     async with controller(node) as kube:
         await kube.bind()
         await kube.change(EVERYTHING)
@@ -67,7 +70,7 @@ async def test_a_release_leaves_what_was_written_and_frees_it(node):
     assert await node.registry.sources.list() == {}
 
 
-async def test_pruning_allows_the_deletions_that_are_held_now(node):
+async def test_pruning_allows_the_deletions_that_are_held_now(node: Node) -> None:
     async with controller(node) as kube:
         await kube.bind()
         with pytest.raises(RefusedError, match="holds no deletions"):
@@ -83,13 +86,13 @@ async def test_pruning_allows_the_deletions_that_are_held_now(node):
         assert node.cache.state.sources["prod"].value.pruned == ""
 
 
-async def test_what_is_not_bound_is_not_found(node):
+async def test_what_is_not_bound_is_not_found(node: Node) -> None:
     for ask in (node.registry.sources.takeover, node.registry.sources.release, node.registry.sources.prune):
         with pytest.raises(NotFoundError):
             await ask("prod")
 
 
-async def test_an_export_takes_the_origins_along(node, tmp_path):
+async def test_an_export_takes_the_origins_along(node: Node, tmp_path: Path) -> None:
     async with controller(node) as kube:
         await kube.bind()
         await kube.change(EVERYTHING)

@@ -1,5 +1,7 @@
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,7 +14,7 @@ from tests.service.registry_node import Node, node_on, single_node, zone
 
 
 @pytest.fixture
-async def node(tmp_path):
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
     async with single_node(tmp_path) as node:
         await node.registry.apply([zone("example.com")])
         yield node
@@ -26,7 +28,7 @@ async def finish(node: Node, id: str) -> None:
     await node.commits.commit(Update({entry.key: entry.revision}, {entry.key: codec.encode(done)}))
 
 
-async def test_work_asked_on_one_node_is_done_on_another(node):
+async def test_work_asked_on_one_node_is_done_on_another(node: Node) -> None:
     async with node_on(node.store) as leader:
         id = await node.registry.request_work("example.com", Work.CHECK)
         waiting = asyncio.create_task(node.registry.await_work(id, 10))
@@ -37,19 +39,19 @@ async def test_work_asked_on_one_node_is_done_on_another(node):
     assert not node.cache.state.requests
 
 
-async def test_work_done_before_anybody_waits_is_found(node):
+async def test_work_done_before_anybody_waits_is_found(node: Node) -> None:
     id = await node.registry.request_work("example.com", Work.REPAIR)
     await finish(node, id)
     assert (await node.registry.await_work(id, 10)).work is Work.REPAIR
 
 
-async def test_work_that_nobody_does_ends_the_waiting(node):
+async def test_work_that_nobody_does_ends_the_waiting(node: Node) -> None:
     id = await node.registry.request_work("example.com", Work.TAKEOVER)
     assert await node.registry.await_work(id, 0.05) is None
     assert id in node.cache.state.requests
 
 
-async def test_work_on_nothing_is_refused(node):
+async def test_work_on_nothing_is_refused(node: Node) -> None:
     with pytest.raises(NotFoundError, match=r"there is no Zone example\.org"):
         await node.registry.request_work("example.org", Work.CHECK)
     with pytest.raises(NotFoundError, match="there is no request"):

@@ -125,7 +125,7 @@ VALUES: dict[str, st.SearchStrategy[Stored]] = {
 STORED = st.sampled_from(sorted(VALUES)).flatmap(lambda shelf: st.tuples(st.just(shelf), VALUES[shelf]))
 
 
-def test_every_shelf_is_tested_and_fills_a_table_of_its_own():
+def test_every_shelf_is_tested_and_fills_a_table_of_its_own() -> None:
     assert SHELVES.keys() == VALUES.keys()
     state = State()
     tables = [shelf.table(state) for shelf in SHELVES.values()]
@@ -133,13 +133,13 @@ def test_every_shelf_is_tested_and_fills_a_table_of_its_own():
 
 
 @given(STORED)
-def test_every_value_is_read_back(stored):
+def test_every_value_is_read_back(stored: tuple[str, Stored]) -> None:
     shelf, value = stored
     assert decode(SHELVES[shelf], encode(value)) == value
 
 
 @given(st.one_of(*VALUES.values()))
-def test_every_value_carries_the_version_of_its_shape(value):
+def test_every_value_carries_the_version_of_its_shape(value: Any) -> None:
     assert encode(value).startswith(b'{"v":1')
 
 
@@ -162,12 +162,14 @@ WRITTEN = (
 
 
 @pytest.mark.parametrize(("shelf", "value", "text"), WRITTEN)
-def test_what_was_written_once_stays_readable(shelf, value, text):
+def test_what_was_written_once_stays_readable(
+    shelf: str, value: Footprint | RegistryHead | Resource, text: str
+) -> None:
     assert encode(value) == text.encode()
     assert decode(SHELVES[shelf], text.encode()) == value
 
 
-def test_unknown_fields_are_tolerated():
+def test_unknown_fields_are_tolerated() -> None:
     text = b'{"v":1,"spec":{"nameserver":"second","color":"red"},"since":{"x":[1,null]}}'
     assert decode(SHELVES["zones"], text) == Resource(ZoneSpec("second"))
 
@@ -192,13 +194,13 @@ def test_unknown_fields_are_tolerated():
         pytest.param("zones", b'{"v":1,"spec":{},"x":' + b"[" * 100_000, id="nested too deep"),
     ],
 )
-def test_what_is_not_of_the_shape_is_unreadable(shelf, value):
+def test_what_is_not_of_the_shape_is_unreadable(shelf: str, value: bytes) -> None:
     with pytest.raises(UnreadableError):
         decode(SHELVES[shelf], value)
 
 
 @given(st.sampled_from(sorted(VALUES)), st.binary())
-def test_whatever_is_stored_is_read_or_unreadable(shelf, value):
+def test_whatever_is_stored_is_read_or_unreadable(shelf: str, value: bytes) -> None:
     try:
         decoded: Any = decode(SHELVES[shelf], value)
     except UnreadableError:

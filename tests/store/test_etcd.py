@@ -226,7 +226,7 @@ async def lease_of(settings: EtcdStoreSettings, key: str) -> int:
 
 async def test_a_renewed_session_ends_what_lived_by_the_one_before_and_goes_on(
     store: EtcdStore, settings: EtcdStoreSettings
-):
+) -> None:
     identity = store.identity
     registration = await store.register("me", b"here")
     leadership = await store.campaign(b"me")

@@ -70,7 +70,9 @@ def test_each_kind_of_failure_has_a_metric() -> None:
     assert set(STORE_FAILURES) == set(FailureKind)
 
 
-async def test_without_quorum_calls_end_in_time_and_work_again_by_themselves(version: Version, said) -> None:
+async def test_without_quorum_calls_end_in_time_and_work_again_by_themselves(
+    version: Version, said: Callable[[str], list[str]]
+) -> None:
     with EtcdRig(version, members=3) as rig:
         async with opened(EtcdStoreSettings(rig.settings)) as store:
             counted: Counter[FailureKind] = Counter()
@@ -103,7 +105,7 @@ async def test_without_quorum_calls_end_in_time_and_work_again_by_themselves(ver
             await until(two_tell)
 
 
-async def test_full_etcd(version: Version, said) -> None:
+async def test_full_etcd(version: Version, said: Callable[[str], list[str]]) -> None:
     with EtcdRig(version, options=("--quota-backend-bytes", "300000")) as rig:
         async with opened(EtcdStoreSettings(rig.settings, quota=300_000)) as store:
             counted: Counter[FailureKind] = Counter()
@@ -156,7 +158,7 @@ def as_node(rig: EtcdRig, password: str = PASSWORD) -> EtcdStoreSettings:
     return EtcdStoreSettings(replace(rig.settings, credentials=Credentials("node", password)))
 
 
-async def test_role_on_the_prefix_is_enough(guarded: EtcdRig, said) -> None:
+async def test_role_on_the_prefix_is_enough(guarded: EtcdRig, said: Callable[[str], list[str]]) -> None:
     async with opened(as_node(guarded)) as store:
         watch = store.watch("hosts/", await store.revision() + 1)
         revision = await put(store, "hosts/a")
@@ -180,7 +182,7 @@ async def test_role_on_the_prefix_is_enough(guarded: EtcdRig, said) -> None:
         assert said("store.failing") == []
 
 
-async def test_permission_lost_and_granted_again(guarded: EtcdRig, said) -> None:
+async def test_permission_lost_and_granted_again(guarded: EtcdRig, said: Callable[[str], list[str]]) -> None:
     async with opened(as_node(guarded)) as store:
         watch = store.watch("hosts/", await store.revision() + 1)
         guarded.ctl("role", "revoke-permission", "node", "--prefix=true", "ddnsd/")
@@ -202,7 +204,7 @@ async def test_wrong_password(guarded: EtcdRig) -> None:
     assert "wrong horse" not in message
 
 
-async def test_password_changed_meanwhile(guarded: EtcdRig, said) -> None:
+async def test_password_changed_meanwhile(guarded: EtcdRig, said: Callable[[str], list[str]]) -> None:
     async with opened(as_node(guarded)) as store:
         await put(store, "hosts/a")
         replace_user(guarded, "another")
@@ -228,7 +230,9 @@ async def test_certificate_that_is_over(version: Version, side: str) -> None:
         assert "are still valid" in message
 
 
-async def test_certificate_that_ends_while_the_store_is_open(version: Version, said) -> None:
+async def test_certificate_that_ends_while_the_store_is_open(
+    version: Version, said: Callable[[str], list[str]]
+) -> None:
     with EtcdRig(version, tls=True) as rig:
         assert rig.certificates is not None
         async with opened(EtcdStoreSettings(rig.settings)) as store:

@@ -17,7 +17,7 @@ from ddnsd.store.etcd.health import Version, defects
         ("none", None),
     ],
 )
-def test_defects_of_a_version(version: str, words: str | None):
+def test_defects_of_a_version(version: str, words: str | None) -> None:
     assert [words in problem.text for problem in defects(version, roles=False)] == ([True] if words else [])
 
 
@@ -28,11 +28,11 @@ def test_defects_of_a_version(version: str, words: str | None):
         *(("3.6.8", False), ("3.6.9", True), ("3.6.16", True), ("3.7.0", True), ("4.0.0", True)),
     ],
 )
-def test_roles_and_nested_transactions(version: str, checked: bool):
+def test_roles_and_nested_transactions(version: str, checked: bool) -> None:
     told = any("CVE-2026-33343" in problem.text for problem in defects(version, roles=True))
     assert told is not checked
 
 
-def test_versions_are_in_order():
+def test_versions_are_in_order() -> None:
     assert Version(3, 4, 99) < Version(3, 5, 0) < Version(3, 5, 13) < Version(3, 6, 0)
     assert Version.parse("3.5.13") == Version(3, 5, 13)

@@ -19,7 +19,7 @@ def read(key: str) -> tuple[str, object]:
     return shelf, SHELVES[shelf].read_id(id)
 
 
-def test_the_keys_are_the_designs():
+def test_the_keys_are_the_designs() -> None:
     assert keys.resource(Kind.HOST, "blog.example.com") == "hosts/blog.example.com"
     assert keys.address(RecordKey("blog.example.com", Family.AAAA)) == "addresses/blog.example.com/AAAA"
     assert keys.published(RecordKey("blog.example.com", Family.A)) == "published/blog.example.com/A"
@@ -28,7 +28,7 @@ def test_the_keys_are_the_designs():
 
 
 @given(RECORDS, NAMES, NAMES, st.sampled_from(Kind))
-def test_every_key_says_what_it_is_the_key_of(record, zone, nameserver, kind):
+def test_every_key_says_what_it_is_the_key_of(record, zone, nameserver, kind) -> None:
     site = Site(zone, nameserver)
     assert read(keys.address(record)) == ("addresses", record)
     assert read(keys.published(record)) == ("published", record)
@@ -39,6 +39,6 @@ def test_every_key_says_what_it_is_the_key_of(record, zone, nameserver, kind):
 
 
 @pytest.mark.parametrize("id", ["", "blog.example.com", "blog.example.com/", "blog.example.com/MX"])
-def test_a_record_without_a_family_is_no_record(id):
+def test_a_record_without_a_family_is_no_record(id: str) -> None:
     with pytest.raises(ValueError, match="is not a valid Family"):
         keys.read_record(id)

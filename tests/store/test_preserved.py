@@ -1,10 +1,13 @@
 """What this version cannot read of a stored value survives its being written anew."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ddnsd.model.records import Stored
 from ddnsd.store.codec import SHELVES, NewerVersionError, UnreadableError, encode
 from ddnsd.store.interface import Update
 from ddnsd.store.unknown_fields import Preserved
@@ -24,7 +27,10 @@ TWO_OF_A_SHELF = st.sampled_from(sorted(VALUES)).flatmap(
 
 
 @given(TWO_OF_A_SHELF, FUTURE)
-def test_unknown_fields_are_written_back(stored, future):
+def test_unknown_fields_are_written_back(
+    stored: tuple[str, Stored, Stored],
+    future: dict[str, list[Any] | dict[str, Any] | int | float | str | None],
+) -> None:
     name, old, new = stored
     shelf, preserved = SHELVES[name], Preserved()
     assert preserved.read(KEY, shelf, msgspec.json.encode(fields_of(old) | future)) == old
@@ -36,7 +42,7 @@ def test_unknown_fields_are_written_back(stored, future):
 
 
 @given(TWO_OF_A_SHELF)
-def test_what_is_known_whole_is_written_as_it_is(stored):
+def test_what_is_known_whole_is_written_as_it_is(stored: tuple[str, Stored, Stored]) -> None:
     name, old, new = stored
     preserved = Preserved()
     preserved.read(KEY, SHELVES[name], encode(old))
@@ -44,7 +50,7 @@ def test_what_is_known_whole_is_written_as_it_is(stored):
     assert preserved.restore(update) is update
 
 
-def test_fields_of_an_object_that_is_gone_go_with_it():
+def test_fields_of_an_object_that_is_gone_go_with_it() -> None:
     error = '{"revision":1,"message":"m","at":"2026-01-01T00:00:00Z","nameserver":"n","code":5}'
     refused = f'{{"v":1,"revision":1,"ip":"","ttl":1,"nameserver":"n","error":{error}}}'.encode()
     preserved, shelf = Preserved(), SHELVES["published"]
@@ -55,7 +61,7 @@ def test_fields_of_an_object_that_is_gone_go_with_it():
     assert preserved.restore(Update({}, {KEY: served})).puts[KEY] == served
 
 
-def test_deleted_value_leaves_nothing_to_its_successor():
+def test_deleted_value_leaves_nothing_to_its_successor() -> None:
     preserved = Preserved()
     value = preserved.read(KEY, SHELVES["registry"], b'{"v":1,"commit":"a","x":1}')
     preserved.forget(KEY)
@@ -64,7 +70,7 @@ def test_deleted_value_leaves_nothing_to_its_successor():
 
 @pytest.mark.logs_errors
 @pytest.mark.parametrize("shelf", VALUES)
-def test_later_version_is_an_obstacle_until_it_is_gone(shelf):
+def test_later_version_is_an_obstacle_until_it_is_gone(shelf: str) -> None:
     preserved = Preserved()
     for key in ("one", "two"):
         with pytest.raises(NewerVersionError):
@@ -76,7 +82,7 @@ def test_later_version_is_an_obstacle_until_it_is_gone(shelf):
     assert preserved.obstacle is None
 
 
-def test_damaged_value_is_no_later_version():
+def test_damaged_value_is_no_later_version() -> None:
     preserved = Preserved()
     with pytest.raises(UnreadableError) as caught:
         preserved.read(KEY, SHELVES["registry"], b'{"v":1}')
@@ -84,5 +90,5 @@ def test_damaged_value_is_no_later_version():
     assert preserved.obstacle is None
 
 
-def fields_of(value):
+def fields_of(value) -> Any:
     return msgspec.json.decode(encode(value))

@@ -31,7 +31,7 @@ def standstill() -> Standstill:
 
 
 @pytest.mark.parametrize("period", [0.5, 2.0, 2.9])
-def test_each_stage_begins_once_and_at_its_time(standstill: Standstill, period: float):
+def test_each_stage_begins_once_and_at_its_time(standstill: Standstill, period: float) -> None:
     began = {}
     clock = Clock(period)
     first = None
@@ -45,19 +45,19 @@ def test_each_stage_begins_once_and_at_its_time(standstill: Standstill, period: 
         assert seconds <= began[stage] < seconds + period
 
 
-def test_an_idle_installation_does_not_stand_still(standstill: Standstill):
+def test_an_idle_installation_does_not_stand_still(standstill: Standstill) -> None:
     for _ in Clock(2).until(3600):
         standstill.caught_up()
     assert standstill.worst is Stage.NONE
 
 
-def test_long_idle_time_does_not_count_when_something_comes(standstill: Standstill):
+def test_long_idle_time_does_not_count_when_something_comes(standstill: Standstill) -> None:
     standstill.caught_up()
     assert standstill.behind(at=1_000_000.0) is Stage.NONE
     assert standstill.seconds == 0
 
 
-def test_a_state_that_moves_however_slowly_does_not_stand_still(standstill: Standstill):
+def test_a_state_that_moves_however_slowly_does_not_stand_still(standstill: Standstill) -> None:
     """A node that catches up, or a snapshot that grows: it is behind all the time."""
     for number, at in enumerate(Clock(2).until(3600)):
         assert standstill.behind(at) is Stage.NONE
@@ -67,7 +67,7 @@ def test_a_state_that_moves_however_slowly_does_not_stand_still(standstill: Stan
 
 
 @pytest.mark.parametrize("answered", [0, 1, 2])
-def test_a_store_that_is_away_for_ten_minutes(standstill: Standstill, answered: int):
+def test_a_store_that_is_away_for_ten_minutes(standstill: Standstill, answered: int) -> None:
     """The worst moment: it has answered that there is more, and went before the watch delivered that."""
     clock = Clock(2)
     for at in clock.until(2 * answered):
@@ -79,7 +79,7 @@ def test_a_store_that_is_away_for_ten_minutes(standstill: Standstill, answered: 
 
 
 @pytest.mark.parametrize("stop", [60.0, 3600.0])
-def test_a_process_that_was_stopped_in_the_worst_moment(standstill: Standstill, stop: float):
+def test_a_process_that_was_stopped_in_the_worst_moment(standstill: Standstill, stop: float) -> None:
     clock = Clock(1)
     for at in clock.until(2):
         standstill.behind(at)
@@ -88,7 +88,7 @@ def test_a_process_that_was_stopped_in_the_worst_moment(standstill: Standstill, 
     assert standstill.worst is Stage.NONE
 
 
-def test_nobody_acts_on_a_state_that_moves_again_before_it_is_current(standstill: Standstill):
+def test_nobody_acts_on_a_state_that_moves_again_before_it_is_current(standstill: Standstill) -> None:
     for at in Clock(2).until(8):
         standstill.behind(at)
     assert standstill.worst is Stage.WATCH
@@ -98,7 +98,7 @@ def test_nobody_acts_on_a_state_that_moves_again_before_it_is_current(standstill
     assert standstill.worst is Stage.NONE
 
 
-def test_a_state_that_stands_still_again_begins_with_the_first_stage(standstill: Standstill):
+def test_a_state_that_stands_still_again_begins_with_the_first_stage(standstill: Standstill) -> None:
     clock = Clock(2)
     assert {standstill.behind(at) for at in clock.until(16)} == {Stage.NONE, Stage.WATCH, Stage.SESSION}
     standstill.moved()
@@ -107,7 +107,7 @@ def test_a_state_that_stands_still_again_begins_with_the_first_stage(standstill:
 
 
 @pytest.mark.parametrize("ttl", [2, 5, 60])
-def test_the_stages_come_one_after_the_other_whatever_the_lease(ttl: int):
+def test_the_stages_come_one_after_the_other_whatever_the_lease(ttl: int) -> None:
     patience = Patience.of(ttl)
     assert ttl == patience.watch < patience.session < patience.end
     assert patience.end >= 60

@@ -31,7 +31,9 @@ def cache_of(store: DeafStore) -> WatchCache:
     return WatchCache(store, 5, Metrics(CollectorRegistry()), PATIENCE)
 
 
-async def test_a_watch_that_brings_nothing_is_opened_again_after_the_last_whole_revision(real: EmbeddedStore):
+async def test_a_watch_that_brings_nothing_is_opened_again_after_the_last_whole_revision(
+    real: EmbeddedStore,
+) -> None:
     store = DeafStore(real, deaf=range(1))
     cache = cache_of(store)
     stages = []
@@ -51,7 +53,7 @@ async def test_a_watch_that_brings_nothing_is_opened_again_after_the_last_whole_
 
 
 @pytest.mark.logs_errors
-async def test_the_session_is_opened_again_and_then_nothing_is_left_but_to_end(real: EmbeddedStore):
+async def test_the_session_is_opened_again_and_then_nothing_is_left_but_to_end(real: EmbeddedStore) -> None:
     store = DeafStore(real, deaf=range(1000))
     cache = cache_of(store)
     stages: list[Stage] = []
@@ -70,7 +72,7 @@ async def test_the_session_is_opened_again_and_then_nothing_is_left_but_to_end(r
     )
 
 
-def test_nothing_is_done_about_an_idle_store(tmp_path: Path):
+def test_nothing_is_done_about_an_idle_store(tmp_path: Path) -> None:
     run_virtually(_idle(tmp_path))
 
 
@@ -85,7 +87,7 @@ async def _idle(folder: Path) -> None:
     await real.close()
 
 
-def test_a_store_that_is_away_for_ten_minutes_ends_and_unreadies_nobody(tmp_path: Path):
+def test_a_store_that_is_away_for_ten_minutes_ends_and_unreadies_nobody(tmp_path: Path) -> None:
     assert run_virtually(_outage(tmp_path, seconds=600.0)) is Stage.NONE
 
 
@@ -123,7 +125,7 @@ async def _outage(folder: Path, seconds: float) -> Stage:
     return worst
 
 
-def test_who_waited_in_a_stopped_process_waits_no_longer_than_that(tmp_path: Path):
+def test_who_waited_in_a_stopped_process_waits_no_longer_than_that(tmp_path: Path) -> None:
     """Nobody asks the store for them, which may be slow: their time has gone. Others have their own."""
     run_virtually(_stopped(tmp_path))
 

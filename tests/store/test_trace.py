@@ -40,13 +40,13 @@ def trace(*keys: str, revision: int = 0) -> Trace:
         (Update({}, deletes=frozenset({"a"})), [written("a", b"", 9)], False),
     ],
 )
-def test_an_update_is_known_by_all_that_it_writes(update, events, done):
+def test_an_update_is_known_by_all_that_it_writes(update: Update, events: list[Event], done: bool) -> None:
     seen = trace("a", "b")
     seen.note(9, events)
     assert seen.revision_of(update, 0) == (9 if done else None)
 
 
-def test_what_was_known_before_it_was_sent_is_another_s():
+def test_what_was_known_before_it_was_sent_is_another_s() -> None:
     seen, update = trace("a"), Update({"a": 9}, {"a": b"1"})
     seen.note(9, [written("a", b"1", 9)])
     assert seen.revision_of(update, 9) is None
@@ -54,14 +54,14 @@ def test_what_was_known_before_it_was_sent_is_another_s():
     assert seen.revision_of(update, 9) == 12
 
 
-def test_revisions_of_other_keys_are_not_kept():
+def test_revisions_of_other_keys_are_not_kept() -> None:
     seen = trace("a")
     for revision in range(1, 100):
         seen.note(revision, [written("b", b"", revision)])
     assert seen._hits == []
 
 
-async def test_a_revision_is_waited_for():
+async def test_a_revision_is_waited_for() -> None:
     seen = trace("a", revision=5)
     assert await seen.passed(5)
     waiting = asyncio.create_task(seen.passed(7))
@@ -73,7 +73,7 @@ async def test_a_revision_is_waited_for():
     assert await waiting
 
 
-async def test_a_trace_that_is_broken_knows_nothing():
+async def test_a_trace_that_is_broken_knows_nothing() -> None:
     seen = trace("a")
     waiting = asyncio.create_task(seen.passed(7))
     await asyncio.sleep(0)

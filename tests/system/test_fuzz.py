@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
 import msgspec
@@ -91,7 +91,7 @@ WRONG = (
 
 
 @pytest.fixture
-async def ddnsd(tmp_path: Path):
+async def ddnsd(tmp_path: Path) -> AsyncIterator[Installation]:
     async with Installation(tmp_path) as installation:
         await installation.apply(*example())
         yield installation

@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
@@ -60,7 +60,7 @@ GRAMMAR = Grammar(
 
 
 @pytest.fixture
-async def ddnsd(tmp_path: Path):
+async def ddnsd(tmp_path: Path) -> AsyncIterator[Installation]:
     async with Installation(tmp_path, fair_use={"enabled": False}) as installation:
         await installation.apply(*example())
         yield installation

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from base64 import b64encode
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ HEADERS = (
 
 
 @pytest.fixture
-def taken():
+def taken() -> Iterator[Any]:
     """Listens on a free port, and answers nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]

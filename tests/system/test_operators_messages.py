@@ -5,7 +5,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +83,7 @@ def _below_a_file(folder: Path) -> str:
 
 @pytest.mark.parametrize(("data", "make"), [("data", _a_file), ("file/data", _below_a_file)])
 async def test_a_data_folder_that_cannot_be_is_told_of_with_its_setting(
-    tmp_path: Path, data: str, make
+    tmp_path: Path, data: str, make: Callable[..., Any]
 ) -> None:
     reason = make(tmp_path)
     status, said = await Installation(tmp_path, data=data).fail()

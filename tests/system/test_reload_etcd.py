@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.rigs import NameserverRig
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.volume import Volume
 from tests.system.installation import Installation, example
@@ -124,7 +125,9 @@ async def test_another_timeout_of_the_store(tmp_path: Path, etcd_member: EtcdRig
                 assert (await ddnsd.update(HOSTS[0], "192.0.2.1")).message == NOT_STORED
 
 
-async def test_each_worker_takes_it_over(tmp_path: Path, etcd_member: EtcdRig, bind_rig) -> None:
+async def test_each_worker_takes_it_over(
+    tmp_path: Path, etcd_member: EtcdRig, bind_rig: NameserverRig
+) -> None:
     async with Installation(
         tmp_path, bind_rig, workers=2, store=section(etcd_member), log={"format": "json", "level": "info"}
     ) as ddnsd:

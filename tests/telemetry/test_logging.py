@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -14,7 +15,7 @@ SECRET = "S3cr3t-value"
 
 
 @pytest.fixture(autouse=True)
-def restore():
+def restore() -> Iterator[None]:
     """Leave the process's logging as it was."""
     root, before, hook = logging.getLogger(), structlog.get_config(), sys.excepthook
     handlers, level = root.handlers[:], root.level
@@ -36,7 +37,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict]:
     return [json.loads(line) for line in captured.err.splitlines()]
 
 
-def test_an_event_is_one_json_object_a_line(capsys):
+def test_an_event_is_one_json_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json", "info")
     structlog.get_logger("ddnsd.test").info("update.done", name="家.example.com", ip="192.0.2.1")
     (line,) = lines(capsys)
@@ -50,14 +51,14 @@ def test_an_event_is_one_json_object_a_line(capsys):
     }
 
 
-def test_what_is_below_the_level_is_not_written(capsys):
+def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json", "warning")
     structlog.get_logger("ddnsd.test").info("update.done")
     logging.getLogger("ddnsd.test").info("update.done")
     assert lines(capsys) == []
 
 
-def test_tornados_access_log_goes_the_same_way_without_tokens(capsys):
+def test_tornados_access_log_goes_the_same_way_without_tokens(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json", "info")
     access_log.info("%d %s %.2fms", 200, f"GET /api/ddns/update?token={SECRET}&domain=a (::1)", 1.5)
     (line,) = lines(capsys)
@@ -65,7 +66,7 @@ def test_tornados_access_log_goes_the_same_way_without_tokens(capsys):
     assert line["event"] == "200 GET /api/ddns/update?token=***&domain=a (::1) 1.50ms"
 
 
-def test_what_tornado_quotes_of_malformed_requests_is_not_written(capsys):
+def test_what_tornado_quotes_of_malformed_requests_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json", "debug")
     gen_log.info("Malformed HTTP message from %s: %s", "::1", f"Invalid header value {SECRET!r}")
     gen_log.warning("SSL Error")
@@ -73,7 +74,9 @@ def test_what_tornado_quotes_of_malformed_requests_is_not_written(capsys):
 
 
 @pytest.mark.parametrize("format", ["json", "console"])
-def test_a_traceback_shows_neither_locals_nor_secrets(capsys, format):
+def test_a_traceback_shows_neither_locals_nor_secrets(
+    capsys: pytest.CaptureFixture[str], format: str
+) -> None:
     configure(format, "info")
     try:
         fail(SECRET)
@@ -88,7 +91,7 @@ def test_a_traceback_shows_neither_locals_nor_secrets(capsys, format):
     assert SECRET not in written
 
 
-def test_what_nobody_caught_is_logged_without_secrets(capsys):
+def test_what_nobody_caught_is_logged_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json", "info")
     try:
         fail(SECRET)
@@ -100,7 +103,7 @@ def test_what_nobody_caught_is_logged_without_secrets(capsys):
     assert SECRET not in line["exception"]
 
 
-def test_a_logger_that_is_in_use_follows_another_level_and_format(capsys):
+def test_a_logger_that_is_in_use_follows_another_level_and_format(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json", "info")
     log = structlog.get_logger("ddnsd.test")
     log.debug("first")

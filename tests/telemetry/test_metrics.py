@@ -1,7 +1,7 @@
 """The metrics: all there from the start, documented, and used."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,7 +59,7 @@ def labels(family: Metric) -> dict[str, list[str]]:
     return found
 
 
-def test_every_series_exists_from_the_start(metrics, registry):
+def test_every_series_exists_from_the_start(metrics: Metrics, registry: CollectorRegistry) -> None:
     for family in families(metrics).values():
         assert family.samples, family.name
         assert all(sample.value == 0 for sample in family.samples)
@@ -69,11 +69,11 @@ def test_every_series_exists_from_the_start(metrics, registry):
     assert registry.get_sample_value("process_start_time_seconds")
 
 
-def test_every_refusal_is_a_result():
+def test_every_refusal_is_a_result() -> None:
     assert {refusal.name.lower() for refusal in Refusal} < set(RESULTS["update"])
 
 
-def test_nothing_that_happens_adds_a_series(metrics):
+def test_nothing_that_happens_adds_a_series(metrics: Metrics) -> None:
     before = {
         (sample.name, *sample.labels.items())
         for family in families(metrics).values()
@@ -104,7 +104,7 @@ def test_nothing_that_happens_adds_a_series(metrics):
     assert after == before
 
 
-def test_a_nameservers_queue_is_the_sum_over_its_zones(metrics, registry):
+def test_a_nameservers_queue_is_the_sum_over_its_zones(metrics: Metrics, registry: CollectorRegistry) -> None:
     metrics.queue("bind", "a.test", 3)
     metrics.queue("bind", "b.test", 4)
     metrics.queue("bind", "a.test", 1)
@@ -112,7 +112,9 @@ def test_a_nameservers_queue_is_the_sum_over_its_zones(metrics, registry):
     assert registry.get_sample_value("ddnsd_publish_queue", {"nameserver": "bind"}) == 5
 
 
-def test_two_processes_worth_of_metrics_stand_side_by_side(metrics, registry):
+def test_two_processes_worth_of_metrics_stand_side_by_side(
+    metrics: Metrics, registry: CollectorRegistry
+) -> None:
     Metrics(CollectorRegistry()).leading(True)
     assert registry.get_sample_value("ddnsd_leader") == 0
 
@@ -128,7 +130,7 @@ def row(family: Metric) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _label(family: Metric):
+def _label(family: Metric) -> Callable[..., str]:
     def label(name: str) -> str:
         bounded = (family.name, name) in VALUES or name == "api"
         values = ", ".join(f"`{value}`" for value in labels(family)[name])
@@ -137,14 +139,14 @@ def _label(family: Metric):
     return label
 
 
-def test_the_docs_have_exactly_these_metrics(metrics):
+def test_the_docs_have_exactly_these_metrics(metrics: Metrics) -> None:
     text = (ROOT / "docs" / "metrics.md").read_text()
     assert [line for line in text.splitlines() if line.startswith("| `")] == [
         row(one) for one in families(metrics).values()
     ]
 
 
-def test_every_metric_is_used_somewhere():
+def test_every_metric_is_used_somewhere() -> None:
     used = {name for path in (ROOT / "ddnsd").rglob("*.py") for name in _calls_on_metrics(path)}
     members = [*vars(Metrics).items(), *vars(KubeMetrics).items()]
     offered = {name for name, member in members if callable(member) and not name.startswith("_")}

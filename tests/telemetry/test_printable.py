@@ -32,7 +32,9 @@ def raise_with(text: str) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("format", ["console", "json"])
-def test_what_does_not_show_is_shown_as_an_escape(capsys, format: str, text: str) -> None:
+def test_what_does_not_show_is_shown_as_an_escape(
+    capsys: pytest.CaptureFixture[str], format: str, text: str
+) -> None:
     configure(format, "info")
     log = structlog.get_logger("ddnsd.test")
     log.info(text, name=text, nested=[text, {text: text}], inner={"a": text})
@@ -46,7 +48,7 @@ def test_what_does_not_show_is_shown_as_an_escape(capsys, format: str, text: str
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_no_line_of_a_traceback_passes_for_an_event(capsys, text: str) -> None:
+def test_no_line_of_a_traceback_passes_for_an_event(capsys: pytest.CaptureFixture[str], text: str) -> None:
     configure("console", "info")
     try:
         raise_with(text)

@@ -1,6 +1,7 @@
 """No secret in a log line, in whatever disguise."""
 
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -44,7 +45,7 @@ SECRET = "S3cr3t-val/ue+x=="
         'key "ddnsd" {{ algorithm hmac-sha256; secret: "{}"; }};',
     ],
 )
-def test_a_secret_in_a_text_is_hidden(text):
+def test_a_secret_in_a_text_is_hidden(text: str) -> None:
     redacted = redact_text(text.format(SECRET, SECRET))
     assert "S3cr3t" not in redacted
     assert "val" not in redacted
@@ -62,7 +63,7 @@ def test_a_secret_in_a_text_is_hidden(text):
         "hostmaster@example.com",
     ],
 )
-def test_a_harmless_text_stays_as_it_is(text):
+def test_a_harmless_text_stays_as_it_is(text: str) -> None:
     assert redact_text(text) == text
 
 
@@ -85,7 +86,7 @@ _PIECES = (
 
 @settings(max_examples=500)
 @given(st.lists(st.sampled_from(_PIECES), max_size=8).map("".join))
-def test_what_counts_as_harmless_without_a_search_is(text):
+def test_what_counts_as_harmless_without_a_search_is(text: str) -> None:
     assert redact_text(text) == search_text(text)
 
 
@@ -103,15 +104,15 @@ def test_what_counts_as_harmless_without_a_search_is(text):
         ("/update?domains=blog", "/update?domains=blog"),
     ],
 )
-def test_a_token_in_a_path_is_hidden(path, redacted):
+def test_a_token_in_a_path_is_hidden(path: str, redacted: str) -> None:
     assert redact_text(path) == redacted
 
 
-def test_the_rest_of_a_query_stays_readable():
+def test_the_rest_of_a_query_stays_readable() -> None:
     assert redact_text("/u?token=a%26b&domain=c") == f"/u?token={HIDDEN}&domain=c"
 
 
-def test_values_are_redacted_at_every_depth():
+def test_values_are_redacted_at_every_depth() -> None:
     class Odd:
         def __repr__(self) -> str:
             return f"<Odd token={SECRET}>"
@@ -133,7 +134,7 @@ def test_values_are_redacted_at_every_depth():
 
 
 @given(st.text("to ken=%3D:&\"'\\", max_size=30), st.integers(0, 3))
-def test_no_surrounding_reveals_the_value_of_a_parameter(noise, levels):
+def test_no_surrounding_reveals_the_value_of_a_parameter(noise: str, levels: int) -> None:
     name, equals = "token", "="
     for _ in range(levels):
         name, equals = "".join(f"%{ord(letter):02x}" if "%" not in name else letter for letter in name), "%3D"
@@ -146,7 +147,7 @@ def test_no_surrounding_reveals_the_value_of_a_parameter(noise, levels):
         lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner), st.tuples(inner)),
     )
 )
-def test_any_value_can_be_redacted(value):
+def test_any_value_can_be_redacted(value: Any) -> None:
     redact_value(value)
 
 
@@ -170,7 +171,7 @@ def test_any_value_can_be_redacted(value):
         " ",
     ],
 )
-def test_a_hostile_text_costs_no_time(hostile):
+def test_a_hostile_text_costs_no_time(hostile: str) -> None:
     text = hostile * (200_000 // len(hostile))
     started = time.process_time()
     redact_text(text)
@@ -185,6 +186,6 @@ def test_a_hostile_text_costs_no_time(hostile):
         "etcd-password: [Errno 30] Read-only file system",
     ],
 )
-def test_the_number_of_an_error_is_no_secret(text):
+def test_the_number_of_an_error_is_no_secret(text: str) -> None:
     assert redact_text(text) == text
     assert SECRET not in redact_text(text.replace("[Errno", SECRET))

@@ -65,7 +65,9 @@ async def start() -> AsyncIterator[Callable[[float], Place]]:
 
 
 @pytest.mark.parametrize(("error", "answer"), [(None, ABLE), (UnavailableError("internal"), UNABLE)])
-async def test_one_question_for_all_who_wait(start, error: StoreError | None, answer: tuple) -> None:
+async def test_one_question_for_all_who_wait(
+    start: Callable[[float], Place], error: StoreError | None, answer: tuple
+) -> None:
     place = start()
     asking = await place.wait(30)
     place.questions[0](error)
@@ -75,7 +77,9 @@ async def test_one_question_for_all_who_wait(start, error: StoreError | None, an
     assert await last == ABLE
 
 
-async def test_no_answer_in_time_is_one_and_does_not_answer_who_comes_later(start) -> None:
+async def test_no_answer_in_time_is_one_and_does_not_answer_who_comes_later(
+    start: Callable[[float], Place],
+) -> None:
     place = start(0.5)
     assert await asyncio.gather(*await place.wait(2)) == [UNABLE] * 2
     (later,) = await place.wait(1, questions=2)
@@ -85,14 +89,14 @@ async def test_no_answer_in_time_is_one_and_does_not_answer_who_comes_later(star
     assert (await later, await last) == (UNABLE, UNABLE)
 
 
-async def test_a_node_whose_own_store_takes_no_changes_asks_nothing(start) -> None:
+async def test_a_node_whose_own_store_takes_no_changes_asks_nothing(start: Callable[[float], Place]) -> None:
     place = start()
     place.takes_changes = False
     assert await place.ask() == UNABLE
     assert place.questions == []
 
 
-async def test_a_node_that_drains_asks_nothing(start) -> None:
+async def test_a_node_that_drains_asks_nothing(start: Callable[[float], Place]) -> None:
     place = start()
     place.listener.draining = True
     assert await place.ask() == DRAINING

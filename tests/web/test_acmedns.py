@@ -1,6 +1,7 @@
 """acme-dns: what its clients say, and what is none of it."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ def read(body: object = None, headers: dict[str, str] | None = None) -> Request 
     return read_request(HTTPHeaders(USER if headers is None else headers), octets, SOURCE)
 
 
-def test_a_request():
+def test_a_request() -> None:
     expected = Request(
         "blog.example.com", "", "secret", SOURCE, text=VALUE, user="blog-acme", api=Api.ACME_DNS
     )
@@ -35,7 +36,7 @@ def test_a_request():
 @pytest.mark.parametrize(
     "headers", [{}, {"X-Api-User": "blog-acme"}, {"X-Api-Key": "secret"}, USER | {"X-Api-Key": ""}]
 )
-def test_without_credentials_it_is_forbidden(headers):
+def test_without_credentials_it_is_forbidden(headers: dict[str, Any]) -> None:
     assert read(headers=headers) == Problem(401, "forbidden")
 
 
@@ -43,14 +44,14 @@ def test_without_credentials_it_is_forbidden(headers):
     "body",
     [b"", b"{", b"[]", b"null", b'{"txt":7}', b'{"subdomain":null}', b'"\xff"', b'{"a":' + b"[" * 60_000],
 )
-def test_no_json_object_is_malformed(body):
+def test_no_json_object_is_malformed(body: bytes) -> None:
     assert read(body) == Problem(400, "malformed_json_payload")
 
 
 @pytest.mark.parametrize(
     "subdomain", ["", "..", "a b.example.com", "_acme-challenge.blog.example.com", "x" * 300]
 )
-def test_what_is_no_name_is_a_bad_subdomain(subdomain):
+def test_what_is_no_name_is_a_bad_subdomain(subdomain: str) -> None:
     request = read(BODY | {"subdomain": subdomain})
     assert isinstance(request, Request)
     attempt = read_attempt((request,), "", private=True)
@@ -62,7 +63,7 @@ def test_what_is_no_name_is_a_bad_subdomain(subdomain):
 @pytest.mark.parametrize(
     "value", ["", VALUE[1:], VALUE + "A", VALUE[1:] + "=", VALUE[1:] + "+", VALUE[1:] + "\n", "密" * 43]
 )
-def test_what_is_no_digest_is_a_bad_txt(value):
+def test_what_is_no_digest_is_a_bad_txt(value: str) -> None:
     request = read(BODY | {"txt": value})
     if isinstance(request, Request):
         attempt = read_attempt((request,), "", private=True)
@@ -73,14 +74,14 @@ def test_what_is_no_digest_is_a_bad_txt(value):
         assert request == Problem(400, "bad_txt")
 
 
-def test_a_post_is_told_from_duckdns_form():
+def test_a_post_is_told_from_duckdns_form() -> None:
     assert is_acme_dns(HTTPHeaders(USER))
     assert is_acme_dns(HTTPHeaders({"Content-Type": "application/json"}))
     assert not is_acme_dns(HTTPHeaders({"Content-Type": "application/x-www-form-urlencoded"}))
     assert not is_acme_dns(HTTPHeaders())
 
 
-def test_what_a_client_may_not_know_is_forbidden():
+def test_what_a_client_may_not_know_is_forbidden() -> None:
     told = {refusal: error_of(refusal, "blog.example.com") for refusal in Refusal}
     hidden = {refusal for refusal, (status, _) in told.items() if status == 401}
     assert {Refusal.UNKNOWN_TOKEN, Refusal.NOT_FOUND, Refusal.BANNED, Refusal.SUSPENDED} <= hidden
@@ -88,5 +89,5 @@ def test_what_a_client_may_not_know_is_forbidden():
 
 
 @given(st.binary() | st.text().map(lambda text: json.dumps({"subdomain": text, "txt": VALUE}).encode()))
-def test_whatever_is_sent_is_read_or_refused(body):
+def test_whatever_is_sent_is_read_or_refused(body: bytes) -> None:
     assert isinstance(read(body), Request | Problem)

@@ -1,6 +1,9 @@
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -24,19 +27,19 @@ NEW_TOKEN = document("Token", "new", account="alice")
 
 
 @pytest.fixture
-async def server(tmp_path):
+async def server(tmp_path: Path) -> AsyncIterator[AdminServer]:
     async with admin_server(tmp_path) as server:
         yield server
 
 
 @pytest.fixture
-async def filled(server: AdminServer):
+async def filled(server: AdminServer) -> AdminServer:
     raws = [*BASE, host("blog.example.com"), token("router", "1")]
     assert (await server.ask("POST", "/api/v1/apply", raws)).code == 200
     return server
 
 
-def body(response):
+def body(response) -> Any:
     assert response.headers["Content-Type"] == "application/json; charset=utf-8"
     return json.loads(response.body)
 
@@ -46,7 +49,7 @@ def body(response):
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer wrong", "Basic dGhlOmFkbWlu", ADMIN_TOKEN])
 @pytest.mark.parametrize("path", ["/api/v1/zones", "/api/v1/openapi.json", "/nothing", "/"])
-async def test_nobody_but_the_admin_is_told_anything(server, header, path):
+async def test_nobody_but_the_admin_is_told_anything(server: AdminServer, header: str, path: str) -> None:
     response = await server.ask("GET", path, Authorization=header)
     assert response.code == 401
     assert response.headers["WWW-Authenticate"] == "Bearer"
@@ -81,17 +84,19 @@ async def test_nobody_but_the_admin_is_told_anything(server, header, path):
         ("POST", "/api/v1/zones/_/check", "", 404),
     ],
 )
-async def test_every_failure_is_json(server, method, path, sent, code):
+async def test_every_failure_is_json(
+    server: AdminServer, method: str, path: str, sent: bytes | str | None, code: int
+) -> None:
     response = await server.ask(method, path, sent)
     assert (response.code, bool(body(response)["error"])) == (code, True)
 
 
-async def test_a_405_says_what_is_allowed(server):
+async def test_a_405_says_what_is_allowed(server: AdminServer) -> None:
     response = await server.ask("PATCH", "/api/v1/zones/example.com", "{}")
     assert response.headers["Allow"] == "GET, DELETE, PUT"
 
 
-async def test_an_oversized_body_is_answered_and_no_more(server):
+async def test_an_oversized_body_is_answered_and_no_more(server: AdminServer) -> None:
     for size in (MAX_BODY + 1, 3 * MAX_BODY):
         response = await server.ask("POST", "/api/v1/apply", b" " * size)
         assert response.code == 413
@@ -99,13 +104,13 @@ async def test_an_oversized_body_is_answered_and_no_more(server):
     assert (await server.ask("GET", "/api/v1/zones")).code == 200
 
 
-async def test_a_body_above_the_listeners_own_limit_is_taken(server):
+async def test_a_body_above_the_listeners_own_limit_is_taken(server: AdminServer) -> None:
     raws = [*BASE, *(host(f"h{number}.example.com") for number in range(700))]
     assert len(msgspec.json.encode(raws)) > 65536
     assert (await server.ask("POST", "/api/v1/apply", raws)).code == 200
 
 
-async def test_a_store_that_is_gone_is_a_503(server):
+async def test_a_store_that_is_gone_is_a_503(server: AdminServer) -> None:
     await server.node.store.close()
     response = await server.ask("GET", "/api/v1/zones")
     assert (response.code, "store" in body(response)["error"]) == (503, True)
@@ -114,7 +119,7 @@ async def test_a_store_that_is_gone_is_a_503(server):
 # Resources
 
 
-async def test_a_resource_is_put_shown_and_deleted(server):
+async def test_a_resource_is_put_shown_and_deleted(server: AdminServer) -> None:
     created = await server.ask("PUT", "/api/v1/zones/example.com", zone("example.com"))
     assert created.code == 201
     shown = await server.ask("GET", "/api/v1/zones/Example.COM.")
@@ -128,7 +133,7 @@ async def test_a_resource_is_put_shown_and_deleted(server):
     assert (await server.ask("GET", "/api/v1/zones/example.com")).code == 404
 
 
-async def test_a_host_is_shown_with_its_status(filled):
+async def test_a_host_is_shown_with_its_status(filled: AdminServer) -> None:
     await filled.node.commit_address("blog.example.com", "192.0.2.7")
     shown = body(await filled.ask("GET", "/api/v1/hosts/blog.example.com"))
     record = shown["status"]["A"]
@@ -137,7 +142,7 @@ async def test_a_host_is_shown_with_its_status(filled):
     assert (await filled.ask("PUT", "/api/v1/hosts/blog.example.com", shown)).code == 200
 
 
-async def test_if_match_guards_put_and_delete(filled):
+async def test_if_match_guards_put_and_delete(filled: AdminServer) -> None:
     path = "/api/v1/accounts/alice"
     etag = (await filled.ask("GET", path)).headers["ETag"]
     assert (await filled.ask("PUT", path, account("alice", status="banned"), If_Match=etag)).code == 200
@@ -149,19 +154,19 @@ async def test_if_match_guards_put_and_delete(filled):
     assert (await filled.ask("PUT", "/api/v1/accounts/bob", account("bob"), If_Match="*")).code == 412
 
 
-async def test_a_get_is_never_304(filled):
+async def test_a_get_is_never_304(filled: AdminServer) -> None:
     etag = (await filled.ask("GET", "/api/v1/hosts/blog.example.com")).headers["ETag"]
     again = await filled.ask("GET", "/api/v1/hosts/blog.example.com", If_None_Match=etag)
     assert again.code == 200
 
 
-async def test_the_url_and_the_document_name_the_same(filled):
+async def test_the_url_and_the_document_name_the_same(filled: AdminServer) -> None:
     for path in ("/api/v1/accounts/bob", "/api/v1/zones/alice"):
         response = await filled.ask("PUT", path, account("alice"))
         assert (response.code, "is not what the URL names" in body(response)["error"]) == (422, True)
 
 
-async def test_a_wrong_document_is_refused_with_its_problems(filled):
+async def test_a_wrong_document_is_refused_with_its_problems(filled: AdminServer) -> None:
     response = await filled.ask("PUT", "/api/v1/hosts/a.example.com", host("a.example.com", "bob", ttl=0))
     assert response.code == 422
     assert body(response)["problems"] == [
@@ -169,7 +174,7 @@ async def test_a_wrong_document_is_refused_with_its_problems(filled):
     ]
 
 
-async def test_pages_follow_one_another(server):
+async def test_pages_follow_one_another(server: AdminServer) -> None:
     await server.ask("POST", "/api/v1/apply", [account(name) for name in "edcba"])
     pages, cursor = [], ""
     while not pages or cursor:
@@ -179,7 +184,7 @@ async def test_pages_follow_one_another(server):
     assert pages == [["a", "b"], ["c", "d"], ["e"]]
 
 
-async def test_a_deletion_is_refused_with_the_count_of_hosts(filled):
+async def test_a_deletion_is_refused_with_the_count_of_hosts(filled: AdminServer) -> None:
     response = await filled.ask("DELETE", "/api/v1/zones/example.com")
     assert (response.code, body(response)["hosts"]) == (409, 1)
     response = await filled.ask("DELETE", "/api/v1/accounts/alice?cascade=true")
@@ -189,7 +194,7 @@ async def test_a_deletion_is_refused_with_the_count_of_hosts(filled):
 # Tokens
 
 
-async def test_a_token_is_made_and_its_secret_shown_once(filled):
+async def test_a_token_is_made_and_its_secret_shown_once(filled: AdminServer) -> None:
     response = await filled.ask("POST", "/api/v1/tokens", NEW_TOKEN)
     assert response.code == 201
     made = body(response)
@@ -201,7 +206,7 @@ async def test_a_token_is_made_and_its_secret_shown_once(filled):
     assert (await filled.ask("POST", "/api/v1/tokens", NEW_TOKEN)).code == 409
 
 
-async def test_a_token_that_is_over_is_applied_but_not_made(filled):
+async def test_a_token_that_is_over_is_applied_but_not_made(filled: AdminServer) -> None:
     over = {"expires": "2020-01-01T00:00:00Z"}
     response = await filled.ask("POST", "/api/v1/tokens", document("Token", "new", account="alice", **over))
     (problem,) = body(response)["problems"]
@@ -209,7 +214,7 @@ async def test_a_token_that_is_over_is_applied_but_not_made(filled):
     assert (await filled.ask("POST", "/api/v1/apply", token("old", "2", **over))).code == 200
 
 
-async def test_an_imported_token_shows_no_secret(filled):
+async def test_an_imported_token_shows_no_secret(filled: AdminServer) -> None:
     response = await filled.ask("POST", "/api/v1/tokens", token("new", "2"))
     assert (response.code, "secret" in body(response)) == (201, False)
 
@@ -217,7 +222,7 @@ async def test_an_imported_token_shows_no_secret(filled):
 # Apply
 
 
-async def test_apply_takes_json_and_yaml(server):
+async def test_apply_takes_json_and_yaml(server: AdminServer) -> None:
     response = await server.ask("POST", "/api/v1/apply", {"kind": "List", "items": BASE})
     assert [result["result"] for result in body(response)["results"]] == ["created", "created"]
     stream = "---\n".join(json.dumps(raw) + "\n" for raw in BASE)
@@ -234,7 +239,7 @@ async def test_apply_takes_json_and_yaml(server):
     assert (response.code, "line 2" in body(response)["error"]) == (400, True)
 
 
-async def test_apply_tells_the_problems_of_all_documents(filled):
+async def test_apply_tells_the_problems_of_all_documents(filled: AdminServer) -> None:
     response = await filled.ask("POST", "/api/v1/apply", [account("X"), host("a.example.com", ttl=0)])
     assert response.code == 422
     problems = body(response)["problems"]
@@ -244,12 +249,12 @@ async def test_apply_tells_the_problems_of_all_documents(filled):
     ]
 
 
-async def test_apply_refuses_a_token_without_digest(filled):
+async def test_apply_refuses_a_token_without_digest(filled: AdminServer) -> None:
     response = await filled.ask("POST", "/api/v1/apply", [document("Token", "t", account="alice")])
     assert (response.code, "ddnsd token create" in body(response)["error"]) == (422, True)
 
 
-async def test_apply_refuses_what_stands_in_the_way_with_the_count(filled):
+async def test_apply_refuses_what_stands_in_the_way_with_the_count(filled: AdminServer) -> None:
     response = await filled.ask("POST", "/api/v1/apply", [zone("blog.example.com"), account("bob")])
     assert (response.code, body(response)["hosts"]) == (409, 1)
     assert (await filled.ask("GET", "/api/v1/accounts/bob")).code == 404
@@ -258,7 +263,7 @@ async def test_apply_refuses_what_stands_in_the_way_with_the_count(filled):
 # Work of the leader, status, OpenAPI, logs
 
 
-async def test_work_is_done_by_the_leader(filled):
+async def test_work_is_done_by_the_leader(filled: AdminServer) -> None:
     asked = asyncio.create_task(filled.ask("POST", "/api/v1/zones/example.com/check", ""))
     cache = filled.node.cache
     while not cache.state.requests:
@@ -270,16 +275,16 @@ async def test_work_is_done_by_the_leader(filled):
     assert body(await asked) == {"zone": "example.com", "work": "check", "findings": ["a differs"]}
 
 
-async def test_work_that_nobody_does_is_a_504(filled):
+async def test_work_that_nobody_does_is_a_504(filled: AdminServer) -> None:
     response = await filled.ask("POST", "/api/v1/zones/example.com/repair?timeout=1", "")
     assert (response.code, "no leader" in body(response)["error"]) == (504, True)
 
 
-async def test_the_status_is_what_the_node_says(server):
+async def test_the_status_is_what_the_node_says(server: AdminServer) -> None:
     assert body(await server.ask("GET", "/api/v1/status")) == {"leader": {"name": "one"}, "zones": []}
 
 
-async def test_the_openapi_document_is_whole(server):
+async def test_the_openapi_document_is_whole(server: AdminServer) -> None:
     described = body(await server.ask("GET", "/api/v1/openapi.json"))
     assert set(described["paths"]) == {route.path for route in ROUTES}
     schemas = described["components"]["schemas"]
@@ -303,7 +308,7 @@ def _references(value):
             yield from _references(inner)
 
 
-async def test_the_history_is_listed_page_by_page(filled):
+async def test_the_history_is_listed_page_by_page(filled: AdminServer) -> None:
     changes = [
         HistoryEntry(
             datetime(2026, 1, day, tzinfo=UTC), "A", "", f"192.0.2.{day}", Api.UPDATE, "router", "::1"
@@ -331,7 +336,7 @@ async def test_the_history_is_listed_page_by_page(filled):
     assert body(await filled.ask("GET", "/api/v1/history"))["items"] == found
 
 
-async def test_the_audit_is_listed_page_by_page(filled):
+async def test_the_audit_is_listed_page_by_page(filled: AdminServer) -> None:
     await filled.ask("DELETE", "/api/v1/hosts/blog.example.com")
     found, cursor = [], ""
     while not found or cursor:
@@ -345,7 +350,7 @@ async def test_the_audit_is_listed_page_by_page(filled):
     assert sum(item["created"] for item in found) == sum(item["deleted"] for item in found) + 3
 
 
-async def test_the_history_of_a_host_has_the_changes_of_its_document(filled):
+async def test_the_history_of_a_host_has_the_changes_of_its_document(filled: AdminServer) -> None:
     await filled.node.commit_address("blog.example.com", "192.0.2.7")
     await filled.ask("DELETE", "/api/v1/hosts/blog.example.com")
     items = body(await filled.ask("GET", "/api/v1/history?of=Blog.Example.com"))["items"]
@@ -355,7 +360,7 @@ async def test_the_history_of_a_host_has_the_changes_of_its_document(filled):
     assert body(await filled.ask("GET", "/api/v1/history?of=alice"))["items"] == []
 
 
-async def test_refused_attempts_are_listed_apart(filled):
+async def test_refused_attempts_are_listed_apart(filled: AdminServer) -> None:
     for name in ("blog.example.com", ""):
         at = datetime(2026, 1, 1, 12, len(name), tzinfo=UTC)
         filled.refused.note(RefusedAttempt(at, Api.DYNDNS2, name, "unknown_token", "198.51.100.1", ""))
@@ -377,7 +382,7 @@ async def test_refused_attempts_are_listed_apart(filled):
     ]
 
 
-async def test_what_is_shown_is_as_described(filled):
+async def test_what_is_shown_is_as_described(filled: AdminServer) -> None:
     """Every kind's answer has the shape that OpenAPI tells."""
     await filled.node.commit_address("blog.example.com", "192.0.2.7")
     for kind in Kind:
@@ -385,7 +390,9 @@ async def test_what_is_shown_is_as_described(filled):
         assert len(msgspec.json.decode(response.body, type=shapes.LISTS[kind]).items) == 1
 
 
-async def test_no_secret_is_logged(filled, caplog, capsys):
+async def test_no_secret_is_logged(
+    filled: AdminServer, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
     with capture_logs() as logs:
         response = await filled.ask("POST", "/api/v1/tokens?token=in-the-url", NEW_TOKEN)
     paths = [(log["path"], log["status"]) for log in logs if log["event"] == "admin.request"]
@@ -395,7 +402,7 @@ async def test_no_secret_is_logged(filled, caplog, capsys):
         assert hidden not in written
 
 
-async def test_requests_are_counted(filled):
+async def test_requests_are_counted(filled: AdminServer) -> None:
     await filled.ask("GET", "/nothing")
     for result in ("done", "refused"):
         assert f'ddnsd_requests_total{{api="admin",result="{result}"}} 1.0' in filled.metrics.text().decode()
@@ -426,7 +433,9 @@ SCOPES = [  # what is asked, and which tokens may
 
 
 @pytest.mark.parametrize(("method", "path", "sent", "may"), SCOPES)
-async def test_a_token_may_what_its_scopes_say(filled, method, path, sent, may):
+async def test_a_token_may_what_its_scopes_say(
+    filled: AdminServer, method: str, path: str, sent: dict[str, Any] | list[Any] | str | None, may: str
+) -> None:
     told = {}
     for name, (secret, _) in TOKENS.items():
         response = await filled.ask(method, path, sent, Authorization=f"Bearer {secret}")
@@ -436,7 +445,7 @@ async def test_a_token_may_what_its_scopes_say(filled, method, path, sent, may):
     assert {name for name, allowed in told.items() if allowed} == set(may.split())
 
 
-async def test_the_audit_and_the_log_name_the_token(filled):
+async def test_the_audit_and_the_log_name_the_token(filled: AdminServer) -> None:
     with capture_logs() as logs:
         secret, _ = TOKENS["ci"]
         await filled.ask("DELETE", "/api/v1/hosts/blog.example.com", Authorization=f"Bearer {secret}")

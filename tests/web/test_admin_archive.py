@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,7 +16,7 @@ from ddnsd.store.interface import Update
 from tests.service.archives import body, exported
 from tests.service.registry_node import host, token
 from tests.service.test_archive import GOLDEN
-from tests.web.admin_server import ADMIN_TOKEN, admin_server
+from tests.web.admin_server import ADMIN_TOKEN, AdminServer, admin_server
 from tests.web.test_admin import BASE
 
 YAML = {"Content_Type": "application/yaml"}
@@ -22,12 +24,12 @@ EMPTY = {"zones": 0, "accounts": 0, "hosts": 0, "tokens": 0}
 
 
 @pytest.fixture
-async def server(tmp_path):
+async def server(tmp_path: Path) -> AsyncIterator[AdminServer]:
     async with admin_server(tmp_path) as server:
         yield server
 
 
-async def test_what_is_exported_is_imported_elsewhere(server, tmp_path):
+async def test_what_is_exported_is_imported_elsewhere(server: AdminServer, tmp_path: Path) -> None:
     raws = [*BASE, host("中国.example.com"), token("router", "1")]
     await server.ask("POST", "/api/v1/apply", raws)
     await server.node.commit_address("xn--fiqs8s.example.com", "192.0.2.1")
@@ -47,7 +49,7 @@ async def test_what_is_exported_is_imported_elsewhere(server, tmp_path):
         assert body(await exported(other.node)) == body(response.body)
 
 
-async def test_wrong_documents_are_422_and_existing_ones_409(server):
+async def test_wrong_documents_are_422_and_existing_ones_409(server: AdminServer) -> None:
     answer = await server.ask("POST", "/api/v1/import", GOLDEN.replace(b"192.0.2.4", b"x"), **YAML)
     (problem,) = json.loads(answer.body)["problems"]
     assert (answer.code, problem["document"], problem["field"]) == (422, 4, "status.A.previous")
@@ -58,7 +60,7 @@ async def test_wrong_documents_are_422_and_existing_ones_409(server):
     assert failure["error"].startswith("the installation is not empty")
 
 
-async def test_import_that_ends_early_says_how_far_it_came(server):
+async def test_import_that_ends_early_says_how_far_it_came(server: AdminServer) -> None:
     zones = (
         f"---\napiVersion: ddnsd.dev/v1alpha1\nkind: Zone\nmetadata: {{name: z{n}.example}}\n"
         for n in range(300)
@@ -74,7 +76,7 @@ async def test_import_that_ends_early_says_how_far_it_came(server):
     assert 0 < failure["imported"]["created"]["zones"] == len(server.node.cache.state.zones) < 301
 
 
-async def test_client_that_goes_away_is_no_failure(server):
+async def test_client_that_goes_away_is_no_failure(server: AdminServer) -> None:
     value = codec.encode(Resource(HostSpec("alice")))
     names = [
         f"hosts/h{number}.{'x' * 60}.example.com" for number in range(40_000)

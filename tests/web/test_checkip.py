@@ -1,6 +1,7 @@
 """The client's own address, in all forms."""
 
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
@@ -44,14 +45,14 @@ async def ask(path: str = "/checkip", *trusted: str, **headers: str) -> Reply:
         ("/ip?format=text", "*/*", "127.0.0.1", "text/plain"),
     ],
 )
-async def test_the_forms(path, accept, body, type):
+async def test_the_forms(path: str, accept: str, body: str, type: str) -> None:
     reply = await ask(path, Accept=accept)
     assert (reply.status, reply.body.decode()) == (200, body)
     assert reply.headers["content-type"] == f"{type}; charset=utf-8"
     assert reply.headers["cache-control"] == "no-store"
 
 
-async def test_the_address_is_the_clients_through_trusted_proxies_only():
+async def test_the_address_is_the_clients_through_trusted_proxies_only() -> None:
     assert (await ask(X_Forwarded_For="192.0.2.7")).body == b"127.0.0.1"
     assert (await ask("/checkip", "127.0.0.0/8", X_Forwarded_For="192.0.2.7")).body == b"192.0.2.7"
     six = await ask("/ip", "127.0.0.0/8", X_Forwarded_For="2001:DB8::7")
@@ -64,7 +65,7 @@ async def test_the_address_is_the_clients_through_trusted_proxies_only():
     "headers",
     [{}, {"X_Forwarded_For": "127.0.0.2"}, {"X_Forwarded_For": "192.0.2.7", "Forwarded": "for=192.0.2.8"}],
 )
-async def test_a_proxys_own_address_is_never_told(headers):
+async def test_a_proxys_own_address_is_never_told(headers: dict[str, Any]) -> None:
     for path in ("/checkip", "/checkip?format=html", "/ip"):
         reply = await ask(path, "127.0.0.0/8", **headers)
         assert reply.status == 500

@@ -20,16 +20,16 @@ def basic(text: str) -> str:
 
 @pytest.mark.parametrize("user", ["alice", "", "blog.example.com", "a@b", "密"])
 @pytest.mark.parametrize("secret", ["secret", "with:colons:", "密码", "p@ss+/%20word"])
-def test_the_password_of_basic_is_the_token_whoever_the_user_is(user, secret):
+def test_the_password_of_basic_is_the_token_whoever_the_user_is(user: str, secret: str) -> None:
     assert token(f"Basic {basic(f'{user}:{secret}')}") == secret
 
 
 @pytest.mark.parametrize("value", ["Bearer secret", "bearer  secret ", "BEARER secret"])
-def test_a_bearer_is_the_token(value):
+def test_a_bearer_is_the_token(value: str) -> None:
     assert token(value) == "secret"
 
 
-def test_the_scheme_is_in_any_case_and_padding_may_be_missing():
+def test_the_scheme_is_in_any_case_and_padding_may_be_missing() -> None:
     assert token(f"bAsIc  {basic('u:secret').rstrip('=')} ") == "secret"
 
 
@@ -46,13 +46,13 @@ def test_the_scheme_is_in_any_case_and_padding_may_be_missing():
         "Basic ?",
     ],
 )
-def test_anything_else_is_no_token(value):
+def test_anything_else_is_no_token(value: str) -> None:
     assert token(value) == ""
     assert token_of(HTTPHeaders()) == ""
 
 
 @given(st.text(st.characters(max_codepoint=0xFF)), st.sampled_from(["Basic ", "Bearer ", ""]))
-def test_whatever_stands_there_is_read(text, scheme):
+def test_whatever_stands_there_is_read(text, scheme) -> None:
     headers = HTTPHeaders()
     headers._dict = {"Authorization": scheme + text}  # past the checks that Tornado makes of what it receives
     assert token_of(headers) == token_of(headers).strip()

@@ -1,5 +1,6 @@
 """DuckDNS: what its clients say, and what they are told."""
 
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -51,18 +52,18 @@ def request(ip: str = "", ipv6: str = "", domain: str = BLOG, **rest: object) ->
         (f"clear=TRUE&txt={VALUE}", request(clear=(Challenge.TXT,))),
     ],
 )
-def test_the_parameters(query, expected):
+def test_the_parameters(query: str, expected: Request) -> None:
     assert asked(query) == (expected,)
 
 
-def test_each_name_has_a_request():
+def test_each_name_has_a_request() -> None:
     assert asked(f"ip={FOUR}", "a.b.c,d.e.f") == (
         request(FOUR, domain="a.b.c"),
         request(FOUR, domain="d.e.f")._replace(moves=False),
     )
 
 
-def test_domains_are_a_list():
+def test_domains_are_a_list() -> None:
     call = read_call({"domains": " blog, a.b.c,,", "token": "secret", "verbose": "True"})
     assert (call.domains, call.token, call.verbose) == (("blog", "a.b.c"), "secret", True)
     assert read_call({}).domains == ()
@@ -80,7 +81,7 @@ def test_domains_are_a_list():
         (f"/update/a/secret/{FOUR}/x", None),
     ],
 )
-def test_the_path(path, expected):
+def test_the_path(path: str, expected: dict[str, Any] | None) -> None:
     assert read_path(path) == expected
 
 
@@ -102,18 +103,18 @@ OTHER = Updated("other.example.com", "192.0.2.8", Family.A, "")
         ((Unchanged(BLOG, VALUE, Challenge.TXT),), f"OK\n{VALUE}\nNOCHANGE"),
     ],
 )
-def test_a_success(answer, verbose):
+def test_a_success(answer: tuple[Skipped | Unchanged | Updated, ...], verbose: str) -> None:
     assert text_of(answer, verbose=False) == "OK"
     assert text_of(answer, verbose=True) == verbose
 
 
 @pytest.mark.parametrize("answer", [*Refusal, Limited(3)])
-def test_every_failure_is_ko(answer):
+def test_every_failure_is_ko(answer: Limited | Refusal) -> None:
     assert text_of(answer, verbose=False) == text_of(answer, verbose=True) == "KO"
 
 
 @given(st.text(st.characters(max_codepoint=0xFF)), st.booleans())
-def test_whatever_is_sent_is_read(junk, in_path):
+def test_whatever_is_sent_is_read(junk: str, in_path: bool) -> None:
     parameters = read_path(f"/update/{junk}") if in_path else read_parameters(junk, HTTPHeaders(), b"")
     call = read_call(parameters or {})
     assert all(domain and domain == domain.strip() for domain in call.domains)
@@ -123,5 +124,5 @@ def test_whatever_is_sent_is_read(junk, in_path):
 @given(
     st.lists(st.sampled_from([A, AAAA, OTHER, Moved(BLOG, "2001:db8::/56", 1, 1)]), min_size=1), st.booleans()
 )
-def test_no_answer_is_empty(results, verbose):
+def test_no_answer_is_empty(results: list[tuple[str | int, ...]], verbose: bool) -> None:
     assert text_of(tuple(results), verbose=verbose).startswith("OK")

@@ -1,6 +1,7 @@
 """dyndns2: what its clients say, and what they are told."""
 
 from base64 import b64encode
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -78,11 +79,11 @@ def request(ip: str = "", *more: str, domain: str = "blog.example.com", **rest: 
         (f"system=dyndns&wildcard=ON&mx=m.example.com&backmx=YES&url=x&x=y&myip={FOUR}", request(FOUR)),
     ],
 )
-def test_the_parameters(query, expected):
+def test_the_parameters(query: str, expected: Request) -> None:
     assert asked(query) == (expected,)
 
 
-def test_each_host_has_a_request():
+def test_each_host_has_a_request() -> None:
     requests = called(
         f"hostname=a.example.com,+b.example.com%2Cc.example.com,&myip={FOUR}&ip6lanprefix={PREFIX}"
     )
@@ -97,7 +98,7 @@ def basic(user: str, password: str) -> str:
     return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
 
 
-def test_the_token_is_the_password():
+def test_the_token_is_the_password() -> None:
     assert called("", Authorization=basic("alice", "secret")).token == "secret"
     assert called("", Authorization="Bearer secret").token == "secret"
     assert called("username=alice&password=secret").token == "secret"  # Synology
@@ -125,7 +126,7 @@ TABLE = {
 
 
 @pytest.mark.parametrize("refusal", Refusal)
-def test_each_refusal_has_its_word_and_status(refusal):
+def test_each_refusal_has_its_word_and_status(refusal: Refusal) -> None:
     reply = reply_to([refusal])
     assert (reply.status, reply.body.decode()) == TABLE[refusal]
 
@@ -156,29 +157,29 @@ UNCHANGED = Unchanged("blog.example.com", FOUR, Family.A)
         (Limited(3.2), "911"),
     ],
 )
-def test_a_line(answer, text):
+def test_a_line(answer: Limited | tuple[Moved | Unchanged | Updated, ...], text: str) -> None:
     assert reply_to([answer]).body.decode() == text
 
 
-def test_there_is_a_line_for_each_host_in_their_order():
+def test_there_is_a_line_for_each_host_in_their_order() -> None:
     reply = reply_to([(UPDATED,), Refusal.NOT_FOUND, (UNCHANGED,)])
     assert (reply.status, reply.body.decode()) == (200, f"good {FOUR}\nnohost\nnochg {FOUR}")
     assert reply.headers == {}
 
 
-def test_what_a_prefix_has_moved_counts_for_every_host():
+def test_what_a_prefix_has_moved_counts_for_every_host() -> None:
     hosts = [(UNCHANGED, Moved(BLOG, PREFIX, 3, 2)), (), (UNCHANGED,), Refusal.NOT_FOUND]
     assert reply_to(hosts).body.decode() == f"good {FOUR}\ngood {PREFIX}\ngood {FOUR}\nnohost"
     still = [(Moved(BLOG, PREFIX, 3, 0),), (UNCHANGED,)]
     assert reply_to(still).body.decode() == f"nochg {PREFIX}\nnochg {FOUR}"
 
 
-def test_one_temporary_failure_makes_the_whole_answer_temporary():
+def test_one_temporary_failure_makes_the_whole_answer_temporary() -> None:
     reply = reply_to([(UPDATED,), Refusal.NAMESERVER_FAILED, Refusal.NOT_FOUND])
     assert (reply.status, reply.body.decode()) == (503, f"good {FOUR}\ndnserr\nnohost")
 
 
-def test_too_often_is_temporary_and_says_when():
+def test_too_often_is_temporary_and_says_when() -> None:
     reply = reply_to([(UPDATED,), Limited(3.2), Limited(0.1)])
     assert (reply.status, reply.body.decode(), reply.headers) == (
         503,
@@ -188,7 +189,7 @@ def test_too_often_is_temporary_and_says_when():
     assert reply_to([Refusal.STORE_FAILED]).headers == {}
 
 
-def test_wrong_credentials_are_said_once_with_the_challenge():
+def test_wrong_credentials_are_said_once_with_the_challenge() -> None:
     reply = reply_to([Refusal.UNKNOWN_TOKEN] * 3)
     assert (reply.status, reply.body) == (401, b"badauth")
     assert reply.headers == {"WWW-Authenticate": 'Basic realm="ddnsd"'}
@@ -205,7 +206,9 @@ ANSWERS = st.one_of(
 
 
 @given(st.lists(ANSWERS, min_size=1, max_size=20))
-def test_no_answer_is_empty_or_a_success_that_is_none(answers):
+def test_no_answer_is_empty_or_a_success_that_is_none(
+    answers: list[Any | Limited | tuple[Updated | Unchanged | Moved, ...]],
+) -> None:
     reply = reply_to(answers)
     lines = reply.body.decode().split("\n")
     assert all(text.split(" ")[0] in {"good", "nochg", *WORDS.values()} for text in lines)
@@ -217,7 +220,7 @@ def test_no_answer_is_empty_or_a_success_that_is_none(answers):
 
 
 @given(st.text(st.characters(max_codepoint=0xFF)), st.lists(st.text(max_size=5), max_size=3))
-def test_whatever_is_sent_is_read(junk, words):
+def test_whatever_is_sent_is_read(junk: str, words: list[str]) -> None:
     names = ("hostname", "myip", "myipv6", "ip6lanprefix", "offline", "password")
     query = "&".join([junk, *(f"{name}={quote(word)}" for name, word in zip(names, words, strict=False))])
     for each in called(query).requests(SOURCE, PEER):

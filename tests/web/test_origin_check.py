@@ -1,6 +1,7 @@
 """What another site's page may have a browser send."""
 
 from base64 import b64encode
+from typing import Any
 
 import pytest
 from tornado.httputil import HTTPHeaders
@@ -25,7 +26,9 @@ BASIC = {"Authorization": "Basic " + b64encode(b"alice:secret").decode(), "Host"
         {"Origin": "https://d.example:8443", "Host": ""},
     ],
 )
-def test_what_a_page_has_a_browser_send_with_remembered_credentials_is_forged(headers):
+def test_what_a_page_has_a_browser_send_with_remembered_credentials_is_forged(
+    headers: dict[str, str],
+) -> None:
     assert is_forged(HTTPHeaders(BASIC | headers))
     assert is_forged(HTTPHeaders(BASIC | headers | {"Authorization": "bAsIc eA=="}))
     for own in ("Bearer x", ""):
@@ -44,5 +47,5 @@ def test_what_a_page_has_a_browser_send_with_remembered_credentials_is_forged(he
         {"Referer": "https://evil.example/"},
     ],
 )
-def test_clients_and_pages_of_this_site_are_not(headers):
+def test_clients_and_pages_of_this_site_are_not(headers: dict[str, Any]) -> None:
     assert not is_forged(HTTPHeaders(BASIC | headers))

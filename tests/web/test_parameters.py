@@ -27,34 +27,34 @@ def sent(query: str = "", body: bytes = b"", content_type: str | None = None, **
     return read_request(query, fields, body, SOURCE)
 
 
-def test_a_query_a_form_and_json_say_the_same():
+def test_a_query_a_form_and_json_say_the_same() -> None:
     assert sent(QUERY) == ALL
     assert sent(body=QUERY.encode(), content_type=FORM) == ALL
     assert sent(body=QUERY.encode()) == ALL  # no content type: a form
     assert sent(body=JSON, content_type="application/json") == ALL
 
 
-def test_what_is_absent_is_empty():
+def test_what_is_absent_is_empty() -> None:
     assert sent() == Request("", "", "", SOURCE)
     assert sent(body=b"{}", content_type="application/json") == Request("", "", "", SOURCE)
 
 
 @pytest.mark.parametrize("empty", ["ip=", "ip=%20", "ip=+", "ip", "ip=&ip=", ""])
-def test_an_empty_parameter_counts_as_absent(empty):
+def test_an_empty_parameter_counts_as_absent(empty: str) -> None:
     assert sent(f"domain=a.b.c&{empty}&token=secret") == Request("a.b.c", "", "secret", SOURCE)
 
 
-def test_blanks_around_a_value_are_not_part_of_it():
+def test_blanks_around_a_value_are_not_part_of_it() -> None:
     assert sent("domain=+a.b.c%0A&token=%20secret%20").token == "secret"
     assert sent(body=b'{"domain":" a.b.c\\n"}', content_type="application/json").domain == "a.b.c"
 
 
-def test_the_first_value_counts():
+def test_the_first_value_counts() -> None:
     assert sent("ip=192.0.2.7&ip=192.0.2.8").ip == "192.0.2.7"
     assert sent("ip=&ip=192.0.2.8").ip == "192.0.2.8"
 
 
-def test_the_body_wins_over_the_query_where_it_says_something():
+def test_the_body_wins_over_the_query_where_it_says_something() -> None:
     query = "domain=query.example.com&ip=192.0.2.1&token=query"
     assert sent(query, b"domain=body.example.com", FORM) == Request(
         "body.example.com", "192.0.2.1", "query", SOURCE
@@ -68,16 +68,16 @@ def test_the_body_wins_over_the_query_where_it_says_something():
 
 
 @pytest.mark.parametrize("value", ["Bearer secret", "bearer secret", "BEARER   secret "])
-def test_the_token_may_be_a_bearers(value):
+def test_the_token_may_be_a_bearers(value: str) -> None:
     assert sent(Authorization=value).token == "secret"
 
 
 @pytest.mark.parametrize("value", ["", "secret", "Bearer", "Bearer ", "Basic c2VjcmV0", "Bearersecret"])
-def test_no_other_authorization_is_a_token(value):
+def test_no_other_authorization_is_a_token(value: str) -> None:
     assert sent(Authorization=value).token == ""
 
 
-def test_a_token_parameter_wins_over_the_header():
+def test_a_token_parameter_wins_over_the_header() -> None:
     assert sent("token=query", Authorization="Bearer header").token == "query"
     assert sent(body=b"token=body", Authorization="Bearer header").token == "body"
     assert sent("token=", Authorization="Bearer header").token == "header"
@@ -92,27 +92,27 @@ def test_a_token_parameter_wins_over_the_header():
         'application/json;charset="UTF-8"',
     ],
 )
-def test_json_is_told_by_its_media_type_alone(content_type):
+def test_json_is_told_by_its_media_type_alone(content_type: str) -> None:
     assert sent(body=JSON, content_type=content_type) == ALL
 
 
 @pytest.mark.parametrize("content_type", [f"{FORM}; charset=UTF-8", FORM.upper(), f" {FORM} "])
-def test_a_form_is_told_by_its_media_type_alone(content_type):
+def test_a_form_is_told_by_its_media_type_alone(content_type: str) -> None:
     assert sent(body=QUERY.encode(), content_type=content_type) == ALL
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "multipart/form-data; boundary=x", "json", ";"])
-def test_any_other_body_is_unreadable(content_type):
+def test_any_other_body_is_unreadable(content_type: str) -> None:
     with pytest.raises(UnreadableRequestError):
         sent(QUERY, body=b"token=secret", content_type=content_type)
 
 
-def test_a_body_that_is_not_there_has_no_type():
+def test_a_body_that_is_not_there_has_no_type() -> None:
     assert sent(QUERY, content_type="text/plain") == ALL
 
 
 @pytest.mark.parametrize("name", ["bücher.example.com", "例子.example.com", "ÿ\x85\xa0ÿ.example.com"])
-def test_international_text_is_utf8_percent_encoded_or_not(name):
+def test_international_text_is_utf8_percent_encoded_or_not(name: str) -> None:
     raw = name.encode()
     assert sent(f"domain={quote(name)}").domain == name
     assert sent(f"domain={raw.decode('latin-1')}").domain == name  # as Tornado hands raw octets over
@@ -127,25 +127,25 @@ def test_international_text_is_utf8_percent_encoded_or_not(name):
     ("query", "domain"),
     [("domain=100%", "100%"), ("domain=%zz", "%zz"), ("domain=%2", "%2"), ("domain=a%00b", "a\x00b")],
 )
-def test_a_percent_that_begins_no_octet_stands_for_itself(query, domain):
+def test_a_percent_that_begins_no_octet_stands_for_itself(query: str, domain: str) -> None:
     assert sent(query).domain == domain
 
 
 @pytest.mark.parametrize(
     "octets", [b"%ff", b"%C3", b"%ED%A0%80", b"%C0%AF", b"\xff", b"\xc3", b"b\xfccher", b"%F5%80%80%80"]
 )
-def test_octets_that_are_not_utf8_are_unreadable(octets):
+def test_octets_that_are_not_utf8_are_unreadable(octets: bytes) -> None:
     with pytest.raises(UnreadableRequestError):
         sent("domain=" + octets.decode("latin-1"))
     with pytest.raises(UnreadableRequestError):
         sent(body=b"token=" + octets)
 
 
-def test_a_parameters_name_may_be_encoded_too():
+def test_a_parameters_name_may_be_encoded_too() -> None:
     assert sent("d%6Fmain=a.b.c&%69p=192.0.2.7") == Request("a.b.c", "192.0.2.7", "", SOURCE)
 
 
-def test_octets_of_parameters_that_nobody_reads_do_not_matter():
+def test_octets_of_parameters_that_nobody_reads_do_not_matter() -> None:
     assert sent(f"{QUERY}&comment=%ff") == ALL
 
 
@@ -164,17 +164,17 @@ def test_octets_of_parameters_that_nobody_reads_do_not_matter():
     ],
     ids=lambda body: body[:30].decode("latin-1"),
 )
-def test_json_that_is_no_object_of_texts_is_unreadable(body):
+def test_json_that_is_no_object_of_texts_is_unreadable(body: bytes) -> None:
     with pytest.raises(UnreadableRequestError):
         sent(body=body, content_type="application/json")
 
 
-def test_unknown_fields_are_tolerated():
+def test_unknown_fields_are_tolerated() -> None:
     assert sent(f"{QUERY}&hostname=x&_=1") == ALL
     assert sent(body=JSON[:-1] + b',"ttl":60,"x":{"y":[1,null]}}', content_type="application/json") == ALL
 
 
-def test_only_so_many_fields_are_parsed():
+def test_only_so_many_fields_are_parsed() -> None:
     assert sent("&".join(["x=1"] * 61 + [QUERY])) == ALL
     with pytest.raises(UnreadableRequestError):
         sent("&".join(["x=1"] * 62 + [QUERY]))
@@ -187,7 +187,7 @@ VALUES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(
 
 @given(VALUES, VALUES, VALUES)
 @example("a&b=c", "+ %20", "密码=&")
-def test_every_text_can_be_sent_in_every_way(domain, ip, token):
+def test_every_text_can_be_sent_in_every_way(domain, ip, token) -> None:
     fields = {"domain": domain, "ip": ip, "token": token}
     expected = Request(domain, ip, token, SOURCE)
     assert sent(urlencode(fields)) == expected
@@ -200,7 +200,7 @@ def test_every_text_can_be_sent_in_every_way(domain, ip, token):
     st.binary() | st.text().map(lambda text: b'{"domain":"' + text.encode("utf-8", "replace")),
     st.sampled_from([None, FORM, "application/json", "text/plain"]),
 )
-def test_whatever_is_sent_is_read_or_refused(query, body, content_type):
+def test_whatever_is_sent_is_read_or_refused(query: str, body: bytes, content_type: str | None) -> None:
     try:
         request = sent(query, body, content_type)
     except UnreadableRequestError:
@@ -208,7 +208,7 @@ def test_whatever_is_sent_is_read_or_refused(query, body, content_type):
     assert all(value == value.strip() for value in request if isinstance(value, str))
 
 
-def test_both_families_and_a_prefix_are_read_wherever_they_stand():
+def test_both_families_and_a_prefix_are_read_wherever_they_stand() -> None:
     more = {"ipv6": "2001:db8::7", "ip6lanprefix": "2001:db8::/56"}
     asked = ALL._replace(ipv6="2001:db8::7", prefix="2001:db8::/56")
     assert sent(f"{QUERY}&{urlencode(more)}") == asked
@@ -229,16 +229,16 @@ def test_both_families_and_a_prefix_are_read_wherever_they_stand():
         ("clear=Yes&record_type=A", (Family.A,)),
     ],
 )
-def test_only_who_says_so_withdraws_addresses(sends, withdrawn):
+def test_only_who_says_so_withdraws_addresses(sends: str, withdrawn: tuple[Family, ...]) -> None:
     assert sent(f"{QUERY}&{sends}").clear == withdrawn
 
 
-def test_a_truth_of_json_is_one_too():
+def test_a_truth_of_json_is_one_too() -> None:
     body = json.dumps(json.loads(JSON) | {"clear": True, "record_type": "A"}).encode()
     assert sent(body=body, content_type="application/json").clear == (Family.A,)
 
 
-def test_a_method_can_say_it():
+def test_a_method_can_say_it() -> None:
     assert read_request(QUERY, HTTPHeaders(), b"", SOURCE, withdraws=True).clear == (Family.A, Family.AAAA)
     with pytest.raises(UnreadableRequestError):
         read_request(f"{QUERY}&record_type=MX", HTTPHeaders(), b"", SOURCE, withdraws=True)
@@ -258,7 +258,9 @@ def test_a_method_can_say_it():
         ("", b'{"domain":"a.example.com","myip":7,"x":{"ip":"::7"}}', "application/json", SOURCE),
     ],
 )
-def test_an_address_under_another_name_is_not_taken_for_none(query, body, content_type, taken):
+def test_an_address_under_another_name_is_not_taken_for_none(
+    query: str, body: bytes, content_type: str | None, taken: str | None
+) -> None:
     asked = sent(query, body, content_type)._replace(token="t")
     attempt = read_attempt((asked,), "", private=True)
     assert isinstance(attempt, Attempt)
@@ -267,11 +269,11 @@ def test_an_address_under_another_name_is_not_taken_for_none(query, body, conten
 
 
 @pytest.mark.parametrize("junk", [b'"\xff":1', b'"\xc3', b'"x":' + b"[" * 9999])
-def test_json_that_is_broken_under_another_name_is_unreadable(junk):
+def test_json_that_is_broken_under_another_name_is_unreadable(junk: bytes) -> None:
     with pytest.raises(UnreadableRequestError):
         sent("", b'{"domain":"a.example.com",' + junk + b"}", "application/json")
 
 
-def test_who_withdraws_means_no_address():
+def test_who_withdraws_means_no_address() -> None:
     query = "domain=a.example.com&myip=192.0.2.7&clear=true"
     assert sent(query).clear == tuple(Family)

@@ -39,7 +39,7 @@ ROUTES = {
         ("http://host//update", "update /update"),
     ],
 )
-async def test_a_folder_stands_for_all_below_it(path, text):
+async def test_a_folder_stands_for_all_below_it(path: str, text: str) -> None:
     async with served(ROUTES) as client:
         reply = await client.get(path)
     assert (reply.status, reply.body.decode()) == (200, text)
@@ -48,18 +48,18 @@ async def test_a_folder_stands_for_all_below_it(path, text):
 @pytest.mark.parametrize(
     "path", ["/", "//", "/file/", "/file/a", "/Update/a", "/%75pdate/a", "/a/update/b", "/x//update/a"]
 )
-async def test_nothing_else_is_below_it(path):
+async def test_nothing_else_is_below_it(path: str) -> None:
     async with served(ROUTES) as client:
         assert (await client.get(path)).status == 404
 
 
-async def test_a_folder_has_methods_of_its_own():
+async def test_a_folder_has_methods_of_its_own() -> None:
     async with served(ROUTES) as client:
         reply = await client.send("POST", f"/update/a/{TOKEN}")
     assert (reply.status, reply.headers["allow"]) == (405, "GET")
 
 
-async def test_a_crash_below_a_folder_is_logged_without_the_path():
+async def test_a_crash_below_a_folder_is_logged_without_the_path() -> None:
     def crash(_exchange: Exchange) -> None:
         raise RuntimeError("a bug")
 

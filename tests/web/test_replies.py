@@ -25,13 +25,13 @@ CONTRACT = {
 
 
 @pytest.mark.parametrize("refusal", Refusal)
-def test_each_refusal_has_the_contracts_status_and_text(refusal):
+def test_each_refusal_has_the_contracts_status_and_text(refusal: Refusal) -> None:
     status, message = CONTRACT[refusal]
     assert (refusal.status, refusal.message) == (status, message)
     assert replies.body(refusal) == (status, f'{{"success":false,"error":"{message}"}}'.encode())
 
 
-def test_a_change_is_the_contracts_example():
+def test_a_change_is_the_contracts_example() -> None:
     answer = Updated("blog.example.com", "192.168.1.100", Family.A, "192.168.1.99")
     expected = (
         '{"success":true,"message":"DDNS 更新成功","data":{"domain":"blog.example.com","ip":"192.168.1.100",'
@@ -40,7 +40,7 @@ def test_a_change_is_the_contracts_example():
     assert replies.body((answer,)) == (200, expected.encode())
 
 
-def test_the_first_update_of_a_name_has_an_empty_old_ip():
+def test_the_first_update_of_a_name_has_an_empty_old_ip() -> None:
     answer = Updated("blog.example.com", "2001:db8::7", Family.AAAA, "")
     expected = (
         '{"success":true,"message":"DDNS 更新成功","data":{"domain":"blog.example.com","ip":"2001:db8::7",'
@@ -49,7 +49,7 @@ def test_the_first_update_of_a_name_has_an_empty_old_ip():
     assert replies.body((answer,)) == (200, expected.encode())
 
 
-def test_unchanged_is_the_contracts_example():
+def test_unchanged_is_the_contracts_example() -> None:
     expected = (
         '{"success":true,"message":"IP 地址未变化,无需更新",'
         '"data":{"domain":"blog.example.com","ip":"192.168.1.100","updated":false}}'
@@ -72,11 +72,11 @@ def test_unchanged_is_the_contracts_example():
         (504, replies.INTERNAL),
     ],
 )
-def test_what_the_contract_has_no_row_for_has_its_shape(status, message):
+def test_what_the_contract_has_no_row_for_has_its_shape(status: int, message: str) -> None:
     assert replies.failure_of_status(status) == f'{{"success":false,"error":"{message}"}}'.encode()
 
 
-def test_a_failure_escapes_only_what_json_must():
+def test_a_failure_escapes_only_what_json_must() -> None:
     assert replies.failure('"ü密\n') == '{"success":false,"error":"\\"ü密\\n"}'.encode()
 
 
@@ -86,7 +86,7 @@ BOTH = (
 )
 
 
-def test_of_several_records_each_is_told_and_the_first_that_changed_stands_where_clients_look():
+def test_of_several_records_each_is_told_and_the_first_that_changed_stands_where_clients_look() -> None:
     expected = (
         '{"success":true,"message":"DDNS 更新成功","data":{"domain":"blog.example.com","ip":"2001:db8::7",'
         '"record_type":"AAAA","old_ip":"","updated":true,"records":['
@@ -97,7 +97,7 @@ def test_of_several_records_each_is_told_and_the_first_that_changed_stands_where
 
 
 @pytest.mark.parametrize(("moved", "message"), [(0, replies.UNCHANGED), (3, replies.UPDATED)])
-def test_a_prefix_is_told_with_how_many_hosts_it_moved(moved, message):
+def test_a_prefix_is_told_with_how_many_hosts_it_moved(moved: int, message: str) -> None:
     updated = "true" if moved else "false"
     expected = (
         f'{{"success":true,"message":"{message}","data":{{"domain":"blog.example.com","ip":"",'
@@ -107,13 +107,13 @@ def test_a_prefix_is_told_with_how_many_hosts_it_moved(moved, message):
     assert replies.body(answer) == (200, expected.encode())
 
 
-def test_who_asks_too_often_is_told_when_to_come_again():
+def test_who_asks_too_often_is_told_when_to_come_again() -> None:
     assert replies.body(Limited(0.2))[0] == 429
     assert replies.headers(Limited(0.2)) == {"Retry-After": "1"}
     assert replies.headers(Refusal.UNKNOWN_TOKEN) == {}
 
 
-def test_what_was_left_out_is_told_beside_what_was_done():
+def test_what_was_left_out_is_told_beside_what_was_done() -> None:
     name = "blog.example.com"
     done = Updated(name, "192.0.2.7", Family.A, "192.0.2.4")
     skipped = Skipped(name, "2001:db8::7", Family.AAAA, Refusal.FAMILY_MISMATCH)

@@ -41,18 +41,18 @@ async def _ended(reader: asyncio.StreamReader) -> bytes:
         return await reader.read()
 
 
-async def test_a_connection_that_asks_nothing_is_closed(connect):
+async def test_a_connection_that_asks_nothing_is_closed(connect: Callable) -> None:
     reader, _ = await connect()
     assert await _ended(reader) == b""
 
 
-async def test_a_head_that_trickles_in_is_closed(connect):
+async def test_a_head_that_trickles_in_is_closed(connect: Callable) -> None:
     reader, writer = await connect()
     writer.write(REQUEST[:20])
     assert await _ended(reader) == b""
 
 
-async def test_a_connection_is_kept_between_requests_and_closed_when_no_more_come(connect):
+async def test_a_connection_is_kept_between_requests_and_closed_when_no_more_come(connect: Callable) -> None:
     reader, writer = await connect()
     for _ in range(4):
         await asyncio.sleep(IDLE / 2)
@@ -61,7 +61,7 @@ async def test_a_connection_is_kept_between_requests_and_closed_when_no_more_com
     assert await _ended(reader) == b""
 
 
-async def test_an_answer_that_is_not_taken_is_given_up(connect):
+async def test_an_answer_that_is_not_taken_is_given_up(connect: Callable) -> None:
     reader, writer = await connect()
     writer.write(REQUEST % b"/large")
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
@@ -71,13 +71,13 @@ async def test_an_answer_that_is_not_taken_is_given_up(connect):
     assert len(await _ended(reader)) < len(LARGE)
 
 
-async def test_a_request_may_wait_longer_for_its_answer(connect):
+async def test_a_request_may_wait_longer_for_its_answer(connect: Callable) -> None:
     reader, writer = await connect()
     writer.write(REQUEST % b"/late")
     assert (await _ended(reader)).endswith(b"late")
 
 
-async def test_what_waits_when_it_stops_is_answered():
+async def test_what_waits_when_it_stops_is_answered() -> None:
     place = PublicPlace({"/now": {"GET": _at_once}})
     listener, server = place.listener, place.server
     # without a turn of the event loop
@@ -94,7 +94,7 @@ async def test_what_waits_when_it_stops_is_answered():
             assert client.recv(4096).endswith(b"now")
 
 
-def test_a_request_that_came_while_the_process_was_stopped_is_answered():
+def test_a_request_that_came_while_the_process_was_stopped_is_answered() -> None:
     """Its time is over when the process goes on, and uvloop looks at timers before it reads."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_held_up())

@@ -23,7 +23,7 @@ def source(*lines: tuple[str, str], peer: str = PROXY, names: Sequence[str] = (X
 
 
 @pytest.mark.parametrize("name", ["X-Real-IP", "CF-Connecting-IP", "True-Client-IP"])
-def test_a_header_of_one_address(name):
+def test_a_header_of_one_address(name: str) -> None:
     assert source((name, CLIENT), names=[name]) == CLIENT
     assert source((name, "[2001:DB8::7]:443"), names=[name]) == "2001:db8::7"
     for nobody in (f"192.0.2.66, {CLIENT}", PROXY, "", "x", "1" * 20_000):
@@ -32,33 +32,33 @@ def test_a_header_of_one_address(name):
     assert source((name, CLIENT), (XFF, "192.0.2.66"), names=[name, XFF]) == "", "they disagree"
 
 
-def test_a_header_that_no_proxy_writes_is_nothing():
+def test_a_header_that_no_proxy_writes_is_nothing() -> None:
     assert source((XFF, CLIENT), (FORWARDED, "for=192.0.2.66"), names=[XFF]) == CLIENT
     assert source((XFF, "192.0.2.66"), ("CF-Connecting-IP", CLIENT), names=["CF-Connecting-IP"]) == CLIENT
     assert source((XFF, CLIENT), names=[]) == ""
 
 
-def test_a_chain_without_end_is_not_followed_to_its_end():
+def test_a_chain_without_end_is_not_followed_to_its_end() -> None:
     assert source((XFF, ",".join([CLIENT, *[PROXY] * 31]))) == CLIENT
     assert source((XFF, ",".join([CLIENT, *[PROXY] * 32]))) == ""
     assert source((FORWARDED, f"for={CLIENT}" + f",for={PROXY}" * 400)) == ""
 
 
 @pytest.mark.parametrize("peer", [CLIENT, "2001:db8::7", "fe80::1%eth0", "::ffff:198.51.100.7", "127.0.0.1"])
-def test_without_proxies_the_peer_is_the_client_whatever_it_says(peer):
+def test_without_proxies_the_peer_is_the_client_whatever_it_says(peer: str) -> None:
     headers = HTTPHeaders({XFF: "192.0.2.66", FORWARDED: "for=192.0.2.66"})
     assert SourceFinder([]).source(peer, headers) == peer
 
 
 @pytest.mark.parametrize("peer", [CLIENT, "2001:db8::7", "::ffff:198.51.100.7", "11.0.0.1", "127.0.0.2"])
-def test_a_header_from_a_stranger_is_ignored(peer):
+def test_a_header_from_a_stranger_is_ignored(peer: str) -> None:
     assert source((XFF, "192.0.2.66"), (FORWARDED, "for=192.0.2.66"), peer=peer) == peer
 
 
 @pytest.mark.parametrize(
     "peer", [PROXY, "::ffff:10.0.0.1", "fd00::1", "fe80::1", "fe80::1%eth0", "127.0.0.1"]
 )
-def test_a_trusted_proxy_is_believed_and_never_the_client_itself(peer):
+def test_a_trusted_proxy_is_believed_and_never_the_client_itself(peer: str) -> None:
     assert source((XFF, CLIENT), peer=peer) == CLIENT
     assert source((FORWARDED, f"for={CLIENT}"), peer=peer) == CLIENT
     assert source(peer=peer) == ""
@@ -90,7 +90,7 @@ def test_a_trusted_proxy_is_believed_and_never_the_client_itself(peer):
         ("for=198.51.100.7", ""),
     ],
 )
-def test_x_forwarded_for_names_the_nearest_stranger(value, expected):
+def test_x_forwarded_for_names_the_nearest_stranger(value: str, expected: str) -> None:
     assert source((XFF, value)) == expected
 
 
@@ -127,16 +127,16 @@ def test_x_forwarded_for_names_the_nearest_stranger(value, expected):
         (f"{CLIENT}", ""),
     ],
 )
-def test_forwarded_names_the_nearest_stranger(value, expected):
+def test_forwarded_names_the_nearest_stranger(value: str, expected: str) -> None:
     assert source((FORWARDED, value)) == expected
 
 
-def test_a_header_of_several_lines_is_one_list():
+def test_a_header_of_several_lines_is_one_list() -> None:
     assert source((XFF, "192.0.2.66"), (XFF, CLIENT), (XFF, "10.0.0.2")) == CLIENT
     assert source((FORWARDED, "for=192.0.2.66"), (FORWARDED, f"for={CLIENT}")) == CLIENT
 
 
-def test_two_headers_count_only_where_they_agree():
+def test_two_headers_count_only_where_they_agree() -> None:
     assert source((XFF, CLIENT), (FORWARDED, f'for="{CLIENT}:80"')) == CLIENT
     assert source((XFF, "2001:db8:0::7"), (FORWARDED, 'for="[2001:DB8::7]"')) == "2001:db8::7"
     assert source((XFF, CLIENT), (FORWARDED, "for=192.0.2.66")) == ""
@@ -150,7 +150,7 @@ LISTS = st.text(st.sampled_from('for=;,:" \\[]192.0.2.66'), max_size=80)
 
 
 @given(FREE | LISTS, st.lists(HOPS, max_size=4))
-def test_what_the_client_writes_never_changes_what_the_proxies_saw(written, proxies):
+def test_what_the_client_writes_never_changes_what_the_proxies_saw(written: str, proxies: list[str]) -> None:
     assert source((XFF, ", ".join([written, CLIENT, *proxies]))) == CLIENT
     seen = [f"for={CLIENT}", *(f'for="[{hop}]"' if ":" in hop else f"for={hop}" for hop in proxies)]
     assert source((FORWARDED, ", ".join([written, *seen]))) in (CLIENT, "")
@@ -159,7 +159,7 @@ def test_what_the_client_writes_never_changes_what_the_proxies_saw(written, prox
 @given(FREE | LISTS)
 @example("a, for=192.0.2.66")
 @example('a";for="192.0.2.66')
-def test_what_a_proxy_quotes_of_the_client_is_no_hop(host):
+def test_what_a_proxy_quotes_of_the_client_is_no_hop(host: str) -> None:
     quoted = host.replace("\\", "\\\\").replace('"', '\\"')
     assert source((FORWARDED, f'host="{quoted}";for={CLIENT}')) == CLIENT
     assert source((FORWARDED, f'for={CLIENT};host="{quoted}", for=10.0.0.2')) == CLIENT
@@ -171,7 +171,7 @@ def test_what_a_proxy_quotes_of_the_client_is_no_hop(host):
 @example("," * 16_000)
 @example('for="' + "\\" * 16_000)
 @example("fe80::1%" + "x" * 16_000)
-def test_whatever_a_header_holds_the_source_is_an_address_or_unknown(value):
+def test_whatever_a_header_holds_the_source_is_an_address_or_unknown(value: str) -> None:
     for header in (XFF, FORWARDED):
         found = source((header, value))
         assert found == "" or not any(ip_address(found) in network for network in TRUSTED)

@@ -14,7 +14,7 @@ from tests.rigs.kubernetes import KubernetesRig, ProjectedFolder, ServiceAccount
 
 async def test_a_rotated_token_is_used_at_once(
     client: Client, kubernetes: KubernetesRig, mounted: ProjectedFolder, account: ServiceAccount, lamps: Lamps
-):
+) -> None:
     kubernetes.mount(mounted, "over")
     with pytest.raises(UnauthorizedError):
         await client.list(lamps.selection)
@@ -24,7 +24,7 @@ async def test_a_rotated_token_is_used_at_once(
 
 async def test_no_error_shows_the_token(
     client: Client, kubernetes: KubernetesRig, mounted: ProjectedFolder, lamps: Lamps
-):
+) -> None:
     token = secrets.token_urlsafe(20)
     kubernetes.mount(mounted, token)
     with pytest.raises(UnauthorizedError) as failed:
@@ -40,7 +40,7 @@ async def test_a_token_that_is_none_is_named_and_not_shown(
     lamps: Lamps,
     broken: str,
     caplog: pytest.LogCaptureFixture,
-):
+) -> None:
     kubernetes.mount(mounted, broken)
     with pytest.raises(UnavailableError, match="token: not one line") as failed:
         await client.list(lamps.selection)
@@ -54,7 +54,7 @@ async def test_a_server_of_another_authority_is_not_talked_to_until_the_file_is_
     mounted: ProjectedFolder,
     account: ServiceAccount,
     lamps: Lamps,
-):
+) -> None:
     other = Certificates(mounted.path.parent / "other")
     mounted.write({"token": account.token, "ca.crt": (other.folder / "ca.pem").read_text(), "namespace": ""})
     with pytest.raises(UnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
@@ -64,14 +64,18 @@ async def test_a_server_of_another_authority_is_not_talked_to_until_the_file_is_
 
 
 @pytest.mark.parametrize("missing", ["token", "ca.crt"])
-async def test_a_missing_file_is_named(client: Client, mounted: ProjectedFolder, lamps: Lamps, missing: str):
+async def test_a_missing_file_is_named(
+    client: Client, mounted: ProjectedFolder, lamps: Lamps, missing: str
+) -> None:
     files = {name: (mounted.path / name).read_text() for name in ("token", "ca.crt")}
     mounted.write({name: text for name, text in files.items() if name != missing})
     with pytest.raises(UnavailableError, match=f"{missing}: No such file"):
         await client.list(lamps.selection)
 
 
-async def test_an_authority_that_is_none_is_named(client: Client, mounted: ProjectedFolder, lamps: Lamps):
+async def test_an_authority_that_is_none_is_named(
+    client: Client, mounted: ProjectedFolder, lamps: Lamps
+) -> None:
     mounted.write({"token": "t", "ca.crt": "nothing", "namespace": ""})
     with pytest.raises(UnavailableError, match=r"ca\.crt"):
         await client.list(lamps.selection)
@@ -81,7 +85,7 @@ async def test_an_authority_that_is_none_is_named(client: Client, mounted: Proje
     "server",
     ["http://127.0.0.1", "https://", "https://user:password@host", "https://host/path", "host:6443"],
 )
-def test_a_url_that_is_none_is_refused_and_not_shown(settings: Settings, server: str):
+def test_a_url_that_is_none_is_refused_and_not_shown(settings: Settings, server: str) -> None:
     with pytest.raises(ValueError, match=r"^the API server's URL: write https://host") as failed:
         replace(settings, server=server)
     assert "password" not in str(failed.value)
@@ -94,10 +98,10 @@ def test_a_url_that_is_none_is_refused_and_not_shown(settings: Settings, server:
         ({"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}, "https://[fd00::1]:6443"),
     ],
 )
-def test_a_pod_finds_the_server_in_its_environment(environ: dict[str, str], url: str):
+def test_a_pod_finds_the_server_in_its_environment(environ: dict[str, str], url: str) -> None:
     assert in_cluster_server(environ) == url
 
 
-def test_outside_of_a_pod_the_server_is_missing():
+def test_outside_of_a_pod_the_server_is_missing() -> None:
     with pytest.raises(ValueError, match="KUBERNETES_SERVICE_HOST"):
         in_cluster_server({})

@@ -55,7 +55,7 @@ def gone(view: View) -> dict[str, Absence]:
     return {key.name: one.why for key, one in view.gone.items()}
 
 
-async def test_the_set_is_complete_and_then_follows(reflector: Reflector, lamps: Lamps):
+async def test_the_set_is_complete_and_then_follows(reflector: Reflector, lamps: Lamps) -> None:
     lamps.put("a")
     assert reflector.view().state is State.STARTING
     async with running(reflector.run()):
@@ -68,7 +68,7 @@ async def test_the_set_is_complete_and_then_follows(reflector: Reflector, lamps:
     assert view.resource_version == found.metadata.resource_version
 
 
-async def test_an_empty_set_is_known_to_be_empty(reflector: Reflector):
+async def test_an_empty_set_is_known_to_be_empty(reflector: Reflector) -> None:
     assert not reflector.view().complete
     async with running(reflector.run()):
         view = await until(reflector, is_current)
@@ -76,7 +76,9 @@ async def test_an_empty_set_is_known_to_be_empty(reflector: Reflector):
     assert not view.objects
 
 
-async def test_a_deletion_that_was_seen_is_told_until_it_is_settled(reflector: Reflector, lamps: Lamps):
+async def test_a_deletion_that_was_seen_is_told_until_it_is_settled(
+    reflector: Reflector, lamps: Lamps
+) -> None:
     lamps.put("a")
     async with running(reflector.run()):
         await until(reflector, is_current)
@@ -88,7 +90,7 @@ async def test_a_deletion_that_was_seen_is_told_until_it_is_settled(reflector: R
     assert not reflector.view().gone
 
 
-async def test_what_is_made_again_is_not_gone(reflector: Reflector, lamps: Lamps):
+async def test_what_is_made_again_is_not_gone(reflector: Reflector, lamps: Lamps) -> None:
     lamps.put("a")
     async with running(reflector.run()):
         await until(reflector, is_current)
@@ -105,7 +107,7 @@ async def test_what_is_made_again_is_not_gone(reflector: Reflector, lamps: Lamps
 
 async def test_a_deletion_between_two_watches_is_seen_as_long_as_history_is_kept(
     reflector: Reflector, lamps: Lamps
-):
+) -> None:
     lamps.put("a")
     async with running(reflector.run()):
         await until(reflector, is_current)
@@ -115,7 +117,9 @@ async def test_a_deletion_between_two_watches_is_seen_as_long_as_history_is_kept
     assert gone(view) == {"a": Absence.DELETED}
 
 
-async def test_what_is_missing_after_history_was_lost_has_vanished(reflector: Reflector, lamps: Lamps):
+async def test_what_is_missing_after_history_was_lost_has_vanished(
+    reflector: Reflector, lamps: Lamps
+) -> None:
     lamps.put("a")
     lamps.put("b")
     async with running(reflector.run()):
@@ -129,7 +133,7 @@ async def test_what_is_missing_after_history_was_lost_has_vanished(reflector: Re
 
 async def test_a_restarted_server_that_forgot_all_history_costs_nothing(
     reflector: Reflector, lamps: Lamps, kubernetes: KubernetesRig
-):
+) -> None:
     lamps.put("a")
     async with running(reflector.run()):
         await until(reflector, is_current)
@@ -145,7 +149,7 @@ async def test_a_restarted_server_that_forgot_all_history_costs_nothing(
 
 async def test_without_the_server_the_set_is_stale_and_kept(
     reflector: Reflector, lamps: Lamps, kubernetes: KubernetesRig
-):
+) -> None:
     lamps.put("a")
     async with running(reflector.run()):
         await until(reflector, is_current)
@@ -163,7 +167,7 @@ async def test_without_the_server_the_set_is_stale_and_kept(
 
 async def test_objects_that_go_with_their_crd_are_no_deletions(
     client: Client, kubernetes: KubernetesRig, namespace: str
-):
+) -> None:
     lamps = Lamps(kubernetes, namespace)
     wanted = {f"lamp-{number}" for number in range(20)}
     for name in wanted:
@@ -181,7 +185,9 @@ async def test_objects_that_go_with_their_crd_are_no_deletions(
     assert gone(view) == dict.fromkeys(wanted - {"lamp-7"}, Absence.SWEPT)
 
 
-async def test_a_crd_that_comes_later_is_found(client: Client, kubernetes: KubernetesRig, namespace: str):
+async def test_a_crd_that_comes_later_is_found(
+    client: Client, kubernetes: KubernetesRig, namespace: str
+) -> None:
     lamps = Lamps(kubernetes, namespace, "later.test")
     reflector = follower(client, lamps)
     async with running(reflector.run()):
@@ -195,7 +201,7 @@ async def test_a_crd_that_comes_later_is_found(client: Client, kubernetes: Kuber
 
 async def test_rights_that_come_later_are_used(
     client: Client, kubernetes: KubernetesRig, lamps: Lamps, mounted: ProjectedFolder
-):
+) -> None:
     stranger = kubernetes.service_account(lamps.namespace, "stranger")
     kubernetes.mount(mounted, stranger.token)
     reflector = follower(client, lamps)
@@ -207,7 +213,7 @@ async def test_rights_that_come_later_are_used(
         await until(reflector, is_current)
 
 
-async def test_the_pauses_of_a_backoff_grow_to_a_limit_and_begin_anew():
+async def test_the_pauses_of_a_backoff_grow_to_a_limit_and_begin_anew() -> None:
     backoff = Backoff(first=1.0, most=4.0)
     for whole in (1.0, 2.0, 4.0, 4.0):
         assert whole / 2 <= backoff.pause() <= whole
@@ -217,7 +223,7 @@ async def test_the_pauses_of_a_backoff_grow_to_a_limit_and_begin_anew():
 
 async def test_a_restored_backup_is_seen_and_what_it_lacks_is_nobodys_wish(
     reflector: Reflector, lamps: Lamps, kubernetes: KubernetesRig
-):
+) -> None:
     lamps.put("a")
     backup = kubernetes.back_up()
     lamps.put("b")

@@ -19,7 +19,7 @@ async def read(watch: Watch, count: int) -> list[Event]:
     return events
 
 
-async def test_a_watch_tells_what_happens_after_its_revision(client: Client, lamps: Lamps):
+async def test_a_watch_tells_what_happens_after_its_revision(client: Client, lamps: Lamps) -> None:
     lamps.put("before")
     listing = await client.list(lamps.selection)
     lamps.put("a")
@@ -35,7 +35,7 @@ async def test_a_watch_tells_what_happens_after_its_revision(client: Client, lam
     assert events[1].object.document()["spec"]["colour"] == "green"
 
 
-async def test_a_watch_ends_in_order_with_a_bookmark_to_go_on_from(settings: Settings, lamps: Lamps):
+async def test_a_watch_ends_in_order_with_a_bookmark_to_go_on_from(settings: Settings, lamps: Lamps) -> None:
     client = Client(replace(settings, watch_timeout=5))  # the bookmark comes 1 to 2 s before the end
     listing = await client.list(lamps.selection)
     other = Lamps(lamps.rig, lamps.rig.namespace(), lamps.resource.group)
@@ -48,7 +48,7 @@ async def test_a_watch_ends_in_order_with_a_bookmark_to_go_on_from(settings: Set
     assert int(events[-1].object.metadata.resource_version) >= int(newest)
 
 
-async def test_an_event_larger_than_any_chunk_comes_whole(client: Client, lamps: Lamps):
+async def test_an_event_larger_than_any_chunk_comes_whole(client: Client, lamps: Lamps) -> None:
     listing = await client.list(lamps.selection)
     async with client.watch(lamps.selection, listing.resource_version) as watch:
         lamps.put("a", note="n" * 1_000_000)
@@ -58,7 +58,7 @@ async def test_an_event_larger_than_any_chunk_comes_whole(client: Client, lamps:
 
 async def test_a_watch_from_forgotten_history_has_expired(
     client: Client, kubernetes: KubernetesRig, lamps: Lamps
-):
+) -> None:
     version = lamps.put("a")
     lamps.put("a", colour="green")
     kubernetes.forget_history()
@@ -68,7 +68,9 @@ async def test_a_watch_from_forgotten_history_has_expired(
             await watch.read()
 
 
-async def test_a_killed_server_ends_the_watch(client: Client, kubernetes: KubernetesRig, lamps: Lamps):
+async def test_a_killed_server_ends_the_watch(
+    client: Client, kubernetes: KubernetesRig, lamps: Lamps
+) -> None:
     listing = await client.list(lamps.selection)
     async with client.watch(lamps.selection, listing.resource_version) as watch:
         kubernetes.kill()
@@ -80,7 +82,9 @@ async def test_a_killed_server_ends_the_watch(client: Client, kubernetes: Kubern
     lamps.wait()
 
 
-async def test_a_frozen_server_is_given_up(kubernetes: KubernetesRig, settings: Settings, lamps: Lamps):
+async def test_a_frozen_server_is_given_up(
+    kubernetes: KubernetesRig, settings: Settings, lamps: Lamps
+) -> None:
     client = Client(replace(settings, timeout=0.5))
     listing = await client.list(lamps.selection)
     async with client.watch(lamps.selection, listing.resource_version) as watch:
@@ -91,7 +95,7 @@ async def test_a_frozen_server_is_given_up(kubernetes: KubernetesRig, settings: 
                 await client.get(lamps.resource, "a", namespace=lamps.namespace)
 
 
-async def test_a_watch_that_is_left_is_closed(client: Client, lamps: Lamps):
+async def test_a_watch_that_is_left_is_closed(client: Client, lamps: Lamps) -> None:
     listing = await client.list(lamps.selection)
     before = asyncio.all_tasks()
     async with client.watch(lamps.selection, listing.resource_version):
@@ -99,7 +103,9 @@ async def test_a_watch_that_is_left_is_closed(client: Client, lamps: Lamps):
     assert asyncio.all_tasks() == before
 
 
-async def test_a_cancellation_that_comes_while_a_watch_is_left_is_not_swallowed(client: Client, lamps: Lamps):
+async def test_a_cancellation_that_comes_while_a_watch_is_left_is_not_swallowed(
+    client: Client, lamps: Lamps
+) -> None:
     listing = await client.list(lamps.selection)
     lamps.put("a")
     left = asyncio.Event()

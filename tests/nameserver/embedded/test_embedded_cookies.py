@@ -6,6 +6,7 @@ import pytest
 from dns.rcode import Rcode
 
 from ddnsd.nameserver.embedded.cookies import WHOLE, Cookies, siphash24
+from tests.nameserver.embedded.conftest import Ask
 
 SECRET = bytes.fromhex("e5e973e5a6b2a43f48e7dc849e37bfcf")
 CLIENT = bytes.fromhex("2464c4abcf10c957")
@@ -40,7 +41,7 @@ def test_the_hash_is_siphash_2_4() -> None:
         ),
     ],
 )
-def test_the_vectors_of_the_standard(secret, now, source, asked, answered) -> None:
+def test_the_vectors_of_the_standard(secret: bytes, now: int, source: str, asked: str, answered: str) -> None:
     cookies = at(now, secret)
     assert cookies.answer(bytes.fromhex(asked), source).hex() == answered
     assert cookies.is_valid(bytes.fromhex(answered), source)
@@ -76,7 +77,7 @@ def test_a_fresh_cookie_stays_and_an_old_one_is_renewed() -> None:
 
 
 @pytest.mark.parametrize("length", [8, 16, 24, 40])
-async def test_the_server_answers_a_cookie_with_its_own(ask, length: int) -> None:
+async def test_the_server_answers_a_cookie_with_its_own(ask: Ask, length: int) -> None:
     option = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"clientsh" + bytes(length - 8))
     message = await ask("blog.example.com", use_edns=0, options=[option])
     assert message.answer
@@ -91,11 +92,11 @@ async def test_the_server_answers_a_cookie_with_its_own(ask, length: int) -> Non
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 9, 15, 41])
-async def test_a_cookie_that_none_can_be_is_a_malformed_query(ask, length: int) -> None:
+async def test_a_cookie_that_none_can_be_is_a_malformed_query(ask: Ask, length: int) -> None:
     option = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, bytes(length))
     message = await ask("blog.example.com", use_edns=0, options=[option])
     assert message.rcode() == Rcode.FORMERR
 
 
-async def test_who_shows_no_cookie_gets_none(ask) -> None:
+async def test_who_shows_no_cookie_gets_none(ask: Ask) -> None:
     assert (await ask("blog.example.com", use_edns=0)).options == ()

@@ -10,7 +10,7 @@ from pathlib import Path
 import dns.message
 import pytest
 
-from ddnsd.nameserver.embedded import EmbeddedNameserver
+from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings
 from ddnsd.nameserver.embedded.answer import Peer
 from ddnsd.nameserver.embedded.transports import DatagramService
 from tests.nameserver.embedded.conftest import CONTENTS
@@ -33,7 +33,9 @@ async def exchange(
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.9"])
-async def test_an_answer_leaves_from_the_address_that_was_asked(settings, host: str) -> None:
+async def test_an_answer_leaves_from_the_address_that_was_asked(
+    settings: EmbeddedSettings, host: str
+) -> None:
     server = await EmbeddedNameserver.start(replace(settings, listen=((host, 0), ("::", 0))), ["example.com"])
     await server.open("example.com", CONTENTS)
     (_, port), (_, port6) = server.addresses

@@ -16,7 +16,7 @@ import dns.rdatatype
 import pytest
 from structlog.testing import capture_logs
 
-from ddnsd.nameserver.embedded import EmbeddedNameserver
+from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings
 from ddnsd.nameserver.embedded.answer import MAX_QUERY, Transport, respond
 
 QUERIES = tuple(
@@ -128,7 +128,9 @@ async def _ask(server: EmbeddedNameserver) -> None:
 
 
 @pytest.mark.faults
-async def test_the_server_survives(server, caplog, rounds):
+async def test_the_server_survives(
+    server: EmbeddedNameserver, caplog: pytest.LogCaptureFixture, rounds: Callable[[int, int], int]
+) -> None:
     count = rounds(4_000, 100_000)
     with capture_logs() as logs, caplog.at_level(logging.WARNING):
         await fuzz(server, count, seed=20_261_123)
@@ -140,7 +142,7 @@ async def test_the_server_survives(server, caplog, rounds):
     assert not caplog.records
 
 
-def test_every_answer_to_a_hostile_message_can_be_read():
+def test_every_answer_to_a_hostile_message_can_be_read() -> None:
     zones = {"example.com": None}
     for message in hostile(5_000, seed=7):
         response = respond(zones, message, Transport.UDP)
@@ -150,7 +152,7 @@ def test_every_answer_to_a_hostile_message_can_be_read():
 
 
 @pytest.mark.parametrize("hops", [50, (MAX_QUERY - 100) // 2, 8000])
-def test_a_chain_of_pointers_costs_little(hops):
+def test_a_chain_of_pointers_costs_little(hops: int) -> None:
     """Names that jump from pointer to pointer, one per record: the work must not multiply."""
     question = QUERIES[0][12:]
     first = 12 + len(question)
@@ -165,7 +167,7 @@ def test_a_chain_of_pointers_costs_little(hops):
         assert time.process_time() - start < 0.05
 
 
-def test_a_stranger_s_record_does_not_spoil_dnspython():
+def test_a_stranger_s_record_does_not_spoil_dnspython() -> None:
     """A record of class ANY makes `dns.message.from_wire` forget how its type is read in class IN."""
     record = struct.pack("!BHHIH", 0, dns.rdatatype.LOC, dns.rdataclass.ANY, 0, 0)
     respond({}, QUERIES[0][:11] + b"\1" + QUERIES[0][12:] + record, Transport.UDP)
@@ -173,7 +175,7 @@ def test_a_stranger_s_record_does_not_spoil_dnspython():
     assert hasattr(dns.rdata.from_text("IN", "LOC", text), "latitude")
 
 
-async def test_a_bug_is_answered_counted_and_logged_once(settings):
+async def test_a_bug_is_answered_counted_and_logged_once(settings: EmbeddedSettings) -> None:
     """A zone table that breaks stands for a bug nobody knows yet."""
     server = await EmbeddedNameserver.start(settings)
     server._zones["example.com"] = "no zone at all"

@@ -1,6 +1,8 @@
 """What the zones answer, message by message."""
 
 import struct
+from collections.abc import Callable
+from typing import Any
 
 import dns.edns
 import dns.flags
@@ -11,6 +13,7 @@ import dns.tsigkeyring
 import pytest
 from dns.edns import EDECode
 from dns.message import Message
+from dns.opcode import Opcode
 from dns.rcode import Rcode
 
 from ddnsd.nameserver.embedded import Authority
@@ -31,7 +34,7 @@ def zones(contents) -> dict[str, Zone | None]:
 
 
 @pytest.fixture
-def asked(zones):
+def asked(zones) -> Callable[..., Message]:
     def asked(name: str, rdtype: str = "A", transport: Transport = Transport.UDP, **options) -> Message:
         return exchange(zones, dns.message.make_query(name, rdtype, **options), transport)
 
@@ -65,7 +68,7 @@ def texts(section) -> list[str]:
         ("example.com", "NS", "example.com. 3600 IN NS ns.example.com."),
     ],
 )
-def test_data(asked, name, rdtype, answer):
+def test_data(asked: Callable[..., Message], name: str, rdtype: str, answer: str) -> None:
     message = asked(name, rdtype)
     assert message.rcode() == Rcode.NOERROR
     assert message.flags & dns.flags.AA
@@ -73,17 +76,17 @@ def test_data(asked, name, rdtype, answer):
     assert not message.authority
 
 
-def test_the_case_of_the_question_comes_back_octet_by_octet(zones):
+def test_the_case_of_the_question_comes_back_octet_by_octet(zones: dict[str, Any]) -> None:
     query = dns.message.make_query("bLoG.ExAmPlE.CoM", "A").to_wire()
     assert respond(zones, query, Transport.UDP).wire[12:].startswith(query[12:])
 
 
-def test_the_server_s_address_is_added_where_the_zone_has_it(asked):
+def test_the_server_s_address_is_added_where_the_zone_has_it(asked: Callable[..., Message]) -> None:
     assert texts(asked("example.com", "NS").additional) == ["ns.example.com. 60 IN A 192.0.2.53"]
     assert not asked("sub.example.com", "NS").additional
 
 
-def test_any_is_answered_with_one_rrset(asked):  # RFC 8482
+def test_any_is_answered_with_one_rrset(asked: Callable[..., Message]) -> None:  # RFC 8482
     assert texts(asked("blog.example.com", "ANY").answer) == ["blog.example.com. 60 IN A 192.0.2.1"]
     assert asked("none.example.com", "ANY").rcode() == Rcode.NXDOMAIN
 
@@ -101,7 +104,7 @@ def test_any_is_answered_with_one_rrset(asked):  # RFC 8482
         (r"\000\255.example.com", "A", Rcode.NXDOMAIN),
     ],
 )
-def test_no_data_and_no_name(asked, name, rdtype, rcode):
+def test_no_data_and_no_name(asked: Callable[..., Message], name: str, rdtype: str, rcode: Rcode) -> None:
     message = asked(name, rdtype)
     assert message.rcode() == rcode
     assert message.flags & dns.flags.AA
@@ -111,33 +114,35 @@ def test_no_data_and_no_name(asked, name, rdtype, rcode):
 
 
 @pytest.mark.parametrize("name", ["example.net", "com", ".", "badexample.com", r"blog\.example.com"])
-def test_refused_outside_the_zones(asked, name):
+def test_refused_outside_the_zones(asked: Callable[..., Message], name: str) -> None:
     message = asked(name, use_edns=0)
     assert message.rcode() == Rcode.REFUSED
     assert not message.flags & dns.flags.AA
     assert [error.code for error in message.extended_errors()] == [EDECode.NOT_AUTHORITATIVE]
 
 
-def test_a_zone_that_is_not_loaded_fails_instead_of_denying(asked):
+def test_a_zone_that_is_not_loaded_fails_instead_of_denying(asked: Callable[..., Message]) -> None:
     message = asked("a.loading.example.com", use_edns=0)
     assert message.rcode() == Rcode.SERVFAIL
     assert [error.code for error in message.extended_errors()] == [EDECode.NOT_READY]
 
 
-def test_other_classes_transfers_and_meta_types(asked):
+def test_other_classes_transfers_and_meta_types(asked: Callable[..., Message]) -> None:
     assert asked("blog.example.com", rdclass=dns.rdataclass.CH).rcode() == Rcode.REFUSED
     assert asked("example.com", "AXFR", Transport.TCP).rcode() == Rcode.REFUSED
     assert asked("example.com", "MAILB").rcode() == Rcode.NOTIMP
 
 
-def test_incremental_transfers_are_refused_too(zones):  # RFC 1995 §3: with the client's own SOA
+def test_incremental_transfers_are_refused_too(
+    zones: dict[str, Any],
+) -> None:  # RFC 1995 §3: with the client's own SOA
     query = dns.message.make_query("example.com", "IXFR")
     soa = "ns.example.com. hostmaster.example.com. 1 3600 600 604800 60"
     query.authority.append(dns.rrset.from_text("example.com.", 0, "IN", "SOA", soa))
     assert exchange(zones, query, Transport.TCP).rcode() == Rcode.REFUSED
 
 
-def test_what_is_copied_from_the_query(zones):
+def test_what_is_copied_from_the_query(zones: dict[str, Any]) -> None:
     query = dns.message.make_query("blog.example.com", "A", want_dnssec=True)
     query.flags |= dns.flags.CD | dns.flags.AD
     message = exchange(zones, query)
@@ -145,7 +150,7 @@ def test_what_is_copied_from_the_query(zones):
     assert (message.edns, message.ednsflags, message.payload) == (0, dns.flags.DO, 1232)
 
 
-def test_edns_only_for_who_speaks_it(asked):
+def test_edns_only_for_who_speaks_it(asked: Callable[..., Message]) -> None:
     assert asked("blog.example.com", use_edns=False).edns == -1
     newer = asked("blog.example.com", use_edns=1)
     assert (newer.rcode(), newer.edns) == (Rcode.BADVERS, 0)
@@ -155,7 +160,9 @@ def test_edns_only_for_who_speaks_it(asked):
 @pytest.mark.parametrize(
     ("payload", "size"), [(None, 512), (0, 512), (511, 512), (600, 600), (1232, 1232), (65535, 1232)]
 )
-def test_truncation_where_the_client_or_the_path_ends(zones, payload, size):
+def test_truncation_where_the_client_or_the_path_ends(
+    zones: dict[str, Any], payload: int | None, size: int
+) -> None:
     name = "large.example.com"
     for octets in (size, size + 1):
         query = dns.message.make_query(name, "TXT", use_edns=payload is not None, payload=payload or 0)
@@ -177,7 +184,7 @@ def _text(octets: int) -> str:
 
 
 @pytest.mark.parametrize("opcode", [dns.opcode.UPDATE, dns.opcode.NOTIFY, dns.opcode.STATUS, 15])
-def test_nobody_outside_can_do_more_than_ask(zones, opcode):
+def test_nobody_outside_can_do_more_than_ask(zones: dict[str, Any], opcode: Opcode | int) -> None:
     wire = bytearray(QUERY)
     wire[2] |= opcode << 3
     response = respond(zones, bytes(wire), Transport.UDP)
@@ -185,13 +192,13 @@ def test_nobody_outside_can_do_more_than_ask(zones, opcode):
     assert response.wire[:4] == bytes([wire[0], wire[1], wire[2] | 0x80, Rcode.NOTIMP])
 
 
-def test_a_signed_query_is_told_that_its_key_is_unknown(zones):
+def test_a_signed_query_is_told_that_its_key_is_unknown(zones: dict[str, Any]) -> None:
     query = dns.message.make_query("blog.example.com", "A")
     query.use_tsig(dns.tsigkeyring.from_text({"key.": "c2VjcmV0"}))
     assert respond(zones, query.to_wire(), Transport.TCP).rcode == Rcode.NOTAUTH
 
 
-def test_no_more_is_read_than_a_query_may_have(zones):
+def test_no_more_is_read_than_a_query_may_have(zones: dict[str, Any]) -> None:
     for padding, rcode in ((MAX_QUERY - 60, Rcode.NOERROR), (MAX_QUERY, Rcode.FORMERR)):
         option = dns.edns.GenericOption(dns.edns.OptionType.PADDING, bytes(padding))
         query = dns.message.make_query("blog.example.com", "A", options=[option])
@@ -207,11 +214,13 @@ SILENT = {
 
 
 @pytest.mark.parametrize("wire", SILENT.values(), ids=SILENT)
-def test_no_answer_to_what_is_no_query(zones, wire):
+def test_no_answer_to_what_is_no_query(zones: dict[str, Any], wire: bytes) -> None:
     assert respond(zones, wire, Transport.UDP) is None
 
 
-def _counted(rest: bytes, questions: int = 1, answers: int = 0, authorities: int = 0, additionals: int = 0):
+def _counted(
+    rest: bytes, questions: int = 1, answers: int = 0, authorities: int = 0, additionals: int = 0
+) -> bytes:
     """Return the query's header with these counts, and the rest as it is."""
     return QUERY[:4] + struct.pack("!4H", questions, answers, authorities, additionals) + rest
 
@@ -235,7 +244,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("wire", MALFORMED.values(), ids=MALFORMED)
-def test_what_cannot_be_read_is_a_format_error(zones, wire):
+def test_what_cannot_be_read_is_a_format_error(zones: dict[str, Any], wire: bytes) -> None:
     response = respond(zones, wire, Transport.TCP)
     assert response.rcode == Rcode.FORMERR
     assert response.wire[:2] == wire[:2]

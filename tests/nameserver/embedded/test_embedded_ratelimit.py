@@ -12,7 +12,7 @@ import dns.message
 import pytest
 from dns.rcode import Rcode
 
-from ddnsd.nameserver.embedded import Authority, EmbeddedNameserver
+from ddnsd.nameserver.embedded import Authority, EmbeddedNameserver, EmbeddedSettings
 from ddnsd.nameserver.embedded.answer import LIMITED, Peer, Policy, Transport, View, respond
 from ddnsd.nameserver.embedded.cookies import Cookies
 from ddnsd.nameserver.embedded.ratelimit import ResponseRates, Verdict
@@ -166,7 +166,7 @@ def test_the_fence_is_not_shown_to_strangers(zone: Zone) -> None:
     assert ask("_other").answer
 
 
-async def test_the_publisher_sees_the_fence_and_asserts_it(settings) -> None:
+async def test_the_publisher_sees_the_fence_and_asserts_it(settings: EmbeddedSettings) -> None:
     server = await EmbeddedNameserver.start(settings, ["example.com"], lambda zone: f"_ddnsd.{zone}")
     await server.open("example.com", [FENCE])
     assert await server.query("example.com", FENCE.name, RecordType.TXT) == FENCE
@@ -178,7 +178,7 @@ async def test_the_publisher_sees_the_fence_and_asserts_it(settings) -> None:
     await server.close()
 
 
-async def test_one_source_displaces_only_its_own_connections(settings) -> None:
+async def test_one_source_displaces_only_its_own_connections(settings: EmbeddedSettings) -> None:
     few = replace(settings, listen=(("0.0.0.0", 0),), tcp_connections=40, tcp_connections_per_source=8)
     server = await EmbeddedNameserver.start(few, ["example.com"])
     await server.open("example.com", [])
@@ -198,7 +198,7 @@ async def test_one_source_displaces_only_its_own_connections(settings) -> None:
     await server.close()
 
 
-async def test_many_sources_displace_those_that_have_most(settings) -> None:
+async def test_many_sources_displace_those_that_have_most(settings: EmbeddedSettings) -> None:
     few = replace(settings, listen=(("0.0.0.0", 0),), tcp_connections=12, tcp_connections_per_source=8)
     server = await EmbeddedNameserver.start(few, ["example.com"])
     await server.open("example.com", [])

@@ -27,35 +27,37 @@ async def take(serials: Serials, times: int = 1) -> int:
     return serial
 
 
-async def test_a_new_zone_starts_at_the_time(tmp_path):
+async def test_a_new_zone_starts_at_the_time(tmp_path: Path) -> None:
     assert await take(serials(tmp_path)) == NOW
 
 
-async def test_serials_grow_by_one_also_across_blocks(tmp_path):
+async def test_serials_grow_by_one_also_across_blocks(tmp_path: Path) -> None:
     numbers = serials(tmp_path)
     assert await take(numbers, 2 * BLOCK + 5) == NOW + 2 * BLOCK + 4
 
 
 @pytest.mark.parametrize("taken", [1, BLOCK - 1, BLOCK, BLOCK + 1])
 @pytest.mark.parametrize("clock", [0, NOW - 5, NOW, NOW + 5])
-async def test_after_a_kill_it_goes_on_above_whatever_the_clock_says(tmp_path, taken, clock):
+async def test_after_a_kill_it_goes_on_above_whatever_the_clock_says(
+    tmp_path: Path, taken: int, clock: int
+) -> None:
     last = await take(serials(tmp_path), taken)
     assert last < await take(serials(tmp_path, now=clock)) <= last + BLOCK
 
 
-async def test_a_zone_that_was_long_away_goes_on_at_the_time(tmp_path):
+async def test_a_zone_that_was_long_away_goes_on_at_the_time(tmp_path: Path) -> None:
     await take(serials(tmp_path))
     assert await take(serials(tmp_path, now=NOW + 10 * BLOCK)) == NOW + 10 * BLOCK
 
 
-async def test_beyond_the_largest_comes_zero(tmp_path):
+async def test_beyond_the_largest_comes_zero(tmp_path: Path) -> None:
     largest = 2**32 - 1
     numbers = serials(tmp_path, now=largest - 1)
     assert [await take(numbers) for _ in range(3)] == [largest - 1, largest, 0]
     assert await take(serials(tmp_path, now=largest)) == BLOCK - 2
 
 
-async def test_zones_that_wait_share_a_write(tmp_path):
+async def test_zones_that_wait_share_a_write(tmp_path: Path) -> None:
     numbers = serials(tmp_path)
     zones = [f"{number}.example" for number in range(50)]
     first, second, *others = [asyncio.create_task(numbers.reserve(zone)) for zone in zones]
@@ -67,7 +69,7 @@ async def test_zones_that_wait_share_a_write(tmp_path):
     assert (tmp_path / FILE).stat().st_mtime_ns == written
 
 
-async def test_a_write_that_failed_gives_nothing_out(tmp_path):
+async def test_a_write_that_failed_gives_nothing_out(tmp_path: Path) -> None:
     numbers = serials(tmp_path / "dns")
     (tmp_path / "dns").rmdir()
     with pytest.raises(FileNotFoundError):
@@ -78,7 +80,7 @@ async def test_a_write_that_failed_gives_nothing_out(tmp_path):
     assert numbers.take(ZONE) == NOW
 
 
-async def test_a_write_nobody_waits_for_does_not_undo_the_next(tmp_path):
+async def test_a_write_nobody_waits_for_does_not_undo_the_next(tmp_path: Path) -> None:
     numbers = serials(tmp_path)
     impatient = asyncio.create_task(numbers.reserve("impatient.example"))
     await asyncio.sleep(0)
@@ -88,13 +90,13 @@ async def test_a_write_nobody_waits_for_does_not_undo_the_next(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"example.com": -1}', b'{"example.com": 4294967296}', b"[]"])
-async def test_a_damaged_file_is_named_with_the_remedy(tmp_path, damage):
+async def test_a_damaged_file_is_named_with_the_remedy(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / FILE).write_bytes(damage)
     with pytest.raises(SerialFileError, match=rf"{tmp_path / FILE}.*(?s:.)Restore the file, or delete it"):
         await Serials.load(tmp_path)
 
 
-async def test_a_half_written_file_is_not_looked_at(tmp_path):
+async def test_a_half_written_file_is_not_looked_at(tmp_path: Path) -> None:
     last = await take(serials(tmp_path))
     (tmp_path / FILE).with_suffix(".new").write_bytes(b'{"exam')
     assert await take(serials(tmp_path)) > last

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
+from socket import SocketKind
 
 import dns.asyncquery
 import dns.flags
@@ -15,7 +16,7 @@ import dns.query
 import pytest
 from dns.rcode import Rcode as Code
 
-from ddnsd.nameserver.embedded import EmbeddedNameserver, InvalidRecordError, ListenError
+from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings, InvalidRecordError, ListenError
 from ddnsd.nameserver.embedded.serial import BLOCK, FILE
 from ddnsd.nameserver.interface import (
     Exists,
@@ -27,6 +28,7 @@ from ddnsd.nameserver.interface import (
     UnreachableError,
     Update,
 )
+from tests.nameserver.embedded.conftest import Ask
 
 A, TXT, SOA = RecordType.A, RecordType.TXT, RecordType.SOA
 ZONE, BLOG = "example.com", "blog.example.com"
@@ -51,7 +53,7 @@ async def dig(server: EmbeddedNameserver, *arguments: str) -> str:
     return output.decode()
 
 
-async def test_dig(server):
+async def test_dig(server: EmbeddedNameserver) -> None:
     assert await dig(server, "+short", BLOG) == "192.0.2.1\n"
     assert await dig(server, "+short", "+tcp", BLOG, "AAAA") == "2001:db8::1\n"
     missing = await dig(server, "none.example.com")
@@ -65,7 +67,7 @@ async def test_dig(server):
     assert "EDE: 14 (Not Ready)" in await dig(server, "+nocookie", "www.example.net")
 
 
-async def test_a_client_sees_each_update(server, ask):
+async def test_a_client_sees_each_update(server: EmbeddedNameserver, ask: Ask) -> None:
     before = await serial(server)
     assert await server.update(change("192.0.2.7")) == Rcode.NOERROR
     assert str((await ask(BLOG)).answer[0][0]) == "192.0.2.7"
@@ -74,7 +76,7 @@ async def test_a_client_sees_each_update(server, ask):
     assert await serial(server) == before + 2
 
 
-async def test_a_wildcard_and_challenges(server, ask):
+async def test_a_wildcard_and_challenges(server: EmbeddedNameserver, ask: Ask) -> None:
     challenge, wildcard = f"_acme-challenge.{BLOG}", f"*.{BLOG}"
     texts = ("b" * 255, "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0")
     changes = (Replace(challenge, TXT, 30, texts), Replace(wildcard, A, 60, ("192.0.2.7",)))
@@ -91,7 +93,7 @@ async def test_a_wildcard_and_challenges(server, ask):
     assert (await ask(challenge, "TXT")).rcode() == Code.NXDOMAIN
 
 
-async def test_a_fenced_update_of_a_deposed_leader_changes_nothing(server):
+async def test_a_fenced_update_of_a_deposed_leader_changes_nothing(server: EmbeddedNameserver) -> None:
     fence = "_ddnsd.example.com"
     claim = Update(ZONE, (), (Replace(fence, TXT, 0, ("new",)),))
     assert await server.update(claim) == Rcode.NOERROR
@@ -100,13 +102,13 @@ async def test_a_fenced_update_of_a_deposed_leader_changes_nothing(server):
     assert (await server.query(ZONE, BLOG, A)).values == ("192.0.2.1",)
 
 
-async def test_query(server):
+async def test_query(server: EmbeddedNameserver) -> None:
     assert await server.query(ZONE, BLOG, A) == RRset(BLOG, A, 60, ("192.0.2.1",))
     assert await server.query(ZONE, BLOG, TXT) is None
     assert await server.query(ZONE, "www.example.org", A) is None
 
 
-async def test_the_zones_that_it_does_not_have(server, ask):
+async def test_the_zones_that_it_does_not_have(server: EmbeddedNameserver, ask: Ask) -> None:
     assert await server.update(change("192.0.2.1", name="x.example.net", zone="example.net")) == Rcode.NOTAUTH
     assert await server.update(change("192.0.2.1", name="x.example.org", zone="example.org")) == Rcode.NOTAUTH
     with pytest.raises(RefusedError, match=r"example\.net is not open"):
@@ -122,7 +124,9 @@ async def test_the_zones_that_it_does_not_have(server, ask):
     assert (await ask("x.example.net")).rcode() == Code.REFUSED
 
 
-async def test_transfer_is_the_whole_zone_in_parts(server, contents):
+async def test_transfer_is_the_whole_zone_in_parts(
+    server: EmbeddedNameserver, contents: tuple[RRset, ...]
+) -> None:
     hosts = [RRset(f"h{number}.example.com", A, 60, ("192.0.2.1",)) for number in range(2500)]
     await server.open(ZONE, [*contents, *hosts])
     parts = [part async for part in server.transfer(ZONE)]
@@ -132,7 +136,9 @@ async def test_transfer_is_the_whole_zone_in_parts(server, contents):
     assert sorted(rest) == sorted([*contents, *hosts])
 
 
-async def test_opened_again_the_contents_are_exactly_the_new_ones(server, contents):
+async def test_opened_again_the_contents_are_exactly_the_new_ones(
+    server: EmbeddedNameserver, contents: tuple[RRset, ...]
+) -> None:
     before = await serial(server)
     await server.open(ZONE, contents)
     assert await serial(server) == before
@@ -143,13 +149,13 @@ async def test_opened_again_the_contents_are_exactly_the_new_ones(server, conten
     assert await server.query(ZONE, BLOG, A) is None
 
 
-async def test_bad_contents_leave_what_is_served(server):
+async def test_bad_contents_leave_what_is_served(server: EmbeddedNameserver) -> None:
     with pytest.raises(InvalidRecordError):
         await server.open(ZONE, [RRset("x.example.com", A, 60, ("not an address",))])
     assert await server.query(ZONE, BLOG, A) is not None
 
 
-async def test_while_a_big_zone_is_loaded_the_old_one_is_served(server, ask):
+async def test_while_a_big_zone_is_loaded_the_old_one_is_served(server: EmbeddedNameserver, ask: Ask) -> None:
     hosts = [RRset(f"h{number}.example.com", A, 60, ("192.0.2.1",)) for number in range(20_000)]
     loading = asyncio.create_task(server.open(ZONE, hosts))
     answers = 0
@@ -160,7 +166,9 @@ async def test_while_a_big_zone_is_loaded_the_old_one_is_served(server, ask):
     assert (await ask("h19999.example.com")).rcode() == Code.NOERROR
 
 
-async def test_the_serial_never_falls_over_restarts(server, settings, contents):
+async def test_the_serial_never_falls_over_restarts(
+    server: EmbeddedNameserver, settings: EmbeddedSettings, contents: tuple[RRset, ...]
+) -> None:
     last = await serial(server)
     for _ in range(3):  # beside the one that was never closed: as after kill -9
         again = await EmbeddedNameserver.start(settings)
@@ -171,7 +179,9 @@ async def test_the_serial_never_falls_over_restarts(server, settings, contents):
             last = await serial(again)
 
 
-async def test_without_a_durable_serial_nothing_is_changed(server, settings):
+async def test_without_a_durable_serial_nothing_is_changed(
+    server: EmbeddedNameserver, settings: EmbeddedSettings
+) -> None:
     (settings.folder / FILE).unlink()
     settings.folder.rmdir()
     with pytest.raises(UnreachableError, match="no SOA serial can be reserved"):
@@ -190,7 +200,7 @@ async def _change_often(server: EmbeddedNameserver, times: int) -> None:
         await server.update(change(f"10.0.{number // 250}.{number % 250}"))
 
 
-async def test_updates_beside_each_other_each_take_their_own_serial(server):
+async def test_updates_beside_each_other_each_take_their_own_serial(server: EmbeddedNameserver) -> None:
     before = await serial(server)
     names = [f"x{number}.example.com" for number in range(BLOCK + 500)]
     codes = await asyncio.gather(*(server.update(change("192.0.2.1", name=name)) for name in names))
@@ -198,7 +208,7 @@ async def test_updates_beside_each_other_each_take_their_own_serial(server):
     assert await serial(server) == before + len(names)
 
 
-async def test_a_resolver_never_sees_a_gap_or_an_older_value(server):
+async def test_a_resolver_never_sees_a_gap_or_an_older_value(server: EmbeddedNameserver) -> None:
     """Ask as fast as one thread can while the name changes 1,000 times."""
     await server.update(change("10.0.0.0"))
     stop = threading.Event()
@@ -225,7 +235,7 @@ def _watch(address: tuple[str, int], stop: threading.Event) -> list[tuple[int, .
     return seen
 
 
-async def test_both_families(settings):
+async def test_both_families(settings: EmbeddedSettings) -> None:
     settings = replace(settings, listen=(("127.0.0.1", 0), ("::1", 0)))
     async with _closing(await EmbeddedNameserver.start(settings, [ZONE])) as server:
         await server.open(ZONE, [])
@@ -237,7 +247,7 @@ async def test_both_families(settings):
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
-async def test_a_port_that_is_taken(settings, kind):
+async def test_a_port_that_is_taken(settings: EmbeddedSettings, kind: SocketKind) -> None:
     with closing(socket.socket(socket.AF_INET, kind)) as other:
         other.bind(("127.0.0.1", 0))
         if kind == socket.SOCK_STREAM:
@@ -251,12 +261,14 @@ async def test_a_port_that_is_taken(settings, kind):
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "localhost", "2001:db8::1"])
-async def test_an_address_that_is_not_ours(settings, host):
+async def test_an_address_that_is_not_ours(settings: EmbeddedSettings, host: str) -> None:
     with pytest.raises(ListenError, match=f"{host} port 5300.*choose"):
         await EmbeddedNameserver.start(replace(settings, listen=((host, 5300),)))
 
 
-async def test_closed_it_frees_the_port_and_ends_its_connections(server, settings):
+async def test_closed_it_frees_the_port_and_ends_its_connections(
+    server: EmbeddedNameserver, settings: EmbeddedSettings
+) -> None:
     address = server.addresses[0]
     reader, writer = await asyncio.open_connection(*address)
     writer.write(dns.message.make_query(BLOG, "A").to_wire(prepend_length=True))

@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import dns.message
 import pytest
@@ -16,7 +17,7 @@ POURED = 1_000_000  # queries: far more than sockets hold
 
 
 @pytest.fixture
-def settings(settings):
+def settings(settings) -> Any:
     return replace(settings, tcp_idle=IDLE, tcp_connections=4)
 
 
@@ -49,7 +50,7 @@ async def ended(reader: asyncio.StreamReader) -> bool:
             return True
 
 
-async def test_many_queries_on_one_connection_in_one_segment(server):
+async def test_many_queries_on_one_connection_in_one_segment(server: EmbeddedNameserver) -> None:
     async with connected(server) as (reader, writer):
         writer.write(b"".join(framed(id=number) for number in range(500)))
         for number in range(500):
@@ -57,7 +58,7 @@ async def test_many_queries_on_one_connection_in_one_segment(server):
             assert (message.id, len(message.answer)) == (number, 1)
 
 
-async def test_a_pile_of_queries_leaves_others_their_turn(server):
+async def test_a_pile_of_queries_leaves_others_their_turn(server: EmbeddedNameserver) -> None:
     async with connected(server) as (pile, pile_writer), connected(server) as (reader, writer):
         pile_writer.write(framed() * 500)
         await pile.readexactly(1)
@@ -66,7 +67,7 @@ async def test_a_pile_of_queries_leaves_others_their_turn(server):
         assert server.answers["NOERROR"] < 100
 
 
-async def test_who_stops_sending_still_gets_the_answers(server):
+async def test_who_stops_sending_still_gets_the_answers(server: EmbeddedNameserver) -> None:
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.setblocking(False)
@@ -90,7 +91,7 @@ async def _stuck(server: EmbeddedNameserver) -> None:
     assert answered < 200
 
 
-async def test_a_query_may_come_octet_by_octet(server):
+async def test_a_query_may_come_octet_by_octet(server: EmbeddedNameserver) -> None:
     async with connected(server) as (reader, writer):
         for octet in framed():
             writer.write(bytes([octet]))
@@ -99,7 +100,7 @@ async def test_a_query_may_come_octet_by_octet(server):
         assert (await receive(reader)).answer
 
 
-async def test_an_idle_connection_ends_and_a_busy_one_does_not(server):
+async def test_an_idle_connection_ends_and_a_busy_one_does_not(server: EmbeddedNameserver) -> None:
     async with connected(server) as (idle, _), connected(server) as (reader, writer):
         asked = 0
         idle_ended = asyncio.create_task(ended(idle))
@@ -112,7 +113,7 @@ async def test_an_idle_connection_ends_and_a_busy_one_does_not(server):
         assert asked > 3
 
 
-async def test_half_a_query_ends_with_the_time(server):
+async def test_half_a_query_ends_with_the_time(server: EmbeddedNameserver) -> None:
     halves = (b"\x00", b"\x00\x20", framed()[:-1], b"\xff\xff" + bytes(3000))
     async with AsyncExitStack() as stack:
         readers = []
@@ -131,7 +132,7 @@ UNANSWERABLE = {
 
 
 @pytest.mark.parametrize("sent", UNANSWERABLE.values(), ids=UNANSWERABLE)
-async def test_what_gets_no_answer_ends_the_connection_at_once(settings, sent):
+async def test_what_gets_no_answer_ends_the_connection_at_once(settings: Any, sent: bytes) -> None:
     patient = await EmbeddedNameserver.start(replace(settings, tcp_idle=60))
     async with connected(patient) as (reader, writer):
         writer.write(sent)
@@ -139,7 +140,7 @@ async def test_what_gets_no_answer_ends_the_connection_at_once(settings, sent):
     await patient.close()
 
 
-async def test_who_takes_no_answers_is_served_no_more(server):
+async def test_who_takes_no_answers_is_served_no_more(server: EmbeddedNameserver) -> None:
     """A client pours queries in and reads nothing: the server stops reading, and then ends it."""
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -158,7 +159,7 @@ async def _pour(client: socket.socket, query: bytes) -> None:
         await asyncio.get_running_loop().sock_sendall(client, query * 1000)
 
 
-async def test_one_too_many_ends_the_one_that_was_silent_longest(server):
+async def test_one_too_many_ends_the_one_that_was_silent_longest(server: EmbeddedNameserver) -> None:
     async with (
         connected(server) as (first, first_writer),
         connected(server) as (second, _),
@@ -174,7 +175,7 @@ async def test_one_too_many_ends_the_one_that_was_silent_longest(server):
                 assert (await receive(reader)).answer
 
 
-async def test_a_crowd_of_silent_connections_keeps_nobody_out(server):
+async def test_a_crowd_of_silent_connections_keeps_nobody_out(server: EmbeddedNameserver) -> None:
     address = server.addresses[0]
     crowd = await asyncio.gather(*(asyncio.open_connection(*address) for _ in range(100)))
     async with connected(server) as (reader, writer):

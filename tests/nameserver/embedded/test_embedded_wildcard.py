@@ -1,6 +1,8 @@
 """Wildcards (RFC 4592), and that the embedded nameserver answers as real ones do."""
 
 import random
+from collections.abc import AsyncIterator
+from typing import Any
 
 import dns.asyncquery
 import dns.flags
@@ -17,6 +19,7 @@ from ddnsd.nameserver.embedded.answer import Transport, respond
 from ddnsd.nameserver.embedded.zone import Names, Zone
 from ddnsd.nameserver.interface import Rcode, RecordType, Replace, RRset, Update
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
+from tests.rigs import NameserverRig
 
 A, AAAA, TXT = RecordType.A, RecordType.AAAA, RecordType.TXT
 NAMESERVER = RRset("ns.example.com", A, 3600, ("127.0.0.1",))
@@ -61,7 +64,7 @@ def ask(zone: Zone, name: str, type: str) -> Message:
         ("ghost.*.example.com", "TXT", None),
     ],
 )
-def test_the_rfc_s_example(name, type, values):
+def test_the_rfc_s_example(name: str, type: str, values: list[Any] | None) -> None:
     message = ask(Zone("example.com", Authority(), 1).load(STANDARD), name, type)
     assert message.rcode() == (Code.NXDOMAIN if values is None else Code.NOERROR)
     assert message.flags & dns.flags.AA
@@ -70,7 +73,7 @@ def test_the_rfc_s_example(name, type, values):
     assert [rrset.rdtype.name for rrset in message.authority] == ([] if values else ["SOA"])
 
 
-def test_a_wildcard_that_has_nothing_itself_hides_nothing_and_gives_nothing():
+def test_a_wildcard_that_has_nothing_itself_hides_nothing_and_gives_nothing() -> None:
     zone = Zone("example.com", Authority(), 1).load([RRset("sub.*.example.com", TXT, 60, ("x",))])
     message = ask(zone, "host.example.com", "TXT")
     assert (message.rcode(), message.answer) == (Code.NOERROR, [])
@@ -81,7 +84,9 @@ OWNERS = st.lists(LABELS, min_size=1, max_size=4).map(".".join)
 
 
 @given(st.lists(st.tuples(st.booleans(), OWNERS), max_size=30), st.lists(OWNERS, min_size=1, max_size=10))
-def test_which_names_exist_is_known_after_any_changes(changes, asked):
+def test_which_names_exist_is_known_after_any_changes(
+    changes: list[tuple[bool, str]], asked: list[str]
+) -> None:
     names, added = Names("z"), set()
     for is_added, owner in changes:
         name = f"{owner}.z"
@@ -108,13 +113,15 @@ ROUNDS, ASKED = 25, 25
 
 
 @pytest.fixture
-async def real(nameserver_rig):
+async def real(nameserver_rig) -> AsyncIterator[Rfc2136Nameserver]:
     adapter = Rfc2136Nameserver(nameserver_rig.settings)
     yield adapter
     await adapter.close()
 
 
-async def test_it_answers_as_real_nameservers_do(real, nameserver_rig):
+async def test_it_answers_as_real_nameservers_do(
+    real: Rfc2136Nameserver, nameserver_rig: NameserverRig
+) -> None:
     """Send both the same random UPDATEs, and ask both for the same random names."""
     chance, seen = random.Random(4592), set()
     ours = Zone("example.com", Authority(), 1).load([NAMESERVER])

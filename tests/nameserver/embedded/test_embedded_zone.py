@@ -31,7 +31,7 @@ def update(*changes: Replace, given: tuple[Exists | Absent, ...] = ()) -> Update
     return Update("example.com", given, changes)
 
 
-def test_an_update_replaces_the_whole_rrset_and_no_other(zone, serials):
+def test_an_update_replaces_the_whole_rrset_and_no_other(zone: Zone, serials: Callable[[], int]) -> None:
     change = Replace("blog.example.com", A, 30, ("198.51.100.1",))
     assert zone.apply(update(change), serials) == Rcode.NOERROR
     assert zone.rrset("blog.example.com", A) == RRset(*change)
@@ -39,7 +39,7 @@ def test_an_update_replaces_the_whole_rrset_and_no_other(zone, serials):
     assert zone.serial == 2
 
 
-def test_no_values_remove_the_rrset(zone, serials):
+def test_no_values_remove_the_rrset(zone: Zone, serials: Callable[[], int]) -> None:
     zone.apply(update(Replace("blog.example.com", A, 0, ())), serials)
     assert zone.rrset("blog.example.com", A) is None
     assert zone.source("blog.example.com") is None
@@ -54,12 +54,14 @@ def test_no_values_remove_the_rrset(zone, serials):
         Replace(BLOG.name, AAAA, 60, ()),
     ],
 )
-def test_an_update_that_changes_nothing_takes_no_serial(zone, serials, change):
+def test_an_update_that_changes_nothing_takes_no_serial(
+    zone: Zone, serials: Callable[[], int], change: Replace
+) -> None:
     assert zone.apply(update(change), serials) == Rcode.NOERROR
     assert zone.serial == 1
 
 
-def test_one_update_takes_one_serial_and_later_changes_win(zone, serials):
+def test_one_update_takes_one_serial_and_later_changes_win(zone: Zone, serials: Callable[[], int]) -> None:
     changes = (Replace("a.example.com", A, 60, (f"192.0.2.{number}",)) for number in range(1, 4))
     zone.apply(update(*changes), serials)
     assert zone.rrset("a.example.com", A).values == ("192.0.2.3",)
@@ -83,7 +85,9 @@ def test_one_update_takes_one_serial_and_later_changes_win(zone, serials):
         (Absent("badexample.com", TXT), Rcode.NOTZONE),
     ],
 )
-def test_prerequisites(zone, serials, prerequisite, rcode):
+def test_prerequisites(
+    zone: Zone, serials: Callable[[], int], prerequisite: Absent | Exists, rcode: Rcode
+) -> None:
     change = Replace("new.example.com", A, 60, ("192.0.2.9",))
     assert zone.apply(update(change, given=(prerequisite,)), serials) == rcode
     assert (zone.rrset("new.example.com", A) is not None) == (rcode == Rcode.NOERROR)
@@ -101,19 +105,21 @@ def test_prerequisites(zone, serials, prerequisite, rcode):
         (Replace("x.example.com", TXT, 60, ("x" * (MAX_TXT + 1),)), Rcode.FORMERR),
     ],
 )
-def test_one_bad_change_and_nothing_is_changed(zone, serials, bad, rcode):
+def test_one_bad_change_and_nothing_is_changed(
+    zone: Zone, serials: Callable[[], int], bad: Replace, rcode: Rcode
+) -> None:
     good = Replace(BLOG.name, A, 60, ("198.51.100.1",))
     assert zone.apply(update(good, bad), serials) == rcode
     assert zone.rrset(BLOG.name, A) == BLOG
     assert zone.serial == 1
 
 
-def test_what_is_loaded_belongs_to_the_zone():
+def test_what_is_loaded_belongs_to_the_zone() -> None:
     with pytest.raises(InvalidRecordError, match=r"host\.example\.net does not belong"):
         Zone("example.com", Authority(), 1).load([RRset("host.example.net", A, 60, ("192.0.2.1",))])
 
 
-def test_a_long_text_is_one_value_in_several_strings(zone, serials):
+def test_a_long_text_is_one_value_in_several_strings(zone: Zone, serials: Callable[[], int]) -> None:
     change = Replace("long.example.com", TXT, 60, ("ab" * 300,))
     zone.apply(update(change), serials)
     assert zone.rrset("long.example.com", TXT) == RRset(*change)
@@ -121,7 +127,7 @@ def test_a_long_text_is_one_value_in_several_strings(zone, serials):
     assert [len(string) for string in rdata.strings] == [255, 255, 90]
 
 
-def test_the_apex_says_who_is_responsible():
+def test_the_apex_says_who_is_responsible() -> None:
     authority = Authority(server_name="dns.example.org", hostmaster="first.last@example.org", minimum=5)
     zone = Zone("example.com", authority, serial=7)
     [soa] = zone.rrset("example.com", SOA).values
@@ -130,7 +136,7 @@ def test_the_apex_says_who_is_responsible():
     assert zone.denial.ttl == 5
 
 
-def test_a_transfer_leaves_out_nothing_that_stays(zone, serials):
+def test_a_transfer_leaves_out_nothing_that_stays(zone: Zone, serials: Callable[[], int]) -> None:
     stable = {RRset(f"s{number}.example.com", A, 60, ("192.0.2.1",)) for number in range(50)}
     zone.load(sorted(stable))
     seen: list[RRset] = []
@@ -153,7 +159,7 @@ CHANGES = st.builds(Replace, NAMES, st.sampled_from([A, TXT]), st.sampled_from([
 
 
 @given(st.lists(st.lists(CHANGES, max_size=4), max_size=12))
-def test_a_zone_is_what_its_updates_made_it(updates):
+def test_a_zone_is_what_its_updates_made_it(updates: list[list[Replace]]) -> None:
     zone, serials, model = Zone("example.com", Authority(), 0), count(1), {}
     for changes in updates:
         before = dict(model)
