@@ -83,7 +83,7 @@ async def start_control(core: Core, me: str, stack: AsyncExitStack) -> None:
         ValueError: it is not known where the API server is; the message says what to do.
     """
     settings = core.reloader.configuration.settings
-    client = Client(_api(settings))
+    client = await stack.enter_async_context(Client(_api(settings)))
     events = EventRecorder(client)
     announcing = core.supervisor.start("events", events.run())
     stack.push_async_callback(cancel, announcing)

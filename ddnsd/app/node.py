@@ -17,7 +17,6 @@ import structlog
 
 from ddnsd import __version__
 from ddnsd.aio import cancel
-from ddnsd.app.controller import check_control, start_control
 from ddnsd.app.core import Core
 from ddnsd.app.listeners import (
     HttpListeners,
@@ -274,6 +273,9 @@ class Node:
         """
         reloader, worker = startup.reloader, startup.worker
         if controls:
+            # Here, as other nodes need no client of Kubernetes in their memory.
+            from ddnsd.app.controller import check_control, start_control
+
             check_control(reloader.configuration.settings)
         core = await Core.start(startup, stack)
         node, store = cls(core), core.store

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 from contextlib import AsyncExitStack
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 import uvloop
@@ -13,7 +13,6 @@ import uvloop
 from ddnsd.aio import TaskFellError, cancel
 from ddnsd.app.admin_token import AdminTokenError
 from ddnsd.app.bootstrap import DataFolderError, ExposedError, Premises, Role, prepare
-from ddnsd.app.controller import ControllerProcess
 from ddnsd.app.node import Node
 from ddnsd.app.reloader import Reloader, configuration
 from ddnsd.app.sockets import ListenError
@@ -22,6 +21,9 @@ from ddnsd.app.workers import BLOCKED, CANNOT_START, STOP_SIGNALS, Parent, Worke
 from ddnsd.config import Settings, Source, warnings
 from ddnsd.store.interface import StoreError
 from ddnsd.telemetry.logging import configure
+
+if TYPE_CHECKING:
+    from ddnsd.app.controller import ControllerProcess
 
 _log = structlog.get_logger(__name__)
 
@@ -122,8 +124,10 @@ async def _serve(
         fallen.result()
 
 
-async def _begin(role: Role, startup: Startup, stack: AsyncExitStack) -> Node | ControllerProcess:
+async def _begin(role: Role, startup: Startup, stack: AsyncExitStack) -> "Node | ControllerProcess":
     if role is Role.CONTROLLER:
+        from ddnsd.app.controller import ControllerProcess  # as in Node.start
+
         return await ControllerProcess.start(startup, stack)
     return await Node.start(startup, stack, controls=role.controls)
 

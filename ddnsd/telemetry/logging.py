@@ -186,6 +186,8 @@ def configure(format: Literal["console", "json"], level: str) -> None:
     root.setLevel(level.upper())
     # Below a warning it only quotes malformed requests, and so whatever secret stands in one.
     logging.getLogger("tornado.general").setLevel(max(root.level, logging.WARNING))
+    logging.getLogger("httpx2").setLevel(max(root.level, logging.WARNING))  # it tells of every request
+    logging.getLogger("httpcore2").setLevel(max(root.level, logging.WARNING))  # ... and of each step of it
     logging.getLogger("grpc").setLevel(max(root.level, logging.INFO))  # it tells of every turn of the loop
     sys.excepthook = _log_uncaught
 

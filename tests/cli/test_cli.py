@@ -533,6 +533,22 @@ async def test_serve_without_a_file_takes_the_defaults(ddnsd: CommandLine, tmp_p
     assert run.err.startswith("Error: 1 error in config.yaml:")
 
 
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("ddnsd.__main__", {"httpx2", "ddnsd.app", "ddnsd.model"}),  # `ddnsd --version`
+        ("ddnsd.cli.serve", {"httpx2", "ddnsd.app"}),  # `ddnsd check`
+        ("ddnsd.app", {"httpx2", "ddnsd.kube"}),  # a node without Kubernetes
+    ],
+)
+async def test_nobody_waits_for_an_import_that_he_does_not_use(module: str, absent: set[str]) -> None:
+    code = f"import sys, {module}; print(*sys.modules)"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=PIPE, cwd=ROOT)
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    assert not absent & set(out.decode().split())
+
+
 async def test_serve_offers_each_role(ddnsd: CommandLine) -> None:
     assert f"--role [{'|'.join(Role)}]" in await ddnsd.ok("serve", "--help")
 

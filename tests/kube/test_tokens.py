@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from ddnsd.model.request import Limited, Moved, Refusal, Skipped, Unchanged, Updated
 from ddnsd.model.resources import digest
+from tests.kube.counting import counting
 from tests.kube.world import COMMON_RULES, SECRET_RULE, World, until
 from tests.rigs.kubernetes import ServiceAccount
 
@@ -339,3 +341,22 @@ async def _settled(world: World) -> Limited | Moved | Refusal | Skipped | Unchan
         while (answer := await world.update("192.0.2.1")) is Refusal.UNKNOWN_TOKEN:
             await asyncio.sleep(0.1)
     return answer
+
+
+async def test_a_look_at_a_secret_makes_no_handshake_of_its_own(world: World) -> None:
+    world.set_up()
+    async with counting(world.rig.address) as proxy:
+        world.server = proxy.url
+        async with world.controller():
+            await world.until_condition("token", "router")
+            before, looks = proxy.accepted, secret_reads(world)
+            await until(lambda: secret_reads(world) >= looks + 3, True, "three looks at the Secret")
+            # Every watch has ended in that time, too, and each of its successors took a kept connection.
+            assert proxy.accepted == before
+
+
+def secret_reads(world: World) -> int:
+    """Return how many times Secrets have been read by name, as the API server counts."""
+    line = r'^apiserver_request_total\{.*resource="secrets".*verb="GET".*\} (\d+)$'
+    metrics = world.kubectl("get", "--raw", "/metrics")
+    return sum(map(int, re.findall(line, metrics, re.MULTILINE)))

@@ -50,6 +50,7 @@ class World:
     node: Node
     folder: Path
     namespace: str
+    server: str = ""  # the URL by which the controller reaches the API server, if not its own
     source: str = field(default_factory=lambda: f"s{secrets.token_hex(3)}")
     zone: str = field(default_factory=lambda: f"{secrets.token_hex(4)}.example")
 
@@ -178,7 +179,12 @@ class World:
             self.rig.allow(account, *RULES)
         folder = ProjectedFolder(self.folder / account.name)
         self.rig.mount(folder, account.token, self.release)
-        client = Client(Settings(self.rig.url, folder.path, timeout=3.0, watch_timeout=5))
+        settings = Settings(self.server or self.rig.url, folder.path, timeout=3.0, watch_timeout=5)
+        async with Client(settings) as client, self._controlling(client, changes) as contender:
+            yield contender
+
+    @asynccontextmanager
+    async def _controlling(self, client: Client, changes: dict[str, Any]) -> AsyncIterator[Candidate]:
         events = EventRecorder(client)
         contender = Candidate(
             client,

@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Iterator
 
+import httpx2
 import pytest
 import structlog
 from tornado.log import access_log, gen_log
@@ -71,6 +72,14 @@ def test_what_tornado_quotes_of_malformed_requests_is_not_written(capsys: pytest
     gen_log.info("Malformed HTTP message from %s: %s", "::1", f"Invalid header value {SECRET!r}")
     gen_log.warning("SSL Error")
     assert [line["event"] for line in lines(capsys)] == ["SSL Error"]
+
+
+def test_what_the_http_client_does_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("json", "debug")
+    with httpx2.Client(transport=httpx2.MockTransport(lambda _: httpx2.Response(200))) as client:
+        client.get("http://localhost/")
+    logging.getLogger("httpcore2.connection").debug("connect_tcp.started")
+    assert lines(capsys) == []
 
 
 @pytest.mark.parametrize("format", ["json", "console"])

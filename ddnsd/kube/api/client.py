@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 
+import httpx2
 import msgspec
 
 from ddnsd.kube.api.objects import (
@@ -21,48 +22,10 @@ from ddnsd.kube.api.objects import (
     decode_page,
 )
 from ddnsd.kube.api.settings import Resource, Selection, Settings
-from ddnsd.kube.api.transport import Answer, Call, Transport
-
-_MOST = 8 << 20  # bytes of one line; etcd holds objects up to 1.5 MiB
-
-
-class Watch:
-    """Events in the order of their resourceVersions; for one reader."""
-
-    def __init__(self, answer: Answer, title: str, silence: float) -> None:
-        """Read an answer; it is given up when it says nothing for `silence` seconds."""
-        self._answer = answer
-        self._title = title
-        self._silence = silence
-        self._begun = b""  # of a line whose end has not come yet
-
-    async def read(self) -> tuple[Event, ...]:
-        """Return the next events, one or more; () when the API server has ended the watch in order.
-
-        Raises:
-            ExpiredError: changes since the resourceVersion are no longer known: list again.
-            UnavailableError: the connection was lost, or says nothing.
-            KubeError: the watch failed otherwise.
-        """
-        while True:
-            chunk = await self._read_chunk()
-            if not chunk:
-                return ()
-            *lines, self._begun = (self._begun + chunk).split(b"\n")
-            if len(self._begun) > _MOST:
-                raise MalformedError(f"{self._title}: an event of more than {_MOST} bytes")
-            if lines:
-                return decode_events(lines, self._title)
-
-    async def _read_chunk(self) -> bytes:
-        try:
-            async with asyncio.timeout(self._silence):
-                return await self._answer.read()
-        except TimeoutError:
-            raise UnavailableError(f"{self._title}: silent for {self._silence:g} s") from None
-
+from ddnsd.kube.api.transport import Call, Transport
 
 PAGE = 500  # objects in one answer of a list
+_MOST = 8 << 20  # bytes of one line of a watch; etcd holds objects up to 1.5 MiB
 _APPLY = "application/apply-patch+yaml"  # of which JSON is a part
 
 
@@ -90,16 +53,77 @@ class _Discovery(msgspec.Struct, frozen=True):
     resources: tuple[_Discovered, ...] = ()
 
 
-class Client:
-    """One API server, for any number of callers on one event loop; it keeps no connection open.
+class Watch:
+    """Events in the order of their resourceVersions, for one reader; a cancelled read loses none of them."""
 
-    All calls raise `KubeError` (see `errors`): `UnavailableError` where there was no answer in time, after
+    def __init__(self, response: httpx2.Response, title: str, silence: float) -> None:
+        """Read an answer that has a line for each event; it is given up when `silence` seconds bring none."""
+        self._chunks = response.aiter_raw()
+        self._title = title
+        self._silence = silence
+        self._begun = b""  # of a line whose end has not come yet
+        self._next: asyncio.Task[bytes] | None = None  # goes on where a read of it was cancelled
+
+    async def read(self) -> tuple[Event, ...]:
+        """Return the next events, one or more; () when the API server has ended the watch in order.
+
+        Raises:
+            ExpiredError: changes since the resourceVersion are no longer known: list again.
+            UnavailableError: the connection was lost, or says nothing.
+            KubeError: the watch failed otherwise.
+        """
+        while True:
+            chunk = await self._read_chunk()
+            if not chunk:
+                return ()
+            *lines, self._begun = (self._begun + chunk).split(b"\n")
+            if len(self._begun) > _MOST:
+                raise MalformedError(f"{self._title}: an event of more than {_MOST} bytes")
+            if lines:
+                return decode_events(lines, self._title)
+
+    async def close(self) -> None:
+        """Read no more."""
+        if self._next is not None:
+            self._next.cancel()
+            await asyncio.wait([self._next])
+            self._next.cancelled() or self._next.exception()  # looked at, so that asyncio does not log it
+        await self._chunks.aclose()
+
+    async def _read_chunk(self) -> bytes:
+        if self._next is None:
+            self._next = asyncio.create_task(self._next_chunk(), name="kube watch")
+        await asyncio.wait([self._next], timeout=self._silence)
+        if not self._next.done():
+            raise UnavailableError(f"{self._title}: silent for {self._silence:g} s")
+        ended, self._next = self._next, None
+        return ended.result()
+
+    async def _next_chunk(self) -> bytes:
+        try:
+            return await anext(self._chunks, b"")
+        except httpx2.HTTPError:
+            raise UnavailableError(f"{self._title}: the connection was lost") from None
+
+
+class Client:
+    """One API server, for any number of callers on one event loop: `async with Client(settings) as client`.
+
+    Connections are used again, until the block ends or one fails.
+
+    All calls raise `KubeError` (see `objects`): `UnavailableError` where there was no answer in time, after
     which a write may have been done or not; `RefusedError` and its kinds where nothing was done.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._transport = Transport(settings)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._transport.close()
 
     @property
     def namespace(self) -> str:
@@ -157,8 +181,12 @@ class Client:
             timeoutSeconds=str(limit),
         )
         call = Call(f"watch {selection}", selection.resource, "GET", path)
-        async with self._transport.open(call, self.settings.timeout) as answer:
-            yield Watch(answer, call.title, silence=limit + self.settings.timeout)
+        async with self._transport.open(call, self.settings.timeout) as response:
+            watch = Watch(response, call.title, silence=limit + self.settings.timeout)
+            try:
+                yield watch
+            finally:
+                await watch.close()
 
     async def get(self, resource: Resource, name: str, *, namespace: str = "") -> Object:
         """Return one object.

@@ -9,7 +9,6 @@ from urllib.parse import quote, urlencode, urlsplit
 from ddnsd.kube.api.objects import NotFoundError
 
 CREDENTIALS = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-DEFAULT_PORT = 443
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +17,7 @@ class Settings:
 
     `timeout` bounds a call, `list_timeout` each page of a list. A watch is ended by the API server after
     `watch_timeout` and begun again from where it was; a connection that says nothing for longer is given up.
-    Each address of the host gets `connect_timeout` for TCP and TLS.
+    TCP gets `connect_timeout`, however many addresses the host has, and so does TLS.
 
     Raises:
         ValueError: the URL is not https.
@@ -38,15 +37,8 @@ class Settings:
             raise ValueError("the API server's URL: write https://host or https://host:6443")
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Host and port."""
-        url = urlsplit(self.server)
-        assert url.hostname is not None
-        return url.hostname, url.port or DEFAULT_PORT
-
-    @property
     def authority(self) -> str:
-        """Host and port as HTTP's Host header has them."""
+        """Host and port, as errors name the server."""
         return urlsplit(self.server).netloc
 
 

@@ -1,30 +1,28 @@
-"""Calls to the API server: credentials, connections, time limits and failures, the same for every verb.
-
-Not `AsyncHTTPClient`: a fetch of it cannot be taken back, so that a watch nobody reads would live on, and
-it does not wait for a slow reader. Connections are not used again: a controller makes some calls a second.
-"""
+"""Calls to the API server: credentials, pooled connections, time limits and failures, for all verbs alike."""
 
 import asyncio
-import contextlib
+import os
 import socket
 import ssl
-import sys
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import httpx2
 import msgspec
-from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters
-from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
-from tornado.iostream import SSLIOStream, StreamClosedError
 
 from ddnsd.kube.api.objects import KubeError, MalformedError, UnavailableError, failure
 from ddnsd.kube.api.settings import Resource, Settings
 
 T = TypeVar("T")
 _ACCOUNT = "system:serviceaccount:"
+_MOST = 64 << 20  # bytes of an answer: a page of large objects, of which etcd holds up to 1.5 MiB each
+_MOST_OF_FAILURE = 1 << 20
+# The API server closes what is idle for 90 s (apiserver/pkg/server: IdleTimeout): we do so earlier, as a
+# request that crosses with the close is lost, and nobody knows whether a write was done.
+_LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=16, keepalive_expiry=60.0)
 
 
 class _Stamp(NamedTuple):
@@ -36,7 +34,7 @@ class _Stamp(NamedTuple):
 
 
 class _Watched(Generic[T]):
-    """What is made of a file, made anew when the file is another."""
+    """What is made of a file, made again when the file is another."""
 
     def __init__(self, path: Path, make: Callable[[Path], T]) -> None:
         self._path = path
@@ -62,7 +60,10 @@ class _Claims(msgspec.Struct, frozen=True):
 
 
 class Credentials:
-    """A ServiceAccount's folder."""
+    """A ServiceAccount's folder; each file is read again when it changes, as kubelet rotates them.
+
+    Every property raises UnavailableError when its file cannot be used.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._token = _Watched(folder / "token", _read)
@@ -71,246 +72,24 @@ class Credentials:
 
     @property
     def token(self) -> str:
-        """The bearer token.
-
-        Raises:
-            UnavailableError: the file cannot be read.
-        """
+        """The bearer token."""
         return self._token.current()
 
     @property
     def account(self) -> str:
-        """The ServiceAccount that the token is of, as NAMESPACE:NAME; "" if it does not say.
-
-        Raises:
-            UnavailableError: the file cannot be read.
-        """
+        """The ServiceAccount that the token is of, as NAMESPACE:NAME; "" if it does not say."""
         subject = _subject(self.token)
         return subject.removeprefix(_ACCOUNT) if subject.startswith(_ACCOUNT) else ""
 
     @property
     def context(self) -> ssl.SSLContext:
-        """TLS with the cluster's authority.
-
-        Raises:
-            UnavailableError: the file cannot be read, or holds no certificate.
-        """
+        """TLS that trusts the cluster's authority; the same object until the authority changes."""
         return self._authority.current()
 
     @property
     def namespace(self) -> str:
-        """The namespace of the pod.
-
-        Raises:
-            UnavailableError: the file cannot be read.
-        """
+        """The namespace of the pod."""
         return self._namespace.current()
-
-
-def _subject(token: str) -> str:
-    """Return whose JSON Web Token it is (RFC 7519 §4.1.2), "" of what is none; the API server verifies it."""
-    try:
-        payload = token.split(".")[1]
-        return msgspec.json.decode(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=_Claims).sub
-    except (IndexError, ValueError):  # msgspec's and binascii's errors are ValueErrors
-        return ""
-
-
-def _read(path: Path) -> str:
-    """Return what can stand in a header: whoever refuses to send something else would quote it."""
-    text = path.read_text(encoding="ascii").strip()
-    if not text.isprintable():
-        raise ValueError
-    return text
-
-
-def _context(path: Path) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(path))
-
-
-class Request(NamedTuple):
-    """What is asked; `path` has the query too."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes = b""
-
-
-class Target(NamedTuple):
-    """Where, by which authority's certificate, and the seconds that each address gets for TCP and TLS."""
-
-    host: str
-    port: int
-    context: ssl.SSLContext
-    timeout: float
-
-
-class _Inbox(HTTPMessageDelegate):
-    """Takes the answer from Tornado, one chunk at a time, each when the one before was read."""
-
-    def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.head: asyncio.Future[tuple[int, HTTPHeaders]] = loop.create_future()
-        self._loop = loop
-        self._chunk: bytes | None = None
-        self._filled = asyncio.Event()
-        self._taken: asyncio.Future[None] | None = None
-        self._ended = self._whole = False
-
-    def headers_received(
-        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
-    ) -> None:
-        assert isinstance(start_line, ResponseStartLine)
-        if start_line.code >= 200 and not self.head.done():
-            self.head.set_result((start_line.code, headers))
-
-    def data_received(self, chunk: bytes) -> asyncio.Future[None]:
-        self._chunk = chunk
-        self._taken = self._loop.create_future()
-        if self._ended:
-            self._taken.set_result(None)
-        self._filled.set()
-        return self._taken
-
-    def finish(self) -> None:
-        self._whole = True
-        self.end()
-
-    def on_connection_close(self) -> None:
-        self.end()
-
-    def end(self) -> None:
-        """Nothing comes any more, and nobody reads."""
-        self._ended = True
-        self._filled.set()
-        if self._taken is not None and not self._taken.done():
-            self._taken.set_result(None)
-        if not self.head.done():
-            self.head.set_exception(UnavailableError("the connection was closed"))
-            self.head.exception()  # read here, so that asyncio does not complain where nobody waits for it
-
-    async def read(self) -> bytes:
-        """Return the next part of the body, b"" at its end.
-
-        Raises:
-            UnavailableError: the connection was lost.
-        """
-        await self._filled.wait()
-        chunk, self._chunk = self._chunk, None
-        if chunk is None:
-            if not self._whole:
-                raise UnavailableError("the connection was lost")
-            return b""
-        if not self._ended:
-            self._filled.clear()
-        if self._taken is not None and not self._taken.done():
-            self._taken.set_result(None)
-        return chunk
-
-
-class Answer:
-    """The head of an answer, and its body as it comes."""
-
-    def __init__(self, code: int, headers: HTTPHeaders, inbox: _Inbox) -> None:
-        self.code = code
-        self.headers = headers
-        self._inbox = inbox
-
-    async def read(self) -> bytes:
-        """Return the next part of the body, b"" at its end.
-
-        Raises:
-            UnavailableError: the connection was lost.
-        """
-        return await self._inbox.read()
-
-    async def read_all(self, limit: int) -> bytes:
-        """Return the body.
-
-        Raises:
-            UnavailableError: the connection was lost.
-            MalformedError: it has more than `limit` bytes.
-        """
-        body = bytearray()
-        while chunk := await self.read():
-            body += chunk
-            if len(body) > limit:
-                raise MalformedError(f"an answer of more than {limit} bytes")
-        return bytes(body)
-
-
-@contextlib.asynccontextmanager
-async def exchange(target: Target, request: Request) -> AsyncIterator[Answer]:
-    """Connect, ask, and give the answer; the connection ends with the block. The caller bounds the time.
-
-    Raises:
-        UnavailableError: no connection, or none that lasts until the head of the answer.
-    """
-    stream = await _connect(target)
-    inbox = _Inbox()
-    limits = HTTP1ConnectionParameters(no_keep_alive=True, max_body_size=sys.maxsize)
-    connection = HTTP1Connection(stream, True, limits)
-    reading = asyncio.create_task(_converse(connection, request, inbox), name="kube answer")
-    try:
-        yield Answer(*await inbox.head, inbox)
-    finally:
-        inbox.end()
-        stream.close()
-        # Not `await reading`: a cancellation of ours would go to it, and Tornado swallows it.
-        await asyncio.wait([reading])
-
-
-async def _converse(connection: HTTP1Connection, request: Request, inbox: _Inbox) -> None:
-    headers = HTTPHeaders(request.headers)
-    if request.body:
-        headers["Content-Length"] = str(len(request.body))
-    try:
-        # Their futures say no more than the answer's: that the connection is closed.
-        connection.write_headers(RequestStartLine(request.method, request.path, ""), headers, request.body)
-        connection.finish()
-        await connection.read_response(inbox)
-    except StreamClosedError:
-        pass
-    finally:
-        inbox.end()
-
-
-async def _connect(target: Target) -> SSLIOStream:
-    """Try each address of the host."""
-    loop = asyncio.get_running_loop()
-    failure: BaseException = OSError("no address")
-    try:
-        found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise UnavailableError(f"{target.host}: {error.strerror}") from None
-    for family, kind, protocol, _, address in found:
-        try:
-            return await _open(socket.socket(family, kind, protocol), address, target)
-        except (StreamClosedError, OSError) as error:
-            failure = (error.real_error if isinstance(error, StreamClosedError) else error) or failure
-    raise UnavailableError(f"{target.host}:{target.port}: {_reason(failure)}")
-
-
-async def _open(raw: socket.socket, address: tuple[object, ...], target: Target) -> SSLIOStream:
-    raw.setblocking(False)
-    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    stream = SSLIOStream(raw, ssl_options=target.context)
-    try:
-        async with asyncio.timeout(target.timeout):
-            await stream.connect(address, server_hostname=target.host)
-    except BaseException:  # also cancelled: nothing stays open
-        stream.close()
-        raise
-    return stream
-
-
-def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
-
-
-_MOST = 64 << 20  # bytes of an answer: a page of large objects, of which etcd holds up to 1.5 MiB each
-_MOST_OF_FAILURE = 1 << 20
 
 
 class Call(NamedTuple):
@@ -323,72 +102,216 @@ class Call(NamedTuple):
     document: Mapping[str, Any] | None = None
     content: str = "application/json"
 
-    def request(self, settings: Settings, token: str) -> Request:
-        """Return it as HTTP."""
-        headers = {
-            "Host": settings.authority,
-            "Authorization": f"Bearer {token}",
-            "Accept": "application/json",
-            "User-Agent": settings.user_agent,
-            "Connection": "close",
-        }
-        if self.document is None:
-            return Request(self.method, self.path, headers)
-        headers["Content-Type"] = self.content
-        return Request(self.method, self.path, headers, msgspec.json.encode(self.document))
+
+class _Opening:
+    """A connection until TLS is there, which httpx2 forgets open when it is cancelled in the handshake."""
+
+    def __init__(self) -> None:
+        self._stream: Any = None
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Note what a request does (httpx2's extension `trace`)."""
+        if event == "connection.connect_tcp.complete":
+            self._stream = info["return_value"]
+        elif event == "connection.start_tls.complete":
+            self._stream = None
+
+    async def close(self) -> None:
+        """Close what did not become a connection."""
+        if self._stream is not None:
+            await self._stream.aclose()
+
+
+class _Pool:
+    """Connections that trust one authority. A retired pool is closed when its last request has ended."""
+
+    def __init__(self, context: ssl.SSLContext, settings: Settings) -> None:
+        self.context = context
+        self._settings = settings
+        self._requests = 0
+        self._retired = False
+        self._http = httpx2.AsyncClient(
+            base_url=settings.server,
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",  # the limits are on what is sent
+                "User-Agent": settings.user_agent,
+            },
+            verify=context,
+            timeout=httpx2.Timeout(None, connect=settings.connect_timeout),  # the caller bounds the whole
+            limits=_LIMITS,
+            trust_env=False,
+        )
+
+    @asynccontextmanager
+    async def answer(self, call: Call, token: str) -> AsyncIterator[httpx2.Response]:
+        """Give the answer as soon as its head is there.
+
+        Raises:
+            UnavailableError: no connection, or none that lasts until the head of the answer.
+        """
+        self._requests += 1
+        try:
+            async with aclosing(await self._send(call, token)) as response:
+                yield response
+        finally:
+            self._requests -= 1
+            await self._close_if_unused()
+
+    async def retire(self) -> None:
+        """Take no further request."""
+        self._retired = True
+        await self._close_if_unused()
+
+    async def _send(self, call: Call, token: str) -> httpx2.Response:
+        headers = {"Authorization": f"Bearer {token}"}
+        body = None
+        if call.document is not None:
+            headers["Content-Type"] = call.content
+            body = msgspec.json.encode(call.document)
+        opening = _Opening()
+        request = self._http.build_request(
+            call.method, call.path, headers=headers, content=body, extensions={"trace": opening.trace}
+        )
+        try:
+            if call.method == "GET":
+                # The server may close a kept connection just when we use it; to ask again changes nothing.
+                with suppress(httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError):
+                    return await self._http.send(request, stream=True)
+            return await self._http.send(request, stream=True)
+        except httpx2.HTTPError as error:
+            raise UnavailableError(f"{self._settings.authority}: {_reason(error)}") from None
+        finally:
+            await opening.close()
+
+    async def _close_if_unused(self) -> None:
+        if self._retired and not self._requests:
+            await self._http.aclose()
 
 
 class Transport:
-    """One API server and our credentials there."""
+    """One API server, our credentials there, and the connections to it, which are used again."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
         self.credentials = Credentials(settings.credentials)
+        self._settings = settings
+        self._pool: _Pool | None = None
+
+    async def close(self) -> None:
+        """Close the connections as soon as the calls on them have ended; the next call opens others."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.retire()
 
     async def call(self, call: Call, timeout: float) -> bytes:
         """Return the body of a successful answer; `timeout` is for all of it.
 
         Raises:
-            KubeError: see `errors`.
+            KubeError: see `objects`.
         """
         try:
-            async with asyncio.timeout(timeout), self._exchange(call) as answer:
-                return await answer.read_all(_MOST)
+            async with asyncio.timeout(timeout), self._answer(call) as response:
+                return await _read_all(response, _MOST)
         except TimeoutError:
             raise UnavailableError(f"{call.title}: no answer within {timeout:g} s") from None
 
     @asynccontextmanager
-    async def open(self, call: Call, timeout: float) -> AsyncIterator[Answer]:
+    async def open(self, call: Call, timeout: float) -> AsyncIterator[httpx2.Response]:
         """Give a successful answer as soon as its head is there, for which `timeout` is.
 
         Raises:
-            KubeError: see `errors`.
+            KubeError: see `objects`.
         """
         bound = asyncio.timeout(timeout)
         try:
-            async with bound, self._exchange(call) as answer:
+            async with bound, self._answer(call) as response:
                 bound.reschedule(None)
-                yield answer
+                yield response
         except TimeoutError:
             if not bound.expired():
                 raise
             raise UnavailableError(f"{call.title}: no answer within {timeout:g} s") from None
 
     @asynccontextmanager
-    async def _exchange(self, call: Call) -> AsyncIterator[Answer]:
-        settings, credentials = self.settings, self.credentials
-        target = Target(*settings.address, credentials.context, settings.connect_timeout)
-        async with exchange(target, call.request(settings, credentials.token)) as answer:
-            if not 200 <= answer.code < 300:
-                raise await _failure(call, answer)
-            yield answer
+    async def _answer(self, call: Call) -> AsyncIterator[httpx2.Response]:
+        token, pool = self.credentials.token, await self._current_pool()
+        try:
+            async with pool.answer(call, token) as response:
+                if response.is_success:
+                    yield response
+                    return
+                refusal = await _failure(call, response)
+        except (UnavailableError, asyncio.CancelledError):
+            # Where one connection is dead, the others may be, too: the next call opens a new one.
+            if pool is self._pool:
+                await self.close()
+            raise
+        raise refusal
+
+    async def _current_pool(self) -> _Pool:
+        context = self.credentials.context
+        if self._pool is None or self._pool.context is not context:
+            await self.close()
+            self._pool = _Pool(context, self._settings)
+        return self._pool
 
 
-async def _failure(call: Call, answer: Answer) -> KubeError:
+async def _read_all(response: httpx2.Response, limit: int) -> bytes:
+    """Return the body.
+
+    Raises:
+        UnavailableError: the connection was lost.
+        MalformedError: it has more than `limit` bytes.
+    """
+    body = bytearray()
     try:
-        body = await answer.read_all(_MOST_OF_FAILURE)
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > limit:
+                raise MalformedError(f"an answer of more than {limit} bytes")
+    except httpx2.HTTPError:
+        raise UnavailableError("the connection was lost") from None
+    return bytes(body)
+
+
+async def _failure(call: Call, response: httpx2.Response) -> KubeError:
+    try:
+        body = await _read_all(response, _MOST_OF_FAILURE)
     except (UnavailableError, MalformedError):
         body = b""  # the code says enough
+    retry_after = response.headers.get("Retry-After", "")
     silent = call.resource.sensitive
-    retry_after = answer.headers.get("Retry-After", "")
-    return failure(answer.code, body, call.title, retry_after=retry_after, silent=silent)
+    return failure(response.status_code, body, call.title, retry_after=retry_after, silent=silent)
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the innermost cause says: those around it say only that all attempts failed."""
+    if isinstance(error, BaseExceptionGroup):  # of the attempts at several addresses
+        return _reason(error.exceptions[0])
+    for inner in (error.__cause__, *error.args[:1]):  # httpcore2 has it as its argument
+        if isinstance(inner, BaseException):
+            return _reason(inner)
+    if isinstance(error, OSError) and error.errno and not isinstance(error, (ssl.SSLError, socket.gaierror)):
+        return os.strerror(error.errno)  # asyncio says "Connect call failed" of all
+    return str(error) or type(error).__name__
+
+
+def _subject(token: str) -> str:
+    """Return the `sub` of a JSON Web Token (RFC 7519 §4.1.2), "" of other texts; the server verifies it."""
+    try:
+        payload = token.split(".")[1]
+        return msgspec.json.decode(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=_Claims).sub
+    except (IndexError, ValueError):  # msgspec's and binascii's errors are ValueErrors
+        return ""
+
+
+def _read(path: Path) -> str:
+    """Return text that may stand in a header: an HTTP library that refuses to send other text quotes it."""
+    text = path.read_text(encoding="ascii").strip()
+    if not text.isprintable():
+        raise ValueError
+    return text
+
+
+def _context(path: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(path))

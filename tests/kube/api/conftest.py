@@ -1,5 +1,6 @@
 """Lamps, and a client with the rights of a ServiceAccount that may do all with them."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -44,5 +45,6 @@ def settings(kubernetes: KubernetesRig, mounted: ProjectedFolder) -> Settings:
 
 
 @pytest.fixture
-def client(settings: Settings) -> Client:
-    return Client(settings)
+async def client(settings: Settings) -> AsyncIterator[Client]:
+    async with Client(settings) as client:
+        yield client

@@ -36,14 +36,14 @@ async def test_a_watch_tells_what_happens_after_its_revision(client: Client, lam
 
 
 async def test_a_watch_ends_in_order_with_a_bookmark_to_go_on_from(settings: Settings, lamps: Lamps) -> None:
-    client = Client(replace(settings, watch_timeout=5))  # the bookmark comes 1 to 2 s before the end
-    listing = await client.list(lamps.selection)
     other = Lamps(lamps.rig, lamps.rig.namespace(), lamps.resource.group)
     events: list[Event] = []
-    async with client.watch(lamps.selection, listing.resource_version) as watch:
-        newest = other.put("elsewhere")  # nothing that this watch tells
-        while more := await watch.read():
-            events += more
+    async with Client(replace(settings, watch_timeout=5)) as client:  # the bookmark comes 1 to 2 s before
+        listing = await client.list(lamps.selection)
+        async with client.watch(lamps.selection, listing.resource_version) as watch:
+            newest = other.put("elsewhere")  # nothing that this watch tells
+            while more := await watch.read():
+                events += more
     assert {event.kind for event in events} == {EventKind.BOOKMARK}
     assert int(events[-1].object.metadata.resource_version) >= int(newest)
 
@@ -85,20 +85,23 @@ async def test_a_killed_server_ends_the_watch(
 async def test_a_frozen_server_is_given_up(
     kubernetes: KubernetesRig, settings: Settings, lamps: Lamps
 ) -> None:
-    client = Client(replace(settings, timeout=0.5))
-    listing = await client.list(lamps.selection)
-    async with client.watch(lamps.selection, listing.resource_version) as watch:
-        with kubernetes.frozen():
-            with pytest.raises(UnavailableError, match=r"silent for 3\.5 s"):
-                await watch.read()
-            with pytest.raises(UnavailableError, match=r"no answer within 0\.5 s"):
-                await client.get(lamps.resource, "a", namespace=lamps.namespace)
+    async with Client(replace(settings, timeout=0.5)) as client:
+        listing = await client.list(lamps.selection)
+        async with client.watch(lamps.selection, listing.resource_version) as watch:
+            with kubernetes.frozen():
+                with pytest.raises(UnavailableError, match=r"silent for 3\.5 s"):
+                    await watch.read()
+                with pytest.raises(UnavailableError, match=r"no answer within 0\.5 s"):
+                    await client.get(lamps.resource, "a", namespace=lamps.namespace)
 
 
 async def test_a_watch_that_is_left_is_closed(client: Client, lamps: Lamps) -> None:
     listing = await client.list(lamps.selection)
     before = asyncio.all_tasks()
-    async with client.watch(lamps.selection, listing.resource_version):
+    async with client.watch(lamps.selection, listing.resource_version) as watch:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await watch.read()
         assert len(asyncio.all_tasks()) == len(before) + 1
     assert asyncio.all_tasks() == before
 
