@@ -61,7 +61,7 @@ BOUNDS = {
     "patched private names in tests": Bound(0, 6),
     "imports that break a contract": Bound(1, 2),
     "files, changed update": Bound(36, 58),
-    "functions, changed update": Bound(200, 430),
+    "functions, changed update": Bound(200, 440),
     "types, changed update": Bound(16, 39),
     "files, unchanged update": Bound(18, 29),
     "functions, unchanged update": Bound(60, 155),
