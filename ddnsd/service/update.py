@@ -41,10 +41,10 @@ from ddnsd.model.resources import digest
 from ddnsd.model.state import State
 from ddnsd.service.limits import Conduct, Ticket
 from ddnsd.service.waiting import Awaited, Waiting
-from ddnsd.store import codec, keys
-from ddnsd.store.chronicle import addition
+from ddnsd.store import keys
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import Done, RestoredError, StoreError, Unknown, Update
+from ddnsd.store.transaction import Transaction
 from ddnsd.store.watch_cache import Touched, WatchCache
 
 
@@ -55,25 +55,21 @@ def commitment(state: State, plan: Plan, request: Request, now: datetime) -> Upd
     if not (changes or moves or plan.sighted):
         return None
     commit = os.urandom(9).hex()
-    expects = {entry.key: entry.revision for entry in plan.reads}
-    expects |= {keys.address(record): revision for record, revision in plan.records.items()}
-    puts: dict[str, bytes] = {}
+    transaction = Transaction({entry.key: entry.revision for entry in plan.reads})
+    transaction.expects |= {keys.address(record): revision for record, revision in plan.records.items()}
     for change in changes:
-        puts[keys.address(change.record)] = codec.encode(_committed(change, commit, now))
+        transaction.put(keys.address(change.record), _committed(change, commit, now))
     for move in moves:
-        key = _prefix_key(plan)
-        expects[key] = move.replaces.revision if move.replaces else 0
-        puts[key] = codec.encode(_moved(plan, move, request, commit, now))
-        head = keys.prefix_head(plan.holder.token.value.spec.account)
-        puts[head] = codec.encode(PrefixHead(commit))
+        transaction.replace(_prefix_key(plan), move.replaces, _moved(plan, move, request, commit, now))
+        transaction.put(keys.prefix_head(plan.holder.token.value.spec.account), PrefixHead(commit))
     for host, families in plan.sighted:
         seen, key = state.seen.get(host), keys.seen(host)
         if len(plan.sighted) == 1:  # two calls may refresh a family each; of many hosts it would not fit
-            expects[key] = seen.revision if seen else 0
-        puts[key] = codec.encode(sighting(seen.value if seen else None, families, now))
+            transaction.expect(key, seen)
+        transaction.put(key, sighting(seen.value if seen else None, families, now))
     for host, entries in _entries(plan, changes, request, now).items():
-        key, expects[key], puts[key] = addition(state, host, *entries)
-    return Update(expects, puts)
+        transaction.append_history(state, host, *entries)
+    return transaction.update()
 
 
 def awaited(plan: Plan, revision: int) -> Mapping[RecordKey, Awaited]:

@@ -38,6 +38,7 @@ from ddnsd.service.status import HistoryItem, HistoryPage, history, whose
 from ddnsd.store import codec, keys
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import Done, Outcome, StoreError, Update
+from ddnsd.store.transaction import revision_of
 from ddnsd.store.watch_cache import Touched, WatchCache
 
 
@@ -299,7 +300,7 @@ class Registry:
             entry = draft.state.resources(document.kind).get(document.name)
             _check(entry, if_match)
             written = rules.put(draft, document, self._nameservers)
-            return Put(written, entry.revision if entry else 0, draft.warning(document.name))
+            return Put(written, revision_of(entry), draft.warning(document.name))
 
         put, revision = await self._turns.take(decide)
         return put._replace(revision=revision or put.revision)

@@ -14,9 +14,10 @@ import asyncio
 import copy
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -25,7 +26,16 @@ import structlog
 from ddnsd.model.addresses import RRTYPES, Family
 from ddnsd.model.audit import AuditChange, AuditEntry, Author, What, differences, entry_of, joined
 from ddnsd.model.names import ancestors, is_below
-from ddnsd.model.records import Committed, LastSeen, Published, RecordKey, RegistryHead, Resource, Source
+from ddnsd.model.records import (
+    Committed,
+    LastSeen,
+    Published,
+    RecordKey,
+    RegistryHead,
+    Resource,
+    Source,
+    Stored,
+)
 from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
 from ddnsd.model.state import State, Table
 from ddnsd.model.taking import is_only_wildcard_in_use
@@ -33,6 +43,7 @@ from ddnsd.service.registry.results import StoreFailedError
 from ddnsd.store import codec, keys
 from ddnsd.store.group_commit import MAX_GROUP_BYTES, GroupCommit
 from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, Done, StoreError, Unknown, Update
+from ddnsd.store.transaction import Transaction, revision_of
 from ddnsd.store.watch_cache import WatchCache
 
 SpecT = TypeVar("SpecT", bound=Spec)
@@ -101,15 +112,9 @@ class Overlay(Generic[SpecT]):
         made.size = self.size
         return made
 
-    def puts(self) -> dict[str, bytes]:
-        """Return the values to write, by key."""
-        changed = self._changed.items()
-        return {keys.resource(self._kind, name): codec.encode(value) for name, value in changed if value}
-
-    def deletes(self) -> frozenset[str]:
-        """Return the keys to delete."""
-        changed = self._changed.items()
-        return frozenset(keys.resource(self._kind, name) for name, value in changed if value is None)
+    def by_key(self) -> Iterator[tuple[str, Resource[SpecT] | None]]:
+        """Yield each changed key and what will be there, None for nothing."""
+        return ((keys.resource(self._kind, name), value) for name, value in self._changed.items())
 
 
 class Draft:
@@ -222,7 +227,7 @@ class Draft:
         client has withdrawn, and is still leaving, remembers the address: the next owner is not told of it.
         """
         key, entry = keys.address(record), self.state.addresses.get(record)
-        self._expected[key] = entry.revision if entry else 0
+        self._expected[key] = revision_of(entry)
         if entry is None and record in self.state.published:  # given to the host, and never written
             self._publish(record, None)
         if entry is not None and (not entry.value.is_tombstone or entry.value.cleared):
@@ -246,7 +251,7 @@ class Draft:
         that it was refused because of: `in_use` is what a `PublishError` says of them, "" if there are none.
         """
         key, entry = keys.address(record), self.state.addresses.get(record)
-        self._expected[key] = entry.revision if entry else 0
+        self._expected[key] = revision_of(entry)
         self._committed[key] = Committed(ip, previous, self.commit, changed)
         self._withdrawn.discard(record)
         host, zone = self.hosts.get(record.name), self.zones.get(self.zone_of(record.name) or "")
@@ -260,7 +265,7 @@ class Draft:
 
     def _publish(self, record: RecordKey, published: Published | None) -> None:
         key, entry = keys.published(record), self.state.published.get(record)
-        self._expected[key] = entry.revision if entry else 0
+        self._expected[key] = revision_of(entry)
         self._published[key] = published
 
     def changes_of_sources(self) -> Iterator[tuple[str, Source | None, Source | None]]:
@@ -317,21 +322,22 @@ class Draft:
 
         `more` is put too, blindly.
         """
-        head = self.state.registry.get("")
-        expects = {keys.REGISTRY: head.revision if head else 0, **self._expected}
-        puts = {keys.REGISTRY: codec.encode(RegistryHead(self.commit))}
-        puts |= {key: codec.encode(committed) for key, committed in self._committed.items()}
-        puts |= {key: codec.encode(published) for key, published in self._published.items() if published}
-        puts |= {keys.source(name): codec.encode(source) for name, source in self._sources.items() if source}
-        puts |= {keys.seen(host): codec.encode(seen) for host, seen in self._sightings.items() if seen}
-        deletes = frozenset(keys.seen(host) for host, seen in self._sightings.items() if seen is None)
-        deletes |= frozenset(keys.source(name) for name, source in self._sources.items() if source is None)
-        deletes |= frozenset(key for key, published in self._published.items() if published is None)
-        for kind in Kind:
-            overlay = self.of_kind(kind)
-            puts |= overlay.puts()
-            deletes |= overlay.deletes()
-        return Update(expects, {**puts, **more}, deletes)
+        transaction = Transaction(self._expected)
+        transaction.replace(keys.REGISTRY, self.state.registry.get(""), RegistryHead(self.commit))
+        changes: tuple[Iterable[tuple[str, Stored | None]], ...] = (
+            self._committed.items(),
+            self._published.items(),
+            ((keys.source(name), source) for name, source in self._sources.items()),
+            ((keys.seen(host), seen) for host, seen in self._sightings.items()),
+            *(self.of_kind(kind).by_key() for kind in Kind),
+        )
+        for key, value in chain.from_iterable(changes):
+            if value is None:
+                transaction.delete(key)
+            else:
+                transaction.put(key, value)
+        transaction.puts |= more
+        return transaction.update()
 
     @property
     def _size(self) -> int:

@@ -1,0 +1,56 @@
+"""Building one conditional commit: what it depends on, what it writes, what it deletes."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from ddnsd.model.records import Entry, HistoryEntry, Stored, extended
+from ddnsd.model.state import State
+from ddnsd.store import codec, keys
+from ddnsd.store.interface import Update
+
+
+class Transaction:
+    """One commit in the making: it does all of its writes, or, if a key has moved, none."""
+
+    def __init__(self, expects: Mapping[str, int] | None = None) -> None:
+        """`expects`: the revisions of keys, 0 for absent ones."""
+        self.expects: dict[str, int] = dict(expects or {})
+        self.puts: dict[str, bytes] = {}
+        self.deletes: set[str] = set()
+
+    def expect(self, key: str, entry: Entry[Any] | None) -> Self:
+        """Depend on the key's being what was read: this entry, or absent."""
+        self.expects[key] = revision_of(entry)
+        return self
+
+    def put(self, key: str, value: Stored) -> Self:
+        """Write a value of the key's table."""
+        self.puts[key] = codec.encode(value)
+        return self
+
+    def replace(self, key: str, entry: Entry[Any] | None, value: Stored) -> Self:
+        """Write a value in the place of what was read."""
+        return self.expect(key, entry).put(key, value)
+
+    def delete(self, *keys: str) -> Self:
+        """Delete keys; absent ones do no harm."""
+        self.deletes.update(keys)
+        return self
+
+    def append_history(self, state: State, host: str, *entries: HistoryEntry) -> Self:
+        """Add newer entries to a host's history, on the condition that it has not moved."""
+        before = state.history.get(host)
+        return self.replace(keys.history(host), before, extended(before.value if before else None, *entries))
+
+    def update(self) -> Update:
+        """Return what the store commits.
+
+        Raises:
+            ValueError: it compares or writes more than `MAX_KEYS_PER_UPDATE` keys.
+        """
+        return Update(self.expects, self.puts, frozenset(self.deletes))
+
+
+def revision_of(entry: Entry[Any] | None) -> int:
+    """Return the revision at which an entry was written, 0 for none: what a commit compares."""
+    return entry.revision if entry else 0

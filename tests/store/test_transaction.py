@@ -1,0 +1,44 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from ddnsd.model.addresses import Family
+from ddnsd.model.records import Entry, HistoryEntry, PrefixHead, extended
+from ddnsd.model.request import Api
+from ddnsd.model.state import State
+from ddnsd.store import codec, keys
+from ddnsd.store.interface import MAX_KEYS_PER_UPDATE
+from ddnsd.store.transaction import Transaction, revision_of
+
+NOW = datetime(2026, 12, 1, tzinfo=UTC)
+HEAD = PrefixHead("c0ffee")
+
+
+def test_what_was_read_is_what_a_commit_depends_on():
+    entry = Entry("prefixheads/alice", 7, 2, HEAD)
+    update = (
+        Transaction({"a": 3})
+        .expect("absent", None)
+        .replace(entry.key, entry, HEAD)
+        .put("blind", HEAD)
+        .delete("b", "c")
+        .update()
+    )
+    assert update.expects == {"a": 3, "absent": 0, entry.key: 7}
+    assert update.puts == {entry.key: codec.encode(HEAD), "blind": codec.encode(HEAD)}
+    assert update.deletes == {"b", "c"}
+    assert (revision_of(entry), revision_of(None)) == (7, 0)
+
+
+def test_a_history_is_extended_on_the_condition_that_it_has_not_moved():
+    entry = HistoryEntry(NOW, Family.A, "", "192.0.2.1", Api.UPDATE)
+    update = Transaction().append_history(State(), "h.example.com", entry).update()
+    key = keys.history("h.example.com")
+    assert update.expects == {key: 0}
+    assert update.puts == {key: codec.encode(extended(None, entry))}
+
+
+def test_a_commit_of_too_many_keys_is_refused():
+    transaction = Transaction(dict.fromkeys(map(str, range(MAX_KEYS_PER_UPDATE + 1)), 0))
+    with pytest.raises(ValueError, match="more than"):
+        transaction.update()
