@@ -25,8 +25,7 @@ import msgspec
 import structlog
 
 from ddnsd.service.limits import RefusedAttempt, RefusedAttempts
-from ddnsd.telemetry.exposition import merged
-from ddnsd.telemetry.metrics import Metrics
+from ddnsd.telemetry.metrics import Metrics, merged
 
 
 class Worker(NamedTuple):

@@ -1,15 +1,113 @@
-"""Which path of the public listener is answered by whom."""
+"""The public listener's paths, and the endpoints that have no module of their own.
 
+Those are `GET|POST|DELETE /api/ddns/update`, the contract that clients in the field already use, and the
+client's own address, for clients that cannot know it: as JSON, as plain text, in the page of DynDNS.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from ddnsd.model.addresses import Address, InvalidAddressError, parse_address
+from ddnsd.model.request import Answer, Api, Limited
 from ddnsd.service.update import UpdateService
 from ddnsd.telemetry.metrics import Metrics
+from ddnsd.web import replies
+from ddnsd.web.access_log import Journal
 from ddnsd.web.acmedns import AcmeDnsEndpoint, is_acme_dns
-from ddnsd.web.checkip import JSON, TEXT, AddressEndpoint
 from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.duckdns import FOLDER, DuckDnsEndpoint
 from ddnsd.web.dyndns2 import Dyndns2Endpoint
+from ddnsd.web.forms import UnreadableRequestError, read_parameters, read_request
 from ddnsd.web.health import AbilityEndpoint
 from ddnsd.web.http import Endpoint, Exchange, Routes
-from ddnsd.web.update import UpdateEndpoint
+
+
+class UpdateEndpoint:
+    """Reads the request, has it decided, writes the answer."""
+
+    def __init__(self, service: UpdateService, sources: SourceFinder, metrics: Metrics) -> None:
+        self._service = service
+        self._sources = sources
+        self._journal = Journal(Api.UPDATE, metrics)
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Answer one update."""
+        started = time.perf_counter()
+        source = self._sources.source(exchange.peer, exchange.headers)
+        try:
+            request = read_request(
+                *(exchange.query, exchange.headers, exchange.body, source, exchange.peer),
+                withdraws=exchange.method == "DELETE",
+            )
+        except UnreadableRequestError as error:
+            late = self._service.conduct.malformed(source or exchange.peer)
+            self._journal.note_unreadable(str(error), source, started)
+            exchange.reply(400, replies.failure(replies.BAD_REQUEST), late)
+            return
+
+        def answer(answer: Answer, name: str) -> None:
+            status, body = replies.body(answer)
+            exchange.reply(status, body, isinstance(answer, Limited), **replies.headers(answer))
+            self._journal.note((name,), (answer,), source, started)
+
+        self._service.submit((request,), answer, waits=exchange.note_publishing)
+
+
+JSON, TEXT, HTML = "json", "text", "html"
+UNKNOWN = "无法确定客户端 IP 地址"
+
+_TYPES = {JSON: replies.CONTENT_TYPE, TEXT: "text/plain; charset=utf-8", HTML: "text/html; charset=utf-8"}
+_PAGE = "<html><head><title>Current IP Check</title></head><body>{}</body></html>"
+
+
+class AddressEndpoint:
+    """Tells the address that an update without one would take."""
+
+    def __init__(self, sources: SourceFinder, form: str) -> None:
+        """`form` is that of the answer where the client does not ask for another: JSON, TEXT or HTML."""
+        self._sources = sources
+        self._form = form
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Answer 200; 500 where only a proxy's address is known, which is a mistake in its configuration."""
+        form = self._asked(exchange)
+        source = self._sources.source(exchange.peer, exchange.headers)
+        try:
+            status, body = 200, _SHOWN[form](parse_address(source))
+        except InvalidAddressError:
+            status, body = 500, _FAILED[form]
+        exchange.reply(status, body, **{"Content-Type": _TYPES[form]})
+
+    def _asked(self, exchange: Exchange) -> str:
+        asked = read_parameters(exchange.query, exchange.headers, b"").get("format", "").lower()
+        if asked in _TYPES:
+            return asked
+        browser = "text/html" in exchange.headers.get("Accept", "").lower()
+        return HTML if browser and self._form == TEXT else self._form
+
+
+def _json(address: Address) -> bytes:
+    data = {"ip": address.ip, "record_type": address.family}
+    return msgspec.json.encode({"success": True, "data": data})
+
+
+def _text(address: Address) -> bytes:
+    return address.ip.encode()
+
+
+def _page(address: Address) -> bytes:
+    return _PAGE.format(f"Current IP Address: {address.ip}").encode()
+
+
+_SHOWN: Mapping[str, Callable[[Address], bytes]] = {JSON: _json, TEXT: _text, HTML: _page}
+_FAILED: Mapping[str, bytes] = {
+    JSON: replies.failure(UNKNOWN),
+    TEXT: UNKNOWN.encode(),
+    HTML: _PAGE.format(UNKNOWN).encode(),
+}
+
 
 UPDATE_PATH = "/api/ddns/update"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ddnsd.model.request import Refusal
-from ddnsd.web import acmedns, checkip, replies
+from ddnsd.web import acmedns, replies, routes
 from ddnsd.web.dyndns2 import FORGED, WORDS, reply_to
 from tests.system.installation import SECRET, Installation, example
 
@@ -125,4 +125,4 @@ def test_the_errors_of_acme_dns() -> None:
 
 
 def test_what_a_proxys_address_is_answered_with() -> None:
-    assert replies.failure(checkip.UNKNOWN).decode() in OTHERS
+    assert replies.failure(routes.UNKNOWN).decode() in OTHERS

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from ddnsd.web.checkip import JSON, TEXT, UNKNOWN, AddressEndpoint
 from ddnsd.web.client_address import SourceFinder
+from ddnsd.web.routes import JSON, TEXT, UNKNOWN, AddressEndpoint
 from tests.system.http import Reply
 from tests.web.served import served
 
