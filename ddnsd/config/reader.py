@@ -223,7 +223,7 @@ class Reader:
     With a `folder`, where relative paths start, they are a configuration: null means that a key is absent,
     a single value is a list of one, and an empty text is none; `files` gets those that settings name.
     Without one they are a document, which is taken at its word. `unknown` gives the remedy for a key that is
-    not among those known; `instead` has what reads a text where it is not what the declaration says.
+    not among those known; `parsers` are those that notes name.
     """
 
     def __init__(
@@ -231,7 +231,7 @@ class Reader:
         report: Report,
         folder: Path | None = None,
         unknown: Callable[[str, Iterable[str]], str] = did_you_mean,
-        instead: Mapping[Parse, Parse] = _NOTHING,
+        parsers: Mapping[str, Parse] = _NOTHING,
         files: set[Path] | None = None,
     ) -> None:
         self._files = set() if files is None else files
@@ -239,7 +239,7 @@ class Reader:
         self._count = 0  # of what was reported
         self._folder = folder
         self._unknown = unknown
-        self._instead = instead
+        self._parsers = parsers
         self._word = "field" if folder is None else "key"
 
     def read(self, struct: type[S], raw: object, path: KeyPath = ()) -> S | None:
@@ -349,18 +349,18 @@ class Reader:
         """Return a single value.
 
         Raises:
-            ValueError: it is none; the message is the remedy, but for msgspec's.
+            ValueError: it is none; the message is the remedy, unless it is empty or msgspec's.
             OverflowError: an instant too near to the end of time.
         """
         note = form.note
         if not (note.read or note.parse or form.kind is Path):
             value = msgspec.convert(raw, form.annotation)
             return value.astimezone(datetime.UTC) if isinstance(value, datetime.datetime) else value
-        text: str = msgspec.convert(raw, form.annotation if form.kind is str else str)
+        text = msgspec.convert(raw, str)
         if not text and self._folder:
-            raise ValueError(remedy(form))
+            raise ValueError
         if note.parse:
-            return self._instead.get(note.parse, note.parse)(text)
+            return (self._parsers[note.parse] if isinstance(note.parse, str) else note.parse)(text)
         path = (self._folder or Path()) / text
         if note.read is None:
             return path
@@ -374,12 +374,12 @@ class Reader:
         raise self._wrong(path, shown(raw), f"write a group of {self._word}s here{how}")
 
     def _unreadable(self, form: Shape, raw: object, path: KeyPath, error: Exception) -> _ReportedError:
-        is_ours = isinstance(error, ValueError) and not isinstance(error, msgspec.ValidationError)
+        said = "" if isinstance(error, msgspec.ValidationError | OverflowError) else str(error)
         if form.note.read and isinstance(raw, str) and looks_pasted(raw):
             words = "not shown, as it looks like a secret itself: put it into a file, and name the file here"
             return self._wrong(path, "", words)
         is_hidden = form.note.hidden or (isinstance(raw, str) and holds_password(raw))
-        return self._wrong(path, "" if is_hidden else shown(raw), str(error) if is_ours else remedy(form))
+        return self._wrong(path, "" if is_hidden else shown(raw), said or remedy(form))
 
     def _wrong(self, path: KeyPath, value: str, words: str) -> _ReportedError:
         self._count += 1

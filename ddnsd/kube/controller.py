@@ -21,8 +21,7 @@ from ddnsd.kube.validation import ACCEPTED, InvalidObject, RejectionReason, Secr
 from ddnsd.kube.views import Views, stored_as
 from ddnsd.model.records import RecordKey, Resource
 from ddnsd.model.resources import Kind, Origin, Spec
-from ddnsd.service.documents import Document
-from ddnsd.service.problems import InvalidDocumentError
+from ddnsd.service.documents import Document, InvalidDocumentError
 from ddnsd.service.registry import RefusedError, StoreFailedError
 from ddnsd.service.registry.sourced import Change, Hold, Outcome, Put, SourcedRegistry
 from ddnsd.store import keys

@@ -8,12 +8,12 @@ v1alpha1 changes only by additions: objects of users are stored in it.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ddnsd.config.reader import fields, remedy, shape
 from ddnsd.kube.objects import GROUP, VERSION
 from ddnsd.kube.schema import Schema, structural, without_defaults
 from ddnsd.kube.status import STATUSES
-from ddnsd.model.resources import SPECS, Kind
-from ddnsd.service.contradictions import MAX_WILDCARD_NAME
-from ddnsd.service.specs import MAX_ZONE_NAME, REMEDIES
+from ddnsd.model.resources import SPECS, HostSpec, Kind
+from ddnsd.service.documents import MAX_WILDCARD_NAME, MAX_ZONE_NAME
 
 CATEGORY = "ddnsd"
 SECRET_KEY = "token"  # noqa: S105 - the name of a field
@@ -21,12 +21,16 @@ MAX_TOKEN_NAME = 200  # characters: the Secret's name is longer
 
 _LISTS = ("families", "hosts", "namespaces", "reserved", "scopes")
 _GROUP = "[0-9a-fA-F]{1,4}"
-# An IPv6 address whose first four groups are zero and whose others are not all: `service.suffixes`, without
+# An IPv6 address whose first four groups are zero and whose others are not all: `service.documents`, without
 # dotted quads. Kubernetes has had functions for addresses since 1.31 only.
 SUFFIX = f"^(::({_GROUP}:){{0,3}}|(0{{1,4}}:){{4}}({_GROUP}:){{3}}){_GROUP}$"
 _LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 PATTERN = f"^(\\*|(\\*\\.)?{_LABEL}(\\.{_LABEL})*)$"  # of names, in `Zone.spec.namespacePatterns`
 SUBNET = "^[0-9a-fA-F]{1,12}$"
+
+
+def _host_remedy(field: str) -> str:
+    return remedy(shape(fields(HostSpec)[field].type))
 
 
 class Rule(NamedTuple):
@@ -113,11 +117,11 @@ SPEC_RULES: dict[Kind, Sequence[Rule]] = {
         Rule(
             f"!has(self.ipv6Suffix) || self.ipv6Suffix.matches('{SUFFIX}')"
             " && self.ipv6Suffix.matches('[1-9a-fA-F]')",
-            f"ipv6Suffix: {REMEDIES['ipv6Suffix']}",
+            f"ipv6Suffix: {_host_remedy('ipv6Suffix')}",
         ),
         Rule(
             f"!has(self.ipv6Subnet) || self.ipv6Subnet.matches('{SUBNET}')",
-            f"ipv6Subnet: {REMEDIES['ipv6Subnet']}",
+            f"ipv6Subnet: {_host_remedy('ipv6Subnet')}",
         ),
         Rule(
             "!has(self.ipv6Subnet) || has(self.ipv6Suffix)",

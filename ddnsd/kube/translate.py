@@ -25,10 +25,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.records import is_name_in_use
 from ddnsd.model.resources import HostSpec, Kind, Origin, Spec, TokenSpec, qualified
 from ddnsd.model.state import State
-from ddnsd.service.contradictions import crowding
-from ddnsd.service.documents import Document
-from ddnsd.service.problems import InvalidDocumentError
-from ddnsd.service.specs import read_name, read_spec
+from ddnsd.service.documents import Document, InvalidDocumentError, crowding, read_name, read_spec
 from ddnsd.service.status import RecordStatus, address_statuses
 
 ALL = "*"  # in `Zone.spec.namespaces`

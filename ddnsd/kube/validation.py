@@ -47,14 +47,14 @@ from ddnsd.model.resources import (
     read_secret,
 )
 from ddnsd.model.state import State
-from ddnsd.service import problems
+from ddnsd.service import documents
 from ddnsd.service.documents import Document
 
 ZoneObjects = Mapping[str, Custom] | None
 
 
 class RejectionReason(StrEnum):
-    """Why an object is accepted, or is not, where only Kubernetes has the reason; else `problems.Reason`."""
+    """Why an object is accepted, or is not, where only Kubernetes has the reason; else `documents.Reason`."""
 
     ACCEPTED = "Accepted"
     PENDING = "Pending"
@@ -133,7 +133,7 @@ class Validator:
         """
         if custom.unreadable:
             message = f"{custom.unreadable}: install ddnsd's CustomResourceDefinitions, then apply it again"
-            return InvalidObject(problems.Reason.INVALID, message)
+            return InvalidObject(documents.Reason.INVALID, message)
         digest = digest_of(custom)
         if digest.refused is None:
             return self._read_and_refer(custom, digest.text, state, zones)
@@ -176,8 +176,8 @@ class Validator:
         read: Document | InvalidObject
         try:
             read = document_of(custom, self._source, digest)
-        except problems.InvalidDocumentError as error:
-            read = InvalidObject(problems.Reason.INVALID, str(error))
+        except documents.InvalidDocumentError as error:
+            read = InvalidObject(documents.Reason.INVALID, str(error))
         self._read[custom.ref] = _Reading(custom, digest, read)
         return read
 
@@ -195,7 +195,7 @@ class Validator:
             message = (
                 f"there is no accepted Account {account} in namespace {namespace}: create it, or name another"
             )
-            return InvalidObject(problems.Reason.ACCOUNT_NOT_FOUND, message, document.name)
+            return InvalidObject(documents.Reason.ACCOUNT_NOT_FOUND, message, document.name)
         return None
 
     def _zone_refusal(
@@ -208,7 +208,7 @@ class Validator:
         zone = state.zone_of(host)
         if zone is None or not _is_there(state.zones.get(zone)):
             return InvalidObject(
-                problems.Reason.ZONE_NOT_FOUND, f"{host} lies in no zone: create its Zone", host
+                documents.Reason.ZONE_NOT_FOUND, f"{host} lies in no zone: create its Zone", host
             )
         origin = state.zones[zone].value.origin
         if origin is not None and origin.source == self._source:
@@ -216,7 +216,7 @@ class Validator:
                 return self._unread_zone_refusal(host, namespace, zone, state)
             if zone not in zones:
                 message = f"the Zone {zone} is missing: create it again"
-                return InvalidObject(problems.Reason.ZONE_NOT_FOUND, message)
+                return InvalidObject(documents.Reason.ZONE_NOT_FOUND, message)
         if not self._may_use(namespace, zone, host, origin, zones or {}):
             message = (
                 f"zone {zone} takes no {host} of namespace {namespace}: "
@@ -236,7 +236,7 @@ class Validator:
             f"zone {zone} is a Zone of this Kubernetes cluster, and Zones are not read here: watch all "
             "namespaces (kube.watch_namespaces), or let the controller list them"
         )
-        return InvalidObject(problems.Reason.ZONE_NOT_FOUND, message)
+        return InvalidObject(documents.Reason.ZONE_NOT_FOUND, message)
 
     def _may_use(
         self, namespace: str, zone: str, host: str, origin: Origin | None, zones: Mapping[str, Custom]

@@ -12,15 +12,16 @@ class Note(NamedTuple):
     """Stands in `Annotated`; several in one add up.
 
     `remedy` is what to write instead of a wrong value, `absent` what to do about a required one that is
-    missing; without them, the reader says what the type allows. `read` takes the file that a text names, and
-    `finish` a whole list, and they raise as `parse` does. A `hidden` value is never shown, as nothing tells a
+    missing; without them, the reader says what the type allows. `parse` is a function, or the name of one
+    that the caller of the reader has, as it knows more. `read` takes the file that a text names, and `finish`
+    a whole list, and they raise as `parse` does. A `hidden` value is never shown, as nothing tells a
     secret there from what belongs there. `unit` is what a number counts. With `restart`, a setting takes
     effect when ddnsd starts, otherwise while it runs.
     """
 
     remedy: str = ""
     absent: str = ""
-    parse: Parse | None = None
+    parse: Parse | str | None = None
     read: Callable[[Path], object] | None = None
     finish: Callable[[tuple[Any, ...]], object] | None = None
     hidden: bool = False

@@ -1,7 +1,8 @@
 """The four kinds of document that users write: Zone, Account, Host, Token.
 
-These are the specs alone, already typed; how a document is read, checked and refused is
-`service.documents`. The field names on the wire are camelCase, as on Kubernetes.
+The specs declare fields, bounds, and what to write instead of a wrong value, and all that reads or shows a
+document comes from them; what a text has to be beyond that, `service.documents` knows. The field names on
+the wire are camelCase, as on Kubernetes.
 
 Who writes a resource: the admin API, or the controller of a Kubernetes cluster.
 
@@ -19,14 +20,30 @@ from typing import Annotated, Literal
 import msgspec
 
 from ddnsd.model.addresses import Family
+from ddnsd.model.note import Note
 
 API_VERSION = "ddnsd.dev/v1alpha1"
 MAX_OVERLAP = 30 * 86_400  # seconds
 MIN_EXPIRY, MAX_EXPIRY = 60, 10 * 366 * 86_400  # seconds
 
-Ttl = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1, description="seconds (RFC 2181 §8)")]
-AccountName = Annotated[str, msgspec.Meta(description="name of an Account")]
-Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", description="hex SHA-256 of the secret")]
+Ttl = Annotated[
+    int, msgspec.Meta(ge=1, le=2**31 - 1, description="seconds (RFC 2181 §8)"), Note(unit="seconds")
+]
+AccountName = Annotated[
+    str,
+    msgspec.Meta(description="name of an Account"),
+    Note(parse="account", remedy="write the name of an Account"),
+]
+Digest = Annotated[
+    str,
+    msgspec.Meta(pattern="^[0-9a-f]{64}$", description="hex SHA-256 of the secret"),
+    Note(
+        parse="digest",
+        hidden=True,  # somebody may have written the secret itself there
+        remedy="not a SHA-256: write the 64 hex digits of the secret's; `ddnsd token create` makes both",
+        absent="create the token with `ddnsd token create`, or write its secret's SHA-256 here",
+    ),
+]
 Label = Annotated[
     str, msgspec.Meta(min_length=1, max_length=63, pattern="^[a-z0-9-]+$", description="a name's first part")
 ]
@@ -34,7 +51,24 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339, with 
 Overlap = Annotated[
     int,
     msgspec.Meta(ge=0, le=MAX_OVERLAP, description="seconds that the secret before this one stays valid"),
+    Note(remedy=f"write a whole number of seconds from 0 to {MAX_OVERLAP} (30 days)"),
 ]
+
+
+def in_order(items: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the one canonical order of what is a set: sorted, each once."""
+    return tuple(sorted(set(items)))
+
+
+def some_in_order(items: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names in their canonical order.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not items:
+        raise ValueError("an empty list allows nothing: leave it out for all hosts, or write disabled: true")
+    return in_order(items)
 
 
 # First labels that programs look for in whatever domain they are in: nameservers, proxies, mail settings.
@@ -68,9 +102,11 @@ class Kind(StrEnum):
 class ZoneSpec(msgspec.Struct, frozen=True, rename="camel"):
     """A DNS zone that ddnsd publishes into."""
 
-    nameserver: Annotated[str, msgspec.Meta(min_length=1, description="a name under `nameservers`")] = (
-        "default"
-    )
+    nameserver: Annotated[
+        str,
+        msgspec.Meta(min_length=1, description="a name under `nameservers`"),
+        Note(remedy="write a name under `nameservers` in config.yaml"),
+    ] = "default"
     ttl: Annotated[Ttl, msgspec.Meta(description="of its hosts, where they say none; seconds")] = 60
     enabled: Annotated[bool, msgspec.Meta(description="false: its hosts take no updates")] = True
     adopt: Annotated[
@@ -84,6 +120,10 @@ class ZoneSpec(msgspec.Struct, frozen=True, rename="camel"):
             tuple[Label, ...],
             msgspec.Meta(
                 description="first labels that no host may have; absent: ns, ns1, …, wpad, isatap, …"
+            ),
+            Note(
+                finish=in_order,
+                remedy="write a list of labels such as wpad, [] for none, or leave it out for ddnsd's own",
             ),
         ]
         | None
@@ -112,7 +152,9 @@ class HostSpec(msgspec.Struct, frozen=True, rename="camel"):
 
     account: AccountName
     families: Annotated[
-        tuple[Family, ...], msgspec.Meta(min_length=1, description="of the addresses that it may have")
+        tuple[Family, ...],
+        msgspec.Meta(min_length=1, description="of the addresses that it may have"),
+        Note(finish=in_order, remedy="write a list of A and AAAA, at least one of them"),
     ] = (Family.A, Family.AAAA)
     ttl: Annotated[Ttl, msgspec.Meta(description="absent: the zone's; seconds")] | None = None
     enabled: Annotated[bool, msgspec.Meta(description="false: it takes no updates")] = True
@@ -124,6 +166,11 @@ class HostSpec(msgspec.Struct, frozen=True, rename="camel"):
                 max_length=45,
                 description="interface identifier, such as ::1:2:3:4, with which it follows a prefix",
             ),
+            Note(
+                parse="suffix",
+                remedy="write the last 64 bits of the host's address in quotes, such as "
+                '"::1234:5678:9abc:def0"',
+            ),
         ]
         | None
     ) = None
@@ -134,6 +181,7 @@ class HostSpec(msgspec.Struct, frozen=True, rename="camel"):
                 max_length=12,
                 description="subnet number in hexadecimal, below a prefix shorter than /64; absent: as sent",
             ),
+            Note(parse="subnet", remedy='quote it: it is hexadecimal, of 1 to 12 digits, such as "1f"'),
         ]
         | None
     ) = None
@@ -145,6 +193,7 @@ class HostSpec(msgspec.Struct, frozen=True, rename="camel"):
                 le=MAX_EXPIRY,
                 description="seconds without an update until its addresses are withdrawn; absent: never",
             ),
+            Note(remedy=f"write a whole number of seconds from {MIN_EXPIRY} to {MAX_EXPIRY} (ten years)"),
         ]
         | None
     ) = None
@@ -157,7 +206,12 @@ class TokenSpec(msgspec.Struct, frozen=True, rename="camel"):
     sha256: Digest
     hosts: (
         Annotated[
-            tuple[str, ...], msgspec.Meta(description="that it may change; absent: all of its account's")
+            tuple[Annotated[str, Note(parse="host")], ...],
+            msgspec.Meta(description="that it may change; absent: all of its account's"),
+            Note(
+                finish=some_in_order,
+                remedy="write a list of host names, or leave it out for all of the account's",
+            ),
         ]
         | None
     ) = None
@@ -168,6 +222,7 @@ class TokenSpec(msgspec.Struct, frozen=True, rename="camel"):
         Annotated[
             tuple[Scope, ...],
             msgspec.Meta(min_length=1, description="what it may write; absent: addresses and TXT"),
+            Note(finish=in_order, remedy="write a list of address and txt, or leave it out for both"),
         ]
         | None
     ) = None

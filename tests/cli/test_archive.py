@@ -95,4 +95,4 @@ async def test_export_is_not_applied_and_documents_are_not_imported(ddnsd: Comma
     run = await ddnsd("import", "-", stdin=INSTALLATION)
     assert "document 1 (Zone example.com): kind: this is no export" in run.err
     run = await ddnsd("apply", "-f", "-", stdin=GOLDEN.decode())
-    assert "kind: 'Export' is no kind" in run.err
+    assert "kind: 'Export': not a kind" in run.err

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ddnsd.kube.crd import EXTRA, SUBNET, SUFFIX
 from ddnsd.model.resources import Kind
-from ddnsd.service.suffixes import read_subnet, read_suffix
+from ddnsd.service.documents import parse_subnet, parse_suffix
 from ddnsd.web.admin.handlers import ROUTES
 from ddnsd.web.admin.openapi import describe
 
@@ -85,7 +85,7 @@ def test_v1alpha1_changes_only_by_additions() -> None:
 @given(st.from_regex(SUFFIX, fullmatch=True))
 def test_an_interface_identifier_that_the_api_server_takes_is_one(text: str) -> None:
     if re.search("[1-9a-fA-F]", text):
-        assert re.fullmatch(SUFFIX, read_suffix(text))
+        assert re.fullmatch(SUFFIX, parse_suffix(text))
 
 
 @given(st.integers(1, 2**64 - 1).map(IPv6Address))
@@ -101,7 +101,7 @@ def test_the_api_server_takes_no_more_than_an_interface_identifier(address: IPv6
 
 @given(st.from_regex(SUBNET, fullmatch=True))
 def test_a_subnet_that_the_api_server_takes_is_one(text: str) -> None:
-    assert re.fullmatch(SUBNET, read_subnet(text))
+    assert re.fullmatch(SUBNET, parse_subnet(text))
 
 
 def fields(properties: dict[str, Any], path: str = "", required: tuple = ()) -> Iterator[tuple[str, Any]]:

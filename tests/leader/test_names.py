@@ -37,8 +37,7 @@ from ddnsd.nameserver.interface import (
     Update,
 )
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
-from ddnsd.service.documents import Document
-from ddnsd.service.problems import Reason
+from ddnsd.service.documents import Document, Reason
 from ddnsd.service.registry import SourcedRegistry, Written
 from ddnsd.service.registry.sourced import Delete, Put
 from ddnsd.store import codec, keys

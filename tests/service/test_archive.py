@@ -21,9 +21,8 @@ from ddnsd.model.state import State
 from ddnsd.service.archive import Address, ArchiveReader, Counts, Export, header_in
 from ddnsd.service.archive.export import yaml_of
 from ddnsd.service.archive.stream import MAX_DOCUMENT, DocumentStream
-from ddnsd.service.documents import Document, read_document, write_document
+from ddnsd.service.documents import Document, InvalidDocumentError, read_document, write_document
 from ddnsd.service.manifests import read_manifest
-from ddnsd.service.problems import InvalidDocumentError
 from ddnsd.service.status import host_status
 from tests.service.archives import body, exported, read
 from tests.service.registry_node import Node, account, host, single_node, token, zone
@@ -190,9 +189,9 @@ BROKEN = (
     (replaced("format\": 1", "format\": 2"), 1, "spec.format", "upgrade it first"),
     (replaced('"revision": 42', '"revision": "x"'), 1, "spec", "not as it was written"),
     (GOLDEN.removesuffix(b"...\n"), 6, "", "cut off after this"),
-    (GOLDEN + GOLDEN, 7, "kind", "'Export' is no kind"),
-    (replaced('kind: "Zone"', 'kind: "Zane"'), 2, "kind", "is no kind"),
-    (replaced('"ttl": 300', '"ttl": 0'), 2, "spec.ttl", "whole seconds"),
+    (GOLDEN + GOLDEN, 7, "kind", "'Export': not a kind"),
+    (replaced('kind: "Zone"', 'kind: "Zane"'), 2, "kind", "not a kind"),
+    (replaced('"ttl": 300', '"ttl": 0'), 2, "spec.ttl", "whole number of seconds"),
     (replaced('"enabled": true', '"enabled": true, "color": 1'), 2, "spec.color", "unknown field"),
     (replaced('kind: "Zone"', "kind: [Zone"), 2, "", "no YAML: line "),
     (replaced("xn--fiq228c", "blog"), 5, "metadata.name", "the same as document 4"),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.config.loader import YamlError
+from ddnsd.config.reader import remedy, shape
 from ddnsd.model.resources import (
     MAX_EXPIRY,
     MAX_OVERLAP,
@@ -25,10 +26,14 @@ from ddnsd.model.resources import (
     previous_name,
     qualified,
 )
-from ddnsd.service.documents import Document, read_document, read_new_token, write_document
+from ddnsd.service.documents import (
+    Document,
+    InvalidDocumentError,
+    read_document,
+    read_new_token,
+    write_document,
+)
 from ddnsd.service.manifests import read_manifest, write_manifest
-from ddnsd.service.problems import InvalidDocumentError
-from ddnsd.service.specs import REMEDIES
 from tests.service.registry_node import account, document, host, token, zone
 
 LABELS = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=10)
@@ -246,24 +251,24 @@ def test_an_account_needs_no_spec() -> None:
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        (7, ": 7 is no document"),
+        (7, ": 7: write a document"),
         ({}, "kind: missing: write one of Zone, Account, Host, Token"),
-        (document("Hots", "x"), "kind: 'Hots' is no kind; did you mean Host?"),
+        (document("Hots", "x"), "kind: 'Hots': not a kind; did you mean Host?"),
         (zone("example.com") | {"apiVersion": "v1"}, "apiVersion: 'v1': write ddnsd.dev/v1alpha1"),
         (zone("example.com") | {"sepc": {}}, "sepc: unknown field; did you mean spec?"),
         (
             zone("example.com") | {"metadata": {"name": "example.com", "labels": {}}},
             "metadata.labels: unknown field; there is only `name`: remove it",
         ),
-        (zone("*.example.com"), "metadata.name: '*.example.com' is no DNS name"),
-        (zone(True), "metadata.name: true is no text: quote it"),
+        (zone("*.example.com"), "metadata.name: '*.example.com': not a DNS name"),
+        (zone(True), "metadata.name: true: write a text, in quotes if"),
         (account("Alice"), "metadata.name: 'Alice': write lower-case letters, digits, '-' and '.'"),
         (account("a" * 254), "253 at most"),
         (zone(".".join(["z" * 60] * 4)), "leaves no room for the names in it: 189 characters at most"),
-        (zone("example.com", ttl=0), "spec.ttl: 0: write whole seconds"),
-        (zone("example.com", ttl=True), "spec.ttl: true: write whole seconds"),
+        (zone("example.com", ttl=0), "spec.ttl: 0: write a whole number of seconds from 1 to 2147483647"),
+        (zone("example.com", ttl=True), "spec.ttl: true: write a whole number of seconds"),
         (zone("example.com", enabled=None), "spec.enabled: null: write true or false"),
-        (zone("example.com") | {"spec": []}, "spec: a list is no group of fields"),
+        (zone("example.com") | {"spec": []}, "spec: a list: write a group of fields"),
         (host("a.example.com", acount="x"), "spec.acount: unknown field; did you mean account?"),
         (host("a.example.com", families=["A", "MX"]), "spec.families[1]: 'MX': write a list of A and AAAA"),
         (host("a.example.com", families=[]), "spec.families: a list: write a list of A and AAAA"),
@@ -274,11 +279,11 @@ def test_an_account_needs_no_spec() -> None:
         ),
         (host("a.example.com", wildcard="yes"), "spec.wildcard: 'yes': write true or false"),
         (host("a.example.com", ipv6Suffix=1), "spec.ipv6Suffix: 1: write the last 64 bits of the host's"),
-        (host("a.example.com", ipv6Suffix="1:2"), "spec.ipv6Suffix: '1:2' is no IPv6 address: write one"),
-        (host("a.example.com", ipv6Suffix="::1%eth0"), 'is more than the last 64 bits: write "::1"'),
-        (host("a.example.com", ipv6Suffix="2001:db8::5"), 'is more than the last 64 bits: write "::5"'),
-        (host("a.example.com", ipv6Suffix="2001:db8::"), "'2001:db8::' is no interface: write its bits"),
-        (host("a.example.com", ipv6Suffix="::"), "spec.ipv6Suffix: '::' is no interface: write its bits"),
+        (host("a.example.com", ipv6Suffix="1:2"), "spec.ipv6Suffix: '1:2': not an IPv6 address: write one"),
+        (host("a.example.com", ipv6Suffix="::1%eth0"), ': more than the last 64 bits: write "::1"'),
+        (host("a.example.com", ipv6Suffix="2001:db8::5"), ': more than the last 64 bits: write "::5"'),
+        (host("a.example.com", ipv6Suffix="2001:db8::"), "'2001:db8::': not an interface: write its bits"),
+        (host("a.example.com", ipv6Suffix="::"), "spec.ipv6Suffix: '::': not an interface: write its bits"),
         (
             host("a.example.com", ipv6Suffix="::1", families=["A"]),
             "spec.ipv6Suffix: only with AAAA in families; leave it out, or add that",
@@ -289,20 +294,26 @@ def test_an_account_needs_no_spec() -> None:
         ),
         (
             host("a.example.com", ipv6Suffix="::1", ipv6Subnet="1g"),
-            "spec.ipv6Subnet: '1g' is no subnet: write 1 to 12 hexadecimal digits",
+            "spec.ipv6Subnet: '1g': write 1 to 12 hexadecimal digits",
         ),
-        (host("a.example.com", ipv6Suffix="::1", ipv6Subnet=""), "spec.ipv6Subnet: '' is no subnet"),
-        (host("a.example.com", ipv6Suffix="::1", ipv6Subnet="1" * 13), "1 to 12 digits"),
+        (host("a.example.com", ipv6Suffix="::1", ipv6Subnet=""), "spec.ipv6Subnet: '': write 1 to 12 hex"),
+        (host("a.example.com", ipv6Suffix="::1", ipv6Subnet="1" * 13), "1 to 12 hexadecimal digits"),
         (
             host("a.example.com", ipv6Subnet="1f"),
             "spec.ipv6Subnet: only with ipv6Suffix; leave it out, or write that, too",
         ),
-        (host("a.example.com", expiresAfter=59), "spec.expiresAfter: 59: write whole seconds, from 60 to"),
-        (host("a.example.com", expiresAfter="1d"), "spec.expiresAfter: '1d': write whole seconds"),
+        (
+            host("a.example.com", expiresAfter=59),
+            "spec.expiresAfter: 59: write a whole number of seconds from",
+        ),
+        (
+            host("a.example.com", expiresAfter="1d"),
+            "spec.expiresAfter: '1d': write a whole number of",
+        ),
         (token("t", "1", scopes=["adress"]), "spec.scopes[0]: 'adress': write a list of address and txt"),
         (token("t", "1", scopes=[]), "spec.scopes: a list: write a list of address and txt"),
         (token("t", "1", hosts=[]), "spec.hosts: an empty list allows nothing"),
-        (token("t", "1", hosts=["_x"]), "spec.hosts: '_x' is no DNS name"),
+        (token("t", "1", hosts=["_x"]), "spec.hosts[0]: '_x': not a DNS name"),
         (token("t", "1", expires="0001-01-01T00:00:00+01:00"), "spec.expires"),
         (
             document("Token", "t", account="alice"),
@@ -335,7 +346,7 @@ def test_all_wrong_items_of_a_list_are_found_at_once() -> None:
 def test_every_field_has_a_remedy() -> None:
     for spec in SPECS.values():
         for field in msgspec.structs.fields(spec):
-            assert REMEDIES[field.encode_name]
+            assert remedy(shape(field.type)).startswith(("write ", "quote it", "not a SHA-256: write "))
 
 
 def test_a_new_token_gets_a_digest_unless_it_brings_one() -> None:
@@ -352,7 +363,7 @@ def test_a_new_token_gets_a_digest_unless_it_brings_one() -> None:
 def test_a_new_token_has_not_expired() -> None:
     raw = token("t", "1", expires="2026-01-01T01:00:00+01:00")
     with pytest.raises(
-        InvalidDocumentError, match=r"2026-01-01T00:00:00\+00:00 is over: write an instant to"
+        InvalidDocumentError, match=r"2026-01-01T00:00:00\+00:00 is in the past: write a later"
     ):
         read_new_token(raw, "abc", NOW)
     assert read_new_token(raw, "abc", NOW - timedelta(seconds=1))

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from ddnsd.model.resources import RESERVED, Kind, ZoneSpec
-from ddnsd.service.documents import Document, read_document
-from ddnsd.service.problems import Reason
+from ddnsd.service.documents import Document, Reason, read_document
 from ddnsd.service.registry import Written
 from ddnsd.service.registry.sourced import Delete, Put, SourcedRegistry
 from tests.service.archives import exported, read

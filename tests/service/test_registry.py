@@ -11,8 +11,7 @@ from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.expiry import Expiry
 from ddnsd.model.records import Committed, Mark, RecordKey, Resource
 from ddnsd.model.resources import Kind
-from ddnsd.service.documents import read_document
-from ddnsd.service.problems import InvalidDocumentError
+from ddnsd.service.documents import InvalidDocumentError, read_document
 from ddnsd.service.registry import (
     ANY,
     NotFoundError,

@@ -12,7 +12,7 @@ import pytest
 from ddnsd.model.addresses import Family
 from ddnsd.model.resources import Kind
 from ddnsd.service.archive import Archive, Counts
-from ddnsd.service.problems import InvalidDocumentError
+from ddnsd.service.documents import InvalidDocumentError
 from ddnsd.service.registry import PartlyRestoredError, RefusedError, Restored
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.installation import installation_owner

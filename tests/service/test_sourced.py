@@ -7,8 +7,7 @@ import msgspec
 import pytest
 
 from ddnsd.model.resources import Kind, Origin, TokenSpec, ZoneSpec
-from ddnsd.service.documents import Document, read_document
-from ddnsd.service.problems import InvalidDocumentError, Reason
+from ddnsd.service.documents import Document, InvalidDocumentError, Reason, read_document
 from ddnsd.service.registry import NotMineError, RefusedError, SourcedRegistry, SourceTakenError, Written
 from ddnsd.service.registry.sourced import Delete, Hold, Put, Withdrawn
 from ddnsd.store import keys

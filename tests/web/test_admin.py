@@ -170,7 +170,7 @@ async def test_a_wrong_document_is_refused_with_its_problems(filled: AdminServer
     response = await filled.ask("PUT", "/api/v1/hosts/a.example.com", host("a.example.com", "bob", ttl=0))
     assert response.code == 422
     assert body(response)["problems"] == [
-        {"field": "spec.ttl", "message": "0: write whole seconds, from 1 to 2147483647"}
+        {"field": "spec.ttl", "message": "0: write a whole number of seconds from 1 to 2147483647"}
     ]
 
 

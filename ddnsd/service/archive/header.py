@@ -8,8 +8,8 @@ import msgspec
 from ddnsd.config.reader import Problem, shown
 from ddnsd.model.resources import API_VERSION, Instant, Kind
 from ddnsd.service.archive.stream import DocumentStream
+from ddnsd.service.documents import InvalidDocumentError
 from ddnsd.service.manifests import read_manifest
-from ddnsd.service.problems import InvalidDocumentError
 
 KIND = "Export"
 FORMAT = 1

@@ -10,8 +10,7 @@ from ddnsd.config.reader import Problem, did_you_mean, shown
 from ddnsd.model.addresses import Family, InvalidAddressError, read_address
 from ddnsd.model.records import is_name_in_use
 from ddnsd.model.resources import HostSpec, Instant
-from ddnsd.service.documents import Document, read_document, write_document
-from ddnsd.service.problems import InvalidDocumentError
+from ddnsd.service.documents import Document, InvalidDocumentError, read_document, write_document
 from ddnsd.service.status import HostStatus
 
 

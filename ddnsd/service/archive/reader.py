@@ -10,9 +10,8 @@ from ddnsd.model.resources import Kind
 from ddnsd.service.archive.header import END, Header, read_header
 from ddnsd.service.archive.item import Item, read_item
 from ddnsd.service.archive.stream import DocumentStream, TooLongError
-from ddnsd.service.documents import title_of
+from ddnsd.service.documents import InvalidDocumentError, ProblemList, title_of
 from ddnsd.service.manifests import read_manifest
-from ddnsd.service.problems import InvalidDocumentError, ProblemList
 
 _ORDER = (Kind.ZONE, Kind.ACCOUNT, Kind.HOST, Kind.TOKEN)  # what is referred to comes first
 

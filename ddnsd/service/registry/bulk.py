@@ -23,8 +23,7 @@ from ddnsd.model.records import RecordKey, Resource
 from ddnsd.model.resources import Kind, TokenSpec, is_previous
 from ddnsd.model.special_addresses import is_reachable, is_usable
 from ddnsd.service.archive import Address, Archive, Counts, Item
-from ddnsd.service.documents import Document, read_document, title_of
-from ddnsd.service.problems import InvalidDocumentError, ProblemList
+from ddnsd.service.documents import Document, InvalidDocumentError, ProblemList, read_document, title_of
 from ddnsd.service.registry import rules
 from ddnsd.service.registry.results import (
     Applied,

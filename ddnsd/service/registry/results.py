@@ -11,7 +11,7 @@ import msgspec
 from ddnsd.config.reader import Problem
 from ddnsd.model.resources import Kind
 from ddnsd.service.archive import Counts
-from ddnsd.service.problems import Reason
+from ddnsd.service.documents import Reason
 
 
 class Result(StrEnum):
@@ -73,7 +73,7 @@ class RegistryError(Exception):
     ├── PartlyAppliedError        a part of the documents is applied
     └── PartlyRestoredError       a part of an archive is imported
 
-    Beside it, `service.problems.InvalidDocumentError`: the documents themselves are wrong.
+    Beside it, `service.documents.InvalidDocumentError`: the documents themselves are wrong.
     """
 
 

@@ -36,8 +36,7 @@ from ddnsd.model.resources import (
     is_previous,
     previous_name,
 )
-from ddnsd.service.documents import Document
-from ddnsd.service.problems import InvalidDocumentError, Reason
+from ddnsd.service.documents import Document, InvalidDocumentError, Reason
 from ddnsd.service.registry.results import RefusedError
 from ddnsd.service.registry.transaction import Draft
 from ddnsd.store.interface import MAX_KEYS_PER_UPDATE

@@ -12,8 +12,7 @@ from ddnsd.model.audit import Author
 from ddnsd.model.records import HeldDeletions, Resource, Source
 from ddnsd.model.resources import Kind, Spec, TokenSpec, previous_name
 from ddnsd.model.state import State
-from ddnsd.service.documents import Document
-from ddnsd.service.problems import InvalidDocumentError
+from ddnsd.service.documents import Document, InvalidDocumentError
 from ddnsd.service.registry import rules
 from ddnsd.service.registry import rules as deletion
 from ddnsd.service.registry.results import NotMineError, RefusedError, SourceTakenError

@@ -23,8 +23,8 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 from ddnsd.model.audit import Author
 from ddnsd.model.resources import Kind, digest
 from ddnsd.service.audit import AuditLog
+from ddnsd.service.documents import InvalidDocumentError
 from ddnsd.service.limits import RefusedAttempt
-from ddnsd.service.problems import InvalidDocumentError
 from ddnsd.service.registry import (
     NotFoundError,
     PartlyAppliedError,

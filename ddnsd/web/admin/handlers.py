@@ -19,12 +19,17 @@ from ddnsd.model.records import Entry, Resource, Work
 from ddnsd.model.resources import API_VERSION, MADE_SECRET_LENGTH, SHORTEST_MADE_SECRET, Kind, Spec
 from ddnsd.service.archive import ArchiveReader, Counts
 from ddnsd.service.audit import AuditLog
-from ddnsd.service.documents import Document, document_of, read_document, write_document
+from ddnsd.service.documents import (
+    Document,
+    InvalidDocumentError,
+    document_of,
+    read_document,
+    read_name,
+    write_document,
+)
 from ddnsd.service.limits import RefusedAttempt, concerning, newest
 from ddnsd.service.manifests import flatten, read_manifest
-from ddnsd.service.problems import InvalidDocumentError
 from ddnsd.service.registry import ANY, NotFoundError, Precondition, Registry, Written
-from ddnsd.service.specs import read_name
 from ddnsd.service.status import host_name, host_status, resource_changes
 from ddnsd.telemetry.logging import HIDDEN
 from ddnsd.telemetry.metrics import Metrics
