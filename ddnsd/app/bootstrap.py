@@ -1,11 +1,4 @@
-"""What a process is for.
-
-What a node needs before it starts, made once for all of its workers.
-
-Python's collector of reference cycles, set for a process that is mostly one long-lived state.
-
-How many files this process may have open, and so how many clients.
-"""
+"""What a process does before its event loop runs: role, sockets and token, garbage collection, file limit."""
 
 import contextlib
 import gc

@@ -1,8 +1,6 @@
-"""From settings to what the parts of a node want to know.
+"""The node's HTTP servers, on sockets that are bound already, and how a node retires.
 
-The node's HTTP servers, on sockets that are bound already.
-
-How a node retires: told by `ddnsd drain` it serves on, but wants no more traffic; later it is stopped.
+A node that `ddnsd drain` has told to retire serves on, but wants no more traffic; later it is stopped.
 """
 
 import asyncio

@@ -1,9 +1,4 @@
-"""From settings to nameservers.
-
-The parts of a running node that see a new configuration, and what each of them sees of it.
-
-One node: the parts, put together; started and drained.
-"""
+"""One node: its nameservers and other parts, put together, started, reconfigured and drained."""
 
 import asyncio
 import secrets

@@ -1,13 +1,9 @@
-"""What a process runs with: all that its files say, of one reading, ready for use.
+"""Takes a changed configuration over while the process runs: all of it, or, if anything is wrong, nothing.
 
-Whether files have changed, however it was done: written, renamed, or a link to them led elsewhere.
-
-Kubernetes mounts a ConfigMap or a Secret as links through one link, `..data`, and changes it by replacing
-that: neither the path nor the file behind it is written to. A time of change proves nothing either.
-
-Takes a changed configuration over while the process runs: all of it, or, if anything is wrong, nothing.
-
-See docs/decisions/0012-reload.md.
+See docs/decisions/0012-reload.md. A file has changed when it was written or renamed, or when a link to it
+leads elsewhere: Kubernetes mounts a ConfigMap or a Secret as links through one link, `..data`, and changes it
+by replacing that. Neither the path nor the file behind it is written to then, and a time of change proves
+nothing.
 """
 
 import asyncio

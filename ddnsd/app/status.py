@@ -1,8 +1,7 @@
-"""How far the nodes' clocks are apart: what ends by the clock ends at another moment on each of them.
+"""What `ddnsd status` and `GET /api/v1/status` show: the same from every node.
 
-What is to be said of the configurations that the nodes run with.
-
-What `ddnsd status` and `GET /api/v1/status` show: the same from every node.
+Among it are two findings of their own: how far the clocks of the nodes are apart, as what ends by the clock
+ends at another moment on each of them, and whether the nodes run with one configuration.
 """
 
 from collections import defaultdict, deque

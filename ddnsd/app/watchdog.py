@@ -1,8 +1,7 @@
-"""The end of a process that cannot go on by itself, so that whoever supervises it starts it again.
+"""Ends a process that cannot go on by itself, so that its supervisor starts it again.
 
-Nothing here depends on the store: a store that is away is no reason to end (decision 0022).
-
-What should have happened by now, seen from any node: signs of a process that lives and does nothing.
+Nothing here depends on the store: a store that is away is no reason to end (decision 0022). Any node also
+notices what should have happened by now: signs that a process lives and does nothing.
 """
 
 import asyncio

@@ -1,14 +1,12 @@
-"""A worker: one of the processes of a node that has several.
+"""A node of several processes: the parent forks the workers, and the workers ask each other.
 
-The parent of the workers: forks them, forks anew what fell, ends when all have ended.
+The parent forks a worker again that fell, and ends when all have ended. It has no event loop, no thread and
+no connection: the processes that it forks may have them. It handles no signal either: those that it waits for
+are blocked, and stay so in a worker until that is ready for them.
 
-It has no event loop, no thread and no connection: what it forks may have them. It handles no signal
-either: those that it waits for are blocked, and so are they in a worker, until that is ready for them.
-
-What workers ask of each other, each on a Unix socket of its own.
-
-They ask for metrics and refused attempts, whether one is ready, and that it retires. A question is one line,
-a word; its answer is a text with its size before it. One connection is for one question.
+Workers ask each other for metrics and refused attempts, whether one is ready, and that it retires, each on a
+Unix socket of its own. A question is one line with one word; its answer is a text with its size before it.
+One connection is for one question.
 """
 
 import asyncio

@@ -1,11 +1,8 @@
-"""One member's address and the gRPC channel to it.
+"""One member's address, the gRPC channel to it, and what its answers are checked for.
 
-The token of etcd's authentication, shared by all calls of a client.
-
-A simple token lives in the members' memory: it is forgotten when they restart, and is refused after a
-change of users or roles.
-
-Whether etcd's answers belong to the history that this client has seen.
+A simple token of etcd's authentication lives in the members' memory: they forget it when they restart, and
+refuse it after a change of users or roles. All calls of a client share one. Each answer must belong to the
+history that this client has seen.
 """
 
 import asyncio

@@ -1,8 +1,6 @@
-"""The objects whose status waits to be written: each once, errors first.
+"""Writes the objects' `status`, so many a second, errors first; and events (events.k8s.io/v1).
 
-Writes the objects' `status`, as many a second as is allowed, errors first.
-
-Events of Kubernetes, for what an operator should see without looking for it (events.k8s.io/v1).
+Events are for what an operator should see without looking for it.
 """
 
 import asyncio

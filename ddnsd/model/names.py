@@ -1,8 +1,6 @@
-"""Domain names: one canonical text per name.
+"""Domain names: one canonical text for each, and the owner names of a host's RRsets in its zone.
 
 The canonical text is the A-label form, lower case, without a trailing dot (RFC 5890, RFC 4343).
-
-The owner names of a host's RRsets in its zone, and at which of them what stands is ddnsd's own.
 """
 
 import re

@@ -1,8 +1,7 @@
-"""What a client asks for, whichever API it came by.
+"""What a client asks for, by any of the APIs, and what it can be answered, as values.
 
-What the update API can answer: the contract's messages and statuses, as values.
-
-What a client asks for, read once; decided again whenever the state has moved.
+A request is read once, and decided again whenever the state has moved. The answers are the messages and
+statuses of the contract.
 """
 
 from collections.abc import Sequence

@@ -1,15 +1,13 @@
 """The four kinds of document that users write: Zone, Account, Host, Token.
 
-The specs declare fields, bounds, and what to write instead of a wrong value, and all that reads or shows a
-document comes from them; what a text has to be beyond that, `service.documents` knows. The field names on
-the wire are camelCase, as on Kubernetes.
+These are the specs alone, already typed; `service.documents` reads, checks and refuses documents. The field
+names on the wire are camelCase, as on Kubernetes.
 
-Who writes a resource: the admin API, or the controller of a Kubernetes cluster.
+An origin says who writes a resource: the admin API, or the controller of a Kubernetes cluster. Accounts and
+Tokens of Kubernetes have names of their own (`qualified`), as each namespace names them by itself. Zones and
+Hosts have their DNS names in either case: the first object to claim a name owns it.
 
-Accounts and Tokens of Kubernetes have names of their own (`qualified`): each namespace names them as it
-likes. Zones and Hosts have their DNS names wherever they come from, so the first one to come has it.
-
-Token secrets: stored nowhere, known by their SHA-256.
+The secret of a token is stored nowhere: it is known by its SHA-256.
 """
 
 import hashlib

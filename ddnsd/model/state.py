@@ -1,10 +1,6 @@
-"""A set of names, ordered by what lies below what.
+"""The installation's whole state in memory, as one node knows it at one revision, and its indexes.
 
-The installation's whole state in memory, as one node knows it at one revision.
-
-Filled by the watch cache only. Everything that decides reads it, nothing that decides writes it.
-
-Which of the installation's nodes should lead.
+Only the watch cache fills it. Everything that decides reads it; nothing that decides writes it.
 """
 
 from bisect import bisect_left, bisect_right, insort

@@ -1,10 +1,6 @@
-"""The format of DNS messages (RFC 1035 §4.1): headers, names and records as octets.
+"""DNS messages as octets (RFC 1035 §4.1): headers, names, records and their values. Pure.
 
-Messages from a nameserver. Hostile octets are expected: they end, in bounded time, in `MalformedError`.
-
-Values of records: the interface's texts and the rdata on the wire.
-
-What the interface says, as DNS messages, and what the answers say, as the interface has it. Pure.
+Messages from a nameserver may be hostile: reading one ends, in bounded time, perhaps in `MalformedError`.
 """
 
 import re

@@ -1,10 +1,8 @@
-"""Fair use: how often a token, an account and an unknown source may ask, and how much may wait at once.
+"""Fair use (docs/operations/fair-use.md): how often clients may ask, and how much may wait at once.
 
-In memory, of this process alone, and bounded. Its purpose: docs/operations/fair-use.md.
-
-The attempts that a node has refused lately: in memory only, so that nobody fills the store with them.
-
-How clients behave: what each is charged for, how long it has to wait, which refusals are remembered.
+A token, an account and an unknown source are charged for what they do, told how long to wait, and remembered
+with what they were refused. All of that is in memory, of this process alone, and bounded: nobody can fill the
+store with it.
 """
 
 import itertools

@@ -1,9 +1,4 @@
-"""A host's `status`: what became of each of its records, told from the state.
-
-How far the zones are: what any node can tell from the state alone, whoever leads.
-
-Who changed what, out of the state: the newest first.
-"""
+"""What the state alone tells of hosts, zones and their history, on any node."""
 
 import heapq
 import itertools

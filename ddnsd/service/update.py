@@ -1,12 +1,8 @@
-"""One commit of all that a plan wants: valid only while everything that was read is still so.
+"""The way of one call on the answering node: read, decide, commit, wait, answer.
 
-Decisions on the state of now. A long one is made once for all who ask for the same at that moment.
-
-How long nothing could be published at a placement, as this node has seen it.
-
-By this node's own clock: no other's stands in between, and a node that has just started waits once more.
-
-The way of one call on the answering node: read, decide, commit, wait, answer.
+Decisions are made on the state of that moment. A long one is made once for all that ask for the same then.
+The commit is valid only while everything that was read is unchanged. A node counts by its own clock for how
+long nothing could be published at a placement; one that has just started waits once more.
 """
 
 import asyncio

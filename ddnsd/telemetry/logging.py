@@ -1,15 +1,12 @@
-"""No secret in a log: what could be one is replaced before anything is written.
+"""One stream of events on standard error: structlog's and the standard library's, rendered alike.
 
-It rather hides too much than too little: a log line may lose a harmless word, never show a token.
+No secret is in it: what could be one is replaced before anything is written. That rather hides too much than
+too little: a log line may lose a harmless word, never show a token.
 
-Text of others, made fit for a terminal or a line of a log.
-
-A terminal obeys what no reader sees: ESC and the C1 controls (ECMA-48 §5.3; `\x9b` alone is CSI) move the
-cursor, change colours or titles; U+2028, NEL and the like end a line for some programs; bidirectional
-controls turn text around. A client that names a host or sends a header could forge lines with them. They are
-shown as escapes.
-
-One stream of events on standard error: structlog's and the standard library's, rendered alike.
+Text of others is made fit for a terminal or a line. A terminal obeys what no reader sees: ESC and the C1
+controls (ECMA-48 §5.3; U+009B alone is CSI) move the cursor, change colours or titles; U+2028, NEL and such
+end a line for some programs; bidirectional controls turn text around. A client that names a host or sends a
+header could forge lines with them. They are shown as escapes.
 """
 
 import json

@@ -1,11 +1,8 @@
 """The Prometheus metrics (docs/metrics.md). Every series exists from the start, so that a rate has a zero.
 
 Labels are bounded: the APIs, the results below, the nameservers of config.yaml. Never a zone, a name or
-an account.
-
-The metrics of the controller of custom resources; only the process that may be it has them.
-
-Several processes' metrics in one text, each series with the label of its process.
+an account. Only a process that may be the controller has the controller's. The metrics of several processes
+become one text, each series with the label of its process.
 """
 
 import asyncio

@@ -1,8 +1,6 @@
-"""What a DuckDNS client asks for.
+"""`GET /update` and `GET /update/<domains>/<token>[/<ip>]`: DuckDNS (https://www.duckdns.org/spec.jsp).
 
-The words of DuckDNS: `OK` and `KO`, with status 200 both, as its clients read no status.
-
-The endpoint for DuckDNS' clients.
+The answers are `OK` and `KO`, both with status 200, as its clients read no status.
 """
 
 import time

@@ -1,15 +1,10 @@
-"""What a dyndns2 client asks for.
+"""`GET|POST /nic/update`: dyndns2, which nearly every router and client speaks (docs/dyndns2.md).
 
-One call to the update service for each host of a dyndns2 call, all at the same time.
-
-The words of dyndns2 (https://help.dyn.com/return-codes.html), and the statuses that go with them.
-
-A client understands the word or the status, seldom both. ddclient takes every status but 2xx as a failure
-and reads no further. inadyn ends for good on `911`, `dnserr` or `abuse` with status 200, and on a 429; on a
-503 it comes again. So what may be better next time is a 503, and what a person has to mend is a 200 with its
-word.
-
-`GET|POST /nic/update`: dyndns2.
+Each host of a call becomes one call to the update service, all at the same time. The words of the answers are
+those of https://help.dyn.com/return-codes.html. A client understands the word or the status, seldom both.
+ddclient takes every status but 2xx as a failure and reads no further. inadyn ends for good on `911`, `dnserr`
+or `abuse` with status 200, and on a 429; on a 503 it comes again. So what may be better next time is a 503,
+and what a person has to mend is a 200 with its word.
 """
 
 import math

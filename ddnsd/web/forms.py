@@ -1,11 +1,8 @@
-"""Parameters for APIs whose answers have no word for "unreadable": whatever is sent, something is read.
+"""The parameters of an update: query string, form or JSON body, and the Authorization header.
 
-What is no UTF-8, or too long, becomes a text that no name, address or token is, and is refused as such.
-Lengths and numbers are bounded before anything is decoded: the client has shown no token yet.
-
-The token in an Authorization header.
-
-The parameters of an update: query string, form or JSON body, and the Authorization header.
+Some APIs have no answer for "unreadable": something is read of any call. Text that is not UTF-8,
+or too long, becomes text that no name, address or token equals, and is refused as such. Lengths are bounded
+before anything is decoded, as are numbers: the client has shown no token yet.
 """
 
 import base64

@@ -1,8 +1,7 @@
-"""Health and metrics, on a listener of their own; there is no admin API here.
+"""Health and metrics on a listener of their own, and `/healthz` of the public listener for DNS health checks.
 
-Neither of the two probes depends on the store (docs/decisions/0011).
-
-`/healthz` of the public listener, for DNS health checks: whether this node could answer an update now.
+Neither of the two probes depends on the store (docs/decisions/0011). The public `/healthz` says whether this
+node could answer an update now.
 """
 
 import asyncio

@@ -1,12 +1,9 @@
-"""What the zones answer to a question (RFC 1034 §4.3.2, RFC 4592).
+"""Reads a query, finds what the zones answer (RFC 1034 §4.3.2, RFC 4592), writes the response.
 
-Reading queries. They come from anybody, so nothing is read that an answer does not need.
-
-`dns.message.from_wire` is not for this: it makes rdata of every record in the message, and keeps the
-classes of rdata in a table of the process that a record of an unknown class (RFC 2136's ANY is enough)
-both grows and spoils, also for those who parse AAAA records elsewhere in the process.
-
-Messages on the wire: a query in, its response out.
+Queries come from anybody, so nothing is read that an answer does not need. `dns.message.from_wire` is not for
+this: it makes rdata of every record in the message, and keeps the classes of rdata in a table of the process.
+A record of an unknown class (RFC 2136's ANY is enough) makes that table grow, and spoils it for those that
+parse AAAA records elsewhere in the process.
 """
 
 import struct

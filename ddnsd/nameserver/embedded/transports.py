@@ -1,13 +1,9 @@
-"""DNS over UDP (RFC 1035 §4.2.1), each answer from the address that was asked (RFC 2181 §4.1).
+"""DNS over UDP (RFC 1035 §4.2.1) and TCP (RFC 7766): each message is answered and counted.
 
-asyncio's datagram transports do not show to which address of the machine a datagram came, and on a socket
-that listens on all of them the kernel would choose the answer's by its routes. A client that gets an answer
-from another address than it asked drops it. So the socket is read here, with what RFC 3542 §6 and ip(7)
-call packet information.
-
-DNS over TCP (RFC 7766).
-
-The way of one message: answered, counted, and nothing it does gets out.
+An answer by UDP leaves from the address that was asked (RFC 2181 §4.1). asyncio's datagram transports do not
+show to which address of the machine a datagram came, and on a socket that listens on all of them the kernel
+would choose the answer's by its routes; a client that gets an answer from another address drops it. So the
+socket is read here, with what RFC 3542 §6 and ip(7) call packet information.
 """
 
 import asyncio

@@ -1,8 +1,6 @@
-"""Which names of a zone exist, and whose records answer for a name that does not (RFC 4592).
+"""One zone in memory: its names and records, what an UPDATE does to them, and which of them answer.
 
-Records on the wire: from the interface's presentation texts to dnspython's rdata.
-
-One zone in memory: its contents, and what an UPDATE does to them.
+The records of a name that does not exist may be those of a wildcard (RFC 4592).
 """
 
 from collections import Counter

@@ -1,12 +1,8 @@
-"""A TCP connection to a nameserver: whole messages out and in (RFC 1035 §4.2.2).
+"""The nameserver behind `nameserver.interface`, reached over TCP: UPDATE, queries and zone transfers.
 
-A way to a nameserver that stays open: requests side by side on one connection (RFC 7766 §6.2.1.1).
-
-The records of a zone transfer (RFC 5936), between the two SOAs, as RRsets. Pure.
-
-A zone transfer (AXFR, RFC 5936) over a connection of its own.
-
-The nameserver behind `nameserver.interface`, as its messages and connections.
+Messages go out and come in whole (RFC 1035 §4.2.2), side by side on connections that stay open
+(RFC 7766 §6.2.1.1). A transfer (AXFR, RFC 5936) has a connection of its own; the records between its two SOAs
+become RRsets.
 """
 
 import asyncio

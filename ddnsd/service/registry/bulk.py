@@ -1,11 +1,7 @@
-"""Many documents in one call: all checked first, then applied, at once where one commit holds them.
+"""Many documents in one call, or a whole archive: all are checked first, then applied in few commits.
 
-What one item of an archive may be, given what is there already. Pure: judges and fills a draft.
-
-An archive put into the installation: all of it checked first, then in chunks, again if it broke off.
-
-Nothing that exists is replaced. What is there already is what an earlier run of the same import has put
-there; an address that a client has changed since the export was made stays as the client wants it.
+An import goes on where an earlier run broke off. It replaces nothing: what exists was put there by that run,
+and an address that a client has changed since the export stays as the client wants it.
 """
 
 import contextlib

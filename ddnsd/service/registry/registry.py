@@ -1,8 +1,6 @@
-"""What an operator decides about sources: who has a name, and whether suspicious deletions are meant.
+"""The registry itself (see the package), what operators decide about sources, and work for the leader.
 
-Work asked of the leader, from any node: written to the store, and waited for there.
-
-The registry: see the package's docstring.
+Work is asked of the leader from any node: it is written to the store, and waited for here.
 """
 
 import asyncio

@@ -1,14 +1,9 @@
-"""Whose a resource is: what one has written, another does not change. Pure.
+"""What a resource may be, given all the others: judged and gathered in a draft. Pure.
 
-The secret that a token had before its last change, while it is still valid. Pure.
-
-The deletion of resources, with all that goes along. Pure: judges and fills a draft.
-
-Names that are not for everybody: those that programs look for, those above or below another's host. Pure.
-
-Judged only when a host is made or passes to another account: what is stored goes on.
-
-What a resource may be, given all the others. Pure: judges and fills a draft.
+They are of ownership (what one has written, another does not change), of names (those that programs look for,
+those above or below another's host), of the secret that a token had before its last change, and of all that
+goes with a deleted resource. Names are judged only when a host is made or passes to another account: what is
+stored goes on.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -1,13 +1,10 @@
-"""The resources as they will be: the state with the changes gathered so far laid over it. Pure.
+"""Changes of resources, one at a time in the whole cluster, each with its audit entry.
 
-The audit entry of a draft: who changed which resources, written with the change itself.
-
-Changes of resources, one at a time in the whole cluster.
-
-Every change compares and writes one key, `registry`. So whatever was read of other resources (does
-the account exist, does this new zone take hosts over, how many hosts has this zone) is still so when
-the change is committed, whoever else is at work; and one commit has room for 100 documents, since
-what they refer to need not be compared. Updates of addresses neither read nor write the key.
+A draft is the state with the changes gathered so far laid over it. Every change compares and writes one key,
+`registry`. So whatever was read of other resources (does the account exist, does this new zone take hosts
+over, how many hosts has this zone) is still so when the change is committed, whoever else is at work; and one
+commit has room for 100 documents, since what they refer to need not be compared. Updates of addresses neither
+read nor write the key.
 """
 
 import asyncio

@@ -1,13 +1,9 @@
-"""The items in an SQLite file: durable when `append` returns.
+"""The items in an SQLite file, the folder of the file, and the thread that works on it.
 
-Write-ahead log with synchronous=FULL: each commit is flushed to the disk before it is answered
-(https://www.sqlite.org/pragma.html#pragma_synchronous). Everything here blocks and belongs to one thread.
-
-The data folder: private, and of one process at a time.
-
-How the disk of the embedded store is: logged when it changes, counted every time it fails.
-
-The disk work of one store, off the event loop.
+An item is durable when `append` returns: write-ahead log with synchronous=FULL
+(https://www.sqlite.org/pragma.html#pragma_synchronous). The file blocks and belongs to one thread, off the
+loop; the folder is private, and of one process at a time. A disk in trouble is logged when it changes,
+and counted each time.
 """
 
 import asyncio

@@ -1,18 +1,9 @@
-"""How the parts of one store wake each other, and learn that it is closed.
+"""The embedded store (see the package): commits, watches, elections and registrations in one process.
 
-The recent revisions, and the watches that read them.
-
-What a commit would do to the map: pure.
-
-Elections on the embedded store: a queue of keys, the oldest one leads.
-
-Only one process has the store, so every candidate lives in it. A key that nobody stands behind (of a
-process that died, or given up while the disk was full) is **dead**, and is deleted before anybody
-behind it is elected: its guard must hold no more when the next one leads.
-
-Registrations on the embedded store: plain keys. Whoever registered them lives as long as the store.
-
-The embedded store: see the package's docstring.
+An election is a queue of keys, the oldest one leads. Every candidate lives in this process. A key without a
+candidate (of a process that died, or given up while the disk was full) is **dead**, and is deleted before
+anybody behind it is elected: its guard must hold no more when the next one leads. Registrations are plain
+keys: a node lives as long as its store.
 """
 
 import asyncio

@@ -1,8 +1,7 @@
-"""What is wrong with etcd, seen from the calls that fail: logged when it changes, counted every time.
+"""How etcd is: what its members say of themselves, and what the calls that fail say of them.
 
-Versions of etcd with known defects. Sources: etcd's CHANGELOG and security advisories.
-
-How etcd is: what its members say of themselves, and what is wrong with that.
+A fault is logged when it changes, and counted every time. Versions with known defects are warned of; sources
+are etcd's CHANGELOG and security advisories.
 """
 
 import re

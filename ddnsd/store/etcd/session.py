@@ -1,19 +1,15 @@
-"""One client, and all that lives by it: the store's part that a restored etcd replaces.
+"""One client and all that lives by it: the store's part that a restored etcd replaces.
 
-The timeline: a random text in the store that names its history, next to the clock.
+**Timeline**: a random text in the store that names its history, next to the clock. etcd gives a restored
+snapshot a new cluster id only if the operator asks for one; a data folder that was copied back, or a restore
+with the same token, keeps it, and goes on with revisions that have been used before. Some node that was
+running notices that answers lie below what it has seen. The first of them replaces the timeline; the others,
+whatever revisions they know, see by it that history is another one.
 
-etcd gives a restored snapshot a new cluster id only if the operator asks for one; a data folder that was
-copied back, or a restore with the same token, keeps it, and goes on with revisions that have been used
-before. Some node that was running notices that answers lie below what it has seen. The first of them
-replaces the timeline; the others, whatever revisions they know, see by it that history is another one.
-
-Keeps the store on the history that etcd has now.
-
-The session key: by rewriting it a process makes sure that nothing it has sent before is still applied.
-
-A transaction whose answer was lost may lie in a connection, or in a member that hangs, and be applied
-later. Each transaction of updates compares the revision of its process's session key; once the key has
-been written again, or has gone, that revision never returns, and the copy that comes late does nothing.
+**Session key**: by rewriting it a process makes sure that nothing it has sent before is still applied. A
+transaction with a lost answer may lie in a connection, or in a member that hangs, and be applied later. Each
+transaction of updates compares the revision of its process's session key; once the key has been written
+again, or has gone, that revision never returns, and the copy that comes late does nothing.
 """
 
 import asyncio

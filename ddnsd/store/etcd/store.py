@@ -1,10 +1,6 @@
-"""A watch of the store on one of etcd's.
+"""The store on etcd (see the package): its watches, won elections, and registrations.
 
-A won election.
-
-Registrations: a key on a lease of its own, which goes when its node dies.
-
-The store on etcd: see the package's docstring.
+A registration is a key on a lease of its own, which goes when its node dies.
 """
 
 import asyncio

@@ -1,13 +1,9 @@
-"""An installation's keys in etcd, and etcd's answers in the words of the interface.
-
-A group of updates as one transaction of etcd, and its answer as their outcomes.
+"""A group of updates as one transaction of etcd, and its answer as their outcomes.
 
 Each update is a nested transaction with compares of its own, and reads what it compared where they do
 not hold; so the updates succeed and fail one by one, at one revision. The transaction around them puts
-the clock, and does nothing at all where the timeline is another, the clock behind what is known of it, or
-the session key of the process that has sent it another one by now (`session_key`).
-
-Where the store is.
+the clock. It does nothing at all where the timeline is another, the clock is behind what is known of it, or
+the session key of the process that has sent it is another one by now (`session`).
 """
 
 from collections.abc import Sequence

@@ -1,10 +1,7 @@
-"""The registry's errors as HTTP failures: translated here and nowhere else.
+"""What all admin handlers share: tokens and their scopes, bodies, operations, failures; all answers are JSON.
 
-The admin tokens, one of which every request to the admin API carries, and what each of them may do.
-
-What all admin handlers share: authorisation, bodies, JSON for everything, also for what goes wrong.
-
-Operations: handler methods that return their answer, and say of themselves what OpenAPI shows.
+The registry's errors become HTTP failures here and nowhere else. Operations are handler methods that return
+their answer, and say of themselves what OpenAPI shows.
 """
 
 import functools
