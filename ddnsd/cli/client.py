@@ -2,24 +2,25 @@
 
 import contextlib
 import functools
-import http.client
 import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import click
+import httpx2
 import msgspec
 
 from ddnsd.config import is_remote
 from ddnsd.model.resources import Kind
 from ddnsd.telemetry.logging import printable
 
-_CONNECT_TIMEOUT = 5.0  # seconds, with the TLS handshake
-
-Body: TypeAlias = bytes | IO[bytes] | None  # a file is sent as it is read
+_CONNECT_TIMEOUT = 5.0  # seconds for TCP, and for the TLS handshake
+_TIMEOUT = 60.0  # seconds for one answer
+_PART = 65_536  # bytes
+_NOT_ADMIN = "is not the admin API: use the address of listen.admin"
 
 
 class AdminApiError(click.ClickException):
@@ -29,82 +30,6 @@ class AdminApiError(click.ClickException):
         super().__init__("\n".join(map(printable, message.split("\n"))))  # it may quote what others wrote
         self.answer = answer or {}
         self.status = status  # of HTTP; 0 if it is not to the point
-
-
-class Connection:
-    """A connection to the server at a URL; it is opened by the first request."""
-
-    def __init__(self, server: str) -> None:
-        """Check the URL.
-
-        Raises:
-            click.UsageError: the server is no URL.
-        """
-        self._server = server
-        self._http = _open(server)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._http.close()
-
-    def send(
-        self, method: str, target: str, body: Body, headers: Mapping[str, str], timeout: float
-    ) -> http.client.HTTPResponse:
-        """Send a request; return the answer, whose body is still to be read. `timeout` is in seconds.
-
-        Raises:
-            AdminApiError: the server does not speak TLS.
-            OSError, http.client.HTTPException: see `unreachable`.
-        """
-        if self._http.sock is None:
-            self._connect()
-        self._http.sock.settimeout(timeout)
-        self._http.request(method, target, body, headers)
-        return self._http.getresponse()
-
-    def unreachable(self, error: Exception) -> AdminApiError:
-        """Return what to tell about a request that got no answer."""
-        return AdminApiError(
-            f"cannot reach the admin API at {self._server} ({error or type(error).__name__}): "
-            "is ddnsd running there? Start it with `ddnsd serve`, "
-            "or name the right one with --server or DDNSD_SERVER"
-        )
-
-    def _connect(self) -> None:
-        self._http.timeout = _CONNECT_TIMEOUT
-        try:
-            self._http.connect()
-        except (ssl.SSLError, TimeoutError) as error:
-            # Who does not speak TLS answers at once in plain HTTP, or waits for the rest of a "request".
-            if getattr(error, "reason", "") == "WRONG_VERSION_NUMBER" or "handshake" in str(error):
-                raise AdminApiError(
-                    f"no TLS with {self._server}: it speaks plain HTTP: write http://"
-                ) from error
-            raise
-
-
-def _open(server: str) -> http.client.HTTPConnection:
-    try:
-        url = urlsplit(server)
-        host, port = url.hostname, url.port
-    except ValueError:
-        host = None
-    if not host or url.scheme not in ("http", "https"):
-        raise click.UsageError(f"--server: {server!r} is no URL such as http://127.0.0.1:8081")
-    if url.scheme == "https":
-        return http.client.HTTPSConnection(host, port, context=ssl.create_default_context())
-    if is_remote(server):
-        click.echo(
-            f"Warning: the admin token crosses the network in plain text to {server}: write https://, "
-            "or reach it through an SSH tunnel",
-            err=True,
-        )
-    return http.client.HTTPConnection(host, port)
-
-
-_TIMEOUT = 60.0  # seconds for one answer
-_PART = 65_536  # bytes
-_NOT_ADMIN = "is not the admin API: use the address of listen.admin"
 
 
 class AdminClient:
@@ -119,13 +44,12 @@ class AdminClient:
         """
         self._server = server
         self._token_file = token_file
-        self._base = urlsplit(server).path.rstrip("/")
-        self._connection = Connection(server)
-        self._token = _read_token(token_file)
+        self._http = _client(server)
+        self._http.headers["Authorization"] = f"Bearer {_read_token(token_file)}"
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        self._http.close()
 
     def get(self, path: str, **query: object) -> Any:
         """Return the JSON answer of a GET."""
@@ -156,7 +80,8 @@ class AdminClient:
         """
         target = path + (f"?{urlencode(query)}" if query else "")
         content = None if body is None else msgspec.json.encode(body)
-        return self._answer(*self._exchange(method, target, content, "application/json", timeout))
+        with self._send(method, target, content, "application/json", timeout) as response:
+            return self._answer(response)
 
     def download(self, path: str, timeout: float) -> Iterator[bytes]:
         """Yield the body of a GET as it comes; `timeout` is for each part, in seconds.
@@ -164,18 +89,14 @@ class AdminClient:
         Raises:
             AdminApiError: no answer, another than 2xx, or one that broke off.
         """
-        try:
-            response = self._send("GET", path, None, "", timeout)
-        except (OSError, http.client.HTTPException) as error:
-            raise self._connection.unreachable(error) from error
-        try:
-            if response.status != http.HTTPStatus.OK:
-                self._answer(response.status, response.read())
-            while part := response.read(_PART):
-                yield part
-        except (OSError, http.client.HTTPException) as error:
-            message = f"the answer of {self._server} broke off: what came of it is not whole: try again"
-            raise AdminApiError(message) from error
+        with self._send("GET", path, None, "", timeout) as response:
+            if not response.is_success:
+                self._answer(response)
+            try:
+                yield from response.iter_raw(_PART)
+            except httpx2.HTTPError as error:
+                message = f"the answer of {self._server} broke off: what came of it is not whole: try again"
+                raise AdminApiError(message) from error
 
     def upload(self, path: str, file: IO[bytes], content_type: str, timeout: float) -> Any:
         """Return the JSON answer to a POST of a file, which is sent as it is read.
@@ -183,15 +104,43 @@ class AdminClient:
         Raises:
             AdminApiError: no answer, or another than 2xx.
         """
-        return self._answer(*self._exchange("POST", path, file, content_type, timeout))
+        with self._send("POST", path, _parts(file), content_type, timeout) as response:
+            return self._answer(response)
 
-    def _answer(self, status: int, content: bytes) -> Any:
+    @contextlib.contextmanager
+    def _send(
+        self, method: str, path: str, body: bytes | Iterator[bytes] | None, content_type: str, timeout: float
+    ) -> Iterator[httpx2.Response]:
+        """Give the answer, whose body is still to be read."""
+        headers = {} if body is None else {"Content-Type": content_type}
+        limits = httpx2.Timeout(timeout, connect=_CONNECT_TIMEOUT)
+        try:
+            with self._http.stream(method, path, content=body, headers=headers, timeout=limits) as response:
+                yield response
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: httpx2.HTTPError) -> AdminApiError:
+        # A server without TLS answers at once in plain HTTP, or waits for the rest of a "request".
+        if "WRONG_VERSION_NUMBER" in str(error) or "handshake operation timed out" in str(error):
+            return AdminApiError(f"no TLS with {self._server}: it speaks plain HTTP: write http://")
+        return AdminApiError(
+            f"cannot reach the admin API at {self._server} ({str(error) or type(error).__name__}): "
+            "is ddnsd running there? Start it with `ddnsd serve`, "
+            "or name the right one with --server or DDNSD_SERVER"
+        )
+
+    def _answer(self, response: httpx2.Response) -> Any:
         """Return an answer's JSON.
 
         Raises:
-            AdminApiError: it is none of the admin API, or no 2xx.
+            AdminApiError: it is not of the admin API, or not 2xx.
         """
-        answer = self._decode(status, content)
+        status = response.status_code
+        try:
+            answer = msgspec.json.decode(response.read())
+        except msgspec.DecodeError as error:
+            raise AdminApiError(f"{self._server} {_NOT_ADMIN} (it answered {status} without JSON)") from error
         if isinstance(answer, dict) and "success" in answer:  # as the update API and the health listener say
             raise AdminApiError(f"{self._server} {_NOT_ADMIN}")
         if status == 401:
@@ -199,37 +148,51 @@ class AdminClient:
                 f"{self._server} does not accept the admin token in {self._token_file}: name the right file "
                 "with --admin-token-file or DDNSD_ADMIN_TOKEN_FILE (the server's is in its data folder)"
             )
-        if not 200 <= status < 300:
+        if not response.is_success:
             raise AdminApiError(str(answer.get("error", f"HTTP status {status}")), answer, status)
         return answer
 
-    def _exchange(
-        self, method: str, path: str, body: Body, content_type: str, timeout: float
-    ) -> tuple[int, bytes]:
-        try:
-            response = self._send(method, path, body, content_type, timeout)
-            return response.status, response.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise self._connection.unreachable(error) from error
 
-    def _send(
-        self, method: str, path: str, body: Body, content_type: str, timeout: float
-    ) -> http.client.HTTPResponse:
-        headers = {"Authorization": f"Bearer {self._token}"}
-        if body is not None:
-            headers["Content-Type"] = content_type
-        return self._connection.send(method, self._base + path, body, headers, timeout)
+def _client(server: str) -> httpx2.Client:
+    """Return a client of the server at a URL; it connects with the first request."""
+    base = _base(server)
+    if base.scheme == "https":
+        context = ssl.create_default_context()
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, is not used, and costs no time
+        if is_remote(server):
+            click.echo(
+                f"Warning: the admin token crosses the network in plain text to {server}: write https://, "
+                "or reach it through an SSH tunnel",
+                err=True,
+            )
+    headers = {"User-Agent": "ddnsd", "Accept-Encoding": "identity"}
+    return httpx2.Client(base_url=base, headers=headers, verify=context, trust_env=False)
 
-    def _decode(self, status: int, content: bytes) -> Any:
-        try:
-            return msgspec.json.decode(content)
-        except msgspec.DecodeError as error:
-            raise AdminApiError(f"{self._server} {_NOT_ADMIN} (it answered {status} without JSON)") from error
+
+def _base(server: str) -> httpx2.URL:
+    """Return the URL without user and password, which httpx2 would send instead of the token."""
+    with contextlib.suppress(ValueError, httpx2.InvalidURL):
+        url = urlsplit(server)
+        if url.hostname and url.scheme in ("http", "https"):
+            return httpx2.URL(scheme=url.scheme, host=url.hostname, port=url.port, path=url.path)
+    raise click.UsageError(f"--server: {server!r} is not a URL such as http://127.0.0.1:8081")
 
 
 def resource_path(plural: str, name: str, *rest: str) -> str:
     """Return the path of a resource, or of what lies below it."""
-    return "/".join(("/api/v1", plural, quote(name, safe=""), *rest))
+    segment = quote(name, safe="")
+    if segment in (".", ".."):  # httpx2 would resolve it, and name the whole collection
+        segment = segment.replace(".", "%2E")
+    return "/".join(("/api/v1", plural, segment, *rest))
+
+
+def _parts(file: IO[bytes]) -> Iterator[bytes]:
+    try:
+        while part := file.read(_PART):
+            yield part
+    except OSError as error:
+        raise click.ClickException(f"cannot read {file.name}: {error.strerror or error}") from error
 
 
 def _read_token(path: Path) -> str:

@@ -390,6 +390,35 @@ async def test_zone_work_without_a_leader_says_so(filled: Any) -> None:
     assert (run.code, "no leader has done it within 1 s" in run.err) == (1, True)
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+async def test_a_name_of_dots_is_a_name(filled: CommandLine, name: str) -> None:
+    run = await filled("delete", "zone", name)
+    assert (run.code, run.err) == (1, f"Error: there is no Zone '{name}'\n")
+    assert (await filled("get", "zones", name)).code == 1
+
+
+async def test_only_the_servers_url_and_token_file_say_whom_to_ask_and_how(filled: CommandLine) -> None:
+    netrc = filled.folder / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login user password netrc-password\n")
+    environment = {"HTTP_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1"}
+    run = await filled("get", "zones", NETRC=str(netrc), **environment)
+    assert (run.code, run.err) == (0, "")
+    server = filled.server.url.replace("http://", "http://user:password@")
+    assert (await filled("get", "zones", "--server", server)).code == 0
+    assert (await filled("get", "zones", "--server", f"{filled.server.url}/")).code == 0
+
+
+async def test_an_import_that_cannot_be_read_names_the_file(filled: CommandLine) -> None:
+    run = await filled("import", "/proc/self/mem")  # it opens, and its first byte cannot be read
+    assert (run.code, run.err) == (1, "Error: cannot read /proc/self/mem: Input/output error\n")
+
+
+@pytest.mark.parametrize("server", ["nonsense", "ftp://host", "http://", "http://host:99999", "http://[::1"])
+async def test_what_is_not_a_url_is_wrong_usage(ddnsd: CommandLine, server: str) -> None:
+    run = await ddnsd("get", "zones", "--server", server)
+    assert (run.code, f"{server!r} is not a URL such as http://" in run.err) == (2, True)
+
+
 async def test_a_server_that_is_not_there(ddnsd: CommandLine) -> None:
     socket, port = bind_unused_port()
     socket.close()
