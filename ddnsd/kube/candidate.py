@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import structlog
 
-from ddnsd.aio import first_of
+from ddnsd.aio import cancel, first_of
 from ddnsd.kube.api import Client, KubeError, Resource
 from ddnsd.kube.controller import Controller
 from ddnsd.kube.gc import GarbageCollector
@@ -102,32 +102,26 @@ class Candidate:
         who, election = codec.encode(Candidacy(self._me)), keys.controllers(self._policy.source)
         uid = await self._uid()
         await self._sourced({}, uid).ask()
-        leadership = await self._elected(who, election)
-        if leadership is None:
-            return
+        part = asyncio.create_task(self._take_part(who, election, uid), name="kube candidate")
+        try:
+            await first_of(asyncio.wait([part]), self._cache.stands_still())
+            if part.done():
+                part.result()
+        finally:
+            await cancel(part)
+
+    async def _take_part(self, who: bytes, election: str, uid: str) -> None:
+        """Campaign, then control: in one task, as a cancellation between would leave a key that leads."""
+        leadership = await self._store.campaign(who, election)
         try:
             async with asyncio.TaskGroup() as group:
                 control = group.create_task(self._control(leadership, uid), name="kube control")
-                await first_of(leadership.lost(), self._cache.stands_still())
+                await leadership.lost()
                 control.cancel()
         finally:
             self._metrics.controls(False)
             self._registry, self._changed = None, _nothing
             await leadership.resign()
-
-    async def _elected(self, who: bytes, election: str) -> Leadership | None:
-        """Wait until elected; None once the state stands still, in which case it has left the queue.
-
-        Raises:
-            UnavailableError: not now.
-        """
-        campaign = asyncio.create_task(self._store.campaign(who, election), name="kube candidate")
-        try:
-            await first_of(asyncio.wait([campaign]), self._cache.stands_still())
-            return campaign.result() if campaign.done() else None
-        finally:
-            campaign.cancel()
-            await asyncio.wait([campaign])
 
     def _note(self, log: Callable[..., None], errors: BaseExceptionGroup[Exception]) -> bool:
         """Log why this process does not control, once as long as it is the same; say whether it is new."""

@@ -9,7 +9,6 @@ Campaign, lead, stop leading, campaign again.
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import TypeVar
 
 import structlog
 
@@ -101,8 +100,6 @@ class Preference:
 
 _RETRY_SECONDS = 1.0
 
-Result = TypeVar("Result")
-
 
 class Candidate:
     """This node's part in the election. Run `run()` as a task of its own."""
@@ -140,20 +137,23 @@ class Candidate:
             await self._cache.loaded()
             await self._preference.stands()
             try:
-                leadership = await self._unless_better(self._store.campaign(who))
-                if leadership is not None:
-                    await self._lead(leadership)
+                await self._unless_better(self._stand(who))
             except UnavailableError as error:
                 _log.warning("leader.store_unavailable", reason=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _unless_better(self, running: Coroutine[None, None, Result]) -> Result | None:
-        """Return what the coroutine does, or None if it was cancelled for a node that is preferred."""
+    async def _stand(self, who: bytes) -> None:
+        """Campaign, then lead: in one task, as a cancellation between would leave a key that leads."""
+        await self._lead(await self._store.campaign(who))
+
+    async def _unless_better(self, running: Coroutine[None, None, None]) -> None:
+        """Run the coroutine, but cancel it for a node that is preferred."""
         task = asyncio.create_task(running, name="candidate")
         better = asyncio.create_task(self._preference.better(), name="preference")
         try:
             await asyncio.wait([task, better], return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else None
+            if task.done():
+                task.result()
         finally:
             await cancel(better, task)
 
@@ -161,7 +161,7 @@ class Candidate:
         _log.info("leader.elected", epoch=leadership.epoch)
         self._metrics.leading(True)
         try:
-            await self._unless_better(self._publish(leadership))
+            await self._publish(leadership)
         except DeposedError as error:
             _log.warning("leader.deposed", reason=str(error))
         finally:

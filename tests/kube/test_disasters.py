@@ -6,9 +6,11 @@ from collections.abc import Iterable
 import pytest
 
 from ddnsd.kube.crd import definition
+from ddnsd.model.records import Candidacy
 from ddnsd.model.request import Unchanged, Updated
 from ddnsd.model.resources import Kind
-from tests.kube.world import RULES, World, until
+from ddnsd.store import codec, keys
+from tests.kube.world import PATIENCE, RULES, World, until
 from tests.rigs.kubernetes import KubernetesRig
 
 MANY = 12
@@ -193,6 +195,28 @@ async def test_a_cluster_that_was_set_up_anew_waits_for_takeover(settled: World)
         settled.apply(*hosts(settled, range(3)))
         await until(lambda: settled.held(), 0, "held")
     assert stored(settled) == MANY + 1
+
+
+async def test_a_controller_that_ends_when_it_is_elected_blocks_nobody(world: World) -> None:
+    """Whatever step of the event loop it is that it ends at."""
+    who, election = codec.encode(Candidacy("other")), keys.controllers(world.source)
+
+    async def queue_of(length: int) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while len((await world.store.snapshot(election)).items) != length:
+                await asyncio.sleep(0)
+
+    for steps in range(12):
+        before = await world.store.campaign(who, election)
+        async with world.controller():
+            await queue_of(2)
+            resigning = asyncio.create_task(before.resign())
+            await queue_of(1)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+        await resigning
+        async with asyncio.timeout(PATIENCE):
+            await (await world.store.campaign(who, election)).resign()
 
 
 async def test_of_two_controllers_one_works(settled: World) -> None:

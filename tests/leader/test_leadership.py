@@ -5,18 +5,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from ddnsd.model.addresses import Family
 from ddnsd.model.fence import parse_fence
-from ddnsd.model.records import RecordKey
+from ddnsd.model.records import Candidacy, RecordKey
 from ddnsd.model.request import Updated
 from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, Update
+from ddnsd.store import codec
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import Stale
 from ddnsd.store.interface import Update as StoreUpdate
 from ddnsd.store.keys import ELECTION
 from tests.leader.faults import Fault, FaultyNameserver, Trigger
-from tests.leader.node import BLOG, ZONE, Node, embedded_nameservers, example, node_on, served
+from tests.leader.node import BLOG, PATIENCE, ZONE, Node, embedded_nameservers, example, node_on, served
 
+WHO = codec.encode(Candidacy("other"))
 BLOG_A = RecordKey(BLOG, Family.A)
 
 
@@ -95,3 +99,33 @@ async def test_orderly_end_hands_over_at_once(tmp_path: Path) -> None:
             assert isinstance(await first.update(BLOG, "192.0.2.2"), Updated)
         assert (await served(nameserver))[BLOG_A][0] == "192.0.2.2"
         assert second.candidate.publisher is not None
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_candidate_that_ends_when_it_is_elected_stands_in_nobodys_way(
+    tmp_path: Path, steps: int
+) -> None:
+    """Steps of the event loop, of which it is one between its election and that the candidate knows."""
+    store = await open_embedded(tmp_path / "store")
+    try:
+        async with embedded_nameservers(tmp_path) as servers, node_on(store, servers) as node:
+            before = await store.campaign(WHO)
+            node.lead()
+            await queue_of(store, 2)
+            resigning = asyncio.create_task(before.resign())
+            await queue_of(store, 1)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            await node.stop_leading()
+            await resigning
+            async with asyncio.timeout(PATIENCE):
+                await (await store.campaign(WHO)).resign()
+    finally:
+        await store.close()
+
+
+async def queue_of(store: EmbeddedStore, length: int) -> None:
+    """Wait until so many candidates are in the queue; look at each step of the event loop."""
+    async with asyncio.timeout(PATIENCE):
+        while len((await store.snapshot(ELECTION)).items) != length:
+            await asyncio.sleep(0)

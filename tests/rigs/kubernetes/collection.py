@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, NamedTuple, Self
 
 from tests.rigs.kubernetes.administrator import Administrator, ApiError
@@ -45,6 +46,17 @@ class Collection:
             if self._socket is not None:
                 _shut(self._socket)
             self._thread.join(0.05)
+
+    def read(self, key: Key) -> Any:
+        """Return an object as it is now, which `objects` may not show yet; None if there is none."""
+        prefix, _, plural = self._path.rpartition("/")
+        namespace = f"/namespaces/{key.namespace}" if key.namespace else ""
+        try:
+            return self._rig.call("GET", f"{prefix}{namespace}/{plural}/{key.name}")
+        except ApiError as error:
+            if error.code != HTTPStatus.NOT_FOUND:
+                raise
+            return None
 
     def _run(self) -> None:
         while not self._closed.is_set():

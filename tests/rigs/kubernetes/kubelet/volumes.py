@@ -39,13 +39,18 @@ class Volumes:
         self._shown: dict[str, Mapping[str, str]] = {}
         self._projections: dict[str, ProjectedFolder] = {}
         self._tokens: dict[str, str] = {}
+        self._seen: dict[tuple[Collection, str], Any] = {}  # the newest of each source
 
     def lay_out(self) -> dict[str, Path]:
-        """Return the folder of each volume.
+        """Return the folder of each volume, as it is now.
+
+        A pod whose upgrade changed its ConfigMap first must not start with the one of before: kubelet
+        follows each source from the first pod that mounts it, beginning with a read of its own.
 
         Raises:
             NotYetError: a source of one is missing.
         """
+        self._seen.clear()
         return {volume["name"]: self._make(volume) for volume in self._pod["spec"].get("volumes", ())}
 
     def refresh(self) -> None:
@@ -123,9 +128,15 @@ class Volumes:
         return Path(bound["spec"]["hostPath"]["path"])
 
     def _find(self, collection: Collection, name: str) -> Any:
-        found = collection.objects.get(Key(self._namespace, name))
+        key = Key(self._namespace, name)
+        seen, found = self._seen.get((collection, name)), collection.objects.get(key)
+        if seen is None:
+            found = collection.read(key)
+        elif found is None or _version(found) < _version(seen):
+            found = seen
         if found is None:
             raise NotYetError(f"{name} is not there")
+        self._seen[collection, name] = found
         return found
 
     def _show(self, name: str, folder: Path, files: Mapping[str, str], mode: int) -> None:
@@ -154,6 +165,10 @@ def give_to_group(volume: Path, group: int) -> None:
         if not path.is_symlink():
             os.chown(path, -1, group)
             path.chmod(path.stat().st_mode & 0o7777 | (_FOLDER_BITS if path.is_dir() else _FILE_BITS))
+
+
+def _version(document: Mapping[str, Any]) -> int:
+    return int(document["metadata"]["resourceVersion"])
 
 
 def _chosen(source: Mapping[str, Any], data: Mapping[str, str]) -> dict[str, str]:
