@@ -77,6 +77,7 @@ class HaproxyRig:
 defaults
     mode {self._mode}
     timeout connect 500ms
+    timeout check 30s
     timeout client 30s
     timeout server 30s
     retries 5

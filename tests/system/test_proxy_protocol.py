@@ -119,7 +119,7 @@ async def test_the_end_of_a_node_loses_no_request_behind_a_header(tmp_path: Path
 
 async def test_haproxys_own_checks_are_served(proxied: Installation) -> None:
     """They come with `LOCAL`, and it takes the server out when they fail."""
-    option = "send-proxy-v2 check inter 20ms fall 1 rise 1000"
+    option = "send-proxy-v2 check inter 100ms fall 1 rise 1000"
     before = len(proxied.events("proxy_header.refused"))
     with HaproxyRig([proxied.addresses["public"]], option=option) as haproxy:
         for _ in range(20):
