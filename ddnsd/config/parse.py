@@ -2,9 +2,12 @@
 
 import ipaddress
 import re
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta
 
 from ddnsd.model.names import InvalidNameError, parse_name
+from ddnsd.model.note import Note
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -12,11 +15,33 @@ _ENDPOINT = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^\[\]:/@\s]*)):
 _MAX_NAME = 253
 _MAX_PORT = 65535
 _LOCAL_PART = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
-_PREFIX = re.compile(r"[A-Za-z0-9._/-]{0,199}/")
-_WORD = re.compile(r"[A-Za-z0-9._-]{1,63}")
-_ROLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,252}")
-_OBJECT_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
+
+
+Word = Annotated[
+    str,
+    Meta(pattern=r"^[A-Za-z0-9._-]{1,63}\Z"),
+    Note(remedy="write 1 to 63 letters, digits, dots, hyphens or underscores"),
+]
+"""A name for a node, a region or a token."""
+KubernetesName = Annotated[
+    str,
+    Meta(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z"),
+    Note(remedy="write 1 to 63 lower-case letters, digits and hyphens, no hyphen at an end"),
+]
+"""The name of a source or a namespace (RFC 1123 label)."""
+Role = Annotated[
+    str,
+    Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:_-]{0,252}\Z"),
+    Note(remedy="write the name of a ClusterRole: letters, digits and . : _ -, 253 at most"),
+]
+"""The name of a ClusterRole, which goes into a command that users copy."""
+KeyPrefix = Annotated[
+    str,
+    Meta(pattern=r"^[A-Za-z0-9._/-]{0,199}/\Z"),
+    Note(remedy='write a prefix that ends with "/", such as ddnsd/'),
+]
+"""A prefix of keys; it has an end, as `ddnsd` also begins `ddnsd-test`."""
 
 
 class Endpoint(NamedTuple):
@@ -79,50 +104,6 @@ def parse_api_server(text: str) -> str:
         if endpoint.host and endpoint.port:
             return f"{scheme}://{endpoint}"
     return f"{scheme}://{parse_host(place)}"
-
-
-def parse_kubernetes_name(text: str) -> str:
-    """Return the name of a source or a namespace (RFC 1123 label).
-
-    Raises:
-        ValueError: not one label of 1 to 63 characters.
-    """
-    if not _OBJECT_LABEL.fullmatch(text):
-        raise ValueError("write 1 to 63 lower-case letters, digits and hyphens, no hyphen at an end")
-    return text
-
-
-def parse_role(text: str) -> str:
-    """Return the name of a ClusterRole, which goes into a command that users copy.
-
-    Raises:
-        ValueError: not 1 to 253 of the characters that roles are named with.
-    """
-    if not _ROLE.fullmatch(text):
-        raise ValueError("write the name of a ClusterRole: letters, digits and . : _ -, 253 at most")
-    return text
-
-
-def parse_prefix(text: str) -> str:
-    """Return a prefix of keys.
-
-    Raises:
-        ValueError: not of the usual characters, or without an end: `ddnsd` also begins `ddnsd-test`.
-    """
-    if not _PREFIX.fullmatch(text):
-        raise ValueError('write a prefix that ends with "/", such as ddnsd/')
-    return text
-
-
-def parse_user(text: str) -> str:
-    """Return a user's name.
-
-    Raises:
-        ValueError: not a printable one.
-    """
-    if not text.isprintable():
-        raise ValueError("write the name of an etcd user")
-    return text
 
 
 def parse_server(text: str) -> str:
@@ -233,25 +214,3 @@ def _address(text: str, version: int | None = None) -> ipaddress.IPv4Address | i
     if version not in (None, address.version):
         raise ValueError("brackets are for an IPv6 address")
     return address
-
-
-def parse_truth(text: str) -> bool:
-    """Return what `true` or `false` says.
-
-    Raises:
-        ValueError: neither.
-    """
-    if text not in ("true", "false"):
-        raise ValueError("write true or false")
-    return text == "true"
-
-
-def parse_word(text: str) -> str:
-    """Return a name for a node or a region.
-
-    Raises:
-        ValueError: it has blanks or control characters, or is longer than 63.
-    """
-    if not _WORD.fullmatch(text):
-        raise ValueError("write 1 to 63 letters, digits, dots, hyphens or underscores")
-    return text

@@ -353,12 +353,14 @@ class Reader:
             OverflowError: an instant too near to the end of time.
         """
         note = form.note
+        if self._folder and form.kind is bool and raw in ("true", "false"):
+            return raw == "true"  # YAML 1.2 as config.yaml has it knows no truth values, nor do variables
+        if self._folder and raw == "":
+            raise ValueError
         if not (note.read or note.parse or form.kind is Path):
             value = msgspec.convert(raw, form.annotation)
             return value.astimezone(datetime.UTC) if isinstance(value, datetime.datetime) else value
         text = msgspec.convert(raw, str)
-        if not text and self._folder:
-            raise ValueError
         if note.parse:
             return (self._parsers[note.parse] if isinstance(note.parse, str) else note.parse)(text)
         path = (self._folder or Path()) / text

@@ -15,18 +15,16 @@ from ddnsd.config.nameservers import BYTES, RECORDS, RESTART, SECONDS, EmbeddedN
 from ddnsd.config.parse import (
     SOURCE_HEADERS,
     Endpoint,
+    KeyPrefix,
+    KubernetesName,
     Network,
+    Role,
+    Word,
     parse_api_server,
-    parse_kubernetes_name,
     parse_label,
     parse_member,
     parse_network,
-    parse_prefix,
-    parse_role,
     parse_source_header,
-    parse_truth,
-    parse_user,
-    parse_word,
 )
 from ddnsd.config.reader import Section, SectionError, SettingProblem, setting_problem
 from ddnsd.config.secrets import (
@@ -80,13 +78,13 @@ class EtcdSettings(Section, frozen=True, kw_only=True):
     ]
     """The members' client addresses, the nearest first: URLs, or `host:port` (https where `tls` is given)."""
 
-    prefix: Annotated[str, Note(parse=parse_prefix), RESTART] = "ddnsd/"
+    prefix: Annotated[KeyPrefix, RESTART] = "ddnsd/"
     """What all keys of this installation begin with; an etcd role with rights on it is enough."""
 
     tls: EtcdTlsSettings | None = None
     """TLS with authorities or a certificate of one's own."""
 
-    user: Annotated[str, Note(parse=parse_user)] = ""
+    user: Annotated[str, Note(remedy="write the name of an etcd user")] = ""
     """User of etcd's own authentication; absent: none."""
 
     password_file: Annotated[PasswordFile | None, Note(read=read_password_file, hidden=True)] = None
@@ -132,7 +130,7 @@ class FairUseSettings(Section, frozen=True, kw_only=True):
     the store. A change is an address that is committed. A failure is a request without a valid token.
     """
 
-    enabled: Annotated[bool, Note(parse=parse_truth)] = True
+    enabled: bool = True
     """Whether there are limits at all; each process counts for itself, in memory."""
 
     token_attempts: Annotated[float, _PER_SECOND] = 10.0
@@ -181,13 +179,13 @@ class FairUseSettings(Section, frozen=True, kw_only=True):
 class KubeSettings(Section, frozen=True, kw_only=True):
     """The Kubernetes cluster whose custom resources the controller puts into the store."""
 
-    source: Annotated[str, Note(parse=parse_kubernetes_name), RESTART] = "kubernetes"
+    source: Annotated[KubernetesName, RESTART] = "kubernetes"
     """What the cluster is called on this store; each cluster that shares the store needs its own."""
 
-    watch_namespaces: Annotated[tuple[Annotated[str, Note(parse=parse_kubernetes_name)], ...], RESTART] = ()
+    watch_namespaces: Annotated[tuple[KubernetesName, ...], RESTART] = ()
     """The namespaces whose accounts, hosts and tokens count; none: all, and the zones, too."""
 
-    secrets_role: Annotated[str, Note(parse=parse_role), RESTART] = ""
+    secrets_role: Annotated[Role, RESTART] = ""
     """ClusterRole that a namespace can bind to let the controller use its Secrets; conditions name it."""
 
     status_rate: Annotated[int, Meta(ge=1, le=1000), RESTART] = 20
@@ -264,7 +262,7 @@ class ListenSettings(Section, frozen=True, kw_only=True):
     tls: TlsSettings | None = None
     """TLS on the public listener; absent: plain HTTP."""
 
-    proxy_protocol: Annotated[bool, Note(parse=parse_truth)] = False
+    proxy_protocol: bool = False
     """Whether each connection from `trusted_proxies` to the public listener begins with a PROXY header."""
 
     def complete(self) -> Self:
@@ -315,7 +313,7 @@ class AddressSettings(Section, frozen=True, kw_only=True):
 class AdminTokenSettings(Section, frozen=True, kw_only=True):
     """One further admin token."""
 
-    name: Annotated[str, Note(parse=parse_word), Note(absent="write a name, such as `ci`")]
+    name: Annotated[Word, Note(absent="write a name, such as `ci`")]
     """What the audit and the log call it."""
 
     file: Annotated[Path, Note(absent="write the file with the token")]
@@ -370,17 +368,17 @@ class PublishSettings(Section, frozen=True, kw_only=True):
 class NodeSettings(Section, frozen=True, kw_only=True):
     """What this node is called among the nodes of a cluster."""
 
-    name: Annotated[str, Note(parse=parse_word), RESTART] = ""
+    name: Annotated[Word, RESTART] = ""
     """Its name in `ddnsd status`; absent: the machine's host name."""
 
-    region: Annotated[str, Note(parse=parse_word), RESTART] = ""
+    region: Annotated[Word, RESTART] = ""
     """Where it stands, shown in `ddnsd status`; absent: nowhere."""
 
 
 class LeaderSettings(Section, frozen=True, kw_only=True):
     """Which node of a cluster publishes: one that has every nameserver, then the highest priority."""
 
-    eligible: Annotated[bool, Note(parse=parse_truth)] = True
+    eligible: bool = True
     """Whether this node may lead; `false` for one that cannot reach the nameserver."""
 
     priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0

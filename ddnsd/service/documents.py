@@ -134,75 +134,6 @@ def document_of(kind: Kind, name: str, resource: Resource[Spec]) -> Document:
     return Document(kind, name, resource.spec, resource.origin)
 
 
-def read_document(raw: object, *, stored: bool = False) -> Document:
-    """Read one document, strictly; its `status` is ignored.
-
-    One as it is `stored` may be managed by Kubernetes; one that a user wants may not.
-
-    Raises:
-        InvalidDocumentError: with all of its problems.
-    """
-    if not isinstance(raw, dict):
-        raise InvalidDocumentError(Problem("", f"{shown(raw)}: write a document, a group of fields"))
-    kind = _read_kind(raw)
-    problems = list(_outer_problems(raw))
-    name, origin, spec = "", None, None
-    with _gathered(problems):
-        name, origin = _read_metadata(kind, raw.get("metadata"), stored=stored)
-    with _gathered(problems):
-        spec = read_spec(kind, raw.get("spec"), stored=stored)
-        problems += crowding(name, spec)
-    if problems or spec is None:
-        raise InvalidDocumentError(*problems)
-    return Document(kind, name, spec, origin)
-
-
-@contextlib.contextmanager
-def _gathered(problems: list[Problem]) -> Iterator[None]:
-    try:
-        yield
-    except InvalidDocumentError as error:
-        problems += error.problems
-
-
-def read_spec(kind: Kind, raw: object, *, stored: bool = False) -> Spec:
-    """Return the spec in its canonical form; None is an empty one.
-
-    One as it is `stored` may refer to what Kubernetes manages.
-
-    Raises:
-        InvalidDocumentError: with all of its problems.
-    """
-
-    def unknown(word: str, known: Iterable[str]) -> str:
-        is_secret = kind is Kind.TOKEN and word.lower() in _SECRETS
-        return _NO_SECRETS if is_secret else did_you_mean(word, known)
-
-    parsers = _STORED_PARSERS if stored else _PARSERS
-    spec = _read(SPECS[kind], {} if raw is None else raw, "spec", unknown, parsers)
-    if problems := tuple(contradictions(spec)):
-        raise InvalidDocumentError(*problems)
-    return spec
-
-
-def _read(
-    struct: type[S],
-    raw: object,
-    field: str,
-    unknown: Callable[[str, Iterable[str]], str],
-    parsers: Mapping[str, Parse],
-) -> S:
-    problems: list[Problem] = []
-
-    def report(path: KeyPath, value: str, remedy: str) -> None:
-        problems.append(Problem(dotted(path), message(value, remedy)))
-
-    found = Reader(report, unknown=unknown, parsers=parsers).read(struct, raw, (field,))
-    if found is None:
-        raise InvalidDocumentError(*problems)
-    return found
-
-
 def read_name(kind: Kind, text: object, *, stored: bool = False) -> str:
     """Return the canonical name of a resource: for a Zone or Host a DNS name in any spelling.
 
@@ -289,6 +220,81 @@ _PARSERS: Mapping[str, Parse] = {
     "digest": _parse_digest,
 }
 _STORED_PARSERS: Mapping[str, Parse] = {**_PARSERS, "account": partial(_parse_object_name, managed=True)}
+
+
+def read_document(raw: object, *, stored: bool = False) -> Document:
+    """Read one document, strictly; its `status` is ignored.
+
+    One as it is `stored` may be managed by Kubernetes; one that a user wants may not.
+
+    Raises:
+        InvalidDocumentError: with all of its problems.
+    """
+    if not isinstance(raw, dict):
+        raise InvalidDocumentError(Problem("", f"{shown(raw)}: write a document, a group of fields"))
+    kind = _read_kind(raw)
+    problems = list(_outer_problems(raw))
+    name, origin, spec = "", None, None
+    with gathered(problems):
+        name, origin = _read_metadata(kind, raw.get("metadata"), stored=stored)
+    with gathered(problems):
+        spec = read_spec(kind, raw.get("spec"), stored=stored)
+        problems += crowding(name, spec)
+    if problems or spec is None:
+        raise InvalidDocumentError(*problems)
+    return Document(kind, name, spec, origin)
+
+
+@contextlib.contextmanager
+def gathered(problems: list[Problem]) -> Iterator[None]:
+    """Add what is wrong with one part, and go on with the next."""
+    try:
+        yield
+    except InvalidDocumentError as error:
+        problems += error.problems
+
+
+def read_spec(kind: Kind, raw: object, *, stored: bool = False) -> Spec:
+    """Return the spec in its canonical form; None is an empty one.
+
+    One as it is `stored` may refer to what Kubernetes manages.
+
+    Raises:
+        InvalidDocumentError: with all of its problems.
+    """
+
+    def unknown(word: str, known: Iterable[str]) -> str:
+        is_secret = kind is Kind.TOKEN and word.lower() in _SECRETS
+        return _NO_SECRETS if is_secret else did_you_mean(word, known)
+
+    parsers = _STORED_PARSERS if stored else _PARSERS
+    spec = read_struct(SPECS[kind], {} if raw is None else raw, "spec", unknown, parsers)
+    if problems := tuple(contradictions(spec)):
+        raise InvalidDocumentError(*problems)
+    return spec
+
+
+def read_struct(
+    struct: type[S],
+    raw: object,
+    field: str,
+    unknown: Callable[[str, Iterable[str]], str] = did_you_mean,
+    parsers: Mapping[str, Parse] = _PARSERS,
+) -> S:
+    """Return what one field of a document says, strictly.
+
+    Raises:
+        InvalidDocumentError: with all of its problems.
+    """
+    problems: list[Problem] = []
+
+    def report(path: KeyPath, value: str, remedy: str) -> None:
+        problems.append(Problem(dotted(path), message(value, remedy)))
+
+    found = Reader(report, unknown=unknown, parsers=parsers).read(struct, raw, (field,))
+    if found is None:
+        raise InvalidDocumentError(*problems)
+    return found
 
 
 def contradictions(spec: Spec) -> Iterator[Problem]:
@@ -402,7 +408,7 @@ def _read_metadata(kind: Kind, metadata: object, *, stored: bool) -> tuple[str, 
     if "source" in metadata and not stored:
         raise InvalidDocumentError(Problem("metadata.source", _MANAGED))
     if not stored:
-        return read_name(kind, _read(_Metadata, metadata, "metadata", _only_name, {}).name), None
-    known = _read(_StoredMetadata, metadata, "metadata", _only_name, {})
+        return read_name(kind, read_struct(_Metadata, metadata, "metadata", _only_name).name), None
+    known = read_struct(_StoredMetadata, metadata, "metadata", _only_name)
     origin = Origin(known.source, known.namespace) if known.source else None
     return read_name(kind, known.name, stored=True), origin

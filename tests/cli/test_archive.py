@@ -70,7 +70,7 @@ async def test_problem_names_file_document_field_and_remedy(ddnsd: CommandLine, 
     assert run.err.splitlines() == [
         "Error: nothing was imported:",
         f"{file}, document 4 (Host blog.example.com): status.A.previous: "
-        "'x' is no address of family A; none is \"\"",
+        "'x': not an address of family A; none is \"\"",
         f"{file}, document 6: the export was cut off after this: its last line is `...`; "
         "if it was edited, add that line",
     ]

@@ -7,18 +7,34 @@ from typing import Any
 
 import pytest
 
-from ddnsd.config import Endpoint, load
+from ddnsd.config import Endpoint, KubeSettings, load
 from ddnsd.config.parse import (
     parse_api_server,
     parse_endpoint,
     parse_key_name,
-    parse_kubernetes_name,
     parse_label,
     parse_mailbox,
     parse_network,
-    parse_role,
     parse_server,
 )
+from ddnsd.config.reader import Reader
+
+
+def setting(key: str) -> Callable[[str], object]:
+    """Return what reads one of the controller's settings."""
+
+    def parse(text: str) -> object:
+        remedies: list[str] = []
+        reader = Reader(lambda _path, _value, remedy: remedies.append(remedy), Path())
+        found = reader.read(KubeSettings, {key: text})
+        if found is None:
+            raise ValueError(*remedies)
+        return getattr(found, key)
+
+    return parse
+
+
+kubernetes_name, role = setting("source"), setting("secrets_role")
 
 
 @pytest.mark.parametrize(
@@ -67,8 +83,8 @@ def test_no_endpoint(text: str) -> None:
         (parse_api_server, "https://10.96.0.1:443/", "https://10.96.0.1:443"),
         (parse_api_server, "https://[2001:DB8::1]:6443", "https://[2001:db8::1]:6443"),
         (parse_api_server, "https://Kubernetes.default.svc", "https://kubernetes.default.svc"),
-        (parse_kubernetes_name, "home-1", "home-1"),
-        (parse_role, "dns:ddnsd-secrets", "dns:ddnsd-secrets"),
+        (kubernetes_name, "home-1", "home-1"),
+        (role, "dns:ddnsd-secrets", "dns:ddnsd-secrets"),
         (parse_network, "192.0.2.1", parse_network("192.0.2.1/32")),
     ],
 )
@@ -90,14 +106,14 @@ def test_a_value_becomes_canonical(parse: Callable[..., Any], text: str, expecte
         (parse_api_server, "http://10.96.0.1:443"),
         (parse_api_server, "https://user@10.96.0.1:443"),
         (parse_api_server, "https://10.96.0.1:0"),
-        (parse_kubernetes_name, "Home"),
-        (parse_role, ""),
-        (parse_role, "a b"),
-        (parse_role, "a;b"),
-        (parse_role, "a" * 254),
-        (parse_kubernetes_name, "home-"),
-        (parse_kubernetes_name, "a.b"),
-        (parse_kubernetes_name, "a" * 64),
+        (kubernetes_name, "Home"),
+        (role, ""),
+        (role, "a b"),
+        (role, "a;b"),
+        (role, "a" * 254),
+        (kubernetes_name, "home-"),
+        (kubernetes_name, "a.b"),
+        (kubernetes_name, "a" * 64),
         (parse_network, "10.0.0.1/8"),
     ],
 )

@@ -1,16 +1,24 @@
 """One resource of an archive: a document and, of a host, the addresses in its `status`."""
 
-from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC
-from typing import Any, NamedTuple
+import contextlib
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from ddnsd.config.reader import Problem, did_you_mean, shown
+from ddnsd.config.reader import Problem, shown
 from ddnsd.model.addresses import Family, InvalidAddressError, read_address
+from ddnsd.model.note import Note, Parse
 from ddnsd.model.records import is_name_in_use
 from ddnsd.model.resources import HostSpec, Instant
-from ddnsd.service.documents import Document, InvalidDocumentError, read_document, write_document
+from ddnsd.service.documents import (
+    Document,
+    InvalidDocumentError,
+    gathered,
+    read_document,
+    read_struct,
+    write_document,
+)
 from ddnsd.service.status import HostStatus
 
 
@@ -34,13 +42,20 @@ class Item(NamedTuple):
     addresses: Mapping[Family, Address]
 
 
-_FIELDS = ("ip", "previous", "changed")
-# As `ddnsd get` shows them: an import publishes everything anew, and leaves challenges where they are.
-_IGNORED = ("published", "error")
+class _Committed(msgspec.Struct, frozen=True):
+    """An address as `ddnsd get` shows it; an import publishes everything again."""
+
+    ip: Annotated[str, Note(parse="ip")]
+    changed: Instant
+    previous: Annotated[str, Note(parse="previous", remedy='write an address, or "" for none')] = ""
+    published: Any = None
+    error: Any = ""
+
+
+# An import leaves challenges where they are.
 _IGNORED_STATUS = tuple(
     field.encode_name for field in msgspec.structs.fields(HostStatus) if field.name not in Family.__members__
 )
-_INSTANT = 'write an instant such as "2026-12-01T00:00:00Z"'
 
 
 def write_item(document: Document, addresses: Mapping[Family, Address]) -> dict[str, Any]:
@@ -60,15 +75,10 @@ def read_item(raw: object, place: int) -> Item:
     status = raw.get("status") if isinstance(raw, dict) else None
     problems: list[Problem] = []
     document, addresses = None, {}
-    try:
+    with gathered(problems):
         document = read_document(raw, stored=True)
-    except InvalidDocumentError as error:
-        problems += error.problems
-    families = _families(document)
-    try:
-        addresses = _read_status({} if status is None else status, families)
-    except InvalidDocumentError as error:
-        problems += error.problems
+    with gathered(problems):
+        addresses = _read_status({} if status is None else status, _families(document))
     if problems or document is None:
         raise InvalidDocumentError(*problems)
     return Item(place, document, addresses)
@@ -83,7 +93,7 @@ def _families(document: Document | None) -> Collection[Family]:
 
 def _read_status(status: object, families: Collection[Family]) -> dict[Family, Address]:
     if not isinstance(status, dict):
-        raise InvalidDocumentError(Problem("status", f"{shown(status)} is no group of fields"))
+        raise InvalidDocumentError(Problem("status", f"{shown(status)}: write a group of fields"))
     problems: list[Problem] = []
     addresses: dict[Family, Address] = {}
     for key, raw in status.items():
@@ -93,50 +103,26 @@ def _read_status(status: object, families: Collection[Family]) -> dict[Family, A
             message = "the document has no address of this kind: see spec.families of a Host"
             problems.append(Problem(f"status.{str(key)[:60]}", message))
             continue
-        try:
+        with gathered(problems):
             addresses[Family(key)] = _read_address(Family(key), raw)
-        except InvalidDocumentError as error:
-            problems += error.problems
     if problems:
         raise InvalidDocumentError(*problems)
     return addresses
 
 
 def _read_address(family: Family, raw: object) -> Address:
-    path = f"status.{family}"
-    if not isinstance(raw, dict):
-        raise InvalidDocumentError(Problem(path, f"{shown(raw)} is no group of fields"))
-    problems = list(_problems(family, path, raw))
-    if problems:
-        raise InvalidDocumentError(*problems)
-    changed = msgspec.convert(raw["changed"], Instant).astimezone(UTC)
-    error = str(raw.get("error", ""))
-    error = error if is_name_in_use(error) else ""
-    return Address(_canonical(raw["ip"]), _canonical(raw.get("previous", "")), changed, error)
+    parsers: Mapping[str, Parse] = {
+        "ip": lambda text: _parse_ip(family, text),
+        "previous": lambda text: text and _parse_ip(family, text, '; none is ""'),
+    }
+    found = read_struct(_Committed, raw, f"status.{family}", parsers=parsers)
+    error = str(found.error)
+    return Address(found.ip, found.previous, found.changed, error if is_name_in_use(error) else "")
 
 
-def _problems(family: Family, path: str, raw: Mapping[Any, object]) -> Iterator[Problem]:
-    for key in raw:
-        if key not in _FIELDS and key not in _IGNORED:
-            word = str(key)[:60]
-            yield Problem(f"{path}.{word}", f"unknown field; {did_you_mean(word, _FIELDS)}")
-    ip, previous = raw.get("ip"), raw.get("previous", "")
-    if not _is_of(family, ip):
-        yield Problem(f"{path}.ip", f"{shown(ip)} is no address of family {family}")
-    if previous != "" and not _is_of(family, previous):
-        yield Problem(f"{path}.previous", f'{shown(previous)} is no address of family {family}; none is ""')
-    try:
-        msgspec.convert(raw.get("changed"), Instant).astimezone(UTC)
-    except (msgspec.ValidationError, OverflowError):
-        yield Problem(f"{path}.changed", f"{shown(raw.get('changed'))}: {_INSTANT}")
-
-
-def _is_of(family: Family, text: object) -> bool:
-    try:
-        return isinstance(text, str) and read_address(text).family is family
-    except InvalidAddressError:
-        return False
-
-
-def _canonical(text: str) -> str:
-    return read_address(text).ip if text else ""
+def _parse_ip(family: Family, text: str, hint: str = "") -> str:
+    with contextlib.suppress(InvalidAddressError):
+        address = read_address(text)
+        if address.family is family:
+            return address.ip
+    raise ValueError(f"not an address of family {family}{hint}")
