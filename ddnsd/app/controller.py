@@ -16,8 +16,7 @@ from ddnsd.app.membership import Membership, member_of
 from ddnsd.app.reloader import Reloader
 from ddnsd.app.startup import Startup
 from ddnsd.config import Settings
-from ddnsd.kube.api import Client, in_cluster_server
-from ddnsd.kube.api import Settings as ApiSettings
+from ddnsd.kube.api import ApiClient, ApiSettings, in_cluster_server
 from ddnsd.kube.candidate import Candidate, ControllerPolicy
 from ddnsd.kube.status_writer import EventRecorder
 from ddnsd.model.resources import Kind
@@ -83,7 +82,7 @@ async def start_control(core: Core, me: str, stack: AsyncExitStack) -> None:
         ValueError: it is not known where the API server is; the message says what to do.
     """
     settings = core.reloader.configuration.settings
-    client = await stack.enter_async_context(Client(_api(settings)))
+    client = await stack.enter_async_context(ApiClient(_api(settings)))
     events = EventRecorder(client)
     announcing = core.supervisor.start("events", events.run())
     stack.push_async_callback(cancel, announcing)

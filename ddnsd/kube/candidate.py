@@ -7,7 +7,7 @@ from typing import NamedTuple
 import structlog
 
 from ddnsd.aio import cancel, first_of
-from ddnsd.kube.api import Client, KubeError, Resource
+from ddnsd.kube.api import ApiClient, ApiResource, KubeError
 from ddnsd.kube.controller import Controller
 from ddnsd.kube.gc import GarbageCollector
 from ddnsd.kube.ownership import Ownership
@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 1.0
 _TAKEN_SECONDS = 5.0  # until a source that is somebody else's is asked for again
-_NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
+_NAMESPACES = ApiResource("", "v1", "namespaces", namespaced=False)
 
 
 class ControllerPolicy(NamedTuple):
@@ -49,7 +49,7 @@ class Candidate:
 
     def __init__(
         self,
-        client: Client,
+        client: ApiClient,
         store: Store,
         cache: WatchCache,
         commits: GroupCommit,

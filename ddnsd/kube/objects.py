@@ -4,13 +4,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ddnsd.kube.api import Object, Resource
+from ddnsd.kube.api import ApiResource, Object
 from ddnsd.kube.status import CONDITION_TYPES, STATUSES, ObjectStatus
 from ddnsd.model.resources import API_VERSION, Kind
 
 MANAGER = "ddnsd"  # who writes a field, in server-side apply
 GROUP, VERSION = API_VERSION.split("/")
-RESOURCES = {kind: Resource(GROUP, VERSION, kind.plural, namespaced=kind is not Kind.ZONE) for kind in Kind}
+RESOURCES = {
+    kind: ApiResource(GROUP, VERSION, kind.plural, namespaced=kind is not Kind.ZONE) for kind in Kind
+}
 
 
 class Ref(NamedTuple):

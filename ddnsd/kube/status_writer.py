@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from ddnsd.kube.api import EVENTS, Client, ConflictError, KubeError, NotFoundError
+from ddnsd.kube.api import EVENTS, ApiClient, ConflictError, KubeError, ObjectNotFoundError
 from ddnsd.kube.objects import MANAGER, RESOURCES, Custom, Ref
 from ddnsd.kube.status import ObjectStatus
 from ddnsd.kube.translate import to_write
@@ -61,7 +61,7 @@ class StatusWriter:
 
     def __init__(
         self,
-        client: Client,
+        client: ApiClient,
         queue: StatusQueue,
         compose: Callable[[Ref], tuple[Custom, ObjectStatus] | None],
         rate: float,
@@ -105,7 +105,7 @@ class StatusWriter:
             await self._client.apply(
                 RESOURCES[kind], document, manager=MANAGER, force=True, subresource="status"
             )
-        except (NotFoundError, ConflictError):
+        except (ObjectNotFoundError, ConflictError):
             return True  # it is gone, or is another object of the same name, which will have its turn
         except KubeError as error:
             _log.warning("kube.status_unwritten", object=str(custom.ref), reason=str(error))
@@ -128,7 +128,7 @@ class EventNote(NamedTuple):
 class EventRecorder:
     """Writes warnings about this pod. Run `run()` as a task of its own."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: ApiClient) -> None:
         self._client = client
         self._waiting: asyncio.Queue[EventNote] = asyncio.Queue(_MOST)
 

@@ -24,10 +24,10 @@ from ddnsd.aio import wait_for
 from ddnsd.kube.api import (
     SECRETS,
     AlreadyExistsError,
-    Client,
+    ApiClient,
     ForbiddenError,
     KubeError,
-    NotFoundError,
+    ObjectNotFoundError,
 )
 from ddnsd.kube.objects import MANAGER, Custom, Ref
 from ddnsd.kube.status import ConditionType, ConditionValue
@@ -285,7 +285,7 @@ def _place_of(custom: Custom) -> _Place | None:
 class SecretReader:
     """Knows the digests of the Tokens' secrets. Run `run()` as a task of its own."""
 
-    def __init__(self, client: Client, views: Views, role: str = "") -> None:
+    def __init__(self, client: ApiClient, views: Views, role: str = "") -> None:
         """`views` has the Tokens; `role` is the ClusterRole to bind where we may use no Secrets, if any."""
         self._client = client
         self._views = views
@@ -366,7 +366,7 @@ class SecretReader:
         token, uid, secret = place
         try:
             object = await self._client.get(SECRETS, secret.name, namespace=token.namespace)
-        except NotFoundError:
+        except ObjectNotFoundError:
             if secret.own:
                 return await self._create(place)
             return _no_source(secret)

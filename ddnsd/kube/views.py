@@ -14,7 +14,17 @@ from typing import NamedTuple
 import structlog
 
 from ddnsd.aio import Slice, background
-from ddnsd.kube.api import Absence, Client, ForbiddenError, Gone, Key, Reflector, Selection, State, View
+from ddnsd.kube.api import (
+    Absence,
+    ApiClient,
+    ForbiddenError,
+    Gone,
+    Key,
+    Reflector,
+    ReflectorState,
+    ReflectorView,
+    Selection,
+)
 from ddnsd.kube.objects import RESOURCES, Custom, Ref, read_custom
 from ddnsd.model.records import Resource
 from ddnsd.model.resources import Kind, Spec, called, is_previous
@@ -102,7 +112,7 @@ _log = structlog.get_logger(__name__)
 class _Reflected:
     """The objects of one selection: all of a kind, or those of one namespace."""
 
-    def __init__(self, kind: Kind, client: Client, namespace: str) -> None:
+    def __init__(self, kind: Kind, client: ApiClient, namespace: str) -> None:
         self.kind = kind
         self.reflector = Reflector(client, Selection(RESOURCES[kind], namespace))
         self.view = self.reflector.view()
@@ -153,7 +163,7 @@ class _Reflected:
 class Views:
     """The objects of some namespaces, or of the whole cluster. Run `run()` as a task of its own."""
 
-    def __init__(self, client: Client, namespaces: Collection[str], metrics: KubeMetrics) -> None:
+    def __init__(self, client: ApiClient, namespaces: Collection[str], metrics: KubeMetrics) -> None:
         """`namespaces` are watched; none: all, and the Zones, which lie in none."""
         self._metrics = metrics
         self._places = {  # by kind and namespace, "" for all
@@ -183,7 +193,7 @@ class Views:
         """
         for one in self._reflected:
             view = one.reflector.view()
-            while view.state is State.STARTING and not isinstance(view.error, ForbiddenError):
+            while view.state is ReflectorState.STARTING and not isinstance(view.error, ForbiddenError):
                 view = await one.reflector.wait(view.version)
 
     async def refresh(self) -> None:
@@ -214,7 +224,7 @@ class Views:
     def knows(self, kind: Kind) -> bool:
         """Say whether the kind is read here, and was so at least once."""
         views = [one.view for one in self._of(kind)]
-        return bool(views) and all(view.state is not State.STARTING for view in views)
+        return bool(views) and all(view.state is not ReflectorState.STARTING for view in views)
 
     def settle(self, kept: Collection[Ref]) -> None:
         """Forget which objects have gone, but for these."""
@@ -231,9 +241,11 @@ class Views:
     def _sight(self, kind: Kind) -> SeenObjects:
         views = [one.view for one in self._of(kind)]
         present = sum(len(view.objects) for view in views)
-        return SeenObjects(present, _gone(kind, views, Absence.DELETED), _gone(kind, views, Absence.SWEPT))
+        return SeenObjects(
+            present, _gone(kind, views, Absence.DELETED), _gone(kind, views, Absence.UNINTENDED)
+        )
 
 
-def _gone(kind: Kind, views: Collection[View], why: Absence) -> set[Ref]:
+def _gone(kind: Kind, views: Collection[ReflectorView], why: Absence) -> set[Ref]:
     items: Iterator[tuple[Key, Gone]] = (item for view in views for item in view.gone.items())
     return {Ref(kind, *key) for key, gone in items if gone.why is why}

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 
-from ddnsd.kube.api import Metadata, Object
+from ddnsd.kube.api import Object, ObjectMeta
 from ddnsd.kube.objects import Ref, read_custom
 from ddnsd.kube.status_writer import StatusQueue
 from ddnsd.model.resources import Kind
@@ -73,7 +73,8 @@ def test_a_condition_of_somebody_else_is_none_of_ours() -> None:
         for kind in ("Audited", "Accepted")
     ]
     object = Object(
-        Metadata(name="alice", namespace="home"), json.dumps({"status": {"conditions": conditions}}).encode()
+        ObjectMeta(name="alice", namespace="home"),
+        json.dumps({"status": {"conditions": conditions}}).encode(),
     )
     assert [one.type for one in read_custom(Kind.ACCOUNT, object).status.conditions] == ["Accepted"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ddnsd.kube.api import Metadata, Object
+from ddnsd.kube.api import Object, ObjectMeta
 from ddnsd.kube.objects import Custom, read_custom
 from ddnsd.kube.translate import is_open_to, secret_of
 from ddnsd.kube.validation import InvalidObject, SecretDigest, Validator
@@ -55,7 +55,7 @@ def test_a_namespace_has_the_names_of_its_patterns(host: str, is_open: bool) -> 
 
 
 def custom_of(kind: Kind, name: str, spec: Any) -> Custom:
-    object = Object(Metadata(name=name, namespace="home"), json.dumps({"spec": spec}).encode())
+    object = Object(ObjectMeta(name=name, namespace="home"), json.dumps({"spec": spec}).encode())
     return read_custom(kind, object)
 
 

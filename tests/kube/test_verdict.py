@@ -2,7 +2,7 @@
 
 import json
 
-from ddnsd.kube.api import Metadata, Object
+from ddnsd.kube.api import Object, ObjectMeta
 from ddnsd.kube.objects import read_custom
 from ddnsd.kube.translate import is_error, status_of
 from ddnsd.kube.validation import ACCEPTED
@@ -22,7 +22,7 @@ def test_a_name_in_use_is_told_with_the_name_and_the_remedy() -> None:
     published = Published(0, "", 60, "default", error=error)
     world.state.published.put(BLOG, Entry("published", revision, revision, published))
     spec = json.dumps({"spec": {"account": "alice"}}).encode()
-    custom = read_custom(Kind.HOST, Object(Metadata(name=BLOG.name, namespace="home"), spec))
+    custom = read_custom(Kind.HOST, Object(ObjectMeta(name=BLOG.name, namespace="home"), spec))
     status = status_of(custom, ACCEPTED, (), world.state, "prod", NOW)
     (condition,) = [each for each in status.conditions if each.type == "Published"]
     assert (condition.status, condition.reason) == ("False", "NameInUse")

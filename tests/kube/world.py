@@ -11,7 +11,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from ddnsd.kube.api import Client, Settings
+from ddnsd.kube.api import ApiClient, ApiSettings
 from ddnsd.kube.candidate import Candidate, ControllerPolicy
 from ddnsd.kube.crd import definition
 from ddnsd.kube.status_writer import EventRecorder
@@ -179,12 +179,12 @@ class World:
             self.rig.allow(account, *RULES)
         folder = ProjectedFolder(self.folder / account.name)
         self.rig.mount(folder, account.token, self.release)
-        settings = Settings(self.server or self.rig.url, folder.path, timeout=3.0, watch_timeout=5)
-        async with Client(settings) as client, self._controlling(client, changes) as contender:
+        settings = ApiSettings(self.server or self.rig.url, folder.path, timeout=3.0, watch_timeout=5)
+        async with ApiClient(settings) as client, self._controlling(client, changes) as contender:
             yield contender
 
     @asynccontextmanager
-    async def _controlling(self, client: Client, changes: dict[str, Any]) -> AsyncIterator[Candidate]:
+    async def _controlling(self, client: ApiClient, changes: dict[str, Any]) -> AsyncIterator[Candidate]:
         events = EventRecorder(client)
         contender = Candidate(
             client,

@@ -1,42 +1,46 @@
 """A thin client of the Kubernetes API: list, watch, get, apply, create and delete, of any resource.
 
-It knows nothing of ddnsd. `Client` is the verbs, `Reflector` keeps a whole selection current on them.
+It knows nothing of ddnsd. `ApiClient` is the verbs, `Reflector` keeps a whole selection current on them.
 """
 
-from ddnsd.kube.api.client import Client, Listing, Serving, Watch
+from ddnsd.kube.api.client import ApiClient, ApiWatch, Listing, Serving
 from ddnsd.kube.api.objects import (
     AlreadyExistsError,
+    ApiRefusedError,
+    ApiUnavailableError,
     ConflictError,
-    Event,
     EventKind,
     ExpiredError,
     ForbiddenError,
     InvalidError,
     Key,
     KubeError,
-    MalformedError,
-    Metadata,
-    NotFoundError,
+    MalformedAnswerError,
     NotServedError,
     Object,
-    OverloadedError,
-    Owner,
-    RefusedError,
+    ObjectMeta,
+    ObjectNotFoundError,
+    OwnerReference,
+    TooManyRequestsError,
     UnauthorizedError,
-    UnavailableError,
+    WatchEvent,
 )
-from ddnsd.kube.api.reflector import Absence, Backoff, Gone, Reflector, State, View
-from ddnsd.kube.api.settings import EVENTS, SECRETS, Resource, Selection, Settings, in_cluster_server
+from ddnsd.kube.api.reflector import Absence, Backoff, Gone, Reflector, ReflectorState, ReflectorView
+from ddnsd.kube.api.settings import EVENTS, SECRETS, ApiResource, ApiSettings, Selection, in_cluster_server
 
 __all__ = [
     "EVENTS",
     "SECRETS",
     "Absence",
     "AlreadyExistsError",
+    "ApiClient",
+    "ApiRefusedError",
+    "ApiResource",
+    "ApiSettings",
+    "ApiUnavailableError",
+    "ApiWatch",
     "Backoff",
-    "Client",
     "ConflictError",
-    "Event",
     "EventKind",
     "ExpiredError",
     "ForbiddenError",
@@ -45,23 +49,19 @@ __all__ = [
     "Key",
     "KubeError",
     "Listing",
-    "MalformedError",
-    "Metadata",
-    "NotFoundError",
+    "MalformedAnswerError",
     "NotServedError",
     "Object",
-    "OverloadedError",
-    "Owner",
+    "ObjectMeta",
+    "ObjectNotFoundError",
+    "OwnerReference",
     "Reflector",
-    "RefusedError",
-    "Resource",
+    "ReflectorState",
+    "ReflectorView",
     "Selection",
     "Serving",
-    "Settings",
-    "State",
+    "TooManyRequestsError",
     "UnauthorizedError",
-    "UnavailableError",
-    "View",
-    "Watch",
+    "WatchEvent",
     "in_cluster_server",
 ]

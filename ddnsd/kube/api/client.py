@@ -11,18 +11,18 @@ import httpx2
 import msgspec
 
 from ddnsd.kube.api.objects import (
-    Event,
-    MalformedError,
+    ApiUnavailableError,
+    ListPage,
+    MalformedAnswerError,
     NotServedError,
     Object,
-    Page,
-    UnavailableError,
+    WatchEvent,
     decode_events,
     decode_object,
     decode_page,
 )
-from ddnsd.kube.api.settings import Resource, Selection, Settings
-from ddnsd.kube.api.transport import Call, Transport
+from ddnsd.kube.api.settings import ApiResource, ApiSettings, Selection
+from ddnsd.kube.api.transport import ApiCall, ApiTransport
 
 PAGE = 500  # objects in one answer of a list
 _MOST = 8 << 20  # bytes of one line of a watch; etcd holds objects up to 1.5 MiB
@@ -30,7 +30,7 @@ _APPLY = "application/apply-patch+yaml"  # of which JSON is a part
 
 
 class Listing(NamedTuple):
-    """All objects of a selection, as they were together at one resourceVersion."""
+    """All objects of a selection at one resourceVersion."""
 
     resource_version: str
     objects: tuple[Object, ...]
@@ -53,7 +53,7 @@ class _Discovery(msgspec.Struct, frozen=True):
     resources: tuple[_Discovered, ...] = ()
 
 
-class Watch:
+class ApiWatch:
     """Events in the order of their resourceVersions, for one reader; a cancelled read loses none of them."""
 
     def __init__(self, response: httpx2.Response, title: str, silence: float) -> None:
@@ -64,12 +64,12 @@ class Watch:
         self._begun = b""  # of a line whose end has not come yet
         self._next: asyncio.Task[bytes] | None = None  # goes on where a read of it was cancelled
 
-    async def read(self) -> tuple[Event, ...]:
+    async def read(self) -> tuple[WatchEvent, ...]:
         """Return the next events, one or more; () when the API server has ended the watch in order.
 
         Raises:
             ExpiredError: changes since the resourceVersion are no longer known: list again.
-            UnavailableError: the connection was lost, or says nothing.
+            ApiUnavailableError: the connection was lost, or says nothing.
             KubeError: the watch failed otherwise.
         """
         while True:
@@ -78,7 +78,7 @@ class Watch:
                 return ()
             *lines, self._begun = (self._begun + chunk).split(b"\n")
             if len(self._begun) > _MOST:
-                raise MalformedError(f"{self._title}: an event of more than {_MOST} bytes")
+                raise MalformedAnswerError(f"{self._title}: an event of more than {_MOST} bytes")
             if lines:
                 return decode_events(lines, self._title)
 
@@ -95,7 +95,7 @@ class Watch:
             self._next = asyncio.create_task(self._next_chunk(), name="kube watch")
         await asyncio.wait([self._next], timeout=self._silence)
         if not self._next.done():
-            raise UnavailableError(f"{self._title}: silent for {self._silence:g} s")
+            raise ApiUnavailableError(f"{self._title}: silent for {self._silence:g} s")
         ended, self._next = self._next, None
         return ended.result()
 
@@ -103,21 +103,21 @@ class Watch:
         try:
             return await anext(self._chunks, b"")
         except httpx2.HTTPError:
-            raise UnavailableError(f"{self._title}: the connection was lost") from None
+            raise ApiUnavailableError(f"{self._title}: the connection was lost") from None
 
 
-class Client:
+class ApiClient:
     """One API server, for any number of callers on one event loop: `async with Client(settings) as client`.
 
     Connections are used again, until the block ends or one fails.
 
-    All calls raise `KubeError` (see `objects`): `UnavailableError` where there was no answer in time, after
-    which a write may have been done or not; `RefusedError` and its kinds where nothing was done.
+    All calls raise `KubeError` (see `objects`): `ApiUnavailableError` where no answer came in time, after
+    which a write may have been done or not; `ApiRefusedError` and its kinds where nothing was done.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ApiSettings) -> None:
         self.settings = settings
-        self._transport = Transport(settings)
+        self._transport = ApiTransport(settings)
 
     async def __aenter__(self) -> Self:
         return self
@@ -130,7 +130,7 @@ class Client:
         """The namespace of our own pod.
 
         Raises:
-            UnavailableError: the credentials cannot be read.
+            ApiUnavailableError: the credentials cannot be read.
         """
         return self._transport.credentials.namespace
 
@@ -139,16 +139,16 @@ class Client:
         """Our own ServiceAccount, as NAMESPACE:NAME; "" if the token does not say.
 
         Raises:
-            UnavailableError: the credentials cannot be read.
+            ApiUnavailableError: the credentials cannot be read.
         """
         return self._transport.credentials.account
 
     async def list(self, selection: Selection, *, page: int = PAGE) -> Listing:
-        """Return all objects of a selection, read in pages; nothing that was done before the call is missing.
+        """Return all objects of a selection, read in pages; whatever was written before the call is in it.
 
         Raises:
             NotServedError: there is no such resource.
-            ExpiredError: it took longer than the API server keeps history (5 minutes).
+            ExpiredError: the pages took longer than the API server keeps history (5 minutes).
         """
         part = await self._page(selection, page, "")
         resource_version, objects = part.resource_version, [*part.objects]
@@ -166,12 +166,12 @@ class Client:
         return (await self._page(selection, 1, "")).resource_version
 
     @asynccontextmanager
-    async def watch(self, selection: Selection, resource_version: str) -> AsyncIterator[Watch]:
+    async def watch(self, selection: Selection, resource_version: str) -> AsyncIterator[ApiWatch]:
         """Watch a selection from a resourceVersion on: `async with client.watch(…) as watch`.
 
         Raises:
             NotServedError: there is no such resource.
-            ExpiredError: changes since then are no longer known; it may also be told later, by `read`.
+            ExpiredError: changes since then are no longer known; `read` may also raise it later.
         """
         limit = self.settings.watch_timeout
         path = selection.path(
@@ -180,80 +180,80 @@ class Client:
             allowWatchBookmarks="true",
             timeoutSeconds=str(limit),
         )
-        call = Call(f"watch {selection}", selection.resource, "GET", path)
+        call = ApiCall(f"watch {selection}", selection.resource, "GET", path)
         async with self._transport.open(call, self.settings.timeout) as response:
-            watch = Watch(response, call.title, silence=limit + self.settings.timeout)
+            watch = ApiWatch(response, call.title, silence=limit + self.settings.timeout)
             try:
                 yield watch
             finally:
                 await watch.close()
 
-    async def get(self, resource: Resource, name: str, *, namespace: str = "") -> Object:
+    async def get(self, resource: ApiResource, name: str, *, namespace: str = "") -> Object:
         """Return one object.
 
         Raises:
-            NotFoundError: there is none.
+            ObjectNotFoundError: it does not exist.
         """
-        call = Call(f"get {resource.plural}/{name}", resource, "GET", resource.item(name, namespace))
+        call = ApiCall(f"get {resource.plural}/{name}", resource, "GET", resource.item(name, namespace))
         return decode_object(await self._call(call))
 
     async def apply(
         self,
-        resource: Resource,
+        resource: ApiResource,
         document: Mapping[str, Any],
         *,
         manager: str,
         force: bool = False,
         subresource: str = "",
     ) -> Object:
-        """Apply what the field manager wants of an object, or of its `status`; make the object if need be.
+        """Apply the fields that the manager wants in an object, or in its `status`; create it where missing.
 
         Fields that the manager applied before and no longer names are removed. `force` takes over fields
         that others own. A `metadata.resourceVersion` must be the object's (a custom resource's `status` does
         not compare `metadata.uid`). https://kubernetes.io/docs/reference/using-api/server-side-apply/
 
         Raises:
-            ConflictError: others own some of the fields, or the resourceVersion is over.
-            NotFoundError: the object of the subresource is not there.
+            ConflictError: others own some of the fields, or the resourceVersion is no longer the object's.
+            ObjectNotFoundError: the object of the subresource does not exist.
         """
         metadata = document["metadata"]
         path = resource.item(metadata["name"], metadata.get("namespace", ""), subresource)
         query = urlencode({"fieldManager": manager, "force": "true" if force else "false"})
         title = f"apply {resource.plural}/{metadata['name']}"
         return decode_object(
-            await self._call(Call(title, resource, "PATCH", f"{path}?{query}", document, _APPLY))
+            await self._call(ApiCall(title, resource, "PATCH", f"{path}?{query}", document, _APPLY))
         )
 
-    async def create(self, resource: Resource, document: Mapping[str, Any], *, manager: str) -> Object:
+    async def create(self, resource: ApiResource, document: Mapping[str, Any], *, manager: str) -> Object:
         """Create an object.
 
         Raises:
-            AlreadyExistsError: one of this name is there.
+            AlreadyExistsError: an object of this name exists.
         """
         path = resource.collection(document["metadata"].get("namespace", ""))
         query = urlencode({"fieldManager": manager})
-        call = Call(f"create {resource.plural}", resource, "POST", f"{path}?{query}", document)
+        call = ApiCall(f"create {resource.plural}", resource, "POST", f"{path}?{query}", document)
         return decode_object(await self._call(call))
 
-    async def delete(self, resource: Resource, name: str, *, namespace: str = "", uid: str = "") -> None:
-        """Delete an object; with `uid` only that very one.
+    async def delete(self, resource: ApiResource, name: str, *, namespace: str = "", uid: str = "") -> None:
+        """Delete an object; with `uid`, only if it has that one.
 
         Raises:
-            NotFoundError: there is none.
-            ConflictError: it is another one.
+            ObjectNotFoundError: it does not exist.
+            ConflictError: it has another uid.
         """
         options = {"preconditions": {"uid": uid}} if uid else None
         path = resource.item(name, namespace)
-        await self._call(Call(f"delete {resource.plural}/{name}", resource, "DELETE", path, options))
+        await self._call(ApiCall(f"delete {resource.plural}/{name}", resource, "DELETE", path, options))
 
-    async def serving(self, resource: Resource) -> Serving:
-        """Say whether a resource is served; every authenticated user may ask (system:discovery).
+    async def serving(self, resource: ApiResource) -> Serving:
+        """Report whether a resource is served; every authenticated user may ask (system:discovery).
 
-        Nothing can be created while a CRD is being deleted, and discovery says so
+        While a CRD is being deleted, discovery does not list the verb `create`
         (apiextensions-apiserver: customresource_discovery_controller.go).
         """
         try:
-            found = await self._call(Call(f"discover {resource.root}", resource, "GET", resource.root))
+            found = await self._call(ApiCall(f"discover {resource.root}", resource, "GET", resource.root))
         except NotServedError:
             return Serving.ABSENT
         verbs = {one.name: one.verbs for one in _decode_discovery(found).resources}
@@ -261,12 +261,12 @@ class Client:
             return Serving.ABSENT
         return Serving.SERVED if "create" in verbs[resource.plural] else Serving.TERMINATING
 
-    async def _page(self, selection: Selection, limit: int, rest: str) -> Page:
+    async def _page(self, selection: Selection, limit: int, rest: str) -> ListPage:
         path = selection.path(limit=str(limit), **{"continue": rest})
-        call = Call(f"list {selection}", selection.resource, "GET", path)
+        call = ApiCall(f"list {selection}", selection.resource, "GET", path)
         return decode_page(await self._transport.call(call, self.settings.list_timeout))
 
-    async def _call(self, call: Call) -> bytes:
+    async def _call(self, call: ApiCall) -> bytes:
         return await self._transport.call(call, self.settings.timeout)
 
 
@@ -274,4 +274,4 @@ def _decode_discovery(text: bytes) -> _Discovery:
     try:
         return msgspec.json.decode(text, type=_Discovery)
     except msgspec.DecodeError as error:
-        raise MalformedError(f"no discovery: {error}") from None
+        raise MalformedAnswerError(f"not a discovery: {error}") from None

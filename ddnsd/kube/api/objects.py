@@ -3,18 +3,18 @@
 https://kubernetes.io/docs/reference/using-api/api-concepts/
 
 KubeError
-├── UnavailableError      no answer in time, or a 5xx: try later; a write may have been done all the same
-│   └── OverloadedError   429: later, and it may say when
-├── MalformedError        an answer that cannot be read: not JSON, or longer than allowed
-└── RefusedError          4xx: nothing was done; `code` is HTTP's, `reason` the Status's
-    ├── UnauthorizedError the token is not accepted
-    ├── ForbiddenError    RBAC, or admission, does not allow it
-    ├── NotFoundError     there is no such object
-    │   └── NotServedError  there is no such resource: its CRD is not installed
-    ├── ConflictError     another field manager owns a field, or a precondition fails
+├── ApiUnavailableError     no answer in time, or a 5xx: try later; a write may have been done all the same
+│   └── TooManyRequestsError  429: try later; the answer may say when
+├── MalformedAnswerError    an answer that cannot be read: not JSON, or longer than allowed
+└── ApiRefusedError         4xx: nothing was done; `code` is HTTP's, `reason` the Status's
+    ├── UnauthorizedError     the token is not accepted
+    ├── ForbiddenError        RBAC, or admission, does not allow it
+    ├── ObjectNotFoundError   there is no such object
+    │   └── NotServedError      there is no such resource: its CRD is not installed
+    ├── ConflictError         another field manager owns a field, or a precondition fails
     │   └── AlreadyExistsError
-    ├── ExpiredError      the resourceVersion is too old: list again
-    └── InvalidError      the schema, or a rule of it, refuses the object
+    ├── ExpiredError          the resourceVersion is too old: list again
+    └── InvalidError          the schema, or a rule of it, refuses the object
 """
 
 from collections.abc import Iterable
@@ -28,11 +28,11 @@ class KubeError(Exception):
     """Any failure that this package raises; its text holds no token and no secret's content."""
 
 
-class UnavailableError(KubeError):
+class ApiUnavailableError(KubeError):
     """The API server did not answer, or not as one that works."""
 
 
-class OverloadedError(UnavailableError):
+class TooManyRequestsError(ApiUnavailableError):
     """The API server has too much to do; `retry_after` is in seconds, 0 if it did not say."""
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
@@ -40,11 +40,11 @@ class OverloadedError(UnavailableError):
         self.retry_after = retry_after
 
 
-class MalformedError(KubeError):
-    """The answer is none of the Kubernetes API."""
+class MalformedAnswerError(KubeError):
+    """The answer is not one of the Kubernetes API."""
 
 
-class RefusedError(KubeError):
+class ApiRefusedError(KubeError):
     """The API server looked at the request and refused it."""
 
     def __init__(self, message: str, code: int = 0, reason: str = "") -> None:
@@ -53,40 +53,40 @@ class RefusedError(KubeError):
         self.reason = reason
 
 
-class UnauthorizedError(RefusedError):
-    """The token is missing, over, or by another cluster."""
+class UnauthorizedError(ApiRefusedError):
+    """The token is missing, expired, or of another cluster."""
 
 
-class ForbiddenError(RefusedError):
+class ForbiddenError(ApiRefusedError):
     """The token's user is not allowed to do this."""
 
 
-class NotFoundError(RefusedError):
+class ObjectNotFoundError(ApiRefusedError):
     """There is no such object."""
 
 
-class NotServedError(NotFoundError):
+class NotServedError(ObjectNotFoundError):
     """The API server does not know the resource."""
 
 
-class ConflictError(RefusedError):
-    """Somebody else's fields, or not the object that was meant."""
+class ConflictError(ApiRefusedError):
+    """Another manager owns fields, or the object is not the one that was meant."""
 
 
 class AlreadyExistsError(ConflictError):
     """An object of this name is there."""
 
 
-class ExpiredError(RefusedError):
+class ExpiredError(ApiRefusedError):
     """History has been forgotten up to a later resourceVersion, or a list's `continue` is too old."""
 
 
-class InvalidError(RefusedError):
+class InvalidError(ApiRefusedError):
     """The object breaks its schema."""
 
 
-class Status(msgspec.Struct, frozen=True):
-    """meta/v1 Status: how the API server tells a failure."""
+class _Status(msgspec.Struct, frozen=True):
+    """meta/v1 Status: how the API server reports a failure."""
 
     kind: str = ""
     message: str = ""
@@ -94,19 +94,19 @@ class Status(msgspec.Struct, frozen=True):
     code: int = 0
 
 
-_BY_CODE: dict[int, type[RefusedError]] = {
+_BY_CODE: dict[int, type[ApiRefusedError]] = {
     401: UnauthorizedError,
     403: ForbiddenError,
-    404: NotFoundError,
+    404: ObjectNotFoundError,
     409: ConflictError,
     410: ExpiredError,
     422: InvalidError,
 }
-_STATUS = msgspec.json.Decoder(Status)
+_STATUS = msgspec.json.Decoder(_Status)
 
 
 def failure(code: int, body: bytes, what: str, *, retry_after: str = "", silent: bool = False) -> KubeError:
-    """Return the error for an answer that is no success; `what` names the request.
+    """Return the error for an answer that is not a success; `what` names the request.
 
     `silent` leaves the server's own message out, where it might quote from a secret.
     """
@@ -114,33 +114,33 @@ def failure(code: int, body: bytes, what: str, *, retry_after: str = "", silent:
     detail = "" if silent else status.message
     text = f"{what}: {code} {status.reason}".rstrip() + (f": {detail}" if detail else "")
     if code == 429:
-        return OverloadedError(text, float(retry_after) if retry_after.isdecimal() else 0.0)
+        return TooManyRequestsError(text, float(retry_after) if retry_after.isdecimal() else 0.0)
     if code >= 500 or code < 400:
-        return UnavailableError(text)
+        return ApiUnavailableError(text)
     return _refusal(code, status)(text, code, status.reason)
 
 
-def parse_status(body: bytes) -> Status:
+def parse_status(body: bytes) -> _Status:
     """Return the Status of an answer; an empty one where there is none (proxies; paths not served)."""
     try:
         return _STATUS.decode(body)
     except msgspec.DecodeError:
-        return Status()
+        return _Status()
 
 
-def _refusal(code: int, status: Status) -> type[RefusedError]:
+def _refusal(code: int, status: _Status) -> type[ApiRefusedError]:
     if code == 404 and status.kind != "Status":
         return NotServedError  # "404 page not found": no handler has this path
     if status.reason == "AlreadyExists":
         return AlreadyExistsError
-    return _BY_CODE.get(code, RefusedError)
+    return _BY_CODE.get(code, ApiRefusedError)
 
 
 T = TypeVar("T")
 
 
-class Owner(msgspec.Struct, frozen=True, rename="camel"):
-    """Whose object it is; the garbage collector deletes it after its owners."""
+class OwnerReference(msgspec.Struct, frozen=True, rename="camel"):
+    """An owner of the object; the garbage collector deletes the object after its owners."""
 
     api_version: str
     kind: str
@@ -149,8 +149,8 @@ class Owner(msgspec.Struct, frozen=True, rename="camel"):
     controller: bool = False
 
 
-class Metadata(msgspec.Struct, frozen=True, rename="camel"):
-    """meta/v1 ObjectMeta, as far as controllers need it. Times are RFC 3339 texts."""
+class ObjectMeta(msgspec.Struct, frozen=True, rename="camel"):
+    """The part of meta/v1 ObjectMeta that controllers need. Times are RFC 3339 texts."""
 
     name: str = ""
     namespace: str = ""
@@ -161,11 +161,11 @@ class Metadata(msgspec.Struct, frozen=True, rename="camel"):
     deletion_timestamp: str = ""
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
-    owner_references: tuple[Owner, ...] = ()
+    owner_references: tuple[OwnerReference, ...] = ()
 
 
 class Key(NamedTuple):
-    """What one object is called among all of its resource; cluster-wide ones have the namespace ""."""
+    """The name of one object among all of its resource; a cluster-wide one has the namespace ""."""
 
     namespace: str
     name: str
@@ -177,7 +177,7 @@ class Key(NamedTuple):
 class Object(NamedTuple):
     """One object: its metadata, and all of it as JSON."""
 
-    metadata: Metadata
+    metadata: ObjectMeta
     json: bytes
 
     @property
@@ -189,7 +189,7 @@ class Object(NamedTuple):
         """Return it as the caller's own type.
 
         Raises:
-            msgspec.ValidationError: it is not of that shape.
+            msgspec.ValidationError: the object does not have that shape.
         """
         return msgspec.json.decode(self.json, type=shape)
 
@@ -199,7 +199,7 @@ class Object(NamedTuple):
 
 
 class EventKind(Enum):
-    """What a watch tells. A bookmark's object has a resourceVersion only."""
+    """What a watch reports. A bookmark's object has a resourceVersion only."""
 
     ADDED = "ADDED"
     MODIFIED = "MODIFIED"
@@ -207,15 +207,15 @@ class EventKind(Enum):
     BOOKMARK = "BOOKMARK"
 
 
-class Event(NamedTuple):
-    """One change; a deleted object is as it was last."""
+class WatchEvent(NamedTuple):
+    """One change; a deleted object has its last content."""
 
     kind: EventKind
     object: Object
 
 
-class Page(NamedTuple):
-    """A part of a list. `rest` continues it, "" at its end; all pages are of one resourceVersion."""
+class ListPage(NamedTuple):
+    """A part of a list. `rest` continues it, "" on the last page; all pages show one resourceVersion."""
 
     resource_version: str
     rest: str
@@ -223,7 +223,7 @@ class Page(NamedTuple):
 
 
 class _Envelope(msgspec.Struct, frozen=True):
-    metadata: Metadata = Metadata()
+    metadata: ObjectMeta = ObjectMeta()
 
 
 class _ListMetadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -252,52 +252,52 @@ def decode_object(text: bytes | msgspec.Raw) -> Object:
     """Read one object.
 
     Raises:
-        MalformedError: it is none.
+        MalformedAnswerError: the text is not one.
     """
     try:
         return Object(_ENVELOPE.decode(text).metadata, bytes(text))
     except msgspec.DecodeError as error:
-        raise MalformedError(f"no object: {error}") from None
+        raise MalformedAnswerError(f"not an object: {error}") from None
 
 
-def decode_page(text: bytes) -> Page:
+def decode_page(text: bytes) -> ListPage:
     """Read a list, or a part of one.
 
     Raises:
-        MalformedError: it is none.
+        MalformedAnswerError: the text is not one.
     """
     try:
         page = _LIST.decode(text)
     except msgspec.DecodeError as error:
-        raise MalformedError(f"no list: {error}") from None
+        raise MalformedAnswerError(f"not a list: {error}") from None
     metadata = page.metadata
-    return Page(metadata.resource_version, metadata.rest, tuple(map(decode_object, page.items)))
+    return ListPage(metadata.resource_version, metadata.rest, tuple(map(decode_object, page.items)))
 
 
-def decode_events(lines: Iterable[bytes], what: str) -> tuple[Event, ...]:
+def decode_events(lines: Iterable[bytes], what: str) -> tuple[WatchEvent, ...]:
     """Read a watch's lines; `what` names the watch in errors.
 
     Raises:
-        ExpiredError: the watch's resourceVersion is no longer kept.
-        KubeError: the watch has ended with another failure.
-        MalformedError: a line is no event.
+        ExpiredError: the API server no longer keeps the watch's resourceVersion.
+        KubeError: the watch ended with another failure.
+        MalformedAnswerError: a line is not an event.
     """
     return tuple(_decode_event(line, what) for line in lines)
 
 
-def _decode_event(line: bytes, what: str) -> Event:
+def _decode_event(line: bytes, what: str) -> WatchEvent:
     try:
         event = _EVENT.decode(line)
         if event.type == "ERROR":
             raise _error(event.object, what)
-        return Event(_KINDS[event.type], decode_object(event.object))
+        return WatchEvent(_KINDS[event.type], decode_object(event.object))
     except (msgspec.DecodeError, KeyError) as error:
-        raise MalformedError(f"{what}: no event: {error}") from None
+        raise MalformedAnswerError(f"{what}: not an event: {error}") from None
 
 
 def _error(text: msgspec.Raw, what: str) -> KubeError:
     status = _STATUS.decode(text)
-    # 410 is told as "Expired" by etcd's store and as "Gone" by the watch cache.
+    # For 410, etcd's store says "Expired" and the watch cache says "Gone".
     if status.reason in ("Expired", "Gone"):
         return ExpiredError(f"{what}: {status.message}", 410, status.reason)
     return failure(status.code, bytes(text), what)

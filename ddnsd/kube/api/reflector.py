@@ -9,18 +9,18 @@ from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ddnsd.kube.api.client import Client, Serving, Watch
+from ddnsd.kube.api.client import ApiClient, ApiWatch, Serving
 from ddnsd.kube.api.objects import (
-    Event,
+    ApiUnavailableError,
     EventKind,
     ExpiredError,
     Key,
     KubeError,
-    MalformedError,
+    MalformedAnswerError,
     NotServedError,
     Object,
-    OverloadedError,
-    UnavailableError,
+    TooManyRequestsError,
+    WatchEvent,
 )
 from ddnsd.kube.api.settings import Selection
 
@@ -29,25 +29,25 @@ class Absence(Enum):
     """Why an object is no longer in the set."""
 
     DELETED = "deleted"
-    """It was seen: somebody deleted it (or it no longer fits the selection's labels)."""
+    """The deletion was seen: somebody deleted it (or it no longer fits the selection's labels)."""
 
     VANISHED = "vanished"
-    """It was missing in a list, after a time that nobody watched. Deleted then, or data were lost."""
+    """It was missing in a list, after a time without a watch: it was deleted then, or data were lost."""
 
-    SWEPT = "swept"
+    UNINTENDED = "unintended"
     """It went with its CRD, or while its resource was not served, or is younger than the backup that the API
-    server was restored from: nobody wished this object away."""
+    server was restored from: nobody decided to delete this object."""
 
 
 class Gone(NamedTuple):
-    """An object that was in the set, as it was last, and why it is not."""
+    """An object that left the set, with its last content, and why it left."""
 
     object: Object
     why: Absence
 
 
 class Replica:
-    """What is known of the objects; changed by whole lists and by events."""
+    """The objects that are known; whole lists and events change them."""
 
     def __init__(self) -> None:
         self.resource_version = ""
@@ -55,7 +55,7 @@ class Replica:
         self.gone: dict[Key, Gone] = {}
 
     def replace(self, resource_version: str, objects: Iterable[Object], why: Absence) -> None:
-        """Take a whole list; `why` is what holds for those that are missing in it."""
+        """Take a whole list; `why` applies to the objects that are missing in it."""
         before, self.objects = self.objects, {found.key: found for found in objects}
         for key in before.keys() - self.objects.keys():
             self.gone[key] = Gone(before[key], why)
@@ -63,8 +63,8 @@ class Replica:
             del self.gone[key]
         self.resource_version = resource_version
 
-    def change(self, events: Iterable[Event], why: Absence) -> bool:
-        """Take events, and say whether any was more than a bookmark; `why` is what holds for deletions."""
+    def change(self, events: Iterable[WatchEvent], why: Absence) -> bool:
+        """Take events, and return whether any was more than a bookmark; `why` applies to deletions."""
         changed = False
         for event in events:
             self.resource_version = event.object.metadata.resource_version
@@ -81,7 +81,7 @@ class Replica:
         return changed
 
     def settle(self, gone: Mapping[Key, Gone]) -> None:
-        """Forget what has gone, as long as it is still the same."""
+        """Forget these, unless they have come back or gone again since."""
         for key, one in gone.items():
             if self.gone.get(key) == one:
                 del self.gone[key]
@@ -102,7 +102,7 @@ class Backoff:
         return whole * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
     def reset(self) -> None:
-        """Begin anew: it works again."""
+        """Start again with `first`, after a success."""
         self._failures = 0
 
 
@@ -111,8 +111,8 @@ _SETTLE = 0.3  # seconds
 _SHORT = 1.0  # seconds: a watch that ends sooner has not worked
 
 
-class State(Enum):
-    """What the set of a view is worth."""
+class ReflectorState(Enum):
+    """How much the set of a view tells."""
 
     STARTING = "starting"
     """Nothing is known: there was no complete list yet."""
@@ -121,14 +121,14 @@ class State(Enum):
     """Complete, and followed."""
 
     STALE = "stale"
-    """Complete as of its resourceVersion; what came after is not known."""
+    """Complete as of its resourceVersion; later changes are not known."""
 
     NOT_SERVED = "not served"
-    """The CRD is not there, or is being deleted. The set is what was known before, perhaps nothing."""
+    """The CRD does not exist, or is being deleted. The set is what was known before, perhaps nothing."""
 
 
-class View(NamedTuple):
-    """A moment of the set: complete as of `resource_version`, if `state` is CURRENT or STALE.
+class ReflectorView(NamedTuple):
+    """The set at one moment: complete as of `resource_version`, if `state` is CURRENT or STALE.
 
     `gone` has what was in the set since the reflector began and is no longer, until it is settled. Objects
     that were deleted before are in neither. `error` is the last failure, None since the last success;
@@ -136,7 +136,7 @@ class View(NamedTuple):
     """
 
     version: int
-    state: State
+    state: ReflectorState
     resource_version: str
     objects: Mapping[Key, Object]
     gone: Mapping[Key, Gone]
@@ -145,29 +145,29 @@ class View(NamedTuple):
 
     @property
     def complete(self) -> bool:
-        """Say whether what is not in `objects` was not there at `resource_version`."""
-        return self.state in (State.CURRENT, State.STALE)
+        """Whether an object that is not in `objects` did not exist at `resource_version`."""
+        return self.state in (ReflectorState.CURRENT, ReflectorState.STALE)
 
 
 class Reflector:
     """Follows one selection while `run` runs; read by `view` and `wait`."""
 
-    def __init__(self, client: Client, selection: Selection, backoff: Backoff | None = None) -> None:
+    def __init__(self, client: ApiClient, selection: Selection, backoff: Backoff | None = None) -> None:
         self.selection = selection
         self._client = client
         self._backoff = backoff or Backoff()
         self._replica = Replica()
-        self._state = State.STARTING
+        self._state = ReflectorState.STARTING
         self._error: KubeError | None = None
         self._heard = 0.0
         self._listed = False  # the replica's resourceVersion is one to watch from
         self._version = 0
         self._changed = asyncio.Event()
 
-    def view(self) -> View:
+    def view(self) -> ReflectorView:
         """Return what is known now."""
         replica = self._replica
-        return View(
+        return ReflectorView(
             self._version,
             self._state,
             replica.resource_version,
@@ -177,14 +177,14 @@ class Reflector:
             self._heard,
         )
 
-    async def wait(self, version: int) -> View:
+    async def wait(self, version: int) -> ReflectorView:
         """Return a view later than the one of this version, as soon as there is one."""
         while self._version <= version:
             await self._changed.wait()
         return self.view()
 
     def settle(self, gone: Mapping[Key, Gone]) -> None:
-        """Forget these of a view's `gone`: the caller has drawn its conclusions."""
+        """Forget these of a view's `gone`, because the caller has dealt with them."""
         self._replica.settle(gone)
 
     async def run(self) -> None:
@@ -194,7 +194,7 @@ class Reflector:
                 await self._follow()
             except KubeError as error:
                 self._fail(error)
-                wanted = error.retry_after if isinstance(error, OverloadedError) else 0.0
+                wanted = error.retry_after if isinstance(error, TooManyRequestsError) else 0.0
                 await asyncio.sleep(max(self._backoff.pause(), wanted))
 
     async def _follow(self) -> None:
@@ -208,62 +208,62 @@ class Reflector:
             while events := await watch.read():
                 if any(event.kind is EventKind.DELETED for event in events):
                     events += await _read_more(watch)
-                    self._take(events, await self._meaning())
+                    self._take(events, await self._absence())
                 else:
                     self._take(events, Absence.DELETED)
         if loop.time() - begun < _SHORT:
-            raise UnavailableError(f"watch {self.selection}: ended at once")
+            raise ApiUnavailableError(f"watch {self.selection}: ended at once")
 
     def _is_ahead_of(self, newest: str) -> bool:
-        """Say whether the API server knows less than we do: its data were restored from a backup.
+        """Return whether the API server knows less than we do: its data were restored from a backup.
 
-        It does not refuse a watch from a resourceVersion that is still to come, it tells nothing until then.
+        It does not refuse a watch from a resourceVersion that is still to come: it is silent until then.
         """
         return _number(newest) < _number(self._replica.resource_version or "0")
 
     async def _list(self) -> None:
         listing = await self._client.list(self.selection)
-        swept = self._state is State.NOT_SERVED or self._is_ahead_of(listing.resource_version)
-        why = Absence.SWEPT if swept else Absence.VANISHED
+        unintended = self._state is ReflectorState.NOT_SERVED or self._is_ahead_of(listing.resource_version)
+        why = Absence.UNINTENDED if unintended else Absence.VANISHED
         self._replica.replace(listing.resource_version, listing.objects, why)
         self._listed = True
-        self._state = State.STALE  # until the watch stands
+        self._state = ReflectorState.STALE  # until the watch is open
 
-    async def _meaning(self) -> Absence:
-        """Say what a deletion means: with a CRD all its objects are deleted, as if by hand.
+    async def _absence(self) -> Absence:
+        """Return why objects were deleted: with a CRD all its objects are deleted, as if by hand.
 
-        When it cannot be told, the failure ends the watch, and the next one brings the same events.
+        When that cannot be found out, the failure ends the watch, and the next one brings the same events.
         """
         serving = await self._client.serving(self.selection.resource)
         if serving is Serving.SERVED:
             return Absence.DELETED
-        self._state = State.NOT_SERVED
-        return Absence.SWEPT
+        self._state = ReflectorState.NOT_SERVED
+        return Absence.UNINTENDED
 
-    def _take(self, events: tuple[Event, ...], why: Absence) -> None:
+    def _take(self, events: tuple[WatchEvent, ...], why: Absence) -> None:
         self._heard = asyncio.get_running_loop().time()
         self._backoff.reset()
-        if self._replica.change(events, why) or why is Absence.SWEPT:
-            self._tell()
+        if self._replica.change(events, why) or why is Absence.UNINTENDED:
+            self._publish()
 
     def _succeed(self) -> None:
         self._heard = asyncio.get_running_loop().time()
-        if self._state is not State.CURRENT or self._error is not None:
+        if self._state is not ReflectorState.CURRENT or self._error is not None:
             self._error = None
-            self._state = State.CURRENT
-            self._tell()
+            self._state = ReflectorState.CURRENT
+            self._publish()
 
     def _fail(self, error: KubeError) -> None:
         if isinstance(error, NotServedError):
-            self._state, self._listed = State.NOT_SERVED, False
-        elif self._state is State.CURRENT:
-            self._state = State.STALE
+            self._state, self._listed = ReflectorState.NOT_SERVED, False
+        elif self._state is ReflectorState.CURRENT:
+            self._state = ReflectorState.STALE
         if isinstance(error, ExpiredError):
             self._listed = False
         self._error = error
-        self._tell()
+        self._publish()
 
-    def _tell(self) -> None:
+    def _publish(self) -> None:
         self._version += 1
         self._changed.set()
         self._changed = asyncio.Event()
@@ -272,13 +272,13 @@ class Reflector:
 def _number(resource_version: str) -> int:
     """Return a resourceVersion as the decimal number that it is, which grows (KEP-5504)."""
     if not resource_version.isdecimal():
-        raise MalformedError(f"resourceVersion {resource_version[:40]!r} is no number")
+        raise MalformedAnswerError(f"resourceVersion {resource_version[:40]!r} is not a number")
     return int(resource_version)
 
 
-async def _read_more(watch: Watch) -> tuple[Event, ...]:
-    """Return what else comes until discovery has had the time to hear of a CRD's deletion."""
-    events: tuple[Event, ...] = ()
+async def _read_more(watch: ApiWatch) -> tuple[WatchEvent, ...]:
+    """Return what else comes while discovery takes its time to show a CRD's deletion."""
+    events: tuple[WatchEvent, ...] = ()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_SETTLE):
             while more := await watch.read():

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
-from ddnsd.kube.api.objects import NotFoundError
+from ddnsd.kube.api.objects import ObjectNotFoundError
 
 CREDENTIALS = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ApiSettings:
     """One API server. `credentials` is a folder with `token`, `ca.crt` and `namespace`, as pods find it.
 
     `timeout` bounds a call, `list_timeout` each page of a list. A watch is ended by the API server after
@@ -43,10 +43,10 @@ class Settings:
 
 
 def in_cluster_server(environ: Mapping[str, str]) -> str:
-    """Return the URL that a pod finds in its environment.
+    """Return the URL in a pod's environment.
 
     Raises:
-        ValueError: it is not there.
+        ValueError: the variables are not set.
     """
     host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "443")
     if not host:
@@ -54,8 +54,8 @@ def in_cluster_server(environ: Mapping[str, str]) -> str:
     return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
 
-class Resource(NamedTuple):
-    """One kind of object: `Resource("apps", "v1", "deployments")`; the core group is "".
+class ApiResource(NamedTuple):
+    """One kind of object: `ApiResource("apps", "v1", "deployments")`; the core group is "".
 
     `sensitive`: no error may quote what the API server says about an object, as with Secrets.
     """
@@ -68,7 +68,7 @@ class Resource(NamedTuple):
 
     @property
     def api_version(self) -> str:
-        """As documents write it: "apps/v1", "v1"."""
+        """The `apiVersion` of documents: "apps/v1", "v1"."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
@@ -87,24 +87,24 @@ class Resource(NamedTuple):
         """Return the path of one object, or of a subresource of it.
 
         Raises:
-            NotFoundError: nothing can have the name; a proxy might make another path of it.
+            ObjectNotFoundError: no object can have the name; a proxy might make another path of it.
         """
         if name in ("", ".", "..") or "/" in name or "%" in name:  # as apimachinery's IsValidPathSegmentName
-            raise NotFoundError(f"{self.plural}: nothing can be called {name[:80]!r}")
+            raise ObjectNotFoundError(f"{self.plural}: no object can be called {name[:80]!r}")
         if self.namespaced and not namespace:
             raise ValueError(f"{self.plural} have a namespace")
         below = f"/{subresource}" if subresource else ""
         return f"{self.collection(namespace)}/{quote(name, safe='')}{below}"
 
 
-SECRETS = Resource("", "v1", "secrets", sensitive=True)
-EVENTS = Resource("events.k8s.io", "v1", "events")
+SECRETS = ApiResource("", "v1", "secrets", sensitive=True)
+EVENTS = ApiResource("events.k8s.io", "v1", "events")
 
 
 class Selection(NamedTuple):
     """The objects of one resource: all (namespace ""), or one namespace's; by label and field selectors."""
 
-    resource: Resource
+    resource: ApiResource
     namespace: str = ""
     labels: str = ""
     fields: str = ""

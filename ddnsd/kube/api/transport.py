@@ -13,8 +13,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import httpx2
 import msgspec
 
-from ddnsd.kube.api.objects import KubeError, MalformedError, UnavailableError, failure
-from ddnsd.kube.api.settings import Resource, Settings
+from ddnsd.kube.api.objects import ApiUnavailableError, KubeError, MalformedAnswerError, failure
+from ddnsd.kube.api.settings import ApiResource, ApiSettings
 
 T = TypeVar("T")
 _ACCOUNT = "system:serviceaccount:"
@@ -51,7 +51,7 @@ class _Watched(Generic[T]):
                 self._stamp = stamp
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             reason = error.strerror if isinstance(error, OSError) else "not one line of ASCII"
-            raise UnavailableError(f"{self._path}: {reason or 'cannot be used'}") from None
+            raise ApiUnavailableError(f"{self._path}: {reason or 'cannot be used'}") from None
         return self._made
 
 
@@ -59,10 +59,10 @@ class _Claims(msgspec.Struct, frozen=True):
     sub: str = ""
 
 
-class Credentials:
+class ServiceAccount:
     """A ServiceAccount's folder; each file is read again when it changes, as kubelet rotates them.
 
-    Every property raises UnavailableError when its file cannot be used.
+    Every property raises ApiUnavailableError when its file cannot be used.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -92,11 +92,11 @@ class Credentials:
         return self._namespace.current()
 
 
-class Call(NamedTuple):
+class ApiCall(NamedTuple):
     """One request of a resource. `title` names it in errors; `content` is the document's media type."""
 
     title: str
-    resource: Resource
+    resource: ApiResource
     method: str
     path: str
     document: Mapping[str, Any] | None = None
@@ -125,7 +125,7 @@ class _Opening:
 class _Pool:
     """Connections that trust one authority. A retired pool is closed when its last request has ended."""
 
-    def __init__(self, context: ssl.SSLContext, settings: Settings) -> None:
+    def __init__(self, context: ssl.SSLContext, settings: ApiSettings) -> None:
         self.context = context
         self._settings = settings
         self._requests = 0
@@ -144,11 +144,11 @@ class _Pool:
         )
 
     @asynccontextmanager
-    async def answer(self, call: Call, token: str) -> AsyncIterator[httpx2.Response]:
+    async def answer(self, call: ApiCall, token: str) -> AsyncIterator[httpx2.Response]:
         """Give the answer as soon as its head is there.
 
         Raises:
-            UnavailableError: no connection, or none that lasts until the head of the answer.
+            ApiUnavailableError: no connection, or none that lasts until the head of the answer.
         """
         self._requests += 1
         try:
@@ -163,7 +163,7 @@ class _Pool:
         self._retired = True
         await self._close_if_unused()
 
-    async def _send(self, call: Call, token: str) -> httpx2.Response:
+    async def _send(self, call: ApiCall, token: str) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {token}"}
         body = None
         if call.document is not None:
@@ -180,7 +180,7 @@ class _Pool:
                     return await self._http.send(request, stream=True)
             return await self._http.send(request, stream=True)
         except httpx2.HTTPError as error:
-            raise UnavailableError(f"{self._settings.authority}: {_reason(error)}") from None
+            raise ApiUnavailableError(f"{self._settings.authority}: {_reason(error)}") from None
         finally:
             await opening.close()
 
@@ -189,11 +189,11 @@ class _Pool:
             await self._http.aclose()
 
 
-class Transport:
+class ApiTransport:
     """One API server, our credentials there, and the connections to it, which are used again."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.credentials = Credentials(settings.credentials)
+    def __init__(self, settings: ApiSettings) -> None:
+        self.credentials = ServiceAccount(settings.credentials)
         self._settings = settings
         self._pool: _Pool | None = None
 
@@ -203,7 +203,7 @@ class Transport:
         if pool is not None:
             await pool.retire()
 
-    async def call(self, call: Call, timeout: float) -> bytes:
+    async def call(self, call: ApiCall, timeout: float) -> bytes:
         """Return the body of a successful answer; `timeout` is for all of it.
 
         Raises:
@@ -213,10 +213,10 @@ class Transport:
             async with asyncio.timeout(timeout), self._answer(call) as response:
                 return await _read_all(response, _MOST)
         except TimeoutError:
-            raise UnavailableError(f"{call.title}: no answer within {timeout:g} s") from None
+            raise ApiUnavailableError(f"{call.title}: no answer within {timeout:g} s") from None
 
     @asynccontextmanager
-    async def open(self, call: Call, timeout: float) -> AsyncIterator[httpx2.Response]:
+    async def open(self, call: ApiCall, timeout: float) -> AsyncIterator[httpx2.Response]:
         """Give a successful answer as soon as its head is there, for which `timeout` is.
 
         Raises:
@@ -230,10 +230,10 @@ class Transport:
         except TimeoutError:
             if not bound.expired():
                 raise
-            raise UnavailableError(f"{call.title}: no answer within {timeout:g} s") from None
+            raise ApiUnavailableError(f"{call.title}: no answer within {timeout:g} s") from None
 
     @asynccontextmanager
-    async def _answer(self, call: Call) -> AsyncIterator[httpx2.Response]:
+    async def _answer(self, call: ApiCall) -> AsyncIterator[httpx2.Response]:
         token, pool = self.credentials.token, await self._current_pool()
         try:
             async with pool.answer(call, token) as response:
@@ -241,7 +241,7 @@ class Transport:
                     yield response
                     return
                 refusal = await _failure(call, response)
-        except (UnavailableError, asyncio.CancelledError):
+        except (ApiUnavailableError, asyncio.CancelledError):
             # Where one connection is dead, the others may be, too: the next call opens a new one.
             if pool is self._pool:
                 await self.close()
@@ -260,24 +260,24 @@ async def _read_all(response: httpx2.Response, limit: int) -> bytes:
     """Return the body.
 
     Raises:
-        UnavailableError: the connection was lost.
-        MalformedError: it has more than `limit` bytes.
+        ApiUnavailableError: the connection was lost.
+        MalformedAnswerError: it has more than `limit` bytes.
     """
     body = bytearray()
     try:
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > limit:
-                raise MalformedError(f"an answer of more than {limit} bytes")
+                raise MalformedAnswerError(f"an answer of more than {limit} bytes")
     except httpx2.HTTPError:
-        raise UnavailableError("the connection was lost") from None
+        raise ApiUnavailableError("the connection was lost") from None
     return bytes(body)
 
 
-async def _failure(call: Call, response: httpx2.Response) -> KubeError:
+async def _failure(call: ApiCall, response: httpx2.Response) -> KubeError:
     try:
         body = await _read_all(response, _MOST_OF_FAILURE)
-    except (UnavailableError, MalformedError):
+    except (ApiUnavailableError, MalformedAnswerError):
         body = b""  # the code says enough
     retry_after = response.headers.get("Retry-After", "")
     silent = call.resource.sensitive

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.kube.api import Client, Settings
+from ddnsd.kube.api import ApiClient, ApiSettings
 from tests.kube.api.lamps import Lamps
 from tests.rigs.kubernetes import KubernetesRig, ProjectedFolder, ServiceAccount
 
@@ -40,11 +40,11 @@ def mounted(kubernetes: KubernetesRig, account: ServiceAccount, tmp_path: Path) 
 
 
 @pytest.fixture
-def settings(kubernetes: KubernetesRig, mounted: ProjectedFolder) -> Settings:
-    return Settings(kubernetes.url, mounted.path, watch_timeout=3)  # short: a test waits for its end
+def settings(kubernetes: KubernetesRig, mounted: ProjectedFolder) -> ApiSettings:
+    return ApiSettings(kubernetes.url, mounted.path, watch_timeout=3)  # short: a test waits for its end
 
 
 @pytest.fixture
-async def client(settings: Settings) -> AsyncIterator[Client]:
-    async with Client(settings) as client:
+async def client(settings: ApiSettings) -> AsyncIterator[ApiClient]:
+    async with ApiClient(settings) as client:
         yield client

@@ -4,7 +4,7 @@ import secrets
 import time
 from typing import Any
 
-from ddnsd.kube.api import Resource, Selection
+from ddnsd.kube.api import ApiResource, Selection
 from tests.rigs.kubernetes import ApiError, KubernetesRig
 
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -31,7 +31,7 @@ class Lamps:
         """Take the CRD of a group; without one make a group and its CRD."""
         self.rig = rig
         self.namespace = namespace
-        self.resource = Resource(group or f"g{secrets.token_hex(4)}.test", "v1", "lamps")
+        self.resource = ApiResource(group or f"g{secrets.token_hex(4)}.test", "v1", "lamps")
         self.selection = Selection(self.resource, namespace)
         if group is None:
             self.install()

@@ -6,14 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from ddnsd.kube.api import Client, Settings, UnauthorizedError, UnavailableError, in_cluster_server
+from ddnsd.kube.api import ApiClient, ApiSettings, ApiUnavailableError, UnauthorizedError, in_cluster_server
 from tests.kube.api.lamps import Lamps
 from tests.rigs.certificates import Certificates
 from tests.rigs.kubernetes import KubernetesRig, ProjectedFolder, ServiceAccount
 
 
 async def test_a_rotated_token_is_used_at_once(
-    client: Client, kubernetes: KubernetesRig, mounted: ProjectedFolder, account: ServiceAccount, lamps: Lamps
+    client: ApiClient,
+    kubernetes: KubernetesRig,
+    mounted: ProjectedFolder,
+    account: ServiceAccount,
+    lamps: Lamps,
 ) -> None:
     kubernetes.mount(mounted, "over")
     with pytest.raises(UnauthorizedError):
@@ -23,7 +27,7 @@ async def test_a_rotated_token_is_used_at_once(
 
 
 async def test_no_error_shows_the_token(
-    client: Client, kubernetes: KubernetesRig, mounted: ProjectedFolder, lamps: Lamps
+    client: ApiClient, kubernetes: KubernetesRig, mounted: ProjectedFolder, lamps: Lamps
 ) -> None:
     token = secrets.token_urlsafe(20)
     kubernetes.mount(mounted, token)
@@ -34,7 +38,7 @@ async def test_no_error_shows_the_token(
 
 @pytest.mark.parametrize("broken", ["one\ntwo", "one\rtwo", "ünicode"], ids=ascii)
 async def test_a_token_that_is_none_is_named_and_not_shown(
-    client: Client,
+    client: ApiClient,
     kubernetes: KubernetesRig,
     mounted: ProjectedFolder,
     lamps: Lamps,
@@ -42,14 +46,14 @@ async def test_a_token_that_is_none_is_named_and_not_shown(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     kubernetes.mount(mounted, broken)
-    with pytest.raises(UnavailableError, match="token: not one line") as failed:
+    with pytest.raises(ApiUnavailableError, match="token: not one line") as failed:
         await client.list(lamps.selection)
     gc.collect()  # the failure of a task that nobody waited for is logged then
     assert "two" not in str(failed.value) + caplog.text
 
 
 async def test_a_server_of_another_authority_is_not_talked_to_until_the_file_is_right(
-    client: Client,
+    client: ApiClient,
     kubernetes: KubernetesRig,
     mounted: ProjectedFolder,
     account: ServiceAccount,
@@ -57,7 +61,7 @@ async def test_a_server_of_another_authority_is_not_talked_to_until_the_file_is_
 ) -> None:
     other = Certificates(mounted.path.parent / "other")
     mounted.write({"token": account.token, "ca.crt": (other.folder / "ca.pem").read_text(), "namespace": ""})
-    with pytest.raises(UnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
+    with pytest.raises(ApiUnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
         await client.list(lamps.selection)
     kubernetes.mount(mounted, account.token)
     await client.list(lamps.selection)
@@ -65,19 +69,19 @@ async def test_a_server_of_another_authority_is_not_talked_to_until_the_file_is_
 
 @pytest.mark.parametrize("missing", ["token", "ca.crt"])
 async def test_a_missing_file_is_named(
-    client: Client, mounted: ProjectedFolder, lamps: Lamps, missing: str
+    client: ApiClient, mounted: ProjectedFolder, lamps: Lamps, missing: str
 ) -> None:
     files = {name: (mounted.path / name).read_text() for name in ("token", "ca.crt")}
     mounted.write({name: text for name, text in files.items() if name != missing})
-    with pytest.raises(UnavailableError, match=f"{missing}: No such file"):
+    with pytest.raises(ApiUnavailableError, match=f"{missing}: No such file"):
         await client.list(lamps.selection)
 
 
 async def test_an_authority_that_is_none_is_named(
-    client: Client, mounted: ProjectedFolder, lamps: Lamps
+    client: ApiClient, mounted: ProjectedFolder, lamps: Lamps
 ) -> None:
     mounted.write({"token": "t", "ca.crt": "nothing", "namespace": ""})
-    with pytest.raises(UnavailableError, match=r"ca\.crt"):
+    with pytest.raises(ApiUnavailableError, match=r"ca\.crt"):
         await client.list(lamps.selection)
 
 
@@ -85,7 +89,7 @@ async def test_an_authority_that_is_none_is_named(
     "server",
     ["http://127.0.0.1", "https://", "https://user:password@host", "https://host/path", "host:6443"],
 )
-def test_a_url_that_is_none_is_refused_and_not_shown(settings: Settings, server: str) -> None:
+def test_a_url_that_is_none_is_refused_and_not_shown(settings: ApiSettings, server: str) -> None:
     with pytest.raises(ValueError, match=r"^the API server's URL: write https://host") as failed:
         replace(settings, server=server)
     assert "password" not in str(failed.value)

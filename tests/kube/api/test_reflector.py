@@ -7,14 +7,14 @@ import pytest
 
 from ddnsd.kube.api import (
     Absence,
+    ApiClient,
+    ApiUnavailableError,
     Backoff,
-    Client,
     ForbiddenError,
     Key,
     Reflector,
-    State,
-    UnavailableError,
-    View,
+    ReflectorState,
+    ReflectorView,
 )
 from tests.kube.api.lamps import Lamps
 from tests.rigs.kubernetes import KubernetesRig, ProjectedFolder
@@ -24,15 +24,15 @@ DEADLINE = 15.0  # seconds until a view is as expected
 
 
 @pytest.fixture
-def reflector(client: Client, lamps: Lamps) -> Reflector:
+def reflector(client: ApiClient, lamps: Lamps) -> Reflector:
     return follower(client, lamps)
 
 
-def follower(client: Client, lamps: Lamps) -> Reflector:
+def follower(client: ApiClient, lamps: Lamps) -> Reflector:
     return Reflector(client, lamps.selection, Backoff(first=0.05, most=0.3))
 
 
-async def until(reflector: Reflector, fits: Callable[[View], bool]) -> View:
+async def until(reflector: Reflector, fits: Callable[[ReflectorView], bool]) -> ReflectorView:
     view = reflector.view()
     try:
         async with asyncio.timeout(DEADLINE):
@@ -43,21 +43,21 @@ async def until(reflector: Reflector, fits: Callable[[View], bool]) -> View:
     return view
 
 
-def is_current(view: View) -> bool:
-    return view.state is State.CURRENT
+def is_current(view: ReflectorView) -> bool:
+    return view.state is ReflectorState.CURRENT
 
 
-def names(view: View) -> set[str]:
+def names(view: ReflectorView) -> set[str]:
     return {key.name for key in view.objects}
 
 
-def gone(view: View) -> dict[str, Absence]:
+def gone(view: ReflectorView) -> dict[str, Absence]:
     return {key.name: one.why for key, one in view.gone.items()}
 
 
 async def test_the_set_is_complete_and_then_follows(reflector: Reflector, lamps: Lamps) -> None:
     lamps.put("a")
-    assert reflector.view().state is State.STARTING
+    assert reflector.view().state is ReflectorState.STARTING
     async with running(reflector.run()):
         view = await until(reflector, is_current)
         assert names(view) == {"a"}
@@ -154,9 +154,9 @@ async def test_without_the_server_the_set_is_stale_and_kept(
     async with running(reflector.run()):
         await until(reflector, is_current)
         kubernetes.kill()
-        view = await until(reflector, lambda view: view.state is State.STALE)
+        view = await until(reflector, lambda view: view.state is ReflectorState.STALE)
         assert names(view) == {"a"}
-        assert isinstance(view.error, UnavailableError)
+        assert isinstance(view.error, ApiUnavailableError)
         kubernetes.launch()
         await asyncio.to_thread(kubernetes.wait)
         view = await until(reflector, is_current)
@@ -166,7 +166,7 @@ async def test_without_the_server_the_set_is_stale_and_kept(
 
 
 async def test_objects_that_go_with_their_crd_are_no_deletions(
-    client: Client, kubernetes: KubernetesRig, namespace: str
+    client: ApiClient, kubernetes: KubernetesRig, namespace: str
 ) -> None:
     lamps = Lamps(kubernetes, namespace)
     wanted = {f"lamp-{number}" for number in range(20)}
@@ -176,22 +176,24 @@ async def test_objects_that_go_with_their_crd_are_no_deletions(
     async with running(reflector.run()):
         await until(reflector, is_current)
         await asyncio.to_thread(lamps.uninstall)
-        view = await until(reflector, lambda view: view.state is State.NOT_SERVED and bool(view.error))
+        view = await until(
+            reflector, lambda view: view.state is ReflectorState.NOT_SERVED and bool(view.error)
+        )
         assert not view.complete
-        assert gone(view) == dict.fromkeys(wanted - names(view), Absence.SWEPT)
+        assert gone(view) == dict.fromkeys(wanted - names(view), Absence.UNINTENDED)
         await asyncio.to_thread(lamps.install)
         lamps.put("lamp-7")
         view = await until(reflector, lambda view: is_current(view) and names(view) == {"lamp-7"})
-    assert gone(view) == dict.fromkeys(wanted - {"lamp-7"}, Absence.SWEPT)
+    assert gone(view) == dict.fromkeys(wanted - {"lamp-7"}, Absence.UNINTENDED)
 
 
 async def test_a_crd_that_comes_later_is_found(
-    client: Client, kubernetes: KubernetesRig, namespace: str
+    client: ApiClient, kubernetes: KubernetesRig, namespace: str
 ) -> None:
     lamps = Lamps(kubernetes, namespace, "later.test")
     reflector = follower(client, lamps)
     async with running(reflector.run()):
-        view = await until(reflector, lambda view: view.state is State.NOT_SERVED)
+        view = await until(reflector, lambda view: view.state is ReflectorState.NOT_SERVED)
         assert not view.complete
         await asyncio.to_thread(lamps.install)
         lamps.put("a")
@@ -200,14 +202,14 @@ async def test_a_crd_that_comes_later_is_found(
 
 
 async def test_rights_that_come_later_are_used(
-    client: Client, kubernetes: KubernetesRig, lamps: Lamps, mounted: ProjectedFolder
+    client: ApiClient, kubernetes: KubernetesRig, lamps: Lamps, mounted: ProjectedFolder
 ) -> None:
     stranger = kubernetes.service_account(lamps.namespace, "stranger")
     kubernetes.mount(mounted, stranger.token)
     reflector = follower(client, lamps)
     async with running(reflector.run()):
         view = await until(reflector, lambda view: isinstance(view.error, ForbiddenError))
-        assert view.state is State.STARTING
+        assert view.state is ReflectorState.STARTING
         rule = {"apiGroups": [lamps.resource.group], "resources": ["lamps"], "verbs": ["list", "watch"]}
         kubernetes.allow(stranger, rule, namespace=lamps.namespace)
         await until(reflector, is_current)
@@ -232,9 +234,9 @@ async def test_a_restored_backup_is_seen_and_what_it_lacks_is_nobodys_wish(
     async with running(reflector.run()):
         await until(reflector, is_current)
         kubernetes.kill()
-        await until(reflector, lambda view: view.state is State.STALE)
+        await until(reflector, lambda view: view.state is ReflectorState.STALE)
         kubernetes.restore(backup)
         lamps.wait()
         lamps.put("c")
         view = await until(reflector, lambda view: names(view) == {"a", "c"})
-    assert gone(view) == {"b": Absence.SWEPT}
+    assert gone(view) == {"b": Absence.UNINTENDED}

@@ -5,21 +5,29 @@ from dataclasses import replace
 
 import pytest
 
-from ddnsd.kube.api import Client, Event, EventKind, ExpiredError, Settings, UnavailableError, Watch
+from ddnsd.kube.api import (
+    ApiClient,
+    ApiSettings,
+    ApiUnavailableError,
+    ApiWatch,
+    EventKind,
+    ExpiredError,
+    WatchEvent,
+)
 from tests.kube.api.lamps import Lamps
 from tests.rigs.kubernetes import KubernetesRig
 
 
-async def read(watch: Watch, count: int) -> list[Event]:
+async def read(watch: ApiWatch, count: int) -> list[WatchEvent]:
     """Return the next changes, and no bookmarks: the server sends those when it likes."""
-    events: list[Event] = []
+    events: list[WatchEvent] = []
     async with asyncio.timeout(60):
         while len(events) < count:
             events += [event for event in await watch.read() if event.kind is not EventKind.BOOKMARK]
     return events
 
 
-async def test_a_watch_tells_what_happens_after_its_revision(client: Client, lamps: Lamps) -> None:
+async def test_a_watch_tells_what_happens_after_its_revision(client: ApiClient, lamps: Lamps) -> None:
     lamps.put("before")
     listing = await client.list(lamps.selection)
     lamps.put("a")
@@ -35,10 +43,12 @@ async def test_a_watch_tells_what_happens_after_its_revision(client: Client, lam
     assert events[1].object.document()["spec"]["colour"] == "green"
 
 
-async def test_a_watch_ends_in_order_with_a_bookmark_to_go_on_from(settings: Settings, lamps: Lamps) -> None:
+async def test_a_watch_ends_in_order_with_a_bookmark_to_go_on_from(
+    settings: ApiSettings, lamps: Lamps
+) -> None:
     other = Lamps(lamps.rig, lamps.rig.namespace(), lamps.resource.group)
-    events: list[Event] = []
-    async with Client(replace(settings, watch_timeout=5)) as client:  # the bookmark comes 1 to 2 s before
+    events: list[WatchEvent] = []
+    async with ApiClient(replace(settings, watch_timeout=5)) as client:  # the bookmark comes 1 to 2 s before
         listing = await client.list(lamps.selection)
         async with client.watch(lamps.selection, listing.resource_version) as watch:
             newest = other.put("elsewhere")  # nothing that this watch tells
@@ -48,7 +58,7 @@ async def test_a_watch_ends_in_order_with_a_bookmark_to_go_on_from(settings: Set
     assert int(events[-1].object.metadata.resource_version) >= int(newest)
 
 
-async def test_an_event_larger_than_any_chunk_comes_whole(client: Client, lamps: Lamps) -> None:
+async def test_an_event_larger_than_any_chunk_comes_whole(client: ApiClient, lamps: Lamps) -> None:
     listing = await client.list(lamps.selection)
     async with client.watch(lamps.selection, listing.resource_version) as watch:
         lamps.put("a", note="n" * 1_000_000)
@@ -57,7 +67,7 @@ async def test_an_event_larger_than_any_chunk_comes_whole(client: Client, lamps:
 
 
 async def test_a_watch_from_forgotten_history_has_expired(
-    client: Client, kubernetes: KubernetesRig, lamps: Lamps
+    client: ApiClient, kubernetes: KubernetesRig, lamps: Lamps
 ) -> None:
     version = lamps.put("a")
     lamps.put("a", colour="green")
@@ -69,33 +79,33 @@ async def test_a_watch_from_forgotten_history_has_expired(
 
 
 async def test_a_killed_server_ends_the_watch(
-    client: Client, kubernetes: KubernetesRig, lamps: Lamps
+    client: ApiClient, kubernetes: KubernetesRig, lamps: Lamps
 ) -> None:
     listing = await client.list(lamps.selection)
     async with client.watch(lamps.selection, listing.resource_version) as watch:
         kubernetes.kill()
-        with pytest.raises(UnavailableError):
+        with pytest.raises(ApiUnavailableError):
             await watch.read()
-    with pytest.raises(UnavailableError, match="refused"):
+    with pytest.raises(ApiUnavailableError, match="refused"):
         await client.list(lamps.selection)
     kubernetes.start()
     lamps.wait()
 
 
 async def test_a_frozen_server_is_given_up(
-    kubernetes: KubernetesRig, settings: Settings, lamps: Lamps
+    kubernetes: KubernetesRig, settings: ApiSettings, lamps: Lamps
 ) -> None:
-    async with Client(replace(settings, timeout=0.5)) as client:
+    async with ApiClient(replace(settings, timeout=0.5)) as client:
         listing = await client.list(lamps.selection)
         async with client.watch(lamps.selection, listing.resource_version) as watch:
             with kubernetes.frozen():
-                with pytest.raises(UnavailableError, match=r"silent for 3\.5 s"):
+                with pytest.raises(ApiUnavailableError, match=r"silent for 3\.5 s"):
                     await watch.read()
-                with pytest.raises(UnavailableError, match=r"no answer within 0\.5 s"):
+                with pytest.raises(ApiUnavailableError, match=r"no answer within 0\.5 s"):
                     await client.get(lamps.resource, "a", namespace=lamps.namespace)
 
 
-async def test_a_watch_that_is_left_is_closed(client: Client, lamps: Lamps) -> None:
+async def test_a_watch_that_is_left_is_closed(client: ApiClient, lamps: Lamps) -> None:
     listing = await client.list(lamps.selection)
     before = asyncio.all_tasks()
     async with client.watch(lamps.selection, listing.resource_version) as watch:
@@ -107,7 +117,7 @@ async def test_a_watch_that_is_left_is_closed(client: Client, lamps: Lamps) -> N
 
 
 async def test_a_cancellation_that_comes_while_a_watch_is_left_is_not_swallowed(
-    client: Client, lamps: Lamps
+    client: ApiClient, lamps: Lamps
 ) -> None:
     listing = await client.list(lamps.selection)
     lamps.put("a")
