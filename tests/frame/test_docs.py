@@ -112,3 +112,17 @@ def test_chinese_prose_has_one_word_for_one_thing(page: Path) -> None:
 )
 def test_punctuation_of_another_width_is_found(wrong: str) -> None:
     assert half_width(f"4,096 字节，`a, b: (c)`，[链接](a.md?x=1)。\n{wrong}\n") == [wrong]
+
+
+_DIALECT = re.compile(r"(?i)\b(anew|whoever|for ever|so to say|is over|are told|is told|mend|himself)\b")
+_OTHERS = {"benchmarks.md", "glossary.md"}  # measured words; words about words
+_TABLES = re.compile(r"(?ms)^\| .*?(?=^[^|]|\Z)")
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "decisions" not in page.parts and page.name not in _OTHERS], ids=str
+)
+def test_english_prose_has_no_dialect(page: Path) -> None:
+    """What house.md weeds out. Tables are left out: some of them are made from docstrings."""
+    text = _TABLES.sub("", prose((ROOT / page).read_text()))
+    assert [line for line in text.splitlines() if _DIALECT.search(line)] == []
