@@ -43,7 +43,7 @@ class EmbeddedNameserver(Section, frozen=True, kw_only=True):
     """Its own host name, for the SOA and NS records of its zones; absent: `ns.<zone>`."""
 
     hostmaster: Annotated[str, Note(parse=parse_mailbox), RESTART] = ""
-    """Mail address of whoever runs it, for the SOA records; absent: `hostmaster@<zone>`."""
+    """Mail address of its operator, for the SOA records; absent: `hostmaster@<zone>`."""
 
     addresses: Annotated[tuple[OwnAddress, ...], Meta(min_length=1, max_length=16), RESTART] = (ASKED,)
     """Its IPs for `server_name`, where no host has it; `asked`: the one asked; `none`: behind NAT."""

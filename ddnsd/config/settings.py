@@ -100,7 +100,7 @@ class EtcdSettings(Section, frozen=True, kw_only=True):
     """How long one member may take to answer, before another one is asked."""
 
     quota: Annotated[int, Meta(ge=1_048_576, le=1 << 40), BYTES, RESTART] = 2_147_483_648
-    """The members' `--quota-backend-bytes`, for the warning before it is full; etcd 3.6 tells it itself."""
+    """The members' `--quota-backend-bytes`, for the warning before it is full; etcd 3.6 reports it itself."""
 
     def complete(self) -> Self:
         """Check that user and password go together, and that `tls` is not left unused."""
@@ -134,13 +134,13 @@ class FairUseSettings(Section, frozen=True, kw_only=True):
     """Whether there are limits at all; each process counts for itself, in memory."""
 
     token_attempts: Annotated[float, _PER_SECOND] = 10.0
-    """Attempts a second that a token may make for ever; what changes nothing is none."""
+    """Attempts a second that a token may make without end; what changes nothing does not count."""
 
     token_attempts_burst: Annotated[int, _AT_ONCE] = 200
     """Attempts that a token may make at once, after a rest."""
 
     token_changes: Annotated[float, _PER_SECOND] = 1.0
-    """Changes of addresses a second that a token may make for ever."""
+    """Changes of addresses a second that a token may make without end."""
 
     token_changes_burst: Annotated[int, _AT_ONCE] = 120
     """Changes that a token may make at once, after a rest; a larger one by itself is let through then."""
@@ -208,7 +208,7 @@ class StoreSettings(Section, frozen=True, kw_only=True):
     """How long one call to the store may take."""
 
     compact_after: Annotated[float, Meta(ge=0, le=604_800), SECONDS] = 3600.0
-    """How long etcd keeps the history that this installation's leader lets it forget; 0: for ever."""
+    """How long etcd keeps the history that this installation's leader compacts; 0: without end."""
 
     etcd: EtcdSettings | None = None
     """The cluster, for the kind `etcd`."""
@@ -350,7 +350,7 @@ class PublishSettings(Section, frozen=True, kw_only=True):
     """From the committed address to the nameserver."""
 
     timeout: Annotated[float, Meta(ge=0.5, le=60), SECONDS] = 8.0
-    """A request's one deadline, from its acceptance; then it is told `更新 DNS 服务器失败`."""
+    """A request's one deadline, from its acceptance; then the answer is `更新 DNS 服务器失败`."""
 
     batch: Annotated[int, Meta(ge=1, le=1000), RECORDS] = 200
     """Most records in one UPDATE; more than 200 gain nothing on BIND and lose on PowerDNS."""
@@ -372,7 +372,7 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     """Its name in `ddnsd status`; absent: the machine's host name."""
 
     region: Annotated[Word, RESTART] = ""
-    """Where it stands, shown in `ddnsd status`; absent: nowhere."""
+    """Where it runs, shown in `ddnsd status`; absent: nowhere."""
 
 
 class LeaderSettings(Section, frozen=True, kw_only=True):
