@@ -44,7 +44,7 @@ class Installation:
         self.place = place
         self.role = role
         self.data = folder / "data"
-        self._environ = {**os.environ, **(environ or {})}
+        self.environ = dict(environ or {})  # beyond this process's own
         self._process: asyncio.subprocess.Process | None = None
         self.log_path = folder / "log"
         self.secret = SECRET
@@ -78,7 +78,9 @@ class Installation:
         listening.unlink(missing_ok=True)
         command = self.command("serve", "--role", self.role, "--config")
         with self.log_path.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(*command, stderr=log, env=self._environ)
+            self._process = await asyncio.create_subprocess_exec(
+                *command, stderr=log, env=self._whole_environ()
+            )
         deadline = time.monotonic() + self.start_seconds
         while not listening.exists():
             if self._process.returncode is not None or time.monotonic() > deadline:
@@ -108,11 +110,17 @@ class Installation:
         """Run a command that ends by itself, as `serve` should here; return its status and what it says."""
         command = self.command(*arguments or ("serve", "--config"))
         process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=self._environ
+            *command,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=self._whole_environ(),
         )
         said, _ = await asyncio.wait_for(process.communicate(), START_SECONDS)
         assert process.returncode is not None
         return process.returncode, said.decode()
+
+    def _whole_environ(self) -> dict[str, str]:
+        return {**os.environ, **self.environ}
 
     async def disconnect(self) -> None:
         for name in ("public", "_admin", "health"):
