@@ -18,9 +18,16 @@ from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.records import Entry, Installation, Resource
 from ddnsd.model.resources import HostSpec, Kind, TokenSpec, ZoneSpec
 from ddnsd.model.state import State
-from ddnsd.service.archive import Address, ArchiveReader, Counts, Export, header_in
-from ddnsd.service.archive.export import yaml_of
-from ddnsd.service.archive.stream import MAX_DOCUMENT, DocumentStream
+from ddnsd.service.archive import (
+    MAX_DOCUMENT,
+    Address,
+    ArchiveReader,
+    Counts,
+    DocumentStream,
+    Export,
+    header_in,
+    yaml_of,
+)
 from ddnsd.service.documents import Document, InvalidDocumentError, read_document, write_document
 from ddnsd.service.manifests import read_manifest
 from ddnsd.service.status import host_status

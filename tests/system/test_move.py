@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from ddnsd.model.resources import digest
-from ddnsd.service.archive.export import yaml_of
+from ddnsd.service.archive import yaml_of
 from ddnsd.service.manifests import read_manifest
 from tests.rigs.etcd import EtcdRig, versions
 from tests.system.installation import SECRET, Installation, document, example

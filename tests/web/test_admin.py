@@ -16,7 +16,7 @@ from ddnsd.model.resources import Kind
 from ddnsd.service.limits import RefusedAttempt
 from ddnsd.store import codec
 from ddnsd.store.interface import Update
-from ddnsd.web.admin import shapes
+from ddnsd.web.admin import base
 from ddnsd.web.admin.base import MAX_BODY
 from ddnsd.web.admin.handlers import ROUTES
 from tests.service.registry_node import account, document, host, token, zone
@@ -387,7 +387,7 @@ async def test_what_is_shown_is_as_described(filled: AdminServer) -> None:
     await filled.node.commit_address("blog.example.com", "192.0.2.7")
     for kind in Kind:
         response = await filled.ask("GET", f"/api/v1/{kind.plural}")
-        assert len(msgspec.json.decode(response.body, type=shapes.LISTS[kind]).items) == 1
+        assert len(msgspec.json.decode(response.body, type=base.LISTS[kind]).items) == 1
 
 
 async def test_no_secret_is_logged(

@@ -1,23 +1,27 @@
-"""The store on etcd (see the package): its watches, won elections, and registrations.
+"""The store on etcd (see the package): its watches, won elections, registrations and compaction.
 
-A registration is a key on a lease of its own, which goes when its node dies.
+A registration is a key on a lease of its own, which goes when its node dies. Compaction has etcd forget the
+history of all its keys, not only ours: any client of an etcd without the patches of CVE-2026-33413 (3.4.42,
+3.5.28, 3.6.9) may do it; with them it takes the role root where there are users, and a role on our prefix is
+not enough.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from weakref import WeakSet
+
+import structlog
 
 from ddnsd import etcd
 from ddnsd.aio import first_of
 from ddnsd.etcd import EtcdError, Lease, Put, Range, Txn
+from ddnsd.etcd.errors import CompactedError, PermissionDeniedError, RevisionRegressedError
 from ddnsd.etcd.errors import CompactedError as EtcdCompactedError
-from ddnsd.etcd.errors import RevisionRegressedError
 from ddnsd.etcd.values import Order, TxnResult, prefix_range
 from ddnsd.store import keys
 from ddnsd.store.etcd import transaction
-from ddnsd.store.etcd.compaction import Compaction
 from ddnsd.store.etcd.health import Access, Failures, ask_health
 from ddnsd.store.etcd.session import (
     Keeper,
@@ -36,6 +40,7 @@ from ddnsd.store.interface import (
     Limits,
     Outcome,
     Page,
+    Problem,
     Progress,
     RestoredError,
     Revision,
@@ -47,6 +52,48 @@ from ddnsd.store.interface import (
     WriteFailure,
     ignore_progress,
 )
+
+_log = structlog.get_logger(__name__)
+
+_DENIED = Problem(
+    "ddnsd may not compact etcd, which takes the role root",
+    "start etcd with --auto-compaction-retention=1h, so that it compacts itself",
+)
+
+
+class Compaction:
+    """Compacts where that is allowed, and remembers where it is not."""
+
+    def __init__(self) -> None:
+        self._denied = False
+
+    @property
+    def problems(self) -> Iterator[Problem]:
+        """What an operator should know."""
+        if self._denied:
+            yield _DENIED
+
+    async def compact(self, session: Session, revision: int) -> bool:
+        """Forget the history before a revision; False where that is not allowed.
+
+        Raises:
+            UnavailableError: not now.
+        """
+        with session.translated():
+            try:
+                await session.client.compact(revision)
+            except CompactedError:
+                return True  # by somebody else
+            except PermissionDeniedError as error:
+                self._note_denied(str(error))
+                return False
+        self._denied = False
+        return True
+
+    def _note_denied(self, reason: str) -> None:
+        if not self._denied:
+            self._denied = True
+            _log.warning("store.compaction_denied", reason=reason, remedy=_DENIED.remedy)
 
 
 class EtcdWatch:

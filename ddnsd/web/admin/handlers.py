@@ -40,26 +40,24 @@ from ddnsd.web.admin.base import (
     AdminScope,
     AdminTokens,
     Answer,
-    FailedError,
-    Operation,
-    Route,
-    Services,
-    UnknownPathHandler,
-    operation,
-)
-from ddnsd.web.admin.shapes import (
     AuditList,
     DeletedAnswer,
     Drain,
     DrainedAnswer,
+    FailedError,
     Failure,
     HistoryList,
     ListMetadata,
+    Operation,
     PrunedAnswer,
     RefusedList,
     ReleasedAnswer,
+    Route,
+    Services,
     TakenOverAnswer,
+    UnknownPathHandler,
     WorkAnswer,
+    operation,
 )
 from ddnsd.web.http import InFlight
 from ddnsd.web.http_connection import HttpConnection

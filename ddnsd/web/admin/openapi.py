@@ -8,27 +8,27 @@ import msgspec
 from ddnsd import __version__
 from ddnsd.service.registry import Applied, Restored
 from ddnsd.service.source_status import SourceStatus
-from ddnsd.web.admin import shapes
+from ddnsd.web.admin import base
 from ddnsd.web.admin.base import AdminHandler, Answer, Operation, Route, operation
 
 _REFERENCE = "#/components/schemas/{name}"
 _TYPES = (
-    *shapes.DOCUMENTS.values(),
-    *shapes.LISTS.values(),
-    shapes.NewToken,
-    shapes.CreatedToken,
-    shapes.DeletedAnswer,
-    shapes.TakenOverAnswer,
-    shapes.ReleasedAnswer,
-    shapes.PrunedAnswer,
+    *base.DOCUMENTS.values(),
+    *base.LISTS.values(),
+    base.NewToken,
+    base.CreatedToken,
+    base.DeletedAnswer,
+    base.TakenOverAnswer,
+    base.ReleasedAnswer,
+    base.PrunedAnswer,
     SourceStatus,
-    shapes.WorkAnswer,
-    shapes.AuditList,
-    shapes.HistoryList,
-    shapes.RefusedList,
-    shapes.Drain,
-    shapes.DrainedAnswer,
-    shapes.Failure,
+    base.WorkAnswer,
+    base.AuditList,
+    base.HistoryList,
+    base.RefusedList,
+    base.Drain,
+    base.DrainedAnswer,
+    base.Failure,
     Applied,
     Restored,
 )
@@ -60,7 +60,7 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
 def _schemas() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(_TYPES, ref_template=_REFERENCE)
     return schemas | {
-        "Documents": {"type": "array", "items": _any_of(*(kind.value for kind in shapes.DOCUMENTS))},
+        "Documents": {"type": "array", "items": _any_of(*(kind.value for kind in base.DOCUMENTS))},
         "History": _any_of("HistoryList", "RefusedList"),
         "Status": {"type": "object"},
         "Sources": {"type": "array", "items": {"$ref": _REFERENCE.format(name="SourceStatus")}},
