@@ -108,7 +108,7 @@ async def measure(plan: Plan, kinds: Sequence[str]) -> Samples:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ddnsd-bench-", dir=_MEMORY)))
         alias = Record(REFUSED_HOST, 60, "CNAME", "elsewhere.example.")
         bind = await stack.enter_async_context(BindRig((REFUSED_ZONE,), records=(alias,)))
-        settings = {"fair_use": {"enabled": True}, "log": {"format": "json", "level": "info"}}
+        settings: dict[str, Any] = {"fair_use": {"enabled": True}, "log": {"format": "json", "level": "info"}}
         settings |= {"trusted_proxies": ["127.0.0.0/8"]} if set(kinds) & set(PROXIED) else {}
         ddnsd = Installation(folder, nameservers=_nameservers(folder, bind), **settings)
         stack.push_async_callback(ddnsd.close)
@@ -181,10 +181,8 @@ async def _half(ddnsd: Installation, plan: Plan, run: int, kind: str) -> Half:
     pages = int(Path(f"/proc/{ddnsd.pid}/statm").read_text().split()[1])
     resident = pages * os.sysconf("SC_PAGE_SIZE") >> 20
     elections = len(ddnsd.events("leader.elected")) - before
-    return Half(
-        *(together.quantile(0.5), together.quantile(0.99), moving.quantile(0.99)),
-        *(abuses, resident, await probing, elections),
-    )
+    half, most, moved = together.quantile(0.5), together.quantile(0.99), moving.quantile(0.99)
+    return Half(half, most, moved, abuses, resident, await probing, elections)
 
 
 async def _longest_ready(health: str) -> float:

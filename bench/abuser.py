@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from urllib.parse import urlencode
 
 from tests.system.installation import SECRET, UPDATE
@@ -36,7 +36,7 @@ class Attacker:
         self._address = address
         self._until = until
 
-    def run(self, acts: Callable[["Attacker"], Iterator[object]]) -> None:
+    def run(self, acts: Callable[["Attacker"], Iterator[None]]) -> None:
         """Do it again and again until the time is over."""
         while time.monotonic() < self._until:
             with (
@@ -73,64 +73,73 @@ class Attacker:
                 pass
 
 
-def wrong_tokens(attacker: Attacker) -> Iterator[object]:
+def wrong_tokens(attacker: Attacker) -> Iterator[None]:
     """Try one token after the other."""
     while True:
-        yield attacker.ask(domain=HOST, ip="192.0.2.1", token=os.urandom(16).hex())
+        attacker.ask(domain=HOST, ip="192.0.2.1", token=os.urandom(16).hex())
+        yield
 
 
-def impatient(attacker: Attacker) -> Iterator[object]:
+def impatient(attacker: Attacker) -> Iterator[None]:
     """Try tokens, each on a connection of its own, and wait for no answer."""
     query = urlencode({"domain": HOST, "ip": "192.0.2.1", "token": os.urandom(16).hex()})
-    yield attacker.socket.sendall(f"GET {UPDATE}?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    attacker.socket.sendall(f"GET {UPDATE}?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    yield
 
 
-def slow_heads(attacker: Attacker) -> Iterator[object]:
+def slow_heads(attacker: Attacker) -> Iterator[None]:
     """Send a head that never ends, one octet in each packet."""
     attacker.socket.sendall(f"GET {UPDATE} HTTP/1.1\r\nHost: x\r\nX: ".encode())
     while True:
-        yield attacker.socket.sendall(b"x")
+        attacker.socket.sendall(b"x")
+        yield
 
 
-def slow_bodies(attacker: Attacker) -> Iterator[object]:
+def slow_bodies(attacker: Attacker) -> Iterator[None]:
     """Send a body that never ends, one octet in each packet."""
     head = f"POST {UPDATE} HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n"
     attacker.socket.sendall(head.encode())
     while True:
-        yield attacker.socket.sendall(b"x")
+        attacker.socket.sendall(b"x")
+        yield
 
 
-def large_bodies(attacker: Attacker) -> Iterator[object]:
+def large_bodies(attacker: Attacker) -> Iterator[None]:
     """Send a body of 4 MiB."""
     head = f"POST {UPDATE} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(_LARGE)}\r\n\r\n"
     while True:
         attacker.socket.sendall(head.encode() + _LARGE)
-        yield attacker.take()
+        attacker.take()
+        yield
 
 
-def large_heads(attacker: Attacker) -> Iterator[object]:
+def large_heads(attacker: Attacker) -> Iterator[None]:
     """Send a head of 64 KiB, and wait until the connection is closed."""
     attacker.socket.sendall(f"GET {UPDATE} HTTP/1.1\r\nHost: x\r\nX: {'x' * 65536}".encode())
-    yield attacker.see_the_end()
+    attacker.see_the_end()
+    yield
 
 
-def malformed(attacker: Attacker) -> Iterator[object]:
+def malformed(attacker: Attacker) -> Iterator[None]:
     """Send what is no HTTP, and wait until the connection is closed."""
     attacker.socket.sendall(b"\x16\x03\x01\r\n\r\n")
-    yield attacker.see_the_end()
+    attacker.see_the_end()
+    yield
 
 
-def no_path(attacker: Attacker) -> Iterator[object]:
+def no_path(attacker: Attacker) -> Iterator[None]:
     """Send thousands of requests for nothing at once, and take no answer."""
     many = b"GET /favicon.ico HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
     while True:
-        yield attacker.socket.sendall(many)
+        attacker.socket.sendall(many)
+        yield
 
 
-def changes(attacker: Attacker) -> Iterator[object]:
+def changes(attacker: Attacker) -> Iterator[None]:
     """Change one's own host, with a valid token."""
     for number in itertools.count():
-        yield attacker.ask(domain=HOST, ip=f"192.0.2.{number % 250 + 1}", token=TOKEN)
+        attacker.ask(domain=HOST, ip=f"192.0.2.{number % 250 + 1}", token=TOKEN)
+        yield
 
 
 def _posted(path: str, body: str) -> bytes:
@@ -139,11 +148,12 @@ def _posted(path: str, body: str) -> bytes:
     return f"{head}Content-Length: {len(octets)}\r\n\r\n".encode() + octets
 
 
-def _again(message: bytes) -> Callable[[Attacker], Iterator[object]]:
-    def send(attacker: Attacker) -> Iterator[object]:
+def _again(message: bytes) -> Callable[[Attacker], Iterator[None]]:
+    def send(attacker: Attacker) -> Iterator[None]:
         while True:
             attacker.socket.sendall(message)
-            yield attacker.take()
+            attacker.take()
+            yield
 
     return send
 
@@ -164,25 +174,27 @@ labels = _again(_posted("/update", f"token={TOKEN}&ip=192.0.2.1&domains={_LABELS
 """20 first labels of hosts that are not there, with a valid token of an account with thousands."""
 
 
-def networks(attacker: Attacker) -> Iterator[object]:
+def networks(attacker: Attacker) -> Iterator[None]:
     """Try tokens from another /64 of one /48 each time, as a proxy tells."""
     for number in itertools.count():
         query = urlencode({"domain": HOST, "ip": "192.0.2.1", "token": os.urandom(16).hex()})
         told = f"X-Forwarded-For: 2001:db8:1:{number % 65536:x}::1"
         attacker.socket.sendall(f"GET {UPDATE}?{query} HTTP/1.1\r\nHost: x\r\n{told}\r\n\r\n".encode())
-        yield attacker.take()
+        attacker.take()
+        yield
 
 
-def nowhere(attacker: Attacker) -> Iterator[object]:
+def nowhere(attacker: Attacker) -> Iterator[None]:
     """Try tokens from a source that two headers disagree about."""
     disagreeing = "X-Forwarded-For: 192.0.2.9\r\nForwarded: for=192.0.2.8"
     while True:
         query = urlencode({"domain": HOST, "ip": "192.0.2.1", "token": os.urandom(16).hex()})
         attacker.socket.sendall(f"GET {UPDATE}?{query} HTTP/1.1\r\nHost: x\r\n{disagreeing}\r\n\r\n".encode())
-        yield attacker.take()
+        attacker.take()
+        yield
 
 
-def waiting(attacker: Attacker) -> Iterator[object]:
+def waiting(attacker: Attacker) -> Iterator[None]:
     """Have as many connections as one source may have wait for a dead nameserver, with a valid token."""
     address = attacker.socket.getpeername()[:2]
     with contextlib.ExitStack() as stack:
@@ -196,20 +208,21 @@ def waiting(attacker: Attacker) -> Iterator[object]:
                 each.sendall(f"GET {UPDATE}?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             for each in crowd:
                 each.recv(65536)
-                yield each
+                yield
 
 
-def refused(attacker: Attacker) -> Iterator[object]:
+def refused(attacker: Attacker) -> Iterator[None]:
     """Ask again and again for a host whose record the nameserver refuses, with a valid token."""
     while True:
-        yield attacker.ask(domain=REFUSED_HOST, ip="192.0.2.1", token=TOKEN)
+        attacker.ask(domain=REFUSED_HOST, ip="192.0.2.1", token=TOKEN)
+        yield
 
 
-def half_open(attacker: Attacker) -> Iterator[object]:
+def half_open(attacker: Attacker) -> Iterator[None]:
     """Hold 1,100 connections with half a request; open those again that are closed, 200 a second."""
     held: deque[socket.socket] = deque()
     with contextlib.ExitStack() as stack:
-        stack.callback(lambda: [each.close() for each in held])
+        stack.callback(_close, held)
         while True:
             if len(held) >= _HALF_OPEN:
                 held.popleft().close()
@@ -219,12 +232,12 @@ def half_open(attacker: Attacker) -> Iterator[object]:
             yield None
 
 
-def dns_connections(attacker: Attacker) -> Iterator[object]:
+def dns_connections(attacker: Attacker) -> Iterator[None]:
     """Open 3,200 connections a second to the nameserver, and send nothing on them."""
     held: deque[socket.socket] = deque()
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        stack.callback(lambda: [each.close() for each in held])
+        stack.callback(_close, held)
         for number in itertools.count():
             time.sleep(max(0.0, began + number / 3200 - time.monotonic()))
             held.append(attacker.connect())
@@ -233,7 +246,7 @@ def dns_connections(attacker: Attacker) -> Iterator[object]:
             yield None
 
 
-KINDS: Mapping[str, Callable[[Attacker], Iterator[object]]] = {
+KINDS: Mapping[str, Callable[[Attacker], Iterator[None]]] = {
     "wrong-tokens": wrong_tokens,
     "impatient": impatient,
     "slow-heads": slow_heads,
@@ -264,6 +277,11 @@ PROXIED = ("networks", "nowhere")
 """Those that come through a trusted proxy, which this machine then is to all clients."""
 FLOODS = ("impatient", "malformed")
 """Those that do not stay with their two connections, but open thousands in a second."""
+
+
+def _close(held: Iterable[socket.socket]) -> None:
+    for each in held:
+        each.close()
 
 
 def main() -> None:

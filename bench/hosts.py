@@ -12,15 +12,15 @@ _IP = address(0)
 
 
 class Hosts(NamedTuple):
-    """`count` names of each sort in a zone."""
+    """`number` names of each sort in a zone."""
 
     zone: str
-    count: int
+    number: int
 
     async def make(self, ddnsd: Installation) -> None:
         """Create them, with an account and a token."""
         prefixes = (_CHANGING, _RESTING)
-        names = [f"{prefix}{number}.{self.zone}" for prefix in prefixes for number in range(self.count)]
+        names = [f"{prefix}{number}.{self.zone}" for prefix in prefixes for number in range(self.number)]
         await ddnsd.apply(*example(names, self.zone))
 
     async def settle(self, ddnsd: Installation) -> bytes:
@@ -37,13 +37,13 @@ class Hosts(NamedTuple):
             if reply.status != 200:
                 raise WrongAnswerError(reply.message)
 
-        await asyncio.gather(*map(settle, range(self.count)))
+        await asyncio.gather(*map(settle, range(self.number)))
         return (await ddnsd.update(f"{_RESTING}0.{self.zone}", _IP)).body
 
     def changing(self, round: int) -> Walk:
         """Return a walk that changes a name with each request."""
-        return Walk(self.zone, _CHANGING, self.count, round * _LAPS_PER_ROUND, step=1, updated=True)
+        return Walk(self.zone, _CHANGING, self.number, round * _LAPS_PER_ROUND, step=1, updated=True)
 
     def resting(self) -> Walk:
         """Return a walk that changes nothing."""
-        return Walk(self.zone, _RESTING, self.count, lap=0, step=0, updated=False)
+        return Walk(self.zone, _RESTING, self.number, lap=0, step=0, updated=False)

@@ -157,7 +157,7 @@ class Side:
                 return (await load(node.addresses["public"], walk, self._plan.seconds)).per_second
             case ["published"]:
                 hosts = self._hosts["bind"]
-                return await replacement(self._bind, hosts.zone, hosts.count, _FIRST_TTL + round)
+                return await replacement(self._bind, hosts.zone, hosts.number, _FIRST_TTL + round)
             case ["committed"]:
                 return await self._commit()
             case ["memory of a node"]:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -61,20 +61,20 @@ def no_stray_errors(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFix
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """In CI everything is there, so a skipped test is a failed one."""
     report = yield
     return _failed_if_skipped(report)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector):
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
     """The same for a module that skips itself."""
     report = yield
     return _failed_if_skipped(report)
 
 
-def _failed_if_skipped(report) -> Any:
+def _failed_if_skipped(report: Any) -> Any:
     if not (IN_CI and report.skipped) or hasattr(report, "wasxfail"):
         return report
     if SHALLOW not in str(report.longrepr):  # what is no package that could be installed

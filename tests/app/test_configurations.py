@@ -36,7 +36,7 @@ def test_what_was_refused_and_what_waits() -> None:
 
 
 def test_a_difference_that_lasts() -> None:
-    other = {"digests": {"publish": "b"}}
+    other: dict[str, Any] = {"digests": {"publish": "b"}}
     (warning,) = warnings(node("one"), node("three", **other), node("two"))
     assert warning == "`publish` is not the same in the config.yaml of one, two and three"
     assert warnings(node("one"), node("two", **other, since=NOW - timedelta(seconds=90))) == []

@@ -13,6 +13,7 @@ from ddnsd.app.startup import Startup
 from ddnsd.app.watchdog import StandsStillError
 from ddnsd.config import Source
 from ddnsd.store.embedded import open_embedded
+from tests.app.test_reloader import settings_of
 from tests.rigs.virtual import run_virtually
 from tests.store.contract.actions import put
 from tests.store.deaf import DeafStore
@@ -59,5 +60,5 @@ def _core(folder: Path, store: DeafStore) -> Core:
     path = folder / "config.yaml"
     path.write_text(f"data: {folder}")
     source = Source(path, {})
-    reloader = Reloader(source, configuration(source.read().settings, ()))
+    reloader = Reloader(source, configuration(settings_of(source), ()))
     return Core(Startup(reloader, Premises({}, ()), None), store)

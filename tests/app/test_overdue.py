@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
@@ -10,8 +11,9 @@ from prometheus_client import CollectorRegistry
 from ddnsd.app.status import StatusReport
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import Candidacy, Committed, Footprint, RecordKey, SelfEnded, Site
+from ddnsd.nameserver.interface import Nameserver
 from ddnsd.store import codec, keys
-from ddnsd.store.embedded import open_embedded
+from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.leader.node import BLOG, ZONE, Node, example, member, node_on
@@ -53,12 +55,12 @@ async def _unseen_leader(folder: Path) -> None:
     await store.close()
 
 
-async def warnings(store, node: Node) -> str:
+async def warnings(store: EmbeddedStore, node: Node) -> str:
     await node.cache.current()
     return "\n".join((await StatusReport(store, node.cache, "me").status())["warnings"])
 
 
-async def commit_address(store, seconds_ago: float) -> None:
+async def commit_address(store: EmbeddedStore, seconds_ago: float) -> None:
     changed = datetime.now(UTC) - timedelta(seconds=seconds_ago)
     value = codec.encode(Committed("192.0.2.1", "", "id", changed))
     await put(store, keys.address(RecordKey(BLOG, Family.A)), value)
@@ -66,7 +68,7 @@ async def commit_address(store, seconds_ago: float) -> None:
 
 async def test_a_queue_that_does_not_move_though_the_nameserver_answers(tmp_path: Path) -> None:
     store = await open_embedded(tmp_path / "store")
-    async with node_on(store, {"default": None}) as node:
+    async with node_on(store, {"default": cast("Nameserver", None)}) as node:
         await node.apply(*example())
         await put(store, keys.member("abc"), codec.encode(replace(member(["default"]), name="one")))
         await put(store, LEADER, codec.encode(Candidacy("abc")))

@@ -6,6 +6,7 @@ import pytest
 
 from ddnsd.app.reloader import Reloader, configuration
 from ddnsd.config import Source
+from ddnsd.config.settings import Settings
 from ddnsd.model.resources import digest
 from ddnsd.web.admin import AdminScope, AdminTokens, Credential
 from tests.leader.node import until
@@ -13,6 +14,12 @@ from tests.tasks import running
 
 FIRST, SECOND = "the-first-token-of-this-node", "the-second-token-of-this-node"
 CREDENTIALS = (Credential("admin", digest(FIRST), frozenset({AdminScope.ALL})),)
+
+
+def settings_of(source: Source) -> Settings:
+    settings = source.read().settings
+    assert isinstance(settings, Settings)
+    return settings
 
 
 @pytest.fixture
@@ -25,7 +32,7 @@ def token_file(tmp_path: Path) -> Path:
 @pytest.mark.logs_errors
 async def test_without_a_config_file_the_other_files_count(token_file: Path) -> None:
     source = Source(None, {"DDNSD_ADMIN_TOKEN_FILE": str(token_file)})
-    reloader = Reloader(source, configuration(source.read().settings, CREDENTIALS))
+    reloader = Reloader(source, configuration(settings_of(source), CREDENTIALS))
     outcomes: list[str] = []
     reloader.on_outcome(outcomes.append)
     async with running(reloader.run()):
@@ -42,7 +49,7 @@ async def test_a_change_before_the_first_look_is_noticed(tmp_path: Path, token_f
     path = tmp_path / "config.yaml"
     path.write_text(f"admin: {{token_file: {token_file}}}")
     source = Source(path, {})
-    reloader = Reloader(source, configuration(source.read().settings, CREDENTIALS))
+    reloader = Reloader(source, configuration(settings_of(source), CREDENTIALS))
     path.write_text(f"admin: {{token_file: {token_file}}}\nlog: {{level: debug}}")
     async with running(reloader.run()):
         await until(lambda: reloader.configuration.settings.log.level == "debug")
@@ -55,7 +62,7 @@ async def test_a_file_that_a_refused_configuration_names_is_looked_at(
     path, key = tmp_path / "config.yaml", tmp_path / "key"
     path.write_text(f"admin: {{token_file: {token_file}}}")
     source = Source(path, {})
-    reloader = Reloader(source, configuration(source.read().settings, CREDENTIALS))
+    reloader = Reloader(source, configuration(settings_of(source), CREDENTIALS))
     nameserver = "{kind: rfc2136, address: 192.0.2.53, key: {secret_file: key, name: a}}"
     async with running(reloader.run()):
         path.write_text(f"admin: {{token_file: {token_file}}}\nnameservers: {{other: {nameserver}}}")
@@ -71,7 +78,7 @@ async def test_a_further_admin_token_comes_and_goes(tmp_path: Path, token_file: 
     without = f"admin: {{token_file: {token_file}}}"
     path.write_text(without)
     source = Source(path, {})
-    reloader = Reloader(source, configuration(source.read().settings, CREDENTIALS))
+    reloader = Reloader(source, configuration(settings_of(source), CREDENTIALS))
     tokens = AdminTokens(CREDENTIALS)
     reloader.follow(lambda: tokens.reconfigure(reloader.configuration.admin_tokens))
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -29,18 +30,20 @@ class Watched:
             self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True)
 
     def say(self, line: str) -> None:
+        assert self.process.stdin is not None
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
 
     def ask(self, line: str) -> str:
         self.say(line)
+        assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
     def end(self) -> int:
         """Wait for its end; return its exit status."""
         return self.process.wait(30)
 
-    def log(self) -> list[dict]:
+    def log(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self._log.read_text().splitlines()]
 
 
@@ -56,7 +59,7 @@ def watched(folder: Path) -> Iterator[Watched]:
             pass  # closes its pipes, and waits
 
 
-def stacks(log: list[dict]) -> dict[str, str]:
+def stacks(log: list[dict[str, Any]]) -> dict[str, str]:
     return {line["of"]: line["stack"] for line in log if line["event"] == "process.stack"}
 
 
@@ -85,6 +88,7 @@ def test_a_process_that_was_stopped_goes_on(tmp_path: Path) -> None:
             time.sleep(3 * TICK * TICKS)  # time is what is tested
             running.process.send_signal(signal.SIGCONT)
             assert running.ask("turn") == "turned"
+        assert running.process.stdin is not None
         running.process.stdin.close()
         assert running.end() == 0
         assert running.log() == []

@@ -17,7 +17,7 @@ from tests.rigs.process import find_program
 
 ALL_ON = {"metrics": {name: {"enabled": True} for name in ("serviceMonitor", "prometheusRule", "dashboard")}}
 OWN_ETCD = {**example("own-etcd"), **ALL_ON}
-HEALTHY = {
+HEALTHY: Mapping[str, str | None] = {
     'ddnsd_leader{pod="a"}': "1x130",
     'ddnsd_leader{pod="b"}': "0x130",
     'ddnsd_store_revision{pod="a"}': "1+5x130",
@@ -140,7 +140,7 @@ def test_all_well_means_no_alert(rule: Document, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("alert", SICK)
 def test_an_alert_fires_when_it_should(alert: str, rule: Document, tmp_path: Path) -> None:
-    assert _firing(rule, HEALTHY | SICK[alert], tmp_path, [alert]) == ""
+    assert _firing(rule, {**HEALTHY, **SICK[alert]}, tmp_path, [alert]) == ""
 
 
 def _firing(rule: Document, series: Mapping[str, str | None], folder: Path, wanted: Sequence[str]) -> str:

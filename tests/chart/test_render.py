@@ -128,7 +128,8 @@ def test_large_numbers_stay_numbers() -> None:
     ],
 )
 def test_pods_start_anew_for_what_ddnsd_reads_at_its_start_alone(config: Any, restarts: bool) -> None:
-    before, after = (checksum(one(render({"config": each}), "StatefulSet")) for each in ({}, config))
+    configs: tuple[dict[str, Any], ...] = ({}, config)
+    before, after = (checksum(one(render({"config": each}), "StatefulSet")) for each in configs)
     assert (before != after) == restarts
 
 

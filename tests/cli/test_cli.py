@@ -78,6 +78,7 @@ class CommandLine:
             *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=cwd, env=variables | environment
         )
         out, err = await process.communicate(stdin.encode())
+        assert process.returncode is not None
         return Run(process.returncode, out.decode(), err.decode())
 
     async def ok(self, *arguments: str, stdin: str = "") -> str:
@@ -94,7 +95,7 @@ async def ddnsd(tmp_path: Path) -> AsyncIterator[CommandLine]:
 
 
 @pytest.fixture
-async def filled(ddnsd) -> Any:
+async def filled(ddnsd: CommandLine) -> Any:
     await ddnsd.ok("apply", "-f", "-", stdin=INSTALLATION)
     return ddnsd
 
@@ -145,7 +146,7 @@ async def test_a_table_warns_of_hosts_that_expire(filled: Any) -> None:
     assert await states_by_age(filled, 1, 50, 70) == ["pending", "pending,expiring", "pending,expired"]
 
 
-async def states_by_age(ddnsd, *minutes: int) -> list[str]:
+async def states_by_age(ddnsd: CommandLine, *minutes: int) -> list[str]:
     """Return what the table says of a host that was last seen so many minutes ago."""
     states = []
     for age in minutes:
@@ -400,7 +401,7 @@ async def test_a_name_of_dots_is_a_name(filled: CommandLine, name: str) -> None:
 async def test_only_the_servers_url_and_token_file_say_whom_to_ask_and_how(filled: CommandLine) -> None:
     netrc = filled.folder / ".netrc"
     netrc.write_text("machine 127.0.0.1 login user password netrc-password\n")
-    environment = {"HTTP_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1"}
+    environment: dict[str, Any] = {"HTTP_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1"}
     run = await filled("get", "zones", NETRC=str(netrc), **environment)
     assert (run.code, run.err) == (0, "")
     server = filled.server.url.replace("http://", "http://user:password@")
@@ -584,7 +585,8 @@ async def test_serve_offers_each_role(ddnsd: CommandLine) -> None:
 
 async def test_serve_names_what_it_reads(ddnsd: CommandLine, tmp_path: Path) -> None:
     assert "DDNSD_CONFIG" in await ddnsd.ok("serve", "--help")
-    for given in ({"DDNSD_CONFIG": str(tmp_path / "none")}, {}):
+    givens: tuple[dict[str, Any], ...] = ({"DDNSD_CONFIG": str(tmp_path / "none")}, {})
+    for given in givens:
         run = await ddnsd("serve", *([] if given else ["--config", str(tmp_path / "none")]), **given)
         assert (run.code, "cannot be read: No such file" in run.err, "takes every default" in run.err) == (
             (1, True, True)

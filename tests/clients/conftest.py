@@ -1,6 +1,7 @@
 """An Internet for each module; for each test a host without an address and a home."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -45,7 +46,7 @@ def outcome(request: pytest.FixtureRequest) -> Iterator[Outcome]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     report = yield
     if call.when == "call":
         item.stash[_PASSED] = report.passed

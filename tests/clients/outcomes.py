@@ -34,7 +34,8 @@ class Client(Enum):
 
     @property
     def title(self) -> str:
-        return self.value[0]
+        found: str = self.value[0]
+        return found
 
     @property
     def packages(self) -> Sequence[Package]:
@@ -90,7 +91,7 @@ SHOWN: list[Shown] = []
 """What the imported test modules show."""
 
 
-def shows(client: Client, scenario: Scenario) -> Callable[[Test], Test]:
+def shows(client: Client, scenario: Scenario) -> pytest.MarkDecorator:
     """Say which row of the table this test makes; it has to ask for the fixture `outcome`."""
     shown = Shown(client, scenario)
     SHOWN.append(shown)

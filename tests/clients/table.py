@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +64,16 @@ def _cells(cells: Any) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def _kept(table: str, _: re.Match[str]) -> str:
+    return table  # as it is: a template would read its backslashes
+
+
 def main(report: str) -> None:
     """Write the tables anew, of a report."""
     lines = [json.loads(line) for line in Path(report).read_text().splitlines()]
     for language, page in enumerate(PAGES):
         path = FOLDER / page
-        table = render(lines, language)
-        path.write_text(_TABLE.sub(lambda _, table=table: table, path.read_text()))
+        path.write_text(_TABLE.sub(partial(_kept, render(lines, language)), path.read_text()))
 
 
 if __name__ == "__main__":

@@ -60,8 +60,8 @@ def test_files_are_made_where_there_are_none(tmp_path: Path) -> None:
     given = settings(tmp_path, TWO.replace("/elsewhere", str(tmp_path)))
     (tmp_path / "bob").write_text("a-token-of-bobs-own\n")
     first, ci, bob = admin_credentials(given, admin_token_digest)
-    assert (first.name, first.scopes) == ("admin", {AdminScope.ALL})
-    assert (ci.name, ci.scopes) == ("ci", {AdminScope.ACCOUNTS})
+    assert (first.name, first.scopes) == ("admin", frozenset({AdminScope.ALL}))
+    assert (ci.name, ci.scopes) == ("ci", frozenset({AdminScope.ACCOUNTS}))
     assert ci.digest == digest((tmp_path / "secrets/ci").read_text().strip())
     assert (tmp_path / "secrets/ci").stat().st_mode & 0o777 == 0o600
     assert bob.digest == digest("a-token-of-bobs-own")

@@ -82,6 +82,8 @@ def test_passwords_are_live_and_endpoints_are_not(read: Callable[..., Settings],
     changed = change(old, read(store={"kind": "etcd", "etcd": etcd("two:2379")}))
     assert changed.applied == ("store.etcd.password_file",)
     assert changed.waiting == ("store.etcd.endpoints",)
+    assert changed.settings.store.etcd is not None
+    assert changed.settings.store.etcd.password_file is not None
     assert changed.settings.store.etcd.password_file.password == "of the second"
 
 

@@ -33,6 +33,7 @@ def test_the_shipped_file_has_every_setting_with_a_comment_and_its_default(setti
     if setting.key != "nameservers.<name>.kind":  # the first kind's comment is enough
         assert comment
     if setting.default not in ("", "required"):
+        assert comment is not None
         assert f"(default: {setting.default} {setting.shape.note.unit[:-1]}".strip() in comment.replace(
             '"', ""
         )

@@ -112,6 +112,7 @@ def test_variables_override_the_file(write: Callable[..., Path]) -> None:
     assert settings.publish.timeout == 7.5
     assert settings.listen.public == Endpoint("::1", 80)
     assert settings.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"))
+    assert isinstance(settings.nameservers["my-bind"], EmbeddedNameserver)
     assert settings.nameservers["my-bind"].listen == (Endpoint("127.0.0.1", 53), Endpoint("::1", 53))
     assert settings.log.level == "info"
 

@@ -12,7 +12,8 @@ from tests.rigs.etcd import EtcdRig, Version, versions
 @pytest.fixture(scope="module", params=versions(), ids=lambda version: version.name)
 def version(request: pytest.FixtureRequest) -> Version:
     """Each etcd that is there."""
-    return request.param
+    found: Version = request.param
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ import tokenize
 import tomllib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -328,11 +329,8 @@ async def updates(tree: Path = ROOT) -> Mapping[str, Entered]:
             addresses = [f"192.0.2.{number}" for number in range(RECORDINGS + 3)]
             warm, changes = addresses[:3], addresses[3:]
             for address in warm:  # what the first updates make is not made again
-                await _recorded(socket, lambda address=address: _update(ddnsd, address, True))
-            changed = [
-                await _recorded(socket, lambda address=address: _update(ddnsd, address, True))
-                for address in changes
-            ]
+                await _recorded(socket, partial(_update, ddnsd, address, True))
+            changed = [await _recorded(socket, partial(_update, ddnsd, address, True)) for address in changes]
             again = lambda: _update(ddnsd, changes[-1], False)  # noqa: E731
             unchanged = [await _recorded(socket, again) for _ in range(RECORDINGS + 1)][1:]
     return {"changed": _common(changed), "unchanged": _common(unchanged)}

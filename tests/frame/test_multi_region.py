@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,7 @@ def test_the_settings_are_those_of_the_examples(name: str) -> None:
     told = dict(re.findall(r"(?m)^\| `(store\.\S+|publish\.\S+)` \| (\d+) s \|", TEXT))
     assert len(told) == 5
     for path, seconds in told.items():
-        value = config
+        value: Any = config
         for key in path.split("."):
             value = value[key]
         assert value == int(seconds), path

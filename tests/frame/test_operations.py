@@ -22,6 +22,7 @@ NEWER = [version for version in versions() if version.folder]  # Debian's has no
 
 def block(first_word: str) -> str:
     """Return the shell lines that begin so."""
+    found: str
     (found,) = re.findall(rf"(?ms)^```sh\n({re.escape(first_word)}.*?)^```", TEXT)
     return found
 

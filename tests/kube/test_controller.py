@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -181,7 +182,7 @@ async def test_what_cannot_be_says_why(running: World) -> None:
     ],
     ids=str,
 )
-def test_the_api_server_refuses(world: World, document: dict, message: str) -> None:
+def test_the_api_server_refuses(world: World, document: dict[str, Any], message: str) -> None:
     document = dict(document)
     kind = document.pop("kind")
     made = world.document(kind, world.host() if kind == "Host" else "x", **document)

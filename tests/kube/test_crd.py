@@ -26,13 +26,15 @@ FACTS = ("type", "format", "pattern", "minimum", "maximum", "minLength", "minIte
 def schema(kind: Kind) -> dict[str, Any]:
     """Return the schema that is installed."""
     (version,) = yaml.safe_load((CRDS / f"{kind.plural}.yaml").read_text())["spec"]["versions"]
-    return version["schema"]["openAPIV3Schema"]["properties"]
+    found: dict[str, Any] = version["schema"]["openAPIV3Schema"]["properties"]
+    return found
 
 
 @pytest.fixture(scope="module")
 def documented() -> dict[str, Any]:
     """The schemas that the admin API serves."""
-    return json.loads(json.dumps(describe(ROUTES)))["components"]["schemas"]
+    found: dict[str, Any] = json.loads(json.dumps(describe(ROUTES)))["components"]["schemas"]
+    return found
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -104,7 +106,9 @@ def test_a_subnet_that_the_api_server_takes_is_one(text: str) -> None:
     assert re.fullmatch(SUBNET, parse_subnet(text))
 
 
-def fields(properties: dict[str, Any], path: str = "", required: tuple = ()) -> Iterator[tuple[str, Any]]:
+def fields(
+    properties: dict[str, Any], path: str = "", required: tuple[Any, ...] = ()
+) -> Iterator[tuple[str, Any]]:
     """Yield each field's path, type, words and whether it is required."""
     for name, field in properties.items():
         here = f"{path}.{name}" if path else name

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.rigs.kubernetes import KubernetesRig
 MANY = 12
 
 
-def hosts(world: World, labels: Iterable[object]) -> list[dict]:
+def hosts(world: World, labels: Iterable[object]) -> list[dict[str, Any]]:
     return [world.document("Host", world.host(f"h{label}"), account="alice") for label in labels]
 
 

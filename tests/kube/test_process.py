@@ -1,6 +1,7 @@
 """`ddnsd serve --role …`: the controller as people run it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.rigs.kubernetes import ProjectedFolder
 from tests.system.installation import Installation
 
 
-def settings(world: World) -> dict:
+def settings(world: World) -> dict[str, Any]:
     account = world.rig.service_account(world.release)
     world.rig.allow(account, *RULES)
     credentials = ProjectedFolder(world.folder / "serviceaccount")
@@ -58,7 +59,7 @@ async def test_the_controller_is_a_process_of_its_own(world: World, tmp_path: Pa
         ("all", {}, "KUBERNETES_SERVICE_HOST is not set"),
     ],
 )
-async def test_what_is_missing_is_said(tmp_path: Path, role: str, kube: dict, message: str) -> None:
+async def test_what_is_missing_is_said(tmp_path: Path, role: str, kube: dict[str, Any], message: str) -> None:
     ddnsd = Installation(tmp_path, role=role, environ={"KUBERNETES_SERVICE_HOST": ""}, **kube)
     status, said = await ddnsd.fail("serve", "--role", role, "--config")
     assert status == 1

@@ -48,7 +48,7 @@ async def test_all_rights_are_used(
     rig, log = audited
     tenant = World(rig, world.store, world.node, tmp_path, rig.namespace())
     watched = [] if everywhere else [tenant.namespace]
-    values = example("cluster")
+    values = dict(example("cluster"))
     values["config"] = values["config"] | {"kube": {"source": "home", "watch_namespaces": watched}}
     values["controller"] = {"secrets": {"namespaces": [tenant.namespace]}}
     documents = [each for each in render(values) if each["kind"] in RBAC + LIMITS]

@@ -299,7 +299,7 @@ async def test_a_secret_that_is_gone_keeps_no_token_from_being_disabled(running:
     running.kubectl("delete", "secret", "mine", "-n", running.namespace)
     await running.until_condition("token", "mine", "SecretNotFound")
     assert isinstance(await running.update_with(running.mine, "192.0.2.1"), Updated)
-    spec = {"secretRef": {"name": "mine"}, "disabled": True}
+    spec: dict[str, Any] = {"secretRef": {"name": "mine"}, "disabled": True}
     running.apply(running.document("Token", "mine", account="alice", **spec))
     name = running.account("mine")
     await until(lambda: running.node.state.tokens[name].value.spec.disabled, True, "disabled")

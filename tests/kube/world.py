@@ -105,7 +105,8 @@ class World:
         )
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any]:
-        return self.kubectl.get(kind, name, "-n", namespace or self.namespace)
+        found: dict[str, Any] = self.kubectl.get(kind, name, "-n", namespace or self.namespace)
+        return found
 
     def condition(self, kind: str, name: str, type: str = "Accepted", namespace: str | None = None) -> Any:
         """Return a condition, as "True", or the reason if it is not so."""
@@ -160,7 +161,7 @@ class World:
             (Request(self.host(label), ip, secret, ""),), lambda answer, _: answered.set_result(answer)
         )
         answer = await answered
-        return answer[0] if isinstance(answer, tuple) else answer
+        return answer if isinstance(answer, Refusal | Limited) else answer[0]
 
     @property
     def policy(self) -> ControllerPolicy:

@@ -245,7 +245,9 @@ async def embedded_nameservers(
 
 
 @asynccontextmanager
-async def single_node(folder: Path, *names: str, **settings: Any) -> AsyncIterator[tuple[Node, Mapping]]:
+async def single_node(
+    folder: Path, *names: str, **settings: Any
+) -> AsyncIterator[tuple[Node, Mapping[str, Any]]]:
     """Run a leading node with a store and embedded nameservers of its own."""
     store = await open_embedded(folder / "store")
     try:

@@ -235,7 +235,9 @@ async def test_clients_that_come_to_old_and_new_nodes_in_turn_keep_their_hosts(
             seen = clients.state.seen[BLOG].value
             now = seen.at + timedelta(seconds=300)
             old = structs.replace(seen, at=now)
-            await put(clients, leader, **{keys.seen(BLOG): sighting(seen, Family, now) if turn % 2 else old})
+            await put(
+                clients, leader, **{keys.seen(BLOG): sighting(seen, list(Family), now) if turn % 2 else old}
+            )
         await clock.move(LOOK)
         assert len(clients.state.addresses) == 2
         await clock.move(361 + LOOK)

@@ -113,7 +113,7 @@ async def test_a_newer_prefix_that_has_no_room_for_a_hosts_subnet_leaves_it_to_t
     ],
     ids=["disabled", "follows no more", "somebody else's"],
 )
-async def test_a_host_that_stops_to_follow_is_not_waited_for(tmp_path: Path, change: dict) -> None:
+async def test_a_host_that_stops_to_follow_is_not_waited_for(tmp_path: Path, change: dict[str, Any]) -> None:
     async with idle_node(tmp_path) as (node, servers):
         node.lead()
         await node.update(HOSTS[0], "2001:db8::5")

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,7 +95,7 @@ async def test_zone_moves_to_and_fro(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"families": ["A"]}, {"account": "bob"}])
-async def test_what_a_host_may_not_keep_leaves(tmp_path: Path, change: dict) -> None:
+async def test_what_a_host_may_not_keep_leaves(tmp_path: Path, change: dict[str, Any]) -> None:
     async with single_node(tmp_path) as (node, servers):
         await node.apply(*example(), document("Account", "bob"))
         await node.update(BLOG, "192.0.2.1")

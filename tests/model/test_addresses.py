@@ -17,7 +17,9 @@ ADDRESSLIKE = st.one_of(
 
 
 IPV4 = st.ip_addresses(v=4).filter(is_usable)
-IPV6 = st.ip_addresses(v=6).filter(lambda address: is_usable(address) and address.ipv4_mapped is None)
+IPV6: st.SearchStrategy[IPv6Address] = st.ip_addresses(v=6).filter(
+    lambda address: is_usable(address) and address.ipv4_mapped is None
+)
 
 
 @pytest.mark.parametrize(

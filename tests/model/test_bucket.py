@@ -1,5 +1,7 @@
 """A token bucket, against what one says of it: so many at once, so many a second, for ever."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ NEARLY = 1e-6  # what floating-point numbers may be wrong by, in relation
 
 
 @given(RATES, TIMES, STEPS)
-def test_it_is_never_below_zero_nor_above_its_burst(rate: Rate, now: float, steps: list) -> None:
+def test_it_is_never_below_zero_nor_above_its_burst(rate: Rate, now: float, steps: list[Any]) -> None:
     bucket = full(rate, now)
     for pause, count in steps:
         now += pause
@@ -23,7 +25,9 @@ def test_it_is_never_below_zero_nor_above_its_burst(rate: Rate, now: float, step
 
 
 @given(RATES, TIMES, STEPS)
-def test_nobody_gets_more_than_the_burst_and_what_time_brings(rate: Rate, start: float, steps: list) -> None:
+def test_nobody_gets_more_than_the_burst_and_what_time_brings(
+    rate: Rate, start: float, steps: list[Any]
+) -> None:
     bucket, now, got = full(rate, start), start, 0.0
     for pause, count in steps:
         now += pause
@@ -34,7 +38,7 @@ def test_nobody_gets_more_than_the_burst_and_what_time_brings(rate: Rate, start:
 
 
 @given(RATES, TIMES, STEPS, st.floats(0.5, 1e7))
-def test_who_waits_as_long_as_is_said_gets_it(rate: Rate, now: float, steps: list, count: float) -> None:
+def test_who_waits_as_long_as_is_said_gets_it(rate: Rate, now: float, steps: list[Any], count: float) -> None:
     bucket = full(rate, now)
     for pause, taken in steps:
         bucket = bucket.taken(rate, now := now + pause, taken)

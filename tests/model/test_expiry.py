@@ -35,7 +35,7 @@ def world() -> World:
     return world
 
 
-def seen(world: World, at=NOW, value: LastSeen | None = None) -> Entry[LastSeen]:
+def seen(world: World, at: datetime = NOW, value: LastSeen | None = None) -> Entry[LastSeen]:
     entry = Entry(f"seen/{HOST}", world.revision, world.revision, value or LastSeen(at))
     world.state.seen.put(HOST, entry)
     return entry
@@ -160,7 +160,7 @@ def test_a_refresh_of_one_family_is_none_of_the_other(world: World) -> None:
     world.commit(BLOG, "192.0.2.7")
     world.commit(BLOG6, "2001:db8::7")
     later = NOW + SPAN
-    seen(world, value=sighting(sighting(None, Family, NOW), [Family.AAAA], later))
+    seen(world, value=sighting(sighting(None, list(Family), NOW), [Family.AAAA], later))
     assert is_due(world, later, BLOG)
     assert not is_due(world, later, BLOG6)
     assert expiry(world.state, HOST, later) == (later, NOW + SPAN, Expiry.EXPIRED)
@@ -170,7 +170,7 @@ def test_a_refresh_of_one_family_is_none_of_the_other(world: World) -> None:
 
 def test_a_refresh_by_an_older_node_is_one_of_both_families(world: World) -> None:
     """It writes `at`, and the fields that it does not know as they were."""
-    ours = sighting(sighting(None, Family, NOW), [Family.AAAA], NOW + SPAN)
+    ours = sighting(sighting(None, list(Family), NOW), [Family.AAAA], NOW + SPAN)
     theirs = structs.replace(ours, at=NOW + 2 * SPAN)
     assert {family_seen(theirs, family) for family in Family} == {NOW + 2 * SPAN}
     again = sighting(theirs, [Family.A], NOW + 3 * SPAN)
@@ -192,7 +192,7 @@ def test_a_sighting_in_the_future_is_stale(world: World) -> None:
 
 
 def test_a_sighting_is_written_for_the_family_that_needs_it(world: World) -> None:
-    entry = seen(world, value=sighting(sighting(None, Family, NOW), [Family.AAAA], NOW + SPAN))
+    entry = seen(world, value=sighting(sighting(None, list(Family), NOW), [Family.AAAA], NOW + SPAN))
     assert is_stale_sighting(SPEC, entry, (Family.A,), NOW + SPAN)
     assert not is_stale_sighting(SPEC, entry, (Family.AAAA,), NOW + SPAN)
     assert is_stale_sighting(SPEC, entry, tuple(Family), NOW + SPAN)

@@ -1,7 +1,7 @@
 """What of a site is pushed next."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import settings
@@ -227,19 +227,19 @@ class QueueMachine(RuleBasedStateMachine):
         self.arrival = [record for record in self.arrival if self.is_pending(record)]
 
     @rule(record=st.sampled_from(RECORDS), last=st.integers(1, 254))
-    def commit(self, record, last) -> None:
+    def commit(self, record: RecordKey, last: int) -> None:
         ip = f"192.0.2.{last}" if record.type is Family.A else f"2001:db8::{last:x}"
         self.naive[record].wanted = Value(self.world.commit(record, ip), ip, self.ttl)
         self.look(record)
 
     @rule(record=st.sampled_from(RECORDS))
-    def withdraw(self, record) -> None:
+    def withdraw(self, record: Any) -> None:
         if self.naive[record].wanted:
             self.naive[record].wanted = Value(self.world.withdraw(record), "", self.ttl)
             self.look(record)
 
     @rule(ttl=st.sampled_from([60, 300]), home=st.sampled_from([SITE.nameserver, SITE.nameserver, "second"]))
-    def change_the_zone(self, ttl, home) -> None:
+    def change_the_zone(self, ttl: int, home: str) -> None:
         self.ttl, self.home = ttl, home
         self.world.zone(ttl=ttl, nameserver=home)
         for naive in self.naive.values():
@@ -247,7 +247,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.look(*RECORDS)
 
     @rule(limit=st.integers(1, 3))
-    def take(self, limit) -> None:
+    def take(self, limit: int) -> None:
         batch = self.queue.take(self.world.state, limit)
         assert records(batch) == [record for record in self.arrival if record not in self.on_the_way][:limit]
         for push in batch:
@@ -257,7 +257,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.on_the_way)
     @rule(data=st.data())
-    def acknowledge(self, data) -> None:
+    def acknowledge(self, data: st.DataObject) -> None:
         record, push = data.draw(st.sampled_from(list(self.on_the_way.items())))
         known, value = self.world.state.published.get(record), value_of(push)
         assert push.guard == (known.revision if known else 0)
@@ -267,7 +267,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.on_the_way)
     @rule(data=st.data())
-    def get_no_answer(self, data) -> None:
+    def get_no_answer(self, data: st.DataObject) -> None:
         self.lose(data.draw(st.sampled_from(list(self.on_the_way))))
 
     def lose(self, record: RecordKey) -> None:
@@ -276,7 +276,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.look(record)
 
     @rule(record=st.sampled_from(RECORDS))
-    def refuse(self, record) -> None:
+    def refuse(self, record: Any) -> None:
         wanted = self.naive[record].wanted
         if wanted and record not in self.on_the_way:
             self.world.refuse(record)

@@ -49,7 +49,7 @@ HISTORIES = st.lists(
 )
 
 
-def after(history) -> State:
+def after(history: Any) -> State:
     state = State()
     for revision, (table, id, value) in enumerate(history, 1):
         if value is None:
@@ -94,7 +94,7 @@ def check(state: State, names: set[str]) -> None:
         assert table.after("a.b", 2) == sorted(name for name in table if name > "a.b")[:2]
 
 
-def mentioned(history) -> set[str]:
+def mentioned(history: Any) -> set[str]:
     names = {getattr(id, "zone", getattr(id, "name", id)) for _, id, _ in history}
     names |= {value.zone for table, _, value in history if table == "addresses" and value}
     return names - {""}

@@ -31,13 +31,13 @@ A, AAAA, TXT = RecordType.A, RecordType.AAAA, RecordType.TXT
 
 
 @pytest.fixture
-async def nameserver(nameserver_rig) -> AsyncIterator[Rfc2136Nameserver]:
+async def nameserver(nameserver_rig: NameserverRig) -> AsyncIterator[Rfc2136Nameserver]:
     adapter = Rfc2136Nameserver(nameserver_rig.settings)
     yield adapter
     await adapter.close()
 
 
-def update(*changes, fence=()) -> Update:
+def update(*changes: Any, fence: Any = ()) -> Update:
     return Update(ZONE, tuple(fence), changes)
 
 

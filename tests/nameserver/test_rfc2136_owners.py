@@ -21,7 +21,7 @@ LONGEST = (("!#$%&'()*+,-./:;<=>?@[]^_`{|}~" + string.ascii_letters + string.dig
 
 
 @pytest.fixture
-async def nameserver(nameserver_rig) -> AsyncIterator[Rfc2136Nameserver]:
+async def nameserver(nameserver_rig: NameserverRig) -> AsyncIterator[Rfc2136Nameserver]:
     adapter = Rfc2136Nameserver(nameserver_rig.settings)
     yield adapter
     await adapter.close()
@@ -31,7 +31,7 @@ async def nameserver(nameserver_rig) -> AsyncIterator[Rfc2136Nameserver]:
 def put(nameserver) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Send one UPDATE of these RRsets, which has to be taken."""
 
-    async def put(*changes) -> None:
+    async def put(*changes: Any) -> None:
         assert await nameserver.update(Update(ZONE, (), changes)) is Rcode.NOERROR
 
     return put

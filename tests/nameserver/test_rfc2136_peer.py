@@ -38,52 +38,52 @@ async def update_once(peer: Peer, *, key: str = "") -> Rcode:
         await nameserver.close()
 
 
-async def answer(request, writer) -> None:
+async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
     send(writer, framed(acknowledge(request)))
 
 
-async def say_nothing(request, writer) -> None:
+async def say_nothing(request: bytes, writer: asyncio.StreamWriter) -> None:
     pass
 
 
-async def close_early(request, writer) -> None:
+async def close_early(request: bytes, writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
-async def close_within_an_answer(request, writer) -> None:
+async def close_within_an_answer(request: bytes, writer: asyncio.StreamWriter) -> None:
     send(writer, framed(acknowledge(request))[:5])
     writer.close()
 
 
-async def reset(request, writer) -> None:
+async def reset(request: bytes, writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def garbage(request, writer) -> None:
+async def garbage(request: bytes, writer: asyncio.StreamWriter) -> None:
     send(writer, framed(b"\xff" * 40))
 
 
-async def garbage_with_the_right_id(request, writer) -> None:
+async def garbage_with_the_right_id(request: bytes, writer: asyncio.StreamWriter) -> None:
     send(writer, framed(acknowledge(request)[:4] + b"\xff" * 40))
 
 
-async def too_short(request, writer) -> None:
+async def too_short(request: bytes, writer: asyncio.StreamWriter) -> None:
     send(writer, framed(b"x"))
 
 
-async def wrong_id(request, writer) -> None:
+async def wrong_id(request: bytes, writer: asyncio.StreamWriter) -> None:
     send(writer, framed(bytes((request[0] ^ 1,)) + acknowledge(request)[1:]))
 
 
-async def echo(request, writer) -> None:
+async def echo(request: bytes, writer: asyncio.StreamWriter) -> None:
     send(writer, framed(request))
 
 
-async def another_opcode(request, writer) -> None:
+async def another_opcode(request: bytes, writer: asyncio.StreamWriter) -> None:
     send(writer, framed(request[:2] + b"\x80" + bytes(9)))
 
 
-async def drip(request, writer) -> None:
+async def drip(request: bytes, writer: asyncio.StreamWriter) -> None:
     for octet in framed(acknowledge(request)):
         send(writer, bytes((octet,)))
         await asyncio.sleep(0.05)
@@ -122,7 +122,7 @@ async def test_without_a_valid_answer_the_outcome_is_unknown_and_the_connection_
 async def test_an_answer_that_comes_in_the_turn_in_which_its_time_ends() -> None:
     """The loop is held up from the answer until after the timeout: the next turn has both."""
 
-    async def answer_and_hold_up(request, writer) -> None:
+    async def answer_and_hold_up(request: bytes, writer: asyncio.StreamWriter) -> None:
         send(writer, framed(acknowledge(request)))
         if len(late.requests) == 1:
             time.sleep(0.4)
@@ -146,7 +146,7 @@ async def test_a_transfer_without_a_valid_answer_fails(behaviour: Callable[..., 
 
 @pytest.mark.parametrize("is_end_signed", [True, False])
 async def test_a_transfer_has_to_end_signed(is_end_signed: bool) -> None:
-    async def transfer(request, writer) -> None:
+    async def transfer(request: bytes, writer: asyncio.StreamWriter) -> None:
         key = dns.tsig.Key("key", b"k" * 32, "hmac-sha256")
         query = dns.message.from_wire(request, keyring=key)
         first, last = dns.message.make_response(query), dns.message.make_response(query)
@@ -207,7 +207,7 @@ async def test_a_connection_is_kept_and_closed_when_unused() -> None:
 async def test_answers_in_another_order_find_their_questions() -> None:
     held = []
 
-    async def answer_in_reverse(request, writer) -> None:
+    async def answer_in_reverse(request: bytes, writer: asyncio.StreamWriter) -> None:
         held.append(request)
         if len(held) == 10:
             for each in reversed(held):
@@ -222,7 +222,7 @@ async def test_answers_in_another_order_find_their_questions() -> None:
 
 
 async def test_zones_do_not_wait_for_each_other() -> None:
-    async def answer_all_but_one(request, writer) -> None:
+    async def answer_all_but_one(request: bytes, writer: asyncio.StreamWriter) -> None:
         if b"silent" not in request:
             send(writer, framed(acknowledge(request)))
 
@@ -239,7 +239,7 @@ async def test_zones_do_not_wait_for_each_other() -> None:
 async def test_a_caller_that_is_cancelled_leaves_no_answer_behind_for_the_next() -> None:
     first = True
 
-    async def answer_the_first_late(request, writer) -> None:
+    async def answer_the_first_late(request: bytes, writer: asyncio.StreamWriter) -> None:
         nonlocal first
         late, first = first, False
         await asyncio.sleep(0.1 if late else 0)
@@ -260,7 +260,7 @@ async def test_answers_that_come_in_one_read_leave_one_timer_behind() -> None:
     asked: list[bytes] = []
     release = asyncio.Event()
 
-    async def answer_in_pairs(request, writer) -> None:
+    async def answer_in_pairs(request: bytes, writer: asyncio.StreamWriter) -> None:
         asked.append(request)
         if len(asked) == 2:
             send(writer, b"".join(framed(acknowledge(each)) for each in asked))
@@ -281,7 +281,7 @@ async def test_updates_wait_for_each_other_rather_than_open_too_many_connections
     """One connection is for queries, two for transfers: three are left, each for one update at a time."""
     held, at_once = 0, []
 
-    async def answer_when_three_wait(request, writer) -> None:
+    async def answer_when_three_wait(request: bytes, writer: asyncio.StreamWriter) -> None:
         nonlocal held
         held += 1
         at_once.append(held)
@@ -301,7 +301,7 @@ async def test_updates_wait_for_each_other_rather_than_open_too_many_connections
 
 
 async def test_an_update_without_an_answer_breaks_no_other_one() -> None:
-    async def answer_only_the_good(request, writer) -> None:
+    async def answer_only_the_good(request: bytes, writer: asyncio.StreamWriter) -> None:
         if b"good" in request:
             await asyncio.sleep(0.2)
             send(writer, framed(acknowledge(request)))
@@ -331,7 +331,7 @@ async def test_an_update_without_an_answer_breaks_no_other_one() -> None:
 async def test_only_a_transfer_that_is_not_allowed_is_given_up(
     code: int, error: type[NoAnswerError] | type[RefusedError]
 ) -> None:
-    async def refuse(request, writer) -> None:
+    async def refuse(request: bytes, writer: asyncio.StreamWriter) -> None:
         send(writer, framed(acknowledge(request)[:3] + bytes((code,)) + acknowledge(request)[4:]))
 
     async with peer(refuse) as refusing:
@@ -341,7 +341,7 @@ async def test_only_a_transfer_that_is_not_allowed_is_given_up(
 
 
 def unsigned(code: int) -> Callable[..., Coroutine[Any, Any, Any]]:
-    async def answer_unsigned(request, writer) -> None:
+    async def answer_unsigned(request: bytes, writer: asyncio.StreamWriter) -> None:
         send(writer, framed(acknowledge(request)[:3] + bytes((code,)) + bytes(8)))
 
     return answer_unsigned
@@ -389,7 +389,7 @@ def test_weak_algorithms_are_refused_and_the_secret_is_never_shown() -> None:
 async def test_a_zone_that_our_key_may_not_change_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
     """Beside it there are good zones: an answer for one of these says nothing of it."""
 
-    async def judge(request, writer) -> None:
+    async def judge(request: bytes, writer: asyncio.StreamWriter) -> None:
         if b"bad" in request:
             send(writer, framed(acknowledge(request)[:3] + bytes((9,)) + bytes(8)))
             return

@@ -3,8 +3,9 @@
 The fixtures are in `tests.rigs.fixtures`; `tests/conftest.py` loads them.
 """
 
-from tests.rigs.base import NameserverRig, Record
+from tests.rigs.base import NameserverRig
 from tests.rigs.bind import BindRig
+from tests.rigs.client import Record
 from tests.rigs.knot import KnotRig
 from tests.rigs.pdns import PowerDnsRig
 

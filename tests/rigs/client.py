@@ -17,6 +17,10 @@ import dns.zone
 class NotServedError(dns.exception.DNSException):
     """The nameserver says that it cannot answer now: it loads the zone, or does not have it."""
 
+    def __init__(self, message: str) -> None:
+        Exception.__init__(self, message)
+        self.kwargs: dict[str, object] = {}  # of which it would format its text
+
 
 async def ask(address: str, port: int, name: str, type: str) -> tuple[str, ...]:
     """Return the sorted values that a nameserver serves, () for none, as any client would see them.
@@ -47,7 +51,12 @@ class Client:
     """Asks the server at `address` and `port`, and changes its zones with its key."""
 
     address: str
-    port: int
+
+    @property
+    def port(self) -> int:
+        """The port, of TCP and UDP."""
+        raise NotImplementedError
+
     zones: Sequence[str]
     key_name = "rig-key"
     key_algorithm = "hmac-sha256"

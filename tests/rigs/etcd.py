@@ -148,7 +148,7 @@ class EtcdRig:
     @property
     def settings(self) -> Settings:
         """All members, and what it takes to be let in."""
-        tls = self.certificates and Tls(*self.certificates.client)
+        tls = Tls(*self.certificates.client) if self.certificates else None
         credentials = Credentials("root", self.password) if self.password else None
         return Settings(tuple(member.url for member in self.members), tls, credentials)
 

@@ -4,7 +4,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from tests.rigs.base import NameserverRig, Record
+from tests.rigs.base import NameserverRig
+from tests.rigs.client import Record
 from tests.rigs.process import find_program
 
 SCHEMA = Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")

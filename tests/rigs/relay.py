@@ -109,9 +109,12 @@ class Relay:
         """Give the server the requests that were held when their connection was cut; wait for its answers."""
         for connection in self._cut:
             if connection.requests:
-                answered = connection.frames.answered
-                connection.server.write(connection.requests)
-                await self._until(lambda one=connection, n=answered: one.frames.answered > n)
+                await self._deliver(connection)
+
+    async def _deliver(self, connection: "_Connection") -> None:
+        answered = connection.frames.answered
+        connection.server.write(connection.requests)
+        await self._until(lambda: connection.frames.answered > answered)
 
     async def close(self) -> None:
         for task in self._tasks:

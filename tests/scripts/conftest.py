@@ -12,9 +12,10 @@ from tests.system.installation import SECRET, Installation, example
 HOSTS = ("blog.example.com", "nas.example.com")
 
 
-@pytest.fixture(params=SCRIPTS.values(), ids=SCRIPTS.keys())
+@pytest.fixture(params=list(SCRIPTS.values()), ids=list(SCRIPTS))
 def script(request: pytest.FixtureRequest) -> Script:
-    return request.param()
+    found: Script = request.param()
+    return found
 
 
 @pytest.fixture

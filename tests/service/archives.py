@@ -1,12 +1,21 @@
 """What the tests of export and import have in common."""
 
+from typing import Protocol
+
 from ddnsd.service.archive import Archive, ArchiveReader
-from tests.service.registry_node import Node
+from ddnsd.service.registry import Registry
 
 CHUNK = 1000  # bytes
 
 
-async def exported(node: Node) -> bytes:
+class HasRegistry(Protocol):
+    """A node, of whatever else it has."""
+
+    @property
+    def registry(self) -> Registry: ...
+
+
+async def exported(node: HasRegistry) -> bytes:
     """Return the node's archive."""
     return b"".join([part async for part in (await node.registry.export()).parts()])
 

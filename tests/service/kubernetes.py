@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from ddnsd.model.records import Candidacy, HeldDeletions, Resource
 from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Origin, TokenSpec, ZoneSpec, qualified
@@ -41,15 +42,15 @@ def zone_of(origin: Origin = CLUSTER, name: str = "example.com") -> Put:
     return Put(Document(Kind.ZONE, name, ZoneSpec(), origin))
 
 
-def account_of(origin: Origin = HOME, name: str = "alice", **spec) -> Put:
+def account_of(origin: Origin = HOME, name: str = "alice", **spec: Any) -> Put:
     return Put(Document(Kind.ACCOUNT, qualified(origin, name), AccountSpec(**spec), origin))
 
 
-def host_of(origin: Origin = HOME, name: str = BLOG, owner: str = "alice", **spec) -> Put:
+def host_of(origin: Origin = HOME, name: str = BLOG, owner: str = "alice", **spec: Any) -> Put:
     return Put(Document(Kind.HOST, name, HostSpec(qualified(origin, owner), **spec), origin))
 
 
-def token_of(origin: Origin = HOME, name: str = "router", digit: str = "1", **spec) -> Put:
+def token_of(origin: Origin = HOME, name: str = "router", digit: str = "1", **spec: Any) -> Put:
     value = TokenSpec(qualified(origin, "alice"), digit * 64, **spec)
     return Put(Document(Kind.TOKEN, qualified(origin, name), value, origin))
 
@@ -57,7 +58,7 @@ def token_of(origin: Origin = HOME, name: str = "router", digit: str = "1", **sp
 EVERYTHING = [zone_of(), account_of(), host_of(), token_of()]
 
 
-async def stored(node: Node, kind: Kind, name: str) -> Resource | None:
+async def stored(node: Node, kind: Kind, name: str) -> Resource[Any] | None:
     await node.cache.current()
     tables = {
         Kind.ZONE: node.cache.state.zones,

@@ -14,10 +14,10 @@ from ddnsd.model.addresses import Family, RRType
 from ddnsd.model.records import Committed, History, HistoryEntry, RecordKey
 from ddnsd.service.registry import Registry
 from ddnsd.store import codec, keys
-from ddnsd.store.embedded import EmbeddedStore, open_embedded
+from ddnsd.store.embedded import open_embedded
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.installation import installation_owner
-from ddnsd.store.interface import Done, Update
+from ddnsd.store.interface import Done, Store, Update
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.tasks import running
@@ -30,7 +30,7 @@ TIMEOUT = 20.0
 class Node:
     """One node of an installation."""
 
-    store: EmbeddedStore
+    store: Store
     cache: WatchCache
     commits: GroupCommit
     registry: Registry
@@ -65,7 +65,7 @@ class Node:
 
 
 @asynccontextmanager
-async def node_on(store: EmbeddedStore) -> AsyncIterator[Node]:
+async def node_on(store: Store) -> AsyncIterator[Node]:
     """Run a node on a store; several may share one."""
     metrics = Metrics(CollectorRegistry())
     cache = WatchCache(store, TIMEOUT, metrics)

@@ -4,10 +4,11 @@ import asyncio
 import gc
 import re
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -122,7 +123,7 @@ async def test_kinds_and_names_are_in_order_and_secrets_nowhere(node: Node) -> N
 
 
 @pytest.fixture
-def longest():
+def longest() -> Callable[[], AbstractAsyncContextManager[list[float]]]:
     """Measure how long, in seconds of CPU, nobody else had the event loop."""
     gc.disable()  # of all that pytest has in memory, not of what is measured
     yield _longest
@@ -145,7 +146,7 @@ async def _longest() -> AsyncIterator[list[float]]:
         await asyncio.sleep(0.01)
 
 
-async def test_others_have_the_loop_while_it_is_written_and_read(longest) -> None:
+async def test_others_have_the_loop_while_it_is_written_and_read(longest: Any) -> None:
     state = State()
     state.installation.put("", Entry("installation", 1, 1, Installation("x")))
     for number in range(12_000):
@@ -184,7 +185,7 @@ async def test_archive_that_was_cut_off_anywhere_is_refused() -> None:
     assert await read(whole) == await read(GOLDEN)
 
 
-def replaced(old, new) -> bytes:
+def replaced(old: str, new: str) -> bytes:
     return GOLDEN.replace(old.encode(), new.encode())
 
 

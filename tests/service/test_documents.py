@@ -51,7 +51,7 @@ SCOPES = st.sampled_from([None, (Scope.ADDRESS,), (Scope.TXT,), (Scope.ADDRESS, 
 
 
 @st.composite
-def host_specs(draw) -> HostSpec:
+def host_specs(draw: st.DrawFn) -> HostSpec:
     """Return a spec that contradicts itself nowhere."""
     families = draw(FAMILIES)
     suffix = draw(SUFFIXES) if "AAAA" in families else None
@@ -68,7 +68,7 @@ def host_specs(draw) -> HostSpec:
 
 
 @st.composite
-def token_specs(draw) -> TokenSpec:
+def token_specs(draw: st.DrawFn) -> TokenSpec:
     """Return a spec of which every field may be set."""
     return TokenSpec(
         draw(NAMES),
@@ -94,7 +94,7 @@ ORIGINS = st.builds(Origin, LABELS, LABELS)
 
 
 @st.composite
-def managed(draw) -> Document:
+def managed(draw: st.DrawFn) -> Document:
     """Return a document as Kubernetes manages it."""
     origin, name, account = draw(ORIGINS), draw(NAMES), qualified(draw(ORIGINS), draw(NAMES))
     return draw(

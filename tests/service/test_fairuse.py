@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections import defaultdict
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -241,7 +242,7 @@ ACTS = st.lists(
 
 
 @given(ACTS)
-def test_a_table_with_room_does_as_a_bucket_for_each_would(acts: list) -> None:
+def test_a_table_with_room_does_as_a_bucket_for_each_would(acts: list[Any]) -> None:
     rate, now = Rate(1, 10), 0.0
     table, levels, seen = Buckets(rate, 8), defaultdict(lambda: rate.burst), defaultdict(float)
     for name, pause, count in acts:
@@ -253,7 +254,7 @@ def test_a_table_with_room_does_as_a_bucket_for_each_would(acts: list) -> None:
 
 
 @given(ACTS, st.integers(1, 4))
-def test_a_table_is_never_larger_than_it_may_and_nobody_waits_for_others(acts: list, most: int) -> None:
+def test_a_table_is_never_larger_than_it_may_and_nobody_waits_for_others(acts: list[Any], most: int) -> None:
     rate, now = Rate(1, 10), 0.0
     table, alone = Buckets(rate, most), Buckets(rate, 8)
     for name, pause, count in acts:

@@ -1,7 +1,8 @@
 """Names that are not for everybody, judged when a host is made or passes to another account (decision 34)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ async def kube(node: Node) -> AsyncIterator[SourcedRegistry]:
         yield kube
 
 
-def reasons(outcomes) -> list[str]:
+def reasons(outcomes: Iterable[Any]) -> list[str]:
     return [getattr(outcome, "reason", outcome) for outcome in outcomes]
 
 

@@ -45,7 +45,7 @@ async def filled(node: Node) -> Node:
     return node
 
 
-async def put(node: Node, raw, if_match=None) -> Put:
+async def put(node: Node, raw: Any, if_match: Any = None) -> Put:
     return await node.registry.put(read_document(raw), if_match)
 
 
@@ -53,7 +53,7 @@ async def names(node: Node, kind: Kind) -> list[str]:
     return [name for name, _ in (await node.registry.list(kind, 1000)).items]
 
 
-def results(applied) -> list[Result]:
+def results(applied: Any) -> list[Result]:
     return [result.result for result in applied.results]
 
 

@@ -24,11 +24,11 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
         yield node
 
 
-async def put(node, raw) -> Any:
+async def put(node: Node, raw: Any) -> Any:
     return (await node.registry.put(read_document(raw))).written
 
 
-async def rotate(node: Node, digit: str, **spec) -> Resource[Any] | Any | None:
+async def rotate(node: Node, digit: str, **spec: Any) -> Any:
     await put(node, token("router", digit, **spec))
     previous = await stored(node, Kind.TOKEN, previous_name("router"))
     return previous and previous.spec

@@ -1,7 +1,8 @@
 """What the controller of a Kubernetes cluster may do, and what the admin API may do beside it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -43,11 +44,11 @@ async def kube(node: Node) -> AsyncIterator[SourcedRegistry]:
         yield kube
 
 
-async def put(node: Node, raw) -> Written:
+async def put(node: Node, raw: Any) -> Written:
     return (await node.registry.put(read_document(raw))).written
 
 
-def reasons(outcomes) -> list[str]:
+def reasons(outcomes: Iterable[Any]) -> list[str]:
     return [getattr(outcome, "reason", outcome) for outcome in outcomes]
 
 
@@ -337,7 +338,7 @@ async def test_a_report_is_written_when_it_differs(node: Node, kube: SourcedRegi
 ROUTERS = ("one", "two", "three")
 
 
-async def digits(node) -> dict[str, str]:
+async def digits(node: Node) -> dict[str, str]:
     """Return the secrets of the tokens, by name, each as its digit; former ones too."""
     await node.cache.current()
     tokens = node.cache.state.tokens

@@ -20,7 +20,7 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
         yield node
 
 
-async def warnings(node) -> str:
+async def warnings(node: Node) -> str:
     return "; ".join(source_warnings((await node.registry.sources.list())["prod"]))
 
 

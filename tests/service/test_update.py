@@ -17,10 +17,11 @@ from ddnsd.model.resources import Kind, digest
 from ddnsd.service.limits import Conduct, FairUse, FairUseLimits, RefusedAttempts
 from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.store import codec, keys
+from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Done, Update
 from tests.leader.faults import Fault, FaultyStore, Trigger
 from tests.leader.node import until
-from tests.service.registry_node import Node, account, document, host, node_on, open_embedded, zone
+from tests.service.registry_node import Node, account, document, host, node_on, zone
 from tests.service.unlimited import unlimited
 
 ZONE, BLOG = "example.com", "blog.example.com"

@@ -16,10 +16,11 @@ from ddnsd.service import update
 from ddnsd.service.update import Decisions
 from ddnsd.service.waiting import Awaited, Waiting
 from ddnsd.store import codec, keys
+from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Done, Update
 from tests.leader.node import until
 from tests.model.world import read_all
-from tests.service.registry_node import Node, account, document, host, node_on, open_embedded, zone
+from tests.service.registry_node import Node, account, document, host, node_on, zone
 
 NAMES = tuple(f"h{number}.example.com" for number in range(100))
 RECORDS = tuple(RecordKey(name, Family.A) for name in NAMES)

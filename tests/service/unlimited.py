@@ -7,4 +7,4 @@ from ddnsd.service.limits import Conduct, FairUse, FairUseLimits, RefusedAttempt
 
 def unlimited(state: State) -> Conduct:
     rate = Rate(1.0, 1.0)
-    return Conduct(state, FairUse(FairUseLimits(False, *[rate] * 5)), RefusedAttempts())
+    return Conduct(state, FairUse(FairUseLimits(False, rate, rate, rate, rate, rate)), RefusedAttempts())

@@ -24,7 +24,8 @@ pytestmark = pytest.mark.logs_errors
 
 @pytest.fixture(params=versions(), ids=lambda version: version.name)
 def version(request: pytest.FixtureRequest) -> Version:
-    return request.param
+    found: Version = request.param
+    return found
 
 
 @asynccontextmanager

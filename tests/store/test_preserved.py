@@ -90,5 +90,5 @@ def test_damaged_value_is_no_later_version() -> None:
     assert preserved.obstacle is None
 
 
-def fields_of(value) -> Any:
+def fields_of(value: Any) -> Any:
     return msgspec.json.decode(encode(value))

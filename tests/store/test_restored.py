@@ -33,7 +33,8 @@ Restore: TypeAlias = Callable[[EtcdRig], None]
 
 @pytest.fixture(params=versions(), ids=lambda version: version.name)
 def version(request: pytest.FixtureRequest) -> Version:
-    return request.param
+    found: Version = request.param
+    return found
 
 
 @pytest.fixture

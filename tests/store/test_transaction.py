@@ -14,7 +14,7 @@ NOW = datetime(2026, 12, 1, tzinfo=UTC)
 HEAD = PrefixHead("c0ffee")
 
 
-def test_what_was_read_is_what_a_commit_depends_on():
+def test_what_was_read_is_what_a_commit_depends_on() -> None:
     entry = Entry("prefixheads/alice", 7, 2, HEAD)
     update = (
         Transaction({"a": 3})
@@ -30,7 +30,7 @@ def test_what_was_read_is_what_a_commit_depends_on():
     assert (revision_of(entry), revision_of(None)) == (7, 0)
 
 
-def test_a_history_is_extended_on_the_condition_that_it_has_not_moved():
+def test_a_history_is_extended_on_the_condition_that_it_has_not_moved() -> None:
     entry = HistoryEntry(NOW, Family.A, "", "192.0.2.1", Api.UPDATE)
     update = Transaction().append_history(State(), "h.example.com", entry).update()
     key = keys.history("h.example.com")
@@ -38,7 +38,7 @@ def test_a_history_is_extended_on_the_condition_that_it_has_not_moved():
     assert update.puts == {key: codec.encode(extended(None, entry))}
 
 
-def test_a_commit_of_too_many_keys_is_refused():
+def test_a_commit_of_too_many_keys_is_refused() -> None:
     transaction = Transaction(dict.fromkeys(map(str, range(MAX_KEYS_PER_UPDATE + 1)), 0))
     with pytest.raises(ValueError, match="more than"):
         transaction.update()

@@ -13,7 +13,8 @@ from tests.system.regions import Regions
 
 @pytest.fixture(params=versions() if FULL_SHARE else versions()[:1], ids=lambda version: version.name)
 def etcd_version(request: pytest.FixtureRequest) -> Version:
-    return request.param
+    found: Version = request.param
+    return found
 
 
 @pytest.fixture

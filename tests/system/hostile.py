@@ -6,7 +6,7 @@ The same seed gives the same requests. `CANARY` stands where people put a token 
 import json
 import random
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, quote_from_bytes
 
 from tests.system.installation import SECRET, UPDATE
@@ -171,7 +171,7 @@ class Hostile:
     def next(self) -> Input:
         return self._random.choice(self._makers)()
 
-    def _one(self, choices: Sequence) -> object:
+    def _one(self, choices: Sequence[Any]) -> object:
         return self._random.choice(choices)
 
     def _chance(self, percent: float) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
@@ -14,8 +14,9 @@ class Reply(NamedTuple):
     body: bytes
 
     @property
-    def json(self) -> dict:
-        return msgspec.json.decode(self.body)
+    def json(self) -> dict[str, Any]:
+        found: dict = msgspec.json.decode(self.body)
+        return found
 
     @property
     def message(self) -> str:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -23,7 +24,7 @@ SOON = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
 PAST = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
 
 
-def token(name: str, account: str, **spec: object) -> dict:
+def token(name: str, account: str, **spec: object) -> dict[str, Any]:
     return document("Token", name, account=account, sha256=digest(f"{name}-secret-0123456789"), **spec)
 
 
@@ -121,8 +122,9 @@ async def test_success_rows(ddnsd: Installation) -> None:
     )
 
 
-async def ask(ddnsd: Installation, domain: str, ip: str) -> dict:
-    return (await ddnsd.update(domain, ip)).json.get("data", {})
+async def ask(ddnsd: Installation, domain: str, ip: str) -> dict[str, Any]:
+    found: dict = (await ddnsd.update(domain, ip)).json.get("data", {})
+    return found
 
 
 async def test_names_and_addresses_are_canonical(ddnsd: Installation) -> None:

@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ async def drain(ddnsd: Installation, delay: str) -> asyncio.subprocess.Process:
     )
 
 
-async def readiness(ddnsd: Installation) -> tuple[int, dict]:
+async def readiness(ddnsd: Installation) -> tuple[int, dict[str, Any]]:
     client = Client(ddnsd.addresses["health"])
     reply = await client.get("/readyz")
     await client.close()

@@ -4,6 +4,7 @@ import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -26,7 +27,7 @@ def secret(name: str) -> str:
     return f"{name}-secret-0123456789"
 
 
-def token(name: str, account: str, **spec: object) -> dict:
+def token(name: str, account: str, **spec: object) -> dict[str, Any]:
     return document("Token", name, account=account, sha256=digest(secret(name)), **spec)
 
 

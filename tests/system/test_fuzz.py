@@ -5,6 +5,7 @@ import json
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -170,7 +171,7 @@ async def sound(ddnsd: Installation) -> None:
         assert secret.lower() not in log.lower()
 
 
-async def everything(ddnsd: Installation) -> list[dict]:
+async def everything(ddnsd: Installation) -> list[dict[str, Any]]:
     """Return all resources; hosts without their status."""
     return [item["spec"] for kind in KINDS for item in (await ddnsd.admin("GET", kind)).json["items"]]
 

@@ -65,7 +65,7 @@ async def drains(ddnsd: Installation) -> None:
     [("public", UPDATE, (400, "close")), ("admin", "/api/v1/apply", (200, "close"))],
 )
 async def test_what_was_accepted_is_answered(
-    tmp_path: Path, listener: str, target: str, answer: tuple
+    tmp_path: Path, listener: str, target: str, answer: tuple[Any, ...]
 ) -> None:
     async with Installation(tmp_path) as ddnsd, Wire(ddnsd.addresses[listener]) as wire:
         token = (ddnsd.data / "admin-token").read_text().strip()

@@ -16,7 +16,7 @@ from tests.system.installation import Installation, document
 from tests.system.load import until
 
 
-async def apply(ddnsd: Installation, folder: Path, *documents: dict) -> tuple[str, str]:
+async def apply(ddnsd: Installation, folder: Path, *documents: dict[str, Any]) -> tuple[str, str]:
     """Run `ddnsd apply`; return what it prints, and what it says."""
     (folder / "documents.json").write_text("\n---\n".join(map(json.dumps, documents)))
     options = (

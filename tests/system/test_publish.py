@@ -9,7 +9,8 @@ import pytest_asyncio
 
 from ddnsd.nameserver.interface import Exists, Rcode, RecordType, Replace, Update
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
-from tests.rigs.base import NameserverRig, Record
+from tests.rigs.base import NameserverRig
+from tests.rigs.client import Record
 from tests.system.installation import Installation, document, example
 from tests.system.load import NOT_PUBLISHED, UNCHANGED, UPDATED, until
 
@@ -205,7 +206,8 @@ async def test_foreign_fence_pauses_the_zone(
     asking = asyncio.create_task(ddnsd.update(BLOG, "192.0.2.2"))
 
     async def shown() -> bool:
-        return (await ddnsd.admin("GET", "status")).json["zones"][0]["fenceHeldBy"] == holder
+        found: bool = (await ddnsd.admin("GET", "status")).json["zones"][0]["fenceHeldBy"] == holder
+        return found
 
     await until(shown, 5, "status shows who holds the fence")
     for work in ("check", "repair"):

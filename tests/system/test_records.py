@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest_asyncio
 
-from tests.rigs.base import NameserverRig, Record
+from tests.rigs.base import NameserverRig
+from tests.rigs.client import Record
 from tests.system.http import Reply
 from tests.system.installation import UPDATE, Installation, document, example
 from tests.system.load import UNCHANGED, UPDATED

@@ -72,7 +72,8 @@ async def test_a_broken_configuration_changes_nothing_and_is_told(ddnsd: Mounted
     assert await ddnsd.metric("ddnsd_config_reload_success") == 1
 
     async def is_over() -> bool:
-        return (await ddnsd.status())["warnings"] == []
+        found: bool = (await ddnsd.status())["warnings"] == []
+        return found
 
     await until(is_over, 5, "no warning any more")
 

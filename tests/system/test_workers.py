@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.core import Sample
@@ -41,7 +42,7 @@ def temporary() -> Iterator[Path]:
 @pytest.fixture
 async def start(
     tmp_path: Path, etcd: EtcdRig, bind_rig: NameserverRig, temporary: Path
-) -> AsyncIterator[Callable]:
+) -> AsyncIterator[Callable[..., Any]]:
     """Starts a node with so many workers, and example.com with `HOSTS`."""
     started: list[Installation] = []
     store = {"kind": "etcd", "etcd": {"endpoints": [etcd.members[0].url], "lease_ttl": 2}}
@@ -76,7 +77,7 @@ async def until_gone(ddnsd: Installation) -> None:
     await until(gone, 20, "all workers have left")
 
 
-async def test_each_worker_answers_and_knows_what_the_other_did(start: Callable) -> None:
+async def test_each_worker_answers_and_knows_what_the_other_did(start: Callable[..., Any]) -> None:
     ddnsd = await start()
     async with through(ddnsd, 0) as first, through(ddnsd, 1) as second:
         for number, host in enumerate(HOSTS):
@@ -94,7 +95,7 @@ async def test_each_worker_answers_and_knows_what_the_other_did(start: Callable)
     assert {event["worker"] for event in ddnsd.events("update.done")} == {0, 1}
 
 
-async def test_a_token_revoked_through_one_worker_is_refused_by_the_other(start: Callable) -> None:
+async def test_a_token_revoked_through_one_worker_is_refused_by_the_other(start: Callable[..., Any]) -> None:
     ddnsd = await start()
     token = (ddnsd.data / "admin-token").read_text().strip()
     headers = {"Authorization": f"Bearer {token}"}
@@ -111,7 +112,7 @@ async def test_a_token_revoked_through_one_worker_is_refused_by_the_other(start:
             assert (await ask(secret)).status == 401
 
 
-async def test_metrics_of_all_workers(start: Callable) -> None:
+async def test_metrics_of_all_workers(start: Callable[..., Any]) -> None:
     ddnsd = await start()
     found = await samples(ddnsd)
     series = {
@@ -138,14 +139,14 @@ def _unanswered(found: Iterable[Sample], worker: str) -> float:
     return sum(one.value for one in found if one.name == name and one.labels["worker"] == worker)
 
 
-async def test_one_worker_is_no_different_from_before(start: Callable) -> None:
+async def test_one_worker_is_no_different_from_before(start: Callable[..., Any]) -> None:
     ddnsd = await start(1)
     assert not any("worker" in sample.labels for sample in await samples(ddnsd))
     assert not any("worker" in event for event in ddnsd.events("ready"))
 
 
 @pytest.mark.parametrize("number", [0, 1])
-async def test_a_killed_worker_is_replaced(start: Callable, number: int) -> None:
+async def test_a_killed_worker_is_replaced(start: Callable[..., Any], number: int) -> None:
     """One of the two leads; whichever dies, nobody is refused, and only its own requests are lost."""
     ddnsd = await start()
     visitors = Visitors(ddnsd, HOSTS)
@@ -166,7 +167,7 @@ async def test_a_killed_worker_is_replaced(start: Callable, number: int) -> None
     assert await ddnsd.terminate() == 0
 
 
-async def test_a_worker_that_leaves_alone_serves_to_the_end(start: Callable) -> None:
+async def test_a_worker_that_leaves_alone_serves_to_the_end(start: Callable[..., Any]) -> None:
     ddnsd = await start()
     pid = pids(ddnsd)[0]
     head = f"POST {UPDATE}?domain={HOSTS[0]} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\n"
@@ -197,7 +198,7 @@ async def test_a_worker_that_leaves_alone_serves_to_the_end(start: Callable) -> 
     assert (ended["worker"], ended["status"]) == (0, 0)
 
 
-async def test_a_drain_through_one_worker_is_one_of_all(start: Callable) -> None:
+async def test_a_drain_through_one_worker_is_one_of_all(start: Callable[..., Any]) -> None:
     """Of one that is frozen meanwhile too, and of the one that comes in its place when it is killed."""
     ddnsd = await start()
     headers = {"Authorization": f"Bearer {(ddnsd.data / 'admin-token').read_text().strip()}"}
@@ -225,7 +226,7 @@ async def _have_retired(ddnsd: Installation, numbers: list[int]) -> bool:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_the_end_under_load_loses_no_request(start: Callable, workers: int) -> None:
+async def test_the_end_under_load_loses_no_request(start: Callable[..., Any], workers: int) -> None:
     ddnsd = await start(workers)
     visitors = Visitors(ddnsd, HOSTS)
     async with running(visitors.run()) as (task,):
@@ -239,7 +240,7 @@ async def test_the_end_under_load_loses_no_request(start: Callable, workers: int
 
 
 @pytest.mark.parametrize("all_end", [True, False])
-async def test_what_was_sent_before_the_end_is_answered(start: Callable, all_end: bool) -> None:
+async def test_what_was_sent_before_the_end_is_answered(start: Callable[..., Any], all_end: bool) -> None:
     """It waits in the sockets of a worker that is frozen, and finds the signal when it goes on."""
     ddnsd = await start()
     head = f"HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\n\r\n"
@@ -262,7 +263,7 @@ async def test_what_was_sent_before_the_end_is_answered(start: Callable, all_end
     assert (await ddnsd.ended() if all_end else await ddnsd.terminate()) == 0
 
 
-async def test_workers_leave_when_their_parent_is_killed(start: Callable, temporary: Path) -> None:
+async def test_workers_leave_when_their_parent_is_killed(start: Callable[..., Any], temporary: Path) -> None:
     ddnsd = await start()
     visitors = Visitors(ddnsd, HOSTS)
     async with running(visitors.run()) as (task,):
@@ -297,7 +298,7 @@ async def test_the_embedded_store_is_for_one_process(tmp_path: Path) -> None:
     assert "nameservers.default.kind" in said
 
 
-async def test_the_parent_rests(start: Callable) -> None:
+async def test_the_parent_rests(start: Callable[..., Any]) -> None:
     ddnsd = await start()
     before = _processor_seconds(ddnsd.pid)
     await asyncio.sleep(1)

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from tests.rigs import BindRig, KnotRig
-from tests.rigs.base import NameserverRig, Record
-from tests.rigs.client import NotServedError
+from tests.rigs.base import NameserverRig
+from tests.rigs.client import NotServedError, Record
 from tests.system.installation import Installation, document, example
 from tests.system.load import NOT_PUBLISHED, UNCHANGED, UPDATED, until
 
@@ -177,8 +178,9 @@ async def test_transfer_is_refused(tmp_path: Path) -> None:
         await until(published_anew, 5, "a repair needs no transfer")
 
 
-async def _status(ddnsd: Installation) -> dict:
-    return (await ddnsd.admin("GET", "status")).json["zones"][0]
+async def _status(ddnsd: Installation) -> dict[str, Any]:
+    found: dict = (await ddnsd.admin("GET", "status")).json["zones"][0]
+    return found
 
 
 async def test_nameserver_that_is_not_configured_any_more(tmp_path: Path, bind_rig: NameserverRig) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
+from typing import Any, Literal
 
 import httpx2
 import pytest
@@ -32,7 +33,7 @@ def fail(token: str) -> None:
     raise ValueError(f"bad url /update?token={token}")
 
 
-def lines(capsys: pytest.CaptureFixture[str]) -> list[dict]:
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     captured = capsys.readouterr()
     assert captured.out == ""
     return [json.loads(line) for line in captured.err.splitlines()]
@@ -84,7 +85,7 @@ def test_what_the_http_client_does_is_not_written(capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("format", ["json", "console"])
 def test_a_traceback_shows_neither_locals_nor_secrets(
-    capsys: pytest.CaptureFixture[str], format: str
+    capsys: pytest.CaptureFixture[str], format: Literal["console", "json"]
 ) -> None:
     configure(format, "info")
     try:

@@ -37,7 +37,7 @@ def registry() -> CollectorRegistry:
 
 
 @pytest.fixture
-def metrics(registry) -> Metrics:
+def metrics(registry: CollectorRegistry) -> Metrics:
     metrics = Metrics(registry, ("default", "bind"))
     KubeMetrics(registry, [kind.plural for kind in Kind])
     return metrics

@@ -1,6 +1,7 @@
 """Nobody writes to a terminal, or forges a line of the log, by what they call themselves."""
 
 import json
+from typing import Literal
 
 import pytest
 import structlog
@@ -33,7 +34,7 @@ def raise_with(text: str) -> None:
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("format", ["console", "json"])
 def test_what_does_not_show_is_shown_as_an_escape(
-    capsys: pytest.CaptureFixture[str], format: str, text: str
+    capsys: pytest.CaptureFixture[str], format: Literal["console", "json"], text: str
 ) -> None:
     configure(format, "info")
     log = structlog.get_logger("ddnsd.test")

@@ -17,12 +17,13 @@ from ddnsd.model.ratelimit import Rate
 from ddnsd.model.resources import digest
 from ddnsd.service.limits import Conduct, FairUse, RefusedAttempts
 from ddnsd.service.update import UpdatePolicy, UpdateService
+from ddnsd.store.embedded import open_embedded
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.forms import MAX_TEXT
 from ddnsd.web.health import AbilityEndpoint
 from ddnsd.web.routes import public_routes
-from tests.service.registry_node import account, document, host, node_on, open_embedded, zone
+from tests.service.registry_node import account, document, host, node_on, zone
 from tests.web.public_place import PublicPlace, unlimited
 
 KNOWN, UNKNOWN = "secret-of-a-router-0123", "nobody-has-this-token-01"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ async def start() -> AsyncIterator[Callable[[float], Place]]:
 
 @pytest.mark.parametrize(("error", "answer"), [(None, ABLE), (UnavailableError("internal"), UNABLE)])
 async def test_one_question_for_all_who_wait(
-    start: Callable[[float], Place], error: StoreError | None, answer: tuple
+    start: Callable[[float], Place], error: StoreError | None, answer: tuple[Any, ...]
 ) -> None:
     place = start()
     asking = await place.wait(30)

@@ -39,7 +39,7 @@ async def filled(server: AdminServer) -> AdminServer:
     return server
 
 
-def body(response) -> Any:
+def body(response: Any) -> Any:
     assert response.headers["Content-Type"] == "application/json; charset=utf-8"
     return json.loads(response.body)
 
@@ -297,7 +297,7 @@ async def test_the_openapi_document_is_whole(server: AdminServer) -> None:
             assert name == "parameters" or method["summary"]
 
 
-def _references(value):
+def _references(value: Any):
     if isinstance(value, dict):
         for key, inner in value.items():
             if key == "$ref":

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ async def kube(server: AdminServer) -> AsyncIterator[SourcedRegistry]:
         yield kube
 
 
-async def asked(server: AdminServer, method: str, path: str, body=None):
+async def asked(server: AdminServer, method: str, path: str, body: Any = None):
     response = await server.ask(method, f"/api/v1/{path}", body)
     return response.code, json.loads(response.body)
 

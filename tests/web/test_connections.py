@@ -262,7 +262,7 @@ class Client:
         max_size=100,
     )
 )
-def test_whatever_comes_the_limits_hold_and_nobody_at_work_is_closed(acts: list) -> None:
+def test_whatever_comes_the_limits_hold_and_nobody_at_work_is_closed(acts: list[Any]) -> None:
     limits = ConnectionLimits(6, 2)
     reasons: list[str] = []
     connections = Connections(limits, lambda peer: peer == "proxy", reasons.append)

@@ -5,6 +5,7 @@ RFC 9112 §9.6. From here that looks the same as a client that has gone, so it h
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -203,7 +204,7 @@ async def test_who_goes_first() -> None:
 
 
 @pytest.mark.parametrize("first", [Exchange.note_publishing, None])
-async def test_half_closed_is_half_closed_whatever_comes_later(first: Callable | None) -> None:
+async def test_half_closed_is_half_closed_whatever_comes_later(first: Callable[..., Any] | None) -> None:
     async with Place() as place:
         reader, writer = await place.connect()
         writer.write(LATE)

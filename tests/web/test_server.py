@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 import uvloop
@@ -29,7 +30,7 @@ def _late(exchange: Exchange) -> None:
 
 
 @pytest.fixture
-async def connect() -> AsyncIterator[Callable]:
+async def connect() -> AsyncIterator[Callable[..., Any]]:
     """Opens connections to a running server."""
     routes = {"/now": {"GET": _at_once}, "/large": {"GET": _large}, "/late": {"GET": _late}}
     async with PublicPlace(routes, patience=PATIENT._replace(idle=IDLE)) as place:
@@ -41,18 +42,20 @@ async def _ended(reader: asyncio.StreamReader) -> bytes:
         return await reader.read()
 
 
-async def test_a_connection_that_asks_nothing_is_closed(connect: Callable) -> None:
+async def test_a_connection_that_asks_nothing_is_closed(connect: Callable[..., Any]) -> None:
     reader, _ = await connect()
     assert await _ended(reader) == b""
 
 
-async def test_a_head_that_trickles_in_is_closed(connect: Callable) -> None:
+async def test_a_head_that_trickles_in_is_closed(connect: Callable[..., Any]) -> None:
     reader, writer = await connect()
     writer.write(REQUEST[:20])
     assert await _ended(reader) == b""
 
 
-async def test_a_connection_is_kept_between_requests_and_closed_when_no_more_come(connect: Callable) -> None:
+async def test_a_connection_is_kept_between_requests_and_closed_when_no_more_come(
+    connect: Callable[..., Any],
+) -> None:
     reader, writer = await connect()
     for _ in range(4):
         await asyncio.sleep(IDLE / 2)
@@ -61,7 +64,7 @@ async def test_a_connection_is_kept_between_requests_and_closed_when_no_more_com
     assert await _ended(reader) == b""
 
 
-async def test_an_answer_that_is_not_taken_is_given_up(connect: Callable) -> None:
+async def test_an_answer_that_is_not_taken_is_given_up(connect: Callable[..., Any]) -> None:
     reader, writer = await connect()
     writer.write(REQUEST % b"/large")
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
@@ -71,7 +74,7 @@ async def test_an_answer_that_is_not_taken_is_given_up(connect: Callable) -> Non
     assert len(await _ended(reader)) < len(LARGE)
 
 
-async def test_a_request_may_wait_longer_for_its_answer(connect: Callable) -> None:
+async def test_a_request_may_wait_longer_for_its_answer(connect: Callable[..., Any]) -> None:
     reader, writer = await connect()
     writer.write(REQUEST % b"/late")
     assert (await _ended(reader)).endswith(b"late")

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -111,7 +112,7 @@ BODIES: dict[str, Callable[[int], bytes]] = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-async def test_too_large_a_body_is_read_at_first_and_then_left_where_it_is(body: Callable) -> None:
+async def test_too_large_a_body_is_read_at_first_and_then_left_where_it_is(body: Callable[..., Any]) -> None:
     async with Place() as place:
         too_large = b"HTTP/1.1 413 Request Entity Too Large"
         for _ in range(2):

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.kube.walk.release import EXAMPLES, NAMESPACE, PATIENCE, Release, unti
 from tests.kube.walk.tsig import nameserver, write_key
 from tests.rigs import BindRig
 from tests.rigs.kubernetes.cluster import Cluster
+from tests.rigs.kubernetes.kubelet.pod import Pod
 from tests.system.load import all_served
 
 HOSTS = [f"h{number}.example.com" for number in range(4)]
@@ -95,7 +97,7 @@ async def a_key_is_rotated(release: Release, bind: BindRig, clients: Clients) ->
     await asyncio.to_thread(write_key, release, name, secret)
     for pod in release.nodes():
         await asyncio.to_thread(
-            until, lambda pod=pod: "config.applied" in pod.log(), True, "the new key is read"
+            until, partial(has_logged, pod, "config.applied"), True, "the new key is read"
         )
     bind.key_name, bind.key_secret, bind.more_keys = name, secret, {}
     await bind.reconfigure()
@@ -163,3 +165,7 @@ def leaves_the_custom_resources(release: Release) -> None:
     release.helm("uninstall", "ddnsd", "--wait")
     assert len(release.cluster.kubectl.get("hosts", "-n", release.namespace)["items"]) == 5
     until(release.nodes, [], "the pods are gone", PATIENCE)
+
+
+def has_logged(pod: Pod, event: str) -> bool:
+    return event in pod.log()

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -108,18 +109,18 @@ def tenants_are_told(release: Release, notes: str) -> None:
     """Tokens of other namespaces say what to do, and so do the notes: doing it is enough."""
     (commands,) = (block for block in notes.split("\n\n") if "create rolebinding" in block)
     for tenant in TENANTS:
-        until(lambda tenant=tenant: condition(release, tenant)["reason"], "SecretForbidden", "told")
+        until(partial(said, release, tenant, "reason"), "SecretForbidden", "told")
         command = condition(release, tenant)["message"].split("`")[1]
         assert command in commands
         release.cluster.kubectl(*command.split()[1:])
     for namespace in NAMESPACES:
         wait_until_accepted(release, namespace)
         wait_until_accepted(release, namespace, "own")  # its Secret has no label
-        until(
-            lambda each=namespace: condition(release, each, "own", "SecretLabelled")["status"],
-            "False",
-            "told",
-        )
+        until(partial(said, release, namespace, "status", "own", "SecretLabelled"), "False", "told")
+
+
+def said(release: Release, namespace: str, field: str, *of: str) -> Any:
+    return condition(release, namespace, *of)[field]
 
 
 def condition(release: Release, namespace: str, token: str = "router", type: str = "Accepted") -> Any:

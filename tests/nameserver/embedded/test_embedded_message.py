@@ -50,7 +50,7 @@ def exchange(zones, query: Message, transport: Transport = Transport.UDP) -> Mes
     return message
 
 
-def texts(section) -> list[str]:
+def texts(section: Any) -> list[str]:
     return sorted(text for rrset in section for text in rrset.to_text().splitlines())
 
 

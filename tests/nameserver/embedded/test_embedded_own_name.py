@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import dns.message
 import pytest
@@ -25,7 +26,7 @@ def ask(zone: Zone, name: str, rdtype: str, addresses: tuple[str, ...]) -> dns.m
     return dns.message.from_wire(response.wire)
 
 
-def texts(section: list) -> list[str]:
+def texts(section: list[Any]) -> list[str]:
     return sorted(text for rrset in section for text in rrset.to_text().splitlines())
 
 

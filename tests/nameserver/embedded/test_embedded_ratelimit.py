@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import Any
 
 import dns.edns
 import dns.flags
@@ -102,7 +103,7 @@ def names() -> Iterator[tuple[str, str]]:
     ],
     ids=["one name", "below a wildcard", "no such names", "no such zones"],
 )
-def test_a_victim_gets_fewer_octets_than_were_sent(zone: Zone, policy: Policy, queries: list) -> None:
+def test_a_victim_gets_fewer_octets_than_were_sent(zone: Zone, policy: Policy, queries: list[Any]) -> None:
     sent = received = 0
     truncated = 0
     for name, rdtype in queries:

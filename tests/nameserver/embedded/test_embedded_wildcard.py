@@ -113,7 +113,7 @@ ROUNDS, ASKED = 25, 25
 
 
 @pytest.fixture
-async def real(nameserver_rig) -> AsyncIterator[Rfc2136Nameserver]:
+async def real(nameserver_rig: NameserverRig) -> AsyncIterator[Rfc2136Nameserver]:
     adapter = Rfc2136Nameserver(nameserver_rig.settings)
     yield adapter
     await adapter.close()

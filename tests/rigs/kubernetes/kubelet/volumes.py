@@ -73,7 +73,8 @@ class Volumes:
                 folder.chmod(0o777)  # kubernetes: pkg/volume/emptydir, `perm`
             return self._own(folder)
         self._show(name, folder, self._files(kind, volume[kind]), volume[kind].get("defaultMode", 0o644))
-        return folder
+        found: Path = folder
+        return found
 
     def _files(self, kind: str, source: Mapping[str, Any]) -> dict[str, str]:
         readers: Mapping[str, Callable[[Mapping[str, Any]], dict[str, str]]] = {
