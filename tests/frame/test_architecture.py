@@ -13,6 +13,14 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "architecture.md"
 
 
+_REMAKE = "imports or modules have changed: run script/draw-architecture, commit docs/architecture.svg"
+
+
+def test_the_drawing_is_fresh() -> None:
+    fresh = draw_architecture.draw() == draw_architecture.TARGET.read_text()
+    assert fresh, _REMAKE
+
+
 def test_an_arrow_that_follows_from_others_is_left_out() -> None:
     edges = {("cli", "app"), ("app", "web"), ("cli", "web"), ("web", "model"), ("cli", "model")}
     assert draw_architecture.reduced(edges) == [("app", "web"), ("cli", "app"), ("web", "model")]
