@@ -12,7 +12,7 @@ import msgspec
 
 from ddnsd import files
 from ddnsd.cli.client import AdminApiError, AdminClient, admin_api
-from ddnsd.cli.output import told, told_counts
+from ddnsd.cli.output import all_counted, counted
 from ddnsd.service.archive import Header, header_in
 from ddnsd.service.registry import Restored
 
@@ -20,21 +20,21 @@ _EXPORT_TIMEOUT = 60.0  # seconds for each part
 _STANDARD_OUTPUT = Path("-")
 
 
-@click.command(short_help="Write everything into one file.")
+@click.command(short_help="Write all resources and addresses into one file.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     default=_STANDARD_OUTPUT,
     show_default="standard output",
-    help="The file; it is replaced once the export is whole.",
+    help="The file; it is replaced when the export is complete.",
 )
 @admin_api
 def export(client: AdminClient, output: Path) -> None:
     """Write all zones, accounts, hosts with their addresses, and tokens, as they are at one moment.
 
-    `ddnsd import` reads it: to move an installation, or out of a backup. Of a token it has the digest
-    only, so its secret goes on working and stands nowhere.
+    `ddnsd import` reads the export, to move an installation or to restore a backup. The export has only the
+    digest of a token: its secret goes on working, and is in no file.
     """
     header, parts = _download(client)
     if output == _STANDARD_OUTPUT:
@@ -42,13 +42,13 @@ def export(client: AdminClient, output: Path) -> None:
             sys.stdout.buffer.write(part)
     else:
         _write(output, parts)
-    addresses = told(header.addresses, "address", "addresses")
-    resources = told_counts(header.counts)
+    addresses = counted(header.addresses, "address", "addresses")
+    resources = all_counted(header.counts)
     click.echo(f"Exported {resources}, {addresses}, at revision {header.revision}.", err=True)
     if header.removals:
-        records = told(header.removals, "withdrawn record has", "withdrawn records have")
+        records = counted(header.removals, "withdrawn record has", "withdrawn records have")
         click.echo(
-            f"Warning: {records} still to leave a nameserver, which an export does not say: "
+            f"Warning: {records} still to leave a nameserver, which an export does not contain: "
             "let this installation finish before another takes its place.",
             err=True,
         )
@@ -62,7 +62,7 @@ def _download(client: AdminClient) -> tuple[Header, Iterator[bytes]]:
 
 
 def _write(output: Path, parts: Iterable[bytes]) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
+    """Write a file that only its owner can read, completely or not at all."""
     try:
         files.write(output, parts)
     except files.NotAFileError as error:
@@ -76,48 +76,50 @@ def _write(output: Path, parts: Iterable[bytes]) -> None:
 _IMPORT_TIMEOUT = 3600.0  # seconds: a million hosts
 
 
-@click.command("import", short_help="Put an export into an empty installation.")
+@click.command("import", short_help="Read an export into an empty installation.")
 @click.argument("file", type=click.File("rb"))
 @admin_api
 def restore(client: AdminClient, file: IO[bytes]) -> None:
-    """Put the export in FILE (- is the standard input) into an installation that is empty.
+    """Read the export in FILE (- is standard input) into an empty installation.
 
-    All of it is checked first; nothing that exists is replaced. One that broke off is started again and
-    goes on. The addresses come along and are published anew; tokens keep their secrets.
+    The whole export is checked first, and nothing that exists is replaced. If an import breaks off, run it
+    again, and it continues. The addresses are imported and published; tokens keep their secrets.
     """
-    client.get("/api/v1/zones", limit=1)  # who is refused while he sends would only see the connection break
+    client.get("/api/v1/zones", limit=1)  # a refusal while the file is sent might only break the connection
     try:
         answer = client.upload("/api/v1/import", file, "application/yaml", _IMPORT_TIMEOUT)
     except AdminApiError as error:
         raise click.ClickException(_explain(error, file.name)) from error
     restored = msgspec.convert(answer, Restored)
-    addresses = told(restored.addresses, "address", "addresses")
-    click.echo(f"Imported {told_counts(restored.created)}, {addresses}.")
+    addresses = counted(restored.addresses, "address", "addresses")
+    click.echo(f"Imported {all_counted(restored.created)}, {addresses}.")
     if any(msgspec.structs.astuple(restored.unchanged)):
-        click.echo(f"There already: {told_counts(restored.unchanged)}.")
+        click.echo(f"Unchanged: {all_counted(restored.unchanged)}.")
     if restored.kept:
-        kept = told(restored.kept, "address", "addresses")
+        kept = counted(restored.kept, "address", "addresses")
         click.echo(f"Kept, as clients have changed it since the export: {kept}.")
     _warn(restored)
 
 
 def _warn(restored: Restored) -> None:
-    """Tell of addresses that are published as they were, but that no client may send today."""
+    """Warn of addresses that are published as they were, but that no client may send today."""
     if restored.unusable:
-        unusable = told(restored.unusable, "address", "addresses")
-        click.echo(f"Warning: imported, though no client may send what no host has: {unusable}.", err=True)
+        unusable = counted(restored.unusable, "address", "addresses")
+        click.echo(
+            f"Warning: imported, though no host can have it and no client may send it: {unusable}.", err=True
+        )
     if restored.unreachable:
-        private = told(restored.unreachable, "address", "addresses")
+        private = counted(restored.unreachable, "address", "addresses")
         setting = "which no client may send where addresses.private is refuse"
         click.echo(f"Warning: imported what the Internet cannot reach, {setting}: {private}.", err=True)
 
 
 def _explain(error: AdminApiError, file: str) -> str:
-    """Return the failure with the file and the place of each document that it speaks of."""
+    """Return the failure with the file and the place of each document that it names."""
     name = "standard input" if file in ("-", "<stdin>") else file
     problems = [_line(name, problem) for problem in error.answer.get("problems", ())]
     if not error.status:
-        return f"{error}\nIf a part was imported already, importing the same export again goes on."
+        return f"{error}\nIf a part was imported already, import the same export again to continue."
     if not problems:
         return str(error)
     head = "nothing was imported"

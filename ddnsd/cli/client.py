@@ -24,12 +24,12 @@ _NOT_ADMIN = "is not the admin API: use the address of listen.admin"
 
 
 class AdminApiError(click.ClickException):
-    """The admin API refused, or could not be asked. `answer` is its JSON, {} if there is none."""
+    """The admin API refused, or could not be reached. `answer` is its JSON, {} if there is none."""
 
     def __init__(self, message: str, answer: Mapping[str, Any] | None = None, status: int = 0) -> None:
-        super().__init__("\n".join(map(printable, message.split("\n"))))  # it may quote what others wrote
+        super().__init__("\n".join(map(printable, message.split("\n"))))  # it may quote foreign text
         self.answer = answer or {}
-        self.status = status  # of HTTP; 0 if it is not to the point
+        self.status = status  # of HTTP; 0 if the server did not refuse
 
 
 class AdminClient:
@@ -39,7 +39,7 @@ class AdminClient:
         """Check the arguments; the connection is opened by the first call.
 
         Raises:
-            click.UsageError: the server is no URL.
+            click.UsageError: the server is not a URL.
             AdminApiError: the token cannot be read.
         """
         self._server = server
@@ -141,7 +141,9 @@ class AdminClient:
             answer = msgspec.json.decode(response.read())
         except msgspec.DecodeError as error:
             raise AdminApiError(f"{self._server} {_NOT_ADMIN} (it answered {status} without JSON)") from error
-        if isinstance(answer, dict) and "success" in answer:  # as the update API and the health listener say
+        if (
+            isinstance(answer, dict) and "success" in answer
+        ):  # as the update API and the health listener answer
             raise AdminApiError(f"{self._server} {_NOT_ADMIN}")
         if status == 401:
             raise AdminApiError(
@@ -180,7 +182,7 @@ def _base(server: str) -> httpx2.URL:
 
 
 def resource_path(plural: str, name: str, *rest: str) -> str:
-    """Return the path of a resource, or of what lies below it."""
+    """Return the path of a resource, or of one below it."""
     segment = quote(name, safe="")
     if segment in (".", ".."):  # httpx2 would resolve it, and name the whole collection
         segment = segment.replace(".", "%2E")
@@ -217,7 +219,7 @@ _LONGEST = 3600  # seconds
 
 
 def admin_api(command: Command) -> Command:
-    """Give a command the options that say where the admin API is; it gets an `AdminClient` first."""
+    """Give a command the options of the admin API; its first argument is an `AdminClient`."""
 
     @click.option(
         "--server",
@@ -255,7 +257,7 @@ class KindType(click.ParamType):  # type: ignore[type-arg]  # generic from click
             return value
         kinds = {spelling: kind for kind in Kind for spelling in (kind.value.lower(), kind.plural)}
         if value.lower() not in kinds:
-            self.fail(f"{value!r} is none of {', '.join(kind.plural for kind in Kind)}", param, ctx)
+            self.fail(f"{value!r} is not one of {', '.join(kind.plural for kind in Kind)}", param, ctx)
         return kinds[value.lower()]
 
 
@@ -271,7 +273,7 @@ class DurationType(click.ParamType):  # type: ignore[type-arg]  # as above
         """Return the seconds."""
         match = _DURATION.fullmatch(str(value))
         if match is None:
-            self.fail(f"{value!r} is no duration such as 10s, 1m or 90", param, ctx)
+            self.fail(f"{value!r} is not a duration such as 10s, 1m or 90", param, ctx)
         seconds = float(match["number"]) * _UNITS[match["unit"]]
         if seconds > _LONGEST:
             self.fail(f"{value!r} is more than an hour", param, ctx)

@@ -16,12 +16,19 @@ from ddnsd.service.archive import Counts
 from ddnsd.service.manifests import write_manifest
 from ddnsd.telemetry.logging import printable, printable_json
 
-FORMATS = click.Choice(["table", "yaml", "json"])
+output_format = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "yaml", "json"]),
+    default="table",
+    show_default=True,
+    help="Format of the output.",
+)
 _ANY_WIDTH = 1_000_000  # characters: into a file or a pipe nothing is cut
 
 
 class Column(NamedTuple):
-    """A column of a table: its title, and what it shows of a document."""
+    """A column of a table: its title, and the text that it shows for a document."""
 
     title: str
     shown: Callable[[Mapping[str, Any]], str]
@@ -48,14 +55,14 @@ def _address(family: str) -> Column:
 
 
 def _host_state(document: Mapping[str, Any]) -> str:
-    """Return the worst that can be said of a host's records, and whether it expires soon."""
+    """Return the worst state of a host's records, and whether it expires soon."""
     status = document["status"]
     records = [status[type] for type in RRTYPES if type in status]
-    said = [_worst(records)] if records else []
+    states = [_worst(records)] if records else []
     expiry = status.get("state")
     if expiry == Expiry.EXPIRED or (expiry == Expiry.EXPIRING and records):
-        said.append(expiry)
-    return ",".join(said) or "-"
+        states.append(expiry)
+    return ",".join(states) or "-"
 
 
 def _worst(records: Sequence[Mapping[str, Any]]) -> str:
@@ -95,14 +102,28 @@ _COLUMNS = {
 }
 
 
-def print_table(kind: Kind, documents: Sequence[Mapping[str, Any]]) -> None:
-    """Print a table of documents; the source only if any of them has one."""
+def resource_columns(kind: Kind, documents: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
+    """Return the columns of resources; the source only if any of them has one."""
     is_managed = any("source" in document["metadata"] for document in documents)
-    print_rows((*_COLUMNS[kind], *((_SOURCE,) if is_managed else ())), documents)
+    return (*_COLUMNS[kind], *((_SOURCE,) if is_managed else ()))
+
+
+def print_items(
+    output: str, columns: Sequence[Column], items: Sequence[Mapping[str, Any]], empty: str
+) -> None:
+    """Print a list; in place of an empty table, print the sentence `empty` on standard error."""
+    if output == "yaml":
+        print_yaml(items)
+    elif output == "json":
+        print_json(items)
+    elif items:
+        print_rows(columns, items)
+    else:
+        click.echo(empty, err=True)
 
 
 def print_rows(columns: Sequence[Column], documents: Sequence[Mapping[str, Any]]) -> None:
-    """Print a table: fitted to a terminal, whole and plain anywhere else."""
+    """Print a table: fitted to a terminal, in full and without styles elsewhere."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for column in columns:
         table.add_column(column.title, no_wrap=True)
@@ -119,9 +140,9 @@ def print_rows(columns: Sequence[Column], documents: Sequence[Mapping[str, Any]]
         click.echo(line.rstrip())
 
 
-def print_yaml(documents: list[Any]) -> None:
+def print_yaml(documents: Sequence[Any]) -> None:
     """Print a YAML stream."""
-    click.echo(write_manifest(documents), nl=False)
+    click.echo(write_manifest([*documents]), nl=False)
 
 
 def print_json(value: Any) -> None:
@@ -130,11 +151,11 @@ def print_json(value: Any) -> None:
     click.echo("\n".join(map(printable_json, lines)))
 
 
-def told(count: int, one: str, many: str) -> str:
+def counted(count: int, one: str, many: str) -> str:
     """Return a number with its noun."""
     return f"{count} {one if count == 1 else many}"
 
 
-def told_counts(counts: Counts) -> str:
+def all_counted(counts: Counts) -> str:
     """Return how many there are of each kind, in words."""
-    return ", ".join(told(counts.of(kind), kind.value.lower(), kind.plural) for kind in Kind)
+    return ", ".join(counted(counts.of(kind), kind.value.lower(), kind.plural) for kind in Kind)

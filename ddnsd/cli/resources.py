@@ -8,21 +8,29 @@ from typing import Any, NamedTuple
 import click
 
 from ddnsd.cli.client import DURATION, KIND, AdminApiError, AdminClient, admin_api, resource_path
-from ddnsd.cli.output import FORMATS, Column, print_json, print_rows, print_table, print_yaml
+from ddnsd.cli.output import (
+    Column,
+    counted,
+    output_format,
+    print_items,
+    print_json,
+    print_yaml,
+    resource_columns,
+)
 from ddnsd.config.loader import YamlError
 from ddnsd.model.records import Work
 from ddnsd.model.resources import API_VERSION, Kind
 from ddnsd.service.manifests import read_manifest
 from ddnsd.telemetry.logging import printable
 
-_TIMEOUT = 600.0  # seconds: tens of thousands of documents
-_PUBLISHED_WITHIN = 3.0  # seconds that are waited for the first word of a zone's nameserver
+_TIMEOUT = 600.0  # seconds: tens of thousands of documents, or of an account's hosts
+_PUBLISHED_WITHIN = 3.0  # seconds to wait until the leader has asked a zone's nameserver
 _FIRST_PAUSE = 0.1  # seconds between two looks; they double
 _SHOWN = 5  # zones in one line
 
 
 class _Source(NamedTuple):
-    """Where a document comes from: the file, and its place there, from 1."""
+    """The origin of a document: the file, and its place there, from 1."""
 
     file: str
     place: int
@@ -39,17 +47,17 @@ class _Source(NamedTuple):
     multiple=True,
     required=True,
     type=click.File("rb"),
-    help="YAML or JSON of documents; - is the standard input. May be given several times.",
+    help="File with documents in YAML or JSON; - is standard input. You can give several.",
 )
 @admin_api
 def apply(client: AdminClient, files: Sequence[Any]) -> None:
     """Create or change the resources that the documents describe.
 
-    All of them are checked first. Up to 100 are applied at once or not at all; more go in chunks.
+    All documents are checked first. Up to 100 are applied together or not at all; more are applied in chunks.
     """
     sources, documents = _read(files)
     if not documents:
-        raise click.ClickException("there is no document in it")
+        raise click.ClickException("the input holds no document")
     try:
         applied = client.call("POST", "/api/v1/apply", documents, timeout=_TIMEOUT)
     except AdminApiError as error:
@@ -57,10 +65,12 @@ def apply(client: AdminClient, files: Sequence[Any]) -> None:
         raise click.ClickException(_explain(error, sources)) from error
     _print_results(applied)
     for host in applied.get("withdrawn", ()):
-        click.echo(f"{host}: its address is withdrawn: a client of its account sends the next one", err=True)
+        click.echo(
+            f"{host}: its address is withdrawn, until a client of its account sends the next one", err=True
+        )
     if not applied["atomic"]:
-        click.echo("Applied in several steps: it was more than one commit can hold.", err=True)
-    _tell_unpublished(client, {each["name"] for each in applied["results"] if _is_changed_zone(each)})
+        click.echo("Applied in several steps: one commit cannot hold so many.", err=True)
+    _report_unpublished(client, {each["name"] for each in applied["results"] if _is_changed_zone(each)})
 
 
 def _read(files: Sequence[Any]) -> tuple[list[_Source], list[Any]]:
@@ -89,10 +99,10 @@ def _is_changed_zone(result: Mapping[str, str]) -> bool:
     return result["kind"] == Kind.ZONE and result["result"] != "unchanged"
 
 
-def _tell_unpublished(client: AdminClient, zones: set[str]) -> None:
-    """Warn of each of these zones that cannot be published, as soon as that is known; say what is not known.
+def _report_unpublished(client: AdminClient, zones: set[str]) -> None:
+    """Warn of each of these zones that cannot be published, and report those of which it is not known yet.
 
-    A zone is stored whether its nameserver has it or not; the leader asks that a moment later.
+    A zone is stored whether its nameserver has it or not; the leader finds out a moment later.
     """
     deadline = time.monotonic() + _PUBLISHED_WITHIN
     pause = _FIRST_PAUSE
@@ -105,7 +115,7 @@ def _tell_unpublished(client: AdminClient, zones: set[str]) -> None:
         if zones and (status["leader"] is None or time.monotonic() > deadline):
             names = ", ".join(f"zone/{name}" for name in sorted(zones)[:_SHOWN])
             more = f" and {len(zones) - _SHOWN} more" if len(zones) > _SHOWN else ""
-            why = "no node leads now" if status["leader"] is None else "`ddnsd status` shows how it goes on"
+            why = "no node leads now" if status["leader"] is None else "`ddnsd status` shows the progress"
             click.echo(f"Not published yet: {names}{more}: {why}.", err=True)
             return
         if zones:
@@ -114,7 +124,7 @@ def _tell_unpublished(client: AdminClient, zones: set[str]) -> None:
 
 
 def _explain(error: AdminApiError, sources: Sequence[_Source]) -> str:
-    """Return the failure with the file and place of each document it speaks of."""
+    """Return the failure with the file and place of each document that it names."""
     lines = [_locate(problem, sources) for problem in error.answer.get("problems", ())]
     if lines:
         return "\n".join(("nothing was applied:", *lines))
@@ -134,37 +144,29 @@ def _locate(problem: Mapping[str, Any], sources: Sequence[_Source]) -> str:
 @click.command(short_help="Show all resources of a kind, or one.")
 @click.argument("kind", type=KIND)
 @click.argument("name", required=False)
-@click.option("-o", "--output", type=FORMATS, default="table", show_default=True, help="How to print.")
+@output_format
 @admin_api
 def get(client: AdminClient, kind: Kind, name: str | None, output: str) -> None:
-    """Show all resources of a KIND (zones, accounts, hosts, tokens), or the one of this NAME.
+    """Show all resources of a KIND (zones, accounts, hosts, tokens), or the one with this NAME.
 
-    What `-o yaml` and `-o json` print can be given to `ddnsd apply`.
+    `ddnsd apply` reads what `-o yaml` and `-o json` print.
     """
     path = f"/api/v1/{kind.plural}"
     documents = [client.get(resource_path(kind.plural, name))] if name else list(client.pages(path))
-    if output == "yaml":
-        print_yaml(documents)
-    elif output == "json":
-        print_json(
-            documents[0] if name else {"apiVersion": API_VERSION, "kind": f"{kind}List", "items": documents}
-        )
-    elif documents:
-        print_table(kind, documents)
+    if output == "json":
+        listing = {"apiVersion": API_VERSION, "kind": f"{kind}List", "items": documents}
+        print_json(documents[0] if name else listing)
     else:
-        click.echo(f"There are no {kind.plural}.", err=True)
-
-
-# seconds: an account with tens of thousands of hosts
+        print_items(output, resource_columns(kind, documents), documents, f"There are no {kind.plural}.")
 
 
 @click.command()
 @click.argument("kind", type=KIND)
 @click.argument("name")
-@click.option("--cascade", is_flag=True, help="Delete the hosts of an account or zone too.")
+@click.option("--cascade", is_flag=True, help="Also delete the hosts of an account or zone.")
 @admin_api
 def delete(client: AdminClient, kind: Kind, name: str, cascade: bool) -> None:
-    """Delete the resource of this KIND and NAME. A deleted host's records leave the nameserver."""
+    """Delete the resource of this KIND and NAME. The records of a deleted host leave the nameserver."""
     query = {"cascade": "true"} if cascade else None
     gone = client.call("DELETE", resource_path(kind.plural, name), query=query, timeout=_TIMEOUT)
     deleted_kind, _, deleted_name = gone["deleted"].partition(" ")
@@ -173,15 +175,17 @@ def delete(client: AdminClient, kind: Kind, name: str, cascade: bool) -> None:
 
 
 def _along(hosts: int, tokens: int) -> str:
-    """Say what else has gone."""
-    counts = {"host": hosts, "token": tokens}.items()
-    told = [f"{count} {noun}" if count == 1 else f"{count} {noun}s" for noun, count in counts if count]
-    return f", with {' and '.join(told)}" if told else ""
+    counts = ((hosts, "host", "hosts"), (tokens, "token", "tokens"))
+    also = " and ".join(counted(*each) for each in counts if each[0])
+    return f", with {also}" if also else ""
 
 
-_HISTORY_PATH = "/api/v1/history"
 _MAX_PAGE = 1000
 _TO_THE_SECOND = 19  # characters of an instant
+_SHOWN_CHANGES = 3  # changes in a row of the table
+_limit = click.option(
+    "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Show at most so many."
+)
 
 
 def _plain(title: str, field: str) -> Column:
@@ -204,7 +208,7 @@ _CHANGES = (
     _TOKEN,
     _SOURCE,
 )
-_OF_DOCUMENTS = (
+_DOCUMENT_CHANGES = (
     *_CHANGES,
     Column("CHANGE", lambda item: f"{item['change']} (by {item['by']})" if item.get("change") else "-"),
 )
@@ -220,39 +224,29 @@ _REFUSED = (
 )
 
 
-@click.command(short_help="Show who changed what.")
+@click.command(short_help="Show who changed which addresses.")
 @click.argument("of", metavar="[HOST|ACCOUNT]", default="")
-@click.option("-o", "--output", type=FORMATS, default="table", show_default=True, help="How to print.")
-@click.option("--refused", is_flag=True, help="Show the attempts that this server has refused lately.")
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="So many at most.")
+@output_format
+@click.option("--refused", is_flag=True, help="Show the updates that this server has refused lately.")
+@_limit
 @admin_api
 def history(client: AdminClient, of: str, output: str, refused: bool, limit: int) -> None:
-    """Show the changes of a HOST, of all hosts of an ACCOUNT, or of all; the newest first.
+    """Show the changes of a HOST, of all hosts of an ACCOUNT, or of all, the newest first.
 
-    A host's newest 10 changes are kept, 100,000 in all, also when the host is deleted. Where no token is
-    named, ddnsd made the change itself. The history of one HOST has the changes of its document among
-    them, of the type Host: those that `ddnsd audit` shows and that name it.
+    ddnsd keeps the newest 10 changes of a host, and 100,000 in all, even after the host is deleted. A change
+    without a token was made by ddnsd itself. The history of one HOST also has the changes of its document, of
+    type Host: those of `ddnsd audit` that name it.
 
-    With --refused, the attempts that changed nothing, and the addresses that were left out of others: of one
-    node, which keeps the last 1,000 in memory.
+    With --refused, show the updates that changed nothing, and the addresses that others left out. Each node
+    keeps its last 1,000 in memory, and this shows those of one node.
     """
     query = {"of": of, "limit": min(limit, _MAX_PAGE)} | ({"refused": "true"} if refused else {})
-    items = list(islice(client.pages(_HISTORY_PATH, **query), limit))
-    if output == "yaml":
-        print_yaml(items)
-    elif output == "json":
-        print_json(items)
-    elif items:
-        changes = _OF_DOCUMENTS if any("change" in item for item in items) else _CHANGES
-        print_rows(_REFUSED if refused else changes, items)
+    items = list(islice(client.pages("/api/v1/history", **query), limit))
+    if refused:
+        print_items(output, _REFUSED, items, "No attempt was refused lately.")
     else:
-        click.echo("No attempt was refused lately." if refused else "There are no changes.", err=True)
-
-
-_AUDIT_PATH = "/api/v1/audit"
-
-# characters of an instant
-_SHOWN_CHANGES = 3  # changes in a row of the table
+        columns = _DOCUMENT_CHANGES if any("change" in item for item in items) else _CHANGES
+        print_items(output, columns, items, "There are no changes.")
 
 
 def _counts(item: Mapping[str, Any]) -> str:
@@ -261,17 +255,17 @@ def _counts(item: Mapping[str, Any]) -> str:
 
 def _changes(item: Mapping[str, Any]) -> str:
     changes = item["changes"]
-    told = [f"{change['title']} {change['what']}{_fields(change)}" for change in changes[:_SHOWN_CHANGES]]
-    more = item["created"] + item["changed"] + item["deleted"] - len(told)
-    return ", ".join(told) + (f", and {more} more" if more else "")
+    shown = [f"{change['title']} {change['what']}{_fields(change)}" for change in changes[:_SHOWN_CHANGES]]
+    more = item["created"] + item["changed"] + item["deleted"] - len(shown)
+    return ", ".join(shown) + (f", and {more} more" if more else "")
 
 
 def _fields(change: Mapping[str, Any]) -> str:
     return f" ({'; '.join(change['fields'])})" if change.get("fields") else ""
 
 
-_COLUMNS = (
-    Column("TIME", lambda item: f"{item['at'][:_TO_THE_SECOND]}Z"),
+_AUDIT = (
+    _TIME,
     Column("BY", lambda item: item["by"] or "-"),
     Column("FROM", lambda item: item["address"] or "-"),
     Column("WAY", lambda item: item["way"] or "-"),
@@ -282,25 +276,18 @@ _COLUMNS = (
 
 
 @click.command(short_help="Show who changed which resources.")
-@click.option("-o", "--output", type=FORMATS, default="table", show_default=True, help="How to print.")
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="So many at most.")
+@output_format
+@_limit
 @admin_api
 def audit(client: AdminClient, output: str, limit: int) -> None:
-    """Show the changes of resources, one line for each commit; the newest first.
+    """Show the changes of resources, one line for each commit, the newest first.
 
-    BY is the name of the admin token, or of the Kubernetes source. COUNT says how many resources were
-    created (+), changed (~) and deleted (-); WITHDRAWN are the hosts whose addresses were taken away. The
-    newest 10,000 are kept. -o yaml and -o json name 20 resources of each.
+    BY is the name of the admin token, or of the Kubernetes source. COUNT shows how many resources were
+    created (+), changed (~) and deleted (-). WITHDRAWN lists the hosts that lost their addresses. ddnsd keeps
+    the newest 10,000 commits. -o yaml and -o json name 20 resources of each.
     """
-    items = list(islice(client.pages(_AUDIT_PATH, limit=min(limit, _MAX_PAGE)), limit))
-    if output == "yaml":
-        print_yaml(items)
-    elif output == "json":
-        print_json(items)
-    elif items:
-        print_rows(_COLUMNS, items)
-    else:
-        click.echo("Nothing was changed.", err=True)
+    items = list(islice(client.pages("/api/v1/audit", limit=min(limit, _MAX_PAGE)), limit))
+    print_items(output, _AUDIT, items, "Nothing was changed.")
 
 
 @click.command()
@@ -310,11 +297,11 @@ def audit(client: AdminClient, output: str, limit: int) -> None:
     type=click.Choice(["yaml", "json"]),
     default="yaml",
     show_default=True,
-    help="How to print.",
+    help="Format of the output.",
 )
 @admin_api
 def status(client: AdminClient, output: str) -> None:
-    """Show how the installation is doing."""
+    """Show the state of the installation."""
     shown = client.get("/api/v1/status")
     if output == "json":
         print_json(shown)
@@ -323,28 +310,29 @@ def status(client: AdminClient, output: str) -> None:
 
 
 _HELP = {
-    Work.CHECK: "Compare ZONE on its nameserver with the store, and say what differs.",
-    Work.REPAIR: "Compare ZONE on its nameserver with the store, and publish what differs.",
+    Work.CHECK: "Compare ZONE on its nameserver with the store, and report the differences.",
+    Work.REPAIR: "Compare ZONE on its nameserver with the store, and publish the differences.",
     Work.TAKEOVER: (
-        "Claim the fence of ZONE from whoever holds it, and take what stands at the names of its hosts. "
-        "Make sure first that the other is gone; `ddnsd zone check` says what stands there."
+        "Claim the fence of ZONE from the installation that holds it, and take over the records at the names "
+        "of its hosts. First make sure that the other installation is gone; `ddnsd zone check` shows these "
+        "records."
     ),
-    Work.FORGET: "Give up removing ZONE, which was deleted or moved, from a nameserver that does not let its "
-    "records go: they stay there.",
+    Work.FORGET: "Stop trying to remove ZONE, which was deleted or moved, from a nameserver that refuses to "
+    "remove its records: they stay there.",
 }
 _SHORT_HELP = {
-    Work.CHECK: "Say how a zone differs from the store.",
-    Work.REPAIR: "Publish what differs.",
+    Work.CHECK: "Report how a zone differs from the store.",
+    Work.REPAIR: "Publish the differences of a zone.",
     Work.TAKEOVER: "Claim a zone from another installation.",
-    Work.FORGET: "Give up removing a zone from where it was.",
+    Work.FORGET: "Stop removing a zone from its old nameserver.",
 }
-_EXIT_CODE = click.option("--exit-code", is_flag=True, help="Exit with 1 if anything differs, as git diff.")
+_EXIT_CODE = click.option("--exit-code", is_flag=True, help="Exit with 1 if anything differs, like git diff.")
 _ADOPT = click.option(
     "--adopt",
     is_flag=True,
-    help="Take the names of its hosts also where the zone cannot be transferred (AXFR).",
+    help="Also take the names of its hosts if the zone cannot be transferred (AXFR).",
 )
-_ANSWER = 30.0  # seconds that the answer may take beyond the leader's work
+_ANSWER = 30.0  # seconds that the answer may take beyond the time that was asked for
 
 
 @click.group()
@@ -384,23 +372,20 @@ for _work in Work:
     zone.add_command(_command(_work))
 
 
-# seconds that the answer may take beyond the delay
-
-
 @click.command(short_help="Make a node unready before it is stopped.")
 @click.option(
     "--delay",
     type=DURATION,
     default="10s",
     show_default=True,
-    help="How long the node serves on before this returns: 10s, 1m, or plain seconds; an hour at most.",
+    help="Time for which the node goes on serving before this returns: 10s, 1m, or seconds; at most 1h.",
 )
 @admin_api
 def drain(client: AdminClient, delay: float) -> None:
     """Make the node unready, so that it gets no more traffic, and return after the delay. Then stop it.
 
-    /readyz and the public /healthz answer 503 at once, while the node serves on and ends each connection
-    with its next answer. It stays so until it is stopped: only a new start makes it ready again.
+    /readyz and the public /healthz answer 503 at once. The node goes on serving, and closes each connection
+    after its next answer. It stays unready until you stop it; only a restart makes it ready again.
     """
     done = client.call("POST", "/api/v1/drain", {"delay": delay}, timeout=delay + _ANSWER)
     click.echo(f"Not ready for {done['waited']:g} s now, and until it is stopped.")

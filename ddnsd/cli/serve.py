@@ -16,17 +16,17 @@ _ROLES = ("node", "controller", "all")  # the values of app.Role
     "--config",
     envvar="DDNSD_CONFIG",
     type=click.Path(path_type=Path),
-    show_default="config.yaml; if there is none, every setting has its default",
+    show_default="config.yaml if it exists, else the default of every setting",
     show_envvar=True,
-    help="The configuration; DDNSD_… environment variables override it.",
+    help="The configuration file; DDNSD_… environment variables override it.",
 )
 @click.option(
     "--role",
     type=click.Choice(_ROLES),
     default=_ROLES[0],
     show_default=True,
-    help="node: answers and publishes. controller: puts the custom resources of Kubernetes into the store, "
-    "and listens for health checks only. all: both, for the embedded store.",
+    help="node: answer updates and publish them. controller: put the custom resources of Kubernetes into the "
+    "store, and listen for health checks only. all: both, for the embedded store.",
 )
 def serve(config: Path | None, role: str) -> None:
     """Run a node, or a controller of custom resources, until SIGTERM."""
@@ -51,7 +51,7 @@ def check(config: Path) -> None:
         raise click.ClickException(str(error)) from error
     for warning in warnings(settings):
         click.echo(f"Warning: {warning}", err=True)
-    exposed = tuple(exposures(settings, owner=False))  # who runs this need not be ddnsd's user
+    exposed = tuple(exposures(settings, owner=False))  # the user of this command may be another than ddnsd's
     if exposed and settings.data_check == "refuse":
         raise click.ClickException("; ".join(f"{each}; {EXPOSED_REMEDY}" for each in exposed))
     for each in exposed:

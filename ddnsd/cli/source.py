@@ -7,12 +7,12 @@ import click
 import msgspec
 
 from ddnsd.cli.client import AdminClient, admin_api, resource_path
-from ddnsd.cli.output import FORMATS, Column, print_json, print_rows, print_yaml, told, told_counts
+from ddnsd.cli.output import Column, all_counted, counted, output_format, print_items
 from ddnsd.service.archive import Counts
 
 
 def _counts(source: Mapping[str, Any]) -> str:
-    return told_counts(msgspec.convert(source["resources"], Counts))
+    return all_counted(msgspec.convert(source["resources"], Counts))
 
 
 def _held(source: Mapping[str, Any]) -> str:
@@ -34,59 +34,52 @@ _COLUMNS = (
 
 @click.group()
 def source() -> None:
-    """Decide about the Kubernetes clusters here."""
+    """Manage the Kubernetes clusters that are sources of resources."""
 
 
 @source.command("list", short_help="Show all sources.")
-@click.option("-o", "--output", type=FORMATS, default="table", show_default=True, help="How to print.")
+@output_format
 @admin_api
 def list_sources(client: AdminClient, output: str) -> None:
-    """Show all sources: which Namespace has the name, what controls it, what waits for you."""
+    """Show all sources: the Namespace that has the name, its controller, and what waits for your decision."""
     sources = client.get("/api/v1/sources")
-    if output == "yaml":
-        print_yaml(sources)
-    elif output == "json":
-        print_json(sources)
-    elif sources:
-        print_rows(_COLUMNS, sources)
-    else:
-        click.echo("There are no sources.", err=True)
+    print_items(output, _COLUMNS, sources, "There are no sources.")
 
 
-@source.command(short_help="Give a name to the cluster that has asked for it, or its objects to this store.")
+@source.command(short_help="Give a name to the cluster that asks for it, or its objects to this store.")
 @click.argument("name")
 @admin_api
 def takeover(client: AdminClient, name: str) -> None:
-    """Bind the source NAME to the Namespace that has asked for it: after its cluster was built anew.
+    """Bind the source NAME to the Namespace that asks for it, after its cluster was rebuilt.
 
-    Whoever had the name changes nothing any more. Make sure first that it shall not.
+    The Namespace that had the name can change nothing any more. First make sure that it does not need to.
 
-    Where nobody has asked, and the objects of NAME name another installation, this one takes its place: after
-    that one's store was lost, and no backup is left to import.
+    If no Namespace asks, and the objects of NAME name another installation, this installation takes its
+    place: use that when the other store was lost, and no backup is left to import.
     """
     bound = client.call("POST", resource_path("sources", name, "takeover"))
     click.echo(f"source/{name} is bound to {bound['uid']}")
 
 
-@source.command(short_help="Free what a lost cluster has left.")
+@source.command(short_help="Free the resources of a lost cluster.")
 @click.argument("name")
 @admin_api
 def release(client: AdminClient, name: str) -> None:
-    """Free the source NAME. What was written under it is published on, until somebody takes or deletes it.
+    """Free the source NAME. Its resources stay published, until you change or delete them.
 
-    A controller that still runs takes the name again: stop it first.
+    A controller that still runs takes the name again, so stop it first.
     """
     released = client.call("POST", resource_path("sources", name, "release"))
     click.echo(f"source/{name} released, it was {released['uid']}'s; left as they are: {_counts(released)}")
 
 
-@source.command(short_help="Allow deletions that a controller holds.")
+@source.command(short_help="Allow deletions that a controller holds back.")
 @click.argument("name")
 @admin_api
 def prune(client: AdminClient, name: str) -> None:
-    """Allow the deletions that the controller of the source NAME holds, as they are suspiciously many."""
+    """Allow the deletions that the controller of the source NAME holds back because they are so many."""
     held = client.call("POST", resource_path("sources", name, "prune"))["held"]
-    click.echo(f"source/{name}: {told(held['count'], 'deletion', 'deletions')} allowed")
+    click.echo(f"source/{name}: {counted(held['count'], 'deletion', 'deletions')} allowed")
     for title in held["names"]:
         click.echo(f"  {title}")
     if more := held["count"] - len(held["names"]):

@@ -22,44 +22,49 @@ from ddnsd.model.resources import (
     read_secret,
 )
 
-_ALONE = "--acme-dns says the hosts and the scope, and makes the secret: use it without theirs"
+_ALONE = "--acme-dns sets hosts, scope and secret: use it without --host, --scope and --secret-file"
 
 
 @click.group()
 def token() -> None:
-    """Make tokens, by which clients may change hosts."""
+    """Create tokens, with which clients may change hosts."""
 
 
 @token.command(short_help="Create a token and print its secret.")
 @click.argument("name")
-@click.option("--account", required=True, help="Whose token it is.")
-@click.option("--host", "hosts", multiple=True, help="A host it may change; without: all of the account's.")
+@click.option("--account", required=True, help="Account that owns the token.")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    help="Host that it may change. Default: all hosts of the account. You can give several.",
+)
 @click.option(
     "--scope",
     "scopes",
     multiple=True,
     type=click.Choice([scope.value for scope in Scope]),
-    help="What it may write: addresses, or the TXT record of ACME challenges; without: both.",
+    help="Records that it may write: addresses, or the TXT records of ACME challenges. Default: both.",
 )
-@click.option("--expires", help="When it ends, such as 2027-11-01T00:00:00Z; without, never.")
+@click.option("--expires", help="Time when it expires, such as 2027-11-01T00:00:00Z. Default: never.")
 @click.option(
     "--acme-dns",
     "challenged",
     metavar="HOST",
     multiple=True,
-    help="A host for which an acme-dns client may answer challenges, and do nothing else.",
+    help="Host for which an acme-dns client may answer challenges, and do nothing else.",
 )
 @click.option(
     "--length",
     type=click.IntRange(SHORTEST_MADE_SECRET, MADE_SECRET_LENGTH),
     default=MADE_SECRET_LENGTH,
     show_default=True,
-    help="Characters of the secret; some routers cut a password at 31 or 32.",
+    help="Length of the secret; some routers cut a password after 31 or 32 characters.",
 )
 @click.option(
     "--secret-file",
     type=click.File("rb"),
-    help=f"Import the secret in this file, of {MIN_SECRET_LENGTH} characters or more; - is standard input.",
+    help=f"File with a secret to import, of {MIN_SECRET_LENGTH} characters or more; - is standard input.",
 )
 @admin_api
 def create(
@@ -73,20 +78,20 @@ def create(
     length: int,
     secret_file: IO[bytes] | None,
 ) -> None:
-    """Create the token NAME and print its new secret, the only time it is shown.
+    """Create the token NAME and print its new secret, which is never shown again.
 
-    The secret stands alone on the standard output. With --acme-dns it is the registration instead, in JSON,
-    as acme-dns clients store it: write it into a file that only they can read.
+    Standard output gets the secret and nothing else. With --acme-dns it gets the registration instead, in
+    the JSON that acme-dns clients store: write it into a file that only they can read.
 
-    The secret is stored nowhere; who loses it deletes the token and creates another.
+    ddnsd does not store the secret. If you lose it, delete the token and create another.
     """
     if challenged:
         if hosts or scopes or secret_file:
             raise click.UsageError(_ALONE)
         hosts, scopes = challenged, (Scope.TXT,)
     sha256 = digest(_read_secret(secret_file)) if secret_file else None
-    said = {"hosts": hosts, "scopes": scopes, "expires": expires, "sha256": sha256}
-    spec = {"account": account} | {field: value for field, value in said.items() if value}
+    given = {"hosts": hosts, "scopes": scopes, "expires": expires, "sha256": sha256}
+    spec = {"account": account} | {field: value for field, value in given.items() if value}
     document = {"apiVersion": API_VERSION, "kind": Kind.TOKEN, "metadata": {"name": name}, "spec": spec}
     created = client.call("POST", f"/api/v1/tokens?length={length}", document)
     click.echo(f"token/{name} created", err=True)
@@ -100,23 +105,25 @@ def create(
 
 
 def _doubt(client: AdminClient, host: str, account: str) -> str:
-    """Return why a token of the account may not change the host now, and what to do; "" if it may."""
+    """Return why a token of the account may not change the host now, with the remedy; "" if it may."""
     try:
         owner = client.get(resource_path("hosts", host))["spec"]["account"]
-    except AdminApiError as error:  # the token is there all the same, and its secret was shown
+    except AdminApiError as error:  # the token exists all the same, and its secret was printed
         if error.status != HTTPStatus.NOT_FOUND:
-            return f"whether the token may change {host} is not known: {error}"
-        return f"the token changes nothing yet: there is no host {host}; create it for the account {account}"
+            return f"it is not known whether the token may change {host}: {error}"
+        return (
+            f"the token can change nothing yet: there is no host {host}; create it for the account {account}"
+        )
     if owner == account:
         return ""
     return (
-        f"the token cannot change {host}, as that is a host of the account {owner}, not of {account}: "
+        f"the token cannot change {host}, which is a host of the account {owner}, not of {account}: "
         f"make a token of {owner}, or give the host to {account}"
     )
 
 
 def _registrations(created: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what acme-dns clients store of a new token, by host (acme-dns, README, "Register endpoint")."""
+    """Return what acme-dns clients store, by host (acme-dns, README, "Register endpoint")."""
     return {
         host: {
             "username": created["metadata"]["name"],

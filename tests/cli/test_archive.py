@@ -45,7 +45,7 @@ async def test_import_says_what_it_did(ddnsd: CommandLine) -> None:
     await ddnsd.server.node.commit_address("blog.example.com", "192.0.2.99")
     assert await ddnsd.ok("import", "-", stdin=GOLDEN.decode()) == (
         "Imported 0 zones, 0 accounts, 0 hosts, 0 tokens, 0 addresses.\n"
-        "There already: 1 zone, 1 account, 2 hosts, 1 token.\n"
+        "Unchanged: 1 zone, 1 account, 2 hosts, 1 token.\n"
         "Kept, as clients have changed it since the export: 1 address.\n"
     )
 
@@ -56,7 +56,7 @@ async def test_addresses_that_no_client_may_send_now_are_imported_with_a_warning
     run = await ddnsd("import", "-", stdin=older.decode())
     assert (run.code, "Imported 1 zone" in run.out) == (0, True)
     assert run.err.splitlines() == [
-        "Warning: imported, though no client may send what no host has: 1 address.",
+        "Warning: imported, though no host can have it and no client may send it: 1 address.",
         "Warning: imported what the Internet cannot reach, which no client may send where addresses.private "
         "is refuse: 1 address.",
     ]

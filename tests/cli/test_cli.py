@@ -259,9 +259,9 @@ async def test_a_token_for_hosts_that_it_cannot_change_is_made_with_a_warning(
     created, *warnings = run.err.splitlines()
     assert created == "token/t created"
     assert warnings == [
-        "Warning: the token cannot change blog.example.com, as that is a host of the account 007, "
+        "Warning: the token cannot change blog.example.com, which is a host of the account 007, "
         "not of 008: make a token of 007, or give the host to 008",
-        "Warning: the token changes nothing yet: there is no host new.example.com; "
+        "Warning: the token can change nothing yet: there is no host new.example.com; "
         "create it for the account 008",
     ]
 
@@ -270,7 +270,7 @@ async def test_a_token_for_hosts_that_it_cannot_change_is_made_with_a_warning(
 async def test_an_acme_dns_registration_is_made_alone(filled: Any, more: list[str]) -> None:
     create = ("token", "create", "acme", "--account", "007", "--acme-dns", "blog.example.com")
     run = await filled(*create, *more, stdin="sixteen-letters!")
-    assert (run.code, run.out, "use it without theirs" in run.err) == (2, "", True)
+    assert (run.code, run.out, "use it without --host" in run.err) == (2, "", True)
 
 
 async def test_a_secret_is_imported_from_a_file(filled: Any, tmp_path: Path) -> None:
@@ -476,7 +476,7 @@ async def test_drain_returns_after_the_delay(ddnsd: CommandLine, delay: str, wai
 @pytest.mark.parametrize("delay", ["", "s", "-1", "1d", "10 s", "1e3", "nan", "2h", "3601", "٣"])
 async def test_what_is_no_delay(ddnsd: CommandLine, delay: str) -> None:
     run = await ddnsd("drain", "--delay", delay)
-    assert (run.code, "is no duration such as" in run.err or "more than an hour" in run.err) == (2, True)
+    assert (run.code, "is not a duration such as" in run.err or "more than an hour" in run.err) == (2, True)
 
 
 async def test_check_tells_all_mistakes_of_a_configuration(ddnsd: CommandLine, tmp_path: Path) -> None:
