@@ -1,4 +1,7 @@
-"""Single values as an operator writes them: endpoints, networks, names."""
+"""Single values as an operator writes them: endpoints, networks, names.
+
+Each function returns the canonical value of a text, or raises ValueError, whose message is the remedy.
+"""
 
 import ipaddress
 import re
@@ -60,11 +63,7 @@ class Endpoint(NamedTuple):
 
 
 def parse_endpoint(text: str) -> Endpoint:
-    """Return the endpoint that `host:port`, `[v6]:port` or `:port` names.
-
-    Raises:
-        ValueError: none of these, or no such port.
-    """
+    """Return the endpoint that `host:port`, `[v6]:port` or `:port` names."""
     match = _ENDPOINT.fullmatch(text)
     if match is None:
         raise ValueError('write "host:port", "[IPv6 address]:port" or ":port" for every address')
@@ -76,11 +75,7 @@ def parse_endpoint(text: str) -> Endpoint:
 
 
 def parse_member(text: str) -> str:
-    """Return the address of an etcd member, canonical: `http(s)://host:port` or `host:port`.
-
-    Raises:
-        ValueError: neither.
-    """
+    """Return the address of an etcd member, canonical: `http(s)://host:port` or `host:port`."""
     scheme, marker, place = text.rpartition("://")
     if scheme not in ("", "http", "https") or "@" in place:
         raise ValueError('write "http://host:2379", "https://host:2379" or "host:2379"; no user, no password')
@@ -91,11 +86,7 @@ def parse_member(text: str) -> str:
 
 
 def parse_api_server(text: str) -> str:
-    """Return the URL of a Kubernetes API server, canonical: `https://host` with or without a port.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """Return the URL of a Kubernetes API server, canonical: `https://host` with or without a port."""
     scheme, _, place = text.removesuffix("/").partition("://")
     if scheme != "https" or not place or "@" in place:
         raise ValueError('write a URL such as "https://10.96.0.1:443": a token goes there; no path, no user')
@@ -107,22 +98,14 @@ def parse_api_server(text: str) -> str:
 
 
 def parse_server(text: str) -> str:
-    """Return a server's address or host name, canonical.
-
-    Raises:
-        ValueError: neither.
-    """
+    """Return a server's address or host name, canonical."""
     if ":" in text or re.fullmatch(r"[0-9.]+", text):
         return str(_address(text))
     return parse_host(text)
 
 
 def parse_own_address(text: str) -> str:
-    """Return an IP address, canonical, or one of the words for it, `asked` and `none`.
-
-    Raises:
-        ValueError: none of these.
-    """
+    """Return an IP address, canonical, or one of the words for it, `asked` and `none`."""
     if text in ("asked", "none"):
         return text
     try:
@@ -132,11 +115,7 @@ def parse_own_address(text: str) -> str:
 
 
 def parse_host(text: str) -> str:
-    """Return a canonical host name.
-
-    Raises:
-        ValueError: no such name can exist.
-    """
+    """Return a canonical host name."""
     try:
         return parse_name(text)
     except InvalidNameError as error:
@@ -144,11 +123,7 @@ def parse_host(text: str) -> str:
 
 
 def parse_mailbox(text: str) -> str:
-    """Return a mail address whose local part a domain name can carry (RFC 1035 §8).
-
-    Raises:
-        ValueError: not such an address.
-    """
+    """Return a mail address whose local part a domain name can carry (RFC 1035 §8)."""
     local, at, domain = text.rpartition("@")
     if not at or not _LOCAL_PART.fullmatch(local):
         raise ValueError('write a mail address such as "hostmaster@example.com"')
@@ -156,22 +131,14 @@ def parse_mailbox(text: str) -> str:
 
 
 def parse_label(text: str) -> str:
-    """Return one DNS label, lower case; an underscore is allowed (RFC 8552).
-
-    Raises:
-        ValueError: not one label of 1 to 63 characters.
-    """
+    """Return one DNS label, lower case; an underscore is allowed (RFC 8552)."""
     if not _LABEL.fullmatch(text):
         raise ValueError("write one DNS label of 1 to 63 letters, digits, hyphens and underscores")
     return text.lower()
 
 
 def parse_key_name(text: str) -> str:
-    """Return a TSIG key's name, lower case, without a trailing dot (RFC 8945 §4.1); underscores are allowed.
-
-    Raises:
-        ValueError: not a domain name of such labels.
-    """
+    """Return a TSIG key's name (RFC 8945 §4.1): lower case, no trailing dot; underscores are allowed."""
     labels = text.removesuffix(".").split(".")
     if len(text) > _MAX_NAME or not all(map(_LABEL.fullmatch, labels)):
         raise ValueError("write the key's name: letters, digits, hyphens, underscores and dots")
@@ -179,11 +146,7 @@ def parse_key_name(text: str) -> str:
 
 
 def parse_network(text: str) -> Network:
-    """Return a network in CIDR notation; an address alone is a network of one.
-
-    Raises:
-        ValueError: not a network, or host bits are set.
-    """
+    """Return a network in CIDR notation; an address alone is a network of one."""
     try:
         return ipaddress.ip_network(text)
     except ValueError as error:
@@ -195,11 +158,7 @@ SOURCE_HEADERS = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP
 
 
 def parse_source_header(text: str) -> str:
-    """Return the name of a header in which proxies tell the client's address, as it is usually written.
-
-    Raises:
-        ValueError: it is none of these.
-    """
+    """Return the name of a header in which proxies tell the client's address, as it is usually written."""
     for header in SOURCE_HEADERS:
         if header.lower() == text.lower():
             return header

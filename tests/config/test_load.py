@@ -117,6 +117,12 @@ def test_variables_override_the_file(write: Callable[..., Path]) -> None:
     assert settings.log.level == "info"
 
 
+def test_an_item_of_a_list_names_the_variable_that_it_came_from() -> None:
+    assert mistakes(None, {"DDNSD_TRUSTED_PROXIES": "10.0.0.0/8, x"}).keys() == {"trusted_proxies[1]"}
+    (one,) = mistakes(None, {"DDNSD_TRUSTED_PROXIES": "10.0.0.0/8, x"}).values()
+    assert one.startswith("trusted_proxies[1]: 'x' from DDNSD_TRUSTED_PROXIES: write a network")
+
+
 def test_a_variable_that_could_mean_two_keys_is_refused(write: Callable[..., Path]) -> None:
     path = write("nameservers: {a: {kind: embedded}, a-connect: {kind: embedded}}")
     found = mistakes(path, {"DDNSD_NAMESERVERS_A_CONNECT_TIMEOUT": "1"})

@@ -401,6 +401,27 @@ def test_an_unquoted_instant_is_text() -> None:
     assert read_manifest("a: 2026-12-01T00:00:00Z\n---\n") == [{"a": "2026-12-01T00:00:00Z"}]
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: !!str 12", "12"),
+        ("a: 9223372036854775808", "9223372036854775808"),
+        ("a: 0x7fffffff", 2**31 - 1),
+        ("a: .inf", ".inf"),
+        ("a: =", "="),
+        ("a: |\n  x\n  y\n", "x\ny\n"),
+        ("a: 12".encode("utf-16"), 12),  # as `>` of PowerShell writes it
+    ],
+)
+def test_what_json_has_no_word_for_stays_text(text: str | bytes, value: object) -> None:
+    assert read_manifest(text) == [{"a": value}]
+
+
+def test_what_is_unknown_in_the_metadata_is_found_beside_a_missing_name() -> None:
+    found = problems_of(zone("example.com") | {"metadata": {"labels": {}}})
+    assert [each.split(":")[0] for each in found] == ["metadata.labels", "metadata.name"]
+
+
 def documented() -> list[str]:
     """Return the blocks of documents in the page, without those of config.yaml."""
     text = (Path(__file__).parents[2] / "docs/admin/reference.md").read_text()
