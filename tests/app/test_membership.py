@@ -18,8 +18,9 @@ from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import Update
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
-from tests.leader.node import member, until
+from tests.leader.node import member
 from tests.tasks import running
+from tests.waiting import until
 
 
 @asynccontextmanager

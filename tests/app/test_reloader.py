@@ -9,8 +9,8 @@ from ddnsd.config import Source
 from ddnsd.config.settings import Settings
 from ddnsd.model.resources import digest
 from ddnsd.web.admin import AdminScope, AdminTokens, Credential
-from tests.leader.node import until
 from tests.tasks import running
+from tests.waiting import until
 
 FIRST, SECOND = "the-first-token-of-this-node", "the-second-token-of-this-node"
 CREDENTIALS = (Credential("admin", digest(FIRST), frozenset({AdminScope.ALL})),)

@@ -27,7 +27,7 @@ from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.former import environ_of
 from tests.system.http import Client
 from tests.system.installation import SECRET, Installation, document, example
-from tests.system.load import until
+from tests.waiting import until
 
 FOLDER = Path(__file__).parent / "kept"
 COMMIT = "e9c2e87"

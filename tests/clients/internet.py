@@ -19,8 +19,8 @@ from tests.rigs.network import Network
 from tests.rigs.place import Place
 from tests.rigs.subnet import run
 from tests.system.installation import Installation
-from tests.system.load import until
 from tests.system.mounted import noticed
+from tests.waiting import until
 
 SERVER, AUTHORITY = "ddns.example.net", "acme.example.net"  # ddnsd's name, the certificate authority's
 ZONE = "example.com"

@@ -12,7 +12,7 @@ from tests.clients.outcomes import Client, Fact, Outcome, Scenario, shows
 from tests.rigs.home import Home
 from tests.rigs.process import ServerProcess
 from tests.system.installation import SECRET
-from tests.system.load import until
+from tests.waiting import until
 
 HOST = "blog.example.com"
 CACHE = f"/var/cache/inadyn/{HOST}.cache"

@@ -8,7 +8,7 @@ from tests.clients.outcomes import Client, Fact, Outcome, Scenario, shows
 from tests.clients.packages import OURS
 from tests.rigs.home import Done, Home
 from tests.system.installation import SECRET
-from tests.system.load import until
+from tests.waiting import until
 
 HOST = "blog.example.com"
 RECIPE = recipes.read("programs")["Our scripts"]

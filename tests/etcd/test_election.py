@@ -8,6 +8,7 @@ import pytest
 from ddnsd.etcd import Candidacy, Client, Compare, Delete, Put, Range, Target, Txn, Watch, campaign, enter
 from ddnsd.etcd.errors import CampaignLostError, UnavailableError
 from tests.rigs.etcd import EtcdRig
+from tests.waiting import until
 
 TTL = 3
 PATIENCE = 30.0  # seconds; only a failing test waits for it
@@ -40,9 +41,7 @@ async def test_the_queue_is_fair_and_epochs_grow(client: Client) -> None:
     waiting = [asyncio.create_task(wait(candidate)) for candidate in reversed(candidates)]
     await candidates[1].resign()  # leaves the queue before its turn
     for number, leader in enumerate((candidates[0], candidates[2], candidates[3]), 1):
-        async with asyncio.timeout(1):
-            while len(won) < number:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(won) >= number)  # noqa: B023
         assert won[-1] is leader
         assert [candidate.leads for candidate in candidates].count(True) == 1
         await leader.resign()
@@ -82,8 +81,7 @@ async def test_a_candidate_whose_key_is_deleted_is_told(client: Client) -> None:
 async def test_a_cancelled_campaign_leaves_the_queue(client: Client) -> None:
     leader = await campaign(client, b"quit/", b"1", TTL)
     waiting = asyncio.create_task(campaign(client, b"quit/", b"2", TTL))
-    while (await client.range(Range(b"quit/", b"quit0", count_only=True))).total < 2:
-        await asyncio.sleep(0.01)
+    await queued(client, b"quit", 2)
     waiting.cancel()
     await asyncio.wait([waiting])
     assert (await client.range(Range(b"quit/", b"quit0", count_only=True))).total == 1
@@ -111,8 +109,7 @@ async def test_a_leader_without_etcd_steps_down_before_the_next_is_elected(clust
     ):
         leader = await campaign(alone, b"frozen/", b"alone", TTL)
         following = asyncio.create_task(campaign_until_elected(other, b"frozen/", b"other"))
-        while (await other.range(Range(b"frozen/", b"frozen0", count_only=True))).total < 2:
-            await asyncio.sleep(0.01)
+        await queued(other, b"frozen", 2)
         with first.frozen():
             async with asyncio.timeout(PATIENCE):
                 await leader.lost()
@@ -134,6 +131,15 @@ async def campaign_until_elected(client: Client, prefix: bytes, value: bytes) ->
             return await campaign(client, prefix, value, TTL)
         except CampaignLostError:
             continue
+
+
+async def queued(client: Client, election: bytes, count: int) -> None:
+    """Wait until so many candidates are in the queue."""
+
+    async def are_in() -> bool:
+        return (await client.range(Range(election + b"/", election + b"0", count_only=True))).total >= count
+
+    await until(are_in)
 
 
 class DeafClient(Client):

@@ -15,7 +15,7 @@ from tests.chart import helm
 from tests.rigs.client import Record
 from tests.rigs.pdns import PowerDnsRig
 from tests.rigs.process import find_program
-from tests.system.load import until
+from tests.waiting import until
 
 TEXT = (Path(__file__).parents[2] / "docs" / "multi-region.md").read_text()
 EXAMPLES = [path.stem for path in helm.EXAMPLES if path.stem.startswith("region-")]

@@ -3,13 +3,13 @@
 import contextlib
 import json
 import subprocess
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from tests.rigs.process import find_program
+from tests.waiting import wait_until
 
 _TERMINATION = 20.0  # seconds
 USER = 10001
@@ -69,11 +69,8 @@ class Container:
 
     def wait_for_log(self, event: str, seconds: float) -> None:
         """Wait until something stands in the log."""
-        deadline = time.monotonic() + seconds
-        while event not in self.log:
-            assert self._process.poll() is None, self.log
-            assert time.monotonic() < deadline, self.log
-            time.sleep(0.01)
+        wait_until(lambda: event in self.log or self._process.poll() is not None, seconds, lambda: self.log)
+        assert event in self.log, self.log
 
     def _runc(self, *arguments: str) -> list[str]:
         return [find_program("runc", "runc"), *arguments]

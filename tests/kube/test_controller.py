@@ -1,6 +1,5 @@
 """The controller on a real API server: what users do with kubectl, and what comes of it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,6 +10,7 @@ from ddnsd.model.resources import HostSpec, Kind, Scope
 from ddnsd.service.registry import RefusedError
 from tests.kube.world import World, until
 from tests.service.registry_node import account, host, zone
+from tests.waiting import until as until_holds
 
 
 @pytest.fixture
@@ -53,9 +53,11 @@ async def test_ready_is_what_tools_wait_for(running: World) -> None:
 
 async def test_a_disabled_host_refuses_the_next_update(running: World) -> None:
     running.apply(running.document("Host", running.host(), account="alice", enabled=False))
-    async with asyncio.timeout(2):
-        while await running.update("192.0.2.8") is not Refusal.RECORD_DISABLED:
-            await asyncio.sleep(0.05)
+
+    async def is_refused() -> bool:
+        return await running.update("192.0.2.8") is Refusal.RECORD_DISABLED
+
+    await until_holds(is_refused)
 
 
 async def test_without_its_account_a_host_stays_published_and_refuses(running: World) -> None:

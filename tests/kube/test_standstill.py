@@ -6,11 +6,12 @@ from ddnsd.store import keys
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.standstill import Patience
 from tests.kube.world import World
-from tests.leader.node import embedded_nameservers, eventually, node_on
+from tests.leader.node import embedded_nameservers, node_on
 from tests.rigs.kubernetes import KubernetesRig
 from tests.store.contract.actions import put
 from tests.store.deaf import DistantStore
 from tests.tasks import running
+from tests.waiting import until
 
 PATIENCE = Patience(watch=0.1, session=5, end=60)
 PERIOD = 0.02
@@ -34,13 +35,13 @@ async def test_a_controller_leaves_its_election_until_its_state_is_current(
         running(node.cache.supervise(PERIOD)),
         World(kubernetes, store, node, tmp_path, namespace).controller(),
     ):
-        await eventually(stands)
+        await until(stands)
         store.delivers.clear()
         await put(real, "anything")
-        await eventually(has_left)
+        await until(has_left)
         for _ in range(50):
             await store.revision()
             assert not await stands()
         store.delivers.set()
-        await eventually(stands)
+        await until(stands)
     await real.close()

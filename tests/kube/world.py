@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,12 +20,13 @@ from ddnsd.model.resources import API_VERSION, Kind, Origin, qualified
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Store
 from ddnsd.telemetry.metrics import KubeMetrics
+from tests import waiting
 from tests.leader.node import Node, embedded_nameservers, node_on
 from tests.rigs.kubernetes import KubernetesRig, ProjectedFolder, ServiceAccount
 from tests.tasks import running
 
 Told = Refusal | Limited | Result  # of one record
-PATIENCE = 20.0  # seconds; only a failing test waits for it
+PATIENCE = waiting.PATIENCE
 COMMON_RULES = (  # as the chart grants them
     {
         "apiGroups": ["ddnsd.dev"],
@@ -222,7 +222,11 @@ def define(rig: KubernetesRig) -> None:
 
 async def until(look: Callable[[], Any], wanted: Any, what: str) -> None:
     """Look, in a thread, until one sees what is wanted."""
-    deadline = time.monotonic() + PATIENCE
-    while (seen := await asyncio.to_thread(look)) != wanted:
-        assert time.monotonic() < deadline, f"{what}: {seen!r}, never {wanted!r}"
-        await asyncio.sleep(0.05)
+    seen: Any = None
+
+    async def sees() -> bool:
+        nonlocal seen
+        seen = await asyncio.to_thread(look)
+        return bool(seen == wanted)
+
+    await waiting.until(sees, PATIENCE, lambda: f"{what}: {seen!r}, never {wanted!r}")

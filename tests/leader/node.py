@@ -1,8 +1,7 @@
 """A node as `app.node` wires it, without HTTP: the real store, the real nameserver, the real leader."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -32,6 +31,7 @@ from ddnsd.telemetry.metrics import Metrics
 from tests.model.whole_zone import contents, is_settled
 from tests.service.unlimited import unlimited
 from tests.tasks import running
+from tests.waiting import until
 
 ZONE, BLOG = "example.com", "blog.example.com"
 SECRET = "test-secret-0123456789"
@@ -76,7 +76,7 @@ class Clock:
         """Let time pass, while the leader looks for what has expired as often as it does."""
         end = self._passed + seconds
         while True:
-            await until(lambda: bool(self._sleepers), lambda: "the leader's sleep")
+            await until(lambda: bool(self._sleepers), what="the leader's sleep")
             due = min(due for due, _ in self._sleepers)
             if due > end:
                 self._passed = end
@@ -169,7 +169,7 @@ class Node:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until the state, as this node knows it, fulfils the condition."""
-        await until(condition, lambda: f"{self.state.published} {self.state.footprints}")
+        await until(condition, what=lambda: f"{self.state.published} {self.state.footprints}")
 
     def wanted(self, zone: str = ZONE) -> dict[RecordKey, tuple[str, int]]:
         """Return address and TTL of each record that the zone shall have."""
@@ -181,20 +181,6 @@ class Node:
 def member(nameservers: Collection[str], *, eligible: bool = True, priority: int = 0) -> Member:
     now = datetime.now(UTC)
     return Member("node", "", "0", now, frozenset(nameservers), eligible, priority, {}, Beat(now, 0, 0))
-
-
-async def until(condition: Callable[[], bool], what: Callable[[], str] = str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"never came: {what()}"
-        await asyncio.sleep(0.005)
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not await condition():
-        assert time.monotonic() < deadline, "never came"
-        await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

@@ -8,9 +8,10 @@ from ddnsd.model.records import Candidacy
 from ddnsd.store import codec, keys
 from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import Update
-from tests.leader.node import POLICY, eventually
+from tests.leader.node import POLICY
 from tests.service.registry_node import Node, account, single_node
 from tests.tasks import running
+from tests.waiting import until
 
 KEPT = 20
 
@@ -34,11 +35,11 @@ async def test_the_oldest_entries_go(tmp_path: Path) -> None:
             return len(await ids(node)) <= KEPT
 
         async with running(retention.run()):
-            await eventually(is_trimmed)
+            await until(is_trimmed)
             assert await ids(node) == [f"2026-{number:03}" for number in range(110, 130)]
             await node.registry.apply([account("alice")])
             assert len(await ids(node)) == KEPT + 1
             retention.look()
-            await eventually(is_trimmed)
+            await until(is_trimmed)
             assert (await ids(node))[0] == "2026-111"
             assert len(await ids(node)) == KEPT

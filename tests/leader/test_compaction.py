@@ -12,9 +12,9 @@ from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
 from ddnsd.store.interface import Update
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
-from tests.leader.node import eventually
 from tests.rigs.etcd import EtcdRig, versions
 from tests.tasks import running
+from tests.waiting import until
 
 KEPT = 2.0  # seconds
 
@@ -36,7 +36,7 @@ async def test_only_what_is_old_is_forgotten() -> None:
             (first,) = await store.commit([Update({}, {"filler/old": b""})])
             began = time.monotonic()
             async with running(Compactor(store, cache, KEPT).run()):
-                await eventually(lambda: is_forgotten(client, first.revision - 1))
+                await until(lambda: is_forgotten(client, first.revision - 1))
                 assert time.monotonic() - began >= KEPT
                 (second,) = await store.commit([Update({}, {"filler/new": b""})])
                 await asyncio.sleep(KEPT / 2)
@@ -55,5 +55,5 @@ async def test_another_time_counts_at_once() -> None:
             async with running(compactor.run()):
                 await asyncio.sleep(0)
                 compactor.reconfigure(0.2)
-                await eventually(lambda: is_forgotten(client, first.revision - 1))
+                await until(lambda: is_forgotten(client, first.revision - 1))
         await store.close()

@@ -52,7 +52,6 @@ from tests.leader.node import (
     ZONE,
     Node,
     embedded_nameservers,
-    eventually,
     example,
     host,
     node_on,
@@ -62,6 +61,7 @@ from tests.leader.node import (
 from tests.rigs import NameserverRig, Record
 from tests.service.archives import read
 from tests.tasks import running
+from tests.waiting import until
 
 WWW, HOME = f"www.{ZONE}", f"home.{ZONE}"
 OPERATORS, OPERATORS6 = "198.51.100.80", "2001:db8:80::1"
@@ -196,7 +196,7 @@ async def test_names_of_others_are_refused_named_and_left_where_they_are(
         async def all_are_told() -> bool:  # but while the first comparison has them asked for again
             return sum(NAME_IN_USE in line for line in await work(node, Work.CHECK)) == len(foreign)
 
-        await eventually(all_are_told)
+        await until(all_are_told)
         assert await nameserver_rig.query(HOME, "A") == ()
         for name in (BLOG, WWW, HOME):
             await node.delete(Kind.HOST, name)

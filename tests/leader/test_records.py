@@ -30,10 +30,10 @@ from tests.leader.node import (
     host,
     node_on,
     single_node,
-    until,
     zone,
     zone_of,
 )
+from tests.waiting import until
 
 BLOG_A = RecordKey(BLOG, Family.A)
 STAR, CHALLENGE = f"*.{BLOG}", f"_acme-challenge.{BLOG}"

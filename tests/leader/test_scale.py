@@ -15,10 +15,11 @@ from ddnsd.nameserver.interface import Rcode, RRset, Update
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 from ddnsd.nameserver.rfc2136.settings import Rfc2136Settings
 from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
-from tests.leader.node import Node, node_on, until
+from tests.leader.node import Node, node_on
 from tests.leader.turns import TurnMeter, run_metered
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.filled import FilledBind, Names, fill
+from tests.waiting import until
 
 NAMES = Names(zones=200, hosts=100)
 CHANGED = "h7.z150.example"
@@ -79,9 +80,7 @@ def test_a_leader_of_many_zones_begins_without_a_long_turn() -> None:
                 assert isinstance(await change, Updated)
                 leader = node.state.leader
                 assert leader is not None
-                async with asyncio.timeout(60):
-                    while nameserver.ended.total() < len(NAMES.zones):
-                        await asyncio.sleep(0.05)
+                await until(lambda: nameserver.ended.total() >= len(NAMES.zones))
                 assert node.state.leader == leader, "its lease was kept"
                 assert set(nameserver.begun.values()) == {1}, "each zone was transferred once"
                 assert nameserver.at_once == 4

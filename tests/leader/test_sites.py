@@ -14,20 +14,9 @@ from ddnsd.model.resources import Kind
 from ddnsd.nameserver.interface import Nameserver, RefusedError, RRset
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 from ddnsd.store.embedded import open_embedded
-from tests.leader.node import (
-    BLOG,
-    ZONE,
-    Node,
-    document,
-    eventually,
-    example,
-    host,
-    node_on,
-    served,
-    single_node,
-    zone,
-)
+from tests.leader.node import BLOG, ZONE, Node, document, example, host, node_on, served, single_node, zone
 from tests.nameserver.peer import peer
+from tests.waiting import until
 
 BLOG_A, BLOG_AAAA = RecordKey(BLOG, Family.A), RecordKey(BLOG, Family.AAAA)
 
@@ -40,7 +29,7 @@ async def _left(node: Node, nameserver: Nameserver) -> None:
             return [part async for part in nameserver.transfer(ZONE)] == []
         return True
 
-    await eventually(gone)
+    await until(gone)
     await node.until(lambda: not node.state.footprints and not node.state.addresses)
     assert not node.state.published
 

@@ -6,10 +6,11 @@ from ddnsd.model.resources import Kind
 from ddnsd.store import keys
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.standstill import Patience, Stage
-from tests.leader.node import embedded_nameservers, eventually, example, node_on
+from tests.leader.node import embedded_nameservers, example, node_on
 from tests.store.contract.actions import put
 from tests.store.deaf import DistantStore
 from tests.tasks import running
+from tests.waiting import until
 
 PATIENCE = Patience(watch=0.1, session=5, end=60)
 PERIOD = 0.02
@@ -35,13 +36,13 @@ async def test_a_leader_resigns_and_stands_in_no_election_until_its_state_is_cur
         await node.published()
         store.delivers.clear()
         await put(real, "anything")
-        await eventually(has_left)
+        await until(has_left)
         assert node.cache.standstill is Stage.WATCH
         for _ in range(50):
             await store.revision()
             assert not await stands()
         store.delivers.set()
         await node.until(lambda: node.cache.standstill is Stage.NONE)
-        await eventually(stands)
+        await until(stands)
         await node.delete(Kind.ZONE, "example.com", cascade=True)
     await real.close()

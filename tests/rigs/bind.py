@@ -1,14 +1,13 @@
 """BIND 9 (https://bind9.readthedocs.io/en/v9.18.28/reference.html)."""
 
-import asyncio
 import signal
-import time
 from base64 import b64encode
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from tests.rigs.base import NameserverRig
 from tests.rigs.process import find_program
+from tests.waiting import until
 
 _RECONFIGURED = "running"  # what the log says last, after a start and after each new configuration
 _PATIENCE = 10.0  # seconds
@@ -33,10 +32,7 @@ class BindRig(NameserverRig):
         before = self.log_text().count(_RECONFIGURED)
         self.prepare_configuration()
         self._process.signal(signal.SIGHUP)
-        deadline = time.monotonic() + _PATIENCE
-        while self.log_text().count(_RECONFIGURED) == before:
-            assert time.monotonic() < deadline, self.log_text()
-            await asyncio.sleep(0.01)
+        await until(lambda: self.log_text().count(_RECONFIGURED) > before, what=self.log_text)
 
     def command(self) -> list[str]:
         # -f, not -g: with -g the log could not go by category into a file.

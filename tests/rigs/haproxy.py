@@ -12,7 +12,7 @@ from tests.rigs.place import LOOPBACK
 from tests.rigs.ports import PortLease
 from tests.rigs.process import ServerProcess, find_program
 
-_START = 10.0  # seconds
+_START = 60.0  # seconds
 
 
 class HaproxyRig:

@@ -16,6 +16,7 @@ import pytest
 from tests.rigs.place import Place
 from tests.rigs.process import ServerProcess
 from tests.rigs.subnet import run
+from tests.waiting import until
 
 _OVER = ("etc", "root", "var")  # with what the machine has there; /run is empty
 _PATIENCE = 60.0  # seconds for a command, or for what has to come; much more than any takes
@@ -141,7 +142,4 @@ class Home:
 
 
 async def _until(condition: Callable[[], bool], missing: Callable[[], str]) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, missing()
-        await asyncio.sleep(0.02)
+    await until(condition, _PATIENCE, missing)

@@ -12,7 +12,7 @@ from tests.rigs.place import Place
 from tests.rigs.process import ServerProcess, find_program
 
 PORT = 14000
-_START = 10.0  # seconds
+_START = 60.0  # seconds
 _ENVIRONMENT = {
     "PEBBLE_VA_NOSLEEP": "1",  # by default it waits for some seconds before each look
     "PEBBLE_AUTHZREUSE": "0",  # each order has to be proven anew

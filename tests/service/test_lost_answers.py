@@ -19,11 +19,11 @@ from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.store import codec, keys
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
 from ddnsd.store.interface import Done, Update
-from tests.leader.node import until
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.relay import Relay, relay_to
 from tests.service.registry_node import Node, account, document, host, node_on, zone
 from tests.service.unlimited import unlimited
+from tests.waiting import until
 
 ZONE, BLOG = "example.com", "blog.example.com"
 BLOG_A = RecordKey(BLOG, Family.A)

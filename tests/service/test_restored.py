@@ -8,10 +8,10 @@ from ddnsd.model.request import Answer, Refusal, Request
 from ddnsd.model.resources import digest
 from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
-from tests.leader.node import until
 from tests.rigs.etcd import EtcdRig, Version, versions
 from tests.service.registry_node import account, document, host, node_on, zone
 from tests.service.unlimited import unlimited
+from tests.waiting import until
 
 SECRET = "secret"
 

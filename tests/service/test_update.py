@@ -20,9 +20,9 @@ from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Done, Update
 from tests.leader.faults import Fault, FaultyStore, Trigger
-from tests.leader.node import until
 from tests.service.registry_node import Node, account, document, host, node_on, zone
 from tests.service.unlimited import unlimited
+from tests.waiting import until
 
 ZONE, BLOG = "example.com", "blog.example.com"
 BLOG_A = RecordKey(BLOG, Family.A)

@@ -18,9 +18,9 @@ from ddnsd.service.waiting import Awaited, Waiting
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Done, Update
-from tests.leader.node import until
 from tests.model.world import read_all
 from tests.service.registry_node import Node, account, document, host, node_on, zone
+from tests.waiting import until
 
 NAMES = tuple(f"h{number}.example.com" for number in range(100))
 RECORDS = tuple(RecordKey(name, Family.A) for name in NAMES)

@@ -21,7 +21,8 @@ from ddnsd.store.interface import (
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.ports import PortLease
 from tests.store.contract import StoreContract
-from tests.store.contract.actions import DEADLINE, Compact, put, take, until
+from tests.store.contract.actions import DEADLINE, Compact, put, take
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module", params=versions(), ids=lambda version: version.name)

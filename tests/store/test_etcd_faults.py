@@ -14,7 +14,8 @@ from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
 from ddnsd.store.interface import Done, FailureKind, StoreHealth, UnavailableError, Unknown, Update
 from ddnsd.telemetry.metrics import STORE_FAILURES
 from tests.rigs.etcd import EtcdRig, Version, versions
-from tests.store.contract.actions import commit, put, take, until
+from tests.store.contract.actions import commit, put, take
+from tests.waiting import until
 
 PASSWORD = "correct horse"
 TIMEOUT = 1.5  # seconds

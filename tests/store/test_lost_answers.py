@@ -21,6 +21,7 @@ from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.relay import Relay, relay_to
 from tests.store.contract.actions import delete, put
 from tests.tasks import running
+from tests.waiting import until
 
 KEY, OTHER = "things/a", "things/b"  # no table of the state: any bytes will do
 TIMEOUT = 10.0  # seconds; only the tests that want to see it end make it shorter
@@ -53,9 +54,12 @@ class World:
         self.relay.holds_answers = True
         committing = self.begin(update)
         key = next(iter(update.puts), KEY)
-        async with asyncio.timeout(TIMEOUT):
-            while not ((found := await self.value(key)) and found.value == content):
-                await asyncio.sleep(0.01)
+
+        async def is_applied() -> bool:
+            found = await self.value(key)
+            return found is not None and found.value == content
+
+        await until(is_applied)
         return committing
 
     async def held(self, update: Update, content: bytes) -> asyncio.Task[Outcome]:
@@ -141,9 +145,11 @@ async def test_deletion_that_was_done(world: World) -> None:
     update = Update({KEY: first, OTHER: 0}, deletes=frozenset({KEY, OTHER}))
     world.relay.holds_answers = True
     committing = world.begin(update)
-    async with asyncio.timeout(TIMEOUT):
-        while await world.value():
-            await asyncio.sleep(0.01)
+
+    async def is_deleted() -> bool:
+        return await world.value() is None
+
+    await until(is_deleted)
     await put(world.other, KEY, b"again")
     world.relay.cut()
     outcome = await committing

@@ -23,7 +23,8 @@ from ddnsd.store.interface import RestoredError, UnavailableError, Unknown, Upda
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.rigs.etcd import EtcdRig, Version, versions
-from tests.store.contract.actions import commit, delete, put, until
+from tests.store.contract.actions import commit, delete, put
+from tests.waiting import until
 
 pytestmark = pytest.mark.logs_errors  # "store.restored"
 

@@ -14,7 +14,7 @@ from tests.rigs.etcd import EtcdRig, Version
 from tests.rigs.network import Network
 from tests.rigs.place import Place
 from tests.system.installation import Installation
-from tests.system.load import until
+from tests.waiting import until
 
 PREFIX = "ddnsd/"  # of the keys in etcd
 LEASE_TTL = 3  # seconds

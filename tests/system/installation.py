@@ -20,7 +20,7 @@ from tests.system.http import Client, Reply
 
 UPDATE = "/api/ddns/update"
 SECRET = "test-secret-0123456789"
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 
 
 class Installation:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 
 import dns.exception
@@ -11,6 +10,7 @@ import dns.exception
 from tests.rigs.base import NameserverRig
 from tests.system.http import Client
 from tests.system.installation import UPDATE, Installation
+from tests.waiting import until
 
 Query = Callable[[str, str], Awaitable[tuple[str, ...]]]
 
@@ -114,19 +114,6 @@ async def running(*coroutines: Coroutine[None, None, None]) -> AsyncIterator[lis
             while not task.done():  # asyncio.wait_for of Python 3.11, in dnspython, can lose a cancellation
                 task.cancel()
                 await asyncio.wait([task], timeout=0.1)
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float, what: str) -> float:
-    """Wait until the condition holds; return how long that took.
-
-    Raises:
-        AssertionError: it does not hold within `seconds`.
-    """
-    started = time.monotonic()
-    while not await condition():
-        assert time.monotonic() - started < seconds, f"not within {seconds} s: {what}"
-        await asyncio.sleep(0.01)
-    return time.monotonic() - started
 
 
 async def all_served(rig: NameserverRig, values: dict[str, int], seconds: float) -> float:

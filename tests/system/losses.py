@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from tests.system.load import UNCHANGED, UPDATED, address, until
+from tests.system.load import UNCHANGED, UPDATED, address
 from tests.system.regional_traffic import CHANGED
 from tests.system.regions import HOME, NEXT, Regions
+from tests.waiting import until
 
 Loss = Callable[[Regions], AbstractAsyncContextManager[None]]
 MOVED = address(1 << 21)  # nobody else's

@@ -10,7 +10,7 @@ import yaml
 from tests.rigs.base import NameserverRig
 from tests.rigs.volume import Volume
 from tests.system.installation import Installation
-from tests.system.load import until
+from tests.waiting import until
 
 SECONDS = 6.0  # in which a change is taken over, on a busy machine
 

@@ -14,8 +14,8 @@ from tests.rigs.etcd import EtcdRig, Member, Version
 from tests.rigs.secondaries import RegionalBind, RegionalKnot
 from tests.rigs.wan import Wan
 from tests.system.installation import Installation
-from tests.system.load import until
 from tests.system.release import Release
+from tests.waiting import until
 
 PREFIX = "ddnsd/"  # of the keys in etcd
 MEMBERS = {"eu-west": 2, "us-east": 2, "ap-south": 1}

@@ -11,9 +11,10 @@ import pytest
 
 from tests.system.http import Client
 from tests.system.installation import SECRET, UPDATE, Installation, example
-from tests.system.load import address, until
+from tests.system.load import address
 from tests.system.siege import KINDS, NOWHERE, Siege, resident
 from tests.system.wire import Wire
+from tests.waiting import until
 
 BLOG = "blog.example.com"
 THEM = "127.0.0.2"

@@ -6,7 +6,8 @@ import pytest
 
 from tests.system.cluster import LEASE_TTL, Cluster
 from tests.system.installation import Installation, example
-from tests.system.load import NOT_PUBLISHED, UPDATED, until
+from tests.system.load import NOT_PUBLISHED, UPDATED
+from tests.waiting import until
 
 HOST, ZONE = "h.example.com", "example.com"
 RETRANSMISSION = 30.0  # seconds after a heal in which TCP sends again what was lost

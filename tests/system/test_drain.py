@@ -13,8 +13,9 @@ import pytest
 from ddnsd.web import replies
 from tests.system.http import Client, Reply
 from tests.system.installation import SECRET, UPDATE, Installation, example
-from tests.system.load import UPDATED, until
+from tests.system.load import UPDATED
 from tests.system.wire import Wire
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 BLOG = "blog.example.com"

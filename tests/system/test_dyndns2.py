@@ -13,7 +13,7 @@ from ddnsd.model.resources import digest
 from tests.rigs.base import NameserverRig
 from tests.system.http import Reply
 from tests.system.installation import SECRET, Installation, document, example
-from tests.system.load import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from tests.system.installation import Installation, document, example
-from tests.system.load import UPDATED, until
+from tests.system.load import UPDATED
+from tests.waiting import until
 
 BLOG, FENCE = "blog.example.com", "_ddnsd.example.com"
 

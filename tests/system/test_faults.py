@@ -11,7 +11,8 @@ import pytest
 from tests.rigs.base import NameserverRig
 from tests.rigs.client import NotServedError
 from tests.system.installation import Installation, example
-from tests.system.load import UPDATED, Load, Witness, address, all_served, number, running, until
+from tests.system.load import UPDATED, Load, Witness, address, all_served, number, running
+from tests.waiting import until
 
 HOSTS = [f"h{number}.example.com" for number in range(24)]
 BACK = 2.0  # seconds after its return in which the nameserver has all that was committed

@@ -10,7 +10,8 @@ import pytest
 
 from tests.rigs.etcd import EtcdRig, versions
 from tests.system.installation import Installation, example
-from tests.system.load import NOT_STORED, until
+from tests.system.load import NOT_STORED
+from tests.waiting import until
 
 BLOG = "blog.example.com"
 PATIENCE = 30  # seconds; nobody waits for it

@@ -15,8 +15,9 @@ import pytest
 from tests.system.hostile import CANARY
 from tests.system.http import Client
 from tests.system.installation import SECRET, UPDATE, Installation, example
-from tests.system.load import NOT_PUBLISHED, until
+from tests.system.load import NOT_PUBLISHED
 from tests.system.wire import Wire
+from tests.waiting import until
 
 BLOG = "blog.example.com"
 # Wherever people may write a token by mistake.

@@ -5,7 +5,8 @@ from pathlib import Path
 from ddnsd.web import replies
 from tests.rigs.etcd import EtcdRig, versions
 from tests.system.installation import Installation, example
-from tests.system.load import NOT_STORED, until
+from tests.system.load import NOT_STORED
+from tests.waiting import until
 
 BLOG = "blog.example.com"
 

@@ -15,7 +15,8 @@ from ddnsd.service.archive import yaml_of
 from ddnsd.service.manifests import read_manifest
 from tests.rigs.etcd import EtcdRig, versions
 from tests.system.installation import SECRET, Installation, document, example
-from tests.system.load import UPDATED, address, until
+from tests.system.load import UPDATED, address
+from tests.waiting import until
 
 BLOG, IDN, U_IDN = "blog.example.com", "xn--fiqs8s.example.com", "中国.example.com"
 SERVED = {

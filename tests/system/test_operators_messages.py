@@ -13,7 +13,7 @@ import pytest
 
 from tests.rigs.base import NameserverRig
 from tests.system.installation import Installation, document
-from tests.system.load import until
+from tests.waiting import until
 
 
 async def apply(ddnsd: Installation, folder: Path, *documents: dict[str, Any]) -> tuple[str, str]:

@@ -18,8 +18,9 @@ from tests.share import FULL_SHARE
 from tests.system.cluster import PREFIX, Cluster
 from tests.system.http import Client
 from tests.system.installation import SECRET, Installation, document, example
-from tests.system.load import NOT_PUBLISHED, UNCHANGED, UPDATED, running, until
+from tests.system.load import NOT_PUBLISHED, UNCHANGED, UPDATED, running
 from tests.system.prefix import NEW, OLD, Router
+from tests.waiting import until
 
 # In full the leader is killed while it commits addresses; few hosts are all committed at once, and it is
 # killed while it publishes. There are many UPDATEs either way.

@@ -12,7 +12,8 @@ from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 from tests.rigs.base import NameserverRig
 from tests.rigs.client import Record
 from tests.system.installation import Installation, document, example
-from tests.system.load import NOT_PUBLISHED, UNCHANGED, UPDATED, until
+from tests.system.load import NOT_PUBLISHED, UNCHANGED, UPDATED
+from tests.waiting import until
 
 ZONE = "example.com"
 BLOG = "blog.example.com"

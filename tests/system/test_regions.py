@@ -13,7 +13,7 @@ from tests.share import FULL_SHARE
 from tests.system.history import History, read_history
 from tests.system.installation import example
 from tests.system.judge import judge
-from tests.system.load import NOT_PUBLISHED, NOT_STORED, UNCHANGED, UPDATED, address, until
+from tests.system.load import NOT_PUBLISHED, NOT_STORED, UNCHANGED, UPDATED, address
 from tests.system.losses import (
     Loss,
     cut_off,
@@ -26,6 +26,7 @@ from tests.system.losses import (
 )
 from tests.system.regional_traffic import CHANGED, KEPT, RESIDENTS, RegionalTraffic
 from tests.system.regions import HOME, MEMBERS, NEXT, PREFIX, Region, Regions
+from tests.waiting import until
 
 FIRST, SECOND, THIRD = (address(1 << 20 | number) for number in range(3))
 WARMTH = 10.0 if FULL_SHARE else 3.0  # seconds of load before anything breaks

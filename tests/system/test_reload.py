@@ -11,10 +11,11 @@ import pytest_asyncio
 from tests.rigs.volume import Volume
 from tests.system.http import Client, Reply
 from tests.system.installation import Installation, example
-from tests.system.load import UPDATED, until
+from tests.system.load import UPDATED
 from tests.system.mounted import Mounted, noticed
 from tests.system.test_listeners import make_certificate
 from tests.system.wire import Wire
+from tests.waiting import until
 
 BLOG = "blog.example.com"
 

@@ -11,9 +11,10 @@ from tests.rigs import NameserverRig
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.volume import Volume
 from tests.system.installation import Installation, example
-from tests.system.load import NOT_STORED, UPDATED, Load, running, until
+from tests.system.load import NOT_STORED, UPDATED, Load, running
 from tests.system.mounted import Mounted, noticed
 from tests.system.workers import all_run, pids
+from tests.waiting import until
 
 HOSTS = [f"h{number}.example.com" for number in range(4)]
 

@@ -8,8 +8,9 @@ from typing import Any
 from tests.rigs import BindRig
 from tests.rigs.volume import Volume
 from tests.system.installation import document, example
-from tests.system.load import NOT_PUBLISHED, UPDATED, Load, all_served, running, until
+from tests.system.load import NOT_PUBLISHED, UPDATED, Load, all_served, running
 from tests.system.mounted import Mounted, noticed
+from tests.waiting import until
 
 HOSTS = [f"h{number}.example.com" for number in range(4)]
 

@@ -8,7 +8,8 @@ import pytest
 from tests.rigs.base import NameserverRig
 from tests.rigs.etcd import EtcdRig, versions
 from tests.system.installation import Installation, example
-from tests.system.load import NOT_PUBLISHED, NOT_STORED, UPDATED, until
+from tests.system.load import NOT_PUBLISHED, NOT_STORED, UPDATED
+from tests.waiting import until
 
 ZONE, BLOG, OTHER = "example.com", "blog.example.com", "other.example.com"
 

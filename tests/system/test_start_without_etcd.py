@@ -25,8 +25,9 @@ from tests.rigs.process import ServerProcess
 from tests.system.http import Client
 from tests.system.installation import Installation
 from tests.system.installation import example as documents
-from tests.system.load import UNCHANGED, UPDATED, until
+from tests.system.load import UNCHANGED, UPDATED
 from tests.system.workers import pids
+from tests.waiting import until
 
 BLOG = "blog.example.com"
 FASTER = 6  # times that the probes' periods, and so the outage, are shorter than in a cluster

@@ -12,7 +12,8 @@ from tests.rigs import KnotRig
 from tests.rigs.base import NameserverRig
 from tests.rigs.etcd import EtcdRig, versions
 from tests.system.installation import Installation, document, example
-from tests.system.load import UPDATED, until
+from tests.system.load import UPDATED
+from tests.waiting import until
 
 BLOG = "blog.example.com"
 

@@ -13,7 +13,8 @@ import pytest
 from tests.rigs.etcd import versions
 from tests.system.cluster import LEASE_TTL, Cluster
 from tests.system.installation import UPDATE, Installation, example
-from tests.system.load import NOT_PUBLISHED, NOT_STORED, UPDATED, until
+from tests.system.load import NOT_PUBLISHED, NOT_STORED, UPDATED
+from tests.waiting import until
 
 AT_ONCE = 1.0  # seconds in which every connection that waited is answered or closed
 OTHERS = LEASE_TTL + 2.0  # ... every request that still has time

@@ -19,9 +19,10 @@ from tests.rigs.base import NameserverRig
 from tests.rigs.etcd import EtcdRig, versions
 from tests.system.http import Reply
 from tests.system.installation import SECRET, UPDATE, Installation, document, example
-from tests.system.load import UNCHANGED, UPDATED, running, until
+from tests.system.load import UNCHANGED, UPDATED, running
 from tests.system.wire import Wire
 from tests.system.workers import Visitors, all_run, is_gone, only, pids, samples, through
+from tests.waiting import until
 
 HOSTS = [f"h{number}.example.com" for number in range(16)]
 

@@ -10,7 +10,8 @@ from tests.rigs import BindRig, KnotRig
 from tests.rigs.base import NameserverRig
 from tests.rigs.client import NotServedError, Record
 from tests.system.installation import Installation, document, example
-from tests.system.load import NOT_PUBLISHED, UNCHANGED, UPDATED, until
+from tests.system.load import NOT_PUBLISHED, UNCHANGED, UPDATED
+from tests.waiting import until
 
 ZONE, BLOG = "example.com", "blog.example.com"
 NAMES = [f"h{number}.example.com" for number in range(30)]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 from tests.system.installation import Installation
-from tests.system.load import until
+from tests.waiting import until
 
 _GROWTH = 1.2  # of a node's memory, at most
 

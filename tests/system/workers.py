@@ -12,8 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.system.http import Client
 from tests.system.installation import SECRET, UPDATE, Installation
-from tests.system.load import UPDATED, address, until
+from tests.system.load import UPDATED, address
 from tests.system.wire import Wire
+from tests.waiting import until
 
 
 def pids(ddnsd: Installation) -> dict[int, int]:

@@ -10,7 +10,7 @@ from ddnsd.store.interface import StoreError, UnavailableError
 from ddnsd.web.health import AbilityEndpoint
 from ddnsd.web.http import Exchange
 from tests.system.http import Client, Reply
-from tests.system.load import until
+from tests.waiting import until
 from tests.web.public_place import PublicPlace
 
 ABLE = (200, b'{"success":true}')

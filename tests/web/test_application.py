@@ -18,7 +18,7 @@ from ddnsd.web.connections import ConnectionLimits, Connections, Rank
 from ddnsd.web.http_server import HttpServer
 from ddnsd.web.proxy_protocol import ProxyProtocol
 from tests.rigs.certificates import Certificates
-from tests.system.load import until
+from tests.waiting import until
 from tests.web.proxy_headers import version_1
 from tests.web.public_place import PATIENT
 from tests.web.tls_client import TlsClient, client_context, server_context

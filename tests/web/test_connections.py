@@ -13,7 +13,7 @@ from ddnsd.model.ratelimit import Rate
 from ddnsd.web.connections import ConnectionLimits, Connections, Rank
 from ddnsd.web.http import Exchange
 from ddnsd.web.proxy_protocol import ProxyProtocol
-from tests.system.load import until
+from tests.waiting import until
 from tests.web.proxy_headers import version_1
 from tests.web.public_place import PublicPlace
 

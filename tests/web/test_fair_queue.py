@@ -12,7 +12,7 @@ import pytest
 from ddnsd.web.connections import ConnectionLimits, Connections, Rank, Tarpit
 from ddnsd.web.http import Exchange
 from ddnsd.web.proxy_protocol import ProxyProtocol
-from tests.system.load import until
+from tests.waiting import until
 from tests.web.proxy_headers import version_1
 from tests.web.public_place import PATIENT, PublicPlace
 

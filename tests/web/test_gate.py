@@ -8,7 +8,7 @@ import pytest
 
 from ddnsd.web.http import Exchange
 from ddnsd.web.proxy_protocol import ProxyProtocol
-from tests.system.load import until
+from tests.waiting import until
 from tests.web.proxy_headers import SIGNATURE, UNKNOWN, binary, version_1, version_2
 from tests.web.public_place import PublicPlace
 

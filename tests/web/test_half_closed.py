@@ -12,7 +12,7 @@ import pytest
 from ddnsd.model.ratelimit import Rate
 from ddnsd.web.connections import TARPIT_SECONDS, ConnectionLimits, Rank
 from ddnsd.web.http import Exchange
-from tests.system.load import until
+from tests.waiting import until
 from tests.web.public_place import PublicPlace
 
 HOST = b"Host: x\r\n"

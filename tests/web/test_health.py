@@ -11,7 +11,7 @@ from tornado.testing import bind_unused_port
 from ddnsd.web.connections import ConnectionLimits, Connections
 from ddnsd.web.health import Readiness, make_health_application
 from ddnsd.web.http_server import HttpServer
-from tests.system.load import until
+from tests.waiting import until
 from tests.web.public_place import PATIENT
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() resets the connection

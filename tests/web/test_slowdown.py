@@ -12,7 +12,7 @@ from ddnsd.model.ratelimit import Rate
 from ddnsd.web.connections import TARPIT_SECONDS, Rank, Tarpit
 from ddnsd.web.http import Exchange
 from ddnsd.web.http_connection import HttpLimits
-from tests.system.load import until
+from tests.waiting import until
 from tests.web.public_place import MAX_BODY, PATIENT, PublicPlace
 
 NOWHERE = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -13,7 +13,7 @@ from ddnsd.web.connections import Rank
 from ddnsd.web.http import Exchange
 from ddnsd.web.proxy_protocol import ProxyProtocol
 from tests.rigs.certificates import Certificates
-from tests.system.load import until
+from tests.waiting import until
 from tests.web.proxy_headers import version_2
 from tests.web.public_place import PATIENT, PublicPlace
 from tests.web.tls_client import TlsClient, client_context, server_context

@@ -1,11 +1,11 @@
 """A custom resource of the tests' own: lamps, which have a colour, a note, and a status."""
 
 import secrets
-import time
 from typing import Any
 
 from ddnsd.kube.api import ApiResource, Selection
 from tests.rigs.kubernetes import ApiError, KubernetesRig
+from tests.waiting import wait_until
 
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _DEADLINE = 10.0  # seconds for a CRD to be served, or to go
@@ -89,10 +89,7 @@ class Lamps:
         return f"{self.resource.plural}.{self.resource.group}"
 
     def _wait(self, path: str, *, there: bool) -> None:
-        deadline = time.monotonic() + _DEADLINE
-        while self._exists(path) is not there:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: self._exists(path) is there)
 
     def _exists(self, path: str) -> bool:
         try:

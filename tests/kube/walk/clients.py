@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 from tests.system.http import Client
 from tests.system.installation import UPDATE
-from tests.system.load import UPDATED, address, until
+from tests.system.load import UPDATED, address
+from tests.waiting import until
 
 _PAUSE = 0.05  # seconds between an answer and the next update: steady, not all that the machine can do
 _PATIENCE = 10.0  # seconds that a client waits for its answer

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +12,13 @@ import yaml
 from tests.rigs.kubernetes.cluster import Cluster
 from tests.rigs.kubernetes.kubelet.pod import Pod
 from tests.rigs.process import find_program
+from tests.waiting import PATIENCE, wait_until
 
 K8S = Path(__file__).parents[3] / "k8s"
 EXAMPLES = K8S / "examples"
 NAMESPACE = "ddnsd"  # that of the examples
 BLOG = "blog.example.com"
 TOKEN = "alice-router"
-PATIENCE = 30.0  # seconds; only a failing test waits for it
 
 
 class Reply(NamedTuple):
@@ -109,11 +108,14 @@ class Release:
 
 def until(look: Callable[[], Any], wanted: Any, what: str, seconds: float = PATIENCE) -> float:
     """Look until one sees what is wanted; return how long that took, in seconds."""
-    began = time.monotonic()
-    while (seen := look()) != wanted:
-        assert time.monotonic() - began < seconds, f"{what}: {seen!r}, not {wanted!r} within {seconds} s"
-        time.sleep(0.05)
-    return time.monotonic() - began
+    seen: Any = None
+
+    def sees() -> bool:
+        nonlocal seen
+        seen = look()
+        return bool(seen == wanted)
+
+    return wait_until(sees, seconds, lambda: f"{what}: {seen!r}, not {wanted!r}")
 
 
 def dig(address: str, port: int, host: str = BLOG) -> str:

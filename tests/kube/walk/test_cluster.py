@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from tests.kube.walk.clients import Clients
-from tests.kube.walk.release import EXAMPLES, NAMESPACE, PATIENCE, Release, until
+from tests.kube.walk.release import EXAMPLES, NAMESPACE, Release, until
 from tests.kube.walk.tsig import nameserver, write_key
 from tests.rigs import BindRig
 from tests.rigs.kubernetes.cluster import Cluster
 from tests.rigs.kubernetes.kubelet.pod import Pod
 from tests.system.load import all_served
+from tests.waiting import PATIENCE
 
 HOSTS = [f"h{number}.example.com" for number in range(4)]
 

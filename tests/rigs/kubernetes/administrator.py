@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.waiting import wait_until
+
 _TIMEOUT = 10.0  # seconds for one call
 
 
@@ -87,10 +89,7 @@ class Administrator:
         reference = {"apiGroup": group, "kind": kind, "name": name}
         binding = {"metadata": {"name": name}, "subjects": [account.subject], "roleRef": reference}
         self.call("POST", f"{path}bindings", binding)
-        deadline = time.monotonic() + _TIMEOUT
-        while not all(self._may(account, rule, namespace) for rule in rules):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: all(self._may(account, rule, namespace) for rule in rules))
 
     def _may(self, account: ServiceAccount, rule: dict[str, list[str]], namespace: str) -> bool:
         """Say whether a rule that was granted is in force."""

@@ -52,10 +52,3 @@ async def take(watch: AsyncIterator[Revision], count: int) -> list[Revision]:
 def without_clock(revision: Revision) -> Revision:
     """Return the revision with the events that the updates asked for."""
     return Revision(revision.revision, tuple(event for event in revision.events if event.key != CLOCK))
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Ask again and again until the condition holds."""
-    async with asyncio.timeout(DEADLINE):
-        while not await condition():
-            await asyncio.sleep(0.01)

@@ -3,7 +3,8 @@ import asyncio
 import pytest
 
 from ddnsd.store.interface import Done, Leadership, Stale, Store, Update
-from tests.store.contract.actions import DEADLINE, commit, until
+from tests.store.contract.actions import DEADLINE, commit
+from tests.waiting import until
 
 
 async def queue(store: Store, *names: bytes) -> list[asyncio.Task[Leadership]]:

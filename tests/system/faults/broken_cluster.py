@@ -14,7 +14,7 @@ from tests.system.cluster import LEASE_TTL, Cluster
 from tests.system.faults.links import Link, Way
 from tests.system.faults.schedule import SIZE, Fault, Kind, Part, Schedule
 from tests.system.installation import Installation
-from tests.system.load import until
+from tests.waiting import until
 
 _SLOW = 0.4  # seconds, each way
 _BETWEEN_RESETS = 0.3  # seconds
