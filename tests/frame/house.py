@@ -55,16 +55,16 @@ class Bound(NamedTuple):
 BOUNDS = {
     "modules per 1,000 lines": Bound(6, 6),
     "lines of the largest module": Bound(600, 600),
-    "classes per 100 lines": Bound(1.4, 1.85),
-    "classes under 15 lines": Bound(120, 411),
-    "type names with two meanings": Bound(0, 75),
+    "classes per 100 lines": Bound(1.4, 1.87),  # rises also where lines go: then classes have to go with them
+    "classes under 15 lines": Bound(120, 406),
+    "type names with two meanings": Bound(0, 57),
     "private parts of libraries": Bound(0, 0),
     "patched private names in tests": Bound(0, 6),
-    "imports that break a contract": Bound(1, 2),
-    "files, changed update": Bound(36, 58),
+    "imports that break a contract": Bound(1, 1),
+    "files, changed update": Bound(36, 57),
     "functions, changed update": Bound(200, 440),
-    "types, changed update": Bound(16, 39),
-    "files, unchanged update": Bound(18, 29),
+    "types, changed update": Bound(16, 38),
+    "files, unchanged update": Bound(18, 28),
     "functions, unchanged update": Bound(60, 155),
     "types, unchanged update": Bound(7, 13),
 }
