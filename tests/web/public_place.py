@@ -1,6 +1,7 @@
 """A public listener of the real parts, without a node behind it: the endpoints are the test's."""
 
 import asyncio
+import socket
 import ssl
 from typing import Self
 
@@ -21,6 +22,7 @@ ROOM = ConnectionLimits(total=1000, per_source=1000)
 MAX_BODY = 100
 PATIENT = HttpLimits(idle=60, head=60, body=60, max_head=65536, max_body=MAX_BODY)
 _ONE = Rate(1, 1)
+_BUFFER = 131072  # bytes; else the kernel lets it grow, in places above the size of any message here
 
 
 def unlimited(failures: Rate | None = None) -> FairUseLimits:
@@ -58,6 +60,7 @@ class PublicPlace:
             tls=tls,
         )
         listening, self.port = bind_unused_port(address="0.0.0.0")
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         self.server.add_sockets([listening])
         self._writers: list[asyncio.StreamWriter] = []
 
@@ -73,5 +76,6 @@ class PublicPlace:
     async def connect(self, host: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect from an address of this machine."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(host, 0))
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         self._writers.append(writer)
         return reader, writer
