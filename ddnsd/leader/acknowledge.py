@@ -29,8 +29,8 @@ import structlog
 
 from ddnsd.aio import Slice
 from ddnsd.leader.backoff import growing_pauses
-from ddnsd.leader.claim import Claim, Entrance, record_type, wards
-from ddnsd.leader.context import Mandate
+from ddnsd.leader.claim import Claim, NameserverGates, record_type, wards
+from ddnsd.leader.context import LeaderContext
 from ddnsd.model.addresses import RRTYPES, Challenge
 from ddnsd.model.names import in_doubt, ours, owner, record_at, wildcard_owner
 from ddnsd.model.publication import Push
@@ -64,10 +64,10 @@ NOT_SERVED = f"{UNSERVED}: is there a delegation above it, or a view that ddnsd'
 class Acknowledger:
     """Acknowledges the pushes of one site, each on the condition that `published` has not moved."""
 
-    def __init__(self, site: Site, nameserver: Nameserver, mandate: Mandate) -> None:
+    def __init__(self, site: Site, nameserver: Nameserver, context: LeaderContext) -> None:
         self._site = site
         self._nameserver = nameserver
-        self._mandate = mandate
+        self._context = context
 
     async def acknowledge(self, pushes: Sequence[Push]) -> Sequence[Push]:
         """Record that the nameserver answered NOERROR to the pushes; return those that are not served yet.
@@ -94,7 +94,7 @@ class Acknowledger:
 
         Raises as `acknowledge`.
         """
-        for pause in growing_pauses(self._mandate.policy.timeout):
+        for pause in growing_pauses(self._context.policy.timeout):
             await asyncio.sleep(pause)
             pushes = await self.acknowledge(pushes)
             if not pushes:
@@ -132,18 +132,18 @@ class Acknowledger:
         self._count(pushes, "published")
         for push in pushes:
             seconds = max(0.0, (now - push.want.changed).total_seconds())
-            self._mandate.metrics.publish_took(self._site.nameserver, seconds)
+            self._context.metrics.publish_took(self._site.nameserver, seconds)
 
     async def _settle(self, push: Push, now: datetime) -> None:
         elsewhere = self._elsewhere()
-        if not push.want.ip and not elsewhere and not self._mandate.state.prefixes:  # else it is swept
+        if not push.want.ip and not elsewhere and not self._context.state.prefixes:  # else it is swept
             await self._forget(push)
             return
         await self._put(push, acknowledged(push, now, elsewhere))
 
     async def _put(self, push: Push, value: Published) -> None:
         key = keys.published(push.record)
-        await self._mandate.commit({key: push.guard}, {key: codec.encode(value)})
+        await self._context.commit({key: push.guard}, {key: codec.encode(value)})
 
     async def _note(self, finding: Finding, now: datetime) -> None:
         push = finding.push
@@ -157,8 +157,8 @@ class Acknowledger:
         ]:
             replaced = [found for name in adopted if (found := await self._read(push, name))]
             entries = [_adoption(push, found, now) for found in replaced]
-            host, expects[host], puts[host] = addition(self._mandate.state, push.record.name, *entries)
-        await self._mandate.commit(expects, puts)
+            host, expects[host], puts[host] = addition(self._context.state, push.record.name, *entries)
+        await self._context.commit(expects, puts)
 
     async def _read(self, push: Push, name: str) -> RRset | None:
         found = await self._nameserver.query(self._site.zone, name, record_type(push.record))
@@ -168,11 +168,11 @@ class Acknowledger:
         """Delete what is known of a removed record, unless it was committed anew meanwhile."""
         address, published = keys.address(push.record), keys.published(push.record)
         expects = {address: push.want.revision, published: push.guard}
-        await self._mandate.commit(expects, deletes=frozenset({address, published}))
+        await self._context.commit(expects, deletes=frozenset({address, published}))
 
     def _elsewhere(self) -> Collection[str]:
         """Return the other nameservers where records of the zone stand, as they do while it moves."""
-        sites = self._mandate.state.sites_of(self._site.zone)
+        sites = self._context.state.sites_of(self._site.zone)
         return [site.nameserver for site in sites if site != self._site]
 
     async def _note_refusal(self, push: Push, reason: str) -> None:
@@ -228,7 +228,7 @@ class Acknowledger:
 
     def _count(self, pushes: Sequence[Push], result: str) -> None:
         if pushes:
-            self._mandate.metrics.published(self._site.nameserver, result, len(pushes))
+            self._context.metrics.published(self._site.nameserver, result, len(pushes))
 
 
 def _adoption(push: Push, found: RRset, now: datetime) -> HistoryEntry:
@@ -245,14 +245,16 @@ _NOT_READ = (
 Strangers = Mapping[RecordKey, Mapping[str, RRset]]
 
 
-class Consent:
+class Adoption:
     """Notes, for one site, that what stands at its hosts' names is ddnsd's own from now on."""
 
-    def __init__(self, site: Site, nameserver: Nameserver, mandate: Mandate, entrance: Entrance) -> None:
-        self._entrance = entrance
+    def __init__(
+        self, site: Site, nameserver: Nameserver, context: LeaderContext, gates: NameserverGates
+    ) -> None:
+        self._gates = gates
         self._site = site
         self._nameserver = nameserver
-        self._mandate = mandate
+        self._context = context
 
     async def take(self, *, adopt: bool) -> Sequence[str]:
         """Take what stands there; return it, a line each.
@@ -263,7 +265,7 @@ class Consent:
             NameserverError: it could not be read.
             UnavailableError: the store cannot take it now.
         """
-        await self._mandate.cache.current()
+        await self._context.cache.current()
         try:
             strangers = await self._gather(self._transferred())
         except RefusedError as error:
@@ -285,7 +287,7 @@ class Consent:
         return strangers
 
     async def _transferred(self) -> AsyncIterator[RRset]:
-        async with self._entrance.transfers.place(_always):
+        async with self._gates.transfers.place(_always):
             async for part in self._nameserver.transfer(self._site.zone):
                 for rrset in part:
                     yield rrset
@@ -293,7 +295,7 @@ class Consent:
     async def _asked(self) -> AsyncIterator[RRset]:
         """Ask for each name. What a wildcard answers is counted, too: it does no harm."""
         slice, places = Slice(), []
-        for host in list(self._mandate.state.hosts_in(self._site.zone)):
+        for host in list(self._context.state.hosts_in(self._site.zone)):
             records = [RecordKey(host, type) for type in RRTYPES]
             places += [(name, record_type(record)) for record in records for name in self._names(record)]
             await slice.pause()
@@ -306,7 +308,7 @@ class Consent:
 
     def _names(self, record: RecordKey) -> Iterator[str]:
         """Yield the owner names that a host may have for the record, and that are not ddnsd's own."""
-        state = self._mandate.state
+        state = self._context.state
         host, entry = state.hosts.get(record.name), state.published.get(record)
         if host is None or state.zone_of(record.name) != self._site.zone:
             return
@@ -319,22 +321,22 @@ class Consent:
 
     async def _note(self, record: RecordKey, found: Mapping[str, RRset]) -> None:
         for _ in range(_TRIES):
-            entry = self._mandate.state.published.get(record)
+            entry = self._context.state.published.get(record)
             before, ttl = entry.value if entry else None, next(iter(found.values())).ttl
             values = {name: rrset.values for name, rrset in found.items()}
             key = keys.published(record)
             expects = {key: entry.revision if entry else 0}
             puts = {key: codec.encode(taken_over(record, before, values, ttl, self._site.nameserver))}
             if (entries := [*self._replaced(record, found)]) != []:
-                host, expects[host], puts[host] = addition(self._mandate.state, record.name, *entries)
-            if isinstance(await self._mandate.commit(expects, puts), Done):
+                host, expects[host], puts[host] = addition(self._context.state, record.name, *entries)
+            if isinstance(await self._context.commit(expects, puts), Done):
                 return
-            await self._mandate.cache.current()
+            await self._context.cache.current()
         raise UnavailableError(f"{keys.published(record)} could not be written: it changed again and again")
 
     def _replaced(self, record: RecordKey, found: Mapping[str, RRset]) -> Iterator[HistoryEntry]:
         """Yield what the committed address takes the place of: it is not to be lost."""
-        committed = self._mandate.state.addresses.get(record)
+        committed = self._context.state.addresses.get(record)
         for rrset in found.values():
             if committed is not None and _text(rrset).split() != sorted(committed.value.ip.split()):
                 content = committed.value.ip

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from ddnsd.leader.claim import Footprints, ForeignFenceError
-from ddnsd.leader.context import Mandate
+from ddnsd.leader.context import LeaderContext
 from ddnsd.model.records import Site
 from ddnsd.nameserver.interface import (
     Nameserver,
@@ -49,18 +49,18 @@ class UnpublishedError(Exception):
     """The site takes nothing now; the message says why."""
 
 
-class Trouble:
+class Backoff:
     """What is wrong with one site, and how long to wait for better times."""
 
     def __init__(
-        self, site: Site, nameserver: Nameserver, mandate: Mandate, is_awaited: Callable[[], bool]
+        self, site: Site, nameserver: Nameserver, context: LeaderContext, is_awaited: Callable[[], bool]
     ) -> None:
         """`is_awaited` says whether a change waits for the site."""
         self._is_awaited = is_awaited
         self._site = site
         self._nameserver = nameserver
-        self._mandate = mandate
-        self._footprints = Footprints(site, mandate)
+        self._context = context
+        self._footprints = Footprints(site, context)
         self._reason = ""
         self._known = asyncio.Event()  # it was claimed once, or it is noted why it could not be
         self._since: datetime | None = None  # when the present trouble began
@@ -75,7 +75,7 @@ class Trouble:
         Raises:
             DeposedError: this node does not lead.
         """
-        self._mandate.metrics.nameserver_error(self._site.nameserver, kind)
+        self._context.metrics.nameserver_error(self._site.nameserver, kind)
         if reason != self._reason:
             _log.warning("publish.trouble", **self._site._asdict(), reason=reason)
         self._reason = reason
@@ -123,7 +123,7 @@ class Trouble:
 
     async def rest(self) -> None:
         """Go on at once after a first failure; pause after each further one, twice as long each time."""
-        loop, interval = asyncio.get_running_loop(), self._mandate.policy.probe_interval
+        loop, interval = asyncio.get_running_loop(), self._context.policy.probe_interval
         pause = max(self._pause, self._earliest - loop.time())
         self._pause = min(max(interval, 2 * self._pause), _MOST_LEAVING)
         await self._sleep(pause)
@@ -134,7 +134,7 @@ class Trouble:
 
         It is asked every `probe_interval`; with growing pauses where the site is only to be left.
         """
-        loop, pause = asyncio.get_running_loop(), self._mandate.policy.probe_interval
+        loop, pause = asyncio.get_running_loop(), self._context.policy.probe_interval
         while not given_up():
             asked = loop.time()
             try:
@@ -148,7 +148,7 @@ class Trouble:
                 return
             self._known.set()  # that it still is so
             await self._sleep(asked + pause - loop.time())
-            pause = 2 * pause if self._is_leaving else self._mandate.policy.probe_interval
+            pause = 2 * pause if self._is_leaving else self._context.policy.probe_interval
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep so long, or shorter: as soon as that is too long now, or nothing needs to be waited for."""
@@ -163,7 +163,7 @@ class Trouble:
 
     @property
     def _is_leaving(self) -> bool:
-        return self._mandate.state.is_retired(self._site)
+        return self._context.state.is_retired(self._site)
 
     @property
     def _most(self) -> float:

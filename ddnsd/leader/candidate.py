@@ -13,7 +13,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 import structlog
 
 from ddnsd.aio import cancel
-from ddnsd.leader.context import DeposedError, LeaderPolicy, Mandate
+from ddnsd.leader.context import DeposedError, LeaderContext, LeaderPolicy
 from ddnsd.leader.housekeeping import AuditRetention, Compactor
 from ddnsd.leader.publisher import Publisher
 from ddnsd.model.records import Candidacy, Member
@@ -171,10 +171,10 @@ class Candidate:
 
     async def _publish(self, leadership: Leadership) -> None:
         owner = await installation_owner(self._store)
-        mandate = Mandate(self._cache, self._commits, leadership, owner, self._policy, self._metrics)
+        context = LeaderContext(self._cache, self._commits, leadership, owner, self._policy, self._metrics)
         compactor = Compactor(self._store, self._cache, self._policy.compact_after)
-        retention = AuditRetention(self._store, mandate)
-        self.publisher = Publisher(self._nameservers, mandate, compactor, retention)
+        retention = AuditRetention(self._store, context)
+        self.publisher = Publisher(self._nameservers, context, compactor, retention)
         try:
             await self._cache.current()
             await self.publisher.run()

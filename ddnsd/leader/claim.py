@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from ddnsd.aio import Gate
-from ddnsd.leader.context import DeposedError, Mandate, ZoneFaultError
+from ddnsd.leader.context import DeposedError, LeaderContext, ZoneFaultError
 from ddnsd.model.fence import Fence, parse_fence
 from ddnsd.model.publication import Push, Wanted, is_verified
 from ddnsd.model.records import Entry, Footprint, RecordKey, Site
@@ -37,15 +37,15 @@ from ddnsd.store.interface import Done, Stale, UnavailableError
 class Footprints:
     """Reads and writes `fences/<zone>/<nameserver>`. Only the leader writes it."""
 
-    def __init__(self, site: Site, mandate: Mandate) -> None:
+    def __init__(self, site: Site, context: LeaderContext) -> None:
         self._site = site
-        self._mandate = mandate
+        self._context = context
         self._key = keys.footprint(site)
 
     @property
     def is_verified(self) -> bool:
         """Say whether `published` is known to tell the truth about the site."""
-        return is_verified(self._mandate.state, self._site)
+        return is_verified(self._context.state, self._site)
 
     @property
     def value(self) -> Footprint:
@@ -55,7 +55,7 @@ class Footprints:
 
     async def verify(self) -> None:
         """Note that all is well at the site, and known. Raises as `write` does."""
-        await self.write(Footprint(verified_in=self._mandate.owner.cluster))
+        await self.write(Footprint(verified_in=self._context.owner.cluster))
 
     async def write(self, footprint: Footprint) -> None:
         """Make the footprint this, durably; return when this node's state shows it.
@@ -75,15 +75,15 @@ class Footprints:
 
     @property
     def _entry(self) -> Entry[Footprint] | None:
-        return self._mandate.state.footprints.get(self._site)
+        return self._context.state.footprints.get(self._site)
 
     async def _commit(self, **change: object) -> None:
         entry = self._entry
         expects = {self._key: entry.revision if entry else 0}
-        outcome = await self._mandate.commit(expects, **change)  # type: ignore[arg-type]
-        if isinstance(outcome, Stale) and not await self._mandate.leadership.confirm():
+        outcome = await self._context.commit(expects, **change)  # type: ignore[arg-type]
+        if isinstance(outcome, Stale) and not await self._context.leadership.confirm():
             raise DeposedError(f"another node leads; this one was writing {self._key}")
-        await self._mandate.cache.current()
+        await self._context.cache.current()
         if not isinstance(outcome, Done):
             raise UnavailableError(f"{self._key} could not be written: {outcome!r}")
 
@@ -107,7 +107,7 @@ class ForeignFenceError(Exception):
         self.holder = holder
 
 
-class Entrance:
+class NameserverGates:
     """How many zones of a nameserver are looked through, claimed, and transferred at once.
 
     A thousand at once would only wait for each other, and with them the one that somebody waits for.
@@ -139,12 +139,12 @@ class Claim(NamedTuple):
 class Claimer:
     """Claims one site."""
 
-    def __init__(self, site: Site, nameserver: Nameserver, mandate: Mandate) -> None:
+    def __init__(self, site: Site, nameserver: Nameserver, context: LeaderContext) -> None:
         self._site = site
         self._nameserver = nameserver
-        self._mandate = mandate
-        self._footprints = Footprints(site, mandate)
-        self._name = f"{mandate.policy.fence_label}.{site.zone}"
+        self._context = context
+        self._footprints = Footprints(site, context)
+        self._name = f"{context.policy.fence_label}.{site.zone}"
         self._sent: set[tuple[str, ...]] = set()  # my last confirmed claim, and any after it
 
     async def claim(self, takeover: Callable[[], bool]) -> Claim:
@@ -168,20 +168,20 @@ class Claimer:
         is_ours = found is not None and self._is_ours(found)
         expected = is_ours and (not self._sent or found is None or found.values in self._sent)
         self._demand_permission(found, takeover)
-        if not await self._mandate.leadership.confirm():
+        if not await self._context.leadership.confirm():
             raise DeposedError(f"another node leads; this one was about to claim {self._site.zone}")
         noted = self._footprints.value  # what is wrong there stays shown until the claim is confirmed
         verified_in = noted.verified_in if expected else ""
         await self._footprints.write(msgspec.structs.replace(noted, verified_in=verified_in, untouched=False))
-        claim = Claim(self._name, self._mandate.new_fence())
+        claim = Claim(self._name, self._context.new_fence())
         self._demand_permission(found, takeover)
         await self._replace(found, claim)
         confirmed = Footprint(verified_in=verified_in)
-        if self._mandate.state.is_retired(self._site):  # what is to be removed may be refused all the same
+        if self._context.state.is_retired(self._site):  # what is to be removed may be refused all the same
             noted = self._footprints.value
             confirmed = msgspec.structs.replace(confirmed, error=noted.error, since=noted.since)
         await self._footprints.write(confirmed)
-        await self._mandate.cache.current()
+        await self._context.cache.current()
         _log.info("fence.claimed", **self._site._asdict(), expected=expected)
         return claim
 
@@ -216,7 +216,7 @@ class Claimer:
 
     def _is_ours(self, found: RRset) -> bool:
         fences = [parse_fence(text) for text in found.values]
-        return len(fences) == 1 and fences[0] is not None and fences[0].owner == self._mandate.owner
+        return len(fences) == 1 and fences[0] is not None and fences[0].owner == self._context.owner
 
     async def _replace(self, found: RRset | None, claim: Claim) -> None:
         before = (

@@ -1,4 +1,4 @@
-"""What a leader holds for the time of its leading, shared by the lanes of all zones.
+"""What a leader holds for the time of its leading, shared by the publishers of all zones.
 
 A zone that takes no UPDATE: what the nameserver answers, and what to do about it.
 """
@@ -58,7 +58,7 @@ class LeaderPolicy:
 
 
 @dataclass(slots=True)
-class Mandate:
+class LeaderContext:
     """A won election, and what is needed to use it; the policy may be replaced by another one."""
 
     cache: WatchCache

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import structlog
 
 from ddnsd.aio import Slice
-from ddnsd.leader.context import Mandate
+from ddnsd.leader.context import LeaderContext
 from ddnsd.model.addresses import Family, RRType
 from ddnsd.model.expiry import Age, Expiry, age_by_clock, due, family_seen, is_held, stage
 from ddnsd.model.publication import is_removed
@@ -46,16 +46,16 @@ _STALE_OBSERVATIONS = 1000  # of hosts that expire no more, before they are drop
 class Expirer:
     """Withdraws what has expired, as a client would: the host stays."""
 
-    def __init__(self, mandate: Mandate) -> None:
-        self._mandate = mandate
-        self._began = mandate.policy.expiry.steady()  # when clients could come again
+    def __init__(self, context: LeaderContext) -> None:
+        self._context = context
+        self._began = context.policy.expiry.steady()  # when clients could come again
         self._observed: dict[RecordKey, float] = {}  # when their refreshes came, by the same clock
         self._warned: set[str] = set()
         self._held: dict[str, float] = {}  # hosts, and when they were held last, by the same clock
 
     async def run(self) -> None:
         """Look every few seconds. Never returns."""
-        unsubscribe = self._mandate.cache.subscribe(self._observe)
+        unsubscribe = self._context.cache.subscribe(self._observe)
         try:
             while True:
                 await self._sleep()
@@ -68,7 +68,7 @@ class Expirer:
 
     async def _sleep(self) -> None:
         """Wait for the next look; notice what the clocks say of that time."""
-        pace = self._mandate.policy.expiry
+        pace = self._context.policy.expiry
         wall, steady = pace.wall(), pace.steady()
         await pace.sleep(pace.period)
         passed = pace.steady() - steady
@@ -79,7 +79,7 @@ class Expirer:
             self._began = pace.steady()
 
     def _observe(self, touched: Sequence[Touched]) -> None:
-        state, now = self._mandate.state, self._mandate.policy.expiry.steady()
+        state, now = self._context.state, self._context.policy.expiry.steady()
         for place in touched:
             if place.shelf == keys.ADDRESSES and isinstance(place.id, RecordKey):
                 if place.id.name in state.hosts.expiring or place.id in state.addresses.challenges:
@@ -93,7 +93,7 @@ class Expirer:
 
     def _ages(self, now: datetime) -> Age:
         """Return the ages as far as they were observed, and else as they are at this moment (UTC)."""
-        steady, by_clock = self._mandate.policy.expiry.steady(), age_by_clock(self._mandate.state, now)
+        steady, by_clock = self._context.policy.expiry.steady(), age_by_clock(self._context.state, now)
 
         def age(record: RecordKey) -> timedelta | None:
             observed = self._observed.get(record)
@@ -102,12 +102,12 @@ class Expirer:
         return age
 
     async def _look(self) -> None:
-        state, slice, age = self._mandate.state, Slice(), self._ages(self._mandate.policy.expiry.wall())
+        state, slice, age = self._context.state, Slice(), self._ages(self._context.policy.expiry.wall())
         expired: list[RecordKey] = []
         expiring: set[str] = set()
         async for host in slice.each(list(state.hosts.expiring)):
             if is_held(state, host):
-                self._held[host] = self._mandate.policy.expiry.steady()
+                self._held[host] = self._context.policy.expiry.steady()
                 continue
             records = [RecordKey(host, family) for family in Family]
             if any(stage(state, record, age) is Expiry.EXPIRING for record in records):
@@ -121,13 +121,13 @@ class Expirer:
         await self._withdraw(expired)
 
     def _note(self, expiring: set[str]) -> None:
-        hosts = self._mandate.state.hosts
+        hosts = self._context.state.hosts
         for host in sorted(expiring - self._warned):
             _log.warning("host.expiring", host=host)
         self._warned = expiring
         self._held = {host: last for host, last in self._held.items() if host in hosts.expiring}
-        self._mandate.metrics.expiring(len(expiring))
-        challenges = self._mandate.state.addresses.challenges
+        self._context.metrics.expiring(len(expiring))
+        challenges = self._context.state.addresses.challenges
         if len(self._observed) > len(Family) * len(hosts.expiring) + len(challenges) + _STALE_OBSERVATIONS:
             self._observed = {
                 record: at
@@ -137,7 +137,7 @@ class Expirer:
 
     def _has_waited(self, host: str) -> bool:
         """Say whether this node has led, and the host was free, for long enough for its client to come."""
-        entry, pace = self._mandate.state.hosts.get(host), self._mandate.policy.expiry
+        entry, pace = self._context.state.hosts.get(host), self._context.policy.expiry
         seconds = entry.value.spec.expires_after if entry else None
         could_come = pace.steady() - max(self._held.get(host, self._began), self._began)
         return seconds is not None and could_come >= min(seconds, pace.grace)
@@ -146,15 +146,15 @@ class Expirer:
         by_host: defaultdict[str, list[RRType]] = defaultdict(list)
         for record in records:
             by_host[record.name].append(record.type)
-        hosts, at_once = tuple(by_host), self._mandate.policy.expiry.at_once
+        hosts, at_once = tuple(by_host), self._context.policy.expiry.at_once
         for start in range(0, len(hosts), at_once):
             part = hosts[start : start + at_once]
             await asyncio.gather(*(self._clear(name, by_host[name]) for name in part))
 
     async def _clear(self, host: str, types: Sequence[RRType]) -> None:
         """Leave tombstones of the host's records, but of those that were refreshed or changed meanwhile."""
-        state, commit = self._mandate.state, self._mandate.new_fence().claim
-        now = self._mandate.policy.expiry.wall()
+        state, commit = self._context.state, self._context.new_fence().claim
+        now = self._context.policy.expiry.wall()
         age, expects = self._ages(now), dict(self._grounds(host))
         puts, entries = {}, []
         for record in (RecordKey(host, type) for type in types):
@@ -168,12 +168,12 @@ class Expirer:
             entries.append(HistoryEntry(now, record.type, ip, "", Api.EXPIRY))
         if entries:
             key, expects[key], puts[key] = addition(state, host, *entries)
-            if isinstance(await self._mandate.commit(expects, puts), Done):
+            if isinstance(await self._context.commit(expects, puts), Done):
                 _log.info("host.expired", host=host, types=[str(entry.type) for entry in entries])
 
     def _grounds(self, host: str) -> Mapping[str, int]:
         """Return what a withdrawal depends on beside the addresses; a prefix, too, may refresh the host."""
-        state = self._mandate.state
+        state = self._context.state
         entry, seen = state.hosts.get(host), state.seen.get(host)
         expects = {
             keys.resource(Kind.HOST, host): entry.revision if entry else 0,
@@ -193,11 +193,11 @@ _RETRY_SECONDS = 1.0
 class Sweeper:
     """Sweeps whenever a site has been left. A tombstone of a zone with one site goes with its removal."""
 
-    def __init__(self, mandate: Mandate) -> None:
-        self._mandate = mandate
+    def __init__(self, context: LeaderContext) -> None:
+        self._context = context
         self._due = asyncio.Event()
         self._records: set[RecordKey] = set()  # to look at
-        self.look(mandate.state.addresses.tombstones)
+        self.look(context.state.addresses.tombstones)
 
     def look(self, records: Collection[RecordKey]) -> None:
         """Look at these tombstones: one may have done its work."""
@@ -219,19 +219,19 @@ class Sweeper:
                 self.look(records)
 
     async def _sweep(self, records: Collection[RecordKey]) -> None:
-        state = self._mandate.state
+        state = self._context.state
         removed = [record async for record in Slice().each(records) if is_removed(state, record)]
         for start in range(0, len(removed), _AT_ONCE):
             await asyncio.gather(*map(self._delete, removed[start : start + _AT_ONCE]))
 
     async def _delete(self, record: RecordKey) -> None:
         """Delete both keys, unless the record was committed anew meanwhile."""
-        state = self._mandate.state
+        state = self._context.state
         address, published = keys.address(record), keys.published(record)
         committed, acknowledged = state.addresses.get(record), state.published.get(record)
         if committed is not None and is_removed(state, record):
             expects = {address: committed.revision, published: acknowledged.revision if acknowledged else 0}
-            await self._mandate.commit(expects, deletes=frozenset({address, published}))
+            await self._context.commit(expects, deletes=frozenset({address, published}))
 
 
 MOST = 100_000  # entries of all hosts together
@@ -240,16 +240,16 @@ _SPARE = 1_000  # more than is needed goes at once, so that not every change cos
 _HISTORIES_AT_ONCE = 50  # keys of one commit
 
 
-class Forgetter:
+class HistoryRetention:
     """Deletes the histories of the hosts that changed longest ago."""
 
-    def __init__(self, mandate: Mandate) -> None:
-        self._mandate = mandate
+    def __init__(self, context: LeaderContext) -> None:
+        self._context = context
         self._due = asyncio.Event()
 
     def look(self) -> None:
         """Note that a history has grown."""
-        if self._mandate.state.history.total > MOST:
+        if self._context.state.history.total > MOST:
             self._due.set()
 
     async def run(self) -> None:
@@ -266,7 +266,7 @@ class Forgetter:
             self.look()
 
     async def _forget(self) -> None:
-        history = self._mandate.state.history
+        history = self._context.state.history
         excess = history.total - MOST + min(_SPARE, MOST // 10)
         chosen = []
         for entry in await _oldest(list(history.values()), excess):
@@ -277,8 +277,8 @@ class Forgetter:
         for start in range(0, len(chosen), _HISTORIES_AT_ONCE):
             part = chosen[start : start + _HISTORIES_AT_ONCE]
             expects = {entry.key: entry.revision for entry in part}
-            await self._mandate.commit(expects, deletes=frozenset(expects))
-        await self._mandate.cache.current()
+            await self._context.commit(expects, deletes=frozenset(expects))
+        await self._context.cache.current()
 
 
 async def _oldest(histories: Iterable[Entry[History]], count: int) -> Sequence[Entry[History]]:
@@ -352,10 +352,15 @@ class AuditRetention:
     """Deletes the oldest entries. It asks the store for their number: no node has them in memory."""
 
     def __init__(
-        self, store: Store, mandate: Mandate, *, most: int = MOST_AUDIT_ENTRIES, pause: float = _PAUSE_SECONDS
+        self,
+        store: Store,
+        context: LeaderContext,
+        *,
+        most: int = MOST_AUDIT_ENTRIES,
+        pause: float = _PAUSE_SECONDS,
     ) -> None:
         self._store = store
-        self._mandate = mandate
+        self._context = context
         self._most = most
         self._pause = pause
         self._due = asyncio.Event()
@@ -385,5 +390,5 @@ class AuditRetention:
         if excess <= 0:
             return False
         oldest = frozenset(key for key, _ in found.items[:excess])
-        outcome = await self._mandate.commit({}, deletes=oldest)
+        outcome = await self._context.commit({}, deletes=oldest)
         return isinstance(outcome, Done) and excess > len(oldest)

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 import structlog
 
 from ddnsd.aio import Slice, cancel
-from ddnsd.leader.context import DeposedError, Mandate
+from ddnsd.leader.context import DeposedError, LeaderContext
 from ddnsd.model.addresses import Family
 from ddnsd.model.expiry import is_stale_sighting, sighting
 from ddnsd.model.prefix_updates import Follower, holding, reached_by
@@ -123,12 +123,14 @@ Room = Callable[[Collection[Site]], Awaitable[bool]]
 class Errand:
     """Does a move. What is done of it shows in the hosts' addresses, so that it can be begun anew."""
 
-    def __init__(self, mandate: Mandate, move: Entry[PrefixMove], one_look: asyncio.Lock, room: Room) -> None:
+    def __init__(
+        self, context: LeaderContext, move: Entry[PrefixMove], one_look: asyncio.Lock, room: Room
+    ) -> None:
         """`one_look` is held while all hosts are looked at, as that holds the loop.
 
         `room` waits until sites can take more; it returns False if that is not to be waited for again.
         """
-        self._mandate = mandate
+        self._context = context
         self._move = move
         self._one_look = one_look
         self._room = room
@@ -147,20 +149,20 @@ class Errand:
             elif await self._end():
                 move = self._move.value
                 _log.info("move.done", by=move.token, prefix=move.prefix, hosts=count)
-            await self._mandate.cache.current()
+            await self._context.cache.current()
 
     def _is_current(self) -> bool:
-        return self._mandate.state.prefixes.get(self._move.key.partition("/")[2]) == self._move
+        return self._context.state.prefixes.get(self._move.key.partition("/")[2]) == self._move
 
     async def _waiting(self) -> Sequence[Follower]:
         async with self._one_look:
-            state, move = self._mandate.state, self._move
+            state, move = self._context.state, self._move
             hosts = Slice(share=_SHARE).each(reached_by(state, move.value))
             return [host async for host in hosts if is_waiting(state, move, host)]
 
     async def _commit(self, hosts: Sequence[Follower], size: int) -> bool:
         """Commit what is due of as many hosts at once; return whether some were not as they seemed."""
-        expected = grounds(self._mandate.state, self._move)
+        expected = grounds(self._context.state, self._move)
         parts = [hosts[start : start + size] for start in range(0, len(hosts), size)]
         outcomes: list[Outcome] = []
         spares = True
@@ -168,26 +170,26 @@ class Errand:
             some = parts[start : start + _AT_ONCE]
             if start and spares:  # few hosts never wait
                 spares = await self._room({host.site for part in some for host in part})
-            state, now = self._mandate.state, datetime.now(UTC)
+            state, now = self._context.state, datetime.now(UTC)
             changes = [change(state, self._move, part, now) for part in some]
             due = (each for each in changes if each[1])  # else clients have done it meanwhile
-            commits = (self._mandate.commit({**expected, **expects}, puts) for expects, puts in due)
+            commits = (self._context.commit({**expected, **expects}, puts) for expects, puts in due)
             outcomes += await asyncio.gather(*commits)
         stale = await self._stale(outcomes)
         return any(_found(outcome, expected) == expected for outcome in stale)
 
     async def _end(self) -> bool:
         """Delete the move; return whether that is done."""
-        state = self._mandate.state
+        state = self._context.state
         puts, deletes = end(state, self._move)
-        outcome = await self._mandate.commit(grounds(state, self._move), puts, deletes)
+        outcome = await self._context.commit(grounds(state, self._move), puts, deletes)
         await self._stale([outcome])
         return isinstance(outcome, Done)
 
     async def _stale(self, outcomes: Sequence[Outcome]) -> Sequence[Stale]:
         """Return those outcomes, once it is known that they are not because another node leads."""
         stale = [outcome for outcome in outcomes if isinstance(outcome, Stale)]
-        if stale and not await self._mandate.leadership.confirm():
+        if stale and not await self._context.leadership.confirm():
             raise DeposedError("another node leads; this one was moving hosts to a prefix")
         return stale
 
@@ -203,12 +205,12 @@ _LONGEST_PAUSE = 1.0  # seconds; a nameserver that publishes nothing in that tim
 _RETRY_SECONDS = 1.0
 
 
-class Mover:
+class PrefixUpdates:
     """Does all moves side by side: one of thousands of hosts does not keep the others waiting."""
 
-    def __init__(self, mandate: Mandate, backlog: Callable[[Site], int]) -> None:
+    def __init__(self, context: LeaderContext, backlog: Callable[[Site], int]) -> None:
         """`backlog` says how many records wait for publication at a site."""
-        self._mandate = mandate
+        self._context = context
         self._backlog = backlog
         self._due = asyncio.Event()
         self._progress = asyncio.Event()
@@ -225,11 +227,11 @@ class Mover:
         Raises:
             DeposedError: another node leads.
         """
-        unsubscribe = self._mandate.cache.subscribe(lambda _: self._progress.set())
+        unsubscribe = self._context.cache.subscribe(lambda _: self._progress.set())
         try:
             while True:
                 self._due.clear()
-                for id in self._mandate.state.prefixes.keys() - self._moving.keys():
+                for id in self._context.state.prefixes.keys() - self._moving.keys():
                     self._moving[id] = asyncio.create_task(self._carry_out(id), name=f"move {id}")
                 await self._event()
         finally:
@@ -250,9 +252,9 @@ class Mover:
 
     async def _carry_out(self, id: str) -> None:
         """Do a move, and those that take its place, until there is none any more."""
-        while move := self._mandate.state.prefixes.get(id):
+        while move := self._context.state.prefixes.get(id):
             try:
-                await Errand(self._mandate, move, self._one_look, self._room).run()
+                await Errand(self._context, move, self._one_look, self._room).run()
             except UnavailableError as error:
                 _log.warning("move.failed", by=move.value.token, reason=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)

@@ -1,6 +1,6 @@
 """Work that any node asks of the leader through the store: check, repair, takeover, forget of a zone.
 
-The leader's work: a lane for each site, and whatever else any node asked for in the store.
+The leader's work: a publisher for each site, and whatever else any node asked for in the store.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ import structlog
 
 from ddnsd.aio import cancel
 from ddnsd.leader.backoff import UnpublishedError
-from ddnsd.leader.claim import Entrance, Footprints, ForeignFenceError
-from ddnsd.leader.context import DeposedError, LeaderPolicy, Mandate
-from ddnsd.leader.housekeeping import AuditRetention, Compactor, Expirer, Forgetter, Sweeper
-from ddnsd.leader.prefix_updates import Mover
-from ddnsd.leader.zone import Lane, forgotten
+from ddnsd.leader.claim import Footprints, ForeignFenceError, NameserverGates
+from ddnsd.leader.context import DeposedError, LeaderContext, LeaderPolicy
+from ddnsd.leader.housekeeping import AuditRetention, Compactor, Expirer, HistoryRetention, Sweeper
+from ddnsd.leader.prefix_updates import PrefixUpdates
+from ddnsd.leader.zone import ZonePublisher, forgotten
 from ddnsd.model.addresses import RRTYPES
 from ddnsd.model.publication import is_removed
 from ddnsd.model.records import RecordKey, Site, Work, WorkRequest
@@ -39,14 +39,16 @@ class _NothingToDoError(Exception):
     """There is nothing that the work could be done on; the message says why."""
 
 
-class Workdesk:
+class RequestedWork:
     """Takes each request once, answers it in the store, and clears old answers away."""
 
-    def __init__(self, lanes: Mapping[Site, Lane], are_all: asyncio.Event, mandate: Mandate) -> None:
-        """`are_all` is set while no lane is still to come."""
-        self._lanes = lanes
+    def __init__(
+        self, publishers: Mapping[Site, ZonePublisher], are_all: asyncio.Event, context: LeaderContext
+    ) -> None:
+        """`are_all` is set while no publisher is still to come."""
+        self._publishers = publishers
         self._are_all = are_all
-        self._mandate = mandate
+        self._context = context
         self._due = asyncio.Event()
         self._due.set()
 
@@ -59,11 +61,11 @@ class Workdesk:
         taken: set[str] = set()
         async with asyncio.TaskGroup() as group:
             while True:
-                for id, entry in list(self._mandate.state.requests.items()):
+                for id, entry in list(self._context.state.requests.items()):
                     if id not in taken:
                         taken.add(id)
                         group.create_task(self._handle(id, entry.value), name=f"work {entry.value.work}")
-                taken.intersection_update(self._mandate.state.requests)
+                taken.intersection_update(self._context.state.requests)
                 await self._due.wait()
                 self._due.clear()
 
@@ -73,9 +75,9 @@ class Workdesk:
         try:
             if request.finished is None:
                 answer = msgspec.structs.replace(await self._answer(request), finished=datetime.now(UTC))
-                await self._mandate.commit({}, {key: codec.encode(answer)})
+                await self._context.commit({}, {key: codec.encode(answer)})
             await asyncio.sleep(_KEPT_SECONDS)
-            await self._mandate.commit({}, deletes=frozenset({key}))
+            await self._context.commit({}, deletes=frozenset({key}))
         except UnavailableError as error:
             _log.warning("work.not_stored", work=request.work, zone=request.zone, reason=str(error))
 
@@ -101,11 +103,13 @@ class Workdesk:
         await self._are_all.wait()
         if request.work is Work.FORGET:
             return [await self._forget(site) for site in self._left_sites(request.zone)]
-        lanes = self._lanes_for(request)
-        if not lanes:
+        publishers = self._publishers_for(request)
+        if not publishers:
             raise _NothingToDoError(f"{request.zone} is no zone that this leader publishes")
         return list(
-            chain.from_iterable([await lane.work(request.work, adopt=request.adopt) for lane in lanes])
+            chain.from_iterable(
+                [await publisher.work(request.work, adopt=request.adopt) for publisher in publishers]
+            )
         )
 
     def _left_sites(self, zone: str) -> Sequence[Site]:
@@ -114,9 +118,9 @@ class Workdesk:
         Raises:
             _NothingToDoError: there is no such site.
         """
-        state = self._mandate.state
+        state = self._context.state
         left = [site for site in state.sites_of(zone) if state.is_retired(site)]
-        stuck = [site for site in left if site not in self._lanes or state.footprints[site].value.error]
+        stuck = [site for site in left if site not in self._publishers or state.footprints[site].value.error]
         if left and not stuck:
             raise _NothingToDoError(f"{zone} is just being removed from {left[0].nameserver}: wait for that")
         if not stuck:
@@ -126,89 +130,89 @@ class Workdesk:
         return stuck
 
     async def _forget(self, site: Site) -> str:
-        lane = self._lanes.get(site)
-        if lane is not None:
-            return "".join(await lane.work(Work.FORGET))
-        await Footprints(site, self._mandate).delete()  # its nameserver is not in config.yaml any more
+        publisher = self._publishers.get(site)
+        if publisher is not None:
+            return "".join(await publisher.work(Work.FORGET))
+        await Footprints(site, self._context).delete()  # its nameserver is not in config.yaml any more
         return forgotten(site)
 
-    def _lanes_for(self, request: WorkRequest) -> Sequence[Lane]:
-        """Return the lane of the zone's home; for a takeover also those that cannot leave a site."""
-        state = self._mandate.state
-        lanes = [lane for site, lane in self._lanes.items() if site.zone == request.zone]
-        home = [lane for lane in lanes if not state.is_retired(lane.site)]
+    def _publishers_for(self, request: WorkRequest) -> Sequence[ZonePublisher]:
+        """Return the publisher of the zone's home; for a takeover also those that cannot leave a site."""
+        state = self._context.state
+        publishers = [publisher for site, publisher in self._publishers.items() if site.zone == request.zone]
+        home = [publisher for publisher in publishers if not state.is_retired(publisher.site)]
         if request.work is not Work.TAKEOVER:
             return home
-        return home + [lane for lane in lanes if lane not in home and lane.is_paused]
+        return home + [publisher for publisher in publishers if publisher not in home and publisher.is_paused]
 
 
-_LANES_AT_ONCE = 20  # started in one turn of the event loop: some 2 ms
+_STARTED_AT_ONCE = 20  # started in one turn of the event loop: some 2 ms
 _SHOWN_AT_ONCE = 100  # records: less than 1 ms
-_FALLEN_SECONDS = 5.0  # before a lane that fell is begun anew
+_FALLEN_SECONDS = 5.0  # before a publisher that fell is begun anew
 
 
 class Publisher:
-    """Publishes all zones for as long as this node leads. A lane that fails as it never should falls
+    """Publishes all zones for as long as this node leads. A publisher that fails as it never should falls
     alone, and is begun anew: what is wrong with one zone delays no other."""
 
     def __init__(
         self,
         nameservers: Mapping[str, Nameserver],
-        mandate: Mandate,
+        context: LeaderContext,
         compactor: Compactor,
         audit: AuditRetention,
     ) -> None:
         self._nameservers = nameservers
         self._compactor = compactor
         self._audit = audit
-        self._mandate = mandate
-        self._lanes: dict[Site, Lane] = {}
-        self._of_zone: defaultdict[str | None, list[Lane]] = defaultdict(list)
-        self._entrances: dict[Nameserver, Entrance] = {}
+        self._context = context
+        self._publishers: dict[Site, ZonePublisher] = {}
+        self._of_zone: defaultdict[str | None, list[ZonePublisher]] = defaultdict(list)
+        self._gates: dict[Nameserver, NameserverGates] = {}
         self._running: dict[Site, asyncio.Task[None]] = {}
-        self._ended: list[Site] = []  # whose lanes have
+        self._ended: list[Site] = []  # whose publishers have
         self._stirred: set[str] = set()  # zones that may have other sites now
         self._changed = asyncio.Event()  # one of these two has
-        self._kept = asyncio.Event()  # each site has its lane
+        self._kept = asyncio.Event()  # each site has its publisher
         self._unknown: set[str] = set()  # nameservers already complained about
-        self._sweeper = Sweeper(mandate)
-        self._mover = Mover(mandate, self.backlog)
-        self._expirer = Expirer(mandate)
-        self._forgetter = Forgetter(mandate)
-        self._workdesk = Workdesk(self._lanes, self._kept, mandate)
-        self._errands: Mapping[str, Callable[[], None]] = {  # what to do when something there is written
-            keys.REQUESTS: self._workdesk.due,
-            keys.PREFIXES: self._moves_changed,
-            keys.HISTORY: self._forgetter.look,
+        self._sweeper = Sweeper(context)
+        self._prefix_updates = PrefixUpdates(context, self.backlog)
+        self._expirer = Expirer(context)
+        self._history_retention = HistoryRetention(context)
+        self._requested_work = RequestedWork(self._publishers, self._kept, context)
+        self._on_write: Mapping[str, Callable[[], None]] = {  # what to do when something there is written
+            keys.REQUESTS: self._requested_work.due,
+            keys.PREFIXES: self._prefix_updates_changed,
+            keys.HISTORY: self._history_retention.look,
             keys.REGISTRY: audit.look,
         }
 
     @property
     def epoch(self) -> int:
         """The revision with which this node's leadership began."""
-        return self._mandate.leadership.epoch
+        return self._context.leadership.epoch
 
     def reconfigure(self, nameservers: Mapping[str, Nameserver], policy: LeaderPolicy) -> None:
-        """Go on with these. A lane whose nameserver is gone, or another one now, ends; a new one begins."""
-        if policy.reconcile_interval != self._mandate.policy.reconcile_interval:
-            for lane in self._lanes.values():
-                lane.compare()
-        self._mandate.policy = policy
+        """Go on with these. A publisher whose nameserver is gone or replaced ends; a new one begins."""
+        if policy.reconcile_interval != self._context.policy.reconcile_interval:
+            for publisher in self._publishers.values():
+                publisher.compare()
+        self._context.policy = policy
         self._compactor.reconfigure(policy.compact_after)
         self._nameservers = nameservers
         self._unknown.clear()
         current = set(nameservers.values())
-        self._entrances = {each: gates for each, gates in self._entrances.items() if each in current}
-        for site, lane in self._lanes.items():
-            if nameservers.get(site.nameserver) is not lane.nameserver:
+        self._gates = {each: gates for each, gates in self._gates.items() if each in current}
+        for site, publisher in self._publishers.items():
+            if nameservers.get(site.nameserver) is not publisher.nameserver:
                 self._running[site].cancel()
-            lane.retry()
+            publisher.retry()
         self._stir_all()
 
     def backlog(self, site: Site) -> int:
         """Return how many records are pending at a site."""
-        lane = self._lanes.get(site)
-        return lane.backlog if lane else 0
+        publisher = self._publishers.get(site)
+        return publisher.backlog if publisher else 0
 
     async def run(self) -> None:
         """Publish until leadership is lost or a task falls; every task has ended when this returns.
@@ -216,19 +220,19 @@ class Publisher:
         Raises:
             DeposedError: another node leads.
         """
-        unsubscribe = self._mandate.cache.subscribe(self._look)
+        unsubscribe = self._context.cache.subscribe(self._look)
         helpers = [
-            asyncio.create_task(self._mandate.leadership.lost(), name="leadership"),
+            asyncio.create_task(self._context.leadership.lost(), name="leadership"),
             asyncio.create_task(self._sweeper.run(), name="sweep"),
-            asyncio.create_task(self._mover.run(), name="moves"),
+            asyncio.create_task(self._prefix_updates.run(), name="moves"),
             asyncio.create_task(self._expirer.run(), name="expiry"),
-            asyncio.create_task(self._forgetter.run(), name="oblivion"),
+            asyncio.create_task(self._history_retention.run(), name="history"),
             asyncio.create_task(self._audit.run(), name="audit"),
-            asyncio.create_task(self._workdesk.run(), name="workdesk"),
+            asyncio.create_task(self._requested_work.run(), name="work"),
             asyncio.create_task(self._compactor.run(), name="compaction"),
         ]
         self._stir_all()
-        helpers.append(asyncio.create_task(self._keep_lanes(), name="lanes"))
+        helpers.append(asyncio.create_task(self._keep_publishers(), name="publishers"))
         try:
             for task in (await asyncio.wait(helpers, return_when=asyncio.FIRST_COMPLETED))[0]:
                 task.result()
@@ -236,8 +240,8 @@ class Publisher:
             unsubscribe()
             await cancel(*helpers, *self._running.values())
 
-    async def _keep_lanes(self) -> None:
-        """Have a lane for each site. Never returns.
+    async def _keep_publishers(self) -> None:
+        """Have a publisher for each site. Never returns.
 
         Raises:
             DeposedError: another node leads.
@@ -248,10 +252,10 @@ class Publisher:
             self._drop_ended()
             zones, self._stirred = self._stirred, set()
             for count, zone in enumerate(zones, 1):
-                self._start_lanes(zone)
-                if count % _LANES_AT_ONCE == 0:  # not a Slice: what waits for a lane waits for no scan
+                self._start_publishers(zone)
+                if count % _STARTED_AT_ONCE == 0:  # not a Slice: what waits for a publisher waits for no scan
                     await asyncio.sleep(0)
-            if len(zones) > _LANES_AT_ONCE:
+            if len(zones) > _STARTED_AT_ONCE:
                 await self._show_waiting()
             if not self._changed.is_set():
                 self._kept.set()
@@ -259,34 +263,34 @@ class Publisher:
     def _drop_ended(self) -> None:
         ended, self._ended = self._ended, []
         for site in ended:
-            task, lanes = self._running.pop(site), self._of_zone[site.zone]
-            lanes.remove(self._lanes.pop(site))
-            if not lanes:
+            task, publishers = self._running.pop(site), self._of_zone[site.zone]
+            publishers.remove(self._publishers.pop(site))
+            if not publishers:
                 del self._of_zone[site.zone]
             if not task.cancelled():  # by `reconfigure`
                 task.result()
 
-    def _start_lanes(self, zone: str) -> None:
+    def _start_publishers(self, zone: str) -> None:
         for site in self._sites_of(zone):
             nameserver = self._nameservers.get(site.nameserver)
             if nameserver is None:
                 self._complain(site)
-            elif site not in self._lanes:
-                self._start_lane(site, nameserver)
+            elif site not in self._publishers:
+                self._start_publisher(site, nameserver)
 
     async def _show_waiting(self) -> None:
-        """Tell the lanes what changed before they began: many take long to look through their zones."""
-        waiting = list(self._mandate.state.unpublished)
+        """Tell the publishers what changed before they began: many take long to look through their zones."""
+        waiting = list(self._context.state.unpublished)
         for start in range(0, len(waiting), _SHOWN_AT_ONCE):
             self._dispatch(waiting[start : start + _SHOWN_AT_ONCE])
             await asyncio.sleep(0)
 
-    def _start_lane(self, site: Site, nameserver: Nameserver) -> None:
-        lanes = self._of_zone[site.zone]
-        entrance = self._entrances.setdefault(nameserver, Entrance(nameserver))
-        lane = self._lanes[site] = Lane(site, nameserver, self._mandate, entrance, lanes)
-        lanes.append(lane)
-        task = self._running[site] = asyncio.create_task(_run(lane), name=f"lane {site.zone}")
+    def _start_publisher(self, site: Site, nameserver: Nameserver) -> None:
+        publishers = self._of_zone[site.zone]
+        gates = self._gates.setdefault(nameserver, NameserverGates(nameserver))
+        publisher = self._publishers[site] = ZonePublisher(site, nameserver, self._context, gates, publishers)
+        publishers.append(publisher)
+        task = self._running[site] = asyncio.create_task(_run(publisher), name=f"publisher {site.zone}")
         task.add_done_callback(lambda _: self._note_end(site))
 
     def _note_end(self, site: Site) -> None:
@@ -299,14 +303,14 @@ class Publisher:
         self._changed.set()
 
     def _stir_all(self) -> None:
-        state = self._mandate.state
+        state = self._context.state
         self._stir(*state.zones, *(site.zone for site in state.footprints))
 
     def _sites_of(self, zone: str) -> Collection[Site]:
         """Return where the zone lives, and where something of it may still be."""
-        entry = self._mandate.state.zones.get(zone)
+        entry = self._context.state.zones.get(zone)
         home = [Site(zone, entry.value.spec.nameserver)] if entry else []
-        return dict.fromkeys([*home, *self._mandate.state.sites_of(zone)])
+        return dict.fromkeys([*home, *self._context.state.sites_of(zone)])
 
     def _complain(self, site: Site) -> None:
         if site.nameserver not in self._unknown:
@@ -318,12 +322,12 @@ class Publisher:
             )
 
     def _look(self, touched: Sequence[Touched]) -> None:
-        """Tell each lane which of its records to look at again."""
+        """Tell each publisher which of its records to look at again."""
         records: dict[RecordKey, None] = {}
         for place in touched:
             if place.shelf in (keys.ADDRESSES, keys.PUBLISHED) and isinstance(place.id, RecordKey):
                 records[place.id] = None
-                if is_removed(self._mandate.state, place.id):
+                if is_removed(self._context.state, place.id):
                     self._sweeper.look((place.id,))
             elif place.shelf == Kind.HOST.plural:
                 records.update(dict.fromkeys(self._records_of(str(place.id))))
@@ -331,55 +335,55 @@ class Publisher:
                 self._look_at_zone(str(place.id))
             elif place.shelf == keys.FOOTPRINTS and isinstance(place.id, Site):
                 self._look_at_footprint(place.id)
-            elif place.shelf in self._errands:
-                self._errands[place.shelf]()
+            elif place.shelf in self._on_write:
+                self._on_write[place.shelf]()
         self._dispatch(records)
 
     def _look_at_zone(self, zone: str) -> None:
-        for lane in self._of_zone.get(zone, ()):
-            lane.look_at_all()
+        for publisher in self._of_zone.get(zone, ()):
+            publisher.look_at_all()
         self._stir(zone)
-        self._sweeper.look(self._mandate.state.addresses.leaving(zone))
+        self._sweeper.look(self._context.state.addresses.leaving(zone))
 
     def _look_at_footprint(self, site: Site) -> None:
-        state = self._mandate.state
+        state = self._context.state
         if site not in state.footprints:  # what might have stood there, too
-            for lane in self._of_zone.get(site.zone, ()):
-                lane.look_at_all()
+            for publisher in self._of_zone.get(site.zone, ()):
+                publisher.look_at_all()
         self._stir(site.zone)
         self._sweeper.look(state.addresses.leaving(site.zone))
 
-    def _moves_changed(self) -> None:
-        self._mover.due()
-        if not self._mandate.state.prefixes:  # a tombstone stays while there is any
-            self._sweeper.look(self._mandate.state.addresses.tombstones)
+    def _prefix_updates_changed(self) -> None:
+        self._prefix_updates.due()
+        if not self._context.state.prefixes:  # a tombstone stays while there is any
+            self._sweeper.look(self._context.state.addresses.tombstones)
 
     def _dispatch(self, records: Iterable[RecordKey]) -> None:
-        state = self._mandate.state
+        state = self._context.state
         by_zone: dict[str | None, list[RecordKey]] = {}
         for record in records:
             committed = state.addresses.get(record)
             zone = state.zone_of_record(record, committed.value) if committed else state.zone_of(record.name)
             by_zone.setdefault(zone, []).append(record)
         for zone, its_records in by_zone.items():
-            for lane in self._of_zone.get(zone, ()):
-                lane.look(its_records)
+            for publisher in self._of_zone.get(zone, ()):
+                publisher.look(its_records)
 
     def _records_of(self, host: str) -> Iterable[RecordKey]:
         records = (RecordKey(host, type) for type in RRTYPES)
-        return [record for record in records if record in self._mandate.state.addresses]
+        return [record for record in records if record in self._context.state.addresses]
 
 
-async def _run(lane: Lane) -> None:
-    """Run the lane until its site is left, or until it falls and has rested.
+async def _run(publisher: ZonePublisher) -> None:
+    """Run the publisher until its site is left, or until it falls and has rested.
 
     Raises:
         DeposedError: another node leads.
     """
     try:
-        await lane.run()
+        await publisher.run()
     except DeposedError:
         raise
     except Exception:  # noqa: BLE001  a bug, or a zone like no other: the others are published all the same
-        _log.exception("lane.fell", **lane.site._asdict())
+        _log.exception("lane.fell", **publisher.site._asdict())
         await asyncio.sleep(_FALLEN_SECONDS)

@@ -19,8 +19,8 @@ import structlog
 
 from ddnsd.aio import Slice
 from ddnsd.leader.backoff import growing_pauses
-from ddnsd.leader.claim import Claim, Entrance, Footprints, record_type
-from ddnsd.leader.context import Mandate
+from ddnsd.leader.claim import Claim, Footprints, NameserverGates, record_type
+from ddnsd.leader.context import LeaderContext
 from ddnsd.model.names import ours, owner, record_at
 from ddnsd.model.publication import Standing, Wanted, standing, wanted
 from ddnsd.model.records import Entry, Published, Site
@@ -97,12 +97,14 @@ class Comparison(NamedTuple):
 class Reconciler:
     """Compares one site, and marks what differs."""
 
-    def __init__(self, site: Site, nameserver: Nameserver, mandate: Mandate, entrance: Entrance) -> None:
+    def __init__(
+        self, site: Site, nameserver: Nameserver, context: LeaderContext, gates: NameserverGates
+    ) -> None:
         self._site = site
         self._nameserver = nameserver
-        self._mandate = mandate
-        self._entrance = entrance
-        self._fence_name = f"{mandate.policy.fence_label}.{site.zone}"
+        self._context = context
+        self._gates = gates
+        self._fence_name = f"{context.policy.fence_label}.{site.zone}"
 
     async def compare(self, is_urgent: Callable[[], bool]) -> Comparison:
         """Transfer the zone and return where it differs from the store; the urgent zones come first.
@@ -110,8 +112,8 @@ class Reconciler:
         Raises:
             NameserverError: the transfer was refused or broke off.
         """
-        async with self._entrance.transfers.place(is_urgent):
-            await self._mandate.cache.current()
+        async with self._gates.transfers.place(is_urgent):
+            await self._context.cache.current()
             published: dict[_Place, Expected] = {}
             refused: list[Expected] = []
             async for item, how in self._expectations():
@@ -156,7 +158,7 @@ class Reconciler:
         """
         want, published = difference.expected.want, difference.expected.published.value
         age = (datetime.now(UTC) - published.at).total_seconds() if published.at else inf
-        if not abs(age) < self._mandate.policy.timeout or not want.ip:
+        if not abs(age) < self._context.policy.timeout or not want.ip:
             return False
         return await self._holds(Exists(difference.owner, record_type(want.record), want.values))
 
@@ -165,7 +167,7 @@ class Reconciler:
         return await self._nameserver.update(Update(self._site.zone, (prerequisite,), ())) is Rcode.NOERROR
 
     def _stray(self, rrset: RRset) -> Stray | None:
-        record, state = record_at(rrset.name, rrset.type), self._mandate.state
+        record, state = record_at(rrset.name, rrset.type), self._context.state
         if record is None or owner(record) != rrset.name or record in state.addresses:
             return None
         host, zone = state.hosts.get(record.name), state.zone_of(record.name)
@@ -185,7 +187,7 @@ class Reconciler:
         drifted = [unknown(item.published.value) for item in items]
         marked = await self._write(items, drifted)
         await self._try_again(comparison.refused)
-        self._mandate.metrics.drift(self._site.nameserver, marked)
+        self._context.metrics.drift(self._site.nameserver, marked)
         return marked
 
     async def mark_all(self) -> None:
@@ -206,8 +208,8 @@ class Reconciler:
 
     async def _expectations(self) -> AsyncIterator[tuple[Expected, Standing]]:
         """Yield what should be served, as it is known at that moment."""
-        state = self._mandate.state
-        async for record in self._mandate.records_in(self._site.zone):
+        state = self._context.state
+        async for record in self._context.records_in(self._site.zone):
             want, published = wanted(state, record), state.published.get(record)
             if want is not None and published is not None and want.site == self._site:
                 yield Expected(want, published), standing(state, want, published.value)
@@ -223,7 +225,7 @@ class Reconciler:
     async def _mark(self, item: Expected, value: Published) -> object:
         key = keys.published(item.want.record)
         expects = {key: item.published.revision, keys.address(item.want.record): item.want.revision}
-        return await self._mandate.commit(expects, {key: codec.encode(value)})
+        return await self._context.commit(expects, {key: codec.encode(value)})
 
 
 def _is_as(want: Wanted, rrset: RRset | None) -> bool:
@@ -274,13 +276,18 @@ class DriftWatch:
     """Reconciles one site; after the first time the site counts as verified."""
 
     def __init__(
-        self, site: Site, nameserver: Nameserver, mandate: Mandate, claims: Claims, entrance: Entrance
+        self,
+        site: Site,
+        nameserver: Nameserver,
+        context: LeaderContext,
+        claims: Claims,
+        gates: NameserverGates,
     ) -> None:
         self._site = site
-        self._mandate = mandate
+        self._context = context
         self._claims = claims
-        self._reconciler = Reconciler(site, nameserver, mandate, entrance)
-        self._footprints = Footprints(site, mandate)
+        self._reconciler = Reconciler(site, nameserver, context, gates)
+        self._footprints = Footprints(site, context)
         self._due = asyncio.Event()
         self._failures = 0  # one after the other
         self._reason = ""  # of the last one
@@ -294,7 +301,7 @@ class DriftWatch:
         """Reconcile whenever it is due, and at the latest after each interval. Never returns."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._mandate.policy.reconcile_interval):
+                async with asyncio.timeout(self._context.policy.reconcile_interval):
                     await self._due.wait()
             self._due.clear()
             try:
@@ -313,7 +320,7 @@ class DriftWatch:
     def _pause(self) -> float:
         """Seconds before the next try: twice as many each time; few while the zone is not answered for."""
         most = _MOST if self._footprints.is_verified else _MOST_UNVERIFIED
-        return min(self._mandate.policy.probe_interval * (1 << min(self._failures - 1, 16)), most)
+        return min(self._context.policy.probe_interval * (1 << min(self._failures - 1, 16)), most)
 
     def _note(self, reason: str) -> None:
         """Log what fails, once."""
@@ -355,7 +362,7 @@ class DriftWatch:
             UnavailableError: the store cannot take it now.
         """
         claim = self._claims.claim
-        if claim is None or self._mandate.state.is_retired(self._site):
+        if claim is None or self._context.state.is_retired(self._site):
             return True  # a claim is followed by a reconcile of its own
         async with self._one_at_a_time:
             try:
@@ -373,7 +380,7 @@ class DriftWatch:
     async def _fresh(self, claim: Claim) -> Comparison:
         """Compare the zone as it is after the claim: what is transferred may be a moment older."""
         comparison = await self._reconciler.compare(self._is_urgent)
-        for pause in growing_pauses(self._mandate.policy.timeout):
+        for pause in growing_pauses(self._context.policy.timeout):
             is_old = comparison.fence != claim.prerequisite.values and self._claims.claim is claim
             if not is_old or not await self._reconciler.has(claim):
                 break

@@ -10,22 +10,22 @@ from typing import Protocol, assert_never
 import structlog
 
 from ddnsd.aio import cancel
-from ddnsd.leader.acknowledge import Acknowledger, Consent, Inquiry
-from ddnsd.leader.backoff import Pace, Trouble, kind_of
+from ddnsd.leader.acknowledge import Acknowledger, Adoption, Inquiry
+from ddnsd.leader.backoff import Backoff, Pace, kind_of
 from ddnsd.leader.claim import (
     Claim,
     Claimer,
-    Entrance,
     FenceLostError,
     Footprints,
     ForeignFenceError,
+    NameserverGates,
     absences,
     record_type,
     removals,
     replacements,
     rrsets,
 )
-from ddnsd.leader.context import Mandate, ZoneFaultError
+from ddnsd.leader.context import LeaderContext, ZoneFaultError
 from ddnsd.leader.reconcile import DriftWatch
 from ddnsd.model.names import ours
 from ddnsd.model.publication import Push, Queue, doubted, portion, to_leave, wanted
@@ -178,12 +178,14 @@ class Pusher:
 class Retirement:
     """Takes ddnsd's own records and then its fence out of a zone; everything else stays."""
 
-    def __init__(self, site: Site, pusher: Pusher, mandate: Mandate, is_settled: Callable[[], bool]) -> None:
+    def __init__(
+        self, site: Site, pusher: Pusher, context: LeaderContext, is_settled: Callable[[], bool]
+    ) -> None:
         """`is_settled` says whether nothing of the zone is pending where it lives now."""
         self._is_settled = is_settled
         self._site = site
         self._pusher = pusher
-        self._mandate = mandate
+        self._context = context
 
     async def step(self, claim: Claim) -> bool:
         """Leave, and return True; or return False while the zone's new home is not complete.
@@ -191,10 +193,10 @@ class Retirement:
         Raises:
             FenceLostError, ZoneFaultError, NameserverError: as `Pusher.push`; it is safe to begin anew.
         """
-        state = self._mandate.state
+        state = self._context.state
         if self._site.zone in state.zones and not self._is_settled():
             return False
-        records = [record async for record in self._mandate.records_in(self._site.zone)]
+        records = [record async for record in self._context.records_in(self._site.zone)]
         names = {record: own for record in records if (own := to_leave(state, self._site, record))}
         counts = {record: len(own) for record, own in names.items()}
         left = list(names)
@@ -210,7 +212,7 @@ class Retirement:
 
     def _doubted(self, records: Sequence[RecordKey]) -> Iterator[Exists]:
         """Yield what is removed only if it is what an UPDATE without an answer was to write."""
-        state = self._mandate.state
+        state = self._context.state
         for record in records:
             entry = state.published.get(record)
             if entry is not None and (taking := entry.value.taking) is not None:
@@ -224,34 +226,34 @@ _log = structlog.get_logger(__name__)
 _Write = Callable[[Sequence[Push]], Awaitable[Sequence[Push] | None]]  # returns those still to be written
 
 
-class Lane:
+class ZonePublisher:
     """Publishes one site for as long as this node leads. `run` returns when the site has been left."""
 
     def __init__(
         self,
         site: Site,
         nameserver: Nameserver,
-        mandate: Mandate,
-        entrance: Entrance,
-        zone_lanes: Sequence["Lane"],
+        context: LeaderContext,
+        gates: NameserverGates,
+        of_zone: Sequence["ZonePublisher"],
     ) -> None:
-        """`entrance` is the nameserver's; `zone_lanes` are those of all sites of the zone, now and later."""
+        """`gates` is the nameserver's; `of_zone` are those of all sites of the zone, now and later."""
         self.site = site
         self.nameserver = nameserver
-        self._mandate = mandate
-        self._entrance = entrance
-        self._zone_lanes = zone_lanes
+        self._context = context
+        self._gates = gates
+        self._of_zone = of_zone
         self._queue = Queue(site)
         self._unseen = asyncio.Event()  # there may be pending records that the queue lacks
         self._unseen.set()
         self._is_looking = False  # for them
         self._claim: Claim | None = None
-        self._claimer = Claimer(site, nameserver, mandate)
-        self._footprints = Footprints(site, mandate)
-        self._pusher = Pusher(site, nameserver, self, lambda: mandate.policy.batch)
-        self._acknowledger = Acknowledger(site, nameserver, mandate)
-        self._retirement = Retirement(site, self._pusher, mandate, self._is_settled_at_home)
-        self._drift = DriftWatch(site, nameserver, mandate, self, entrance)
+        self._claimer = Claimer(site, nameserver, context)
+        self._footprints = Footprints(site, context)
+        self._pusher = Pusher(site, nameserver, self, lambda: context.policy.batch)
+        self._acknowledger = Acknowledger(site, nameserver, context)
+        self._retirement = Retirement(site, self._pusher, context, self._is_settled_at_home)
+        self._drift = DriftWatch(site, nameserver, context, self, gates)
         self._settling: set[asyncio.Task[None]] = set()
         self._late: set[asyncio.Task[None]] = set()  # of these, of what is not served yet
         self._pushing: set[RecordKey] = set()
@@ -260,7 +262,7 @@ class Lane:
         self._retiring = False
         self._gone = asyncio.Event()
         self._claimed = asyncio.Event()
-        self._trouble = Trouble(site, nameserver, mandate, lambda: self.is_urgent)
+        self._backoff = Backoff(site, nameserver, context, lambda: self.is_urgent)
         self._left = False
         self._is_given_up = False  # an operator has what is there stay there
         self._failure: BaseException | None = None  # of writing down what was pushed, as it never should
@@ -309,21 +311,21 @@ class Lane:
 
     def look(self, records: Iterable[RecordKey]) -> None:
         """Note that these records, or what decides about them, have changed."""
-        self._queue.look(self._mandate.state, records)
-        self._mandate.metrics.queue(self.site.nameserver, self.site.zone, len(self._queue))
+        self._queue.look(self._context.state, records)
+        self._context.metrics.queue(self.site.nameserver, self.site.zone, len(self._queue))
         self._wake.set()
         if self._queue:
-            self._trouble.stir()
+            self._backoff.stir()
 
     def look_at_all(self) -> None:
         """Note that any record of the zone may have become pending."""
         self._unseen.set()
         self._wake.set()
-        self._trouble.hurry()
+        self._backoff.hurry()
 
     def retry(self) -> None:
         """Wait no longer, if the site is in trouble: what is known of its nameserver has changed."""
-        self._trouble.hurry()
+        self._backoff.hurry()
 
     async def work(self, work: Work, *, adopt: bool = False) -> tuple[str, ...]:
         """Do what an operator asks; return what was found, a line each. `adopt` is a takeover's.
@@ -333,7 +335,7 @@ class Lane:
             NameserverError, UnavailableError: it could not be done.
         """
         if work in (Work.CHECK, Work.REPAIR):
-            await self._trouble.demand_none()
+            await self._backoff.demand_none()
         match work:
             case Work.CHECK:
                 return await self._drift.check()
@@ -342,10 +344,10 @@ class Lane:
             case Work.TAKEOVER:
                 await self._take_over()
                 claimed = f"{self.site.zone} at {self.site.nameserver} is claimed"
-                if self._mandate.state.is_retired(self.site):
+                if self._context.state.is_retired(self.site):
                     return (claimed,)
-                consent = Consent(self.site, self.nameserver, self._mandate, self._entrance)
-                return (claimed, *await consent.take(adopt=adopt))
+                adoption = Adoption(self.site, self.nameserver, self._context, self._gates)
+                return (claimed, *await adoption.take(adopt=adopt))
             case Work.FORGET:
                 return (await self._give_up(),)
             case _:
@@ -378,7 +380,7 @@ class Lane:
         """Leave the site without removing anything there; return what that means."""
         self._is_given_up = True
         self._wake.set()
-        self._trouble.hurry()
+        self._backoff.hurry()
         try:
             await self._gone.wait()
         finally:
@@ -388,7 +390,7 @@ class Lane:
     async def _take_over(self) -> None:
         await self.nameserver.query(self.site.zone, self.site.zone, RecordType.SOA)  # or say at once why not
         self._takeover.set()
-        self._trouble.hurry()
+        self._backoff.hurry()
         self.reclaim()
         try:
             await self._claimed.wait()
@@ -402,16 +404,16 @@ class Lane:
         """
         while True:
             await self._unseen.wait()
-            async with self._entrance.looks.place(lambda: self.is_urgent):
+            async with self._gates.looks.place(lambda: self.is_urgent):
                 self._unseen.clear()
                 self._is_looking = True
-                async for record in self._mandate.records_in(self.site.zone):
-                    self._queue.look(self._mandate.state, (record,))
+                async for record in self._context.records_in(self.site.zone):
+                    self._queue.look(self._context.state, (record,))
                     if self._queue:
                         self._wake.set()
                 self._is_looking = False
-            for lane in self._zone_lanes:  # one that leaves its site may wait for this
-                lane.look(())
+            for publisher in self._of_zone:  # one that leaves its site may wait for this
+                publisher.look(())
 
     async def _publish(self) -> None:
         if isinstance(self.nameserver, LoadedNameserver):
@@ -426,8 +428,8 @@ class Lane:
             try:
                 await nameserver.open(self.site.zone, served)
             except NameserverError as error:
-                await self._trouble.note(str(error), kind_of(error))
-                await self._trouble.rest()
+                await self._backoff.note(str(error), kind_of(error))
+                await self._backoff.rest()
             else:
                 return
 
@@ -436,8 +438,8 @@ class Lane:
         of: all that changes meanwhile is pending, and so is what has yet to be taken.
         """
         served: list[RRset] = []
-        async for record in self._mandate.records_in(self.site.zone):
-            state = self._mandate.state
+        async for record in self._context.records_in(self.site.zone):
+            state = self._context.state
             want, entry = wanted(state, record), state.published.get(record)
             if want is not None and want.ip:
                 own = ours(record, entry.value if entry else None, self.site.nameserver)
@@ -446,8 +448,10 @@ class Lane:
 
     def _is_settled_at_home(self) -> bool:
         """Say whether nothing of the zone is pending where it lives now."""
-        state = self._mandate.state
-        return any(lane.is_settled for lane in self._zone_lanes if not state.is_retired(lane.site))
+        state = self._context.state
+        return any(
+            publisher.is_settled for publisher in self._of_zone if not state.is_retired(publisher.site)
+        )
 
     async def _turn(self) -> None:
         """Do one thing, and decide what follows if it fails."""
@@ -457,37 +461,37 @@ class Lane:
         except FenceLostError as error:
             _log.warning("fence.lost", **self.site._asdict(), reason=str(error))
             self.reclaim()
-            await self._trouble.rest()
+            await self._backoff.rest()
         except ForeignFenceError as error:
             await self._pause(error.holder)
         except ZoneFaultError as error:
-            await self._trouble.note(str(error), "zone")
+            await self._backoff.note(str(error), "zone")
             self.reclaim()
-            await self._trouble.rest()
+            await self._backoff.rest()
         except NameserverError as error:
-            await self._trouble.note(str(error), kind_of(error))
+            await self._backoff.note(str(error), kind_of(error))
             self.reclaim()
-            await self._trouble.rest()
-            await self._trouble.end_of_silence(self._is_abandoned)
+            await self._backoff.rest()
+            await self._backoff.end_of_silence(self._is_abandoned)
         except UnavailableError as error:
             _log.warning("publish.store_unavailable", zone=self.site.zone, reason=str(error))
-            await asyncio.sleep(self._mandate.policy.probe_interval)
+            await asyncio.sleep(self._context.policy.probe_interval)
 
     async def _step(self) -> None:
         if self._failure:
             raise self._failure
-        if self._is_void() or (self._is_given_up and self._mandate.state.is_retired(self.site)):
+        if self._is_void() or (self._is_given_up and self._context.state.is_retired(self.site)):
             await self._leave()
             return
         claim = self._claim or await self._take_claim()
-        if self._mandate.state.is_retired(self.site):
+        if self._context.state.is_retired(self.site):
             await self._retire(claim)
             return
         if self._retiring:  # the zone came back; some of its records may have been removed
             self._retiring = False
             self.reclaim()
             return
-        batch = self._queue.take(self._mandate.state, self._pusher.batch)
+        batch = self._queue.take(self._context.state, self._pusher.batch)
         if batch:
             await self._push(claim, batch)
         else:
@@ -498,7 +502,7 @@ class Lane:
 
     def _is_void(self) -> bool:
         """Say whether the zone has left this site before anything was sent there."""
-        return self._mandate.state.is_retired(self.site) and self._footprints.value.untouched
+        return self._context.state.is_retired(self.site) and self._footprints.value.untouched
 
     async def _retire(self, claim: Claim) -> None:
         self._retiring = True
@@ -506,8 +510,8 @@ class Lane:
         await self._footprints.write(Footprint(error=noted.error, since=noted.since))
         if await self._retirement.step(claim):
             await self._leave()
-        elif self._mandate.state.is_retired(self.site):  # nothing is wrong: its new home is not complete
-            self._trouble.over()
+        elif self._context.state.is_retired(self.site):  # nothing is wrong: its new home is not complete
+            self._backoff.over()
             await self._footprints.write(Footprint())
             await self._wake.wait()
 
@@ -517,17 +521,17 @@ class Lane:
             for task in self._late:  # it is in doubt again, and asked for once the zone is claimed
                 task.cancel()
             await asyncio.wait(self._settling)  # of these, some may find more that is late
-        async with self._entrance.claims.place(lambda: self.is_urgent):
+        async with self._gates.claims.place(lambda: self.is_urgent):
             claim = await self._claimer.claim(self._takeover.is_set)
         self._claim = claim
-        if not self._mandate.state.is_retired(self.site):  # that one is over once it is left
-            self._trouble.over()
+        if not self._context.state.is_retired(self.site):  # that one is over once it is left
+            self._backoff.over()
         self._claimed.set()
         self._drift.due()
         return claim
 
     async def _push(self, claim: Claim, batch: Sequence[Push]) -> None:
-        self._mandate.metrics.batch(self.site.nameserver)
+        self._context.metrics.batch(self.site.nameserver)
         self._pushing = {push.record for push in batch}
         try:
             if void := [push for push in batch if push.is_void]:
@@ -568,10 +572,10 @@ class Lane:
             for push in await write(pushes) or ():
                 records.discard(push.record)
                 self._settle_late(push)
-            await self._mandate.cache.current()
+            await self._context.cache.current()
         except (NameserverError, UnavailableError) as error:
             _log.warning("publish.not_acknowledged", zone=self.site.zone, reason=str(error))
-            await asyncio.sleep(self._mandate.policy.probe_interval)
+            await asyncio.sleep(self._context.policy.probe_interval)
 
     async def _leave(self) -> None:
         await self._footprints.delete()
@@ -582,11 +586,11 @@ class Lane:
 
     async def _pause(self, holder: str) -> None:
         """Publish nothing here until an operator takes the zone over, or its fence is ours again."""
-        mine = f"installation={self._mandate.owner.installation} " in holder
+        mine = f"installation={self._context.owner.installation} " in holder
         whose = "this installation's own history before a restore" if mine else "somebody else"
         reason = f"the zone's fence is held by {whose}, {holder!r}; see `ddnsd zone takeover`"
-        await self._trouble.note(reason, "fence", holder=holder, verified_in="")
-        await self._trouble.rest()
+        await self._backoff.note(reason, "fence", holder=holder, verified_in="")
+        await self._backoff.rest()
 
 
 def forgotten(site: Site) -> str:

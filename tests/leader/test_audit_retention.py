@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ddnsd.leader.context import Mandate
+from ddnsd.leader.context import LeaderContext
 from ddnsd.leader.housekeeping import AuditRetention
 from ddnsd.model.records import Candidacy
 from ddnsd.store import codec, keys
@@ -28,8 +28,8 @@ async def test_the_oldest_entries_go(tmp_path: Path) -> None:
             await node.commits.commit(Update({}, {key: b"{}", "things/kept": b""}))
         leadership = await node.store.campaign(codec.encode(Candidacy("node")))
         owner = await installation_owner(node.store)
-        mandate = Mandate(*(node.cache, node.commits, leadership, owner, POLICY, node.metrics))
-        retention = AuditRetention(node.store, mandate, most=KEPT, pause=0.01)
+        context = LeaderContext(*(node.cache, node.commits, leadership, owner, POLICY, node.metrics))
+        retention = AuditRetention(node.store, context, most=KEPT, pause=0.01)
 
         async def is_trimmed() -> bool:
             return len(await ids(node)) <= KEPT

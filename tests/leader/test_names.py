@@ -187,9 +187,9 @@ async def test_names_of_others_are_refused_named_and_left_where_they_are(
         answers = await asyncio.gather(*(node.update(name, "192.0.2.1") for name in (BLOG, WWW, HOME)))
         assert answers == [Updated(BLOG, "192.0.2.1", Family.A, ""), *[Refusal.NAMESERVER_FAILED] * 2]
         assert await node.ask(challenge(BLOG)) is Refusal.NAMESERVER_FAILED
-        consent = f"let ddnsd take it: spec.adopt: true in Zone {ZONE}, or `ddnsd zone takeover {ZONE}`"
+        adoption = f"let ddnsd take it: spec.adopt: true in Zone {ZONE}, or `ddnsd zone takeover {ZONE}`"
         stands = f"{WWW} A stands in the zone and is not ddnsd's"
-        assert error_of(node, WWW_A) == f"NameInUse: {stands}; remove it there, or {consent}"
+        assert error_of(node, WWW_A) == f"NameInUse: {stands}; remove it there, or {adoption}"
         assert f"*.{HOME} A" in error_of(node, HOME_A)
         assert f"_acme-challenge.{BLOG} TXT" in error_of(node, RecordKey(BLOG, Challenge.TXT))
 
@@ -621,7 +621,7 @@ async def stand_in(watched: Watched, name: str, ip: str) -> None:
     await stand(watched.real, name, ip)
 
 
-# Consent
+# Adoption
 
 
 async def test_a_zone_lets_its_hosts_adopt(tmp_path: Path) -> None:

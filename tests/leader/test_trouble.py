@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from ddnsd.leader.claim import Entrance
-from ddnsd.leader.context import Mandate
-from ddnsd.leader.zone import Lane
+from ddnsd.leader.claim import NameserverGates
+from ddnsd.leader.context import LeaderContext
+from ddnsd.leader.zone import ZonePublisher
 from ddnsd.model.fence import Owner
 from ddnsd.model.records import Candidacy, Footprint, Site, Work, WorkRequest
 from ddnsd.model.request import Refusal, Updated
@@ -178,7 +178,7 @@ async def _ask(node: Node, name: str, work: Work) -> WorkRequest:
 
 
 @pytest.mark.logs_errors
-async def test_lane_that_falls_falls_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_publisher_that_falls_falls_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A bug with one zone is no reason to publish no other."""
     async with moody_node(tmp_path) as (node, moody):
 
@@ -289,15 +289,15 @@ async def test_takeover_that_came_too_late_is_not_done(tmp_path: Path, store: Em
         leadership = await store.campaign(encode(Candidacy("node")))
         owner = Owner("mine", store.identity)
         moody = Moody(servers["default"])
-        mandate = Mandate(node.cache, node.commits, leadership, owner, POLICY, metrics)
-        lane = Lane(SITE, moody, mandate, Entrance(moody), [])
-        async with running(lane.run()):
-            await node.until(lambda: lane.claim is not None)  # none is on its way
+        context = LeaderContext(node.cache, node.commits, leadership, owner, POLICY, metrics)
+        publisher = ZonePublisher(SITE, moody, context, NameserverGates(moody), [])
+        async with running(publisher.run()):
+            await node.until(lambda: publisher.claim is not None)  # none is on its way
             moody.judge = _silence
-            lane.reclaim()
+            publisher.reclaim()
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(2 * POLICY.probe_interval):
-                    await lane.work(Work.TAKEOVER)
+                    await publisher.work(Work.TAKEOVER)
             await _scribble(moody.real, FOREIGN)
             moody.judge = lambda _: None
             await node.until(lambda: node.state.footprints[SITE].value.holder == FOREIGN)
@@ -305,7 +305,7 @@ async def test_takeover_that_came_too_late_is_not_done(tmp_path: Path, store: Em
             fence = await moody.real.query(ZONE, f"_ddnsd.{ZONE}", RecordType.TXT)
             assert fence is not None
             assert fence.values == (FOREIGN,)
-            assert await lane.work(Work.TAKEOVER)
+            assert await publisher.work(Work.TAKEOVER)
 
 
 async def test_full_disk_under_the_embedded_nameserver(tmp_path: Path) -> None:
