@@ -28,12 +28,8 @@ class Owner(Protocol):
         """Take note of the source that the PROXY header names; return whether the connection may stay."""
         ...
 
-    def arrived(self) -> None:
-        """Call `take` once it is the connection's turn."""
-        ...
-
     def received(self, octets: bytes, /) -> None:
-        """Take plain text, at least one octet."""
+        """Take plain text; none, if it is the connection's turn without it."""
         ...
 
     def ended(self) -> None:
@@ -56,8 +52,17 @@ class Owner(Protocol):
 class ClientStream(asyncio.BufferedProtocol):
     """The stream of one connection."""
 
-    def __init__(self, owner: Owner, tls: ssl.SSLContext | None, header: PendingHeader | None) -> None:
-        """`header` is what the connection begins with where its peer is a proxy that sends one."""
+    def __init__(
+        self,
+        owner: Owner,
+        tls: ssl.SSLContext | None,
+        header: PendingHeader | None,
+        arrived: Callable[[], None],
+    ) -> None:
+        """`header` is what the connection begins with where its peer is a proxy that sends one.
+
+        `arrived` is called when octets have come; `take` has to be called for it, now or later.
+        """
         self.is_closed = False
         """Whether nothing is read or sent any more."""
         self.has_ended = False
@@ -67,6 +72,7 @@ class ClientStream(asyncio.BufferedProtocol):
         self.handshake_since: float | None = None
         """Since when a part of a TLS handshake is here, not all of it."""
         self._owner = owner
+        self._arrived = arrived
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._tls = _Tls(tls) if tls else None
@@ -86,18 +92,18 @@ class ClientStream(asyncio.BufferedProtocol):
     # What the owner asks for.
 
     def take(self) -> None:
-        """Work on what has come, if anything has."""
+        """Work on what has come, if anything has: it is the connection's turn."""
         octets, self._kept = self._kept, b""
-        if not octets or self.is_closed:
+        if self.is_closed:
             return
         if self._is_full_of_kept:
             self._is_full_of_kept = False
             self.resume()
-        if self._header:
+        if self._header and octets:
             octets = self._behind_header(octets)
         if self._tls and octets and not self.is_closed:
             octets = self._decrypted(octets)
-        if octets and not self.is_closed:
+        if not self.is_closed:
             self._owner.received(octets)
         if self._has_read_all or (self._tls and self._tls.is_ended):
             self._note_end()
@@ -198,7 +204,7 @@ class ClientStream(asyncio.BufferedProtocol):
             self._kept, self._kept_since = octets, self._loop.time()
         else:
             self._kept += octets
-        self._owner.arrived()
+        self._arrived()
         if len(self._kept) >= _MOST_KEPT:
             self.pause()
             self._is_full_of_kept = True

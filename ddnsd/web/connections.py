@@ -14,7 +14,7 @@ wait behind all of them. `FairQueue` takes a few in each turn, and from each sou
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
@@ -118,7 +118,7 @@ class Connections:
         self._places: dict[Occupant, _Place] = {}
         self._all = _Crowd()
         self._by_source: dict[str, _Crowd] = {}
-        self._queue = FairQueue()
+        self.queue = FairQueue(self._places)
         self.tarpit = Tarpit(lambda each: self.rank(each, Rank.KEPT_WAITING))
 
     def __len__(self) -> int:
@@ -126,20 +126,6 @@ class Connections:
 
     def __iter__(self) -> Iterator[Occupant]:
         return iter(tuple(self._places))
-
-    def take(self, connection: Occupant) -> None:
-        """Let a connection work on what has come: now, or in a later turn of the event loop."""
-        if place := self._places.get(connection):
-            self._queue.take(connection, place.source)
-
-    def take_later(self, connection: Occupant) -> None:
-        """Let a connection work on what has come, once others have had their turn."""
-        if place := self._places.get(connection):
-            self._queue.add(connection, place.source)
-
-    def take_all(self) -> None:
-        """Let all work now on what has come."""
-        self._queue.take_all()
 
     def make_room(self, peer: str) -> bool:
         """Make room for one more connection, if need be; return whether it may come in."""
@@ -179,9 +165,9 @@ class Connections:
         """Note that a connection is closed; idempotent."""
         self.tarpit.drop(connection)
         self.rank(connection, Rank.AT_WORK)
+        self.queue.drop(connection)
         if not (place := self._places.pop(connection, None)):
             return
-        self._queue.drop(connection, place.source)
         self._all.size -= 1
         place.theirs.size -= 1
         if not place.theirs.size:
@@ -199,7 +185,7 @@ class Connections:
 
     def _displace(self, crowd: _Crowd, displaced: str, full: str) -> bool:
         """Close the first of these that has to go; return whether there is one."""
-        first = crowd.first_to_go(lambda each: not self._queue.holds(each, self._places[each].source))
+        first = crowd.first_to_go(lambda each: not self.queue.holds(each))
         if first is None:
             self._closed(full)
             return False
@@ -218,33 +204,38 @@ class FairQueue:
     as many sources, and the order among them the same, since a connection is here once at most.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, places: Mapping[Occupant, _Place]) -> None:
+        """`places` are those of all connections, which say where each comes from."""
+        self._places = places
         self._waiting: OrderedDict[str, OrderedDict[Occupant, None]] = OrderedDict()  # by source
         self._left = _TURN
         self._is_timed = False  # whether the next turn's call is on its way
 
-    def take(self, connection: Occupant, source: str) -> None:
+    def take(self, connection: Occupant) -> None:
         """Let a connection work on what has come: at once, if none waits and the turn is not used up."""
         if self._waiting or self._left <= 0:
-            self.add(connection, source)
+            self.add(connection)
         else:
             self._take(connection)
 
-    def add(self, connection: Occupant, source: str) -> None:
+    def add(self, connection: Occupant) -> None:
         """Let a connection work in a later turn; idempotent."""
-        self._waiting.setdefault(source, OrderedDict())[connection] = None
-        self._time()
+        if place := self._places.get(connection):
+            self._waiting.setdefault(place.source, OrderedDict())[connection] = None
+            self._time()
 
-    def drop(self, connection: Occupant, source: str) -> None:
-        """Forget a connection that is closed; idempotent."""
-        if (theirs := self._waiting.get(source)) is not None:
-            theirs.pop(connection, None)
+    def drop(self, connection: Occupant) -> None:
+        """Forget a connection that leaves its place; idempotent."""
+        if self.holds(connection):
+            theirs = self._waiting[source := self._places[connection].source]
+            del theirs[connection]
             if not theirs:
                 del self._waiting[source]
 
-    def holds(self, connection: Occupant, source: str) -> bool:
+    def holds(self, connection: Occupant) -> bool:
         """Say whether a connection waits for its turn."""
-        return connection in self._waiting.get(source, ())
+        place = self._places.get(connection)
+        return place is not None and connection in self._waiting.get(place.source, ())
 
     def take_all(self) -> None:
         """Let all that wait work now."""

@@ -277,7 +277,7 @@ class Exchange(HTTPMessageDelegate):
             self._listener.in_flight.settle(self)  # it is the tarpit's from now on, also when the node drains
             self._listener.tarpit.keep(self._connection, lambda: self._reply_late(status, body, extra))
             return
-        if late or self.draining:
+        if late or self._listener.draining:
             self._connection.close_after()
         self._settle()
         self._connection.answer(status, _lines({**_USUAL, **extra}) if extra else _USUAL_LINES, body)

@@ -8,6 +8,7 @@ A client that closes its half of the connection after a request gets its answer 
 """
 
 import asyncio
+import functools
 import ssl
 from collections.abc import Awaitable, Callable
 from http.client import responses
@@ -99,7 +100,8 @@ class HttpConnection(HTTPConnection):
         self, host: Host, peer: str, tls: ssl.SSLContext | None, header: PendingHeader | None
     ) -> None:
         self.context = Context(peer, "https" if tls else "http")
-        self.stream = ClientStream(self, tls, header)
+        self.stream = ClientStream(self, tls, header, functools.partial(host.connections.queue.take, self))
+        self.take_turn = self.stream.take
         self._host = host
         self._loop = asyncio.get_running_loop()
         self._reader = RequestReader(host.limits.max_head)
@@ -231,13 +233,6 @@ class HttpConnection(HTTPConnection):
 
     # What the server asks for.
 
-    def take_turn(self) -> None:
-        """Work on what has come."""
-        if self._is_scheduled:
-            self._is_scheduled = False
-            self._advance()
-        self.stream.take()
-
     def close(self) -> None:
         """Close the connection."""
         self._octets = b""
@@ -262,10 +257,6 @@ class HttpConnection(HTTPConnection):
 
     # What the stream tells.
 
-    def arrived(self) -> None:
-        """Wait for a turn."""
-        self._host.connections.take(self)
-
     def identified(self, source: str) -> bool:
         """Count as a client from there."""
         self.context = self.context._replace(remote_ip=source)
@@ -273,16 +264,17 @@ class HttpConnection(HTTPConnection):
         return self._host.admits(self, source)
 
     def received(self, octets: bytes) -> None:
-        """Take what has come."""
+        """Take what has come, in the connection's turn; or go on, if that is nothing."""
+        self._is_scheduled = False
         if self._lingers_since is not None:
             self._dropped += len(octets)
             if self._dropped > _LINGER:
                 self.close()
             return
-        self._crumbs += len(octets) < _CRUMB
+        self._crumbs += 0 < len(octets) < _CRUMB
         self._octets = self._octets + octets if self._octets else octets
         self._advance()
-        if self._crumbs > _CRUMBS and not self._is_read:
+        if octets and self._crumbs > _CRUMBS and not self._is_read:
             self.stream.rest(self._advance_later)
 
     def ended(self) -> None:
@@ -335,11 +327,11 @@ class HttpConnection(HTTPConnection):
             return
         if self.is_closed or self._lingers_since is not None:
             return
-        if self._head is None and self._head_since is None and self._reader.has_begun:
+        if self._head is None and self._head_since is None and self._reader.size:
             self._head_since = self._loop.time()
         if len(self._octets) >= _AHEAD or self._is_busy:
             self.stream.pause()
-        elif self.is_half_closed and not (self._octets or self._is_read):
+        elif self.stream.has_ended and not (self._octets or self._is_read):
             self.close()
         else:
             self.stream.resume()
@@ -429,7 +421,7 @@ class HttpConnection(HTTPConnection):
 
     def _rank_at_work(self) -> None:
         if self._is_read and not self._is_answered:
-            self._host.connections.rank(self, Rank.HALF_CLOSED if self.is_half_closed else Rank.AT_WORK)
+            self._host.connections.rank(self, Rank.HALF_CLOSED if self.stream.has_ended else Rank.AT_WORK)
 
     def _guarded(self, call: Callable[..., object], *arguments: object) -> bool:
         """Call a delegate; return whether it went well. If not, the connection ends with it."""
@@ -487,7 +479,9 @@ class HttpConnection(HTTPConnection):
 
     def _connection_field(self) -> str:
         """Decide whether the connection is closed after this answer; return what the answer says of that."""
-        if not (self._is_read and self._host.keeps_connections) or (self.is_half_closed and not self._octets):
+        if not (self._is_read and self._host.keeps_connections) or (
+            self.stream.has_ended and not self._octets
+        ):
             self._is_last = True
         if self._is_last:
             return "close"
@@ -503,7 +497,8 @@ class HttpConnection(HTTPConnection):
             self._go_on()
 
     def _go_on(self) -> None:
-        self._release_flow(None)
+        if self._flow:
+            self._release_flow(None)
         if self.is_closed or self._lingers_since is not None:
             return
         if self._is_last:
@@ -516,14 +511,14 @@ class HttpConnection(HTTPConnection):
         self._next_message()
         if self._octets:
             self._advance_later()
-        elif self.is_half_closed:
+        elif self.stream.has_ended:
             self.close()
         else:
             self.stream.resume()
 
     def _advance_later(self) -> None:
         self._is_scheduled = True
-        self._host.connections.take_later(self)
+        self._host.connections.queue.add(self)
 
     def _refuse_body(self) -> None:
         """Answer a request that has too large a body, and close the connection."""

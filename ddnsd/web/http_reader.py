@@ -71,11 +71,6 @@ class RequestReader:
         self._take: Callable[[bytes], int] = self._take_start
         self._begin()
 
-    @property
-    def has_begun(self) -> bool:
-        """Say whether a part of the next request is here, if only an empty line."""
-        return self._size > 0
-
     def next(self) -> None:
         """Make ready for the request after the one that is complete."""
         self.head = None
@@ -93,7 +88,8 @@ class RequestReader:
         return self._take(octets)
 
     def _begin(self) -> None:
-        self._size = 0  # of the head so far
+        self.size = 0
+        """Octets of the next request's head, or of the empty lines before it, that are here."""
         self._line = b""  # the part of a line that is here
         self._tail = b""  # the last octets of the head so far
         self._start: tuple[bytes, ...] = ()  # the parts of the request line
@@ -116,7 +112,7 @@ class RequestReader:
         end += len(_END)
         if end > self._max_head:
             raise HeadTooLargeError
-        self._size = end
+        self.size = end
         self._start = found.group(1, 2, 3)
         self._feed(_LINES[self._start[2]] + octets[found.end() : end])
         self._finish_head()
@@ -149,8 +145,8 @@ class RequestReader:
         return used
 
     def _count(self, more: int) -> None:
-        self._size += more
-        if self._size > self._max_head:
+        self.size += more
+        if self.size > self._max_head:
             raise HeadTooLargeError
 
     def _finish_head(self) -> None:
@@ -229,7 +225,7 @@ class RequestReader:
                 self._left += 2  # the chunk's own end of line
                 self._take = self._take_chunk
             else:
-                self._size = 0
+                self.size = 0
                 self._take = self._take_trailers
         return used
 
@@ -243,8 +239,8 @@ class RequestReader:
 
     def _take_trailers(self, octets: bytes) -> int:
         used = octets.find(b"\n") + 1 or len(octets)
-        self._size += used
-        if self._size > _MOST_TRAILERS:
+        self.size += used
+        if self.size > _MOST_TRAILERS:
             raise MalformedRequestError("too many trailers")
         self._feed(octets[:used])
         self.is_complete = self._is_whole

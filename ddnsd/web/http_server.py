@@ -102,7 +102,7 @@ class HttpServer:
         now = self._loop.time()
         rest = max(self._waited_since(), default=now - ON_THE_WAY) + ON_THE_WAY - now
         await asyncio.sleep(max(rest, _ONE_LOOK))
-        self.connections.take_all()
+        self.connections.queue.take_all()
 
     async def close(self) -> None:
         """Close every connection, and return when all are; an answer that its client takes goes out."""

@@ -200,7 +200,7 @@ async def test_what_waits_when_it_stops_is_answered() -> None:
 async def test_what_waits_is_not_late() -> None:
     async with Place(patience=PATIENT._replace(idle=0.3, head=0.3)) as place:
         taken: list[object] = []
-        now, place.connections.take = place.connections.take, taken.append  # as in a very long queue
+        now, place.connections.queue.take = place.connections.queue.take, taken.append  # a very long queue
         asks, silent = await place.clients(*[CROWD] * 2)
         asks.sendall(NOW)
 
@@ -234,12 +234,12 @@ async def test_who_waits_for_a_turn_keeps_its_place_if_another_one_can_go() -> N
     for each in (asks, idle):
         connections.enter(each, CROWD)
         connections.rank(each, Rank.AWAITED)
-    connections.take_later(asks)
+    connections.queue.add(asks)
     assert connections.make_room(OTHER)
     assert (asks.abandoned, idle.abandoned) == (False, True)
     connections.enter(third, OTHER)
     connections.rank(third, Rank.AWAITED)
-    connections.take_later(third)
+    connections.queue.add(third)
     assert connections.make_room(OTHER), "all wait for their turns, and one has to go"
     assert asks.abandoned
     await asyncio.sleep(0.01)
@@ -256,7 +256,7 @@ async def test_a_connection_s_bug_is_no_other_s() -> None:
     broken, other = Broken(), Client()
     for each in (broken, other):
         connections.enter(each, CROWD)
-        connections.take_later(each)
+        connections.queue.add(each)
     await asyncio.sleep(0.01)
     assert (broken.abandoned, other.turns) == (True, 1)
 
