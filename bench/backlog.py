@@ -10,7 +10,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.records import Committed, RecordKey
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
-from ddnsd.store.interface import Done, Update
+from ddnsd.store.interface import ConditionalWrite, Done
 from tests.rigs.base import NameserverRig
 from tests.system.installation import Installation, document
 
@@ -29,7 +29,7 @@ async def commit_addresses(ddnsd: Installation, hosts: Sequence[str], ip: str) -
     names = [keys.address(RecordKey(host, Family.A)) for host in hosts]
     for start in range(0, len(names), store.limits.group):
         group = names[start : start + store.limits.group]
-        outcomes = await store.commit([Update({name: 0}, {name: value}) for name in group])
+        outcomes = await store.commit([ConditionalWrite({name: 0}, {name: value}) for name in group])
         if not all(isinstance(outcome, Done) for outcome in outcomes):
             raise WrongAnswerError("a host of the backlog has an address already")
     await store.close()

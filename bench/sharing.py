@@ -11,13 +11,13 @@ from prometheus_client import CollectorRegistry
 
 from bench.load import Rate, WrongAnswerError
 from ddnsd.aio import cancel
-from ddnsd.etcd import Client, Compare, Put, Settings, Target, Txn
+from ddnsd.etcd import Compare, CompareTarget, EtcdClient, EtcdClientSettings, PutRequest, TxnRequest
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import Committed, RecordKey
 from ddnsd.store import codec, keys
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
 from ddnsd.store.group_commit import GroupCommit
-from ddnsd.store.interface import CLOCK, Done, Update
+from ddnsd.store.interface import CLOCK, ConditionalWrite, Done
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 
@@ -30,7 +30,7 @@ _TIMEOUT = 30.0
 class Sharing:
     """One store, with a watch cache and a group commit as in a node; and a bare client beside them."""
 
-    def __init__(self, store: EtcdStore, client: Client, prefix: str) -> None:
+    def __init__(self, store: EtcdStore, client: EtcdClient, prefix: str) -> None:
         metrics = Metrics(CollectorRegistry(), ())
         self._cache = WatchCache(store, _TIMEOUT, metrics)
         self._commits = GroupCommit(store, self._cache, metrics)
@@ -94,7 +94,7 @@ class Sharing:
 
     async def _commit(self, number: int) -> None:
         key = self._own[number]
-        outcome = await self._commits.commit(Update(self._expects(key), {key: self._value}))
+        outcome = await self._commits.commit(ConditionalWrite(self._expects(key), {key: self._value}))
         _expect(isinstance(outcome, Done), f"a commit that nothing contradicts was {outcome}")
         assert isinstance(outcome, Done)
         self._revisions[key] = outcome.revision
@@ -102,11 +102,11 @@ class Sharing:
     async def _txn(self, number: int) -> None:
         key = self._own[number]
         compares = [
-            Compare(f"{self._prefix}{name}".encode(), Target.MOD, revision)
+            Compare(f"{self._prefix}{name}".encode(), CompareTarget.MOD, revision)
             for name, revision in self._expects(key).items()
         ]
-        put = Put(f"{self._prefix}{key}".encode(), self._value)
-        answer = await self._client.txn(Txn(compares, [put], []), timeout=_TIMEOUT)
+        put = PutRequest(f"{self._prefix}{key}".encode(), self._value)
+        answer = await self._client.txn(TxnRequest(compares, [put], []), timeout=_TIMEOUT)
         _expect(answer.succeeded, "a transaction that nothing contradicts was refused")
         self._revisions[key] = answer.revision
 
@@ -117,10 +117,10 @@ class Sharing:
 @asynccontextmanager
 async def open_sharing(endpoint: str) -> AsyncIterator[Sharing]:
     """Open the store on an etcd that nobody else uses."""
-    settings = EtcdStoreSettings(Settings((endpoint,)))
+    settings = EtcdStoreSettings(EtcdClientSettings((endpoint,)))
     store = await open_etcd(settings)
     try:
-        async with Client(settings.cluster) as client:
+        async with EtcdClient(settings.cluster) as client:
             sharing = Sharing(store, client, settings.prefix)
             following = asyncio.create_task(sharing.follow())
             yield sharing

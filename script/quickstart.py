@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from example import AdminApi, curl_line, ddnsd, dig_line, load_example, reachable
 
-from ddnsd.config import ConfigError, Endpoint, Rfc2136Nameserver, Settings, load
+from ddnsd.config import ConfigError, ListenAddress, Rfc2136NameserverSettings, Settings, load
 from ddnsd.config.parse import parse_endpoint
 
 START_SECONDS = 30.0
@@ -129,10 +129,10 @@ def is_ready(health: str) -> bool:
         return False
 
 
-def nameserver(run: Run, dns: object) -> Endpoint:
+def nameserver(run: Run, dns: object) -> ListenAddress:
     default = run.settings.nameservers["default"]
-    if isinstance(default, Rfc2136Nameserver):
-        return Endpoint(default.address, default.port)
+    if isinstance(default, Rfc2136NameserverSettings):
+        return ListenAddress(default.address, default.port)
     assert isinstance(dns, dict)
     return parse_endpoint(reachable(dns["default"]))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from ddnsd import files
 from ddnsd.config import Settings
 from ddnsd.model.resources import MIN_SECRET_LENGTH, digest
-from ddnsd.web.admin import AdminScope, Credential
+from ddnsd.web.admin import AdminCredential, AdminScope
 
 _ELSEWHERE = "name another file in admin.token_file (DDNSD_ADMIN_TOKEN_FILE), or in admin.tokens"
 
@@ -57,16 +57,16 @@ def read_token_digest(path: Path) -> str:
     return digest(token)
 
 
-def admin_credentials(settings: Settings, digest_of: Callable[[Path], str]) -> tuple[Credential, ...]:
+def admin_credentials(settings: Settings, digest_of: Callable[[Path], str]) -> tuple[AdminCredential, ...]:
     """Return the admin tokens; `digest_of` reads a file, or makes it.
 
     Raises:
         AdminTokenError: two are the same; and as `digest_of`.
     """
     first = settings.admin.token_file or settings.default_admin_token_file
-    credentials = [Credential("admin", digest_of(first), frozenset({AdminScope.ALL}))]
+    credentials = [AdminCredential("admin", digest_of(first), frozenset({AdminScope.ALL}))]
     for token in settings.admin.tokens:
-        found = Credential(token.name, digest_of(token.file), frozenset(map(AdminScope, token.scopes)))
+        found = AdminCredential(token.name, digest_of(token.file), frozenset(map(AdminScope, token.scopes)))
         for other in credentials:
             if found.digest == other.digest:
                 names = f"{other.name} and {found.name}"

@@ -15,7 +15,7 @@ from ddnsd import files
 from ddnsd.app.admin_token import admin_credentials, admin_token_digest
 from ddnsd.app.sockets import LISTENERS, Bound, bind_listeners
 from ddnsd.config import EXPOSED_REMEDY, Settings, exposures
-from ddnsd.web.admin import Credential
+from ddnsd.web.admin import AdminCredential
 
 
 class Role(StrEnum):
@@ -36,11 +36,11 @@ class Role(StrEnum):
         return self is not Role.NODE
 
 
-class Premises(NamedTuple):
+class Bootstrap(NamedTuple):
     """The sockets by listener, and the admin tokens."""
 
     bound: Mapping[str, Bound]
-    admin_tokens: tuple[Credential, ...]
+    admin_tokens: tuple[AdminCredential, ...]
 
     def leave(self) -> None:
         """Let nobody in any more; this process's sockets are closed."""
@@ -67,7 +67,7 @@ class ExposedError(Exception):
     """Others could take ddnsd over by its files."""
 
 
-def prepare(settings: Settings, role: Role) -> Premises:
+def prepare(settings: Settings, role: Role) -> Bootstrap:
     """Make the data folder and the admin token where there are none, and bind the role's listeners.
 
     Raises:
@@ -76,7 +76,7 @@ def prepare(settings: Settings, role: Role) -> Premises:
     _check_files(settings)  # before a secret is put there
     _make_data(settings.data)
     tokens = admin_credentials(settings, admin_token_digest)
-    return Premises(bind_listeners(settings, role.listeners), tokens)
+    return Bootstrap(bind_listeners(settings, role.listeners), tokens)
 
 
 def _make_data(folder: Path) -> None:

@@ -17,7 +17,7 @@ from ddnsd.app.reloader import Reloader
 from ddnsd.app.startup import Startup
 from ddnsd.config import Settings
 from ddnsd.kube.api import ApiClient, ApiSettings, in_cluster_server
-from ddnsd.kube.candidate import Candidate, ControllerPolicy
+from ddnsd.kube.candidate import ControllerCandidate, ControllerPolicy
 from ddnsd.kube.status_writer import EventRecorder
 from ddnsd.model.resources import Kind
 from ddnsd.telemetry.metrics import KubeMetrics
@@ -87,7 +87,7 @@ async def start_control(core: Core, me: str, stack: AsyncExitStack) -> None:
     announcing = core.supervisor.start("events", events.run())
     stack.push_async_callback(cancel, announcing)
     core.reloader.follow(_refusals(core.reloader, events))
-    contender = Candidate(
+    contender = ControllerCandidate(
         client,
         core.store,
         core.cache,

@@ -76,10 +76,10 @@ def _place(settings: Settings) -> str:
 
 def _etcd(section: EtcdSettings, timeout: float) -> EtcdStoreSettings:
     password = section.password_file
-    cluster = etcd.Settings(
+    cluster = etcd.EtcdClientSettings(
         section.endpoints,
         tls=_tls(section.tls) if section.tls else None,
-        credentials=etcd.Credentials(section.user, password.password) if password else None,
+        credentials=etcd.EtcdUser(section.user, password.password) if password else None,
         timeout=timeout,
         try_timeout=section.try_timeout,
         connect_timeout=section.connect_timeout,

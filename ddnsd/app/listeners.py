@@ -186,7 +186,7 @@ def note_addresses(settings: Settings, addresses: Mapping[str, object]) -> None:
 _log = structlog.get_logger(__name__)
 
 
-class Retirement:
+class NodeDrain:
     """Of one process. There is no way back: what has begun to retire is not ready until it is stopped."""
 
     def __init__(self, public: PublicListener, listeners: HttpListeners) -> None:

@@ -15,7 +15,7 @@ from ddnsd.aio import cancel
 from ddnsd.app.core import Core
 from ddnsd.app.listeners import (
     HttpListeners,
-    Retirement,
+    NodeDrain,
     connection_limits,
     fair_use_limits,
     leader_policy,
@@ -26,9 +26,9 @@ from ddnsd.app.membership import Membership, member_of
 from ddnsd.app.reloader import Reloader
 from ddnsd.app.startup import Startup
 from ddnsd.app.status import StatusReport
-from ddnsd.config import ASKED, NONE, Endpoint, Settings
-from ddnsd.config import EmbeddedNameserver as EmbeddedSection
-from ddnsd.config import Rfc2136Nameserver as Rfc2136Section
+from ddnsd.config import ASKED, NONE, ListenAddress, Settings
+from ddnsd.config import EmbeddedNameserverSettings as EmbeddedSection
+from ddnsd.config import Rfc2136NameserverSettings as Rfc2136Section
 from ddnsd.leader.candidate import Candidate, Preference
 from ddnsd.model.records import Member
 from ddnsd.model.state import State
@@ -36,7 +36,7 @@ from ddnsd.nameserver.embedded import Authority, EmbeddedNameserver, EmbeddedSet
 from ddnsd.nameserver.interface import Nameserver
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver, Rfc2136Settings
 from ddnsd.service.audit import AuditLog
-from ddnsd.service.limits import Conduct, FairUse, RefusedAttempt, RefusedAttempts
+from ddnsd.service.limits import ClientLimits, FairUse, RefusedAttempt, RefusedAttempts
 from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdateService
 from ddnsd.store.watch_cache import WatchCache
@@ -45,8 +45,8 @@ from ddnsd.web.admin import AdminTokens, make_admin_application
 from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.connections import Connections
 from ddnsd.web.forms import MAX_TEXT
-from ddnsd.web.health import AbilityEndpoint, Readiness
-from ddnsd.web.http import Failures, InFlight, PublicListener
+from ddnsd.web.health import HealthEndpoint, Readiness
+from ddnsd.web.http import InFlight, PublicListener, SourceFailures
 from ddnsd.web.proxy_protocol import PATIENCE, ProxyProtocol
 from ddnsd.web.routes import public_routes
 
@@ -86,7 +86,7 @@ class Nameservers:
     @property
     def listening(self) -> Mapping[str, str]:
         """Where each embedded one answers, as `host:port`."""
-        return {name: str(Endpoint(*each.addresses[0][:2])) for name, each in self._embedded.items()}
+        return {name: str(ListenAddress(*each.addresses[0][:2])) for name, each in self._embedded.items()}
 
     def reconfigure(self, settings: Settings) -> None:
         """Have those of kind rfc2136 that the settings name; one at another address is another one.
@@ -148,7 +148,7 @@ def _zones_of(nameserver: str, state: State) -> Iterable[str]:
     return (zone for zone, entry in state.zones.items() if entry.value.spec.nameserver == nameserver)
 
 
-async def _resolve(endpoint: Endpoint) -> list[tuple[str, int]]:
+async def _resolve(endpoint: ListenAddress) -> list[tuple[str, int]]:
     """Return the numeric addresses of an endpoint; "" is every address of both families."""
     if not endpoint.host:
         return [("0.0.0.0", endpoint.port), ("::", endpoint.port)]  # noqa: S104 - what ":port" asks for
@@ -241,21 +241,21 @@ class Node:
         self.listeners, self.siblings = core.startup.listeners, core.startup.siblings
         self.fair_use = FairUse(fair_use_limits(settings))
         self.refused = RefusedAttempts()
-        conduct = Conduct(self.cache.state, self.fair_use, self.refused)
+        conduct = ClientLimits(self.cache.state, self.fair_use, self.refused)
         self.updates = UpdateService(self.cache, self.commits, update_policy(settings), conduct)
         self.sources = SourceFinder(settings.trusted_proxies, settings.trusted_headers)
-        ability = AbilityEndpoint(self.cache.when_current, core.takes_changes, _HEALTH_SECONDS)
+        ability = HealthEndpoint(self.cache.when_current, core.takes_changes, _HEALTH_SECONDS)
         routes = public_routes(self.updates, self.sources, self.metrics, ability)
         self._connections = Connections(
             connection_limits(settings), self.sources.trusts, self.metrics.connection_closed
         )
         self.metrics.count_connections(self._connections.__len__)
-        failures = Failures(self.fair_use, self.sources)
+        failures = SourceFailures(self.fair_use, self.sources)
         max_body = min(settings.http.max_body, MAX_TEXT)
         self.public = PublicListener(routes, max_body, self.metrics, failures, self._connections)
         self._proxy = ProxyProtocol(self._sends_header, self.metrics.proxy_header_refused, PATIENCE)
         self.admin_in_flight = InFlight()
-        self.retirement = Retirement(self.public, self.listeners)
+        self.retirement = NodeDrain(self.public, self.listeners)
 
     @classmethod
     async def start(cls, startup: Startup, stack: AsyncExitStack, *, controls: bool = False) -> "Node":

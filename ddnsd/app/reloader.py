@@ -20,10 +20,10 @@ import structlog
 from ddnsd.aio import Trigger
 from ddnsd.app.admin_token import AdminTokenError, admin_credentials, admin_token_files, read_token_digest
 from ddnsd.config import (
-    Change,
     ConfigError,
     Settings,
-    Source,
+    SettingsChange,
+    SettingsSource,
     TlsSettings,
     change,
     digests,
@@ -31,7 +31,7 @@ from ddnsd.config import (
     warnings,
 )
 from ddnsd.model.records import Configured
-from ddnsd.web.admin import Credential
+from ddnsd.web.admin import AdminCredential
 
 
 class Configuration(NamedTuple):
@@ -41,21 +41,21 @@ class Configuration(NamedTuple):
     """
 
     settings: Settings
-    admin_tokens: tuple[Credential, ...]
+    admin_tokens: tuple[AdminCredential, ...]
     tls: ssl.SSLContext | None
 
 
-class Reading(NamedTuple):
+class Reload(NamedTuple):
     """A configuration that was read anew, with what it changes, or why it cannot be taken over.
 
     `files` are those that this depends on.
     """
 
-    found: tuple[Configuration, Change] | ConfigError
+    found: tuple[Configuration, SettingsChange] | ConfigError
     files: frozenset[Path]
 
 
-def configuration(settings: Settings, admin_tokens: tuple[Credential, ...]) -> Configuration:
+def configuration(settings: Settings, admin_tokens: tuple[AdminCredential, ...]) -> Configuration:
     """Return what a process starts with.
 
     Raises:
@@ -64,21 +64,21 @@ def configuration(settings: Settings, admin_tokens: tuple[Credential, ...]) -> C
     return Configuration(settings, admin_tokens, _tls_context(settings.listen.tls))
 
 
-def read(source: Source, before: Settings) -> Reading:
+def read(source: SettingsSource, before: Settings) -> Reload:
     """Read everything anew, where the settings before are in force; nothing is changed by that."""
     new, files = source.read()
     if isinstance(new, ConfigError):
-        return Reading(new, files)
+        return Reload(new, files)
     changed = change(before, new)
     files |= admin_token_files(changed.settings)
     try:
         tokens = admin_credentials(changed.settings, read_token_digest)
         found = configuration(changed.settings, tokens)
     except AdminTokenError as error:
-        return Reading(ConfigError(str(source), (setting_problem("admin", "", str(error)),)), files)
+        return Reload(ConfigError(str(source), (setting_problem("admin", "", str(error)),)), files)
     except OSError as error:  # it was replaced since it was checked
-        return Reading(ConfigError(str(source), (setting_problem("listen.tls", "", str(error)),)), files)
-    return Reading((found, changed), files)
+        return Reload(ConfigError(str(source), (setting_problem("listen.tls", "", str(error)),)), files)
+    return Reload((found, changed), files)
 
 
 def _tls_context(tls: TlsSettings | None) -> ssl.SSLContext | None:
@@ -89,23 +89,23 @@ def _tls_context(tls: TlsSettings | None) -> ssl.SSLContext | None:
     return context
 
 
-class Sight(NamedTuple):
+class FileVersion(NamedTuple):
     """What a path leads to, links resolved, and the SHA-256 of that file or why it cannot be read."""
 
     real: str
     content: str
 
 
-def look(paths: Iterable[Path]) -> Mapping[Path, Sight]:
+def look(paths: Iterable[Path]) -> Mapping[Path, FileVersion]:
     """Look at each file once."""
     return {path: _look_at(path) for path in paths}
 
 
-def _look_at(path: Path) -> Sight:
+def _look_at(path: Path) -> FileVersion:
     try:
-        return Sight(os.path.realpath(path), hashlib.sha256(path.read_bytes()).hexdigest())
+        return FileVersion(os.path.realpath(path), hashlib.sha256(path.read_bytes()).hexdigest())
     except OSError as error:
-        return Sight("", str(error.strerror))
+        return FileVersion("", str(error.strerror))
 
 
 _log = structlog.get_logger(__name__)
@@ -122,11 +122,11 @@ class Reloader:
     reading that was taken over or refused.
     """
 
-    def __init__(self, source: Source, configuration: Configuration) -> None:
+    def __init__(self, source: SettingsSource, configuration: Configuration) -> None:
         self.configuration = configuration
         self._source = source
         self._files = frozenset({source.path} if source.path else ())
-        self._seen: Mapping[Path, Sight] | None = None  # at the last reading
+        self._seen: Mapping[Path, FileVersion] | None = None  # at the last reading
         self._followers: list[Callable[[], None]] = []
         self._look = Trigger()
         self.since = datetime.now(UTC)  # when it came into force
@@ -167,7 +167,7 @@ class Reloader:
         if await asyncio.to_thread(look, self._files) != self._seen:
             self._judge(await self._read())
 
-    async def _read(self) -> Reading:
+    async def _read(self) -> Reload:
         """Read until all files were the same before the reading and for some time after it.
 
         So what was read is of one moment: no half of a file, and no two generations of a mounted volume.
@@ -181,7 +181,7 @@ class Reloader:
                 return reading
             self._files = reading.files
 
-    def _judge(self, reading: Reading) -> None:
+    def _judge(self, reading: Reload) -> None:
         if isinstance(reading.found, ConfigError):
             self._refuse(reading.found)
         else:
@@ -201,7 +201,7 @@ class Reloader:
         self._refused = f"{first[:_SHOWN]}{more}"
         self._tell("refused")
 
-    def _take_over(self, found: Configuration, changed: Change) -> None:
+    def _take_over(self, found: Configuration, changed: SettingsChange) -> None:
         applied = changed.applied
         if found.admin_tokens != self.configuration.admin_tokens:
             is_first = found.admin_tokens[0] != self.configuration.admin_tokens[0]

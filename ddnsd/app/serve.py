@@ -12,13 +12,13 @@ import uvloop
 
 from ddnsd.aio import TaskFellError, cancel
 from ddnsd.app.admin_token import AdminTokenError
-from ddnsd.app.bootstrap import DataFolderError, ExposedError, Premises, Role, prepare
+from ddnsd.app.bootstrap import Bootstrap, DataFolderError, ExposedError, Role, prepare
 from ddnsd.app.node import Node
 from ddnsd.app.reloader import Reloader, configuration
 from ddnsd.app.sockets import ListenError
 from ddnsd.app.startup import Startup
-from ddnsd.app.workers import BLOCKED, CANNOT_START, STOP_SIGNALS, Parent, Worker
-from ddnsd.config import Settings, Source, warnings
+from ddnsd.app.workers import BLOCKED, CANNOT_START, STOP_SIGNALS, PreforkSupervisor, Worker
+from ddnsd.config import Settings, SettingsSource, warnings
 from ddnsd.store.interface import StoreError
 from ddnsd.telemetry.logging import configure
 
@@ -38,7 +38,7 @@ _EXPECTED = (
 )  # their messages say what to do
 
 
-def serve(source: Source, settings: Settings, role: Role) -> int:
+def serve(source: SettingsSource, settings: Settings, role: Role) -> int:
     """Run a node until SIGTERM or SIGINT, in one process or several; return the exit status.
 
     It starts with the settings, and takes over what the source, of which they are, says later.
@@ -54,15 +54,15 @@ def serve(source: Source, settings: Settings, role: Role) -> int:
     start = _Start(source, settings, premises, role)
     if settings.workers == 1 or role is Role.CONTROLLER:
         return _live(start, None)
-    return Parent(settings.workers, lambda worker: _work(start, worker), premises.leave).keep()
+    return PreforkSupervisor(settings.workers, lambda worker: _work(start, worker), premises.leave).keep()
 
 
 class _Start(NamedTuple):
     """What a process begins with."""
 
-    source: Source
+    source: SettingsSource
     settings: Settings
-    premises: Premises
+    premises: Bootstrap
     role: Role
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ddnsd.config import Endpoint, Settings
+from ddnsd.config import ListenAddress, Settings
 
 LISTENERS = ("public", "admin", "health")
 _BACKLOG = 1024
@@ -27,7 +27,7 @@ _NO_SYN = (
     (0x06, 0, 0, 0xFFFFFFFF),  # pass
 )
 
-Address = tuple[Any, ...]  # as ip(7) and ipv6(7) have it: host, port, and two more for IPv6
+SocketAddress = tuple[Any, ...]  # as ip(7) and ipv6(7) have it: host, port, and two more for IPv6
 
 
 class ListenError(Exception):
@@ -38,7 +38,7 @@ class Bound(NamedTuple):
     """A listener's sockets, one for each of its addresses; `endpoint` has the actual port."""
 
     name: str
-    endpoint: Endpoint
+    endpoint: ListenAddress
     sockets: Sequence[socket.socket]
 
     def listen(self) -> None:
@@ -84,7 +84,7 @@ def bind_listeners(settings: Settings, names: Iterable[str] = LISTENERS) -> Mapp
     return bound
 
 
-def _bind(name: str, endpoint: Endpoint, stack: contextlib.ExitStack) -> Bound:
+def _bind(name: str, endpoint: ListenAddress, stack: contextlib.ExitStack) -> Bound:
     try:
         found = socket.getaddrinfo(
             endpoint.host or None, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -92,11 +92,11 @@ def _bind(name: str, endpoint: Endpoint, stack: contextlib.ExitStack) -> Bound:
         sockets = _bind_each(sorted({(family, address) for family, *_, address in found}), stack)
     except OSError as error:
         raise _listen_error(name, endpoint, error) from error
-    return Bound(name, Endpoint(endpoint.host, sockets[0].getsockname()[1]), sockets)
+    return Bound(name, ListenAddress(endpoint.host, sockets[0].getsockname()[1]), sockets)
 
 
 def _bind_each(
-    addresses: Sequence[tuple[socket.AddressFamily, Address]], stack: contextlib.ExitStack
+    addresses: Sequence[tuple[socket.AddressFamily, SocketAddress]], stack: contextlib.ExitStack
 ) -> Sequence[socket.socket]:
     """Bind a socket to each address of one name, all at the same port.
 
@@ -117,7 +117,9 @@ def _bind_each(
     return sockets
 
 
-def _bind_one(family: socket.AddressFamily, address: Address, stack: contextlib.ExitStack) -> socket.socket:
+def _bind_one(
+    family: socket.AddressFamily, address: SocketAddress, stack: contextlib.ExitStack
+) -> socket.socket:
     made = stack.enter_context(socket.socket(family))
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
@@ -134,7 +136,7 @@ def _attach(listening: socket.socket, program: Sequence[tuple[int, int, int, int
     )
 
 
-def _listen_error(name: str, endpoint: Endpoint, error: OSError) -> ListenError:
+def _listen_error(name: str, endpoint: ListenAddress, error: OSError) -> ListenError:
     remedies = {
         errno.EADDRINUSE: "another program has it",
         errno.EACCES: "a port below 1024 needs privileges",

@@ -13,10 +13,10 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from ddnsd.aio import Supervisor
-from ddnsd.app.bootstrap import Premises
+from ddnsd.app.bootstrap import Bootstrap
 from ddnsd.app.listeners import HttpListeners
 from ddnsd.app.reloader import Reloader
-from ddnsd.app.workers import Siblings, Worker
+from ddnsd.app.workers import Worker, WorkerChannel
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.health import Readiness, make_health_application
 
@@ -32,7 +32,7 @@ class Startup:
     `loading`, once there is something to load, says how far that has come.
     """
 
-    def __init__(self, reloader: Reloader, premises: Premises, worker: Worker | None) -> None:
+    def __init__(self, reloader: Reloader, premises: Bootstrap, worker: Worker | None) -> None:
         settings = reloader.configuration.settings
         self.reloader = reloader
         self.registry = CollectorRegistry()
@@ -43,7 +43,7 @@ class Startup:
         count = self.metrics.internal_connection_closed
         self.listeners = HttpListeners(settings, premises.bound, count)
         self.worker = worker
-        self.siblings = Siblings(worker, self.metrics) if worker else None
+        self.siblings = WorkerChannel(worker, self.metrics) if worker else None
         self.loading: Callable[[], str] = lambda: ""
         self._waiting = ""  # why the store cannot be used
         self._warned = 0  # how often that was logged since it could
@@ -53,7 +53,7 @@ class Startup:
 
     @classmethod
     async def open(
-        cls, reloader: Reloader, premises: Premises, worker: Worker | None, stack: AsyncExitStack
+        cls, reloader: Reloader, premises: Bootstrap, worker: Worker | None, stack: AsyncExitStack
     ) -> "Startup":
         """Answer on the health listener until the stack is left; `worker` is None for the only process.
 

@@ -83,7 +83,7 @@ class _Start(NamedTuple):
     is_first: bool
 
 
-class Parent:
+class PreforkSupervisor:
     """Keeps `count` workers running until SIGTERM or SIGINT."""
 
     def __init__(self, count: int, work: Callable[[Worker], int], leave: Callable[[], None]) -> None:
@@ -192,7 +192,7 @@ _YES, _NO = b"yes", b"no"
 _decode = msgspec.json.Decoder(tuple[RefusedAttempt, ...]).decode
 
 
-class Siblings:
+class WorkerChannel:
     """A worker's way to its siblings. It answers them from `listen` on, and retires only once it serves."""
 
     def __init__(self, worker: Worker, metrics: Metrics) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from ddnsd import files
 from ddnsd.cli.client import AdminApiError, AdminClient, admin_api
 from ddnsd.cli.output import all_counted, counted
-from ddnsd.service.archive import Header, header_in
+from ddnsd.service.archive import ArchiveHeader, header_in
 from ddnsd.service.registry import Restored
 
 _EXPORT_TIMEOUT = 60.0  # seconds for each part
@@ -54,7 +54,7 @@ def export(client: AdminClient, output: Path) -> None:
         )
 
 
-def _download(client: AdminClient) -> tuple[Header, Iterator[bytes]]:
+def _download(client: AdminClient) -> tuple[ArchiveHeader, Iterator[bytes]]:
     """Return the header of the export, and all of its parts."""
     parts = client.download("/api/v1/export", _EXPORT_TIMEOUT)
     first = next(parts, b"")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ddnsd.config import EXPOSED_REMEDY, ConfigError, Source, exposures, load, warnings
+from ddnsd.config import EXPOSED_REMEDY, ConfigError, SettingsSource, exposures, load, warnings
 
 _DEFAULT = Path("config.yaml")
 _ROLES = ("node", "controller", "all")  # the values of app.Role
@@ -38,7 +38,7 @@ def serve(config: Path | None, role: str) -> None:
         settings = load(config, os.environ)
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
-    raise SystemExit(app.serve(Source(config, os.environ), settings, app.Role(role)))
+    raise SystemExit(app.serve(SettingsSource(config, os.environ), settings, app.Role(role)))
 
 
 @click.command(short_help="Check a configuration file.")

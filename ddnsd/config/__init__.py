@@ -1,12 +1,18 @@
 """The settings: config.yaml + environment + secret files, checked once, then passed in.
 
-`Source.read` is the only way to make one; nothing looks a setting up by name afterwards.
+`SettingsSource.read` is the only way to make one; nothing looks a setting up by name afterwards.
 """
 
-from ddnsd.config.change import Change, change, digests, needing_restart
-from ddnsd.config.environment import Reading, Source, load
-from ddnsd.config.nameservers import ASKED, NONE, EmbeddedNameserver, Rfc2136Nameserver, TsigKey
-from ddnsd.config.parse import Endpoint, Network
+from ddnsd.config.change import SettingsChange, change, digests, needing_restart
+from ddnsd.config.environment import ReadSettings, SettingsSource, load
+from ddnsd.config.nameservers import (
+    ASKED,
+    NONE,
+    EmbeddedNameserverSettings,
+    Rfc2136NameserverSettings,
+    TsigKey,
+)
+from ddnsd.config.parse import IPNetwork, ListenAddress
 from ddnsd.config.reader import ConfigError, SettingProblem, setting_problem
 from ddnsd.config.secrets import KeyFile, PasswordFile, PemFile
 from ddnsd.config.settings import (
@@ -35,30 +41,30 @@ __all__ = [
     "NONE",
     "AddressSettings",
     "AdminSettings",
-    "Change",
     "ConfigError",
     "DrainSettings",
-    "EmbeddedNameserver",
-    "Endpoint",
+    "EmbeddedNameserverSettings",
     "EtcdSettings",
     "EtcdTlsSettings",
     "FairUseSettings",
     "HttpSettings",
+    "IPNetwork",
     "KeyFile",
     "KubeSettings",
     "LeaderSettings",
+    "ListenAddress",
     "ListenSettings",
     "LogSettings",
-    "Network",
     "NodeSettings",
     "PasswordFile",
     "PemFile",
     "PublishSettings",
-    "Reading",
-    "Rfc2136Nameserver",
+    "ReadSettings",
+    "Rfc2136NameserverSettings",
     "SettingProblem",
     "Settings",
-    "Source",
+    "SettingsChange",
+    "SettingsSource",
     "StoreSettings",
     "TlsSettings",
     "TsigKey",

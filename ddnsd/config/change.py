@@ -20,7 +20,7 @@ _ALIKE = ("addresses", "http", "nameservers", "publish")
 _SHOWN = 12  # hexadecimal digits
 
 
-class Change(NamedTuple):
+class SettingsChange(NamedTuple):
     """What follows from new settings: those to be in force, and which keys differ from those before.
 
     `waiting` are keys that keep their value until a restart; a key is written with dots.
@@ -31,12 +31,12 @@ class Change(NamedTuple):
     waiting: tuple[str, ...]
 
 
-def change(old: Settings, new: Settings) -> Change:
+def change(old: Settings, new: Settings) -> SettingsChange:
     """Return what follows from new settings, where the old ones are in force."""
     applied: list[str] = []
     waiting: list[str] = []
     settings = _Comparison(applied, waiting).section(old, new, ())
-    return Change(settings, tuple(applied), tuple(waiting))
+    return SettingsChange(settings, tuple(applied), tuple(waiting))
 
 
 def needing_restart(section: type[msgspec.Struct] = Settings, path: KeyPath = ()) -> Iterator[str]:

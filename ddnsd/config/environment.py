@@ -35,14 +35,14 @@ _MAX_BYTES = 1_048_576
 _NO_FILE = "name one that can; `ddnsd serve` without --config and config.yaml takes every default"
 
 
-class Reading(NamedTuple):
+class ReadSettings(NamedTuple):
     """The settings, or all that is wrong with them; and the files that this depends on."""
 
     settings: Settings | ConfigError
     files: frozenset[Path]
 
 
-class Source(NamedTuple):
+class SettingsSource(NamedTuple):
     """Where the settings come from: a file, if there is one, and the environment over it."""
 
     path: Path | None
@@ -51,7 +51,7 @@ class Source(NamedTuple):
     def __str__(self) -> str:
         return str(self.path) if self.path else "the environment"
 
-    def read(self) -> Reading:
+    def read(self) -> ReadSettings:
         """Read and check everything once; all files are read anew.
 
         Relative paths in the file start at its folder, that of a symbolic link at the link's: Kubernetes
@@ -59,9 +59,9 @@ class Source(NamedTuple):
         """
         files = {self.path} if self.path else set()
         try:
-            return Reading(self._settings(files), frozenset(files))
+            return ReadSettings(self._settings(files), frozenset(files))
         except ConfigError as error:
-            return Reading(error, frozenset(files))
+            return ReadSettings(error, frozenset(files))
 
     def _settings(self, files: set[Path]) -> Settings:
         folder = self.path.absolute().parent if self.path else Path.cwd()
@@ -116,7 +116,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     Raises:
         ConfigError: all that is wrong with them.
     """
-    settings = Source(path, environ).read().settings
+    settings = SettingsSource(path, environ).read().settings
     if isinstance(settings, ConfigError):
         raise settings
     return settings

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from ddnsd.config.parse import (
-    Endpoint,
+    ListenAddress,
     parse_endpoint,
     parse_host,
     parse_key_name,
@@ -25,17 +25,17 @@ ASKED, NONE = "asked", "none"
 """What stands for a nameserver's addresses: the one that a query was sent to; no address at all."""
 
 OwnAddress = Annotated[str, Note(parse=parse_own_address)]
-Listen = Annotated[Endpoint, Note(parse=parse_endpoint)]
+Listen = Annotated[ListenAddress, Note(parse=parse_endpoint)]
 
 
-class EmbeddedNameserver(Section, frozen=True, kw_only=True):
+class EmbeddedNameserverSettings(Section, frozen=True, kw_only=True):
     """ddnsd's own authoritative nameserver, for a single node."""
 
     kind: Annotated[Literal["embedded"], RESTART]
     """`embedded`: the one inside ddnsd; `rfc2136`: any that takes dynamic updates (BIND, Knot, PowerDNS)."""
 
     listen: Annotated[tuple[Listen, ...], Meta(min_length=1, max_length=16), RESTART] = (
-        Endpoint("127.0.0.1", 5300),
+        ListenAddress("127.0.0.1", 5300),
     )
     """Where it answers DNS, UDP and TCP."""
 
@@ -99,7 +99,7 @@ class TsigKey(Section, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, name=name, algorithm=algorithm)
 
 
-class Rfc2136Nameserver(Section, frozen=True, kw_only=True):
+class Rfc2136NameserverSettings(Section, frozen=True, kw_only=True):
     """A nameserver that takes dynamic updates over TCP (RFC 2136): BIND, Knot, PowerDNS, …"""
 
     kind: Literal["rfc2136"]
@@ -137,4 +137,4 @@ class Rfc2136Nameserver(Section, frozen=True, kw_only=True):
         return self
 
 
-Nameserver = EmbeddedNameserver | Rfc2136Nameserver
+NameserverSettings = EmbeddedNameserverSettings | Rfc2136NameserverSettings

@@ -12,7 +12,7 @@ from msgspec import Meta
 from ddnsd.model.names import InvalidNameError, parse_name
 from ddnsd.model.note import Note
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _ENDPOINT = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^\[\]:/@\s]*)):(?P<port>[0-9]{1,9})")
 _MAX_NAME = 253
@@ -33,7 +33,7 @@ KubernetesName = Annotated[
     Note(remedy="write 1 to 63 lower-case letters, digits and hyphens, no hyphen at an end"),
 ]
 """The name of a source or a namespace (RFC 1123 label)."""
-Role = Annotated[
+ClusterRoleName = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:_-]{0,252}\Z"),
     Note(remedy="write the name of a ClusterRole: letters, digits and . : _ -, 253 at most"),
@@ -47,13 +47,13 @@ KeyPrefix = Annotated[
 """A prefix of keys; it has an end, as `ddnsd` also begins `ddnsd-test`."""
 
 
-class Endpoint(NamedTuple):
+class ListenAddress(NamedTuple):
     """Where to listen. `host` "" is every address, IPv4 and IPv6; `port` 0 is any free one."""
 
     host: str
     port: int
 
-    def overlaps(self, other: "Endpoint") -> bool:
+    def overlaps(self, other: "ListenAddress") -> bool:
         """Say whether the two cannot both be listened on."""
         same_host = self.host == other.host or not self.host or not other.host
         return same_host and self.port == other.port != 0
@@ -62,7 +62,7 @@ class Endpoint(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def parse_endpoint(text: str) -> Endpoint:
+def parse_endpoint(text: str) -> ListenAddress:
     """Return the endpoint that `host:port`, `[v6]:port` or `:port` names."""
     match = _ENDPOINT.fullmatch(text)
     if match is None:
@@ -70,8 +70,8 @@ def parse_endpoint(text: str) -> Endpoint:
     if int(match["port"]) > _MAX_PORT:
         raise ValueError(f"the port is 0 to {_MAX_PORT}")
     if match["v6"]:
-        return Endpoint(str(_address(match["v6"], version=6)), int(match["port"]))
-    return Endpoint(parse_server(match["host"]) if match["host"] else "", int(match["port"]))
+        return ListenAddress(str(_address(match["v6"], version=6)), int(match["port"]))
+    return ListenAddress(parse_server(match["host"]) if match["host"] else "", int(match["port"]))
 
 
 def parse_member(text: str) -> str:
@@ -145,7 +145,7 @@ def parse_key_name(text: str) -> str:
     return ".".join(labels).lower()
 
 
-def parse_network(text: str) -> Network:
+def parse_network(text: str) -> IPNetwork:
     """Return a network in CIDR notation; an address alone is a network of one."""
     try:
         return ipaddress.ip_network(text)

@@ -11,14 +11,22 @@ from typing import Annotated, Literal, Self
 
 from msgspec import Meta
 
-from ddnsd.config.nameservers import BYTES, RECORDS, RESTART, SECONDS, EmbeddedNameserver, Listen, Nameserver
+from ddnsd.config.nameservers import (
+    BYTES,
+    RECORDS,
+    RESTART,
+    SECONDS,
+    EmbeddedNameserverSettings,
+    Listen,
+    NameserverSettings,
+)
 from ddnsd.config.parse import (
     SOURCE_HEADERS,
-    Endpoint,
+    ClusterRoleName,
+    IPNetwork,
     KeyPrefix,
     KubernetesName,
-    Network,
-    Role,
+    ListenAddress,
     Word,
     parse_api_server,
     parse_label,
@@ -185,7 +193,7 @@ class KubeSettings(Section, frozen=True, kw_only=True):
     watch_namespaces: Annotated[tuple[KubernetesName, ...], RESTART] = ()
     """The namespaces whose accounts, hosts and tokens count; none: all, and the zones, too."""
 
-    secrets_role: Annotated[Role, RESTART] = ""
+    secrets_role: Annotated[ClusterRoleName, RESTART] = ""
     """ClusterRole that a namespace can bind to let the controller use its Secrets; conditions name it."""
 
     status_rate: Annotated[int, Meta(ge=1, le=1000), RESTART] = 20
@@ -250,13 +258,13 @@ class TlsSettings(Section, frozen=True, kw_only=True):
 class ListenSettings(Section, frozen=True, kw_only=True):
     """Where ddnsd listens: `host:port`, or `:port` for every address, IPv4 and IPv6; port 0: any free one."""
 
-    public: Annotated[Listen, RESTART] = Endpoint("", 8080)
+    public: Annotated[Listen, RESTART] = ListenAddress("", 8080)
     """The update API, for clients."""
 
-    admin: Annotated[Listen, RESTART] = Endpoint("127.0.0.1", 8081)
+    admin: Annotated[Listen, RESTART] = ListenAddress("127.0.0.1", 8081)
     """The admin API, for the command line."""
 
-    health: Annotated[Listen, RESTART] = Endpoint("127.0.0.1", 8082)
+    health: Annotated[Listen, RESTART] = ListenAddress("127.0.0.1", 8082)
     """`/healthz`, `/readyz` and `/metrics`, for probes and Prometheus."""
 
     tls: TlsSettings | None = None
@@ -419,7 +427,7 @@ class Settings(Section, frozen=True, kw_only=True):
     http: HttpSettings = HttpSettings()
     fair_use: FairUseSettings = FairUseSettings()
 
-    trusted_proxies: tuple[Annotated[Network, Note(parse=parse_network)], ...] = ()
+    trusted_proxies: tuple[Annotated[IPNetwork, Note(parse=parse_network)], ...] = ()
     """Networks of the proxies whose `trusted_headers`, or PROXY header, are believed."""
 
     trusted_headers: tuple[Annotated[str, Note(parse=parse_source_header)], ...] = SOURCE_HEADERS[:2]
@@ -434,7 +442,7 @@ class Settings(Section, frozen=True, kw_only=True):
     drain: DrainSettings = DrainSettings()
     kube: KubeSettings = KubeSettings()
 
-    nameservers: Annotated[Mapping[str, Nameserver], Meta(min_length=1, max_length=1000)]
+    nameservers: Annotated[Mapping[str, NameserverSettings], Meta(min_length=1, max_length=1000)]
     """The nameservers that a Zone can name; absent: `default`, an embedded one."""
 
     @property
@@ -445,7 +453,9 @@ class Settings(Section, frozen=True, kw_only=True):
     @property
     def embedded_nameservers(self) -> Sequence[str]:
         """The names of those inside this process."""
-        return [name for name, each in self.nameservers.items() if isinstance(each, EmbeddedNameserver)]
+        return [
+            name for name, each in self.nameservers.items() if isinstance(each, EmbeddedNameserverSettings)
+        ]
 
     def complete(self) -> Self:
         """Check that the PROXY protocol has proxies, and several workers nothing that only one can have."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ddnsd import files
-from ddnsd.config.nameservers import Rfc2136Nameserver
+from ddnsd.config.nameservers import Rfc2136NameserverSettings
 from ddnsd.config.settings import EtcdSettings, Settings
 
 EXPOSED_REMEDY = "or set data_check: warn, on a file system that has no modes"
@@ -89,7 +89,7 @@ def _secret_files(settings: Settings) -> Iterator[Path]:
     if settings.listen.tls:
         yield settings.listen.tls.key.path
     for nameserver in settings.nameservers.values():
-        if isinstance(nameserver, Rfc2136Nameserver):
+        if isinstance(nameserver, Rfc2136NameserverSettings):
             yield nameserver.key.secret_file.path
 
 

@@ -8,51 +8,51 @@ import os
 # Before gRPC is imported: else it writes each failed try to connect to standard error by itself.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from ddnsd.etcd.client import Client
-from ddnsd.etcd.election import Candidacy, campaign, enter
-from ddnsd.etcd.errors import EtcdError, NotAppliedError, RestoredError, UnknownOutcomeError
+from ddnsd.etcd.client import EtcdClient
+from ddnsd.etcd.election import Campaign, campaign, enter
+from ddnsd.etcd.errors import EtcdError, EtcdRestoredError, NotAppliedError, UnknownOutcomeError
 from ddnsd.etcd.lease import Lease
-from ddnsd.etcd.settings import Credentials, Settings, Tls
+from ddnsd.etcd.settings import EtcdClientSettings, EtcdUser, Tls
 from ddnsd.etcd.values import (
     Compare,
-    Delete,
-    Event,
-    KeyValue,
+    CompareTarget,
+    DeleteRangeRequest,
+    EtcdKeyValue,
+    KeyEvent,
     Order,
-    Put,
-    Range,
+    PutRequest,
+    RangeRequest,
     Relation,
-    Revision,
     Snapshot,
-    Target,
-    Txn,
+    TxnRequest,
+    WatchRevision,
 )
-from ddnsd.etcd.watch import Watch
+from ddnsd.etcd.watch import WatchStream
 
 __all__ = [
-    "Candidacy",
-    "Client",
+    "Campaign",
     "Compare",
-    "Credentials",
-    "Delete",
+    "CompareTarget",
+    "DeleteRangeRequest",
+    "EtcdClient",
+    "EtcdClientSettings",
     "EtcdError",
-    "Event",
-    "KeyValue",
+    "EtcdKeyValue",
+    "EtcdRestoredError",
+    "EtcdUser",
+    "KeyEvent",
     "Lease",
     "NotAppliedError",
     "Order",
-    "Put",
-    "Range",
+    "PutRequest",
+    "RangeRequest",
     "Relation",
-    "RestoredError",
-    "Revision",
-    "Settings",
     "Snapshot",
-    "Target",
     "Tls",
-    "Txn",
+    "TxnRequest",
     "UnknownOutcomeError",
-    "Watch",
+    "WatchRevision",
+    "WatchStream",
     "campaign",
     "enter",
 ]

@@ -14,16 +14,16 @@ import grpc
 
 from ddnsd.etcd.errors import (
     ClusterChangedError,
-    RefusedError,
+    EtcdUnavailableError,
+    RequestRefusedError,
     RevisionRegressedError,
-    UnavailableError,
     no_connection,
 )
-from ddnsd.etcd.messages import AUTHENTICATE, MEMBER_LIST, WATCH, AnyMessage, Method, encode
-from ddnsd.etcd.settings import Address, Credentials, Settings, Tls
+from ddnsd.etcd.messages import AUTHENTICATE, MEMBER_LIST, WATCH, AnyMessage, Rpc, encode
+from ddnsd.etcd.settings import EtcdClientSettings, EtcdUser, MemberAddress, Tls
 
 _Call: TypeAlias = "grpc.aio.StreamStreamCall[AnyMessage, AnyMessage]"
-Metadata: TypeAlias = tuple[tuple[str, str], ...]
+GrpcMetadata: TypeAlias = tuple[tuple[str, str], ...]
 _Unary: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[AnyMessage, AnyMessage]"
 
 _UNDECIDED = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING)
@@ -61,9 +61,11 @@ class Stream:
                 await self._call.write(request)
         except TimeoutError:
             self.drop(failed=True)
-            raise UnavailableError(f"{self._name}: the watch took no request within {timeout:g} s") from None
+            raise EtcdUnavailableError(
+                f"{self._name}: the watch took no request within {timeout:g} s"
+            ) from None
         except asyncio.InvalidStateError:  # gRPC's word for a call that is done
-            raise UnavailableError(f"{self._name}: the watch has ended") from None
+            raise EtcdUnavailableError(f"{self._name}: the watch has ended") from None
 
     async def read(self) -> AnyMessage:
         """Return the next response, or gRPC's EOF. Never to be put into a timeout: that would end the stream.
@@ -95,7 +97,7 @@ class Stream:
         either: tuple[asyncio.Future[Any], ...] = (task, self._dropped)
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not task.done() or task.cancelled():  # gRPC cancels who waits on a call that is cancelled
-            raise UnavailableError(f"{self._name}: the watch was dropped")
+            raise EtcdUnavailableError(f"{self._name}: the watch was dropped")
         task.result()
 
     def _end(self) -> None:
@@ -104,10 +106,10 @@ class Stream:
             self._ended(self)
 
 
-class Endpoint:
+class MemberChannel:
     """A channel that reconnects by itself; it must be opened after any fork, in its event loop."""
 
-    def __init__(self, address: Address, settings: Settings) -> None:
+    def __init__(self, address: MemberAddress, settings: EtcdClientSettings) -> None:
         self.name = address.text
         self._channel = _open(address, settings)
         self._unary: dict[str, _Unary] = {}
@@ -132,7 +134,7 @@ class Endpoint:
             if state not in _UNDECIDED:
                 raise no_connection(self.name, await self._last_error())
             if loop.time() > deadline:
-                raise UnavailableError(f"{self.name}: no connection within {timeout:g} s")
+                raise EtcdUnavailableError(f"{self.name}: no connection within {timeout:g} s")
             await asyncio.sleep(_POLL)
 
     @property
@@ -158,7 +160,7 @@ class Endpoint:
         self._losses += 1
 
     async def send(
-        self, method: Method, request: AnyMessage, timeout: float, metadata: Metadata
+        self, method: Rpc, request: AnyMessage, timeout: float, metadata: GrpcMetadata
     ) -> AnyMessage:
         """Make one unary call.
 
@@ -175,7 +177,7 @@ class Endpoint:
         self._answered = asyncio.get_running_loop().time()
         return answer
 
-    def open_watch(self, metadata: Metadata) -> Stream:
+    def open_watch(self, metadata: GrpcMetadata) -> Stream:
         """Begin a watch stream, which `drop_streams` ends."""
         method = self._channel.stream_stream(
             WATCH.path, request_serializer=encode, response_deserializer=WATCH.decode
@@ -189,7 +191,7 @@ class Endpoint:
         for stream in tuple(self._streams):
             stream.drop()
 
-    def reopen(self, address: Address, settings: Settings) -> None:
+    def reopen(self, address: MemberAddress, settings: EtcdClientSettings) -> None:
         """Connect anew, as with another certificate; what is in flight may come to its end as it is."""
         old, self._channel = self._channel, _open(address, settings)
         self._unary.clear()
@@ -207,7 +209,7 @@ class Endpoint:
 
     def _state(self) -> grpc.ChannelConnectivity:
         if self._closed:  # of a closed channel gRPC raises an error that is not about connections
-            raise UnavailableError(f"{self.name}: the client is closed")
+            raise EtcdUnavailableError(f"{self.name}: the client is closed")
         return self._channel.get_state(try_to_connect=True)
 
     async def _last_error(self) -> str:
@@ -230,7 +232,7 @@ class Endpoint:
         self.doubt()
 
 
-def _open(address: Address, settings: Settings) -> grpc.aio.Channel:
+def _open(address: MemberAddress, settings: EtcdClientSettings) -> grpc.aio.Channel:
     """Open the channel. The options: https://grpc.github.io/grpc/core/group__grpc__arg__keys.html"""
     options: list[tuple[str, int]] = [
         ("grpc.max_receive_message_length", -1),
@@ -263,12 +265,12 @@ def is_cancelled() -> bool:
 class Token:
     """Authenticates when somebody first asks, and anew when the token of now is said to be stale."""
 
-    def __init__(self, credentials: Credentials | None) -> None:
+    def __init__(self, credentials: EtcdUser | None) -> None:
         self._credentials = credentials
         self._text: str | None = None if credentials else ""
         self._lock = asyncio.Lock()
 
-    def reconfigure(self, credentials: Credentials | None) -> None:
+    def reconfigure(self, credentials: EtcdUser | None) -> None:
         """Authenticate with these from the next time on.
 
         The token of now is used until etcd refuses it, which it does after a change of the password: so
@@ -300,7 +302,7 @@ class Token:
             user, password = self._credentials.user, self._credentials.password
             try:
                 answer = await ask(AUTHENTICATE.request(name=user, password=password))
-            except RefusedError as error:
+            except RequestRefusedError as error:
                 if "authentication is not enabled" not in str(error):
                     raise
                 self._text = ""

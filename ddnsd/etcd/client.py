@@ -5,8 +5,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from ddnsd.etcd.channel import Endpoint
-from ddnsd.etcd.connections import Connections
+from ddnsd.etcd.channel import MemberChannel
+from ddnsd.etcd.connections import ClusterChannel
 from ddnsd.etcd.errors import EtcdError
 from ddnsd.etcd.lease import Lease, grant
 from ddnsd.etcd.messages import (
@@ -19,7 +19,7 @@ from ddnsd.etcd.messages import (
     STATUS,
     TXN,
     AnyMessage,
-    Method,
+    Rpc,
     decode_delete,
     decode_member,
     decode_put,
@@ -31,28 +31,28 @@ from ddnsd.etcd.messages import (
     encode_range,
     encode_txn,
 )
-from ddnsd.etcd.settings import Settings
+from ddnsd.etcd.settings import EtcdClientSettings
 from ddnsd.etcd.values import (
-    Delete,
-    DeleteResult,
-    KeyValue,
-    Member,
-    Put,
-    PutResult,
-    Range,
-    RangeResult,
+    ClusterMember,
+    DeleteRangeRequest,
+    DeleteRangeResponse,
+    EtcdKeyValue,
+    MemberStatus,
+    PutRequest,
+    PutResponse,
+    RangeRequest,
+    RangeResponse,
     Snapshot,
-    Status,
-    Txn,
-    TxnResult,
+    TxnRequest,
+    TxnResponse,
     prefix_range,
 )
-from ddnsd.etcd.watch import Watch
+from ddnsd.etcd.watch import WatchStream
 
 PAGE = 1000  # keys in one answer of `read_prefix`
 
 
-class Client:
+class EtcdClient:
     """One cluster, for any number of callers on one event loop; to be made in that loop, after any fork.
 
     All calls raise `EtcdError` (see `errors`): `NotAppliedError` where certainly nothing was changed,
@@ -61,11 +61,11 @@ class Client:
     all tries together; None is the settings' own.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: EtcdClientSettings) -> None:
         self._settings = settings
-        self._connections = Connections(settings)
+        self._connections = ClusterChannel(settings)
 
-    def reconfigure(self, settings: Settings) -> None:
+    def reconfigure(self, settings: EtcdClientSettings) -> None:
         """Go on with other credentials, certificates and times; the endpoints are those of before."""
         self._settings = settings
         self._connections.reconfigure(settings)
@@ -80,7 +80,7 @@ class Client:
         """The highest revision that is known to be committed."""
         return self._connections.timeline.revision
 
-    async def range(self, wanted: Range, *, timeout: float | None = None) -> RangeResult:
+    async def range(self, wanted: RangeRequest, *, timeout: float | None = None) -> RangeResponse:
         """Read a range of keys."""
         known = 0 if wanted.serializable else self.revision
         message = await self._call(RANGE, encode_range(wanted), timeout)
@@ -88,9 +88,9 @@ class Client:
             self._connections.timeline.check_revision(message.header.revision, known)
         return decode_range(message)
 
-    async def get(self, key: bytes, *, timeout: float | None = None) -> KeyValue | None:
+    async def get(self, key: bytes, *, timeout: float | None = None) -> EtcdKeyValue | None:
         """Read one key, linearizably; None if there is none."""
-        result = await self.range(Range(key), timeout=timeout)
+        result = await self.range(RangeRequest(key), timeout=timeout)
         return result.items[0] if result.items else None
 
     async def read_prefix(
@@ -110,10 +110,10 @@ class Client:
             CompactedError: the revision is no longer kept, or was compacted between two pages.
         """
         key, end = prefix_range(prefix)
-        items: list[KeyValue] = []
+        items: list[EtcdKeyValue] = []
         more = True
         while more:
-            wanted = Range(key, end, revision=revision, limit=page)
+            wanted = RangeRequest(key, end, revision=revision, limit=page)
             result = await self.range(wanted, timeout=timeout)
             items += result.items
             progress(len(items))
@@ -122,15 +122,19 @@ class Client:
             key = items[-1].key + b"\0" if more else key
         return Snapshot(revision, tuple(items))
 
-    async def put(self, put: Put, *, timeout: float | None = None) -> PutResult:
+    async def put(self, put: PutRequest, *, timeout: float | None = None) -> PutResponse:
         """Write a key."""
         return decode_put(await self._change(PUT, encode_put(put), timeout))
 
-    async def delete(self, delete: Delete, *, timeout: float | None = None) -> DeleteResult:
+    async def delete(
+        self, delete: DeleteRangeRequest, *, timeout: float | None = None
+    ) -> DeleteRangeResponse:
         """Delete a key or a range of keys."""
         return decode_delete(await self._change(DELETE_RANGE, encode_delete(delete), timeout))
 
-    async def txn(self, txn: Txn, *, repeatable: bool = False, timeout: float | None = None) -> TxnResult:
+    async def txn(
+        self, txn: TxnRequest, *, repeatable: bool = False, timeout: float | None = None
+    ) -> TxnResponse:
         """Do a transaction.
 
         `repeatable` says that doing it twice is as good as once, so that it is sent again when its
@@ -152,16 +156,16 @@ class Client:
         """Grant a lease of `ttl` seconds or, if etcd's minimum is higher, more; it is kept alive."""
         return await grant(self._connections, ttl, self._timeout(timeout))
 
-    def watch(self, prefix: bytes, start: int) -> Watch:
+    def watch(self, prefix: bytes, start: int) -> WatchStream:
         """Watch all keys under a prefix from a revision on; to be closed by the caller."""
-        return Watch(self._connections, prefix, start)
+        return WatchStream(self._connections, prefix, start)
 
-    async def members(self, *, timeout: float | None = None) -> tuple[Member, ...]:
+    async def members(self, *, timeout: float | None = None) -> tuple[ClusterMember, ...]:
         """Return the members that the cluster has."""
         message = await self._call(MEMBER_LIST, MEMBER_LIST.request(), timeout)
         return tuple(map(decode_member, message.members))
 
-    async def statuses(self) -> dict[str, Status | EtcdError]:
+    async def statuses(self) -> dict[str, MemberStatus | EtcdError]:
         """Ask every endpoint for its own view; what a member does not answer stands in its place."""
         endpoints = self._connections.endpoints
         found = await asyncio.gather(*map(self._status, endpoints))
@@ -179,20 +183,20 @@ class Client:
     ) -> None:
         await self.close()
 
-    async def _status(self, endpoint: Endpoint) -> Status | EtcdError:
+    async def _status(self, endpoint: MemberChannel) -> MemberStatus | EtcdError:
         try:
             message = await self._connections.call_at(endpoint, STATUS, STATUS.request())
         except EtcdError as error:
             return error
         return decode_status(endpoint.name, message)
 
-    async def _change(self, method: Method, request: AnyMessage, timeout: float | None) -> AnyMessage:
+    async def _change(self, method: Rpc, request: AnyMessage, timeout: float | None) -> AnyMessage:
         known = self.revision
         message = await self._call(method, request, timeout)
         self._connections.timeline.check_revision(message.header.revision, known)
         return message
 
-    async def _call(self, method: Method, request: AnyMessage, timeout: float | None) -> AnyMessage:
+    async def _call(self, method: Rpc, request: AnyMessage, timeout: float | None) -> AnyMessage:
         return await self._connections.call(method, request, self._timeout(timeout))
 
     def _timeout(self, timeout: float | None) -> float:

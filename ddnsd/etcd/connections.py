@@ -5,19 +5,19 @@ from typing import NamedTuple
 
 import grpc
 
-from ddnsd.etcd.channel import Endpoint, Metadata, Stream, Timeline, Token, is_cancelled
+from ddnsd.etcd.channel import GrpcMetadata, MemberChannel, Stream, Timeline, Token, is_cancelled
 from ddnsd.etcd.errors import (
     AuthenticationError,
+    EtcdUnavailableError,
     MemberRefusedError,
-    RefusedError,
-    UnavailableError,
+    RequestRefusedError,
     UnknownOutcomeError,
     is_stale_token,
     translate,
     unavailable,
 )
-from ddnsd.etcd.messages import AUTHENTICATE, MEMBER_LIST, AnyMessage, Method
-from ddnsd.etcd.settings import Settings
+from ddnsd.etcd.messages import AUTHENTICATE, MEMBER_LIST, AnyMessage, Rpc
+from ddnsd.etcd.settings import EtcdClientSettings
 
 # grpc.aio delivers about one message of a stream per turn of the loop: with 256 puts in flight a watch
 # of the same loop starved for 2 to 3 s.
@@ -29,30 +29,30 @@ _SETTLE = 0.02  # seconds
 _NEEDS_LEADER = ("hasleader", "true")  # a member without a leader refuses at once, and ends its watches
 
 
-class _OutOfTimeError(UnavailableError):
+class _OutOfTimeError(EtcdUnavailableError):
     """The caller's time is over; why, says what failed before."""
 
 
 class OpenWatch(NamedTuple):
     """A watch stream and the endpoint that it runs on."""
 
-    endpoint: Endpoint
+    endpoint: MemberChannel
     stream: Stream
 
 
-class Connections:
+class ClusterChannel:
     """All endpoints of a cluster. Calls go to one of them until it fails, then to the next."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: EtcdClientSettings) -> None:
         self.settings = settings
         self.timeline = Timeline()
-        self.endpoints = tuple(Endpoint(address, settings) for address in settings.addresses())
+        self.endpoints = tuple(MemberChannel(address, settings) for address in settings.addresses())
         self._index = 0
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._token = Token(settings.credentials)
         self._closed = False
 
-    def reconfigure(self, settings: Settings) -> None:
+    def reconfigure(self, settings: EtcdClientSettings) -> None:
         """Go on with other credentials, certificates and times; the endpoints are those of before."""
         before, self.settings = self.settings, settings
         if settings.credentials != before.credentials:
@@ -61,7 +61,7 @@ class Connections:
             for endpoint, address in zip(self.endpoints, settings.addresses(), strict=True):
                 endpoint.reopen(address, settings)
 
-    async def call(self, method: Method, request: AnyMessage, timeout: float) -> AnyMessage:
+    async def call(self, method: Rpc, request: AnyMessage, timeout: float) -> AnyMessage:
         """Call in turn with others, at most `MAX_IN_FLIGHT` at a time; see `call_now`."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
@@ -69,14 +69,14 @@ class Connections:
             async with asyncio.timeout_at(deadline):
                 await self._slots.acquire()
         except TimeoutError:
-            raise UnavailableError("too many calls in flight") from None
+            raise EtcdUnavailableError("too many calls in flight") from None
         try:
             return await self.call_now(method, request, deadline - loop.time())
         finally:
             self._slots.release()
 
     async def call_now(
-        self, method: Method, request: AnyMessage, timeout: float, *, patience: float | None = None
+        self, method: Rpc, request: AnyMessage, timeout: float, *, patience: float | None = None
     ) -> AnyMessage:
         """Call until a member answers; a repeatable call is sent again when its answer is lost.
 
@@ -97,9 +97,9 @@ class Connections:
             endpoint, began = self.current, loop.time()
             try:
                 return await self._attempt(endpoint, method, request, deadline)
-            except RefusedError:
+            except RequestRefusedError:
                 raise
-            except (UnavailableError, UnknownOutcomeError) as error:
+            except (EtcdUnavailableError, UnknownOutcomeError) as error:
                 if deadline - began > patience - _CLOCK or loop.time() < deadline - _CLOCK:
                     self.leave(endpoint)
                 if isinstance(error, UnknownOutcomeError) and not method.repeatable:
@@ -112,7 +112,7 @@ class Connections:
                     raise unavailable(cause) from None
                 await asyncio.sleep(pause)
 
-    async def call_at(self, endpoint: Endpoint, method: Method, request: AnyMessage) -> AnyMessage:
+    async def call_at(self, endpoint: MemberChannel, method: Rpc, request: AnyMessage) -> AnyMessage:
         """Ask this one member, also if it has no leader.
 
         Raises:
@@ -137,7 +137,7 @@ class Connections:
         deadline = asyncio.get_running_loop().time() + self.settings.try_timeout
         try:
             await self._prepare(endpoint, deadline)
-        except (UnavailableError, UnknownOutcomeError) as error:
+        except (EtcdUnavailableError, UnknownOutcomeError) as error:
             self.leave(endpoint)
             raise unavailable(error) from None
         self._check_open()
@@ -156,7 +156,7 @@ class Connections:
         return True
 
     @property
-    def current(self) -> Endpoint:
+    def current(self) -> MemberChannel:
         """The endpoint that calls go to."""
         return self.endpoints[self._index % len(self.endpoints)]
 
@@ -165,7 +165,7 @@ class Connections:
         """Say whether nothing can be called any more."""
         return self._closed
 
-    def leave(self, endpoint: Endpoint) -> None:
+    def leave(self, endpoint: MemberChannel) -> None:
         """Go on with the next endpoint, if calls still go to this one; its watches move too."""
         if len(self.endpoints) > 1 and endpoint is self.current:
             self._index += 1
@@ -178,12 +178,12 @@ class Connections:
         await asyncio.sleep(_SETTLE)
 
     async def _attempt(
-        self, endpoint: Endpoint, method: Method, request: AnyMessage, deadline: float
+        self, endpoint: MemberChannel, method: Rpc, request: AnyMessage, deadline: float
     ) -> AnyMessage:
         await self._prepare(endpoint, deadline)
         return await self._send_authenticated(endpoint, method, request, deadline)
 
-    async def _prepare(self, endpoint: Endpoint, deadline: float) -> None:
+    async def _prepare(self, endpoint: MemberChannel, deadline: float) -> None:
         """Connect; on a new connection look which cluster it leads to, before anything is written there."""
         await endpoint.ready(self._left(deadline))
         if self._token.text is None:
@@ -195,8 +195,8 @@ class Connections:
 
     async def _send_authenticated(
         self,
-        endpoint: Endpoint,
-        method: Method,
+        endpoint: MemberChannel,
+        method: Rpc,
         request: AnyMessage,
         deadline: float,
         *,
@@ -214,7 +214,7 @@ class Connections:
         metadata = self._metadata(leaderless=leaderless)
         return await self._send(endpoint, method, request, self._left(deadline), metadata)
 
-    async def _renew(self, endpoint: Endpoint, stale: str | None, deadline: float) -> None:
+    async def _renew(self, endpoint: MemberChannel, stale: str | None, deadline: float) -> None:
         async def ask(request: AnyMessage) -> AnyMessage:
             return await self._send(endpoint, AUTHENTICATE, request, self._left(deadline), (_NEEDS_LEADER,))
 
@@ -224,13 +224,18 @@ class Connections:
             raise unavailable(error) from None
 
     async def _send(
-        self, endpoint: Endpoint, method: Method, request: AnyMessage, timeout: float, metadata: Metadata
+        self,
+        endpoint: MemberChannel,
+        method: Rpc,
+        request: AnyMessage,
+        timeout: float,
+        metadata: GrpcMetadata,
     ) -> AnyMessage:
         try:
             answer = await endpoint.send(method, request, timeout, metadata)
         except grpc.aio.AioRpcError as error:
             translated = translate(error)
-            if not isinstance(translated, RefusedError):
+            if not isinstance(translated, RequestRefusedError):
                 endpoint.doubt()
             raise translated from None
         except asyncio.CancelledError:
@@ -240,14 +245,14 @@ class Connections:
         self.timeline.check_cluster(answer.header, endpoint.name)
         return answer
 
-    def _metadata(self, *, leaderless: bool = False) -> Metadata:
+    def _metadata(self, *, leaderless: bool = False) -> GrpcMetadata:
         token = self._token.text
         needs = () if leaderless else (_NEEDS_LEADER,)
         return (*needs, ("token", token)) if token else needs
 
     def _check_open(self) -> None:
         if self._closed:
-            raise UnavailableError("the client is closed")
+            raise EtcdUnavailableError("the client is closed")
 
     def _left(self, deadline: float) -> float:
         """Return the seconds for one step of a try."""

@@ -6,23 +6,31 @@ queue is fair, and the revision that created the leader's key is its epoch.
 
 import asyncio
 
-from ddnsd.etcd.client import Client
-from ddnsd.etcd.errors import CampaignLostError, CompactedError, EtcdError, UnavailableError
+from ddnsd.etcd.client import EtcdClient
+from ddnsd.etcd.errors import CampaignLostError, EtcdCompactedError, EtcdError, EtcdUnavailableError
 from ddnsd.etcd.lease import Lease
-from ddnsd.etcd.values import Compare, Put, Range, RangeResult, Revision, Target, Txn
+from ddnsd.etcd.values import (
+    Compare,
+    CompareTarget,
+    PutRequest,
+    RangeRequest,
+    RangeResponse,
+    TxnRequest,
+    WatchRevision,
+)
 
 _PAUSE = 0.05  # seconds after a failure
 _LOOK = 2.0  # seconds between two questions of a candidate that does not lead
 
 
-class Candidacy:
+class Campaign:
     """One candidate: in the queue, then leading, then not.
 
     `key` is its key; `epoch` the revision that created it, which grows with every leader. A write that
     must fail once it leads no more compares that the key's CREATE revision is the epoch.
     """
 
-    def __init__(self, client: Client, prefix: bytes, key: bytes, epoch: int, lease: Lease) -> None:
+    def __init__(self, client: EtcdClient, prefix: bytes, key: bytes, epoch: int, lease: Lease) -> None:
         self.key = key
         self.epoch = epoch
         self._client = client
@@ -107,7 +115,7 @@ class Candidacy:
         while queued and self._lease.alive:
             try:
                 queued = await self._follow_queue()
-            except (UnavailableError, CompactedError):
+            except (EtcdUnavailableError, EtcdCompactedError):
                 await asyncio.sleep(_PAUSE)  # then from a new snapshot, as long as the lease lives
             except EtcdError:
                 break
@@ -126,7 +134,7 @@ class Candidacy:
         return False
 
 
-def _apply(queue: dict[bytes, int], revision: Revision) -> None:
+def _apply(queue: dict[bytes, int], revision: WatchRevision) -> None:
     for event in revision.events:
         if event.deleted:
             queue.pop(event.item.key, None)
@@ -134,7 +142,7 @@ def _apply(queue: dict[bytes, int], revision: Revision) -> None:
             queue[event.item.key] = event.item.create_revision
 
 
-async def enter(client: Client, prefix: bytes, value: bytes, ttl: int) -> Candidacy:
+async def enter(client: EtcdClient, prefix: bytes, value: bytes, ttl: int) -> Campaign:
     """Stand in the queue under `prefix` with a lease of `ttl` seconds; `value` says who.
 
     Raises:
@@ -147,10 +155,10 @@ async def enter(client: Client, prefix: bytes, value: bytes, ttl: int) -> Candid
     except BaseException:  # also when cancelled: nobody would ever end the lease
         await lease.revoke()
         raise
-    return Candidacy(client, prefix, key, epoch, lease)
+    return Campaign(client, prefix, key, epoch, lease)
 
 
-async def campaign(client: Client, prefix: bytes, value: bytes, ttl: int) -> Candidacy:
+async def campaign(client: EtcdClient, prefix: bytes, value: bytes, ttl: int) -> Campaign:
     """Stand in the queue under `prefix` and wait until elected; cancelled, it leaves the queue.
 
     Raises:
@@ -166,18 +174,18 @@ async def campaign(client: Client, prefix: bytes, value: bytes, ttl: int) -> Can
     return candidacy
 
 
-async def _register(client: Client, key: bytes, value: bytes, lease: Lease) -> int:
+async def _register(client: EtcdClient, key: bytes, value: bytes, lease: Lease) -> int:
     """Create the key and return its create revision; sent twice it finds the key of the first time."""
     answer = await client.txn(
-        Txn(
-            compares=(Compare(key, Target.CREATE, 0),),
-            success=(Put(key, value, lease.id),),
-            failure=(Range(key),),
+        TxnRequest(
+            compares=(Compare(key, CompareTarget.CREATE, 0),),
+            success=(PutRequest(key, value, lease.id),),
+            failure=(RangeRequest(key),),
         ),
         repeatable=True,
     )
     if answer.succeeded:
         return answer.revision
     (found,) = answer.results
-    assert isinstance(found, RangeResult)
+    assert isinstance(found, RangeResponse)
     return found.items[0].create_revision

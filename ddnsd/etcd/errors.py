@@ -36,31 +36,31 @@ class NotAppliedError(EtcdError):
     """Certainly nothing was changed."""
 
 
-class UnavailableError(NotAppliedError):
+class EtcdUnavailableError(NotAppliedError):
     """No member could answer within the caller's time."""
 
 
-class CertificateError(UnavailableError):
+class CertificateError(EtcdUnavailableError):
     """TLS fails: a certificate is over, or by another authority, or etcd wants one and gets none."""
 
 
-class NoLeaderError(UnavailableError):
+class NoLeaderError(EtcdUnavailableError):
     """The members cannot agree on a leader: too many of them are not there."""
 
 
-class MemberRefusedError(UnavailableError):
+class MemberRefusedError(EtcdUnavailableError):
     """The member, or whatever listens at its address, does not do such calls; another member may."""
 
 
-class OverloadedError(MemberRefusedError):
+class MemberOverloadedError(MemberRefusedError):
     """The member has more requests waiting than it takes; later, or elsewhere, it may work."""
 
 
-class RefusedError(NotAppliedError):
+class RequestRefusedError(NotAppliedError):
     """etcd looked at the request and refused it."""
 
 
-class CompactedError(RefusedError):
+class EtcdCompactedError(RequestRefusedError):
     """History up to a revision is gone; `compact_revision` is the oldest that is kept, 0 if not told."""
 
     def __init__(self, message: str, compact_revision: int = 0) -> None:
@@ -68,39 +68,39 @@ class CompactedError(RefusedError):
         self.compact_revision = compact_revision
 
 
-class FutureRevisionError(RefusedError):
+class FutureRevisionError(RequestRefusedError):
     """The revision asked for is higher than the store's."""
 
 
-class DuplicateKeyError(RefusedError):
+class DuplicateKeyError(RequestRefusedError):
     """A transaction puts the same key twice."""
 
 
-class TooManyOperationsError(RefusedError):
+class TooManyOperationsError(RequestRefusedError):
     """A transaction has more operations than --max-txn-ops."""
 
 
-class RequestTooLargeError(RefusedError):
+class RequestTooLargeError(RequestRefusedError):
     """A request has more bytes than --max-request-bytes."""
 
 
-class LeaseNotFoundError(RefusedError):
+class LeaseNotFoundError(RequestRefusedError):
     """There is no such lease."""
 
 
-class LeaseExistsError(RefusedError):
+class LeaseExistsError(RequestRefusedError):
     """There is already a lease with this id."""
 
 
-class NoSpaceError(RefusedError):
+class NoSpaceError(RequestRefusedError):
     """The database has reached its quota; only reads and deletes work until the alarm is disarmed."""
 
 
-class AuthenticationError(RefusedError):
+class AuthenticationError(RequestRefusedError):
     """etcd does not accept the user, the password or the token."""
 
 
-class PermissionDeniedError(RefusedError):
+class PermissionDeniedError(RequestRefusedError):
     """The user's roles do not allow this."""
 
 
@@ -112,21 +112,21 @@ class UnknownOutcomeError(EtcdError):
     """The answer to a write was lost: it may be applied, even later. Read back; never resend blindly."""
 
 
-class RestoredError(EtcdError):
+class EtcdRestoredError(EtcdError):
     """etcd's history is not the one that this client has seen before."""
 
 
-class ClusterChangedError(RestoredError):
+class ClusterChangedError(EtcdRestoredError):
     """An endpoint belongs to another cluster (a restored snapshot has a new cluster id)."""
 
 
-class RevisionRegressedError(RestoredError):
+class RevisionRegressedError(EtcdRestoredError):
     """A linearizable answer lies below a revision that was known when the call began."""
 
 
 # etcd: api/v3rpc/rpctypes/error.go. The texts are its interface: several share one gRPC code.
 _BY_TEXT: tuple[tuple[str, type[NotAppliedError]], ...] = (
-    ("required revision has been compacted", CompactedError),
+    ("required revision has been compacted", EtcdCompactedError),
     ("required revision is a future revision", FutureRevisionError),
     ("duplicate key given in txn request", DuplicateKeyError),
     ("too many operations in txn request", TooManyOperationsError),
@@ -135,7 +135,7 @@ _BY_TEXT: tuple[tuple[str, type[NotAppliedError]], ...] = (
     ("requested lease not found", LeaseNotFoundError),
     ("lease already exists", LeaseExistsError),
     ("database space exceeded", NoSpaceError),
-    ("too many requests", OverloadedError),  # of this member: it is far behind in applying them
+    ("too many requests", MemberOverloadedError),  # of this member: it is far behind in applying them
     ("not supported for learner", MemberRefusedError),  # UNAVAILABLE before etcd 3.6
     ("not capable", MemberRefusedError),  # UNAVAILABLE before etcd 3.6; of a member that starts
     ("permission denied", PermissionDeniedError),
@@ -167,11 +167,11 @@ _STALE_TOKEN = ("invalid auth token", "revision of auth store is old", "user nam
 
 
 def refusal(text: str) -> NotAppliedError:
-    """Return the typed error for etcd's text: a `RefusedError`, or one of this member alone."""
+    """Return the typed error for etcd's text: a `RequestRefusedError`, or one of this member alone."""
     for part, kind in _BY_TEXT:
         if part in text:
             return kind(text)
-    return RefusedError(text)
+    return RequestRefusedError(text)
 
 
 def translate(error: grpc.aio.AioRpcError) -> EtcdError:
@@ -192,16 +192,16 @@ def translate(error: grpc.aio.AioRpcError) -> EtcdError:
     return UnknownOutcomeError(text)
 
 
-def no_connection(endpoint: str, details: str) -> UnavailableError:
+def no_connection(endpoint: str, details: str) -> EtcdUnavailableError:
     """Return the error for an endpoint, by what gRPC says of its last try to connect."""
     reason = details.rpartition("last error: ")[2]
-    kind = CertificateError if any(word in reason for word in _TLS) else UnavailableError
+    kind = CertificateError if any(word in reason for word in _TLS) else EtcdUnavailableError
     return kind(f"{endpoint}: no connection: {reason}")
 
 
-def unavailable(error: EtcdError) -> UnavailableError:
+def unavailable(error: EtcdError) -> EtcdUnavailableError:
     """Return the error of a call that was given up, by why its last try failed."""
-    return error if isinstance(error, UnavailableError) else UnavailableError(str(error))
+    return error if isinstance(error, EtcdUnavailableError) else EtcdUnavailableError(str(error))
 
 
 def is_stale_token(error: EtcdError) -> bool:

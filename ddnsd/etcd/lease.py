@@ -7,8 +7,8 @@ from before the request was sent, so that we are always the first to end.
 import asyncio
 import secrets
 
-from ddnsd.etcd.connections import Connections
-from ddnsd.etcd.errors import EtcdError, LeaseExistsError, LeaseNotFoundError, RefusedError
+from ddnsd.etcd.connections import ClusterChannel
+from ddnsd.etcd.errors import EtcdError, LeaseExistsError, LeaseNotFoundError, RequestRefusedError
 from ddnsd.etcd.messages import LEASE_GRANT, LEASE_KEEP_ALIVE, LEASE_REVOKE, AnyMessage
 
 _MARGIN = 0.1  # of the TTL, for clocks that do not run alike
@@ -19,7 +19,7 @@ _PAUSE = 0.2  # seconds between two tries to revoke
 class Lease:
     """A granted lease; the keepalive starts with it. `ttl` in seconds, as etcd chose it."""
 
-    def __init__(self, connections: Connections, id: int, ttl: int, sent: float) -> None:
+    def __init__(self, connections: ClusterChannel, id: int, ttl: int, sent: float) -> None:
         self._connections = connections
         self._loop = asyncio.get_running_loop()
         self.id = id
@@ -63,7 +63,7 @@ class Lease:
         timeout = self._connections.settings.try_timeout
         try:
             await self._connections.call_now(LEASE_REVOKE, LEASE_REVOKE.request(ID=self.id), timeout)
-        except RefusedError:
+        except RequestRefusedError:
             pass  # as a rule because it has ended
         except EtcdError:
             return False
@@ -108,11 +108,11 @@ class Lease:
         self._timer = self._loop.call_at(self._until, self._over.set)
 
 
-async def grant(connections: Connections, ttl: int, timeout: float) -> Lease:
+async def grant(connections: ClusterChannel, ttl: int, timeout: float) -> Lease:
     """Grant a lease of `ttl` seconds (etcd may choose more) and keep it alive from then on.
 
     Raises:
-        EtcdError: as `Connections.call_now`; never with an unknown outcome.
+        EtcdError: as `ClusterChannel.call_now`; never with an unknown outcome.
     """
     id = secrets.randbits(62) + 1  # ours, so that a grant whose answer was lost can be sent again
     sent = asyncio.get_running_loop().time()

@@ -14,23 +14,23 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
 
 from ddnsd.etcd.values import (
+    ClusterMember,
     Compare,
-    Delete,
-    DeleteResult,
-    Event,
-    KeyValue,
-    Member,
-    Operation,
+    CompareTarget,
+    DeleteRangeRequest,
+    DeleteRangeResponse,
+    EtcdKeyValue,
+    KeyEvent,
+    MemberStatus,
     Order,
-    Put,
-    PutResult,
-    Range,
-    RangeResult,
-    Result,
-    Status,
-    Target,
-    Txn,
-    TxnResult,
+    PutRequest,
+    PutResponse,
+    RangeRequest,
+    RangeResponse,
+    RequestOp,
+    ResponseOp,
+    TxnRequest,
+    TxnResponse,
 )
 
 # A class made at run time has no attributes that mypy could know: whoever reads a message converts it
@@ -178,7 +178,7 @@ def _classes() -> Mapping[str, AnyMessage]:
 CLASSES = _classes()
 
 
-class Method(NamedTuple):
+class Rpc(NamedTuple):
     """A call of etcd's API: its HTTP/2 path, its messages, and what a lost answer means.
 
     `repeatable`: doing it twice is as good as once, so that a call without an answer is sent again.
@@ -195,11 +195,11 @@ def encode(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-def _method(service: str, name: str, prefix: str = "", *, repeatable: bool = True) -> Method:
+def _method(service: str, name: str, prefix: str = "", *, repeatable: bool = True) -> Rpc:
     prefix = prefix or name
     path = f"/{_PACKAGE}.{service}/{name}"
     decode = CLASSES[f"{prefix}Response"].FromString
-    return Method(path, CLASSES[f"{prefix}Request"], decode, repeatable)
+    return Rpc(path, CLASSES[f"{prefix}Request"], decode, repeatable)
 
 
 RANGE = _method("KV", "Range")
@@ -223,11 +223,11 @@ _PUT = CLASSES["PutRequest"]
 _RANGE = CLASSES["RangeRequest"]
 _TXN = CLASSES["TxnRequest"]
 _OPERANDS = {
-    Target.VERSION: "version",
-    Target.CREATE: "create_revision",
-    Target.MOD: "mod_revision",
-    Target.VALUE: "value",
-    Target.LEASE: "lease",
+    CompareTarget.VERSION: "version",
+    CompareTarget.CREATE: "create_revision",
+    CompareTarget.MOD: "mod_revision",
+    CompareTarget.VALUE: "value",
+    CompareTarget.LEASE: "lease",
 }
 _SORTING = {  # RangeRequest.SortOrder (ASCEND 1, DESCEND 2) and SortTarget (KEY 0, CREATE 2)
     Order.NONE: (0, 0),
@@ -238,28 +238,28 @@ _SORTING = {  # RangeRequest.SortOrder (ASCEND 1, DESCEND 2) and SortTarget (KEY
 _DELETED = 1  # Event.EventType DELETE
 
 
-def encode_range(wanted: Range) -> AnyMessage:
+def encode_range(wanted: RangeRequest) -> AnyMessage:
     """Return the RangeRequest."""
     message = _RANGE()
     _fill_range(message, wanted)
     return message
 
 
-def encode_put(put: Put) -> AnyMessage:
+def encode_put(put: PutRequest) -> AnyMessage:
     """Return the PutRequest."""
     message = _PUT()
     _fill_put(message, put)
     return message
 
 
-def encode_delete(delete: Delete) -> AnyMessage:
+def encode_delete(delete: DeleteRangeRequest) -> AnyMessage:
     """Return the DeleteRangeRequest."""
     message = _DELETE()
     _fill_delete(message, delete)
     return message
 
 
-def encode_txn(txn: Txn) -> AnyMessage:
+def encode_txn(txn: TxnRequest) -> AnyMessage:
     """Return the TxnRequest, with all that it nests.
 
     Filled in place: what is passed to a message's constructor is copied, which costs a group three times.
@@ -269,7 +269,7 @@ def encode_txn(txn: Txn) -> AnyMessage:
     return message
 
 
-def _fill_txn(message: AnyMessage, txn: Txn) -> None:
+def _fill_txn(message: AnyMessage, txn: TxnRequest) -> None:
     for compare in txn.compares:
         _fill_compare(message.compare.add(), compare)
     for operation in txn.success:
@@ -285,22 +285,22 @@ def _fill_compare(message: AnyMessage, compare: Compare) -> None:
     setattr(message, _OPERANDS[compare.target], compare.operand)
 
 
-def _fill_operation(message: AnyMessage, operation: Operation) -> None:
+def _fill_operation(message: AnyMessage, operation: RequestOp) -> None:
     match operation:
-        case Range():
+        case RangeRequest():
             _fill_range(message.request_range, operation)
-        case Put():
+        case PutRequest():
             _fill_put(message.request_put, operation)
-        case Delete():
+        case DeleteRangeRequest():
             _fill_delete(message.request_delete_range, operation)
-        case Txn():
+        case TxnRequest():
             message.request_txn.SetInParent()  # though there may be nothing in it
             _fill_txn(message.request_txn, operation)
 
 
-def _fill_range(message: AnyMessage, wanted: Range) -> None:
+def _fill_range(message: AnyMessage, wanted: RangeRequest) -> None:
     message.key = wanted.key
-    if wanted == Range(wanted.key):
+    if wanted == RangeRequest(wanted.key):
         return  # the shape of nearly all
     message.range_end = wanted.end
     message.limit = wanted.limit
@@ -311,20 +311,20 @@ def _fill_range(message: AnyMessage, wanted: Range) -> None:
     message.count_only = wanted.count_only
 
 
-def _fill_put(message: AnyMessage, put: Put) -> None:
+def _fill_put(message: AnyMessage, put: PutRequest) -> None:
     message.key = put.key
     message.value = put.value
     message.lease = put.lease
 
 
-def _fill_delete(message: AnyMessage, delete: Delete) -> None:
+def _fill_delete(message: AnyMessage, delete: DeleteRangeRequest) -> None:
     message.key = delete.key
     message.range_end = delete.end
 
 
-def decode_key_value(message: AnyMessage) -> KeyValue:
+def decode_key_value(message: AnyMessage) -> EtcdKeyValue:
     """Return the key of an mvccpb.KeyValue."""
-    return KeyValue(
+    return EtcdKeyValue(
         message.key,
         message.value,
         message.create_revision,
@@ -334,56 +334,56 @@ def decode_key_value(message: AnyMessage) -> KeyValue:
     )
 
 
-def decode_range(message: AnyMessage) -> RangeResult:
+def decode_range(message: AnyMessage) -> RangeResponse:
     """Return the result of a RangeResponse."""
     items = tuple(map(decode_key_value, message.kvs))
-    return RangeResult(message.header.revision, items, message.more, message.count)
+    return RangeResponse(message.header.revision, items, message.more, message.count)
 
 
-def decode_put(message: AnyMessage) -> PutResult:
+def decode_put(message: AnyMessage) -> PutResponse:
     """Return the result of a PutResponse."""
-    return PutResult(message.header.revision)
+    return PutResponse(message.header.revision)
 
 
-def decode_delete(message: AnyMessage) -> DeleteResult:
+def decode_delete(message: AnyMessage) -> DeleteRangeResponse:
     """Return the result of a DeleteRangeResponse."""
-    return DeleteResult(message.header.revision, message.deleted)
+    return DeleteRangeResponse(message.header.revision, message.deleted)
 
 
-def decode_txn(message: AnyMessage) -> TxnResult:
+def decode_txn(message: AnyMessage) -> TxnResponse:
     """Return the result of a TxnResponse; nested answers have no header, they get that of the whole."""
     return _decode_txn(message, message.header.revision)
 
 
-def _decode_txn(message: AnyMessage, revision: int) -> TxnResult:
+def _decode_txn(message: AnyMessage, revision: int) -> TxnResponse:
     results = tuple(_decode_result(response, revision) for response in message.responses)
-    return TxnResult(revision, message.succeeded, results)
+    return TxnResponse(revision, message.succeeded, results)
 
 
-def _decode_result(message: AnyMessage, revision: int) -> Result:
+def _decode_result(message: AnyMessage, revision: int) -> ResponseOp:
     kind = message.WhichOneof("response")
     if kind == "response_put":
-        return PutResult(revision)
+        return PutResponse(revision)
     if kind == "response_range":
         return decode_range(message.response_range)._replace(revision=revision)
     if kind == "response_delete_range":
-        return DeleteResult(revision, message.response_delete_range.deleted)
+        return DeleteRangeResponse(revision, message.response_delete_range.deleted)
     return _decode_txn(message.response_txn, revision)
 
 
-def decode_event(message: AnyMessage) -> Event:
+def decode_event(message: AnyMessage) -> KeyEvent:
     """Return the event of an mvccpb.Event."""
-    return Event(decode_key_value(message.kv), message.type == _DELETED)
+    return KeyEvent(decode_key_value(message.kv), message.type == _DELETED)
 
 
-def decode_member(message: AnyMessage) -> Member:
+def decode_member(message: AnyMessage) -> ClusterMember:
     """Return a member of a MemberListResponse."""
-    return Member(message.ID, message.name, tuple(message.clientURLs), message.isLearner)
+    return ClusterMember(message.ID, message.name, tuple(message.clientURLs), message.isLearner)
 
 
-def decode_status(endpoint: str, message: AnyMessage) -> Status:
+def decode_status(endpoint: str, message: AnyMessage) -> MemberStatus:
     """Return a StatusResponse, with the endpoint that gave it."""
-    return Status(
+    return MemberStatus(
         endpoint,
         message.header.member_id,
         message.version,

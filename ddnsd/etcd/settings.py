@@ -20,14 +20,14 @@ class Tls(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class EtcdUser:
     """A user of etcd's own authentication."""
 
     user: str
     password: str = field(repr=False)
 
 
-class Address(NamedTuple):
+class MemberAddress(NamedTuple):
     """One member: `target` as gRPC names it, `tls` or plaintext; `text` is what the operator wrote."""
 
     text: str
@@ -36,7 +36,7 @@ class Address(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class EtcdClientSettings:
     """A cluster. `endpoints` are URLs or host:port, in order of preference; https wherever `tls` is given.
 
     `timeout` bounds a call for callers who say nothing, with all its tries, of which each gets
@@ -52,7 +52,7 @@ class Settings:
 
     endpoints: tuple[str, ...]
     tls: Tls | None = None
-    credentials: Credentials | None = None
+    credentials: EtcdUser | None = None
     timeout: float = 5.0
     try_timeout: float = 1.0
     connect_timeout: float = 0.5
@@ -65,12 +65,12 @@ class Settings:
             raise ValueError("no etcd endpoint")
         self.addresses()
 
-    def addresses(self) -> tuple[Address, ...]:
+    def addresses(self) -> tuple[MemberAddress, ...]:
         """Return the endpoints as gRPC wants them."""
         return tuple(parse_address(endpoint, tls=self.tls is not None) for endpoint in self.endpoints)
 
 
-def parse_address(text: str, *, tls: bool = False) -> Address:
+def parse_address(text: str, *, tls: bool = False) -> MemberAddress:
     """Return the address of `http(s)://host:port` or `host:port`; IPv6 addresses in brackets.
 
     Naming (targets): https://github.com/grpc/grpc/blob/master/doc/naming.md
@@ -84,7 +84,7 @@ def parse_address(text: str, *, tls: bool = False) -> Address:
     if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query:
         raise ValueError(f"etcd endpoint {text!r}: write http://host:2379 or https://host:2379")
     port = url.port or DEFAULT_PORT
-    return Address(text, _target(url.hostname, port), url.scheme == "https")
+    return MemberAddress(text, _target(url.hostname, port), url.scheme == "https")
 
 
 def _target(host: str, port: int) -> str:

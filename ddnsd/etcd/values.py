@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import NamedTuple, TypeAlias
 
 
-class KeyValue(NamedTuple):
+class EtcdKeyValue(NamedTuple):
     """A key (mvccpb.KeyValue). `version` counts its writes since creation; `lease` 0 is none."""
 
     key: bytes
@@ -20,7 +20,7 @@ class KeyValue(NamedTuple):
     lease: int
 
 
-class Target(IntEnum):
+class CompareTarget(IntEnum):
     """What a compare looks at (Compare.CompareTarget)."""
 
     VERSION = 0
@@ -43,7 +43,7 @@ class Compare(NamedTuple):
     """A condition of a transaction: `target` of `key` `relation` `operand` (bytes for VALUE, else int)."""
 
     key: bytes
-    target: Target
+    target: CompareTarget
     operand: int | bytes
     relation: Relation = Relation.EQUAL
 
@@ -57,7 +57,7 @@ class Order(IntEnum):
     LAST = 3
 
 
-class Range(NamedTuple):
+class RangeRequest(NamedTuple):
     """Read the keys from `key` up to, without, `end` (b"": this one key; b"\\0": all from `key`).
 
     `revision` 0 reads the newest, `limit` 0 all. Linearizable unless `serializable`.
@@ -73,7 +73,7 @@ class Range(NamedTuple):
     count_only: bool = False
 
 
-class Put(NamedTuple):
+class PutRequest(NamedTuple):
     """Write a key, attached to a lease or (0) to none."""
 
     key: bytes
@@ -81,14 +81,14 @@ class Put(NamedTuple):
     lease: int = 0
 
 
-class Delete(NamedTuple):
+class DeleteRangeRequest(NamedTuple):
     """Delete a key, or all from `key` up to, without, `end`."""
 
     key: bytes
     end: bytes = b""
 
 
-class Txn(NamedTuple):
+class TxnRequest(NamedTuple):
     """If all compares hold do `success`, else `failure`; in one revision.
 
     All compares, those of nested transactions too, are evaluated before anything is written. No key
@@ -97,68 +97,68 @@ class Txn(NamedTuple):
     """
 
     compares: Sequence[Compare] = ()
-    success: Sequence["Operation"] = ()
-    failure: Sequence["Operation"] = ()
+    success: Sequence["RequestOp"] = ()
+    failure: Sequence["RequestOp"] = ()
 
 
-Operation: TypeAlias = Range | Put | Delete | Txn
+RequestOp: TypeAlias = RangeRequest | PutRequest | DeleteRangeRequest | TxnRequest
 
 
-class RangeResult(NamedTuple):
+class RangeResponse(NamedTuple):
     """`revision` is the store's when it read; `total` counts all keys in the range, whatever the limit."""
 
     revision: int
-    items: tuple[KeyValue, ...]
+    items: tuple[EtcdKeyValue, ...]
     more: bool
     total: int
 
 
-class PutResult(NamedTuple):
+class PutResponse(NamedTuple):
     """The revision of the put."""
 
     revision: int
 
 
-class DeleteResult(NamedTuple):
+class DeleteRangeResponse(NamedTuple):
     """How many keys were deleted."""
 
     revision: int
     deleted: int
 
 
-class TxnResult(NamedTuple):
+class TxnResponse(NamedTuple):
     """Whether the compares held, and the results of that branch in the order of its operations."""
 
     revision: int
     succeeded: bool
-    results: tuple["Result", ...]
+    results: tuple["ResponseOp", ...]
 
 
-Result: TypeAlias = RangeResult | PutResult | DeleteResult | TxnResult
+ResponseOp: TypeAlias = RangeResponse | PutResponse | DeleteRangeResponse | TxnResponse
 
 
 class Snapshot(NamedTuple):
     """All keys under a prefix at one revision, sorted by key."""
 
     revision: int
-    items: tuple[KeyValue, ...]
+    items: tuple[EtcdKeyValue, ...]
 
 
-class Event(NamedTuple):
+class KeyEvent(NamedTuple):
     """One change. A deleted key has no value and only its `mod_revision`, that of the deletion."""
 
-    item: KeyValue
+    item: EtcdKeyValue
     deleted: bool
 
 
-class Revision(NamedTuple):
+class WatchRevision(NamedTuple):
     """All changes under a watched prefix with one revision, whole."""
 
     revision: int
-    events: tuple[Event, ...]
+    events: tuple[KeyEvent, ...]
 
 
-class Member(NamedTuple):
+class ClusterMember(NamedTuple):
     """A member of the cluster; `name` is empty until it has been started for the first time."""
 
     id: int
@@ -167,7 +167,7 @@ class Member(NamedTuple):
     is_learner: bool
 
 
-class Status(NamedTuple):
+class MemberStatus(NamedTuple):
     """One member's own view (Maintenance.Status). Sizes in bytes; `errors` holds its alarms as text.
 
     `leader` 0 is none. `quota` is --quota-backend-bytes, 0 where the member does not tell (before 3.6).

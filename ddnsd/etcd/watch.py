@@ -18,25 +18,25 @@ from typing import Self
 
 import grpc
 
-from ddnsd.etcd.channel import Endpoint, Stream
-from ddnsd.etcd.connections import Connections
+from ddnsd.etcd.channel import MemberChannel, Stream
+from ddnsd.etcd.connections import ClusterChannel
 from ddnsd.etcd.errors import (
     AuthenticationError,
-    CompactedError,
+    EtcdCompactedError,
+    EtcdUnavailableError,
     PermissionDeniedError,
-    UnavailableError,
     UnknownOutcomeError,
     refusal,
     translate,
 )
 from ddnsd.etcd.messages import CLASSES, WATCH, AnyMessage, decode_event
-from ddnsd.etcd.values import Revision, prefix_range
+from ddnsd.etcd.values import WatchRevision, prefix_range
 
 _LOOK = 0.25  # seconds between two looks
 _PROGRESS = WATCH.request(progress_request=CLASSES["WatchProgressRequest"]())
 
 
-class Pulse:
+class Keepalive:
     """Asks a silent watch stream for its progress, and drops the stream when it stays silent.
 
     Never a timeout around the stream's read: to cancel a read is to cancel the stream.
@@ -75,7 +75,7 @@ class Pulse:
             self._stream.drop()
 
     async def _ask(self, timeout: float) -> None:
-        with contextlib.suppress(grpc.aio.AioRpcError, UnavailableError):
+        with contextlib.suppress(grpc.aio.AioRpcError, EtcdUnavailableError):
             await self._stream.write(_PROGRESS, timeout)
 
 
@@ -85,19 +85,19 @@ _PAUSE = 0.1  # seconds after a failure
 _CREATE = CLASSES["WatchCreateRequest"]
 
 
-class Watch:
+class WatchStream:
     """All changes under a prefix from a revision on: whole revisions, in order, each once.
 
     For one reader: `async with client.watch(prefix, start) as watch: revisions = await watch.read()`
     """
 
-    def __init__(self, connections: Connections, prefix: bytes, start: int) -> None:
+    def __init__(self, connections: ClusterChannel, prefix: bytes, start: int) -> None:
         if start < 1:
             raise ValueError("a watch starts at a revision: 1 or higher")
         self._connections = connections
         self._key, self._range_end = prefix_range(prefix)
         self._next = start
-        self._waiting: deque[tuple[Revision, ...]] = deque()
+        self._waiting: deque[tuple[WatchRevision, ...]] = deque()
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
         self._end: BaseException | None = None
@@ -105,7 +105,7 @@ class Watch:
         self._task = asyncio.create_task(self._run(), name="etcd watch")
         self._task.add_done_callback(self._finish)
 
-    async def read(self) -> tuple[Revision, ...]:
+    async def read(self) -> tuple[WatchRevision, ...]:
         """Return the next revisions, one or more; may be cancelled without losing any.
 
         Raises:
@@ -136,7 +136,7 @@ class Watch:
         await self.close()
 
     def _finish(self, task: asyncio.Task[None]) -> None:
-        self._end = UnavailableError("the watch is closed") if task.cancelled() else task.exception()
+        self._end = EtcdUnavailableError("the watch is closed") if task.cancelled() else task.exception()
         self._filled.set()
 
     async def _run(self) -> None:
@@ -146,7 +146,7 @@ class Watch:
     async def _follow_and_recover(self) -> None:
         try:
             await self._follow()
-        except (UnavailableError, UnknownOutcomeError):
+        except (EtcdUnavailableError, UnknownOutcomeError):
             await asyncio.sleep(_PAUSE)
         except (AuthenticationError, PermissionDeniedError):
             # etcd 3.4 says "permission denied" to a watch whose token its member has forgotten.
@@ -164,14 +164,14 @@ class Watch:
         """
         endpoint, stream = await self._connections.open_watch()
         settings = self._connections.settings
-        pulse = Pulse(stream, settings.idle_timeout, settings.dead_timeout)
+        pulse = Keepalive(stream, settings.idle_timeout, settings.dead_timeout)
         reading = asyncio.create_task(self._read_stream(endpoint, stream, pulse), name="etcd watch stream")
         try:
             await stream.race(reading)
         except grpc.aio.AioRpcError as error:
             self._connections.leave(endpoint)
             raise translate(error) from None
-        except UnavailableError:
+        except EtcdUnavailableError:
             if stream.failed:
                 self._connections.leave(endpoint)
             raise
@@ -181,7 +181,7 @@ class Watch:
             reading.cancel()
             await asyncio.wait([reading])
 
-    async def _read_stream(self, endpoint: Endpoint, stream: Stream, pulse: Pulse) -> None:
+    async def _read_stream(self, endpoint: MemberChannel, stream: Stream, pulse: Keepalive) -> None:
         create = _CREATE(
             key=self._key,
             range_end=self._range_end,
@@ -193,7 +193,7 @@ class Watch:
         while True:
             response: AnyMessage = await stream.read()
             if response is grpc.aio.EOF:
-                raise UnavailableError(f"{endpoint.name}: ended the watch")
+                raise EtcdUnavailableError(f"{endpoint.name}: ended the watch")
             self._connections.timeline.check_cluster(response.header, endpoint.name)
             _raise_if_canceled(response)
             self._denied = False
@@ -204,7 +204,7 @@ class Watch:
                 fragments = []
             pulse.heard()
 
-    async def _deliver(self, revisions: tuple[Revision, ...], pulse: Pulse) -> None:
+    async def _deliver(self, revisions: tuple[WatchRevision, ...], pulse: Keepalive) -> None:
         self._waiting.append(revisions)
         self._filled.set()
         self._next = revisions[-1].revision + 1
@@ -220,17 +220,17 @@ class Watch:
 def _raise_if_canceled(response: AnyMessage) -> None:
     if response.compact_revision:
         message = f"revisions before {response.compact_revision} are no longer kept"
-        raise CompactedError(message, response.compact_revision)
+        raise EtcdCompactedError(message, response.compact_revision)
     if response.canceled:
         raise refusal(response.cancel_reason)
 
 
-def _batches(events: list[AnyMessage]) -> Iterator[tuple[Revision, ...]]:
+def _batches(events: list[AnyMessage]) -> Iterator[tuple[WatchRevision, ...]]:
     """Convert events into whole revisions, about `_BATCH` events at a time."""
-    batch: list[Revision] = []
+    batch: list[WatchRevision] = []
     size = 0
     for revision, group in groupby(events, key=lambda event: event.kv.mod_revision):
-        batch.append(Revision(revision, tuple(map(decode_event, group))))
+        batch.append(WatchRevision(revision, tuple(map(decode_event, group))))
         size += len(batch[-1].events)
         if size >= _BATCH:
             yield tuple(batch)

@@ -44,7 +44,7 @@ class ControllerPolicy(NamedTuple):
     role: str = ""
 
 
-class Candidate:
+class ControllerCandidate:
     """This process's part among the controllers of a source. Run `run()` as a task of its own."""
 
     def __init__(

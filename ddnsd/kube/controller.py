@@ -23,7 +23,13 @@ from ddnsd.model.records import RecordKey, Resource
 from ddnsd.model.resources import Kind, Origin, Spec
 from ddnsd.service.documents import Document, InvalidDocumentError
 from ddnsd.service.registry import RefusedError, StoreFailedError
-from ddnsd.service.registry.sourced import Change, Hold, Outcome, Put, SourcedRegistry
+from ddnsd.service.registry.sourced import (
+    SourcedChange,
+    SourcedHold,
+    SourcedOutcome,
+    SourcedPut,
+    SourcedRegistry,
+)
 from ddnsd.store import keys
 from ddnsd.store.interface import UnavailableError
 from ddnsd.store.watch_cache import Touched, WatchCache
@@ -43,7 +49,7 @@ class _Desired(NamedTuple):
     """A change, and the object that it is made for; if that is refused, why."""
 
     custom: Custom
-    change: Change
+    change: SourcedChange
     refused: InvalidObject | None = None
 
 
@@ -179,14 +185,14 @@ class Controller:
             same = self._stored(validated.kind, validated.name) == Resource(
                 validated.spec, origin=validated.origin
             )
-            return None if same else _Desired(custom, Put(validated))
+            return None if same else _Desired(custom, SourcedPut(validated))
         if validated.document is not None:
             wanted = self._change(custom, validated.document)
             return wanted._replace(refused=validated) if wanted else None
         stored = self._stored(custom.ref.kind, validated.hold) if validated.hold else None
         if stored is None or stored.held or stored.origin != Origin(self._source, custom.ref.namespace):
             return None
-        return _Desired(custom, Hold(custom.ref.kind, validated.hold), validated)
+        return _Desired(custom, SourcedHold(custom.ref.kind, validated.hold), validated)
 
     def _stored(self, kind: Kind, name: str) -> Resource[Spec] | None:
         entry = self._cache.state.resources(kind).get(name)
@@ -239,7 +245,7 @@ def _is_pending(validated: Document | InvalidObject) -> bool:
     )
 
 
-def _finding(outcome: Outcome, refused: InvalidObject | None) -> ConditionValue:
+def _finding(outcome: SourcedOutcome, refused: InvalidObject | None) -> ConditionValue:
     """Return what the outcome of a change says of its object, that was `refused` beforehand, or not."""
     if isinstance(outcome, (RefusedError, InvalidDocumentError)):
         return InvalidObject(outcome.reason, str(outcome)).finding

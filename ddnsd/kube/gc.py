@@ -11,7 +11,7 @@ from ddnsd.kube.views import SeenObjects, StoredObject, Views, gone, stored_as
 from ddnsd.model.records import HeldDeletions, Source
 from ddnsd.model.resources import Kind
 from ddnsd.service.registry import NotMineError
-from ddnsd.service.registry.sourced import Delete, SourcedRegistry, Withdrawn
+from ddnsd.service.registry.sourced import SourcedDelete, SourcedRegistry, Withdrawn
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import KubeMetrics
 
@@ -62,7 +62,7 @@ class GarbageCollector:
         if held and record.pruned == _id(held):
             going, held = (*going, *held), ()
         if going:
-            outcomes = await self._registry.change([Delete(one.ref.kind, one.name) for one in going])
+            outcomes = await self._registry.change([SourcedDelete(one.ref.kind, one.name) for one in going])
             if deleted := outcomes.count(Withdrawn.DELETED):
                 _log.info("kube.removed", resources=deleted)
         self._metrics.held(len(held))

@@ -42,9 +42,9 @@ from ddnsd.nameserver.interface import (
     Exists,
     Hidden,
     Nameserver,
+    QueryRefusedError,
     Rcode,
     RecordType,
-    RefusedError,
     Replace,
     RRset,
     Update,
@@ -268,7 +268,7 @@ class Adoption:
         await self._context.cache.current()
         try:
             strangers = await self._gather(self._transferred())
-        except RefusedError as error:
+        except QueryRefusedError as error:
             if not adopt:
                 return (_NOT_READ.format(reason=error, zone=self._site.zone),)
             strangers = await self._gather(self._asked())

@@ -21,8 +21,8 @@ from ddnsd.nameserver.interface import (
     Nameserver,
     NameserverError,
     NoAnswerError,
+    QueryRefusedError,
     RecordType,
-    RefusedError,
     UnreachableError,
 )
 from ddnsd.store.interface import UnavailableError
@@ -36,7 +36,7 @@ _MOST_AWAITED, _MOST, _MOST_LEAVING = 3.0, 60.0, 300.0
 _KINDS: Mapping[type[NameserverError], str] = {
     UnreachableError: "unreachable",
     NoAnswerError: "no_answer",
-    RefusedError: "refused",
+    QueryRefusedError: "refused",
 }
 
 
@@ -49,7 +49,7 @@ class UnpublishedError(Exception):
     """The site takes nothing now; the message says why."""
 
 
-class Backoff:
+class PlacementBackoff:
     """What is wrong with one site, and how long to wait for better times."""
 
     def __init__(
@@ -140,7 +140,7 @@ class Backoff:
             try:
                 async with asyncio.timeout(_PROBE_SECONDS):
                     await self._nameserver.query(self._site.zone, self._site.zone, RecordType.SOA)
-            except RefusedError:
+            except QueryRefusedError:
                 return
             except (NameserverError, TimeoutError) as error:
                 _log.debug("nameserver.silent", nameserver=self._site.nameserver, reason=str(error))

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from ddnsd.aio import Slice
-from ddnsd.model.fence import Fence, Owner
+from ddnsd.model.fence import Fence, FenceOwner
 from ddnsd.model.records import RecordKey
 from ddnsd.model.state import State
 from ddnsd.nameserver.interface import Rcode
 from ddnsd.store.group_commit import GroupCommit
-from ddnsd.store.interface import Leadership, Outcome, Update
+from ddnsd.store.interface import ConditionalWrite, Leadership, Outcome
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 
@@ -64,7 +64,7 @@ class LeaderContext:
     cache: WatchCache
     commits: GroupCommit
     leadership: Leadership
-    owner: Owner
+    owner: FenceOwner
     policy: LeaderPolicy
     metrics: Metrics
 
@@ -97,7 +97,9 @@ class LeaderContext:
         Raises:
             UnavailableError: certainly not applied.
         """
-        return await self.commits.commit(Update({**expects, **self.leadership.guard}, puts, deletes))
+        return await self.commits.commit(
+            ConditionalWrite({**expects, **self.leadership.guard}, puts, deletes)
+        )
 
 
 _KEY = "let ddnsd's key update the zone there (docs/nameservers.md)"

@@ -29,9 +29,9 @@ from ddnsd.nameserver.interface import (
     Exists,
     Nameserver,
     NameserverError,
+    QueryRefusedError,
     Rcode,
     RecordType,
-    RefusedError,
     RRset,
     Update,
 )
@@ -348,7 +348,7 @@ class DriftWatch:
         async with self._one_at_a_time:
             try:
                 comparison = await self._reconciler.compare(_asked)
-            except RefusedError as error:
+            except QueryRefusedError as error:
                 await self._reconciler.mark_all()
                 return (f"everything is published anew, as the zone cannot be compared: {error}",)
             await self._reconciler.mark(comparison)
@@ -367,7 +367,7 @@ class DriftWatch:
         async with self._one_at_a_time:
             try:
                 comparison = await self._fresh(claim)
-            except RefusedError as error:
+            except QueryRefusedError as error:
                 await self._without_transfer(str(error))
             else:
                 if comparison.fence != claim.prerequisite.values:

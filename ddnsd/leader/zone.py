@@ -11,7 +11,7 @@ import structlog
 
 from ddnsd.aio import cancel
 from ddnsd.leader.acknowledge import Acknowledger, Adoption, Inquiry
-from ddnsd.leader.backoff import Backoff, Pace, kind_of
+from ddnsd.leader.backoff import Pace, PlacementBackoff, kind_of
 from ddnsd.leader.claim import (
     Claim,
     Claimer,
@@ -262,7 +262,7 @@ class ZonePublisher:
         self._retiring = False
         self._gone = asyncio.Event()
         self._claimed = asyncio.Event()
-        self._backoff = Backoff(site, nameserver, context, lambda: self.is_urgent)
+        self._backoff = PlacementBackoff(site, nameserver, context, lambda: self.is_urgent)
         self._left = False
         self._is_given_up = False  # an operator has what is there stay there
         self._failure: BaseException | None = None  # of writing down what was pushed, as it never should

@@ -9,12 +9,12 @@ from typing import NamedTuple, TypeGuard
 from ddnsd.model.addresses import Challenge, RRType
 from ddnsd.model.names import challenge_name, fits, label_count
 from ddnsd.model.records import Entry, Resource, Site
-from ddnsd.model.request import Attempt, Refusal, Target, Wish
+from ddnsd.model.request import HostChange, Refusal, RRsetChange, UpdateRequest
 from ddnsd.model.resources import AccountSpec, HostSpec, Scope, Spec, TokenSpec, ZoneSpec, previous_name
 from ddnsd.model.state import State
 
 
-class Holder(NamedTuple):
+class Credential(NamedTuple):
     """A valid token, and its account."""
 
     token: Entry[Resource[TokenSpec]]
@@ -26,7 +26,7 @@ class Holder(NamedTuple):
         return self.token.key.partition("/")[2]
 
 
-class Place(NamedTuple):
+class AuthorizedHost(NamedTuple):
     """A host that the holder may change, and where it is published."""
 
     name: str
@@ -38,7 +38,7 @@ class Place(NamedTuple):
         """Say whether the host may have records of this type."""
         return _can_have(self.name, self.host.value.spec, type)
 
-    def can_take(self, wish: Wish) -> bool:
+    def can_take(self, wish: RRsetChange) -> bool:
         """Say whether the host may have what is asked for; what it has may always be withdrawn."""
         return not wish.value or self.can_have(wish.type)
 
@@ -48,7 +48,7 @@ class Place(NamedTuple):
         return self.zone, self.host
 
 
-def holder_of(state: State, attempt: Attempt, now: datetime) -> Holder | Refusal:
+def holder_of(state: State, attempt: UpdateRequest, now: datetime) -> Credential | Refusal:
     """Return who makes the attempt."""
     token = state.tokens.by_digest(attempt.digest)
     if token is None or token.value.held or not _is_valid(token.value.spec, now):
@@ -56,13 +56,13 @@ def holder_of(state: State, attempt: Attempt, now: datetime) -> Holder | Refusal
     account = state.accounts.get(token.value.spec.account)
     if account is None or account.value.held:
         return Refusal.UNKNOWN_TOKEN
-    holder = Holder(token, account)
+    holder = Credential(token, account)
     if attempt.user and holder.name not in (attempt.user, previous_name(attempt.user)):
         return Refusal.UNKNOWN_TOKEN
     return _account_refusal(account.value.spec, now) or holder
 
 
-def place_of(state: State, holder: Holder, target: Target) -> Place | Refusal:
+def place_of(state: State, holder: Credential, target: HostChange) -> AuthorizedHost | Refusal:
     """Return the host that the target is about, if it is the holder's to change, and takes updates."""
     name, token = target.name, holder.token.value.spec
     host = state.hosts.get(name) if name is not None else None
@@ -75,7 +75,7 @@ def place_of(state: State, holder: Holder, target: Target) -> Place | Refusal:
     if zone is None or not _is_in_scope(token, target):
         return Refusal.NOT_FOUND
     site = Site(zone_name, zone.value.spec.nameserver)
-    return _host_refusal(zone.value, host.value) or Place(name, host, zone, site)
+    return _host_refusal(zone.value, host.value) or AuthorizedHost(name, host, zone, site)
 
 
 def may_change(token: TokenSpec, name: str, host: HostSpec) -> bool:
@@ -100,7 +100,7 @@ def _account_refusal(account: AccountSpec, now: datetime) -> Refusal | None:
     return None
 
 
-def _is_in_scope(token: TokenSpec, target: Target) -> bool:
+def _is_in_scope(token: TokenSpec, target: HostChange) -> bool:
     if token.scopes is None:
         return True
     asked = {Scope.TXT if wish.type is Challenge.TXT else Scope.ADDRESS for wish in target.wishes or ()}
@@ -119,7 +119,7 @@ def _can_have(name: str, host: HostSpec, type: RRType) -> bool:
     return fits(challenge_name(name)) if type is Challenge.TXT else type in host.families
 
 
-def in_full(state: State, attempt: Attempt) -> Attempt:
+def in_full(state: State, attempt: UpdateRequest) -> UpdateRequest:
     """Return the attempt with full names, where labels of its token's hosts are.
 
     A label that is none of them, or several, is a name that no host can have: it is refused like any other
@@ -131,7 +131,7 @@ def in_full(state: State, attempt: Attempt) -> Attempt:
     spec = token.value.spec
     only = None if spec.hosts is None else frozenset(spec.hosts)
 
-    def named(target: Target) -> Target:
+    def named(target: HostChange) -> HostChange:
         if not _is_label(target.name):
             return target
         found = state.hosts.labelled(spec.account, target.name)
@@ -141,7 +141,7 @@ def in_full(state: State, attempt: Attempt) -> Attempt:
     return attempt._replace(targets=tuple(map(named, attempt.targets)), short=False)
 
 
-def _nameless(target: Target) -> Target:
+def _nameless(target: HostChange) -> HostChange:
     return target._replace(name=None) if _is_label(target.name) else target
 
 

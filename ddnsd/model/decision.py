@@ -10,14 +10,14 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.authorization import Holder, Place, holder_of, place_of
+from ddnsd.model.authorization import AuthorizedHost, Credential, holder_of, place_of
 from ddnsd.model.expiry import is_stale_sighting
-from ddnsd.model.prefix_updates import Holding, followers, holding
+from ddnsd.model.prefix_updates import RecordContent, followers, holding
 from ddnsd.model.prefixes import Prefix, address_below
 from ddnsd.model.progress import retry_of
 from ddnsd.model.publication import is_refused, is_served, is_served_at, is_verified
 from ddnsd.model.records import Entry, PrefixMove, RecordKey, move_id
-from ddnsd.model.request import Attempt, Moved, Refusal, Skipped, Target, Unchanged, Wish
+from ddnsd.model.request import HostChange, Moved, Refusal, RRsetChange, Skipped, Unchanged, UpdateRequest
 from ddnsd.model.state import State
 
 CHALLENGES = 2
@@ -25,7 +25,7 @@ CHALLENGES = 2
 _FRESH_CHALLENGE = timedelta(hours=1)  # a value that is sent again later than that is committed anew
 
 
-class Change(NamedTuple):
+class RecordChange(NamedTuple):
     """Commit this content of a record, if everything that was read is still so."""
 
     record: RecordKey
@@ -83,7 +83,7 @@ class Move(NamedTuple):
         return Moved(self.name, str(self.prefix), self.hosts, moved)
 
 
-Step = Unchanged | Moved | Skipped | Change | Join | Refused | Move
+Step = Unchanged | Moved | Skipped | RecordChange | Join | Refused | Move
 
 
 class Sighting(NamedTuple):
@@ -100,7 +100,7 @@ class Plan(NamedTuple):
     asked for, 0 where nothing is committed. `sighted` are the refreshes that are to be written.
     """
 
-    holder: Holder
+    holder: Credential
     steps: tuple[Step, ...]
     reads: tuple[Entry[Any], ...]
     records: Mapping[RecordKey, int]
@@ -110,7 +110,7 @@ class Plan(NamedTuple):
     def changes(self) -> int:
         """How many changes the client asks for: also to try once more what the nameserver refused before."""
         return sum(
-            isinstance(step, Change) or (isinstance(step, Move) and bool(step.moving or step.again))
+            isinstance(step, RecordChange) or (isinstance(step, Move) and bool(step.moving or step.again))
             for step in self.steps
         )
 
@@ -127,14 +127,14 @@ Settled = Refusal | tuple[Unchanged | Moved | Skipped, ...]
 Decision = Settled | Plan
 
 
-def decide(state: State, attempt: Attempt, now: datetime) -> Decision:
+def decide(state: State, attempt: UpdateRequest, now: datetime) -> Decision:
     """Decide what an attempt comes to in this state, at this moment (UTC)."""
     if refusal := _malformation(state, attempt):
         return refusal
     holder = holder_of(state, attempt, now)
     if isinstance(holder, Refusal):
         return holder
-    asked: list[tuple[Place, tuple[Wish, ...]]] = []
+    asked: list[tuple[AuthorizedHost, tuple[RRsetChange, ...]]] = []
     steps: list[Step] = []
     skipped: list[Skipped] = []
     for target in attempt.targets:
@@ -160,10 +160,10 @@ def decide(state: State, attempt: Attempt, now: datetime) -> Decision:
 
 
 def _is_to_commit(step: Step) -> bool:
-    return isinstance(step, Change) or (isinstance(step, Move) and step.due)
+    return isinstance(step, RecordChange) or (isinstance(step, Move) and step.due)
 
 
-def _malformation(state: State, attempt: Attempt) -> Refusal | None:
+def _malformation(state: State, attempt: UpdateRequest) -> Refusal | None:
     for target in attempt.targets:
         if target.name is not None and state.is_first_level(target.name):
             return Refusal.FIRST_LEVEL
@@ -174,7 +174,12 @@ def _malformation(state: State, attempt: Attempt) -> Refusal | None:
 
 
 def _steps(
-    state: State, holder: Holder, place: Place, wishes: tuple[Wish, ...], target: Target, now: datetime
+    state: State,
+    holder: Credential,
+    place: AuthorizedHost,
+    wishes: tuple[RRsetChange, ...],
+    target: HostChange,
+    now: datetime,
 ) -> Iterator[Step]:
     """Yield what is to be done for a target, in the order of the answer's results."""
     for wish in wishes:
@@ -185,8 +190,8 @@ def _steps(
 
 def _plan(
     state: State,
-    holder: Holder,
-    asked: Sequence[tuple[Place, tuple[Wish, ...]]],
+    holder: Credential,
+    asked: Sequence[tuple[AuthorizedHost, tuple[RRsetChange, ...]]],
     steps: Sequence[Step],
     sighted: Sequence[Sighting],
 ) -> Plan:
@@ -199,7 +204,7 @@ def _plan(
     return Plan(holder, tuple(steps), tuple(reads), records, tuple(sighted))
 
 
-def _taken(place: Place, target: Target) -> tuple[tuple[Wish, ...], Sequence[Skipped]]:
+def _taken(place: AuthorizedHost, target: HostChange) -> tuple[tuple[RRsetChange, ...], Sequence[Skipped]]:
     """Return what is asked of the host that it can take, and the parts that are left out.
 
     Below a prefix, a host that follows prefixes has its own address.
@@ -214,11 +219,14 @@ def _taken(place: Place, target: Target) -> tuple[tuple[Wish, ...], Sequence[Ski
         return taken, skipped
     ip = address_below(target.prefix, spec)
     if ip is None:
-        return taken, [*skipped, _skipped(place, Wish(Family.AAAA, str(target.prefix)), Refusal.INVALID_IP)]
-    return (*(wish for wish in taken if wish.type is not Family.AAAA), Wish(Family.AAAA, ip)), skipped
+        return taken, [
+            *skipped,
+            _skipped(place, RRsetChange(Family.AAAA, str(target.prefix)), Refusal.INVALID_IP),
+        ]
+    return (*(wish for wish in taken if wish.type is not Family.AAAA), RRsetChange(Family.AAAA, ip)), skipped
 
 
-def _moves_others(place: Place, target: Target) -> bool:
+def _moves_others(place: AuthorizedHost, target: HostChange) -> bool:
     """Say whether hosts follow the target's prefix, though nothing is left of what is asked of this one."""
     return target.prefix is not None and target.moves and place.host.value.spec.ipv6_suffix is None
 
@@ -229,12 +237,12 @@ def _refusal(skipped: Sequence[Skipped]) -> Refusal:
     return Refusal.INVALID_IP if Refusal.INVALID_IP in reasons else Refusal.FAMILY_MISMATCH
 
 
-def _skipped(place: Place, wish: Wish, reason: Refusal) -> Skipped:
+def _skipped(place: AuthorizedHost, wish: RRsetChange, reason: Refusal) -> Skipped:
     return Skipped(place.name, wish.value, wish.type, reason)
 
 
 def _sighting(
-    state: State, place: Place, wishes: tuple[Wish, ...], now: datetime, *, commits: bool
+    state: State, place: AuthorizedHost, wishes: tuple[RRsetChange, ...], now: datetime, *, commits: bool
 ) -> Sighting | None:
     """Return the host's refresh if it is to be written: now and then, and beside what is committed anyway."""
     spec = place.host.value.spec
@@ -248,7 +256,9 @@ def _sighting(
     return Sighting(place.name, families)
 
 
-def _revisions(state: State, place: Place, wishes: tuple[Wish, ...]) -> Iterator[tuple[RecordKey, int]]:
+def _revisions(
+    state: State, place: AuthorizedHost, wishes: tuple[RRsetChange, ...]
+) -> Iterator[tuple[RecordKey, int]]:
     """Yield the records that are asked for: an answer is about all of them at one moment."""
     for wish in wishes:
         record = RecordKey(place.name, wish.type)
@@ -256,7 +266,7 @@ def _revisions(state: State, place: Place, wishes: tuple[Wish, ...]) -> Iterator
         yield record, entry.revision if entry else 0
 
 
-def _step(state: State, place: Place, wish: Wish, now: datetime) -> Step:
+def _step(state: State, place: AuthorizedHost, wish: RRsetChange, now: datetime) -> Step:
     """Compare what is asked of a record with what is committed."""
     record = RecordKey(place.name, wish.type)
     held = holding(state, record)
@@ -272,7 +282,7 @@ def _step(state: State, place: Place, wish: Wish, now: datetime) -> Step:
 
 
 def _standing(
-    state: State, place: Place, record: RecordKey, held: Holding, shown: str, now: datetime
+    state: State, place: AuthorizedHost, record: RecordKey, held: RecordContent, shown: str, now: datetime
 ) -> Step:
     """Say how far the nameserver is with what is committed already."""
     if shown:  # it is served where the host is; what is withdrawn, perhaps elsewhere
@@ -284,34 +294,38 @@ def _standing(
     committed = state.addresses.get(record)
     previous = committed.value.previous if committed and committed.revision == held.revision else ""
     if committed is not None and committed.value.is_tombstone and not committed.value.cleared:
-        return Change(record, held.content, shown, previous, place.site.zone, again=True)
+        return RecordChange(record, held.content, shown, previous, place.site.zone, again=True)
     if not served and is_refused(state, record, held.revision):
         retry = retry_of(state, record, place.host, place.zone)
         if retry.is_early(now):
             return Refused(record)
-        return Change(record, held.content, shown, previous, place.site.zone, again=True, times=retry.times)
+        return RecordChange(
+            record, held.content, shown, previous, place.site.zone, again=True, times=retry.times
+        )
     return Join(record, held.revision, shown, previous, published=served)
 
 
-def _change(place: Place, record: RecordKey, content: str, held: Holding | None) -> Change:
+def _change(
+    place: AuthorizedHost, record: RecordKey, content: str, held: RecordContent | None
+) -> RecordChange:
     previous = held.content if held else ""
-    return Change(record, content, content, previous, place.site.zone, again=False)
+    return RecordChange(record, content, content, previous, place.site.zone, again=False)
 
 
-def _challenge(state: State, place: Place, record: RecordKey, value: str, now: datetime) -> Step:
+def _challenge(state: State, place: AuthorizedHost, record: RecordKey, value: str, now: datetime) -> Step:
     """Add a value to those of the TXT; the oldest goes."""
     committed = state.addresses[record]
     values = committed.value.ip.split()
     if values[-1:] == [value] and now - committed.value.changed < _FRESH_CHALLENGE:
-        held = Holding(committed.value.ip, committed.revision)
+        held = RecordContent(committed.value.ip, committed.revision)
         return _standing(state, place, record, held, value, now)
     others = [each for each in values if each != value]
     content = " ".join([*others[1 - CHALLENGES :], value])
     previous = values[-1] if values else ""
-    return Change(record, content, value, previous, place.site.zone, again=False)
+    return RecordChange(record, content, value, previous, place.site.zone, again=False)
 
 
-def _move(state: State, holder: Holder, name: str, prefix: Prefix, now: datetime) -> Moved | Move:
+def _move(state: State, holder: Credential, name: str, prefix: Prefix, now: datetime) -> Moved | Move:
     """Compare what the hosts that follow the prefix have with what they have below it."""
     hosts, refreshes = 0, False
     verified = cache(partial(is_verified, state))  # there are thousands of hosts, and few sites

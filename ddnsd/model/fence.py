@@ -13,7 +13,7 @@ _TEXT = re.compile(
 )
 
 
-class Owner(NamedTuple):
+class FenceOwner(NamedTuple):
     """Whose fence it is: the installation's random id, and the store's own (etcd: cluster id)."""
 
     installation: str
@@ -23,7 +23,7 @@ class Owner(NamedTuple):
 class Fence(NamedTuple):
     """One claim on a zone. `claim` is random, so that no two claims are alike."""
 
-    owner: Owner
+    owner: FenceOwner
     epoch: int
     claim: str
 
@@ -42,4 +42,4 @@ def parse_fence(text: str) -> Fence | None:
     found = _TEXT.fullmatch(text)
     if found is None:
         return None
-    return Fence(Owner(found["installation"], found["cluster"]), int(found["epoch"]), found["claim"])
+    return Fence(FenceOwner(found["installation"], found["cluster"]), int(found["epoch"]), found["claim"])

@@ -16,7 +16,7 @@ from ddnsd.model.resources import HostSpec, TokenSpec
 from ddnsd.model.state import State
 
 
-class Holding(NamedTuple):
+class RecordContent(NamedTuple):
     """What a record is to hold, and the revision that says so: of its own commit, or of a move's."""
 
     content: str
@@ -32,12 +32,12 @@ class Follower(NamedTuple):
     ip: str
 
 
-def holding(state: State, record: RecordKey) -> Holding | None:
+def holding(state: State, record: RecordKey) -> RecordContent | None:
     """Return what the record is to hold; None where nothing was ever said, or all is forgotten."""
     committed = state.addresses.get(record)
     if state.prefixes and record.type is Family.AAAA and (moved := _moved(state, record, committed)):
         return moved
-    return Holding(committed.value.ip, committed.revision) if committed else None
+    return RecordContent(committed.value.ip, committed.revision) if committed else None
 
 
 def followers(state: State, token: TokenSpec, prefix: Prefix) -> Iterator[Follower]:
@@ -63,17 +63,17 @@ def _followers(state: State, account: str, only: Sequence[str] | None, prefix: P
             yield Follower(RecordKey(name, Family.AAAA), host, site, ip)
 
 
-def _moved(state: State, record: RecordKey, committed: Entry[Committed] | None) -> Holding | None:
+def _moved(state: State, record: RecordKey, committed: Entry[Committed] | None) -> RecordContent | None:
     """Return what the newest move to come makes of the record; None where none changes anything."""
     host = state.hosts.get(record.name)
     if host is None or host.value.spec.ipv6_suffix is None:
         return None
-    own = Holding(committed.value.ip, committed.revision) if committed else Holding("", 0)
+    own = RecordContent(committed.value.ip, committed.revision) if committed else RecordContent("", 0)
     newest = own
     for move in state.prefixes.of(host.value.spec.account):
         if move.revision > newest.revision and covers(move.value, record.name, host.value.spec):
             ip = address_below(read_prefix(move.value.prefix), host.value.spec)
-            newest = Holding(ip, move.revision) if ip else newest
+            newest = RecordContent(ip, move.revision) if ip else newest
     stays = newest.content == own.content and not is_refused(state, record, own.revision)
     return None if stays else newest
 

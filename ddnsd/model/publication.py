@@ -194,7 +194,7 @@ _TEXTS = 600  # octets of two values
 _CNAME = "CNAME"
 
 
-class Place(NamedTuple):
+class RRsetKey(NamedTuple):
     """Where an RRset stands: an owner name and a record type's name."""
 
     name: str
@@ -215,7 +215,7 @@ class Push(NamedTuple):
     takes: frozenset[str] = frozenset()  # owner names that are written and not ddnsd's own (yet)
     drops: frozenset[str] = frozenset()  # ddnsd's own that are removed
     doubts: tuple[str, ...] = ()  # perhaps ddnsd's own, and not to be served: see `owners.in_doubt`
-    wards: tuple[Place, ...] = ()  # what, if it stands there, makes the host's names somebody else's
+    wards: tuple[RRsetKey, ...] = ()  # what, if it stands there, makes the host's names somebody else's
 
     @property
     def record(self) -> RecordKey:
@@ -319,7 +319,7 @@ def _push(state: State, want: Wanted) -> Push:
     )
 
 
-def _wards(state: State, want: Wanted) -> tuple[Place, ...]:
+def _wards(state: State, want: Wanted) -> tuple[RRsetKey, ...]:
     """Return what must not stand beside the first record of a host that Kubernetes has.
 
     Its author may be anybody with a namespace: nobody adds an AAAA, or has a certificate made, for a name
@@ -332,7 +332,7 @@ def _wards(state: State, want: Wanted) -> tuple[Place, ...]:
         return ()
     if any(_is_or_may_be_ours(state, want.site, record) for record in (want.record, *beside)):
         return ()
-    return (*(Place(owner(record), record.type) for record in beside), Place(want.record.name, _CNAME))
+    return (*(RRsetKey(owner(record), record.type) for record in beside), RRsetKey(want.record.name, _CNAME))
 
 
 def _is_or_may_be_ours(state: State, site: Site, record: RecordKey) -> bool:

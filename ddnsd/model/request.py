@@ -141,12 +141,12 @@ class Limited(NamedTuple):
     retry_after: float
 
 
-Result = Updated | Unchanged | Moved | Skipped
-Answer = Refusal | Limited | tuple[Result, ...]
+HostResult = Updated | Unchanged | Moved | Skipped
+UpdateResult = Refusal | Limited | tuple[HostResult, ...]
 """Of a success: a result for each record that was asked for, in their order; what was skipped comes last."""
 
 
-def result_of(answer: Answer) -> str:
+def result_of(answer: UpdateResult) -> str:
     """Return the one word for an answer: the `result` label of the request metrics."""
     if isinstance(answer, Refusal):
         return answer.name.lower()
@@ -158,24 +158,24 @@ def result_of(answer: Answer) -> str:
     return "unchanged"
 
 
-def is_plain(answer: Answer) -> bool:
+def is_plain(answer: UpdateResult) -> bool:
     """Say whether an answer is that one record is unchanged, as nearly all are: to be quick with those."""
     return type(answer) is tuple and len(answer) == 1 and type(answer[0]) is Unchanged
 
 
-def is_change(result: Result) -> bool:
+def is_change(result: HostResult) -> bool:
     """Say whether anything is another now."""
     return isinstance(result, Updated) or (isinstance(result, Moved) and result.moved > 0)
 
 
-class Wish(NamedTuple):
+class RRsetChange(NamedTuple):
     """What one record shall hold: an address; a value that a TXT shall hold, too; "" to be withdrawn."""
 
     type: RRType
     value: str
 
 
-class Target(NamedTuple):
+class HostChange(NamedTuple):
     """What is asked of one name.
 
     With `moves` all hosts that follow prefixes shall follow this one; without it that is asked for
@@ -184,19 +184,19 @@ class Target(NamedTuple):
     """
 
     name: str | None  # None: no such name can exist
-    wishes: tuple[Wish, ...] | None  # in the order of RRTYPES; None: no record can have such a content
+    wishes: tuple[RRsetChange, ...] | None  # in the order of RRTYPES; None: no record can have such a content
     prefix: Prefix | None = None
     moves: bool = True
-    unreachable: tuple[Wish, ...] = ()
+    unreachable: tuple[RRsetChange, ...] = ()
     wildcard: bool = False  # the name was written as `*.<name>`, as of a host that has one
 
 
-class Attempt(NamedTuple):
+class UpdateRequest(NamedTuple):
     """All that is done together or not at all, by whoever has the token with this digest."""
 
     digest: str
     user: str  # the token's name, if the client has to know it
-    targets: tuple[Target, ...]
+    targets: tuple[HostChange, ...]
     short: bool = False  # whether single labels among the names stand for hosts of the token
 
     @property
@@ -205,7 +205,7 @@ class Attempt(NamedTuple):
         return self.targets[0].name or ""
 
 
-def read(requests: Sequence[Request], digest: str, *, private: bool) -> Attempt | Refusal:
+def read(requests: Sequence[Request], digest: str, *, private: bool) -> UpdateRequest | Refusal:
     """Read the parts of requests with one token, whose digest this is; refuse them where one is missing.
 
     A malformed part is not refused yet: which refusal comes first depends on the state.
@@ -218,12 +218,12 @@ def read(requests: Sequence[Request], digest: str, *, private: bool) -> Attempt 
             return Refusal.MISSING_TOKEN
         targets.append(_target(request, private))
     once = _once(targets) if len(targets) > 1 else tuple(targets)
-    return Attempt(digest, requests[0].user, once, requests[0].short)
+    return UpdateRequest(digest, requests[0].user, once, requests[0].short)
 
 
-def _once(targets: Sequence[Target]) -> tuple[Target, ...]:
+def _once(targets: Sequence[HostChange]) -> tuple[HostChange, ...]:
     """Return each target once, in their order: a name that is asked for twice is changed once."""
-    asked: dict[Target, Target] = {}
+    asked: dict[HostChange, HostChange] = {}
     for target in targets:
         same = target._replace(moves=False, wildcard=False)
         before = asked.get(same)
@@ -235,18 +235,18 @@ def _once(targets: Sequence[Target]) -> tuple[Target, ...]:
 
 
 class _Contents(NamedTuple):
-    """What is asked of a name's records; the fields are those of a `Target`."""
+    """What is asked of a name's records; the fields are those of a `HostChange`."""
 
-    wishes: tuple[Wish, ...] | None
+    wishes: tuple[RRsetChange, ...] | None
     prefix: Prefix | None = None
-    unreachable: tuple[Wish, ...] = ()
+    unreachable: tuple[RRsetChange, ...] = ()
 
 
 _WILDCARD = "*."
 _MALFORMED = _Contents(None)
 
 
-def _target(request: Request, private: bool) -> Target:
+def _target(request: Request, private: bool) -> HostChange:
     host = request.domain.removeprefix(_WILDCARD)
     wildcard = host != request.domain
     try:
@@ -255,20 +255,20 @@ def _target(request: Request, private: bool) -> Target:
         name = None
     if request.ipv6 or request.more or request.prefix or request.clear or request.text:
         wishes, prefix, unreachable = _contents(request, private)
-        return Target(name, wishes, prefix, request.moves, unreachable, wildcard)
+        return HostChange(name, wishes, prefix, request.moves, unreachable, wildcard)
     if request.strays and not request.ip and _is_address_among(request.strays):
-        return Target(name, None, None, request.moves)  # the client means that, and not its own
+        return HostChange(name, None, None, request.moves)  # the client means that, and not its own
     text = request.ip or request.source  # alone, as nearly always
     wish = _wish(text, private) if len(text) <= MAX_TEXT else None
-    return Target(name, (wish,) if wish else None, None, request.moves, (), wildcard)
+    return HostChange(name, (wish,) if wish else None, None, request.moves, (), wildcard)
 
 
 def _contents(request: Request, private: bool) -> _Contents:
     if request.clear:
-        cleared = tuple(Wish(type, "") for type in RRTYPES if type in request.clear)
+        cleared = tuple(RRsetChange(type, "") for type in RRTYPES if type in request.clear)
         return _beside(_Contents(cleared), request.prefix, private)
     if request.text:
-        value = (Wish(Challenge.TXT, request.text),) if is_challenge(request.text) else None
+        value = (RRsetChange(Challenge.TXT, request.text),) if is_challenge(request.text) else None
         return _beside(_Contents(value), request.prefix, private)
     texts = (request.ip, request.ipv6, request.prefix, *request.more)
     if max(map(len, texts)) > MAX_TEXT:
@@ -283,16 +283,16 @@ def _beside(contents: _Contents, prefix: str, private: bool) -> _Contents:
     try:
         return contents._replace(prefix=parse_prefix(prefix, private=private))
     except UnreachableAddressError:
-        return contents._replace(unreachable=(*contents.unreachable, Wish(Family.AAAA, prefix)))
+        return contents._replace(unreachable=(*contents.unreachable, RRsetChange(Family.AAAA, prefix)))
     except InvalidAddressError:
         return _MALFORMED
 
 
 # Both are kept, and so is what is malformed: the hosts of one call have them in common.
 @lru_cache(maxsize=8192)
-def _wish(text: str, private: bool) -> Wish | None:
+def _wish(text: str, private: bool) -> RRsetChange | None:
     try:
-        return Wish(*parse_address(text, private=private))
+        return RRsetChange(*parse_address(text, private=private))
     except InvalidAddressError:
         return None
 
@@ -313,8 +313,8 @@ def _is_address_among(texts: tuple[str, ...]) -> bool:
 @lru_cache(maxsize=256)
 def _addressed(ip: str, ipv6: str, prefix: str, more: tuple[str, ...], private: bool) -> _Contents:
     """Return the contents of a call with several parts: those that no host may have here are left out."""
-    found: dict[RRType, Wish] = {}
-    unreachable: list[Wish] = []
+    found: dict[RRType, RRsetChange] = {}
+    unreachable: list[RRsetChange] = []
     for text in filter(None, (ip, *more, ipv6)):
         wish = _wish(text, private=True)
         if wish is None or (text is ipv6 and wish.type is not Family.AAAA):

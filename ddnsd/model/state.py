@@ -556,7 +556,7 @@ def _oldest(candidates: Iterable[Entry[Candidacy]]) -> Entry[Candidacy] | None:
     return min(candidates, key=lambda entry: entry.created, default=None)
 
 
-class Rank(NamedTuple):
+class LeaderRank(NamedTuple):
     """The greater one should lead. Who cannot reach a zone's nameserver is worse than any who can."""
 
     lacking: int  # minus the number of nameservers that zones name and the node does not have
@@ -568,9 +568,9 @@ def needed_nameservers(state: State) -> frozenset[str]:
     return frozenset(zone.value.spec.nameserver for zone in state.zones.values())
 
 
-def rank(member: Member, needed: Collection[str]) -> Rank:
+def rank(member: Member, needed: Collection[str]) -> LeaderRank:
     """Return how much the node is to be preferred as the leader."""
-    return Rank(-sum(name not in member.nameservers for name in needed), member.priority)
+    return LeaderRank(-sum(name not in member.nameservers for name in needed), member.priority)
 
 
 def preferred_to(state: State, me: str, member: Member) -> str | None:

@@ -111,7 +111,7 @@ class NoAnswerError(NameserverError):
     """The message was sent and no valid answer came: its outcome is unknown, now and later."""
 
 
-class RefusedError(NameserverError):
+class QueryRefusedError(NameserverError):
     """A query or a transfer was answered with an error code."""
 
 

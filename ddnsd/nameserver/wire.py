@@ -1,6 +1,6 @@
 """DNS messages as octets (RFC 1035 §4.1): headers, names, records and their values. Pure.
 
-Messages from a nameserver may be hostile: reading one ends, in bounded time, perhaps in `MalformedError`.
+Messages from a nameserver may be hostile: reading one ends in bounded time, perhaps with an error.
 """
 
 import re
@@ -118,7 +118,7 @@ _TSIG = 250  # RFC 8945 §4.2
 _MAX_DEPTH = 128  # labels and pointers of one name; 255 octets hold 127 labels
 
 
-class MalformedError(ValueError):
+class MalformedMessageError(ValueError):
     """The bytes are no DNS message, or not the answer to what was asked."""
 
 
@@ -153,7 +153,7 @@ def read_message(wire: bytes) -> Message:
     try:
         return _Reader(wire).message()
     except (IndexError, struct.error) as error:
-        raise MalformedError("the message is cut off") from error
+        raise MalformedMessageError("the message is cut off") from error
 
 
 class _Reader:
@@ -175,7 +175,7 @@ class _Reader:
         for _ in range(header.additionals):
             last_start, last = self._at, self._record()
         if self._at != len(self._wire):
-            raise MalformedError("the message does not end where its records do")
+            raise MalformedMessageError("the message does not end where its records do")
         tsig = last if last is not None and last.type == _TSIG else None
         return Message(self._wire, header, answers, authorities, tsig, last_start)
 
@@ -185,7 +185,7 @@ class _Reader:
         start = self._at + RECORD.size
         self._at = start + length
         if self._at > len(self._wire):
-            raise MalformedError("a record is longer than the message")
+            raise MalformedMessageError("a record is longer than the message")
         return Record(name, type, rdclass, ttl, start, length)
 
     def _name(self) -> str:
@@ -201,7 +201,7 @@ class _Reader:
             return self._pointed(offset, depth), offset + 2
         end = offset + 1 + length
         if length > MAX_LABEL or depth > _MAX_DEPTH:
-            raise MalformedError("not a name")
+            raise MalformedMessageError("not a name")
         rest, end = self._name_at(end, depth + 1)
         label = _label_text(self._wire[offset + 1 : offset + 1 + length])
         name = self._names[offset] = f"{label}.{rest}" if rest else label
@@ -214,7 +214,7 @@ class _Reader:
         if known is not None:
             return known
         if depth > _MAX_DEPTH:
-            raise MalformedError("a name has too many pointers")
+            raise MalformedMessageError("a name has too many pointers")
         return self._name_at(target, depth + 1)[0]
 
 
@@ -253,7 +253,7 @@ def decode(wire: bytes, record: Record) -> str:
     try:
         return _DECODERS[record.type](wire, record)
     except (ValueError, IndexError, dns.exception.DNSException) as error:
-        raise MalformedError(f"{record.name} {TYPES[record.type]}: bad rdata: {error}") from error
+        raise MalformedMessageError(f"{record.name} {TYPES[record.type]}: bad rdata: {error}") from error
 
 
 def _encode_a(value: str) -> bytes:
@@ -386,7 +386,7 @@ def check_answers(message: Message, request: bytes) -> None:
     asked = Header(int.from_bytes(request[:2]), int.from_bytes(request[2:4]))
     answered = message.header
     if not answered.is_response or (answered.id, answered.opcode) != (asked.id, asked.opcode):
-        raise MalformedError("not an answer to what was asked")
+        raise MalformedMessageError("not an answer to what was asked")
 
 
 def rcode(message: Message) -> Rcode:

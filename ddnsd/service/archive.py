@@ -39,7 +39,7 @@ from ddnsd.service.manifests import read_manifest
 from ddnsd.service.status import HostStatus
 
 
-class Address(msgspec.Struct, frozen=True, omit_defaults=True):
+class ArchivedAddress(msgspec.Struct, frozen=True, omit_defaults=True):
     """A committed address; `previous` is "" if it is the host's first.
 
     `error` is only that of an address that is not published, as a name of it is somebody else's.
@@ -56,7 +56,7 @@ class Item(NamedTuple):
 
     place: int
     document: Document
-    addresses: Mapping[Family, Address]
+    addresses: Mapping[Family, ArchivedAddress]
 
 
 class _Committed(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ _IGNORED_STATUS = tuple(
 )
 
 
-def write_item(document: Document, addresses: Mapping[Family, Address]) -> dict[str, Any]:
+def write_item(document: Document, addresses: Mapping[Family, ArchivedAddress]) -> dict[str, Any]:
     """Return the item as plain JSON values."""
     written = write_document(document)
     if addresses:
@@ -108,11 +108,11 @@ def _families(document: Document | None) -> Collection[Family]:
     return document.spec.families if isinstance(document.spec, HostSpec) else ()
 
 
-def _read_status(status: object, families: Collection[Family]) -> dict[Family, Address]:
+def _read_status(status: object, families: Collection[Family]) -> dict[Family, ArchivedAddress]:
     if not isinstance(status, dict):
         raise InvalidDocumentError(Problem("status", f"{shown(status)}: write a group of fields"))
     problems: list[Problem] = []
-    addresses: dict[Family, Address] = {}
+    addresses: dict[Family, ArchivedAddress] = {}
     for key, raw in status.items():
         if key in _IGNORED_STATUS:
             continue
@@ -127,14 +127,14 @@ def _read_status(status: object, families: Collection[Family]) -> dict[Family, A
     return addresses
 
 
-def _read_address(family: Family, raw: object) -> Address:
+def _read_address(family: Family, raw: object) -> ArchivedAddress:
     parsers: Mapping[str, Parse] = {
         "ip": lambda text: _parse_ip(family, text),
         "previous": lambda text: text and _parse_ip(family, text, '; none is ""'),
     }
     found = read_struct(_Committed, raw, f"status.{family}", parsers=parsers)
     error = str(found.error)
-    return Address(found.ip, found.previous, found.changed, error if is_name_in_use(error) else "")
+    return ArchivedAddress(found.ip, found.previous, found.changed, error if is_name_in_use(error) else "")
 
 
 def _parse_ip(family: Family, text: str, hint: str = "") -> str:
@@ -207,7 +207,7 @@ class Counts(msgspec.Struct, frozen=True):
         return count
 
 
-class Header(msgspec.Struct, frozen=True):
+class ArchiveHeader(msgspec.Struct, frozen=True):
     """Where an archive comes from, and what follows. A later format may have more fields.
 
     `removals` are withdrawn records that the leader had still to take from a nameserver; an
@@ -224,14 +224,14 @@ class Header(msgspec.Struct, frozen=True):
     removals: Count = 0
 
 
-def write_header(header: Header) -> dict[str, Any]:
+def write_header(header: ArchiveHeader) -> dict[str, Any]:
     """Return the header as a document."""
     metadata = {"name": header.installation}
     spec = msgspec.to_builtins(header)
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
 
 
-def read_header(raw: object) -> Header:
+def read_header(raw: object) -> ArchiveHeader:
     """Read the first document of an archive.
 
     Raises:
@@ -246,13 +246,13 @@ def read_header(raw: object) -> Header:
         message = f"{shown(format)} is of a later ddnsd, this one reads up to {FORMAT}: upgrade it first"
         raise InvalidDocumentError(Problem("spec.format", message))
     try:
-        header = msgspec.convert(spec, Header)
+        header = msgspec.convert(spec, ArchiveHeader)
     except msgspec.ValidationError as error:
         raise InvalidDocumentError(Problem("spec", f"not as it was written: {error}")) from error
     return msgspec.structs.replace(header, time=header.time.astimezone(UTC))
 
 
-def header_in(text: bytes) -> Header:
+def header_in(text: bytes) -> ArchiveHeader:
     """Read the header out of the first bytes of an archive.
 
     Raises:
@@ -303,13 +303,13 @@ class Export:
                 await slice.pause()
         yield bytes(part) + END
 
-    async def _header(self, slice: Slice) -> Header:
+    async def _header(self, slice: Slice) -> ArchiveHeader:
         addresses, removals = 0, 0
         for record, entry in self._addresses.items():
             removals += entry.value.is_tombstone
             addresses += not entry.value.is_tombstone and record.type is not Challenge.TXT
             await slice.pause()
-        return Header(
+        return ArchiveHeader(
             format=FORMAT,
             installation=self._installation,
             revision=self._revision,
@@ -320,13 +320,13 @@ class Export:
             removals=removals,
         )
 
-    def _addresses_of(self, host: str) -> Iterator[tuple[Family, Address]]:
+    def _addresses_of(self, host: str) -> Iterator[tuple[Family, ArchivedAddress]]:
         for family in Family:
             entry = self._addresses.get(RecordKey(host, family))
             if entry is not None and not entry.value.is_tombstone:
                 committed = entry.value
                 error = self._error(RecordKey(host, family))
-                yield family, Address(committed.ip, committed.previous, committed.changed, error)
+                yield family, ArchivedAddress(committed.ip, committed.previous, committed.changed, error)
 
     def _error(self, record: RecordKey) -> str:
         """Return why an address is not published if a name of it is somebody else's: so that stays."""
@@ -365,7 +365,7 @@ _CUT_OFF = "the export was cut off after this: its last line is `...`; if it was
 class Archive(NamedTuple):
     """A whole archive; each item is right by itself. The items are in the order in which they can go in."""
 
-    header: Header
+    header: ArchiveHeader
     items: tuple[Item, ...]
 
 
@@ -377,7 +377,7 @@ class ArchiveReader:
         self._slice = Slice(share=_SHARE)
         self._problems = ProblemList()
         self._place = 0  # of the newest document, from 1
-        self._header: Header | None = None
+        self._header: ArchiveHeader | None = None
         self._items: dict[Kind, dict[str, Item]] = {kind: {} for kind in _ORDER}
         self._refused = False  # it is not worth reading on
 

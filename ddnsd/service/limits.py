@@ -15,20 +15,20 @@ from typing import NamedTuple
 import msgspec
 
 from ddnsd.model.addresses import networks_of
-from ddnsd.model.authorization import Holder
+from ddnsd.model.authorization import Credential
 from ddnsd.model.decision import Plan
 from ddnsd.model.names import label_count
 from ddnsd.model.ratelimit import Buckets, Rate
 from ddnsd.model.records import Entry, Resource
 from ddnsd.model.request import (
-    Answer,
     Api,
+    HostResult,
     Limited,
     Moved,
     Refusal,
     Request,
-    Result,
     Skipped,
+    UpdateResult,
     is_plain,
     result_of,
 )
@@ -252,7 +252,7 @@ _HOSTS_PER_ATTEMPT = 100
 _NOT_THEIR_FAULT = (Refusal.NAMESERVER_FAILED, Refusal.STORE_FAILED)
 
 
-class Conduct:
+class ClientLimits:
     """Judges by the state in memory: who has a token that is known here is never taken for a stranger."""
 
     def __init__(self, state: State, fair: FairUse, refused: RefusedAttempts) -> None:
@@ -285,12 +285,12 @@ class Conduct:
             self._fair.leave(*who, ticket)
         return wait
 
-    def leave(self, holder: Holder, ticket: Ticket) -> None:
+    def leave(self, holder: Credential, ticket: Ticket) -> None:
         """Note that what was entered waits no more."""
         self._fair.leave(*_who(holder), ticket)
 
     def note(
-        self, request: Request, digest: str, name: str, answer: Answer, *, refused: bool = False
+        self, request: Request, digest: str, name: str, answer: UpdateResult, *, refused: bool = False
     ) -> None:
         """Charge the client for an answer. What is unchanged is free, and so is what others failed to do.
 
@@ -318,7 +318,7 @@ class Conduct:
         self,
         request: Request,
         name: str,
-        answer: Refusal | tuple[Result, ...],
+        answer: Refusal | tuple[HostResult, ...],
         token: Entry[Resource[TokenSpec]] | None,
     ) -> None:
         """Note what was refused, or left out."""
@@ -342,7 +342,7 @@ def _charged(request: Request) -> str:
     return request.source or request.peer
 
 
-def _cost(answer: Refusal | tuple[Result, ...]) -> int:
+def _cost(answer: Refusal | tuple[HostResult, ...]) -> int:
     """Return how many attempts an answer counts for."""
     if isinstance(answer, Refusal):
         return 1
@@ -353,7 +353,7 @@ def _cost(answer: Refusal | tuple[Result, ...]) -> int:
     return count
 
 
-def _who(holder: Holder) -> tuple[str, str]:
+def _who(holder: Credential) -> tuple[str, str]:
     return holder.name, holder.token.value.spec.account
 
 

@@ -16,37 +16,37 @@ from typing import NamedTuple
 import structlog
 
 from ddnsd.model.authorization import in_full
-from ddnsd.model.decision import Change, Decision, Join, Move, Plan, Refused, Settled, Step, decide
+from ddnsd.model.decision import Decision, Join, Move, Plan, RecordChange, Refused, Settled, Step, decide
 from ddnsd.model.expiry import sighting
 from ddnsd.model.progress import Progress
 from ddnsd.model.records import Committed, HistoryEntry, PrefixHead, PrefixMove, RecordKey, Site
 from ddnsd.model.request import (
-    Answer,
-    Attempt,
+    HostResult,
     Limited,
     Moved,
     Refusal,
     Request,
-    Result,
     Skipped,
     Unchanged,
     Updated,
+    UpdateRequest,
+    UpdateResult,
     read,
 )
 from ddnsd.model.resources import digest
 from ddnsd.model.state import State
-from ddnsd.service.limits import Conduct, Ticket
+from ddnsd.service.limits import ClientLimits, Ticket
 from ddnsd.service.waiting import Awaited, Waiting
 from ddnsd.store import keys
 from ddnsd.store.group_commit import GroupCommit
-from ddnsd.store.interface import Done, RestoredError, StoreError, Unknown, Update
+from ddnsd.store.interface import ConditionalWrite, Done, RestoredError, StoreError, Unknown
 from ddnsd.store.transaction import Transaction
 from ddnsd.store.watch_cache import Touched, WatchCache
 
 
-def commitment(state: State, plan: Plan, request: Request, now: datetime) -> Update | None:
+def commitment(state: State, plan: Plan, request: Request, now: datetime) -> ConditionalWrite | None:
     """Return what to commit for a plan, None if nothing. `request` is one of those that it is for."""
-    changes = [step for step in plan.steps if isinstance(step, Change)]
+    changes = [step for step in plan.steps if isinstance(step, RecordChange)]
     moves = [step for step in plan.steps if isinstance(step, Move) and step.due]
     if not (changes or moves or plan.sighted):
         return None
@@ -73,7 +73,7 @@ def awaited(plan: Plan, revision: int) -> Mapping[RecordKey, Awaited]:
     waits: dict[RecordKey, Awaited] = {}
     for step in plan.steps:
         match step:
-            case Change():
+            case RecordChange():
                 waits[step.record] = Awaited(revision)
             case Join():
                 waits[step.record] = Awaited(step.revision, step.published)
@@ -97,7 +97,7 @@ def _awaited_of(move: Move, revision: int) -> Iterator[tuple[RecordKey, Awaited]
             yield record, Awaited(revision, may_go=True)
 
 
-def _committed(change: Change, commit: str, now: datetime) -> Committed:
+def _committed(change: RecordChange, commit: str, now: datetime) -> Committed:
     gone = not change.content
     zone = change.zone if gone else ""
     return Committed(change.content, change.previous, commit, now, zone, cleared=gone, again=change.times)
@@ -116,7 +116,7 @@ def _prefix_key(plan: Plan) -> str:
 
 
 def _entries(
-    plan: Plan, changes: list[Change], request: Request, now: datetime
+    plan: Plan, changes: list[RecordChange], request: Request, now: datetime
 ) -> Mapping[str, list[HistoryEntry]]:
     """Return the history's new entries, by host."""
     entries: defaultdict[str, list[HistoryEntry]] = defaultdict(list)
@@ -133,7 +133,7 @@ _KEPT = 0.1  # seconds: what ends by the clock ends so much later at most
 
 
 class _Kept(NamedTuple):
-    attempt: Attempt
+    attempt: UpdateRequest
     history: str  # identity of the state's history
     revision: int
     at: datetime
@@ -147,7 +147,7 @@ class Decisions:
         self._cache = cache
         self._kept: _Kept | None = None
 
-    def decide(self, attempt: Attempt) -> Decision:
+    def decide(self, attempt: UpdateRequest) -> Decision:
         """Return what the attempt comes to now."""
         now = datetime.now(UTC)
         if not _moves(attempt):  # as nearly always
@@ -157,12 +157,12 @@ class Decisions:
             self._kept = _Kept(attempt, self._cache.identity, self._cache.revision, now, decision)
         return self._kept.decision
 
-    def _stands(self, kept: _Kept, attempt: Attempt, now: datetime) -> bool:
+    def _stands(self, kept: _Kept, attempt: UpdateRequest, now: datetime) -> bool:
         is_of_this_state = (kept.history, kept.revision) == (self._cache.identity, self._cache.revision)
         return is_of_this_state and kept.attempt == attempt and 0 <= (now - kept.at).total_seconds() < _KEPT
 
 
-def _moves(attempt: Attempt) -> bool:
+def _moves(attempt: UpdateRequest) -> bool:
     targets = attempt.targets
     if len(targets) == 1:
         return targets[0].prefix is not None and targets[0].moves
@@ -212,7 +212,7 @@ _log = structlog.get_logger(__name__)
 MOST_REQUESTS = 20
 """Names in one call: what is done together has to fit one commit, with all that it depends on."""
 
-Reply = Callable[[Answer, str], None]
+OnUpdateResult = Callable[[UpdateResult, str], None]
 """Takes the answer, and the first name that it is for: canonical; "" if that is none, or was not read."""
 
 Waits = Callable[[], None]
@@ -231,7 +231,7 @@ class UpdateService:
     """Takes updates and answers them. A client that goes away does not stop its update."""
 
     def __init__(
-        self, cache: WatchCache, commits: GroupCommit, policy: UpdatePolicy, conduct: Conduct
+        self, cache: WatchCache, commits: GroupCommit, policy: UpdatePolicy, conduct: ClientLimits
     ) -> None:
         self._cache = cache
         self._commits = commits
@@ -247,7 +247,7 @@ class UpdateService:
         self._policy = policy
 
     @property
-    def conduct(self) -> Conduct:
+    def conduct(self) -> ClientLimits:
         """How clients are judged."""
         return self._conduct
 
@@ -259,7 +259,7 @@ class UpdateService:
     def submit(
         self,
         requests: Sequence[Request],
-        reply: Reply,
+        reply: OnUpdateResult,
         ticket: Ticket | None = None,
         waits: Waits = lambda: None,
     ) -> None:
@@ -323,7 +323,7 @@ class UpdateService:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
-    def _answer(self, call: "_Call", answer: Answer, *, refused: bool = False) -> None:
+    def _answer(self, call: "_Call", answer: UpdateResult, *, refused: bool = False) -> None:
         """Answer; `refused` says that the nameserver was there, and refused a record."""
         attempt = call.attempt
         self._conduct.note(call.request, attempt.digest, attempt.name, answer, refused=refused)
@@ -335,7 +335,7 @@ class UpdateService:
             _log.error("update.crashed", exc_info=error)
 
     async def _finish(self, walk: "_Walk", plan: Plan, call: "_Call", ticket: Ticket) -> None:
-        answer: Answer = Refusal.STORE_FAILED  # also if the walk fails as it never should
+        answer: UpdateResult = Refusal.STORE_FAILED  # also if the walk fails as it never should
         try:
             answer = await walk.answer(plan)
         finally:
@@ -346,10 +346,10 @@ class UpdateService:
 class _Call(NamedTuple):
     """What was submitted, as it was read; `accepted` by the loop's clock."""
 
-    attempt: Attempt
+    attempt: UpdateRequest
     request: Request  # the first of them
     accepted: float
-    reply: Reply
+    reply: OnUpdateResult
     ticket: Ticket | None
     waits: Waits
 
@@ -380,7 +380,7 @@ class _Walk:
         self.refused = False  # whether the nameserver was there, and refused a record
         self._store_deadline = min(self._deadline, call.accepted + policy.store_timeout)
 
-    async def answer(self, plan: Plan) -> Answer:
+    async def answer(self, plan: Plan) -> UpdateResult:
         try:
             async with asyncio.timeout_at(self._store_deadline):
                 settled = await self._commit(plan)
@@ -413,7 +413,7 @@ class _Walk:
             decision = self._decisions.decide(self._attempt)
         return decision
 
-    async def _await_publication(self, plan: Plan, revision: int) -> Answer:
+    async def _await_publication(self, plan: Plan, revision: int) -> UpdateResult:
         waits = awaited(plan, revision)
         if self._placements.in_trouble(waits, self._timeout):
             return Refusal.NAMESERVER_FAILED  # as it would be after a while
@@ -439,10 +439,10 @@ class _Committed(NamedTuple):
     revision: int
 
 
-def _result(step: Step) -> Result:
+def _result(step: Step) -> HostResult:
     """Return what a step has come to, once all that it waits for is published."""
     match step:
-        case Change():
+        case RecordChange():
             return Updated(step.record.name, step.shown, step.record.type, step.previous)
         case Join() if step.published:
             return Unchanged(step.record.name, step.shown, step.record.type)

@@ -7,7 +7,7 @@ from ddnsd.model.state import State
 from ddnsd.store import codec, keys
 
 
-class Addition(NamedTuple):
+class HistoryAppend(NamedTuple):
     """What a commit expects of a history, and writes into it."""
 
     key: str
@@ -15,8 +15,8 @@ class Addition(NamedTuple):
     value: bytes
 
 
-def addition(state: State, host: str, *entries: HistoryEntry) -> Addition:
+def addition(state: State, host: str, *entries: HistoryEntry) -> HistoryAppend:
     """Return what adds newer entries to a host's history."""
     before = state.history.get(host)
     value = codec.encode(extended(before.value if before else None, *entries))
-    return Addition(keys.history(host), before.revision if before else 0, value)
+    return HistoryAppend(keys.history(host), before.revision if before else 0, value)

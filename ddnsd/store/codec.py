@@ -42,7 +42,7 @@ class _Version(msgspec.Struct):
     v: int = 0
 
 
-class Shelf(NamedTuple):
+class TableCodec(NamedTuple):
     """What lies under one prefix: how to read it, and which table of the state it fills."""
 
     decoder: msgspec.json.Decoder[Any]
@@ -51,27 +51,33 @@ class Shelf(NamedTuple):
     version: int = 1  # of the shape; it stands in each value under `v`
 
 
-SHELVES: dict[str, Shelf] = {
-    Kind.ZONE.plural: Shelf(msgspec.json.Decoder(Resource[ZoneSpec]), str, lambda state: state.zones),
-    Kind.ACCOUNT.plural: Shelf(
+SHELVES: dict[str, TableCodec] = {
+    Kind.ZONE.plural: TableCodec(msgspec.json.Decoder(Resource[ZoneSpec]), str, lambda state: state.zones),
+    Kind.ACCOUNT.plural: TableCodec(
         msgspec.json.Decoder(Resource[AccountSpec]), str, lambda state: state.accounts
     ),
-    Kind.HOST.plural: Shelf(msgspec.json.Decoder(Resource[HostSpec]), str, lambda state: state.hosts),
-    Kind.TOKEN.plural: Shelf(msgspec.json.Decoder(Resource[TokenSpec]), str, lambda state: state.tokens),
-    keys.ADDRESSES: Shelf(msgspec.json.Decoder(Committed), keys.read_record, lambda state: state.addresses),
-    keys.PUBLISHED: Shelf(msgspec.json.Decoder(Published), keys.read_record, lambda state: state.published),
-    keys.SEEN: Shelf(msgspec.json.Decoder(LastSeen), str, lambda state: state.seen),
-    keys.HISTORY: Shelf(msgspec.json.Decoder(History), str, lambda state: state.history),
-    keys.PREFIXES: Shelf(msgspec.json.Decoder(PrefixMove), str, lambda state: state.prefixes),
-    keys.PREFIX_HEADS: Shelf(msgspec.json.Decoder(PrefixHead), str, lambda state: state.prefix_heads),
-    keys.FOOTPRINTS: Shelf(msgspec.json.Decoder(Footprint), keys.read_site, lambda state: state.footprints),
-    keys.REQUESTS: Shelf(msgspec.json.Decoder(WorkRequest), str, lambda state: state.requests),
-    keys.REGISTRY: Shelf(msgspec.json.Decoder(RegistryHead), str, lambda state: state.registry),
-    keys.INSTALLATION: Shelf(msgspec.json.Decoder(Installation), str, lambda state: state.installation),
-    keys.MEMBERS: Shelf(msgspec.json.Decoder(Member), str, lambda state: state.members),
-    keys.ELECTION: Shelf(msgspec.json.Decoder(Candidacy), str, lambda state: state.candidates),
-    keys.SOURCES: Shelf(msgspec.json.Decoder(Source), str, lambda state: state.sources),
-    keys.CONTROLLERS: Shelf(msgspec.json.Decoder(Candidacy), str, lambda state: state.controllers),
+    Kind.HOST.plural: TableCodec(msgspec.json.Decoder(Resource[HostSpec]), str, lambda state: state.hosts),
+    Kind.TOKEN.plural: TableCodec(msgspec.json.Decoder(Resource[TokenSpec]), str, lambda state: state.tokens),
+    keys.ADDRESSES: TableCodec(
+        msgspec.json.Decoder(Committed), keys.read_record, lambda state: state.addresses
+    ),
+    keys.PUBLISHED: TableCodec(
+        msgspec.json.Decoder(Published), keys.read_record, lambda state: state.published
+    ),
+    keys.SEEN: TableCodec(msgspec.json.Decoder(LastSeen), str, lambda state: state.seen),
+    keys.HISTORY: TableCodec(msgspec.json.Decoder(History), str, lambda state: state.history),
+    keys.PREFIXES: TableCodec(msgspec.json.Decoder(PrefixMove), str, lambda state: state.prefixes),
+    keys.PREFIX_HEADS: TableCodec(msgspec.json.Decoder(PrefixHead), str, lambda state: state.prefix_heads),
+    keys.FOOTPRINTS: TableCodec(
+        msgspec.json.Decoder(Footprint), keys.read_site, lambda state: state.footprints
+    ),
+    keys.REQUESTS: TableCodec(msgspec.json.Decoder(WorkRequest), str, lambda state: state.requests),
+    keys.REGISTRY: TableCodec(msgspec.json.Decoder(RegistryHead), str, lambda state: state.registry),
+    keys.INSTALLATION: TableCodec(msgspec.json.Decoder(Installation), str, lambda state: state.installation),
+    keys.MEMBERS: TableCodec(msgspec.json.Decoder(Member), str, lambda state: state.members),
+    keys.ELECTION: TableCodec(msgspec.json.Decoder(Candidacy), str, lambda state: state.candidates),
+    keys.SOURCES: TableCodec(msgspec.json.Decoder(Source), str, lambda state: state.sources),
+    keys.CONTROLLERS: TableCodec(msgspec.json.Decoder(Candidacy), str, lambda state: state.controllers),
 }
 
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the last: nested too deep
@@ -85,7 +91,7 @@ def encode(value: Stored) -> bytes:
     return _encoder.encode(value)
 
 
-def decode(shelf: Shelf, value: bytes) -> Any:
+def decode(shelf: TableCodec, value: bytes) -> Any:
     """Return the value stored on a shelf.
 
     Raises:

@@ -24,6 +24,7 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 import structlog
 
 from ddnsd.store.interface import (
+    ConditionalWrite,
     Done,
     Limits,
     Outcome,
@@ -31,7 +32,6 @@ from ddnsd.store.interface import (
     Store,
     UnavailableError,
     Unknown,
-    Update,
 )
 from ddnsd.store.watch_cache import Trace, WatchCache
 from ddnsd.telemetry.metrics import Metrics
@@ -41,10 +41,10 @@ MAX_GROUP_BYTES = 1 << 20  # keys and values; etcd refuses requests above 1.5 Mi
 Answer = TypeVar("Answer")
 
 
-class Waiting(NamedTuple, Generic[Answer]):
+class QueuedWrite(NamedTuple, Generic[Answer]):
     """An update that waits for its group, and whom to tell."""
 
-    update: Update
+    update: ConditionalWrite
     answer: Answer
 
 
@@ -64,7 +64,7 @@ class Group:
         """Say whether no update at all can join any more."""
         return self._count >= self._limits.group or self._bytes >= MAX_GROUP_BYTES
 
-    def conflicts(self, update: Update) -> bool:
+    def conflicts(self, update: ConditionalWrite) -> bool:
         """Say whether a member writes what the update compares or writes, or compares what it writes."""
         return not (
             self._written.isdisjoint(update.expects)
@@ -74,19 +74,19 @@ class Group:
             and self._compared.isdisjoint(update.deletes)
         )
 
-    def admits(self, update: Update) -> bool:
+    def admits(self, update: ConditionalWrite) -> bool:
         """Say whether the update may join. An empty group admits any, however large."""
         if self._count == 0:
             return True
         fits = self.has_operations_for(update) and self._bytes + size(update) <= MAX_GROUP_BYTES
         return fits and not self.full and not self.conflicts(update)
 
-    def has_operations_for(self, update: Update) -> bool:
+    def has_operations_for(self, update: ConditionalWrite) -> bool:
         """Say whether the limits' operations allow one more member, this one."""
         most = self._limits.operations
         return most is None or self._count + 1 + max(self._largest, operations(update)) <= most
 
-    def add(self, update: Update) -> None:
+    def add(self, update: ConditionalWrite) -> None:
         """Count the update as a member."""
         self._compared.update(update.expects)
         self._written.update(update.puts, update.deletes)
@@ -95,28 +95,28 @@ class Group:
         self._bytes += size(update)
 
 
-def size(update: Update) -> int:
+def size(update: ConditionalWrite) -> int:
     """Return the bytes of the update's keys and values (keys as characters: ours are nearly all ASCII)."""
     keys = sum(map(len, update.expects)) + sum(map(len, update.puts)) + sum(map(len, update.deletes))
     return keys + sum(map(len, update.puts.values()))
 
 
-def operations(update: Update) -> int:
+def operations(update: ConditionalWrite) -> int:
     """Return the update's compares or its writes, whichever are more: what counts for `Limits`."""
     return max(len(update.expects), len(update.puts) + len(update.deletes))
 
 
 def next_group(
-    queue: Sequence[Waiting[Answer]], limits: Limits
-) -> tuple[list[Waiting[Answer]], list[Waiting[Answer]]]:
+    queue: Sequence[QueuedWrite[Answer]], limits: Limits
+) -> tuple[list[QueuedWrite[Answer]], list[QueuedWrite[Answer]]]:
     """Split the queue into the next group and the rest, both in the order of arrival.
 
     Who cannot join is passed over and stays first in line for the group after. At most `limits.group`
     are passed over, which bounds the work when thousands wait for one key.
     """
     group = Group(limits)
-    chosen: list[Waiting[Answer]] = []
-    passed: list[Waiting[Answer]] = []
+    chosen: list[QueuedWrite[Answer]] = []
+    passed: list[QueuedWrite[Answer]] = []
     looked = 0
     for waiting in queue:
         if group.full or len(passed) >= limits.group:
@@ -130,7 +130,7 @@ def next_group(
     return chosen, [*passed, *queue[looked:]]
 
 
-def check_group(updates: Sequence[Update], limits: Limits) -> None:
+def check_group(updates: Sequence[ConditionalWrite], limits: Limits) -> None:
     """Check that the updates may share one commit; every store does so first.
 
     Raises:
@@ -147,7 +147,7 @@ def check_group(updates: Sequence[Update], limits: Limits) -> None:
         group.add(update)
 
 
-def _written(update: Update) -> str:
+def _written(update: ConditionalWrite) -> str:
     return ", ".join(sorted({*update.puts, *update.deletes})[:3]) or "nothing"
 
 
@@ -155,7 +155,7 @@ _log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 0.2
 
-Caller: TypeAlias = Waiting[asyncio.Future[Outcome]]
+Caller: TypeAlias = QueuedWrite[asyncio.Future[Outcome]]
 
 
 class GroupCommit:
@@ -175,7 +175,7 @@ class GroupCommit:
         self._newest = 0  # revision that an answer has told; what is sent after it comes above
         self._closed = False
 
-    async def commit(self, update: Update) -> Outcome:
+    async def commit(self, update: ConditionalWrite) -> Outcome:
         """Apply the update together with those of other callers; return its own outcome.
 
         `Unknown` only if it cannot be found out: the state was loaded anew meanwhile, the store was
@@ -192,7 +192,7 @@ class GroupCommit:
         preserved = self._cache.preserved
         if obstacle := preserved.obstacle:
             raise obstacle
-        caller: Caller = Waiting(preserved.restore(update), asyncio.get_running_loop().create_future())
+        caller: Caller = QueuedWrite(preserved.restore(update), asyncio.get_running_loop().create_future())
         self._queue.append(caller)
         self._start_sender()
         return await caller.answer
@@ -309,7 +309,7 @@ class GroupCommit:
         return False
 
 
-def _marks(updates: Sequence[Update]) -> set[str]:
+def _marks(updates: Sequence[ConditionalWrite]) -> set[str]:
     """Return keys of which each update that is done writes one."""
     marks: set[str] = set()
     for update in updates:

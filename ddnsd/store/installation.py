@@ -2,13 +2,13 @@
 
 import secrets
 
-from ddnsd.model.fence import Owner
+from ddnsd.model.fence import FenceOwner
 from ddnsd.model.records import Installation
 from ddnsd.store import codec, keys
-from ddnsd.store.interface import Done, KeyValue, Stale, Store, UnavailableError, Update
+from ddnsd.store.interface import ConditionalWrite, Done, KeyValue, Stale, Store, UnavailableError
 
 
-async def installation_owner(store: Store) -> Owner:
+async def installation_owner(store: Store) -> FenceOwner:
     """Return who owns what this store publishes; make the installation's id if the store is new.
 
     A store that was restored from elsewhere has another identity, so it is another owner.
@@ -20,8 +20,8 @@ async def installation_owner(store: Store) -> Owner:
     # A store that takes no writes can still be read.
     found = (await store.snapshot(keys.INSTALLATION)).items.get(keys.INSTALLATION)
     if found is None:
-        return Owner(await _made(store), identity)
-    return Owner(_id(found), identity)
+        return FenceOwner(await _made(store), identity)
+    return FenceOwner(_id(found), identity)
 
 
 async def _made(store: Store) -> str:
@@ -31,7 +31,7 @@ async def _made(store: Store) -> str:
         UnavailableError: the store cannot say.
     """
     fresh = Installation(secrets.token_hex(8))
-    update = Update({keys.INSTALLATION: 0}, {keys.INSTALLATION: codec.encode(fresh)})
+    update = ConditionalWrite({keys.INSTALLATION: 0}, {keys.INSTALLATION: codec.encode(fresh)})
     (outcome,) = await store.commit([update])
     if isinstance(outcome, Done):
         return fresh.id

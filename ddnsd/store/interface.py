@@ -33,7 +33,7 @@ class SnapshotAt(NamedTuple):
     items: Mapping[str, KeyValue]
 
 
-class Page(NamedTuple):
+class KeyPage(NamedTuple):
     """Some keys of a range, in their order or against it; `total` is how many the whole range has."""
 
     items: tuple[tuple[str, KeyValue], ...]
@@ -55,7 +55,7 @@ class Revision(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class ConditionalWrite:
     """A conditional change: if every key in `expects` is at its revision, do the puts and deletes.
 
     `expects` maps a key to its last-write revision, 0 for "absent". Deletes of absent keys do nothing.
@@ -152,7 +152,7 @@ class FailureKind(StrEnum):
     DISK = "disk"  # of the embedded store
 
 
-class Problem(NamedTuple):
+class StoreProblem(NamedTuple):
     """Something that an operator should know, and what to do about it."""
 
     text: str
@@ -162,7 +162,7 @@ class Problem(NamedTuple):
 class WriteFailure(NamedTuple):
     """Why the store takes no writes now. `is_own`: the reason is this node's alone, others may take them."""
 
-    problem: Problem
+    problem: StoreProblem
     is_own: bool
 
 
@@ -182,7 +182,7 @@ class StoreHealth(NamedTuple):
 
     servers: tuple[StoreServer, ...]
     members: tuple[str, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[StoreProblem, ...]
 
 
 class Limits(NamedTuple):
@@ -197,7 +197,7 @@ class Limits(NamedTuple):
     operations: int | None = None
 
 
-Progress = Callable[[int], None]  # called with a number of keys
+OnProgress = Callable[[int], None]  # called with a number of keys
 
 
 def ignore_progress(_keys: int) -> None:
@@ -287,7 +287,7 @@ class Store(Protocol):
         """
         ...
 
-    async def snapshot(self, prefix: str = "", progress: Progress = ignore_progress) -> SnapshotAt:
+    async def snapshot(self, prefix: str = "", progress: OnProgress = ignore_progress) -> SnapshotAt:
         """Return all keys under the prefix at one, linearizable revision.
 
         `progress` is called while they are read, with how many there are so far.
@@ -297,7 +297,7 @@ class Store(Protocol):
         """
         ...
 
-    async def page(self, prefix: str, limit: int, *, before: str = "", first: bool = False) -> Page:
+    async def page(self, prefix: str, limit: int, *, before: str = "", first: bool = False) -> KeyPage:
         """Return at most `limit` keys under the prefix: the last ones, backwards; if `first` the first ones.
 
         With `before` only those that come before that key count. Linearizable.
@@ -314,7 +314,7 @@ class Store(Protocol):
         """
         ...
 
-    async def commit(self, updates: Sequence[Update]) -> Sequence[Outcome]:
+    async def commit(self, updates: Sequence[ConditionalWrite]) -> Sequence[Outcome]:
         """Apply each update for itself, all at one revision, durably; outcomes in the same order.
 
         Every compare sees the state before the call. The updates must not conflict

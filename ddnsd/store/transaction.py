@@ -6,7 +6,7 @@ from typing import Any, Self
 from ddnsd.model.records import Entry, HistoryEntry, Stored, extended
 from ddnsd.model.state import State
 from ddnsd.store import codec, keys
-from ddnsd.store.interface import Update
+from ddnsd.store.interface import ConditionalWrite
 
 
 class Transaction:
@@ -42,13 +42,13 @@ class Transaction:
         before = state.history.get(host)
         return self.replace(keys.history(host), before, extended(before.value if before else None, *entries))
 
-    def update(self) -> Update:
+    def update(self) -> ConditionalWrite:
         """Return what the store commits.
 
         Raises:
             ValueError: it compares or writes more than `MAX_KEYS_PER_UPDATE` keys.
         """
-        return Update(self.expects, self.puts, frozenset(self.deletes))
+        return ConditionalWrite(self.expects, self.puts, frozenset(self.deletes))
 
 
 def revision_of(entry: Entry[Any] | None) -> int:

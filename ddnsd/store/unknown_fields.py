@@ -12,29 +12,29 @@ import msgspec
 import structlog
 
 from ddnsd.store import codec
-from ddnsd.store.interface import UnavailableError, Update
+from ddnsd.store.interface import ConditionalWrite, UnavailableError
 
 _log = structlog.get_logger(__name__)
 
 _REMEDY = "upgrade this node to the version of the others; until then it answers and writes nothing"
 
 
-class Unknown(NamedTuple):
+class UnknownFields(NamedTuple):
     """The fields of one JSON object that this version does not know; `within` are those of its objects."""
 
     fields: Mapping[str, msgspec.Raw]
-    within: Mapping[str, "Unknown"]
+    within: Mapping[str, "UnknownFields"]
 
 
 _Object = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_NOTHING = Unknown({}, {})
+_NOTHING = UnknownFields({}, {})
 
 
 class Preserved:
     """Reads stored values, keeps what it cannot read of them, and puts it into what is written."""
 
     def __init__(self) -> None:
-        self._unknown: dict[str, Unknown] = {}  # by key; only of those that have some
+        self._unknown: dict[str, UnknownFields] = {}  # by key; only of those that have some
         self._newer: dict[str, codec.NewerVersionError] = {}  # by key
 
     @property
@@ -44,7 +44,7 @@ class Preserved:
             return UnavailableError(f"{key} cannot be read: {error}: {_REMEDY}")
         return None
 
-    def read(self, key: str, shelf: codec.Shelf, value: bytes) -> Any:
+    def read(self, key: str, shelf: codec.TableCodec, value: bytes) -> Any:
         """Return the value stored under a key; remember what of it cannot be read.
 
         Raises:
@@ -66,7 +66,7 @@ class Preserved:
         self._unknown.pop(key, None)
         self._note_gone(key)
 
-    def restore(self, update: Update) -> Update:
+    def restore(self, update: ConditionalWrite) -> ConditionalWrite:
         """Return the update with the unknown fields of the values that it replaces.
 
         They are those that this node has seen last. If the key has moved since the update was decided
@@ -75,7 +75,7 @@ class Preserved:
         if self._unknown.keys().isdisjoint(update.puts):
             return update
         puts = {key: self._restored(key, value) for key, value in update.puts.items()}
-        return Update(update.expects, puts, update.deletes)
+        return ConditionalWrite(update.expects, puts, update.deletes)
 
     def _restored(self, key: str, value: bytes) -> bytes:
         unknown = self._unknown.get(key)
@@ -91,18 +91,18 @@ class Preserved:
             _log.info("store.readable_again", key=key)
 
 
-def _unknown(value: bytes, read: msgspec.Struct) -> Unknown:
+def _unknown(value: bytes, read: msgspec.Struct) -> UnknownFields:
     """Compare stored JSON with what was read of it."""
     known = dict(_known(read))
     fields: dict[str, msgspec.Raw] = {}
-    within: dict[str, Unknown] = {}
+    within: dict[str, UnknownFields] = {}
     for name, raw in _Object.decode(value).items():
         part = known.get(name)
         if name not in known:
             fields[name] = raw.copy()  # by itself it would keep the whole value
         elif isinstance(part, msgspec.Struct) and (inner := _unknown(bytes(raw), part)) != _NOTHING:
             within[name] = inner
-    return Unknown(fields, within)
+    return UnknownFields(fields, within)
 
 
 def _known(read: msgspec.Struct) -> Iterator[tuple[str, object]]:
@@ -113,7 +113,7 @@ def _known(read: msgspec.Struct) -> Iterator[tuple[str, object]]:
         yield field.encode_name, getattr(read, field.name)
 
 
-def _merged(value: bytes, unknown: Unknown) -> bytes:
+def _merged(value: bytes, unknown: UnknownFields) -> bytes:
     """Return the JSON object with the unknown fields; those of an object that it lacks are dropped."""
     fields = _Object.decode(value)
     for name, inner in unknown.within.items():

@@ -26,6 +26,7 @@ from ddnsd.model.state import State
 from ddnsd.store import codec
 from ddnsd.store.interface import (
     CompactedError,
+    ConditionalWrite,
     Event,
     RestoredError,
     Revision,
@@ -33,7 +34,6 @@ from ddnsd.store.interface import (
     Store,
     StoreError,
     UnavailableError,
-    Update,
     Watch,
 )
 from ddnsd.store.standstill import PATIENCE, Patience, Stage, Standstill
@@ -78,7 +78,7 @@ class Trace:
             await self._moved.wait()
         return not self.broken
 
-    def revision_of(self, update: Update, after: int) -> int | None:
+    def revision_of(self, update: ConditionalWrite, after: int) -> int | None:
         """Return the revision that did an update, above `after`; None where there was none.
 
         An update is known by its bytes: all its puts in one revision, and the deletions of the keys that
@@ -93,7 +93,7 @@ class Trace:
         self._close(self)
 
 
-def _did(revision: Revision, update: Update) -> bool:
+def _did(revision: Revision, update: ConditionalWrite) -> bool:
     items = {event.key: event.item for event in revision.events}
     for key, value in update.puts.items():
         item = items.get(key)

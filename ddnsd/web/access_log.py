@@ -10,15 +10,15 @@ import structlog
 from ddnsd.model.names import label_count
 from ddnsd.model.ratelimit import Rate, full
 from ddnsd.model.request import (
-    Answer,
     Api,
+    HostResult,
     Limited,
     Moved,
     Refusal,
-    Result,
     Skipped,
     Unchanged,
     Updated,
+    UpdateResult,
     result_of,
 )
 from ddnsd.telemetry.logging import HIDDEN
@@ -33,7 +33,7 @@ _debugs = partial(logging.getLogger(__name__).isEnabledFor, logging.DEBUG)
 _SUCCESSES = ("updated", "unchanged")
 
 
-class Journal:
+class AccessLog:
     """Counts and logs the answers of one API."""
 
     def __init__(self, api: Api, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,7 +44,9 @@ class Journal:
         self._shown = full(_SHOWN, clock())
         self._left_out = 0
 
-    def note(self, names: Sequence[str], answers: Sequence[Answer], source: str, started: float) -> None:
+    def note(
+        self, names: Sequence[str], answers: Sequence[UpdateResult], source: str, started: float
+    ) -> None:
         """Note one HTTP request and the answers to what it asked for; `started` by `time.perf_counter`.
 
         `names` are canonical, or "" where there is none, or none was read. It counts once: as what failed
@@ -63,7 +65,7 @@ class Journal:
         if self._is_shown():
             _log.info("update.unreadable", api=self._api, source=source, reason=reason, **self._others())
 
-    def _record(self, name: str, answer: Answer, source: str) -> None:
+    def _record(self, name: str, answer: UpdateResult, source: str) -> None:
         if isinstance(answer, Limited):  # they come by the thousand, of whom the log has told before
             _log.debug("update.limited", api=self._api, source=source)
             return
@@ -88,7 +90,7 @@ class Journal:
         others, self._left_out = self._left_out, 0
         return {"left_out": others} if others else {}
 
-    def _record_result(self, result: Result, source: str) -> None:
+    def _record_result(self, result: HostResult, source: str) -> None:
         """Log a result; "unchanged" only when debugging, because nearly all are."""
         match result:
             case Unchanged():
@@ -104,7 +106,7 @@ class Journal:
                 _log.info("update.skipped", api=self._api, **left_out, source=source)
 
 
-def _gravest(answers: Sequence[Answer]) -> str:
+def _gravest(answers: Sequence[UpdateResult]) -> str:
     results = [result_of(answer) for answer in answers]
     failed = (result for result in results if result not in _SUCCESSES)
     return next(failed, "updated" if "updated" in results else "unchanged")

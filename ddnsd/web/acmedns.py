@@ -7,14 +7,14 @@ from typing import NamedTuple
 import msgspec
 from tornado.httputil import HTTPHeaders
 
-from ddnsd.model.request import Answer, Api, Limited, Refusal, Request
+from ddnsd.model.request import Api, Limited, Refusal, Request, UpdateResult
 from ddnsd.service.update import UpdateService
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web import replies
-from ddnsd.web.access_log import Journal
+from ddnsd.web.access_log import AccessLog
 from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.forms import media_type
-from ddnsd.web.http import Exchange
+from ddnsd.web.http import HttpRequest
 
 USER, KEY = "X-Api-User", "X-Api-Key"
 FORBIDDEN, MALFORMED, BAD_SUBDOMAIN, BAD_TXT = (
@@ -43,7 +43,7 @@ class _Body(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Body).decode
 
 
-class Problem(NamedTuple):
+class AcmeDnsProblem(NamedTuple):
     """Why a request is not even decided."""
 
     status: int
@@ -55,20 +55,20 @@ def is_acme_dns(headers: HTTPHeaders) -> bool:
     return USER in headers or KEY in headers or media_type(headers) == "application/json"
 
 
-def read_request(headers: HTTPHeaders, body: bytes, source: str, peer: str = "") -> Request | Problem:
+def read_request(headers: HTTPHeaders, body: bytes, source: str, peer: str = "") -> Request | AcmeDnsProblem:
     """Return what the client asks for, or why it asks for nothing.
 
     `source` is its own address, `peer` that of its connection. The name and the value are not looked at yet.
     """
     user, key = headers.get(USER, "").strip(), headers.get(KEY, "").strip()
     if not user or not key:
-        return Problem(401, FORBIDDEN)
+        return AcmeDnsProblem(401, FORBIDDEN)
     try:
         asked = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Problem(400, MALFORMED)
+        return AcmeDnsProblem(400, MALFORMED)
     if not asked.txt:
-        return Problem(400, BAD_TXT)
+        return AcmeDnsProblem(400, BAD_TXT)
     return Request(asked.subdomain, "", key, source, text=asked.txt, user=user, peer=peer, api=Api.ACME_DNS)
 
 
@@ -78,20 +78,20 @@ class AcmeDnsEndpoint:
     def __init__(self, service: UpdateService, sources: SourceFinder, metrics: Metrics) -> None:
         self._service = service
         self._sources = sources
-        self._journal = Journal(Api.ACME_DNS, metrics)
+        self._journal = AccessLog(Api.ACME_DNS, metrics)
 
-    def __call__(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: HttpRequest) -> None:
         """Answer one request."""
         started = time.perf_counter()
         source = self._sources.source(exchange.peer, exchange.headers)
         request = read_request(exchange.headers, exchange.body, source, exchange.peer)
-        if isinstance(request, Problem):
+        if isinstance(request, AcmeDnsProblem):
             late = self._service.conduct.malformed(source or exchange.peer)
             self._journal.note_unreadable(request.error, source, started)
             _send(exchange, request.status, {"error": request.error}, late=late)
             return
 
-        def answer(answer: Answer, name: str) -> None:
+        def answer(answer: UpdateResult, name: str) -> None:
             _reply(exchange, answer, name, request.text)
             self._journal.note([name], [answer], source, started)
 
@@ -105,7 +105,7 @@ def error_of(refusal: Refusal, name: str) -> tuple[int, str]:
     return ERRORS.get(refusal, (401, FORBIDDEN))
 
 
-def _reply(exchange: Exchange, answer: Answer, name: str, value: str) -> None:
+def _reply(exchange: HttpRequest, answer: UpdateResult, name: str, value: str) -> None:
     if isinstance(answer, Limited):
         _send(exchange, 429, {"error": LIMITED}, late=True, **replies.headers(answer))
     elif isinstance(answer, Refusal):
@@ -116,7 +116,7 @@ def _reply(exchange: Exchange, answer: Answer, name: str, value: str) -> None:
 
 
 def _send(
-    exchange: Exchange, status: int, document: Mapping[str, str], *, late: bool = False, **headers: str
+    exchange: HttpRequest, status: int, document: Mapping[str, str], *, late: bool = False, **headers: str
 ) -> None:
     body, headers = msgspec.json.encode(document), {"Content-Type": replies.CONTENT_TYPE, **headers}
     exchange.reply(status, body, late, **headers)

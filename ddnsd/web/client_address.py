@@ -9,15 +9,13 @@ itself. A token in the request's own parameters, or in a Bearer header, the page
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from tornado.httputil import HTTPHeaders
 
-from ddnsd.config.parse import SOURCE_HEADERS
+from ddnsd.config.parse import SOURCE_HEADERS, IPNetwork
 from ddnsd.web.forms import is_basic
-
-Network = IPv4Network | IPv6Network
 
 # One `name=value` of a Forwarded header (RFC 7239 §4), or none, and what ends it: ";" before the same
 # hop's next one, "," before the next hop. Quoted text is taken whole: a proxy may quote the client's Host.
@@ -32,11 +30,11 @@ class SourceFinder:
     headers it is the one address that they name.
     """
 
-    def __init__(self, trusted: Sequence[Network], headers: Sequence[str] = SOURCE_HEADERS[:2]) -> None:
+    def __init__(self, trusted: Sequence[IPNetwork], headers: Sequence[str] = SOURCE_HEADERS[:2]) -> None:
         """`headers` are those of `SOURCE_HEADERS` that the proxies write, or remove: no others are read."""
         self.reconfigure(trusted, headers)
 
-    def reconfigure(self, trusted: Sequence[Network], headers: Sequence[str]) -> None:
+    def reconfigure(self, trusted: Sequence[IPNetwork], headers: Sequence[str]) -> None:
         """Trust these networks and headers, and no others, from now on."""
         self._trusted = tuple(trusted)
         self._headers = tuple(headers)

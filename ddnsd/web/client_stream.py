@@ -21,7 +21,7 @@ _MOST_KEPT = 4096  # octets that wait for the connection's turn before no more i
 _PAUSE = 0.01  # seconds: each time that something is read keeps others waiting
 
 
-class Owner(Protocol):
+class StreamOwner(Protocol):
     """Who works with a stream."""
 
     def identified(self, source: str, /) -> bool:
@@ -54,7 +54,7 @@ class ClientStream(asyncio.BufferedProtocol):
 
     def __init__(
         self,
-        owner: Owner,
+        owner: StreamOwner,
         tls: ssl.SSLContext | None,
         header: PendingHeader | None,
         arrived: Callable[[], None],

@@ -8,13 +8,23 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ddnsd.model.addresses import Challenge, Family, RRType
-from ddnsd.model.request import Answer, Api, Limited, Refusal, Request, Result, Unchanged, Updated, is_change
+from ddnsd.model.request import (
+    Api,
+    HostResult,
+    Limited,
+    Refusal,
+    Request,
+    Unchanged,
+    Updated,
+    UpdateResult,
+    is_change,
+)
 from ddnsd.service.update import MOST_REQUESTS, UpdateService
 from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.access_log import Journal
+from ddnsd.web.access_log import AccessLog
 from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.forms import Parameters, decoded, listed, read_parameters, strays
-from ddnsd.web.http import Exchange
+from ddnsd.web.http import HttpRequest
 
 FOLDER = "/update/"
 
@@ -23,7 +33,7 @@ _KNOWN = frozenset(("domains", "token", "verbose", "clear", "txt", *_ADDRESSES))
 _IN_PATH = ("domains", "token", "ip")  # in their order
 
 
-class Call(NamedTuple):
+class DuckDnsCall(NamedTuple):
     """One call: what is asked of all its names, done for all or for none. What is absent is empty."""
 
     domains: tuple[str, ...]
@@ -55,7 +65,7 @@ class Call(NamedTuple):
         )
 
 
-def read_call(parameters: Parameters) -> Call:
+def read_call(parameters: Parameters) -> DuckDnsCall:
     """Read the parameters that mean something here; all others are ignored.
 
     `clear=true` clears the addresses and sets none; beside a `txt`, also an empty one, it clears the TXT
@@ -66,7 +76,7 @@ def read_call(parameters: Parameters) -> Call:
     cleared: tuple[RRType, ...] = (Challenge.TXT,) if "txt" in parameters else tuple(Family)
     sets_address = not clears and not text
     asks = any(parameters.get(name) for name in _ADDRESSES)
-    return Call(
+    return DuckDnsCall(
         domains=listed(parameters.get("domains", "")),
         token=parameters.get("token", ""),
         ip=parameters.get("ip", "") if sets_address else "",
@@ -97,7 +107,7 @@ OK, KO = "OK", "KO"
 _UPDATED, _NO_CHANGE = "UPDATED", "NOCHANGE"
 
 
-def text_of(answer: Answer, *, verbose: bool) -> str:
+def text_of(answer: UpdateResult, *, verbose: bool) -> str:
     """Return the words for an answer.
 
     A `verbose` one goes on with the two addresses of the first name, or its TXT value, a line each, which is
@@ -111,12 +121,12 @@ def text_of(answer: Answer, *, verbose: bool) -> str:
     return "\n".join((OK, *(_value(answer, type) for type in _types(answer)), last))
 
 
-def _types(results: Sequence[Result]) -> tuple[RRType, ...]:
+def _types(results: Sequence[HostResult]) -> tuple[RRType, ...]:
     challenged = any(isinstance(each, Updated | Unchanged) and each.type is Challenge.TXT for each in results)
     return (Challenge.TXT,) if challenged else tuple(Family)
 
 
-def _value(results: Sequence[Result], type: RRType) -> str:
+def _value(results: Sequence[HostResult], type: RRType) -> str:
     values = (each.ip for each in results if isinstance(each, Updated | Unchanged) and each.type is type)
     return next(values, "")
 
@@ -130,9 +140,9 @@ class DuckDnsEndpoint:
     def __init__(self, service: UpdateService, sources: SourceFinder, metrics: Metrics) -> None:
         self._service = service
         self._sources = sources
-        self._journal = Journal(Api.DUCKDNS, metrics)
+        self._journal = AccessLog(Api.DUCKDNS, metrics)
 
-    def __call__(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: HttpRequest) -> None:
         """Answer one call."""
         started = time.perf_counter()
         source = self._sources.source(exchange.peer, exchange.headers)
@@ -145,20 +155,20 @@ class DuckDnsEndpoint:
         else:
             self._submit(exchange, call, source, started)
 
-    def _submit(self, exchange: Exchange, call: Call, source: str, started: float) -> None:
-        def answer(answer: Answer, name: str) -> None:
+    def _submit(self, exchange: HttpRequest, call: DuckDnsCall, source: str, started: float) -> None:
+        def answer(answer: UpdateResult, name: str) -> None:
             _send(exchange, text_of(answer, verbose=call.verbose), late=isinstance(answer, Limited))
             self._journal.note([name], [answer], source, started)
 
         self._service.submit(call.requests(source, exchange.peer), answer, waits=exchange.note_publishing)
 
-    def _refuse(self, exchange: Exchange, reason: str, source: str, started: float) -> None:
+    def _refuse(self, exchange: HttpRequest, reason: str, source: str, started: float) -> None:
         late = self._service.conduct.malformed(source or exchange.peer)
         self._journal.note_unreadable(reason, source, started)
         _send(exchange, KO, late=late)
 
 
-def _parameters(exchange: Exchange) -> Parameters | None:
+def _parameters(exchange: HttpRequest) -> Parameters | None:
     """Return the parameters in the path, the query and the body; None for a path that means nothing."""
     sent = read_parameters(exchange.query, exchange.headers, exchange.body)
     if not exchange.path.startswith(FOLDER):
@@ -167,5 +177,5 @@ def _parameters(exchange: Exchange) -> Parameters | None:
     return None if in_path is None else {**sent, **in_path}
 
 
-def _send(exchange: Exchange, text: str, *, late: bool) -> None:
+def _send(exchange: HttpRequest, text: str, *, late: bool) -> None:
     exchange.reply(200, text.encode(), late, **{"Content-Type": _TEXT})

@@ -17,24 +17,24 @@ from tornado.httputil import HTTPHeaders
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.request import (
-    Answer,
     Api,
+    HostResult,
     Limited,
     Moved,
     Refusal,
     Request,
-    Result,
     Unchanged,
     Updated,
+    UpdateResult,
     is_change,
 )
 from ddnsd.service.limits import Ticket
 from ddnsd.service.update import MOST_REQUESTS, UpdateService, Waits
 from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.access_log import Journal
+from ddnsd.web.access_log import AccessLog
 from ddnsd.web.client_address import SourceFinder, is_forged
 from ddnsd.web.forms import NOTHING, Parameters, listed, read_parameters, strays, token_of
-from ddnsd.web.http import Exchange
+from ddnsd.web.http import HttpRequest
 
 _MOST_ADDRESSES = 8
 # Names that clients give an address, of either family, in the order in which they are read: Dyn's, those of
@@ -45,7 +45,7 @@ _PREFIXES = ("ip6lanprefix", "ipv6prefix")
 _KNOWN = frozenset(("hostname", "username", "password", "offline", *_ADDRESSES, *_PREFIXES))
 
 
-class Call(NamedTuple):
+class Dyndns2Call(NamedTuple):
     """One call: what is asked of all its hosts. What is absent is empty."""
 
     hosts: tuple[str, ...]
@@ -74,7 +74,7 @@ class Call(NamedTuple):
         )
 
 
-def read_call(parameters: Parameters, headers: HTTPHeaders) -> Call:
+def read_call(parameters: Parameters, headers: HTTPHeaders) -> Dyndns2Call:
     """Read the parameters that mean something here; all others, such as `wildcard` and `mx`, are ignored.
 
     A `password` parameter wins over the header, as a `token` does in the update API. More addresses than
@@ -84,7 +84,7 @@ def read_call(parameters: Parameters, headers: HTTPHeaders) -> Call:
     addresses = tuple(dict.fromkeys(texts))
     prefix = next(filter(None, (parameters.get(name) for name in _PREFIXES)), "")
     offline = parameters.get("offline", "").lower() == "yes"
-    return Call(
+    return Dyndns2Call(
         hosts=listed(parameters.get("hostname", "")),
         token=parameters.get("password") or token_of(headers),
         addresses=addresses if len(addresses) <= _MOST_ADDRESSES else (NOTHING,),
@@ -94,7 +94,7 @@ def read_call(parameters: Parameters, headers: HTTPHeaders) -> Call:
     )
 
 
-Done = Callable[[Sequence[Answer], Sequence[str]], None]
+OnDyndns2Answers = Callable[[Sequence[UpdateResult], Sequence[str]], None]
 """Takes the answers, and the names that they are for."""
 
 
@@ -107,7 +107,11 @@ class Submission:
     """
 
     def __init__(
-        self, service: UpdateService, requests: Sequence[Request], done: Done, waits: Waits = lambda: None
+        self,
+        service: UpdateService,
+        requests: Sequence[Request],
+        done: OnDyndns2Answers,
+        waits: Waits = lambda: None,
     ) -> None:
         """`done` is called once; `waits` when those that are not answered wait for a nameserver alone."""
         self._service = service
@@ -115,11 +119,11 @@ class Submission:
         self._done = done
         self._waits = waits
         self._waiting: set[int] = set()  # those that wait for a nameserver
-        self._answers: dict[int, Answer] = {}
+        self._answers: dict[int, UpdateResult] = {}
         self._names = [""] * len(requests)
         self._ticket = Ticket()
         self._mover = 0
-        self._before: tuple[Result, ...] = ()  # what the mover's request had come to without the prefix
+        self._before: tuple[HostResult, ...] = ()  # what the mover's request had come to without the prefix
 
     def start(self) -> None:
         """Submit all."""
@@ -140,7 +144,7 @@ class Submission:
         if len(self._waiting | self._answers.keys()) == len(self._requests):
             self._waits()
 
-    def _take(self, index: int, answer: Answer, name: str) -> None:
+    def _take(self, index: int, answer: UpdateResult, name: str) -> None:
         self._answers[index] = answer
         self._names[index] = name
         if len(self._answers) < len(self._requests):
@@ -195,7 +199,7 @@ WORDS: Mapping[Refusal, str] = {
 }
 
 
-class Reply(NamedTuple):
+class Dyndns2Reply(NamedTuple):
     """An answer as it is sent."""
 
     status: int
@@ -203,11 +207,11 @@ class Reply(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-FORGED = Reply(403, BAD_AUTH.encode())
+FORGED = Dyndns2Reply(403, BAD_AUTH.encode())
 """What another site's page is told: no browser asks for credentials at a 403."""
 
 
-def reply_to(answers: Sequence[Answer]) -> Reply:
+def reply_to(answers: Sequence[UpdateResult]) -> Dyndns2Reply:
     """Return the answer to a call: a line for each host, in their order.
 
     What a prefix has moved counts for every one.
@@ -218,20 +222,20 @@ def reply_to(answers: Sequence[Answer]) -> Reply:
     return reply_of([line(answer, moves) for answer in answers], retry_after=max(waits, default=0))
 
 
-def reply_of(lines: Sequence[str], *, retry_after: float = 0) -> Reply:
+def reply_of(lines: Sequence[str], *, retry_after: float = 0) -> Dyndns2Reply:
     """Return the answer with these lines; `retry_after` in seconds, 0: when the client likes.
 
     Wrong credentials are wrong for all hosts, and said once.
     """
     if any(word in _TEMPORARY for word in lines):
         later = {"Retry-After": str(math.ceil(retry_after))} if retry_after > 0 else {}
-        return Reply(503, "\n".join(lines).encode(), later)
+        return Dyndns2Reply(503, "\n".join(lines).encode(), later)
     if BAD_AUTH in lines:
-        return Reply(401, BAD_AUTH.encode(), {"WWW-Authenticate": 'Basic realm="ddnsd"'})
-    return Reply(200, "\n".join(lines).encode())
+        return Dyndns2Reply(401, BAD_AUTH.encode(), {"WWW-Authenticate": 'Basic realm="ddnsd"'})
+    return Dyndns2Reply(200, "\n".join(lines).encode())
 
 
-def line(answer: Answer, moves: Sequence[Moved]) -> str:
+def line(answer: UpdateResult, moves: Sequence[Moved]) -> str:
     """Return what one host is told: a word, and after `good` and `nochg` its addresses.
 
     A host that has none any more is told the word alone, which is what clients look at: none takes an
@@ -256,9 +260,9 @@ class Dyndns2Endpoint:
     def __init__(self, service: UpdateService, sources: SourceFinder, metrics: Metrics) -> None:
         self._service = service
         self._sources = sources
-        self._journal = Journal(Api.DYNDNS2, metrics)
+        self._journal = AccessLog(Api.DYNDNS2, metrics)
 
-    def __call__(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: HttpRequest) -> None:
         """Answer one call."""
         started = time.perf_counter()
         source = self._sources.source(exchange.peer, exchange.headers)
@@ -268,11 +272,11 @@ class Dyndns2Endpoint:
             return
         call = read_call(parameters, exchange.headers)
 
-        def answer(answers: Sequence[Answer], names: Sequence[str], late: bool) -> None:
+        def answer(answers: Sequence[UpdateResult], names: Sequence[str], late: bool) -> None:
             _send(exchange, reply_to(answers), late=late)
             self._journal.note(names, answers, source, started)
 
-        def settle(answers: Sequence[Answer], names: Sequence[str]) -> None:
+        def settle(answers: Sequence[UpdateResult], names: Sequence[str]) -> None:
             answer(answers, names, any(isinstance(each, Limited) for each in answers))
 
         def refuse(refusal: Refusal) -> None:
@@ -289,11 +293,13 @@ class Dyndns2Endpoint:
                 self._service, call.requests(source, exchange.peer), settle, exchange.note_publishing
             ).start()
 
-    def _refuse(self, exchange: Exchange, reply: Reply, reason: str, source: str, started: float) -> None:
+    def _refuse(
+        self, exchange: HttpRequest, reply: Dyndns2Reply, reason: str, source: str, started: float
+    ) -> None:
         late = self._service.conduct.malformed(source or exchange.peer)
         self._journal.note_unreadable(reason, source, started)
         _send(exchange, reply, late=late)
 
 
-def _send(exchange: Exchange, reply: Reply, *, late: bool) -> None:
+def _send(exchange: HttpRequest, reply: Dyndns2Reply, *, late: bool) -> None:
     exchange.reply(reply.status, reply.body, late, **{"Content-Type": _TEXT, **reply.headers})

@@ -16,7 +16,7 @@ from tornado.web import Application, HTTPError, RequestHandler
 from ddnsd.store.interface import StoreError
 from ddnsd.telemetry.metrics import CONTENT_TYPE
 from ddnsd.web import replies
-from ddnsd.web.http import Exchange
+from ddnsd.web.http import HttpRequest
 
 _log = structlog.get_logger(__name__)
 
@@ -116,7 +116,7 @@ _DRAINING = replies.failure(replies.DRAINING)
 _UNABLE = replies.failure(replies.NO_STORE)
 
 
-class AbilityEndpoint:
+class HealthEndpoint:
     """Asks whether the state can be made current, and written: one question at a time, for all who wait."""
 
     def __init__(self, when_current: WhenCurrent, takes_changes: Callable[[], bool], timeout: float) -> None:
@@ -127,9 +127,9 @@ class AbilityEndpoint:
         self._when_current = when_current
         self._takes_changes = takes_changes
         self._timeout = timeout
-        self._waiting: list[Exchange] = []
+        self._waiting: list[HttpRequest] = []
 
-    def __call__(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: HttpRequest) -> None:
         """Answer 200, or 503 if updates should go to another node."""
         if exchange.draining:
             exchange.reply(503, _DRAINING)

@@ -58,7 +58,7 @@ class InFlight:
             await empty
 
 
-class Failures:
+class SourceFailures:
     """Counts what a source does wrong before any endpoint sees it: no such path, or too large a body."""
 
     def __init__(self, fair_use: FairUse, sources: SourceFinder) -> None:
@@ -83,7 +83,7 @@ _USUAL = {"Content-Type": replies.CONTENT_TYPE, **replies.GUARDS}
 class Endpoint(Protocol):
     """What answers one path: it must call `exchange.reply` or `fail` in the end, now or later."""
 
-    def __call__(self, exchange: "Exchange", /) -> None:
+    def __call__(self, exchange: "HttpRequest", /) -> None:
         """Answer the exchange."""
         ...
 
@@ -130,12 +130,12 @@ class PublicListener(HTTPServerConnectionDelegate):
         """The answers that are kept back."""
         return self._connections.tarpit
 
-    def start_request(self, _server_conn: object, request_conn: HTTPConnection) -> "Exchange":
+    def start_request(self, _server_conn: object, request_conn: HTTPConnection) -> "HttpRequest":
         """Make ready for a request whose head is here."""
         assert isinstance(request_conn, HttpConnection)
-        return Exchange(self, request_conn)
+        return HttpRequest(self, request_conn)
 
-    def dispatch(self, exchange: "Exchange") -> None:
+    def dispatch(self, exchange: "HttpRequest") -> None:
         """Hand a complete request to its endpoint."""
         route = exchange.path if exchange.path in self._routes else _folder(exchange.path)
         methods = self._routes.get(route)
@@ -152,7 +152,7 @@ class PublicListener(HTTPServerConnectionDelegate):
             _log.exception("http.crashed", route=route)
             exchange.fail(500)
 
-    def failed(self, exchange: "Exchange") -> bool:
+    def failed(self, exchange: "HttpRequest") -> bool:
         """Count what is no request; return whether its client has sent too many of them."""
         limited = self._fails_too_often(exchange.peer, exchange.headers)
         self._metrics.request("update", "limited" if limited else "malformed", 0.0)
@@ -177,7 +177,7 @@ def _lines(headers: Mapping[str, str]) -> str:
 _USUAL_LINES = _lines(_USUAL)
 
 
-class Exchange(HTTPMessageDelegate):
+class HttpRequest(HTTPMessageDelegate):
     """One request and its answer."""
 
     method: str  # these five are there once the request is complete

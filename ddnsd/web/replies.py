@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 
 from ddnsd.model.request import (
-    Answer,
+    HostResult,
     Limited,
     Moved,
     Refusal,
-    Result,
     Skipped,
     Unchanged,
     Updated,
+    UpdateResult,
     is_change,
 )
 
@@ -56,7 +56,7 @@ def failure_of_status(status: int) -> bytes:
 _REFUSALS: Mapping[Refusal, bytes] = {refusal: failure(refusal.message) for refusal in Refusal}
 
 
-def body(answer: Answer) -> tuple[int, bytes]:
+def body(answer: UpdateResult) -> tuple[int, bytes]:
     """Return the status and the body of an answer to an update."""
     if isinstance(answer, Refusal):
         return answer.status, _REFUSALS[answer]
@@ -65,12 +65,12 @@ def body(answer: Answer) -> tuple[int, bytes]:
     return 200, _success(answer)
 
 
-def headers(answer: Answer) -> Mapping[str, str]:
+def headers(answer: UpdateResult) -> Mapping[str, str]:
     """Return the headers of an answer beside the usual ones (RFC 6585 §4, RFC 9110 §10.2.3)."""
     return {"Retry-After": str(math.ceil(answer.retry_after))} if isinstance(answer, Limited) else {}
 
 
-def _success(results: tuple[Result, ...]) -> bytes:
+def _success(results: tuple[HostResult, ...]) -> bytes:
     """Return the contract's body for the first record that was changed, else the first one.
 
     Where more was asked for, it also has what became of each record and of the prefix, and what was left out.
@@ -89,7 +89,7 @@ def _success(results: tuple[Result, ...]) -> bytes:
     return _encode({"success": True, "message": UPDATED if data["updated"] else UNCHANGED, "data": data})
 
 
-def _contract(result: Result) -> dict[str, Any]:
+def _contract(result: HostResult) -> dict[str, Any]:
     if isinstance(result, Updated):
         changed = {"record_type": result.type, "old_ip": result.old_ip, "updated": True}
         return {"domain": result.name, "ip": result.ip, **changed}

@@ -10,18 +10,18 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from ddnsd.model.addresses import Address, InvalidAddressError, parse_address
-from ddnsd.model.request import Answer, Api, Limited
+from ddnsd.model.request import Api, Limited, UpdateResult
 from ddnsd.service.update import UpdateService
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web import replies
-from ddnsd.web.access_log import Journal
+from ddnsd.web.access_log import AccessLog
 from ddnsd.web.acmedns import AcmeDnsEndpoint, is_acme_dns
 from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.duckdns import FOLDER, DuckDnsEndpoint
 from ddnsd.web.dyndns2 import Dyndns2Endpoint
 from ddnsd.web.forms import UnreadableRequestError, read_parameters, read_request
-from ddnsd.web.health import AbilityEndpoint
-from ddnsd.web.http import Endpoint, Exchange, Routes
+from ddnsd.web.health import HealthEndpoint
+from ddnsd.web.http import Endpoint, HttpRequest, Routes
 
 
 class UpdateEndpoint:
@@ -30,9 +30,9 @@ class UpdateEndpoint:
     def __init__(self, service: UpdateService, sources: SourceFinder, metrics: Metrics) -> None:
         self._service = service
         self._sources = sources
-        self._journal = Journal(Api.UPDATE, metrics)
+        self._journal = AccessLog(Api.UPDATE, metrics)
 
-    def __call__(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: HttpRequest) -> None:
         """Answer one update."""
         started = time.perf_counter()
         source = self._sources.source(exchange.peer, exchange.headers)
@@ -47,7 +47,7 @@ class UpdateEndpoint:
             exchange.reply(400, replies.failure(replies.BAD_REQUEST), late)
             return
 
-        def answer(answer: Answer, name: str) -> None:
+        def answer(answer: UpdateResult, name: str) -> None:
             status, body = replies.body(answer)
             exchange.reply(status, body, isinstance(answer, Limited), **replies.headers(answer))
             self._journal.note((name,), (answer,), source, started)
@@ -70,7 +70,7 @@ class AddressEndpoint:
         self._sources = sources
         self._form = form
 
-    def __call__(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: HttpRequest) -> None:
         """Answer 200; 500 where only a proxy's address is known, which is a mistake in its configuration."""
         form = self._asked(exchange)
         source = self._sources.source(exchange.peer, exchange.headers)
@@ -80,7 +80,7 @@ class AddressEndpoint:
             status, body = 500, _FAILED[form]
         exchange.reply(status, body, **{"Content-Type": _TYPES[form]})
 
-    def _asked(self, exchange: Exchange) -> str:
+    def _asked(self, exchange: HttpRequest) -> str:
         asked = read_parameters(exchange.query, exchange.headers, b"").get("format", "").lower()
         if asked in _TYPES:
             return asked
@@ -113,7 +113,7 @@ UPDATE_PATH = "/api/ddns/update"
 
 
 def public_routes(
-    service: UpdateService, sources: SourceFinder, metrics: Metrics, ability: AbilityEndpoint
+    service: UpdateService, sources: SourceFinder, metrics: Metrics, ability: HealthEndpoint
 ) -> Routes:
     """Return the routes of all APIs: docs/api.md, docs/dyndns2.md."""
     update = UpdateEndpoint(service, sources, metrics)
@@ -136,7 +136,7 @@ def public_routes(
 def _either(acme_dns: Endpoint, duckdns: Endpoint) -> Endpoint:
     """Return what answers a `POST /update`, for which two APIs have the same path."""
 
-    def choose(exchange: Exchange) -> None:
+    def choose(exchange: HttpRequest) -> None:
         (acme_dns if is_acme_dns(exchange.headers) else duckdns)(exchange)
 
     return choose

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from ddnsd.aio import TaskFellError
-from ddnsd.app.bootstrap import Premises
+from ddnsd.app.bootstrap import Bootstrap
 from ddnsd.app.core import Core
 from ddnsd.app.reloader import Reloader, configuration
 from ddnsd.app.startup import Startup
 from ddnsd.app.watchdog import StandsStillError
-from ddnsd.config import Source
+from ddnsd.config import SettingsSource
 from ddnsd.store.embedded import open_embedded
 from tests.app.test_reloader import settings_of
 from tests.rigs.virtual import run_virtually
@@ -59,6 +59,6 @@ async def _deaf(folder: Path) -> None:
 def _core(folder: Path, store: DeafStore) -> Core:
     path = folder / "config.yaml"
     path.write_text(f"data: {folder}")
-    source = Source(path, {})
+    source = SettingsSource(path, {})
     reloader = Reloader(source, configuration(settings_of(source), ()))
-    return Core(Startup(reloader, Premises({}, ()), None), store)
+    return Core(Startup(reloader, Bootstrap({}, ()), None), store)

@@ -15,7 +15,7 @@ from ddnsd.app.status import Clocks
 from ddnsd.model.records import Beat, RegistryHead
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
-from ddnsd.store.interface import Update
+from ddnsd.store.interface import ConditionalWrite
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.leader.node import member
@@ -63,7 +63,7 @@ async def test_member_that_ends_while_it_registers_is_none(tmp_path: Path) -> No
             (end,) = await asyncio.gather(registering, return_exceptions=True)
             if not isinstance(end, BaseException):
                 await end.close()
-            await store.commit([Update({}, {keys.REGISTRY: codec.encode(RegistryHead("later"))})])
+            await store.commit([ConditionalWrite({}, {keys.REGISTRY: codec.encode(RegistryHead("later"))})])
             await cache.current()
             assert "me" not in cache.state.members
 
@@ -76,9 +76,9 @@ async def test_outdated_node_is_no_member(tmp_path: Path) -> None:
         running(Membership(store, cache, "me", member(["default"])).run()),
     ):
         await until(lambda: "me" in cache.state.members)
-        await store.commit([Update({}, {"hosts/h.example.com": b'{"v":2}'})])
+        await store.commit([ConditionalWrite({}, {"hosts/h.example.com": b'{"v":2}'})])
         await until(lambda: "me" not in cache.state.members)
-        await store.commit([Update({}, deletes=frozenset({"hosts/h.example.com"}))])
+        await store.commit([ConditionalWrite({}, deletes=frozenset({"hosts/h.example.com"}))])
         await until(lambda: "me" in cache.state.members)
 
 
@@ -89,7 +89,7 @@ async def test_node_that_cannot_be_current_is_no_member(tmp_path: Path) -> None:
     async with running(Membership(store, cache, "me", member([])).run()):
         async with running(cache.run()):
             await until(lambda: "me" in cache.state.members)
-        await store.commit([Update({}, {keys.request("unseen"): b"{}"})])  # its watch stands still
+        await store.commit([ConditionalWrite({}, {keys.request("unseen"): b"{}"})])  # its watch stands still
         watch = store.watch(keys.member("me"), cache.revision + 1)
         (event,) = (await asyncio.wait_for(anext(watch), 15)).events
         assert event.item is None
@@ -105,8 +105,8 @@ async def test_clock_of_another_member_is_compared_when_it_beats(tmp_path: Path)
             member([]), beat=Beat(datetime.now(UTC) + timedelta(seconds=90), 1, 0.0)
         )
         for _ in range(2):
-            await store.commit([Update({}, {keys.member("fast"): codec.encode(ahead)})])
+            await store.commit([ConditionalWrite({}, {keys.member("fast"): codec.encode(ahead)})])
         await until(lambda: "fast" in clocks.differences)
         assert clocks.differences["fast"] == pytest.approx(90, abs=5)
-        await store.commit([Update({}, deletes=frozenset({keys.member("fast")}))])
+        await store.commit([ConditionalWrite({}, deletes=frozenset({keys.member("fast")}))])
         await until(lambda: not clocks.differences)

@@ -9,7 +9,7 @@ from ddnsd.app.watchdog import STATUS
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
-from ddnsd.app.workers import Parent
+from ddnsd.app.workers import PreforkSupervisor
 
 starts = Path(sys.argv[1])
 
@@ -22,7 +22,7 @@ def work(worker):
     os.read(worker.lifeline, 1)
     return 0
 
-sys.exit(Parent(1, work, lambda: None).keep())
+sys.exit(PreforkSupervisor(1, work, lambda: None).keep())
 """
 
 

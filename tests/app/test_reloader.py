@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 
 from ddnsd.app.reloader import Reloader, configuration
-from ddnsd.config import Source
+from ddnsd.config import SettingsSource
 from ddnsd.config.settings import Settings
 from ddnsd.model.resources import digest
-from ddnsd.web.admin import AdminScope, AdminTokens, Credential
+from ddnsd.web.admin import AdminCredential, AdminScope, AdminTokens
 from tests.tasks import running
 from tests.waiting import until
 
 FIRST, SECOND = "the-first-token-of-this-node", "the-second-token-of-this-node"
-CREDENTIALS = (Credential("admin", digest(FIRST), frozenset({AdminScope.ALL})),)
+CREDENTIALS = (AdminCredential("admin", digest(FIRST), frozenset({AdminScope.ALL})),)
 
 
-def settings_of(source: Source) -> Settings:
+def settings_of(source: SettingsSource) -> Settings:
     settings = source.read().settings
     assert isinstance(settings, Settings)
     return settings
@@ -31,7 +31,7 @@ def token_file(tmp_path: Path) -> Path:
 
 @pytest.mark.logs_errors
 async def test_without_a_config_file_the_other_files_count(token_file: Path) -> None:
-    source = Source(None, {"DDNSD_ADMIN_TOKEN_FILE": str(token_file)})
+    source = SettingsSource(None, {"DDNSD_ADMIN_TOKEN_FILE": str(token_file)})
     reloader = Reloader(source, configuration(settings_of(source), CREDENTIALS))
     outcomes: list[str] = []
     reloader.on_outcome(outcomes.append)
@@ -48,7 +48,7 @@ async def test_without_a_config_file_the_other_files_count(token_file: Path) -> 
 async def test_a_change_before_the_first_look_is_noticed(tmp_path: Path, token_file: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(f"admin: {{token_file: {token_file}}}")
-    source = Source(path, {})
+    source = SettingsSource(path, {})
     reloader = Reloader(source, configuration(settings_of(source), CREDENTIALS))
     path.write_text(f"admin: {{token_file: {token_file}}}\nlog: {{level: debug}}")
     async with running(reloader.run()):
@@ -61,7 +61,7 @@ async def test_a_file_that_a_refused_configuration_names_is_looked_at(
 ) -> None:
     path, key = tmp_path / "config.yaml", tmp_path / "key"
     path.write_text(f"admin: {{token_file: {token_file}}}")
-    source = Source(path, {})
+    source = SettingsSource(path, {})
     reloader = Reloader(source, configuration(settings_of(source), CREDENTIALS))
     nameserver = "{kind: rfc2136, address: 192.0.2.53, key: {secret_file: key, name: a}}"
     async with running(reloader.run()):
@@ -77,7 +77,7 @@ async def test_a_further_admin_token_comes_and_goes(tmp_path: Path, token_file: 
     path, other = tmp_path / "config.yaml", tmp_path / "ci"
     without = f"admin: {{token_file: {token_file}}}"
     path.write_text(without)
-    source = Source(path, {})
+    source = SettingsSource(path, {})
     reloader = Reloader(source, configuration(settings_of(source), CREDENTIALS))
     tokens = AdminTokens(CREDENTIALS)
     reloader.follow(lambda: tokens.reconfigure(reloader.configuration.admin_tokens))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from ddnsd.app.workers import Siblings, Worker
+from ddnsd.app.workers import Worker, WorkerChannel
 from ddnsd.model.request import Api
 from ddnsd.service.limits import RefusedAttempt, RefusedAttempts
 from ddnsd.telemetry.metrics import Metrics
@@ -27,7 +27,7 @@ async def test_each_worker_tells_what_all_have_refused(tmp_path: Path) -> None:
                 datetime.now(UTC), Api.UPDATE, f"{number}.example.com", "not_found", "", ""
             )
             refused.note(attempt)
-            one = Siblings(worker(tmp_path, number), Metrics(CollectorRegistry()))
+            one = WorkerChannel(worker(tmp_path, number), Metrics(CollectorRegistry()))
             stack.callback((await one.listen(lambda: True)).close)
             one.serve(refused, lambda: None)
             siblings.append(one)

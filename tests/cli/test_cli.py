@@ -23,9 +23,9 @@ from ddnsd.model.resources import Kind, digest
 from ddnsd.service.limits import RefusedAttempt
 from ddnsd.service.manifests import read_manifest
 from ddnsd.service.registry import SourceTakenError
-from ddnsd.service.registry.sourced import Delete
+from ddnsd.service.registry.sourced import SourcedDelete
 from ddnsd.store import codec, keys
-from ddnsd.store.interface import Done, Update
+from ddnsd.store.interface import ConditionalWrite, Done
 from ddnsd.web.health import Readiness, make_health_application
 from tests.service.kubernetes import EVERYTHING, HELD, controller
 from tests.service.registry_node import account, host
@@ -155,7 +155,7 @@ async def states_by_age(ddnsd: CommandLine, *minutes: int) -> list[str]:
         record = RecordKey("blog.example.com", Family.A)
         if committed := await ddnsd.server.node.address("blog.example.com"):
             puts[keys.address(record)] = codec.encode(msgspec.structs.replace(committed, changed=at))
-        update = Update({}, puts)
+        update = ConditionalWrite({}, puts)
         assert isinstance(await ddnsd.server.node.commits.commit(update), Done)
         states.append((await ddnsd.ok("get", "hosts")).split()[-1])
     return states
@@ -602,7 +602,7 @@ async def test_what_the_leader_found_is_printed(filled: Any, work: Work) -> None
         await asyncio.sleep(0.01)
     (entry,) = node.cache.state.requests.values()
     done = msgspec.structs.replace(entry.value, finished=datetime.now(UTC), findings=(f"{work}: one", "two"))
-    await node.commits.commit(Update({}, {entry.key: codec.encode(done)}))
+    await node.commits.commit(ConditionalWrite({}, {entry.key: codec.encode(done)}))
     run = await asked
     assert (run.code, run.out) == (int(work is Work.CHECK), f"{work}: one\ntwo\n")
     assert (entry.value.work, entry.value.adopt) == (work, work is Work.TAKEOVER)
@@ -614,7 +614,7 @@ async def test_what_kubernetes_manages_is_shown_with_its_source(ddnsd: CommandLi
     async with controller(ddnsd.server.node) as kube:
         await kube.bind()
         await kube.change(EVERYTHING)
-        await kube.change([Delete(Kind.ZONE, "example.com")])
+        await kube.change([SourcedDelete(Kind.ZONE, "example.com")])
     zones = (await ddnsd.ok("get", "zones")).splitlines()
     assert zones[0].endswith("SOURCE")
     assert zones[1].endswith("prod (held)")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.config import EmbeddedNameserver
+from ddnsd.config import EmbeddedNameserverSettings
 from tests.config.table import Setting, settings
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ def test_every_setting_has_a_meaning(setting: Setting) -> None:
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
 def test_the_shipped_file_has_every_setting_with_a_comment_and_its_default(setting: Setting) -> None:
-    name = "default" if setting.section is EmbeddedNameserver else "bind"
+    name = "default" if setting.section is EmbeddedNameserverSettings else "bind"
     comment = comments(EXAMPLE).get(tuple(name if key == "<name>" else key for key in setting.path))
     if setting.key != "nameservers.<name>.kind":  # the first kind's comment is enough
         assert comment

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from ddnsd.config import ConfigError, EmbeddedNameserver, Endpoint, Settings, load
+from ddnsd.config import ConfigError, EmbeddedNameserverSettings, ListenAddress, Settings, load
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,9 +35,9 @@ def mistakes(path: Path | None, environ: dict[str, str] | None = None) -> dict[s
 def test_without_a_file_everything_has_its_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = load(None, {})
-    assert settings.listen.public == Endpoint("", 8080)
+    assert settings.listen.public == ListenAddress("", 8080)
     assert settings.data == tmp_path / "data"
-    assert settings.nameservers == {"default": EmbeddedNameserver(kind="embedded")}
+    assert settings.nameservers == {"default": EmbeddedNameserverSettings(kind="embedded")}
 
 
 def test_the_shipped_file_holds_the_defaults(write: Callable[..., Path]) -> None:
@@ -110,10 +110,13 @@ def test_variables_override_the_file(write: Callable[..., Path]) -> None:
         },
     )
     assert settings.publish.timeout == 7.5
-    assert settings.listen.public == Endpoint("::1", 80)
+    assert settings.listen.public == ListenAddress("::1", 80)
     assert settings.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"))
-    assert isinstance(settings.nameservers["my-bind"], EmbeddedNameserver)
-    assert settings.nameservers["my-bind"].listen == (Endpoint("127.0.0.1", 53), Endpoint("::1", 53))
+    assert isinstance(settings.nameservers["my-bind"], EmbeddedNameserverSettings)
+    assert settings.nameservers["my-bind"].listen == (
+        ListenAddress("127.0.0.1", 53),
+        ListenAddress("::1", 53),
+    )
     assert settings.log.level == "info"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ddnsd.config import Endpoint, KubeSettings, load
+from ddnsd.config import KubeSettings, ListenAddress, load
 from ddnsd.config.parse import (
     parse_api_server,
     parse_endpoint,
@@ -40,13 +40,13 @@ kubernetes_name, role = setting("source"), setting("secrets_role")
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (":8080", Endpoint("", 8080)),
-        ("127.0.0.1:0", Endpoint("127.0.0.1", 0)),
-        ("[2001:DB8::1]:53", Endpoint("2001:db8::1", 53)),
-        ("LocalHost:80", Endpoint("localhost", 80)),
+        (":8080", ListenAddress("", 8080)),
+        ("127.0.0.1:0", ListenAddress("127.0.0.1", 0)),
+        ("[2001:DB8::1]:53", ListenAddress("2001:db8::1", 53)),
+        ("LocalHost:80", ListenAddress("localhost", 80)),
     ],
 )
-def test_an_endpoint(text: str, expected: Endpoint) -> None:
+def test_an_endpoint(text: str, expected: ListenAddress) -> None:
     assert parse_endpoint(text) == expected
     assert parse_endpoint(str(expected)) == expected
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.config import ConfigError, Rfc2136Nameserver, load, warnings
+from ddnsd.config import ConfigError, Rfc2136NameserverSettings, load, warnings
 
 SECRET = base64.b64encode(bytes(range(224, 256))).decode()  # with + and /, as real ones have
 STATEMENT = f"""// made by tsig-keygen
@@ -19,35 +19,35 @@ key "ddnsd_key" {{
 
 
 @pytest.fixture
-def nameserver(tmp_path: Path) -> Callable[..., Rfc2136Nameserver]:
+def nameserver(tmp_path: Path) -> Callable[..., Rfc2136NameserverSettings]:
     """Write a configuration with one rfc2136 nameserver and its key file; return a loader of it."""
 
-    def nameserver(content: str, key: str = "secret_file: tsig.key") -> Rfc2136Nameserver:
+    def nameserver(content: str, key: str = "secret_file: tsig.key") -> Rfc2136NameserverSettings:
         (tmp_path / "tsig.key").write_text(content)
         (tmp_path / "config.yaml").write_text(
             f"nameservers: {{bind: {{kind: rfc2136, address: 192.0.2.1, key: {{{key}}}}}}}"
         )
         found = load(tmp_path / "config.yaml", {}).nameservers["bind"]
-        assert isinstance(found, Rfc2136Nameserver)
+        assert isinstance(found, Rfc2136NameserverSettings)
         return found
 
     return nameserver
 
 
-def test_a_key_statement_needs_no_more(nameserver: Callable[..., Rfc2136Nameserver]) -> None:
+def test_a_key_statement_needs_no_more(nameserver: Callable[..., Rfc2136NameserverSettings]) -> None:
     key = nameserver(STATEMENT).key
     assert (key.name, key.algorithm) == ("ddnsd_key", "hmac-sha512")
     assert key.secret_file.secret == bytes(range(224, 256))
 
 
-def test_a_secret_alone_needs_a_name(nameserver: Callable[..., Rfc2136Nameserver]) -> None:
+def test_a_secret_alone_needs_a_name(nameserver: Callable[..., Rfc2136NameserverSettings]) -> None:
     key = nameserver(SECRET + "\n", "secret_file: tsig.key, name: Ddnsd.").key
     assert (key.name, key.algorithm) == ("ddnsd", "hmac-sha256")
     with pytest.raises(ConfigError, match=r"bind\.key\.name: missing"):
         nameserver(SECRET)
 
 
-def test_the_shown_settings_hold_no_secret(nameserver: Callable[..., Rfc2136Nameserver]) -> None:
+def test_the_shown_settings_hold_no_secret(nameserver: Callable[..., Rfc2136NameserverSettings]) -> None:
     shown = repr(nameserver(STATEMENT))
     assert SECRET not in shown
     assert "secret=" not in shown
@@ -69,7 +69,7 @@ def test_the_shown_settings_hold_no_secret(nameserver: Callable[..., Rfc2136Name
     ],
 )
 def test_a_mistake_names_the_file_and_never_shows_the_secret(
-    nameserver: Callable[..., Rfc2136Nameserver], content: str, key: str, expected: str
+    nameserver: Callable[..., Rfc2136NameserverSettings], content: str, key: str, expected: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         nameserver(content, f"secret_file: tsig.key, {key}")
@@ -78,7 +78,7 @@ def test_a_mistake_names_the_file_and_never_shows_the_secret(
     assert SECRET[:8] not in str(caught.value)
 
 
-def test_a_missing_file_is_told_how_to_make_it(nameserver: Callable[..., Rfc2136Nameserver]) -> None:
+def test_a_missing_file_is_told_how_to_make_it(nameserver: Callable[..., Rfc2136NameserverSettings]) -> None:
     with pytest.raises(
         ConfigError, match=r"nope\.key: No such file or directory: make it with tsig-keygen -a"
     ):
@@ -87,7 +87,7 @@ def test_a_missing_file_is_told_how_to_make_it(nameserver: Callable[..., Rfc2136
 
 @pytest.mark.parametrize("key", [f"secret_file: {SECRET}", f"secret: {SECRET}", f"secrt_file: {SECRET}"])
 def test_a_secret_at_a_wrong_place_is_not_shown(
-    nameserver: Callable[..., Rfc2136Nameserver], key: str
+    nameserver: Callable[..., Rfc2136NameserverSettings], key: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         nameserver("", key)
@@ -101,7 +101,7 @@ def test_a_secret_in_an_unknown_variable_is_not_shown() -> None:
 
 
 def test_a_file_open_to_others_is_remarked_on(
-    nameserver: Callable[..., Rfc2136Nameserver], tmp_path: Path
+    nameserver: Callable[..., Rfc2136NameserverSettings], tmp_path: Path
 ) -> None:
     nameserver(STATEMENT)
     (tmp_path / "tsig.key").chmod(0o640)

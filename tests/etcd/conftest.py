@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from ddnsd.etcd import Client
+from ddnsd.etcd import EtcdClient
 from tests.rigs.etcd import EtcdRig, Version, versions
 
 
@@ -31,12 +31,12 @@ def cluster(version: Version) -> Iterator[EtcdRig]:
 
 
 @pytest_asyncio.fixture
-async def client(etcd: EtcdRig) -> AsyncIterator[Client]:
-    async with Client(etcd.settings) as client:
+async def client(etcd: EtcdRig) -> AsyncIterator[EtcdClient]:
+    async with EtcdClient(etcd.settings) as client:
         yield client
 
 
 @pytest_asyncio.fixture
-async def cluster_client(cluster: EtcdRig) -> AsyncIterator[Client]:
-    async with Client(cluster.settings) as client:
+async def cluster_client(cluster: EtcdRig) -> AsyncIterator[EtcdClient]:
+    async with EtcdClient(cluster.settings) as client:
         yield client

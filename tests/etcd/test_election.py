@@ -5,8 +5,20 @@ import time
 
 import pytest
 
-from ddnsd.etcd import Candidacy, Client, Compare, Delete, Put, Range, Target, Txn, Watch, campaign, enter
-from ddnsd.etcd.errors import CampaignLostError, UnavailableError
+from ddnsd.etcd import (
+    Campaign,
+    Compare,
+    CompareTarget,
+    DeleteRangeRequest,
+    EtcdClient,
+    PutRequest,
+    RangeRequest,
+    TxnRequest,
+    WatchStream,
+    campaign,
+    enter,
+)
+from ddnsd.etcd.errors import CampaignLostError, EtcdUnavailableError
 from tests.rigs.etcd import EtcdRig
 from tests.waiting import until
 
@@ -14,27 +26,27 @@ TTL = 3
 PATIENCE = 30.0  # seconds; only a failing test waits for it
 
 
-async def test_the_only_candidate_leads(client: Client) -> None:
+async def test_the_only_candidate_leads(client: EtcdClient) -> None:
     leader = await campaign(client, b"alone/", b"me", TTL)
     item = await client.get(leader.key)
     assert item is not None
     assert (item.value, item.create_revision) == (b"me", leader.epoch)
     assert leader.leads
     assert await leader.confirm()
-    guard = Compare(leader.key, Target.CREATE, leader.epoch)
-    assert (await client.txn(Txn([guard]))).succeeded
+    guard = Compare(leader.key, CompareTarget.CREATE, leader.epoch)
+    assert (await client.txn(TxnRequest([guard]))).succeeded
     await leader.resign()
     assert not leader.leads
     assert not await leader.confirm()
-    assert not (await client.txn(Txn([guard]))).succeeded
+    assert not (await client.txn(TxnRequest([guard]))).succeeded
     await leader.resign()
 
 
-async def test_the_queue_is_fair_and_epochs_grow(client: Client) -> None:
+async def test_the_queue_is_fair_and_epochs_grow(client: EtcdClient) -> None:
     candidates = [await enter(client, b"fair/", b"%d" % number, TTL) for number in range(4)]
-    won: list[Candidacy] = []
+    won: list[Campaign] = []
 
-    async def wait(candidate: Candidacy) -> None:
+    async def wait(candidate: Campaign) -> None:
         await candidate.elected()
         won.append(candidate)
 
@@ -49,8 +61,8 @@ async def test_the_queue_is_fair_and_epochs_grow(client: Client) -> None:
     assert [leader.epoch for leader in won] == sorted(leader.epoch for leader in won)
 
 
-async def test_a_leader_that_dies_is_followed_after_its_ttl(etcd: EtcdRig, client: Client) -> None:
-    async with Client(etcd.settings) as other:
+async def test_a_leader_that_dies_is_followed_after_its_ttl(etcd: EtcdRig, client: EtcdClient) -> None:
+    async with EtcdClient(etcd.settings) as other:
         await campaign(other, b"dies/", b"other", TTL)
     began = time.monotonic()
     async with asyncio.timeout(TTL + 2):
@@ -59,40 +71,40 @@ async def test_a_leader_that_dies_is_followed_after_its_ttl(etcd: EtcdRig, clien
     await leader.resign()
 
 
-async def test_deposed_when_its_key_is_deleted(client: Client) -> None:
+async def test_deposed_when_its_key_is_deleted(client: EtcdClient) -> None:
     leader = await campaign(client, b"deleted/", b"me", TTL)
-    await client.delete(Delete(leader.key))
+    await client.delete(DeleteRangeRequest(leader.key))
     async with asyncio.timeout(1):
         await leader.lost()
     assert not leader.leads
     await leader.resign()
 
 
-async def test_a_candidate_whose_key_is_deleted_is_told(client: Client) -> None:
+async def test_a_candidate_whose_key_is_deleted_is_told(client: EtcdClient) -> None:
     leader = await campaign(client, b"queue/", b"1", TTL)
     candidate = await enter(client, b"queue/", b"2", TTL)
-    await client.delete(Delete(candidate.key))
+    await client.delete(DeleteRangeRequest(candidate.key))
     with pytest.raises(CampaignLostError):
         await asyncio.wait_for(candidate.elected(), 1)
     await candidate.resign()
     await leader.resign()
 
 
-async def test_a_cancelled_campaign_leaves_the_queue(client: Client) -> None:
+async def test_a_cancelled_campaign_leaves_the_queue(client: EtcdClient) -> None:
     leader = await campaign(client, b"quit/", b"1", TTL)
     waiting = asyncio.create_task(campaign(client, b"quit/", b"2", TTL))
     await queued(client, b"quit", 2)
     waiting.cancel()
     await asyncio.wait([waiting])
-    assert (await client.range(Range(b"quit/", b"quit0", count_only=True))).total == 1
+    assert (await client.range(RangeRequest(b"quit/", b"quit0", count_only=True))).total == 1
     await leader.resign()
 
 
-async def test_the_queue_survives_compaction(client: Client) -> None:
+async def test_the_queue_survives_compaction(client: EtcdClient) -> None:
     leader = await campaign(client, b"compacted/", b"1", TTL)
     second = await enter(client, b"compacted/", b"2", TTL)
     for _ in range(3):
-        await client.put(Put(b"compacted", b""))
+        await client.put(PutRequest(b"compacted", b""))
     await client.compact(client.revision)
     await leader.resign()
     async with asyncio.timeout(1):
@@ -104,8 +116,8 @@ async def test_a_leader_without_etcd_steps_down_before_the_next_is_elected(clust
     """Its own member is frozen, and it knows no other: only its clock tells it."""
     first, second, third = cluster.members
     async with (
-        Client(cluster.settings_of(first.url)) as alone,
-        Client(cluster.settings_of(second.url, third.url)) as other,
+        EtcdClient(cluster.settings_of(first.url)) as alone,
+        EtcdClient(cluster.settings_of(second.url, third.url)) as other,
     ):
         leader = await campaign(alone, b"frozen/", b"alone", TTL)
         following = asyncio.create_task(campaign_until_elected(other, b"frozen/", b"other"))
@@ -114,7 +126,7 @@ async def test_a_leader_without_etcd_steps_down_before_the_next_is_elected(clust
             async with asyncio.timeout(PATIENCE):
                 await leader.lost()
             assert not following.done()
-            with pytest.raises(UnavailableError):
+            with pytest.raises(EtcdUnavailableError):
                 await asyncio.wait_for(leader.confirm(), PATIENCE)
             async with asyncio.timeout(PATIENCE):
                 next_leader = await following
@@ -124,7 +136,7 @@ async def test_a_leader_without_etcd_steps_down_before_the_next_is_elected(clust
         await next_leader.resign()
 
 
-async def campaign_until_elected(client: Client, prefix: bytes, value: bytes) -> Candidacy:
+async def campaign_until_elected(client: EtcdClient, prefix: bytes, value: bytes) -> Campaign:
     """Campaign as the store does: a lease may not survive that etcd elects a leader."""
     while True:
         try:
@@ -133,26 +145,28 @@ async def campaign_until_elected(client: Client, prefix: bytes, value: bytes) ->
             continue
 
 
-async def queued(client: Client, election: bytes, count: int) -> None:
+async def queued(client: EtcdClient, election: bytes, count: int) -> None:
     """Wait until so many candidates are in the queue."""
 
     async def are_in() -> bool:
-        return (await client.range(Range(election + b"/", election + b"0", count_only=True))).total >= count
+        return (
+            await client.range(RangeRequest(election + b"/", election + b"0", count_only=True))
+        ).total >= count
 
     await until(are_in)
 
 
-class DeafClient(Client):
+class DeafClient(EtcdClient):
     """Its watches are of a prefix under which nothing happens, for as long as it is deaf."""
 
     deaf = True
 
-    def watch(self, prefix: bytes, start: int) -> Watch:
+    def watch(self, prefix: bytes, start: int) -> WatchStream:
         return super().watch(b"nowhere/" if self.deaf else prefix, start)
 
 
 async def test_a_first_candidate_that_does_not_notice_it_leaves_the_queue_and_may_enter_again(
-    etcd: EtcdRig, client: Client
+    etcd: EtcdRig, client: EtcdClient
 ) -> None:
     """Its lease is kept alive: all others would wait for it, and nobody would lead."""
     before = await campaign(client, b"deaf/", b"before", TTL)

@@ -8,15 +8,23 @@ from pathlib import Path
 import grpc
 import pytest
 
-from ddnsd.etcd import Client, Compare, Put, Range, Settings, Target, Txn
-from ddnsd.etcd.connections import Connections
+from ddnsd.etcd import (
+    Compare,
+    CompareTarget,
+    EtcdClient,
+    EtcdClientSettings,
+    PutRequest,
+    RangeRequest,
+    TxnRequest,
+)
+from ddnsd.etcd.connections import ClusterChannel
 from ddnsd.etcd.errors import (
     ClusterChangedError,
+    EtcdUnavailableError,
     MemberRefusedError,
     NoLeaderError,
     NoSpaceError,
     RevisionRegressedError,
-    UnavailableError,
     UnknownOutcomeError,
 )
 from ddnsd.etcd.messages import MEMBER_LIST
@@ -27,28 +35,28 @@ from tests.rigs.etcd import EtcdRig, Version
 async def test_nobody_there(version: Version) -> None:
     with EtcdRig(version) as rig:
         rig.members[0].kill()
-        async with Client(rig.settings) as client:
+        async with EtcdClient(rig.settings) as client:
             began = time.monotonic()
-            with pytest.raises(UnavailableError):
-                await client.put(Put(b"a", b""), timeout=1)
+            with pytest.raises(EtcdUnavailableError):
+                await client.put(PutRequest(b"a", b""), timeout=1)
             assert 0.9 < time.monotonic() - began < 1.3
 
 
 async def test_a_killed_member_costs_no_read_and_no_new_write(
-    cluster: EtcdRig, cluster_client: Client
+    cluster: EtcdRig, cluster_client: EtcdClient
 ) -> None:
-    await cluster_client.put(Put(b"a", b"1"))
+    await cluster_client.put(PutRequest(b"a", b"1"))
     if cluster.leader() is cluster.members[0]:
         cluster.ctl("move-leader", member_id(cluster, 1))
     cluster.members[0].kill()
     began = time.monotonic()
     assert await cluster_client.get(b"a") is not None
     assert time.monotonic() - began < 1
-    await cluster_client.put(Put(b"a", b"2"))
+    await cluster_client.put(PutRequest(b"a", b"2"))
 
 
-async def test_a_frozen_member_costs_a_read_one_try(cluster: EtcdRig, cluster_client: Client) -> None:
-    await cluster_client.put(Put(b"a", b"1"))
+async def test_a_frozen_member_costs_a_read_one_try(cluster: EtcdRig, cluster_client: EtcdClient) -> None:
+    await cluster_client.put(PutRequest(b"a", b"1"))
     if cluster.leader() is cluster.members[0]:
         cluster.ctl("move-leader", member_id(cluster, 1))
     with cluster.members[0].frozen():
@@ -56,18 +64,18 @@ async def test_a_frozen_member_costs_a_read_one_try(cluster: EtcdRig, cluster_cl
         assert await cluster_client.get(b"a") is not None
         assert time.monotonic() - began < 1.6
         began = time.monotonic()
-        await cluster_client.put(Put(b"a", b"2"))
+        await cluster_client.put(PutRequest(b"a", b"2"))
         assert time.monotonic() - began < 0.5  # by then it has been left
 
 
 async def test_a_member_is_left_for_its_own_failure_and_not_for_a_caller_s_short_time(etcd: EtcdRig) -> None:
     """To leave it drops the watches of all others."""
-    connections = Connections(etcd.settings_of(*[etcd.members[0].url] * 2))
+    connections = ClusterChannel(etcd.settings_of(*[etcd.members[0].url] * 2))
     first, second = connections.endpoints
     await connections.call_now(MEMBER_LIST, MEMBER_LIST.request(), 5)
     with etcd.members[0].frozen():
         for timeout, patience, left_for in ((0.2, None, first), (0.2, 0.2, second), (1.0, None, first)):
-            with pytest.raises(UnavailableError):
+            with pytest.raises(EtcdUnavailableError):
                 await connections.call_now(MEMBER_LIST, MEMBER_LIST.request(), timeout, patience=patience)
             assert connections.current is left_for
     await connections.close()
@@ -75,13 +83,15 @@ async def test_a_member_is_left_for_its_own_failure_and_not_for_a_caller_s_short
 
 async def test_a_write_whose_answer_is_lost_is_unknown_and_not_sent_again(version: Version) -> None:
     with EtcdRig(version) as rig:
-        async with Client(rig.settings) as client:
-            await client.put(Put(b"a", b"1"))
+        async with EtcdClient(rig.settings) as client:
+            await client.put(PutRequest(b"a", b"1"))
             with rig.members[0].frozen():
                 with pytest.raises(UnknownOutcomeError):
-                    await client.put(Put(b"a", b"2"))
+                    await client.put(PutRequest(b"a", b"2"))
                 with pytest.raises(UnknownOutcomeError):
-                    await client.txn(Txn([Compare(b"a", Target.MOD, 0)], [], [Put(b"a", b"3")]))
+                    await client.txn(
+                        TxnRequest([Compare(b"a", CompareTarget.MOD, 0)], [], [PutRequest(b"a", b"3")])
+                    )
             async with asyncio.timeout(10):
                 while (item := await client.get(b"a")) is None:
                     await asyncio.sleep(0.05)
@@ -90,27 +100,29 @@ async def test_a_write_whose_answer_is_lost_is_unknown_and_not_sent_again(versio
 
 async def test_at_most_32_calls_are_in_flight(version: Version) -> None:
     with EtcdRig(version) as rig:
-        async with Client(rig.settings) as client:
-            await client.put(Put(b"a", b""))
+        async with EtcdClient(rig.settings) as client:
+            await client.put(PutRequest(b"a", b""))
             with rig.members[0].frozen():
                 # The first ones keep their slots until after the others have given up waiting for one.
-                puts = [client.put(Put(b"a/%d" % number, b""), timeout=2) for number in range(32)]
-                more = [client.put(Put(b"a/%d" % number, b""), timeout=0.5) for number in range(32, 100)]
+                puts = [client.put(PutRequest(b"a/%d" % number, b""), timeout=2) for number in range(32)]
+                more = [
+                    client.put(PutRequest(b"a/%d" % number, b""), timeout=0.5) for number in range(32, 100)
+                ]
                 outcomes = await asyncio.gather(*puts, *more, return_exceptions=True)
     sent = [outcome for outcome in outcomes if isinstance(outcome, UnknownOutcomeError)]
-    kept = [outcome for outcome in outcomes if isinstance(outcome, UnavailableError)]
+    kept = [outcome for outcome in outcomes if isinstance(outcome, EtcdUnavailableError)]
     assert (len(sent), len(kept)) == (32, 68)
 
 
-async def test_no_quorum(cluster: EtcdRig, cluster_client: Client) -> None:
-    await cluster_client.put(Put(b"a", b"1"))
+async def test_no_quorum(cluster: EtcdRig, cluster_client: EtcdClient) -> None:
+    await cluster_client.put(PutRequest(b"a", b"1"))
     for member in cluster.members[1:]:
         member.kill()
     began = time.monotonic()
-    with pytest.raises(UnavailableError):
+    with pytest.raises(EtcdUnavailableError):
         await cluster_client.get(b"a", timeout=2)
     assert time.monotonic() - began < 2.5
-    lonely = Client(cluster.settings_of(cluster.members[0].url))
+    lonely = EtcdClient(cluster.settings_of(cluster.members[0].url))
     with pytest.raises(NoLeaderError):
         await lonely.get(b"a", timeout=2)
     await lonely.close()
@@ -123,8 +135,8 @@ async def test_no_quorum(cluster: EtcdRig, cluster_client: Client) -> None:
 async def test_another_cluster_behind_the_address(version: Version, tmp_path: Path) -> None:
     """A restored snapshot with a new token: nothing is written there before the change is noticed."""
     with EtcdRig(version) as rig:
-        async with Client(rig.settings) as client:
-            revision = (await client.put(Put(b"a", b"1"))).revision
+        async with EtcdClient(rig.settings) as client:
+            revision = (await client.put(PutRequest(b"a", b"1"))).revision
             rig.ctl("snapshot", "save", str(tmp_path / "snapshot"))
             async with client.watch(b"a", revision) as watch:
                 await watch.read()
@@ -132,8 +144,8 @@ async def test_another_cluster_behind_the_address(version: Version, tmp_path: Pa
                 with pytest.raises(ClusterChangedError):
                     await asyncio.wait_for(watch.read(), 10)
             with pytest.raises(ClusterChangedError):
-                await client.put(Put(b"a", b"2"))
-        async with Client(rig.settings) as client:
+                await client.put(PutRequest(b"a", b"2"))
+        async with EtcdClient(rig.settings) as client:
             item = await client.get(b"a")
             assert item is not None
             assert item.value == b"1"
@@ -142,24 +154,24 @@ async def test_another_cluster_behind_the_address(version: Version, tmp_path: Pa
 async def test_the_past_of_the_same_cluster(version: Version, tmp_path: Path) -> None:
     """A restored snapshot with the same token and members has the same cluster id."""
     with EtcdRig(version) as rig:
-        async with Client(rig.settings) as client:
-            await client.put(Put(b"a", b"1"))
+        async with EtcdClient(rig.settings) as client:
+            await client.put(PutRequest(b"a", b"1"))
             rig.ctl("snapshot", "save", str(tmp_path / "snapshot"))
             for _ in range(10):
-                await client.put(Put(b"a", b"2"))
+                await client.put(PutRequest(b"a", b"2"))
             await asyncio.to_thread(rig.restore, tmp_path / "snapshot", rig.token)
             with pytest.raises(RevisionRegressedError):
-                await client.range(Range(b"a"))
+                await client.range(RangeRequest(b"a"))
 
 
-async def fill_up(client: Client) -> None:
+async def fill_up(client: EtcdClient) -> None:
     for number in range(1000):
-        await client.put(Put(b"full/%d" % number, b"x" * 50_000))
+        await client.put(PutRequest(b"full/%d" % number, b"x" * 50_000))
 
 
 async def test_a_full_database(version: Version) -> None:
     with EtcdRig(version, options=("--quota-backend-bytes", "200000")) as rig:
-        async with Client(rig.settings) as client:
+        async with EtcdClient(rig.settings) as client:
             with pytest.raises(NoSpaceError):
                 await fill_up(client)
             assert await client.get(b"full/0") is not None
@@ -174,17 +186,17 @@ async def test_a_learner_is_not_the_cluster(version: Version) -> None:
     with EtcdRig(version) as rig:
         await asyncio.to_thread(rig.add_learner)
         voter, learner = rig.members
-        async with Client(rig.settings_of(learner.url, voter.url)) as client:
-            put = await client.put(Put(b"learner/a", b"1"))
+        async with EtcdClient(rig.settings_of(learner.url, voter.url)) as client:
+            put = await client.put(PutRequest(b"learner/a", b"1"))
             async with client.watch(b"learner/", put.revision) as watch:
                 (found,) = await asyncio.wait_for(watch.read(), 10)
             assert found.revision == put.revision
             assert await client.get(b"learner/a") is not None
             statuses = await client.statuses()
             assert not any(isinstance(status, Exception) for status in statuses.values())
-        async with Client(rig.settings_of(learner.url)) as client:
+        async with EtcdClient(rig.settings_of(learner.url)) as client:
             with pytest.raises(MemberRefusedError, match="not supported for learner"):
-                await client.put(Put(b"learner/b", b""), timeout=1)
+                await client.put(PutRequest(b"learner/b", b""), timeout=1)
 
 
 async def test_what_is_no_etcd_is_not_the_cluster(etcd: EtcdRig) -> None:
@@ -194,13 +206,13 @@ async def test_what_is_no_etcd_is_not_the_cluster(etcd: EtcdRig) -> None:
     await server.start()
     web = await asyncio.start_server(forbid, "127.0.0.1", 0)
     addresses = [f"http://127.0.0.1:{number}" for number in (port, web.sockets[0].getsockname()[1])]
-    async with Client(etcd.settings_of(*addresses, etcd.members[0].url)) as client:
-        put = await client.put(Put(b"foreign/a", b""))
+    async with EtcdClient(etcd.settings_of(*addresses, etcd.members[0].url)) as client:
+        put = await client.put(PutRequest(b"foreign/a", b""))
         async with client.watch(b"foreign/", put.revision) as watch:
             assert (await asyncio.wait_for(watch.read(), 10))[0].revision == put.revision
-    async with Client(etcd.settings_of(addresses[0])) as client:
+    async with EtcdClient(etcd.settings_of(addresses[0])) as client:
         with pytest.raises(MemberRefusedError, match="UNIMPLEMENTED"):
-            await client.put(Put(b"foreign/b", b""), timeout=1)
+            await client.put(PutRequest(b"foreign/b", b""), timeout=1)
     web.close()
     await server.stop(None)
 
@@ -212,25 +224,25 @@ async def forbid(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def test_closed(etcd: EtcdRig) -> None:
-    client = Client(etcd.settings)
-    await client.put(Put(b"closed", b""))
+    client = EtcdClient(etcd.settings)
+    await client.put(PutRequest(b"closed", b""))
     await client.close()
-    with pytest.raises(UnavailableError):
-        await client.put(Put(b"closed", b""))
+    with pytest.raises(EtcdUnavailableError):
+        await client.put(PutRequest(b"closed", b""))
     (status,) = (await client.statuses()).values()
-    assert isinstance(status, UnavailableError)
+    assert isinstance(status, EtcdUnavailableError)
     await client.close()
 
 
 async def test_closed_while_it_connects() -> None:
     """Of a closed channel gRPC raises what is no `EtcdError`."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        client = Client(Settings((f"http://127.0.0.1:{silent.getsockname()[1]}",)))
-        put = asyncio.create_task(client.put(Put(b"a", b"")))
+        client = EtcdClient(EtcdClientSettings((f"http://127.0.0.1:{silent.getsockname()[1]}",)))
+        put = asyncio.create_task(client.put(PutRequest(b"a", b"")))
         statuses = asyncio.create_task(client.statuses())
         await asyncio.sleep(0.1)
         await client.close()
-        with pytest.raises(UnavailableError):
+        with pytest.raises(EtcdUnavailableError):
             await put
         (status,) = (await statuses).values()
-        assert isinstance(status, UnavailableError)
+        assert isinstance(status, EtcdUnavailableError)

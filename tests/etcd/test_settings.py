@@ -2,7 +2,7 @@
 
 import pytest
 
-from ddnsd.etcd import Credentials, Settings, Tls
+from ddnsd.etcd import EtcdClientSettings, EtcdUser, Tls
 from ddnsd.etcd.settings import parse_address
 from ddnsd.etcd.values import prefix_end, prefix_range
 
@@ -30,12 +30,12 @@ def test_tls_makes_https_the_default() -> None:
 )
 def test_no_addresses(text: str) -> None:
     with pytest.raises(ValueError, match=r"etcd endpoint|[Pp]ort") as caught:
-        Settings((text,))
+        EtcdClientSettings((text,))
     assert "secret" not in str(caught.value)
 
 
 def test_secrets_are_not_printed() -> None:
-    settings = Settings(("a",), Tls(key=b"secret"), Credentials("user", "secret"))
+    settings = EtcdClientSettings(("a",), Tls(key=b"secret"), EtcdUser("user", "secret"))
     assert "secret" not in repr(settings)
 
 

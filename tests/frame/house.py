@@ -57,7 +57,7 @@ BOUNDS = {
     "lines of the largest module": Bound(600, 600),
     "classes per 100 lines": Bound(1.4, 1.87),  # rises also where lines go: then classes have to go with them
     "classes under 15 lines": Bound(120, 406),
-    "type names with two meanings": Bound(0, 57),
+    "type names with two meanings": Bound(0, 0),
     "private parts of libraries": Bound(0, 0),
     "patched private names in tests": Bound(0, 6),
     "imports that break a contract": Bound(1, 1),

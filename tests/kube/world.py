@@ -11,11 +11,11 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from ddnsd.kube.api import ApiClient, ApiSettings
-from ddnsd.kube.candidate import Candidate, ControllerPolicy
+from ddnsd.kube.candidate import ControllerCandidate, ControllerPolicy
 from ddnsd.kube.crd import definition
 from ddnsd.kube.status_writer import EventRecorder
 from ddnsd.model.records import Source
-from ddnsd.model.request import Answer, Limited, Refusal, Request, Result
+from ddnsd.model.request import HostResult, Limited, Refusal, Request, UpdateResult
 from ddnsd.model.resources import API_VERSION, Kind, Origin, qualified
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import Store
@@ -25,7 +25,7 @@ from tests.leader.node import Node, embedded_nameservers, node_on
 from tests.rigs.kubernetes import KubernetesRig, ProjectedFolder, ServiceAccount
 from tests.tasks import running
 
-Told = Refusal | Limited | Result  # of one record
+Told = Refusal | Limited | HostResult  # of one record
 PATIENCE = waiting.PATIENCE
 COMMON_RULES = (  # as the chart grants them
     {
@@ -156,7 +156,7 @@ class World:
 
     async def update_with(self, secret: str, ip: str, label: str = "a") -> Told:
         """Send an update with a secret."""
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[UpdateResult] = asyncio.get_running_loop().create_future()
         self.node.updates.submit(
             (Request(self.host(label), ip, secret, ""),), lambda answer, _: answered.set_result(answer)
         )
@@ -170,7 +170,7 @@ class World:
     @asynccontextmanager
     async def controller(
         self, account: ServiceAccount | None = None, **changes: Any
-    ) -> AsyncIterator[Candidate]:
+    ) -> AsyncIterator[ControllerCandidate]:
         """Run a controller as long as the block takes; by default with rights that are enough.
 
         `changes` are those of its policy.
@@ -185,9 +185,11 @@ class World:
             yield contender
 
     @asynccontextmanager
-    async def _controlling(self, client: ApiClient, changes: dict[str, Any]) -> AsyncIterator[Candidate]:
+    async def _controlling(
+        self, client: ApiClient, changes: dict[str, Any]
+    ) -> AsyncIterator[ControllerCandidate]:
         events = EventRecorder(client)
-        contender = Candidate(
+        contender = ControllerCandidate(
             client,
             self.store,
             self.node.cache,

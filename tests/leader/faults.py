@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import Any
 
 from ddnsd.nameserver.interface import Nameserver, NoAnswerError, Rcode, RecordType, RRset, Update
+from ddnsd.store.interface import ConditionalWrite as StoreUpdate
 from ddnsd.store.interface import Outcome, Store, UnavailableError, Unknown
-from ddnsd.store.interface import Update as StoreUpdate
 
 
 class Fault(StrEnum):

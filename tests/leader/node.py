@@ -15,7 +15,7 @@ from ddnsd.leader.context import ExpiryPace, LeaderPolicy
 from ddnsd.model.addresses import Family
 from ddnsd.model.publication import is_verified
 from ddnsd.model.records import Beat, Member, RecordKey, Site, Work
-from ddnsd.model.request import Answer, Limited, Refusal, Request, Result
+from ddnsd.model.request import HostResult, Limited, Refusal, Request, UpdateResult
 from ddnsd.model.resources import Kind, digest
 from ddnsd.model.state import State
 from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings
@@ -133,13 +133,13 @@ class Node:
     async def delete(self, kind: Kind, name: str, *, cascade: bool = False) -> None:
         await self.registry.delete(kind, name, cascade=cascade)
 
-    async def ask(self, *requests: Request) -> Answer:
+    async def ask(self, *requests: Request) -> UpdateResult:
         """Send requests that are done together; return the answer."""
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[UpdateResult] = asyncio.get_running_loop().create_future()
         self.updates.submit(requests, lambda answer, _: answered.set_result(answer))
         return await answered
 
-    async def update(self, name: str, ip: str) -> Refusal | Limited | Result:
+    async def update(self, name: str, ip: str) -> Refusal | Limited | HostResult:
         """Send one update and return what became of its one record."""
         answer = await self.ask(Request(name, ip, SECRET, ""))
         if isinstance(answer, Refusal | Limited):

@@ -7,7 +7,7 @@ from ddnsd.leader.housekeeping import AuditRetention
 from ddnsd.model.records import Candidacy
 from ddnsd.store import codec, keys
 from ddnsd.store.installation import installation_owner
-from ddnsd.store.interface import Update
+from ddnsd.store.interface import ConditionalWrite
 from tests.leader.node import POLICY
 from tests.service.registry_node import Node, account, single_node
 from tests.tasks import running
@@ -25,7 +25,7 @@ async def test_the_oldest_entries_go(tmp_path: Path) -> None:
     async with single_node(tmp_path) as node:
         for number in range(130):
             key = keys.audit(f"2026-{number:03}")
-            await node.commits.commit(Update({}, {key: b"{}", "things/kept": b""}))
+            await node.commits.commit(ConditionalWrite({}, {key: b"{}", "things/kept": b""}))
         leadership = await node.store.campaign(codec.encode(Candidacy("node")))
         owner = await installation_owner(node.store)
         context = LeaderContext(*(node.cache, node.commits, leadership, owner, POLICY, node.metrics))

@@ -5,11 +5,11 @@ import time
 
 from prometheus_client import CollectorRegistry
 
-from ddnsd.etcd import Client, Range
-from ddnsd.etcd.errors import CompactedError
+from ddnsd.etcd import EtcdClient, RangeRequest
+from ddnsd.etcd.errors import EtcdCompactedError
 from ddnsd.leader.housekeeping import Compactor
 from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
-from ddnsd.store.interface import Update
+from ddnsd.store.interface import ConditionalWrite
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.rigs.etcd import EtcdRig, versions
@@ -19,10 +19,10 @@ from tests.waiting import until
 KEPT = 2.0  # seconds
 
 
-async def is_forgotten(client: Client, revision: int) -> bool:
+async def is_forgotten(client: EtcdClient, revision: int) -> bool:
     try:
-        await client.range(Range(b"anything", revision=revision))
-    except CompactedError:
+        await client.range(RangeRequest(b"anything", revision=revision))
+    except EtcdCompactedError:
         return True
     return False
 
@@ -31,14 +31,14 @@ async def test_only_what_is_old_is_forgotten() -> None:
     with EtcdRig(versions()[0]) as rig:
         store = await open_etcd(EtcdStoreSettings(rig.settings))
         cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
-        async with Client(rig.settings) as client, running(cache.run()):
+        async with EtcdClient(rig.settings) as client, running(cache.run()):
             await cache.loaded()
-            (first,) = await store.commit([Update({}, {"filler/old": b""})])
+            (first,) = await store.commit([ConditionalWrite({}, {"filler/old": b""})])
             began = time.monotonic()
             async with running(Compactor(store, cache, KEPT).run()):
                 await until(lambda: is_forgotten(client, first.revision - 1))
                 assert time.monotonic() - began >= KEPT
-                (second,) = await store.commit([Update({}, {"filler/new": b""})])
+                (second,) = await store.commit([ConditionalWrite({}, {"filler/new": b""})])
                 await asyncio.sleep(KEPT / 2)
                 assert not await is_forgotten(client, second.revision - 1)
         await store.close()
@@ -48,9 +48,9 @@ async def test_another_time_counts_at_once() -> None:
     with EtcdRig(versions()[0]) as rig:
         store = await open_etcd(EtcdStoreSettings(rig.settings))
         cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
-        async with Client(rig.settings) as client, running(cache.run()):
+        async with EtcdClient(rig.settings) as client, running(cache.run()):
             await cache.loaded()
-            (first,) = await store.commit([Update({}, {"filler/old": b""})])
+            (first,) = await store.commit([ConditionalWrite({}, {"filler/old": b""})])
             compactor = Compactor(store, cache, 0)
             async with running(compactor.run()):
                 await asyncio.sleep(0)

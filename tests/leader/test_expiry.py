@@ -16,7 +16,7 @@ from ddnsd.model.request import Request, Unchanged
 from ddnsd.model.resources import Kind
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
-from ddnsd.store.interface import Outcome, Store, Update
+from ddnsd.store.interface import ConditionalWrite, Outcome, Store
 from tests.leader.node import BLOG, LOOK, SECRET, Clock, Node, embedded_nameservers, example, host, node_on
 
 PAIR = ("one.example.com", "two.example.com")
@@ -34,7 +34,7 @@ class Meanwhile:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    async def commit(self, updates: Sequence[Update]) -> Sequence[Outcome]:
+    async def commit(self, updates: Sequence[ConditionalWrite]) -> Sequence[Outcome]:
         withdrawn = [name for name in PAIR if any(_withdraws(each, name) for each in updates)]
         if withdrawn and self.happens:
             happens, self.happens = self.happens, None
@@ -43,7 +43,7 @@ class Meanwhile:
         return await self._real.commit(updates)
 
 
-def _withdraws(update: Update, name: str) -> bool:
+def _withdraws(update: ConditionalWrite, name: str) -> bool:
     puts = update.puts.items()
     return any(key.startswith(f"{keys.ADDRESSES}/{name}/") and b'"cleared":true' in put for key, put in puts)
 
@@ -71,7 +71,9 @@ async def expiring(
 
 async def put(node: Node, *nodes: Node, **values: Stored) -> None:
     """Write into the store, and see that these nodes know of it."""
-    await node.commits.commit(Update({}, {key: codec.encode(value) for key, value in values.items()}))
+    await node.commits.commit(
+        ConditionalWrite({}, {key: codec.encode(value) for key, value in values.items()})
+    )
     for each in (node, *nodes):
         await each.cache.current()
 

@@ -14,10 +14,10 @@ import pytest
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import RecordKey
-from ddnsd.model.request import Answer, Limited, Refusal, Request, Unchanged, Updated
+from ddnsd.model.request import Limited, Refusal, Request, Unchanged, Updated, UpdateResult
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.embedded import EmbeddedNameserver
-from ddnsd.nameserver.interface import RecordType, RefusedError, Update
+from ddnsd.nameserver.interface import QueryRefusedError, RecordType, Update
 from ddnsd.store.embedded import open_embedded
 from tests.leader.faults import Fault, FaultyNameserver, FaultyStore, Trigger
 from tests.leader.node import (
@@ -121,7 +121,7 @@ async def _withdraw(node: Node, name: str, family: Family = Family.A) -> None:
 
 
 async def _update(node: Node, name: str, ip: str) -> None:
-    answer: Answer = await node.update(name, ip)
+    answer: UpdateResult = await node.update(name, ip)
     assert isinstance(answer, Updated | Unchanged), answer
     assert answer.ip == ip
 
@@ -190,7 +190,7 @@ async def _check_left(servers: Mapping[str, EmbeddedNameserver], home: str) -> N
     """Check that neither a record nor a fence of ours is anywhere but at home."""
     for name, server in servers.items():
         if name != home:
-            with suppress(RefusedError):  # it is not open there any more
+            with suppress(QueryRefusedError):  # it is not open there any more
                 parts = [rrset async for part in server.transfer(ZONE) for rrset in part]
                 assert [rrset.type for rrset in parts] == [RecordType.SOA]
 

@@ -14,8 +14,8 @@ from ddnsd.model.request import Updated
 from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, Update
 from ddnsd.store import codec
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
+from ddnsd.store.interface import ConditionalWrite as StoreUpdate
 from ddnsd.store.interface import Stale
-from ddnsd.store.interface import Update as StoreUpdate
 from ddnsd.store.keys import ELECTION
 from tests.leader.faults import Fault, FaultyNameserver, Trigger
 from tests.leader.node import BLOG, PATIENCE, ZONE, Node, embedded_nameservers, example, node_on, served

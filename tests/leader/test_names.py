@@ -29,9 +29,9 @@ from ddnsd.nameserver.interface import (
     Nameserver,
     NameserverError,
     NoAnswerError,
+    QueryRefusedError,
     Rcode,
     RecordType,
-    RefusedError,
     Replace,
     RRset,
     Update,
@@ -39,11 +39,11 @@ from ddnsd.nameserver.interface import (
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 from ddnsd.service.documents import Document, Reason
 from ddnsd.service.registry import SourcedRegistry, Written
-from ddnsd.service.registry.sourced import Delete, Put
+from ddnsd.service.registry.sourced import SourcedDelete, SourcedPut
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
+from ddnsd.store.interface import ConditionalWrite as StoreUpdate
 from ddnsd.store.interface import Done
-from ddnsd.store.interface import Update as StoreUpdate
 from tests.leader.faults import Fault, FaultyNameserver, FaultyStore, Trigger
 from tests.leader.node import (
     BLOG,
@@ -97,7 +97,7 @@ class Watched(Nameserver):
 
     async def transfer(self, zone: str) -> AsyncIterator[Sequence[RRset]]:
         if not self.transfers:
-            raise RefusedError("no transfers here")
+            raise QueryRefusedError("no transfers here")
         async for part in self.real.transfer(zone):
             yield part
 
@@ -761,7 +761,7 @@ async def test_an_editor_of_one_namespace_takes_nothing_of_the_others(
             ):
                 assert await node.ask(asked) is Refusal.NAMESERVER_FAILED
                 assert await nameserver_rig.query(f"_acme-challenge.{name}", "TXT") == ()
-        await kube.change([Delete(Kind.HOST, name) for name in (WWW, mail)])
+        await kube.change([SourcedDelete(Kind.HOST, name) for name in (WWW, mail)])
         await gone(node)
         for name in stood:
             assert await nameserver_rig.query(name, "A") == (OPERATORS,)
@@ -779,5 +779,5 @@ async def _controller(node: Node, store: EmbeddedStore) -> SourcedRegistry:
     return kube
 
 
-def _put(kind: Kind, origin: Origin, specs: Mapping[str, Spec]) -> list[Put]:
-    return [Put(Document(kind, name, spec, origin)) for name, spec in specs.items()]
+def _put(kind: Kind, origin: Origin, specs: Mapping[str, Spec]) -> list[SourcedPut]:
+    return [SourcedPut(Document(kind, name, spec, origin)) for name, spec in specs.items()]

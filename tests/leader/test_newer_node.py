@@ -23,7 +23,7 @@ from ddnsd.model.resources import Kind, digest
 from ddnsd.service.registry import StoreFailedError
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
-from ddnsd.store.interface import Done, UnavailableError, Update, Watch
+from ddnsd.store.interface import ConditionalWrite, Done, UnavailableError, Watch
 from tests.leader.node import (
     BLOG,
     SECRET,
@@ -76,10 +76,12 @@ async def seed(store: EmbeddedStore, node: Node) -> int:
         keys.footprint(Site(ZONE, "default")): Footprint(error="seeded"),
         keys.request("one"): WorkRequest(Work.CHECK, ZONE, NOW),
     }
-    await node.commits.commit(Update({}, {key: codec.encode(value) for key, value in stored.items()}))
+    await node.commits.commit(
+        ConditionalWrite({}, {key: codec.encode(value) for key, value in stored.items()})
+    )
     items = (await store.snapshot()).items
     puts = {key: with_fields(item.value) for key, item in items.items() if shelf(key) in REWRITTEN}
-    outcome = await node.commits.commit(Update({}, puts))
+    outcome = await node.commits.commit(ConditionalWrite({}, puts))
     assert isinstance(outcome, Done)
     return outcome.revision
 
@@ -130,18 +132,20 @@ async def test_node_that_is_too_old_says_so_and_writes_nothing(
         await node.apply(*example())
         await node.update(BLOG, "192.0.2.1")
         await node.published()
-        await store.commit([Update({}, {where: b'{"v":2,"shape":[]}', "hosts/another": b'{"v":2}'})])
+        await store.commit(
+            [ConditionalWrite({}, {where: b'{"v":2,"shape":[]}', "hosts/another": b'{"v":2}'})]
+        )
         await node.until(lambda: node.state.leader is None)  # another node can publish
         before = await store.snapshot()
         assert await node.update(BLOG, "192.0.2.2") is Refusal.STORE_FAILED
         with pytest.raises(StoreFailedError, match="upgrade this node to the version of the others"):
             await node.apply(host(ttl=44))
         with pytest.raises(UnavailableError, match=where):
-            await node.commits.commit(Update({}, {where: b""}))
+            await node.commits.commit(ConditionalWrite({}, {where: b""}))
         assert await store.snapshot() == before
         (said,) = (record for record in caplog.records if record.levelname == "ERROR")
         assert (said.getMessage(), said.key) == ("store.newer_version", where)
         assert "version 2" in said.reason
-        await store.commit([Update({}, deletes=frozenset({where, "hosts/another"}))])
+        await store.commit([ConditionalWrite({}, deletes=frozenset({where, "hosts/another"}))])
         await node.until(lambda: node.candidate.publisher is not None)
         await node.apply(host(ttl=44))

@@ -13,7 +13,7 @@ from ddnsd.model.request import Updated
 from ddnsd.model.resources import Kind, ZoneSpec
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
-from ddnsd.store.interface import Update
+from ddnsd.store.interface import ConditionalWrite
 from tests.leader.node import BLOG, Node, embedded_nameservers, example, member, node_on
 
 PAUSE = 0.3  # seconds, in which what must not happen would
@@ -39,7 +39,7 @@ async def cluster(folder: Path, *nodes: Mapping[str, Any]) -> AsyncIterator[list
 
 async def register(node: Node, id: str, **said: Any) -> None:
     value = codec.encode(member(said.pop("nameservers", ("default",)), **said))
-    await node.commits.commit(Update({}, {keys.member(id): value}))
+    await node.commits.commit(ConditionalWrite({}, {keys.member(id): value}))
 
 
 async def leads(node: Node) -> None:
@@ -70,7 +70,7 @@ async def test_preferred_node_takes_over_and_gives_back(tmp_path: Path) -> None:
         await high.stop_leading()
         await asyncio.sleep(PAUSE)
         assert low.candidate.publisher is None, "the other one is still there, as far as anybody knows"
-        await low.commits.commit(Update({}, deletes=frozenset({keys.member("node1")})))
+        await low.commits.commit(ConditionalWrite({}, deletes=frozenset({keys.member("node1")})))
         await leads(low)
         assert isinstance(await high.update(BLOG, "192.0.2.3"), Updated)
 
@@ -100,6 +100,6 @@ async def test_leader_without_a_zones_nameserver_steps_aside(
         await asyncio.sleep(PAUSE)
         assert lacking.candidate.publisher is not None, "no zone names what it lacks"
         there = codec.encode(Resource(ZoneSpec("second")))
-        await lacking.commits.commit(Update({}, {keys.resource(Kind.ZONE, "example.net"): there}))
+        await lacking.commits.commit(ConditionalWrite({}, {keys.resource(Kind.ZONE, "example.net"): there}))
         await lacking.until(lambda: lacking.candidate.publisher is None)
     assert "leader.lacks_nameservers" in [record.message for record in caplog.records]

@@ -12,13 +12,13 @@ import pytest
 from ddnsd.leader import prefix_updates
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import LastSeen, RecordKey, entries
-from ddnsd.model.request import Answer, Moved, Refusal, Request, Updated
+from ddnsd.model.request import Moved, Refusal, Request, Updated, UpdateResult
 from ddnsd.model.resources import digest
 from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, RRset, Update
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
+from ddnsd.store.interface import ConditionalWrite as StoreUpdate
 from ddnsd.store.interface import Outcome, Store
-from ddnsd.store.interface import Update as StoreUpdate
 from tests.leader.node import (
     BLOG,
     LOOK,
@@ -59,7 +59,7 @@ async def idle_node(folder: Path, **settings: float) -> AsyncIterator[tuple[Node
         await store.close()
 
 
-async def sent(node: Node, asked: Request) -> asyncio.Task[Answer]:
+async def sent(node: Node, asked: Request) -> asyncio.Task[UpdateResult]:
     """Send a prefix, and wait until it is committed."""
     before = {entry.revision for entry in node.state.prefixes.values()}
     asking = asyncio.create_task(node.ask(asked))

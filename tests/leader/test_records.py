@@ -17,7 +17,7 @@ from ddnsd.model.resources import Kind
 from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, Replace, RRset, Update
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore
-from ddnsd.store.interface import Update as StoreUpdate
+from ddnsd.store.interface import ConditionalWrite as StoreUpdate
 from tests.leader.faults import Fault, FaultyNameserver, Trigger
 from tests.leader.node import (
     BLOG,

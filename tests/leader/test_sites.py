@@ -11,7 +11,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.records import RecordKey, Site
 from ddnsd.model.request import Refusal, Updated
 from ddnsd.model.resources import Kind
-from ddnsd.nameserver.interface import Nameserver, RefusedError, RRset
+from ddnsd.nameserver.interface import Nameserver, QueryRefusedError, RRset
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 from ddnsd.store.embedded import open_embedded
 from tests.leader.node import BLOG, ZONE, Node, document, example, host, node_on, served, single_node, zone
@@ -25,7 +25,7 @@ async def _left(node: Node, nameserver: Nameserver) -> None:
     """Wait until nothing of the zone is at the nameserver or in the store."""
 
     async def gone() -> bool:
-        with suppress(RefusedError):
+        with suppress(QueryRefusedError):
             return [part async for part in nameserver.transfer(ZONE)] == []
         return True
 
@@ -79,7 +79,7 @@ async def test_zone_moves_to_and_fro(tmp_path: Path) -> None:
                 unasked.close()
         await node.published()
         assert await served(servers["second"]) == node.wanted()
-        with suppress(RefusedError):
+        with suppress(QueryRefusedError):
             assert await served(servers["default"]) == {}
 
 
@@ -126,6 +126,6 @@ async def test_fence_is_the_last_to_leave(tmp_path: Path) -> None:
         await node.published()
         assert await served(servers["second"]) == {BLOG_A: ("192.0.2.1", node.wanted()[BLOG_A][1])}
         rest: list[RRset] = []
-        with suppress(RefusedError):
+        with suppress(QueryRefusedError):
             rest = [rrset async for part in servers["default"].transfer(ZONE) for rrset in part]
         assert [rrset.type.value for rrset in rest] in ([], ["SOA"])

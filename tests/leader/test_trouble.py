@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from ddnsd.leader.claim import NameserverGates
 from ddnsd.leader.context import LeaderContext
 from ddnsd.leader.zone import ZonePublisher
-from ddnsd.model.fence import Owner
+from ddnsd.model.fence import FenceOwner
 from ddnsd.model.records import Candidacy, Footprint, Site, Work, WorkRequest
 from ddnsd.model.request import Refusal, Updated
 from ddnsd.model.resources import Kind
@@ -23,9 +23,9 @@ from ddnsd.nameserver.embedded import EmbeddedNameserver
 from ddnsd.nameserver.interface import (
     Nameserver,
     NoAnswerError,
+    QueryRefusedError,
     Rcode,
     RecordType,
-    RefusedError,
     Replace,
     RRset,
     UnreachableError,
@@ -36,8 +36,8 @@ from ddnsd.nameserver.wire import MAX_MESSAGE, update_message
 from ddnsd.store import keys
 from ddnsd.store.codec import encode
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
+from ddnsd.store.interface import ConditionalWrite as StoreUpdate
 from ddnsd.store.interface import Leadership, UnavailableError
-from ddnsd.store.interface import Update as StoreUpdate
 from ddnsd.telemetry.metrics import Metrics
 from tests.leader.faults import Fault, FaultyStore, Trigger
 from tests.leader.node import (
@@ -88,7 +88,7 @@ class Moody(Nameserver):
 
     async def transfer(self, zone: str) -> AsyncIterator[Sequence[RRset]]:
         if not self.transfers:
-            raise RefusedError("no transfers here")
+            raise QueryRefusedError("no transfers here")
         async for part in self.real.transfer(zone):
             yield part
 
@@ -287,7 +287,7 @@ async def test_takeover_that_came_too_late_is_not_done(tmp_path: Path, store: Em
         await node.apply(*example())
         metrics = Metrics(CollectorRegistry())
         leadership = await store.campaign(encode(Candidacy("node")))
-        owner = Owner("mine", store.identity)
+        owner = FenceOwner("mine", store.identity)
         moody = Moody(servers["default"])
         context = LeaderContext(node.cache, node.commits, leadership, owner, POLICY, metrics)
         publisher = ZonePublisher(SITE, moody, context, NameserverGates(moody), [])

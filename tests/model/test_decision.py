@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies._internal.core import DataObject
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.decision import Change, Decision, Join, Plan, Step, decide
+from ddnsd.model.decision import Decision, Join, Plan, RecordChange, Step, decide
 from ddnsd.model.records import RecordKey
-from ddnsd.model.request import Attempt, Refusal, Request, Unchanged
+from ddnsd.model.request import Refusal, Request, Unchanged, UpdateRequest
 from ddnsd.model.resources import digest
 from tests.model.world import BLOG, BLOG6, NOW, World, read_all, small_world
 
@@ -103,7 +103,7 @@ def test_the_faults_are_all_that_can_be_known_before_a_commit() -> None:
 
 
 def test_without_a_fault_the_update_is_allowed() -> None:
-    assert isinstance(decided_with([]), Change)
+    assert isinstance(decided_with([]), RecordChange)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
@@ -166,7 +166,7 @@ def test_only_a_valid_token_of_the_owner_changes_an_enabled_host(
         and zone.value.spec.enabled
     )
     decision = decided(world, request(name, token=secret))
-    assert isinstance(decision, Change) == allowed
+    assert isinstance(decision, RecordChange) == allowed
     assert isinstance(decision, Refusal) != allowed
 
 
@@ -175,7 +175,7 @@ def test_a_suspension_is_over_by_itself_at_its_moment(until: datetime, refusal: 
     world = small_world()
     world.account(status="suspended", suspended_until=until)
     decision = decided(world, request())
-    assert decision is refusal or (refusal is None and isinstance(decision, Change))
+    assert decision is refusal or (refusal is None and isinstance(decision, RecordChange))
 
 
 @pytest.mark.parametrize(("expires", "is_valid"), [(LATER, True), (NOW, False), (EARLIER, False)])
@@ -183,14 +183,14 @@ def test_a_token_is_valid_until_it_expires(expires: datetime, is_valid: bool) ->
     world = small_world()
     world.token(expires=expires)
     decision = decided(world, request())
-    assert isinstance(decision, Change) if is_valid else decision is Refusal.UNKNOWN_TOKEN
+    assert isinstance(decision, RecordChange) if is_valid else decision is Refusal.UNKNOWN_TOKEN
 
 
 def test_a_token_limited_to_hosts_changes_these() -> None:
     world = small_world()
     world.host("other.example.com")
     world.token(hosts=(BLOG.name,))
-    assert isinstance(decided(world, request()), Change)
+    assert isinstance(decided(world, request()), RecordChange)
     assert decided(world, request("other.example.com")) is Refusal.NOT_FOUND
 
 
@@ -210,7 +210,7 @@ def test_the_name_is_found_in_any_spelling() -> None:
     world = small_world()
     world.host("xn--bcher-kva.example.com")
     decision = decided(world, request("BÜCHER.Example.com."))
-    assert isinstance(decision, Change)
+    assert isinstance(decision, RecordChange)
     assert decision.record == RecordKey("xn--bcher-kva.example.com", Family.A)
 
 
@@ -228,13 +228,13 @@ def test_the_address_is_the_one_given_or_else_the_clients(
     ip: str, source: str, record: RecordKey, address: str
 ) -> None:
     decision = decided(small_world(), request(ip=ip, source=source))
-    assert isinstance(decision, Change)
+    assert isinstance(decision, RecordChange)
     assert (decision.record, decision.content) == (record, address)
 
 
 def test_private_addresses_can_be_refused() -> None:
     asked = request(ip="192.168.1.100")
-    assert isinstance(decided(small_world(), asked), Change)
+    assert isinstance(decided(small_world(), asked), RecordChange)
     assert decided(small_world(), asked, private=False) is Refusal.INVALID_IP
     assert decided(small_world(), request(ip="", source="10.0.0.1"), private=False) is Refusal.INVALID_IP
 
@@ -251,7 +251,7 @@ def test_whatever_is_sent_is_read_or_refused(domain, ip, token, source) -> None:
     elif not token:
         assert attempt is Refusal.MISSING_TOKEN
     else:
-        assert isinstance(attempt, Attempt)
+        assert isinstance(attempt, UpdateRequest)
         assert isinstance(decide(small_world().state, attempt, NOW), Refusal)
 
 
@@ -261,7 +261,7 @@ def test_whatever_is_sent_is_read_or_refused(domain, ip, token, source) -> None:
 def test_the_first_update_has_no_previous_address() -> None:
     world = small_world()
     decision = decided(world, request())
-    assert isinstance(decision, Change)
+    assert isinstance(decision, RecordChange)
     assert (decision.record, decision.content, decision.previous) == (BLOG, IP, "")
 
 
@@ -280,7 +280,7 @@ def test_another_address_replaces_the_committed_one() -> None:
     world.commit(BLOG, OLD_IP, previous="192.0.2.1")
     world.commit(BLOG6, "2001:db8::1")
     decision = decided(world, request())
-    assert isinstance(decision, Change)
+    assert isinstance(decision, RecordChange)
     assert (decision.content, decision.previous) == (IP, OLD_IP)
 
 
@@ -366,7 +366,7 @@ def test_a_tombstone_is_overwritten_and_inherits_no_previous_address() -> None:
     world.publish(BLOG)
     world.withdraw(BLOG)
     decision = decided(world, request())
-    assert isinstance(decision, Change)
+    assert isinstance(decision, RecordChange)
     assert (decision.content, decision.previous) == (IP, "")
 
 
@@ -375,5 +375,5 @@ def test_the_families_of_a_name_do_not_know_each_other() -> None:
     world.commit(BLOG, IP)
     world.publish(BLOG)
     decision = decided(world, request(ip="2001:db8::7"))
-    assert isinstance(decision, Change)
+    assert isinstance(decision, RecordChange)
     assert (decision.record, decision.previous) == (BLOG6, "")

@@ -4,15 +4,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ddnsd.model.fence import Fence, Owner, parse_fence
+from ddnsd.model.fence import Fence, FenceOwner, parse_fence
 
 TEXT = "ddnsd1 installation=9f3a cluster=embedded epoch=42 claim=c0ffee"
 IDS = st.text("0123456789abcdef-", min_size=1, max_size=64)
-FENCES = st.builds(Fence, st.builds(Owner, IDS, IDS), st.integers(0, 2**63 - 1), IDS)
+FENCES = st.builds(Fence, st.builds(FenceOwner, IDS, IDS), st.integers(0, 2**63 - 1), IDS)
 
 
 def test_a_fence_is_written_and_read_like_this() -> None:
-    fence = Fence(Owner("9f3a", "embedded"), 42, "c0ffee")
+    fence = Fence(FenceOwner("9f3a", "embedded"), 42, "c0ffee")
     assert fence.text == TEXT
     assert parse_fence(TEXT) == fence
 

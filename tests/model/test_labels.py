@@ -3,7 +3,7 @@
 import pytest
 
 from ddnsd.model.authorization import in_full
-from ddnsd.model.request import Attempt, Request
+from ddnsd.model.request import Request, UpdateRequest
 from tests.model.world import World, read_all, small_world
 
 
@@ -24,7 +24,7 @@ def world() -> World:
 
 def names(world: World, secret: str, *domains: str) -> list[str | None]:
     attempt = read_all(*(Request(domain, "192.0.2.7", secret, "", short=True) for domain in domains))
-    assert isinstance(attempt, Attempt)
+    assert isinstance(attempt, UpdateRequest)
     return [target.name for target in in_full(world.state, attempt).targets]
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ddnsd.model.decision import Change, Decision, Join, Move, Plan, Refused, decide
+from ddnsd.model.decision import Decision, Join, Move, Plan, RecordChange, Refused, decide
 from ddnsd.model.progress import pause_after
-from ddnsd.model.request import Attempt, Refusal, Request
+from ddnsd.model.request import Refusal, Request, UpdateRequest
 from tests.model.world import BLOG, BLOG6, NOW, World, read_all, small_world
 
 IP, OLD_IP, SIX = "192.0.2.7", "192.0.2.4", "2001:db8:1:2::7"
@@ -19,7 +19,7 @@ SECOND = timedelta(seconds=1)
 
 def decided(world: World, asked: Request = ASKED, at: datetime = NOW) -> Decision:
     attempt = read_all(asked)
-    assert isinstance(attempt, Attempt)
+    assert isinstance(attempt, UpdateRequest)
     return decide(world.state, attempt, at)
 
 
@@ -52,7 +52,7 @@ def test_a_refusal_is_the_answer_until_its_pause_is_over(times: int) -> None:
     assert decided(world) is decided(world, at=over - SECOND) is Refusal.NAMESERVER_FAILED
     plan = decided(world, at=over)
     assert isinstance(plan, Plan)
-    assert plan.steps == (Change(BLOG, IP, IP, OLD_IP, "example.com", again=True, times=times + 1),)
+    assert plan.steps == (RecordChange(BLOG, IP, IP, OLD_IP, "example.com", again=True, times=times + 1),)
     assert plan.changes == 1
 
 
@@ -63,7 +63,7 @@ def test_a_refusal_by_a_clock_ahead_of_this_one_is_no_answer() -> None:
 def test_another_value_is_an_attempt_of_its_own() -> None:
     plan = decided(refused(6), ASKED._replace(ip="192.0.2.8"))
     assert isinstance(plan, Plan)
-    assert plan.steps == (Change(BLOG, "192.0.2.8", "192.0.2.8", IP, "example.com", again=False),)
+    assert plan.steps == (RecordChange(BLOG, "192.0.2.8", "192.0.2.8", IP, "example.com", again=False),)
 
 
 @pytest.mark.parametrize("change", [lambda world: world.host(ttl=30), lambda world: world.zone(ttl=30)])
@@ -72,7 +72,7 @@ def test_a_change_of_the_host_or_its_zone_ends_the_pauses(change: Callable[..., 
     change(world)
     plan = decided(world)
     assert isinstance(plan, Plan)
-    assert plan.steps == (Change(BLOG, IP, IP, OLD_IP, "example.com", again=True, times=0),)
+    assert plan.steps == (RecordChange(BLOG, IP, IP, OLD_IP, "example.com", again=True, times=0),)
 
 
 def test_a_reconcile_ends_the_pause_as_it_tries_by_itself() -> None:
@@ -88,7 +88,7 @@ def test_what_is_beside_a_refused_record_is_committed_and_the_answer_known() -> 
     plan = decided(refused(), ASKED._replace(ipv6="2001:db8::8"))
     assert isinstance(plan, Plan)
     assert plan.steps[0] == Refused(BLOG)
-    assert isinstance(plan.steps[1], Change)
+    assert isinstance(plan.steps[1], RecordChange)
     assert plan.refused
 
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.decision import Change, Join, Move, Plan, Sighting, Step, decide
+from ddnsd.model.decision import Join, Move, Plan, RecordChange, Sighting, Step, decide
 from ddnsd.model.prefix_updates import holding
 from ddnsd.model.records import RecordKey
-from ddnsd.model.request import Attempt, Moved, Refusal, Request, Skipped, Unchanged
+from ddnsd.model.request import Moved, Refusal, Request, Skipped, Unchanged, UpdateRequest
 from ddnsd.model.resources import Scope
 from tests.model.test_decision import IP, decided, planned, request
 from tests.model.world import BLOG, BLOG6, NOW, World, read_all, small_world
@@ -31,8 +31,8 @@ def test_both_families_are_one_plan_in_the_order_of_their_types() -> None:
     steps = steps_of(world, request(ip="2001:db8::1")._replace(ipv6="2001:db8::1"))
     assert steps == (Unchanged(BLOG.name, "2001:db8::1", Family.AAAA),)
     four, six = steps_of(world, request()._replace(ipv6="2001:DB8::2"))
-    assert isinstance(four, Change)
-    assert isinstance(six, Change)
+    assert isinstance(four, RecordChange)
+    assert isinstance(six, RecordChange)
     assert (four.record, four.content) == (BLOG, IP)
     assert (six.record, six.content, six.previous) == (BLOG6, "2001:db8::2", "2001:db8::1")
 
@@ -55,7 +55,7 @@ def test_an_address_of_the_wrong_family_or_no_prefix_is_refused(asked: Request) 
 
 def test_one_family_alone_never_takes_the_clients_own_address_for_the_other() -> None:
     (six,) = steps_of(small_world(), request(ip="", source="198.51.100.1")._replace(ipv6="2001:db8::1"))
-    assert isinstance(six, Change)
+    assert isinstance(six, RecordChange)
     assert six.record == BLOG6
 
 
@@ -73,7 +73,7 @@ def test_a_name_that_is_asked_for_twice_with_a_prefix_is_changed_once_and_moves_
         PREFIX._replace(domain=name, moves=does) for name, does in zip((BLOG.name, again), moves, strict=True)
     ]
     own, move = steps_of(world, *asked)
-    assert isinstance(own, Change)
+    assert isinstance(own, RecordChange)
     assert isinstance(move, Move)
 
 
@@ -98,7 +98,7 @@ def test_a_withdrawal_leaves_a_tombstone_and_tells_what_was_there() -> None:
     world = small_world()
     published(world, BLOG, IP)
     four, six = steps_of(world, CLEAR)
-    assert four == Change(BLOG, "", "", IP, "example.com", again=False)
+    assert four == RecordChange(BLOG, "", "", IP, "example.com", again=False)
     assert six == Unchanged(BLOG.name, "", Family.AAAA)
 
 
@@ -136,7 +136,7 @@ def test_what_was_withdrawn_with_an_earlier_host_of_the_name_is_withdrawn_anew()
     published(world, BLOG, IP)
     world.withdraw(BLOG)
     step = steps_of(world, CLEAR)[0]
-    assert isinstance(step, Change)
+    assert isinstance(step, RecordChange)
     assert step.again
 
 
@@ -145,7 +145,7 @@ def test_a_withdrawn_address_can_be_set_again() -> None:
     published(world, BLOG, IP)
     world.withdraw(BLOG, cleared=True)
     step = decided(world, request())
-    assert isinstance(step, Change)
+    assert isinstance(step, RecordChange)
     assert (step.content, step.previous) == (IP, "")
 
 
@@ -162,7 +162,7 @@ def challenge(value: str) -> Request:
 
 def content_after(world: World, value: str) -> str:
     step = decided(world, challenge(value))
-    assert isinstance(step, Change)
+    assert isinstance(step, RecordChange)
     assert (step.record, step.shown) == (CHALLENGE, value)
     return step.content
 
@@ -187,10 +187,10 @@ def test_a_challenge_that_is_asked_for_long_after_gets_its_time_again() -> None:
     world = small_world()
     published(world, CHALLENGE, f"{ONE} {TWO}")
     attempt = read_all(challenge(TWO))
-    assert isinstance(attempt, Attempt)
+    assert isinstance(attempt, UpdateRequest)
     later = decide(world.state, attempt, NOW + timedelta(hours=2))
     assert isinstance(later, Plan)
-    assert isinstance(later.steps[0], Change)
+    assert isinstance(later.steps[0], RecordChange)
 
 
 def test_a_name_that_leaves_no_room_for_a_challenge_has_none() -> None:
@@ -273,10 +273,10 @@ def test_a_subnet_that_the_prefix_has_no_room_for_is_left_where_it_is() -> None:
 def test_below_a_prefix_a_host_that_follows_has_its_own_address_whatever_else_is_sent() -> None:
     world = followed()
     own, move = steps_of(world, PREFIX._replace(ipv6="2001:db8:1:2::ffff"))
-    assert isinstance(own, Change)
+    assert isinstance(own, RecordChange)
     assert (own.record, own.content) == (BLOG6, "2001:db8:1:2::7")
     plain, move = steps_of(world, PREFIX._replace(domain="plain.example.com", ipv6="2001:db8:1:2::ffff"))
-    assert isinstance(plain, Change)
+    assert isinstance(plain, RecordChange)
     assert plain.content == "2001:db8:1:2::ffff"
     assert isinstance(move, Move)
 
@@ -308,7 +308,7 @@ def test_a_move_on_its_way_counts_as_committed() -> None:
     published(world, BLOG6, "2001:db8::1")
     world.move("2001:db8:1:2::/64")
     step = decided(world, request(ip="2001:db8::1"))
-    assert isinstance(step, Change), "what was published is not what is to be"
+    assert isinstance(step, RecordChange), "what was published is not what is to be"
     assert step.previous == "2001:db8:1:2::7"
     world.commit(BLOG6, "2001:db8::1")
     assert isinstance(decided(world, request(ip="2001:db8::1")), Join), "the newer one wins"
@@ -422,7 +422,7 @@ def test_a_part_of_a_family_that_the_host_does_not_have_is_left_out(
     plan = planned(world, request()._replace(ipv6="2001:db8::1"))
     assert isinstance(plan, Plan)
     change, skipped = plan.steps
-    assert isinstance(change, Change)
+    assert isinstance(change, RecordChange)
     assert change.record == RecordKey(BLOG.name, left)
     assert skipped == Skipped(BLOG.name, ips[out], out, Refusal.FAMILY_MISMATCH)
     assert world.state.hosts[BLOG.name] in plan.reads, "it holds as long as the host is as it is"
@@ -453,11 +453,11 @@ def test_a_part_that_the_internet_cannot_reach_is_left_out_where_those_are_refus
     plan = planned(world, request(ip="10.0.0.1")._replace(ipv6="2001:db8::1"), private=False)
     assert isinstance(plan, Plan)
     change, skipped = plan.steps
-    assert isinstance(change, Change)
+    assert isinstance(change, RecordChange)
     assert (change.record, skipped) == (BLOG6, Skipped(BLOG.name, "10.0.0.1", Family.A, Refusal.INVALID_IP))
     plan = planned(world, request(ip="192.168.1.1")._replace(more=(IP,)), private=False)
     assert isinstance(plan, Plan)
-    assert [type(step) for step in plan.steps] == [Change, Skipped], "not two addresses of one family"
+    assert [type(step) for step in plan.steps] == [RecordChange, Skipped], "not two addresses of one family"
     plan = planned(world, request()._replace(prefix="fd00::/64"), private=False)
     assert isinstance(plan, Plan)
     assert plan.steps[1:] == (Skipped(BLOG.name, "fd00::/64", Family.AAAA, Refusal.INVALID_IP),)
@@ -470,7 +470,7 @@ def test_a_host_that_has_no_address_below_a_prefix_keeps_its_other_part() -> Non
     world.host(ipv6_suffix="::7", ipv6_subnet="ff")
     plan = planned(world, request()._replace(prefix="2001:db8::/60", moves=False))
     assert isinstance(plan, Plan)
-    assert isinstance(plan.steps[0], Change)
+    assert isinstance(plan.steps[0], RecordChange)
     assert plan.steps[1:] == (Skipped(BLOG.name, "2001:db8::/60", Family.AAAA, Refusal.INVALID_IP),)
     alone = request(ip="")._replace(prefix="2001:db8::/60")
     assert planned(world, alone) is Refusal.INVALID_IP
@@ -483,7 +483,7 @@ def test_several_names_are_done_where_each_has_something_left() -> None:
     both = [request()._replace(domain=name, ipv6="2001:db8::1") for name in (BLOG.name, other)]
     plan = planned(world, *both)
     assert isinstance(plan, Plan)
-    assert [type(step) for step in plan.steps] == [Change, Change, Change, Skipped]
+    assert [type(step) for step in plan.steps] == [RecordChange, RecordChange, RecordChange, Skipped]
     six = [request(ip="2001:db8::1")._replace(domain=name) for name in (other, BLOG.name)]
     assert planned(world, *six) is Refusal.FAMILY_MISMATCH
 

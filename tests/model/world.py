@@ -20,14 +20,14 @@ from ddnsd.model.records import (
     Site,
     move_id,
 )
-from ddnsd.model.request import Attempt, Refusal, Request, read
+from ddnsd.model.request import Refusal, Request, UpdateRequest, read
 from ddnsd.model.resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec, digest
 from ddnsd.model.state import State, Table
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
-def read_all(*asked: Request, private: bool = True) -> Attempt | Refusal:
+def read_all(*asked: Request, private: bool = True) -> UpdateRequest | Refusal:
     """Read requests of one client."""
     return read(asked, digest(asked[0].token), private=private)
 

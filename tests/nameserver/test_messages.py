@@ -22,7 +22,7 @@ from ddnsd.nameserver.rfc2136.client import ZoneAssembly
 from ddnsd.nameserver.rfc2136.tsig import ForgedError, Signer, UnsignedError
 from ddnsd.nameserver.wire import (
     CODES,
-    MalformedError,
+    MalformedMessageError,
     Record,
     answered_rrset,
     decode,
@@ -166,18 +166,18 @@ def test_a_damaged_message_is_read_or_malformed(data: DataObject) -> None:
 
 
 def _read_all(wire: bytes) -> None:
-    """Read a message with all its values; nothing but `MalformedError` may come of it."""
+    """Read a message with all its values; nothing but `MalformedMessageError` may come of it."""
     try:
         message = read_message(wire)
         ZoneAssembly("example.com").add(message, message.answers)
         for type in RecordType:
             answered_rrset(message, "example.com", "blog.example.com", type)
-    except MalformedError:
+    except MalformedMessageError:
         pass
 
 
 def test_a_name_that_points_at_itself_is_malformed() -> None:
-    with pytest.raises(MalformedError):
+    with pytest.raises(MalformedMessageError):
         read_message(struct.pack("!HHHHHH", 1, 0x8400, 1, 0, 0, 0) + b"\xc0\x0c" + bytes(4))
 
 
@@ -186,7 +186,7 @@ def test_a_name_of_endless_pointers_is_malformed() -> None:
     pointers = b"".join(struct.pack("!H", 0xC000 | target) for target in (12, *range(28, 8026, 2)))
     first = b"\0" + struct.pack("!HHIH", 99, 1, 0, len(pointers)) + pointers
     second = struct.pack("!HHHIH", 0xC000 | 8026, 99, 1, 0, 0)
-    with pytest.raises(MalformedError, match="too many pointers"):
+    with pytest.raises(MalformedMessageError, match="too many pointers"):
         read_message(struct.pack("!HHHHHH", 1, 0x8400, 1, 2, 0, 0) + bytes(5) + first + second)
 
 
@@ -233,7 +233,7 @@ def test_a_transfer_without_its_end_is_not_complete() -> None:
     ids=["no soa", "soa not first", "goes on", "another soa"],
 )
 def test_what_is_no_transfer_is_malformed(lines: tuple[str, ...]) -> None:
-    with pytest.raises(MalformedError):
+    with pytest.raises(MalformedMessageError):
         assemble(records(*lines))
 
 

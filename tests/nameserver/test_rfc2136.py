@@ -13,9 +13,9 @@ from ddnsd.nameserver.interface import (
     Exists,
     Hidden,
     NoAnswerError,
+    QueryRefusedError,
     Rcode,
     RecordType,
-    RefusedError,
     Replace,
     RRset,
     UnreachableError,
@@ -117,9 +117,9 @@ async def test_the_probe_gets_the_soa(nameserver: Rfc2136Nameserver) -> None:
 async def test_a_zone_that_it_does_not_have(nameserver: Rfc2136Nameserver) -> None:
     change = Update("example.net", (), (Replace("a.example.net", A, 60, ("192.0.2.1",)),))
     assert await nameserver.update(change) in {Rcode.NOTAUTH, Rcode.REFUSED}
-    with pytest.raises(RefusedError, match="REFUSED"):
+    with pytest.raises(QueryRefusedError, match="REFUSED"):
         await nameserver.query("example.net", "a.example.net", A)
-    with pytest.raises(RefusedError):
+    with pytest.raises(QueryRefusedError):
         await anext(aiter(nameserver.transfer("example.net")))
 
 
@@ -129,7 +129,7 @@ async def test_a_bad_key_changes_nothing(nameserver_rig: NameserverRig, wrong: d
     change = update(Replace(HOST, A, 60, ("192.0.2.1",)))
     assert await intruder.update(change) in {Rcode.NOTAUTH, Rcode.REFUSED}
     assert await nameserver_rig.query(HOST, "A") == ()
-    with pytest.raises(RefusedError):
+    with pytest.raises(QueryRefusedError):
         await anext(aiter(intruder.transfer(ZONE)))
     await intruder.close()
 
@@ -138,7 +138,7 @@ async def test_without_a_key_everything_is_refused(nameserver_rig: NameserverRig
     nobody = Rfc2136Nameserver(replace(nameserver_rig.settings, key_name=""))
     refused = {Rcode.NOTAUTH, Rcode.REFUSED}
     assert await nobody.update(update(Replace(HOST, A, 60, ("192.0.2.1",)))) in refused
-    with pytest.raises(RefusedError):
+    with pytest.raises(QueryRefusedError):
         await contents(nobody)
     await nobody.close()
 

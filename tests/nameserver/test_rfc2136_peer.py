@@ -15,9 +15,9 @@ import pytest
 
 from ddnsd.nameserver.interface import (
     NoAnswerError,
+    QueryRefusedError,
     Rcode,
     RecordType,
-    RefusedError,
     Replace,
     UnreachableError,
     Update,
@@ -323,13 +323,13 @@ async def test_an_update_without_an_answer_breaks_no_other_one() -> None:
     [
         (2, NoAnswerError),  # SERVFAIL: the zone is being loaded, or the nameserver is busy
         (1, NoAnswerError),
-        (4, RefusedError),  # NOTIMP: it transfers nothing to anybody
-        (5, RefusedError),
-        (9, RefusedError),  # NOTAUTH: not its zone, or not with this key
+        (4, QueryRefusedError),  # NOTIMP: it transfers nothing to anybody
+        (5, QueryRefusedError),
+        (9, QueryRefusedError),  # NOTAUTH: not its zone, or not with this key
     ],
 )
 async def test_only_a_transfer_that_is_not_allowed_is_given_up(
-    code: int, error: type[NoAnswerError] | type[RefusedError]
+    code: int, error: type[NoAnswerError] | type[QueryRefusedError]
 ) -> None:
     async def refuse(request: bytes, writer: asyncio.StreamWriter) -> None:
         send(writer, framed(acknowledge(request)[:3] + bytes((code,)) + acknowledge(request)[4:]))
@@ -363,7 +363,9 @@ async def test_what_an_update_did_is_not_believed_unsigned(code: int) -> None:
 async def test_a_query_refused_unsigned_is_refused() -> None:
     async with peer(unsigned(5)) as refusing:
         nameserver = Rfc2136Nameserver(refusing.settings(key="key"))
-        with pytest.raises(RefusedError, match="REFUSED, the answer is not signed; give both the same key"):
+        with pytest.raises(
+            QueryRefusedError, match="REFUSED, the answer is not signed; give both the same key"
+        ):
             await nameserver.query("example.com", "a.example.com", RecordType.A)
         await nameserver.close()
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from ddnsd.etcd import Credentials, Settings, Tls
+from ddnsd.etcd import EtcdClientSettings, EtcdUser, Tls
 from tests.rigs.certificates import Certificates
 from tests.rigs.etcdctl import Etcdctl
 from tests.rigs.place import LOOPBACK, Place
@@ -146,13 +146,13 @@ class EtcdRig:
         self.close()
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> EtcdClientSettings:
         """All members, and what it takes to be let in."""
         tls = Tls(*self.certificates.client) if self.certificates else None
-        credentials = Credentials("root", self.password) if self.password else None
-        return Settings(tuple(member.url for member in self.members), tls, credentials)
+        credentials = EtcdUser("root", self.password) if self.password else None
+        return EtcdClientSettings(tuple(member.url for member in self.members), tls, credentials)
 
-    def settings_of(self, *endpoints: str) -> Settings:
+    def settings_of(self, *endpoints: str) -> EtcdClientSettings:
         """Return the settings with other endpoints."""
         return replace(self.settings, endpoints=endpoints)
 

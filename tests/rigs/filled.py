@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.fence import Fence, Owner
+from ddnsd.model.fence import Fence, FenceOwner
 from ddnsd.model.records import Committed, Footprint, Published, RecordKey, Resource, Site
 from ddnsd.model.resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec, digest
 from ddnsd.store import codec, keys
 from ddnsd.store.installation import installation_owner
-from ddnsd.store.interface import Done, Store, Update
+from ddnsd.store.interface import ConditionalWrite, Done, Store
 from tests.rigs.bind import BindRig
 
 SECRET = "test-secret-0123456789"
@@ -41,7 +41,7 @@ class Names:
 class FilledBind(BindRig):
     """BIND with all records, and in each zone a fence of the owner's."""
 
-    def __init__(self, names: Names, owner: Owner) -> None:
+    def __init__(self, names: Names, owner: FenceOwner) -> None:
         super().__init__(names.zones)
         self._names = names
         self._fence = Fence(owner, 1, "before").text
@@ -51,7 +51,7 @@ class FilledBind(BindRig):
         return "\n".join((super().zone_file(zone), f'_ddnsd.{zone}. 60 TXT "{self._fence}"', *lines, ""))
 
 
-async def fill(store: Store, names: Names) -> Owner:
+async def fill(store: Store, names: Names) -> FenceOwner:
     """Put into an empty store what it holds when all is published; return who owns it."""
     owner = await installation_owner(store)
     await _put(store, _documents(names))
@@ -85,7 +85,7 @@ async def _put(store: Store, values: Mapping[str, bytes]) -> int:
     """Commit all values; return the newest revision."""
     newest, items = 0, list(values.items())
     for start in range(0, len(items), _KEYS):
-        (outcome,) = await store.commit([Update({}, dict(items[start : start + _KEYS]))])
+        (outcome,) = await store.commit([ConditionalWrite({}, dict(items[start : start + _KEYS]))])
         assert isinstance(outcome, Done)
         newest = outcome.revision
     return newest

@@ -17,7 +17,7 @@ from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.installation import installation_owner
-from ddnsd.store.interface import Done, Store, Update
+from ddnsd.store.interface import ConditionalWrite, Done, Store
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.tasks import running
@@ -43,7 +43,7 @@ class Node:
         host, old = self.cache.state.hosts[name], self.cache.state.addresses.get(record)
         key = keys.address(record)
         value = codec.encode(Committed(ip, "", "test", datetime.now(UTC)))
-        update = Update({host.key: host.revision, key: old.revision if old else 0}, {key: value})
+        update = ConditionalWrite({host.key: host.revision, key: old.revision if old else 0}, {key: value})
         assert isinstance(await self.commits.commit(update), Done)
 
     async def address(self, name: str, family: Family = Family.A) -> Committed | None:
@@ -55,13 +55,13 @@ class Node:
     async def note_changes(self, name: str, *changes: HistoryEntry) -> None:
         """Write a host's history, oldest first."""
         entries = tuple(msgspec.Raw(msgspec.json.encode(change)) for change in changes)
-        update = Update({}, {keys.history(name): codec.encode(History(entries))})
+        update = ConditionalWrite({}, {keys.history(name): codec.encode(History(entries))})
         assert isinstance(await self.commits.commit(update), Done)
 
     async def remove_tombstone(self, name: str, family: Family = Family.A) -> None:
         """Do what the leader does when the records have left the nameserver."""
         key = keys.address(RecordKey(name, family))
-        await self.commits.commit(Update({}, {}, frozenset({key})))
+        await self.commits.commit(ConditionalWrite({}, {}, frozenset({key})))
 
 
 @asynccontextmanager

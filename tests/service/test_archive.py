@@ -21,7 +21,7 @@ from ddnsd.model.resources import HostSpec, Kind, TokenSpec, ZoneSpec
 from ddnsd.model.state import State
 from ddnsd.service.archive import (
     MAX_DOCUMENT,
-    Address,
+    ArchivedAddress,
     ArchiveReader,
     Counts,
     DocumentStream,
@@ -55,7 +55,7 @@ async def test_archive_of_format_1_is_readable_for_ever() -> None:
     assert zone.document == Document(Kind.ZONE, "example.com", ZoneSpec("default", 300))
     assert (owner.document.name, owner.addresses) == ("alice", {})
     changed = datetime(2026, 7, 1, 8, 15, 30, 123456, UTC)
-    assert (blog.place, blog.addresses) == (4, {Family.A: Address("192.0.2.7", "192.0.2.4", changed)})
+    assert (blog.place, blog.addresses) == (4, {Family.A: ArchivedAddress("192.0.2.7", "192.0.2.4", changed)})
     assert idn.document.name == IDN
     assert idn.addresses.keys() == {Family.A, Family.AAAA}
     assert token.document.spec == TokenSpec("alice", "0123456789abcdef" * 4, ("blog.example.com",))

@@ -13,7 +13,7 @@ from ddnsd.service.archive import ArchiveReader
 from ddnsd.service.audit import AuditLog
 from ddnsd.service.registry import RefusedError
 from ddnsd.store import keys
-from ddnsd.store.interface import Update
+from ddnsd.store.interface import ConditionalWrite
 from tests.service.kubernetes import EVERYTHING, controller, zone_of
 from tests.service.registry_node import Node, account, host, single_node, token, zone
 
@@ -155,7 +155,7 @@ async def test_entries_of_a_host(node: Node) -> None:
 
 
 async def test_entry_of_a_later_version_is_passed_over(node: Node) -> None:
-    await node.commits.commit(Update({}, {keys.audit("30"): b'{"v":2}'}))
+    await node.commits.commit(ConditionalWrite({}, {keys.audit("30"): b'{"v":2}'}))
     assert len(await entries(node)) == 1
 
 

@@ -7,9 +7,18 @@ import pytest
 from ddnsd.model.addresses import Family
 from ddnsd.model.decision import Plan, decide
 from ddnsd.model.ratelimit import Rate
-from ddnsd.model.request import Answer, Attempt, Limited, Moved, Refusal, Request, Unchanged, Updated
+from ddnsd.model.request import (
+    Limited,
+    Moved,
+    Refusal,
+    Request,
+    Unchanged,
+    Updated,
+    UpdateRequest,
+    UpdateResult,
+)
 from ddnsd.model.resources import digest
-from ddnsd.service.limits import Conduct, FairUse, FairUseLimits, RefusedAttempts, Ticket, newest
+from ddnsd.service.limits import ClientLimits, FairUse, FairUseLimits, RefusedAttempts, Ticket, newest
 from tests.model.world import BLOG, NOW, World, read_all, small_world
 
 SOURCE, STRANGER = "198.51.100.1", "203.0.113.1"
@@ -26,15 +35,15 @@ class Judge:
         one = Rate(0.001, 1)
         fair = FairUse(FairUseLimits(True, *[one] * 5), clock=lambda: 0.0)
         self.refused = RefusedAttempts()
-        self.conduct = Conduct(world.state, fair, self.refused)
+        self.conduct = ClientLimits(world.state, fair, self.refused)
         self.world = world
 
     def waits(self, request: Request) -> bool:
         return self.conduct.wait(request, digest(request.token)) > 0
 
-    def answered(self, request: Request, answer: Answer) -> None:
+    def answered(self, request: Request, answer: UpdateResult) -> None:
         attempt = read_all(request)
-        name = attempt.name if isinstance(attempt, Attempt) else ""
+        name = attempt.name if isinstance(attempt, UpdateRequest) else ""
         self.conduct.note(request, digest(request.token), name, answer)
 
     def changes(self, request: Request) -> bool:
@@ -103,7 +112,7 @@ def test_where_the_source_is_not_known_a_failure_is_the_proxys(judge: Judge) -> 
 
 def test_whoever_has_a_token_is_listened_to_when_all_strangers_wait(judge: Judge) -> None:
     fair = FairUse(FairUseLimits(True, *[Rate(0.001, 1)] * 5, process_failures=Rate(0.001, 1)), lambda: 0.0)
-    conduct = Conduct(judge.world.state, fair, RefusedAttempts())
+    conduct = ClientLimits(judge.world.state, fair, RefusedAttempts())
     conduct.malformed("2001:db8::1")
     assert conduct.wait(BAD, digest(BAD.token)) > 0
     assert conduct.wait(GOOD, digest(GOOD.token)) == 0

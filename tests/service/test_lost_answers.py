@@ -11,14 +11,14 @@ import pytest
 from ddnsd.model.addresses import Family
 from ddnsd.model.publication import wanted
 from ddnsd.model.records import Footprint, Published, RecordKey, Site, entries
-from ddnsd.model.request import Answer, Refusal, Request, Updated
+from ddnsd.model.request import Refusal, Request, Updated, UpdateResult
 from ddnsd.model.resources import Kind, digest
 from ddnsd.service.registry import StoreFailedError
 from ddnsd.service.registry.results import Result
 from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.store import codec, keys
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
-from ddnsd.store.interface import Done, Update
+from ddnsd.store.interface import ConditionalWrite, Done
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.relay import Relay, relay_to
 from tests.service.registry_node import Node, account, document, host, node_on, zone
@@ -48,11 +48,11 @@ class Nodes:
     at_one: UpdateService
     at_two: UpdateService
 
-    def updating(self, service: UpdateService, ip: str) -> asyncio.Task[Answer]:
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    def updating(self, service: UpdateService, ip: str) -> asyncio.Task[UpdateResult]:
+        answered: asyncio.Future[UpdateResult] = asyncio.get_running_loop().create_future()
         service.submit((Request(BLOG, ip, SECRET, ""),), lambda answer, _: answered.set_result(answer))
 
-        async def answer() -> Answer:
+        async def answer() -> UpdateResult:
             return await answered
 
         return asyncio.create_task(answer())
@@ -70,9 +70,11 @@ class Nodes:
         want = wanted(self.two.cache.state, BLOG_A)
         assert want is not None
         value = codec.encode(Published(want.revision, want.ip, want.ttl, "default"))
-        assert isinstance(await self.two.commits.commit(Update({}, {keys.published(BLOG_A): value})), Done)
+        assert isinstance(
+            await self.two.commits.commit(ConditionalWrite({}, {keys.published(BLOG_A): value})), Done
+        )
 
-    async def updated(self, ip: str) -> Answer:
+    async def updated(self, ip: str) -> UpdateResult:
         """Change the address on node 2, to the end."""
         updating = self.updating(self.at_two, ip)
         await self.committed(ip)
@@ -112,7 +114,7 @@ async def nodes(rig: EtcdRig) -> AsyncIterator[Nodes]:
         token = document("Token", "router", account="alice", sha256=digest(SECRET))
         await two.registry.apply([zone(ZONE), account("alice"), token, host(BLOG)])
         verified = codec.encode(Footprint(two.cache.identity))
-        await two.commits.commit(Update({}, {keys.footprint(Site(ZONE, "default")): verified}))
+        await two.commits.commit(ConditionalWrite({}, {keys.footprint(Site(ZONE, "default")): verified}))
         await nodes.updated(OLD)
         await one.cache.current()
         yield nodes

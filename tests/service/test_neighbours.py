@@ -9,7 +9,7 @@ import pytest
 from ddnsd.model.resources import RESERVED, Kind, ZoneSpec
 from ddnsd.service.documents import Document, Reason, read_document
 from ddnsd.service.registry import Written
-from ddnsd.service.registry.sourced import Delete, Put, SourcedRegistry
+from ddnsd.service.registry.sourced import SourcedDelete, SourcedPut, SourcedRegistry
 from tests.service.archives import exported, read
 from tests.service.kubernetes import CLUSTER, OFFICE, account_of, controller, host_of, zone_of
 from tests.service.registry_node import Node, account, host, single_node, zone
@@ -51,7 +51,9 @@ async def test_hosts_above_or_below_another_namespaces_are_refused(kube: Sourced
 
 async def test_what_is_stored_is_not_judged_again(node: Node, kube: SourcedRegistry) -> None:
     """Neither where it is applied again or changed, nor what a zone of before let in."""
-    await kube.change([Put(Document(Kind.ZONE, "example.com", ZoneSpec(nested=True, reserved=()), CLUSTER))])
+    await kube.change(
+        [SourcedPut(Document(Kind.ZONE, "example.com", ZoneSpec(nested=True, reserved=()), CLUSTER))]
+    )
     hosts = [
         host_of(name="home.example.com"),
         host_of(OFFICE, "x.home.example.com"),
@@ -62,7 +64,7 @@ async def test_what_is_stored_is_not_judged_again(node: Node, kube: SourcedRegis
     assert reasons(await kube.change(hosts)) == [Written.UNCHANGED] * 3
     changed = [host_of(OFFICE, "x.home.example.com", ttl=30), host_of(name="ns1.example.com", ttl=30)]
     assert reasons(await kube.change(changed)) == [Written.CONFIGURED] * 2
-    await kube.change([Delete(Kind.HOST, "x.home.example.com")])
+    await kube.change([SourcedDelete(Kind.HOST, "x.home.example.com")])
     again = await kube.change([host_of(OFFICE, "x.home.example.com")])
     assert reasons(again) == [Reason.NAME_NESTED], "it is made"
 
@@ -75,7 +77,7 @@ async def test_reserved_labels_are_refused(kube: SourcedRegistry, label: str) ->
 
 
 async def test_a_zone_has_reserved_labels_of_its_own(kube: SourcedRegistry) -> None:
-    await kube.change([Put(Document(Kind.ZONE, "example.com", ZoneSpec(reserved=("www",)), CLUSTER))])
+    await kube.change([SourcedPut(Document(Kind.ZONE, "example.com", ZoneSpec(reserved=("www",)), CLUSTER))])
     hosts = [
         host_of(name="wpad.example.com"),
         host_of(name="www.example.com"),
@@ -101,7 +103,9 @@ async def test_the_admin_api_is_warned(node: Node) -> None:
 
 
 async def test_an_import_is_not_judged(node: Node, kube: SourcedRegistry, tmp_path: Path) -> None:
-    await kube.change([Put(Document(Kind.ZONE, "example.com", ZoneSpec(nested=True, reserved=()), CLUSTER))])
+    await kube.change(
+        [SourcedPut(Document(Kind.ZONE, "example.com", ZoneSpec(nested=True, reserved=()), CLUSTER))]
+    )
     await kube.change([host_of(name="home.example.com"), host_of(OFFICE, "ns1.home.example.com")])
     await kube.change([zone_of()])
     archive = await read(await exported(node))

@@ -8,7 +8,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.records import Footprint, RecordKey, Site
 from ddnsd.service.update import Placements
 from ddnsd.store import codec, keys
-from ddnsd.store.interface import Done, Update
+from ddnsd.store.interface import ConditionalWrite, Done
 from tests.service.registry_node import Node, account, host, single_node, zone
 
 BLOG, OTHER = RecordKey("blog.example.com", Family.A), RecordKey("nas.example.net", Family.A)
@@ -25,7 +25,7 @@ class Clock:
 
 async def note(node: Node, error: str, nameserver: str = "default") -> None:
     key = keys.footprint(Site("example.com", nameserver))
-    update = Update({}, {key: codec.encode(Footprint(error=error))})
+    update = ConditionalWrite({}, {key: codec.encode(Footprint(error=error))})
     assert isinstance(await node.commits.commit(update), Done)
     await node.cache.current()
 

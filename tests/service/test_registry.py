@@ -22,11 +22,11 @@ from ddnsd.service.registry import (
     StoreFailedError,
     Written,
 )
-from ddnsd.service.registry.registry import Put
+from ddnsd.service.registry.registry import PutResult
 from ddnsd.service.status import HostStatus, RecordStatus, TextStatus, host_status
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore
-from ddnsd.store.interface import Done, Stale, Unknown, Update
+from ddnsd.store.interface import ConditionalWrite, Done, Stale, Unknown
 from tests.service.registry_node import Node, account, document, host, node_on, single_node, token, zone
 
 BASE = [zone("example.com"), account("alice")]
@@ -45,7 +45,7 @@ async def filled(node: Node) -> Node:
     return node
 
 
-async def put(node: Node, raw: Any, if_match: Any = None) -> Put:
+async def put(node: Node, raw: Any, if_match: Any = None) -> PutResult:
     return await node.registry.put(read_document(raw), if_match)
 
 
@@ -104,7 +104,7 @@ async def test_of_two_puts_of_one_revision_one_wins(filled: Node) -> None:
             put(other, account("alice", status="suspended"), revision),
             return_exceptions=True,
         )
-    assert sorted(type(one).__name__ for one in both) == ["PreconditionFailedError", "Put"]
+    assert sorted(type(one).__name__ for one in both) == ["PreconditionFailedError", "PutResult"]
 
 
 # What refers to what
@@ -221,7 +221,7 @@ async def test_another_owner_is_not_told_of_an_address_that_was_withdrawn_before
     await put(filled, account("bob"))
     record = RecordKey("blog.example.com", Family.A)
     withdrawn = Committed("", "192.0.2.1", "test", datetime.now(UTC), "example.com", cleared=True)
-    await filled.commits.commit(Update({}, {keys.address(record): codec.encode(withdrawn)}))
+    await filled.commits.commit(ConditionalWrite({}, {keys.address(record): codec.encode(withdrawn)}))
     await put(filled, host("blog.example.com", "bob"))
     address = await filled.address("blog.example.com")
     assert (address.ip, address.previous, address.cleared) == ("", "", False)
@@ -334,7 +334,7 @@ async def mark_deleting(node: Node, kind: Kind, name: str) -> None:
     """Leave what a deletion leaves whose node died after its first chunk."""
     spec = (await node.registry.get(kind, name)).value.spec
     value = codec.encode(Resource(spec, Mark.DELETING))
-    await node.commits.commit(Update({}, {keys.resource(kind, name): value}))
+    await node.commits.commit(ConditionalWrite({}, {keys.resource(kind, name): value}))
 
 
 async def test_a_deletion_that_was_cut_off_refuses_what_is_new_and_goes_on(filled: Node) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ddnsd.model.request import Answer, Refusal, Request
+from ddnsd.model.request import Refusal, Request, UpdateResult
 from ddnsd.model.resources import digest
 from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
@@ -30,7 +30,7 @@ async def test_waiter_of_the_old_history_is_told_at_once(version: Version) -> No
             service = UpdateService(
                 node.cache, node.commits, UpdatePolicy(True, 60, 5), unlimited(node.cache.state)
             )
-            answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            answered: asyncio.Future[UpdateResult] = asyncio.get_running_loop().create_future()
             service.submit(
                 (Request("blog.example.com", "192.0.2.1", SECRET, ""),),
                 lambda answer, _: answered.set_result(answer),

@@ -12,7 +12,7 @@ from ddnsd.model.resources import Kind, TokenSpec, previous_name
 from ddnsd.service.documents import document_of, read_document, write_document
 from ddnsd.service.registry import RefusedError, Written
 from ddnsd.store import codec
-from ddnsd.store.interface import Update
+from ddnsd.store.interface import ConditionalWrite
 from tests.service.archives import exported, read
 from tests.service.kubernetes import BLOG, stored
 from tests.service.registry_node import Node, account, single_node, token
@@ -94,7 +94,7 @@ async def test_nobody_else_takes_a_secret_that_is_still_valid(node: Node) -> Non
 async def test_a_secret_that_is_over_is_free(node: Node) -> None:
     await node.registry.apply([account("alice"), token("router", "1")])
     over = Resource(TokenSpec("alice", "2" * 64, expires=datetime(2020, 1, 1, tzinfo=UTC)))
-    await node.commits.commit(Update({}, {"tokens/router:previous": codec.encode(over)}))
+    await node.commits.commit(ConditionalWrite({}, {"tokens/router:previous": codec.encode(over)}))
     await put(node, token("other", "2"))
     assert await stored(node, Kind.TOKEN, "router:previous") is None
 

@@ -10,9 +10,9 @@ import pytest
 from ddnsd.model.resources import Kind, Origin, TokenSpec, ZoneSpec
 from ddnsd.service.documents import Document, InvalidDocumentError, Reason, read_document
 from ddnsd.service.registry import NotMineError, RefusedError, SourcedRegistry, SourceTakenError, Written
-from ddnsd.service.registry.sourced import Delete, Hold, Put, Withdrawn
+from ddnsd.service.registry.sourced import SourcedDelete, SourcedHold, SourcedPut, Withdrawn
 from ddnsd.store import keys
-from ddnsd.store.interface import Outcome, Update
+from ddnsd.store.interface import ConditionalWrite, Outcome
 from tests.service.kubernetes import (
     ALICE,
     BLOG,
@@ -94,8 +94,8 @@ class DeposingCommits:
         self._node = node
         self._key = key
 
-    async def commit(self, update: Update) -> Outcome:
-        await self._node.store.commit([Update({}, deletes=frozenset({self._key}))])
+    async def commit(self, update: ConditionalWrite) -> Outcome:
+        await self._node.store.commit([ConditionalWrite({}, deletes=frozenset({self._key}))])
         return await self._node.commits.commit(update)
 
 
@@ -131,7 +131,7 @@ async def test_what_is_put_is_there_with_its_origin(node: Node, kube: SourcedReg
 
 async def test_the_order_of_the_changes_does_not_matter(node: Node, kube: SourcedRegistry) -> None:
     assert await kube.change(EVERYTHING[::-1]) == [Written.CREATED] * 4
-    gone = [Delete(*put.document[:2]) for put in EVERYTHING]
+    gone = [SourcedDelete(*put.document[:2]) for put in EVERYTHING]
     assert await kube.change(gone) == [Withdrawn.DELETED] * 4
     assert await kube.change(gone) == [Withdrawn.ABSENT] * 4
     assert not node.cache.state.hosts
@@ -143,7 +143,10 @@ async def test_each_change_is_judged_by_itself(kube: SourcedRegistry) -> None:
         (host_of(name="a.example.com", owner="bob"), Reason.ACCOUNT_NOT_FOUND),
         (host_of(name="a.example.org"), Reason.ZONE_NOT_FOUND),
         (host_of(name="example.com"), Reason.ZONE_APEX),
-        (Put(Document(Kind.ZONE, "example.org", ZoneSpec("none"), CLUSTER)), Reason.UNKNOWN_NAMESERVER),
+        (
+            SourcedPut(Document(Kind.ZONE, "example.org", ZoneSpec("none"), CLUSTER)),
+            Reason.UNKNOWN_NAMESERVER,
+        ),
         (token_of(name="other"), Reason.SECRET_TAKEN),
     ]
     outcomes = await kube.change(
@@ -153,7 +156,7 @@ async def test_each_change_is_judged_by_itself(kube: SourcedRegistry) -> None:
 
 
 async def test_a_new_nameserver_may_be_referred_to(kube: SourcedRegistry) -> None:
-    elsewhere = Put(Document(Kind.ZONE, "example.org", ZoneSpec("third"), CLUSTER))
+    elsewhere = SourcedPut(Document(Kind.ZONE, "example.org", ZoneSpec("third"), CLUSTER))
     assert reasons(await kube.change([elsewhere])) == [Reason.UNKNOWN_NAMESERVER]
     kube.reconfigure(nameservers=[*NAMESERVERS, "third"], timeout=TIMEOUT)
     assert await kube.change([elsewhere]) == [Written.CREATED]
@@ -190,7 +193,7 @@ async def test_the_first_has_the_name_until_it_is_deleted(node: Node, kube: Sour
         "delete it there with kubectl first",
     )
     await node.commit_address(BLOG, "192.0.2.1")
-    assert await kube.change([Delete(Kind.HOST, BLOG), host_of(OFFICE)]) == [
+    assert await kube.change([SourcedDelete(Kind.HOST, BLOG), host_of(OFFICE)]) == [
         Withdrawn.DELETED,
         Written.CREATED,
     ]
@@ -225,7 +228,8 @@ async def test_kubectl_changes_nothing_of_the_admin_api(node: Node, kube: Source
     )
     assert "another token has the same secret" in str(outcomes[3])
     assert (
-        await kube.change([Delete(Kind.HOST, BLOG), Hold(Kind.ZONE, "example.com")]) == [Withdrawn.ABSENT] * 2
+        await kube.change([SourcedDelete(Kind.HOST, BLOG), SourcedHold(Kind.ZONE, "example.com")])
+        == [Withdrawn.ABSENT] * 2
     )
     assert not (await stored(node, Kind.ZONE, "example.com")).held
 
@@ -241,21 +245,21 @@ async def test_a_cascade_leaves_what_kubernetes_manages(node: Node, kube: Source
 
 async def test_an_account_goes_without_the_tokens_of_others(node: Node, kube: SourcedRegistry) -> None:
     await put(node, account("bob"))
-    await kube.change([Put(Document(Kind.TOKEN, "prod:home:t", TokenSpec("bob", "1" * 64), HOME))])
+    await kube.change([SourcedPut(Document(Kind.TOKEN, "prod:home:t", TokenSpec("bob", "1" * 64), HOME))])
     assert (await node.registry.delete(Kind.ACCOUNT, "bob")).tokens == 0
     assert await stored(node, Kind.TOKEN, "prod:home:t")
 
 
 async def test_a_secret_passes_to_another_token_at_once(node: Node, kube: SourcedRegistry) -> None:
     await kube.change(EVERYTHING)
-    moved = [token_of(name="new"), Delete(Kind.TOKEN, "prod:home:router")]
+    moved = [token_of(name="new"), SourcedDelete(Kind.TOKEN, "prod:home:router")]
     assert await kube.change(moved) == [Written.CREATED, Withdrawn.DELETED]
 
 
 async def test_what_was_released_is_whose_who_comes_first(node: Node, kube: SourcedRegistry) -> None:
     await kube.change(EVERYTHING)
     await node.commit_address(BLOG, "192.0.2.1")
-    await node.commits.commit(Update({}, deletes=frozenset({keys.source("prod")})))
+    await node.commits.commit(ConditionalWrite({}, deletes=frozenset({keys.source("prod")})))
     async with controller(node, "other", "uid-2") as other:
         await other.bind()
         elsewhere = Origin("other", "home")
@@ -272,21 +276,21 @@ async def test_what_was_released_is_whose_who_comes_first(node: Node, kube: Sour
 
 async def test_what_hosts_depend_on_is_held_and_comes_back(node: Node, kube: SourcedRegistry) -> None:
     await kube.change(EVERYTHING)
-    gone = [Delete(Kind.ACCOUNT, ALICE), Delete(Kind.ZONE, "example.com")]
+    gone = [SourcedDelete(Kind.ACCOUNT, ALICE), SourcedDelete(Kind.ZONE, "example.com")]
     assert await kube.change(gone) == [Withdrawn.HELD] * 2
     outcomes = await kube.change([host_of(), host_of(name="new.example.com"), token_of(digit="2")])
     assert reasons(outcomes) == [Reason.ZONE_NOT_FOUND, Reason.ZONE_NOT_FOUND, Reason.ACCOUNT_NOT_FOUND]
     assert await kube.change([zone_of()]) == [Written.CONFIGURED]
     assert reasons(await kube.change([host_of()])) == [Reason.ACCOUNT_NOT_FOUND]
     assert await kube.change([account_of(), host_of()]) == [Written.CONFIGURED, Written.UNCHANGED]
-    assert await kube.change([Delete(Kind.HOST, BLOG), *gone]) == [Withdrawn.DELETED] * 3
+    assert await kube.change([SourcedDelete(Kind.HOST, BLOG), *gone]) == [Withdrawn.DELETED] * 3
     assert not node.cache.state.tokens
 
 
 async def test_hosts_of_others_hold_a_zone_too(node: Node, kube: SourcedRegistry) -> None:
     await kube.change([zone_of()])
     await node.registry.apply([account("bob"), host(BLOG, "bob")])
-    assert await kube.change([Delete(Kind.ZONE, "example.com")]) == [Withdrawn.HELD]
+    assert await kube.change([SourcedDelete(Kind.ZONE, "example.com")]) == [Withdrawn.HELD]
     with pytest.raises(InvalidDocumentError, match=r"Zone example\.com is held"):
         await put(node, host("new.example.com", "bob"))
 
@@ -295,11 +299,11 @@ async def test_a_host_and_a_token_are_held_with_what_they_have(node: Node, kube:
     await kube.change(EVERYTHING)
     await kube.change([token_of(digit="2", rotation_overlap=600)])
     names = [(Kind.HOST, BLOG), (Kind.TOKEN, "prod:home:router")]
-    assert await kube.change([Hold(*name) for name in names]) == [Withdrawn.HELD] * 2
+    assert await kube.change([SourcedHold(*name) for name in names]) == [Withdrawn.HELD] * 2
     for kind, name in [*names, (Kind.TOKEN, "prod:home:router:previous")]:
         assert (await stored(node, kind, name)).held
     before = await node.store.revision()
-    assert await kube.change([Hold(*name) for name in names]) == [Withdrawn.HELD] * 2
+    assert await kube.change([SourcedHold(*name) for name in names]) == [Withdrawn.HELD] * 2
     assert await node.store.revision() == before
     await kube.change([host_of(), token_of(digit="2", rotation_overlap=600)])
     for kind, name in [*names, (Kind.TOKEN, "prod:home:router:previous")]:
@@ -310,11 +314,11 @@ async def test_an_account_goes_with_all_its_tokens_in_several_commits(
     node: Node, kube: SourcedRegistry
 ) -> None:
     tokens = [
-        Put(Document(Kind.TOKEN, f"prod:home:t{number}", TokenSpec(ALICE, f"{number:064x}"), HOME))
+        SourcedPut(Document(Kind.TOKEN, f"prod:home:t{number}", TokenSpec(ALICE, f"{number:064x}"), HOME))
         for number in range(250)
     ]
     await kube.change([account_of(), *tokens])
-    assert await kube.change([Delete(Kind.ACCOUNT, ALICE), account_of(name="bob")]) == [
+    assert await kube.change([SourcedDelete(Kind.ACCOUNT, ALICE), account_of(name="bob")]) == [
         Withdrawn.DELETED,
         Written.CREATED,
     ]

@@ -12,13 +12,13 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.publication import Wanted, wanted
 from ddnsd.model.ratelimit import Rate
 from ddnsd.model.records import Footprint, Installation, Published, PublishError, RecordKey, Site
-from ddnsd.model.request import Answer, Limited, Refusal, Request, Unchanged, Updated
+from ddnsd.model.request import Limited, Refusal, Request, Unchanged, Updated, UpdateResult
 from ddnsd.model.resources import Kind, digest
-from ddnsd.service.limits import Conduct, FairUse, FairUseLimits, RefusedAttempts
+from ddnsd.service.limits import ClientLimits, FairUse, FairUseLimits, RefusedAttempts
 from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
-from ddnsd.store.interface import Done, Update
+from ddnsd.store.interface import ConditionalWrite, Done
 from tests.leader.faults import Fault, FaultyStore, Trigger
 from tests.service.registry_node import Node, account, document, host, node_on, zone
 from tests.service.unlimited import unlimited
@@ -39,12 +39,12 @@ class Desk:
     def __init__(self, node: Node, policy: UpdatePolicy, limits: FairUseLimits | None = None) -> None:
         self.node = node
         state = node.cache.state
-        conduct = Conduct(state, FairUse(limits), RefusedAttempts()) if limits else unlimited(state)
+        conduct = ClientLimits(state, FairUse(limits), RefusedAttempts()) if limits else unlimited(state)
         self.service = UpdateService(node.cache, node.commits, policy, conduct)
         self.waited = 0  # how often there was nothing left to wait for but the nameserver
 
-    async def ask(self, ip: str = "192.0.2.1") -> Answer:
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    async def ask(self, ip: str = "192.0.2.1") -> UpdateResult:
+        answered: asyncio.Future[UpdateResult] = asyncio.get_running_loop().create_future()
         requests = (Request(BLOG, ip, SECRET, ""),)
         self.service.submit(requests, lambda answer, _: answered.set_result(answer), waits=self._count)
         return await answered
@@ -53,7 +53,7 @@ class Desk:
         assert self.node.cache.state.addresses.get(BLOG_A), "it is committed"
         self.waited += 1
 
-    async def asking(self, ip: str = "192.0.2.1") -> asyncio.Task[Answer]:
+    async def asking(self, ip: str = "192.0.2.1") -> asyncio.Task[UpdateResult]:
         """Ask, and wait until the address is committed."""
         await asyncio.sleep(0)  # who was answered just now is in flight no more
         before = self.service.in_flight
@@ -86,7 +86,7 @@ class Desk:
         await self.write(keys.footprint(SITE), Footprint(self.node.cache.identity if verified else ""))
 
     async def write(self, key: str, value: object) -> None:
-        outcome = await self.node.commits.commit(Update({}, {key: codec.encode(value)}))
+        outcome = await self.node.commits.commit(ConditionalWrite({}, {key: codec.encode(value)}))
         assert isinstance(outcome, Done)
         await self.node.cache.current()
 

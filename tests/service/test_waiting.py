@@ -10,14 +10,14 @@ import pytest
 from ddnsd.model.addresses import Family
 from ddnsd.model.progress import Progress
 from ddnsd.model.records import Committed, Published, RecordKey
-from ddnsd.model.request import Attempt, Request
+from ddnsd.model.request import Request, UpdateRequest
 from ddnsd.model.resources import digest
 from ddnsd.service import update
 from ddnsd.service.update import Decisions
 from ddnsd.service.waiting import Awaited, Waiting
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
-from ddnsd.store.interface import Done, Update
+from ddnsd.store.interface import ConditionalWrite, Done
 from tests.model.world import read_all
 from tests.service.registry_node import Node, account, document, host, node_on, zone
 from tests.waiting import until
@@ -40,7 +40,7 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
 
 
 async def write(node: Node, puts: dict[str, bytes]) -> int:
-    outcome = await node.commits.commit(Update({}, puts))
+    outcome = await node.commits.commit(ConditionalWrite({}, puts))
     assert isinstance(outcome, Done)
     await node.cache.current()
     return outcome.revision
@@ -92,9 +92,9 @@ async def test_who_comes_when_a_part_is_published_waits_for_what_is_asked_for(no
     assert await later is Progress.PUBLISHED
 
 
-def attempt(prefix: str) -> Attempt:
+def attempt(prefix: str) -> UpdateRequest:
     read_ = read_all(Request(NAMES[0], "", "secret", "", prefix=prefix))
-    assert isinstance(read_, Attempt)
+    assert isinstance(read_, UpdateRequest)
     return read_
 
 

@@ -9,7 +9,7 @@ import pytest
 from ddnsd.model.records import Work
 from ddnsd.service.registry import NotFoundError
 from ddnsd.store import codec
-from ddnsd.store.interface import Update
+from ddnsd.store.interface import ConditionalWrite
 from tests.service.registry_node import Node, node_on, single_node, zone
 
 
@@ -25,7 +25,7 @@ async def finish(node: Node, id: str) -> None:
     await node.cache.current()
     entry = node.cache.state.requests[id]
     done = msgspec.structs.replace(entry.value, finished=datetime.now(UTC), findings=("nothing differs",))
-    await node.commits.commit(Update({entry.key: entry.revision}, {entry.key: codec.encode(done)}))
+    await node.commits.commit(ConditionalWrite({entry.key: entry.revision}, {entry.key: codec.encode(done)}))
 
 
 async def test_work_asked_on_one_node_is_done_on_another(node: Node) -> None:

@@ -2,9 +2,9 @@
 
 from ddnsd.model.ratelimit import Rate
 from ddnsd.model.state import State
-from ddnsd.service.limits import Conduct, FairUse, FairUseLimits, RefusedAttempts
+from ddnsd.service.limits import ClientLimits, FairUse, FairUseLimits, RefusedAttempts
 
 
-def unlimited(state: State) -> Conduct:
+def unlimited(state: State) -> ClientLimits:
     rate = Rate(1.0, 1.0)
-    return Conduct(state, FairUse(FairUseLimits(False, rate, rate, rate, rate, rate)), RefusedAttempts())
+    return ClientLimits(state, FairUse(FairUseLimits(False, rate, rate, rate, rate, rate)), RefusedAttempts())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.group_commit import GroupCommit
-from ddnsd.store.interface import Done, Update
+from ddnsd.store.interface import ConditionalWrite, Done
 from tests.store.contract.actions import group_commit
 
 CALLERS = 8
@@ -16,7 +16,7 @@ CALLERS = 8
 async def count(commits: GroupCommit, key: str, value: int, revision: int) -> None:
     while True:
         value += 1
-        outcome = await commits.commit(Update({key: revision}, {key: b"%d" % value}))
+        outcome = await commits.commit(ConditionalWrite({key: revision}, {key: b"%d" % value}))
         assert isinstance(outcome, Done), outcome
         revision = outcome.revision
         os.write(1, f"{key} {value} {revision}\n".encode())

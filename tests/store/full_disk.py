@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ddnsd.store.embedded import open_embedded
-from ddnsd.store.interface import KeyValue, Store, UnavailableError, Update
+from ddnsd.store.interface import ConditionalWrite, KeyValue, Store, UnavailableError
 
 VALUE = bytes(20_000)
 
@@ -14,7 +14,7 @@ VALUE = bytes(20_000)
 async def attempt(store: Store, key: str) -> str:
     """Put a large value and return the kind of the answer."""
     try:
-        (outcome,) = await store.commit([Update({}, {key: VALUE})])
+        (outcome,) = await store.commit([ConditionalWrite({}, {key: VALUE})])
     except UnavailableError:
         return UnavailableError.__name__
     return type(outcome).__name__

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.group_commit import GroupCommit
-from ddnsd.store.interface import Done, Limits, Outcome, Stale, UnavailableError, Update
+from ddnsd.store.interface import ConditionalWrite, Done, Limits, Outcome, Stale, UnavailableError
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import COMMIT_OUTCOMES, Metrics
 from tests.store.contract.actions import DEADLINE, group_commit
@@ -23,7 +23,7 @@ class Gate:
         self._arrived = asyncio.Condition()
         self._open = asyncio.Semaphore(0)
 
-    async def commit(self, updates: Sequence[Update]) -> Sequence[Outcome]:
+    async def commit(self, updates: Sequence[ConditionalWrite]) -> Sequence[Outcome]:
         async with self._arrived:
             self.groups.append([key for update in updates for key in update.puts])
             self._arrived.notify_all()
@@ -54,7 +54,7 @@ def gate(store: EmbeddedStore) -> Gate:
 
 
 def put(commits: GroupCommit, key: str) -> asyncio.Task[Outcome]:
-    return asyncio.create_task(commits.commit(Update({}, {key: b""})))
+    return asyncio.create_task(commits.commit(ConditionalWrite({}, {key: b""})))
 
 
 async def queued(*commits: asyncio.Task[Outcome]) -> list[asyncio.Task[Outcome]]:
@@ -108,8 +108,8 @@ async def test_conflicting_update_waits_and_is_first_in_the_next_group(gate: Gat
 
 async def test_each_caller_is_told_its_own_outcome(store: EmbeddedStore) -> None:
     commits = group_commit(store)
-    rivals = [commits.commit(Update({"k0": 0}, {"k0": b"%d" % number})) for number in range(10)]
-    outcomes = await asyncio.gather(*rivals, commits.commit(Update({"k1": 7}, {"k2": b""})))
+    rivals = [commits.commit(ConditionalWrite({"k0": 0}, {"k0": b"%d" % number})) for number in range(10)]
+    outcomes = await asyncio.gather(*rivals, commits.commit(ConditionalWrite({"k1": 7}, {"k2": b""})))
     assert isinstance(outcomes[0], Done)
     assert all(isinstance(outcome, Stale) for outcome in outcomes[1:])
     assert outcomes[-1] == Stale(1, {"k1": None})
@@ -156,7 +156,7 @@ async def test_closing_answers_whoever_came_before(store: EmbeddedStore, gate: G
     closing = asyncio.create_task(commits.aclose())
     await gate.arrived(1)
     with pytest.raises(UnavailableError):
-        await commits.commit(Update({}, {"late": b""}))
+        await commits.commit(ConditionalWrite({}, {"late": b""}))
     assert not closing.done()
     gate.let_through(2)
     await asyncio.wait_for(closing, DEADLINE)
@@ -167,7 +167,7 @@ async def test_outcomes_are_counted(store: EmbeddedStore) -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     commits = GroupCommit(store, WatchCache(store, DEADLINE, metrics), metrics)
-    await asyncio.gather(put(commits, "k0"), put(commits, "k1"), commits.commit(Update({"k2": 7})))
+    await asyncio.gather(put(commits, "k0"), put(commits, "k1"), commits.commit(ConditionalWrite({"k2": 7})))
     await store.close()
     await asyncio.gather(put(commits, "k0"), return_exceptions=True)
     counts = {
@@ -186,7 +186,7 @@ async def test_no_caller_is_forgotten(store: EmbeddedStore) -> None:
         for turns in range(100):
             for _ in range(turns % 7):
                 await asyncio.sleep(0)
-            await commits.commit(Update({}, {key: b""}))
+            await commits.commit(ConditionalWrite({}, {key: b""}))
 
     async with asyncio.timeout(DEADLINE):
         await asyncio.gather(*(commit_often(f"k{number}") for number in range(5)))

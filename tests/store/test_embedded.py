@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
-from ddnsd.store.interface import CompactedError, Stale, Store, UnavailableError, Update
+from ddnsd.store.interface import CompactedError, ConditionalWrite, Stale, Store, UnavailableError
 from tests.store.contract import StoreContract
 from tests.store.contract.actions import DEADLINE, Compact, commit, put, take, write
 
@@ -23,7 +23,9 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 def compact(store: EmbeddedStore) -> Compact:
     async def fill_the_history() -> None:
         groups = range(HISTORY // 100)
-        await store.commit([Update({}, {f"filler/{group}/{n}": b"" for n in range(100)}) for group in groups])
+        await store.commit(
+            [ConditionalWrite({}, {f"filler/{group}/{n}": b"" for n in range(100)}) for group in groups]
+        )
 
     return fill_the_history
 
@@ -34,8 +36,8 @@ class TestEmbeddedStore(StoreContract):
 
 async def test_commit_that_changes_nothing_makes_no_revision(store: Store) -> None:
     before = await put(store, "hosts/a")
-    assert isinstance(await commit(store, Update({"hosts/a": 0}, {"hosts/a": b""})), Stale)
-    assert await write(store, Update({"hosts/a": before}, deletes=frozenset({"hosts/b"}))) == before
+    assert isinstance(await commit(store, ConditionalWrite({"hosts/a": 0}, {"hosts/a": b""})), Stale)
+    assert await write(store, ConditionalWrite({"hosts/a": before}, deletes=frozenset({"hosts/b"}))) == before
     assert await store.revision() == before
 
 
@@ -86,7 +88,7 @@ async def test_candidate_whose_key_is_deleted_is_told(store: Store) -> None:
     await put(store, "hosts/a")  # behind the candidate's key
     keys = (await store.snapshot("election/")).items.keys() - leader.guard.keys()
     assert len(keys) == 1
-    await write(store, Update({}, deletes=frozenset(keys)))
+    await write(store, ConditionalWrite({}, deletes=frozenset(keys)))
     with pytest.raises(UnavailableError, match="election key was deleted"):
         await asyncio.wait_for(waiting, DEADLINE)
 

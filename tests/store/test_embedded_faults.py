@@ -19,7 +19,15 @@ import pytest
 
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.embedded.sqlite import Database, Disk, Folder, InDoubtError, free_share
-from ddnsd.store.interface import FailureKind, KeyValue, Revision, Stale, UnavailableError, Unknown, Update
+from ddnsd.store.interface import (
+    ConditionalWrite,
+    FailureKind,
+    KeyValue,
+    Revision,
+    Stale,
+    UnavailableError,
+    Unknown,
+)
 from tests.store.contract.actions import DEADLINE, commit, put, take, write
 from tests.store.full_disk import attempt, fill
 
@@ -184,7 +192,7 @@ async def test_leader_that_resigns_while_the_disk_is_full(
 
     limit_files(False)
     third = await asyncio.wait_for(store.campaign(b"3"), DEADLINE)
-    assert isinstance(await commit(store, Update(first.guard, {"hosts/a": b""})), Stale)
+    assert isinstance(await commit(store, ConditionalWrite(first.guard, {"hosts/a": b""})), Stale)
     assert (await store.snapshot("election/")).items.keys() == third.guard.keys()
     await store.close()
 
@@ -192,7 +200,7 @@ async def test_leader_that_resigns_while_the_disk_is_full(
 async def test_candidates_of_a_dead_process_do_not_lead(tmp_path: Path) -> None:
     store = await open_embedded(tmp_path)
     for group in range(2):
-        await write(store, Update({}, {f"election/{group}-{number}": b"" for number in range(80)}))
+        await write(store, ConditionalWrite({}, {f"election/{group}-{number}": b"" for number in range(80)}))
     dead = await store.snapshot("election/")
     await store.close()
 
@@ -228,12 +236,12 @@ async def lossy_store(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
 @pytest.mark.logs_errors
 async def test_commit_whose_answer_was_lost_turns_out_applied(lossy_store: EmbeddedStore) -> None:
     watch = lossy_store.watch("", 2)
-    lost = Update({}, {"lost/a": b"1"})
-    outcomes = await lossy_store.commit([lost, Update({"hosts/a": 7}, {"hosts/a": b""})])
+    lost = ConditionalWrite({}, {"lost/a": b"1"})
+    outcomes = await lossy_store.commit([lost, ConditionalWrite({"hosts/a": 7}, {"hosts/a": b""})])
     assert [type(outcome) for outcome in outcomes] == [Unknown, Stale]
     assert await lossy_store.revision() == 1
 
-    outcome = await commit(lossy_store, Update({"lost/a": 0}, {"lost/a": b"2"}))
+    outcome = await commit(lossy_store, ConditionalWrite({"lost/a": 0}, {"lost/a": b"2"}))
     assert outcome == Stale(2, {"lost/a": KeyValue(b"1", 2, 2)})
     assert await put(lossy_store, "hosts/b") == 3
     assert [[event.key for event in one.events] for one in await take(watch, 2)] == [["lost/a"], ["hosts/b"]]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ddnsd.store.embedded import open_embedded
-from ddnsd.store.interface import CompactedError, FormatError, LockedError, UnavailableError, Update
+from ddnsd.store.interface import CompactedError, ConditionalWrite, FormatError, LockedError, UnavailableError
 from tests.store.contract.actions import DEADLINE, delete, put, take
 
 
@@ -96,7 +96,7 @@ async def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize("offset", [0, 4096], ids=["from the start", "behind the first page"])
 async def test_damaged_file_is_refused(tmp_path: Path, offset: int) -> None:
     store = await open_embedded(tmp_path)
-    await store.commit([Update({}, {f"hosts/{number}": bytes(100) for number in range(100)})])
+    await store.commit([ConditionalWrite({}, {f"hosts/{number}": bytes(100) for number in range(100)})])
     await store.close()
     with (tmp_path / "ddnsd.db").open("r+b") as file:
         file.seek(offset)

@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from ddnsd.etcd import Client, Delete, Put
+from ddnsd.etcd import DeleteRangeRequest, EtcdClient, PutRequest
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
 from ddnsd.store.interface import (
     CLOCK,
     MAX_KEYS_PER_UPDATE,
+    ConditionalWrite,
     Done,
     RestoredError,
     Stale,
     UnavailableError,
-    Update,
 )
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.ports import PortLease
@@ -47,7 +47,7 @@ async def store(settings: EtcdStoreSettings) -> AsyncIterator[EtcdStore]:
 @pytest.fixture
 def compact(store: EtcdStore, settings: EtcdStoreSettings) -> Compact:
     async def compact_up_to_now() -> None:
-        async with Client(settings.cluster) as client:
+        async with EtcdClient(settings.cluster) as client:
             await client.compact(await put(store, "filler"))
 
     return compact_up_to_now
@@ -60,17 +60,17 @@ class TestEtcdStore(StoreContract):
 @pytest.mark.parametrize("compared", [0, 1, 5, 60, MAX_KEYS_PER_UPDATE])
 @pytest.mark.parametrize("written", [1, 5, MAX_KEYS_PER_UPDATE])
 async def test_etcd_takes_the_largest_groups(store: EtcdStore, compared: int, written: int) -> None:
-    largest = Update(
+    largest = ConditionalWrite(
         {f"compared/{number}": 0 for number in range(compared)},
         {f"written/{number}": b"" for number in range(written)},
     )
     assert store.limits.operations is not None
     small = store.limits.operations - max(compared, written) - 1
-    updates = [largest, *(Update({}, {f"small/{number}": b""}) for number in range(small))]
+    updates = [largest, *(ConditionalWrite({}, {f"small/{number}": b""}) for number in range(small))]
     outcomes = await store.commit(updates)
     assert all(isinstance(outcome, Done) for outcome in outcomes)
     expected = dict.fromkeys([f"written/{number}" for number in range(written)], 0)
-    (outcome,) = await store.commit([Update(expected, {"other": b""})])
+    (outcome,) = await store.commit([ConditionalWrite(expected, {"other": b""})])
     assert isinstance(outcome, Stale)
     assert len(outcome.current) == written
 
@@ -98,9 +98,9 @@ async def test_store_opened_again_is_the_same(store: EtcdStore, settings: EtcdSt
 async def test_deleted_clock_is_written_anew(store: EtcdStore, settings: EtcdStoreSettings) -> None:
     """Whoever deletes the clock may have deleted more, which a watch must have shown before the answer."""
     await put(store, "hosts/a")
-    async with Client(settings.cluster) as client:
+    async with EtcdClient(settings.cluster) as client:
         for key in (CLOCK, "hosts/a"):
-            deleted = (await client.delete(Delete(f"{settings.prefix}{key}".encode()))).revision
+            deleted = (await client.delete(DeleteRangeRequest(f"{settings.prefix}{key}".encode()))).revision
     with pytest.raises(UnavailableError):
         await put(store, "hosts/b")
     assert await store.revision() > deleted
@@ -110,8 +110,8 @@ async def test_deleted_clock_is_written_anew(store: EtcdStore, settings: EtcdSto
 
 async def test_key_of_another_program_is_no_failure(store: EtcdStore, settings: EtcdStoreSettings) -> None:
     watch = store.watch("", await store.revision() + 1)
-    async with Client(settings.cluster) as client:
-        await client.put(Put(settings.prefix.encode() + b"\xff", b""))
+    async with EtcdClient(settings.cluster) as client:
+        await client.put(PutRequest(settings.prefix.encode() + b"\xff", b""))
     (revision,) = await take(watch, 1)
     assert [event.key for event in revision.events] == ["\\xff"]
     assert "\\xff" in (await store.snapshot()).items
@@ -148,10 +148,10 @@ async def test_restore_that_another_node_has_noticed(
     store: EtcdStore, settings: EtcdStoreSettings, action: str
 ) -> None:
     """A node that was cut off may come back when the new history has gone beyond what it knows."""
-    async with Client(settings.cluster) as client:
+    async with EtcdClient(settings.cluster) as client:
         before = store.identity
         watch = store.watch("", await store.revision() + 1)
-        await client.put(Put(f"{settings.prefix}clock/timeline".encode(), b"another"))
+        await client.put(PutRequest(f"{settings.prefix}clock/timeline".encode(), b"another"))
         match action:
             case "commit":
                 with pytest.raises(RestoredError):
@@ -219,7 +219,7 @@ async def stands(store: EtcdStore, key: str) -> bool:
 
 
 async def lease_of(settings: EtcdStoreSettings, key: str) -> int:
-    async with Client(settings.cluster) as client:
+    async with EtcdClient(settings.cluster) as client:
         found = await client.get(f"{settings.prefix}{key}".encode())
     assert found is not None
     return found.lease
@@ -235,7 +235,7 @@ async def test_a_renewed_session_ends_what_lived_by_the_one_before_and_goes_on(
     watch = store.watch("", start)
     reading = asyncio.create_task(anext(watch))
     await asyncio.sleep(0)
-    async with Client(settings.cluster) as client:
+    async with EtcdClient(settings.cluster) as client:
         key = f"{settings.prefix}members/me".encode()
         held = await client.get(key)
         store.renew("a test")

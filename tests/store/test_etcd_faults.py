@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from ddnsd.etcd import Credentials
+from ddnsd.etcd import EtcdUser
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
-from ddnsd.store.interface import Done, FailureKind, StoreHealth, UnavailableError, Unknown, Update
+from ddnsd.store.interface import ConditionalWrite, Done, FailureKind, StoreHealth, UnavailableError, Unknown
 from ddnsd.telemetry.metrics import STORE_FAILURES
 from tests.rigs.etcd import EtcdRig, Version, versions
 from tests.store.contract.actions import commit, put, take
@@ -63,7 +63,7 @@ async def fails(call: Awaitable[object]) -> str:
 
 async def works(store: EtcdStore) -> bool:
     try:
-        return isinstance(await commit(store, Update({}, {"hosts/a": b""})), Done)
+        return isinstance(await commit(store, ConditionalWrite({}, {"hosts/a": b""})), Done)
     except UnavailableError:
         return False
 
@@ -157,7 +157,7 @@ def guarded(version: Version) -> Iterator[EtcdRig]:
 
 
 def as_node(rig: EtcdRig, password: str = PASSWORD) -> EtcdStoreSettings:
-    return EtcdStoreSettings(replace(rig.settings, credentials=Credentials("node", password)))
+    return EtcdStoreSettings(replace(rig.settings, credentials=EtcdUser("node", password)))
 
 
 async def test_role_on_the_prefix_is_enough(guarded: EtcdRig, said: Callable[[str], list[str]]) -> None:
@@ -259,6 +259,6 @@ async def test_frozen_member_makes_commits_unknown(version: Version) -> None:
         async with opened(EtcdStoreSettings(rig.settings)) as store:
             await put(store, "hosts/a")
             with rig.members[0].frozen():
-                outcome = await commit(store, Update({}, {"hosts/a": b""}))
+                outcome = await commit(store, ConditionalWrite({}, {"hosts/a": b""}))
                 assert isinstance(outcome, Unknown)
             await until(lambda: works(store))

@@ -5,8 +5,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ddnsd.store.embedded.store import plan
-from ddnsd.store.group_commit import MAX_GROUP_BYTES, Waiting, check_group, next_group, operations, size
-from ddnsd.store.interface import CLOCK, Done, KeyValue, Limits, Update
+from ddnsd.store.group_commit import MAX_GROUP_BYTES, QueuedWrite, check_group, next_group, operations, size
+from ddnsd.store.interface import CLOCK, ConditionalWrite, Done, KeyValue, Limits
 
 KEYS = [f"k{number}" for number in range(12)]
 LIMITS = Limits(group=4, in_flight=1)
@@ -16,10 +16,10 @@ keys = st.sets(st.sampled_from(KEYS), max_size=2)
 
 
 @st.composite
-def updates(draw: st.DrawFn) -> Update:
+def updates(draw: st.DrawFn) -> ConditionalWrite:
     compared, put, deleted = draw(keys), draw(keys), draw(keys)
     values = st.sampled_from([b"", bytes(MAX_GROUP_BYTES // 3)])
-    return Update(
+    return ConditionalWrite(
         {key: draw(st.integers(0, 1)) for key in compared},
         {key: draw(values) for key in put},
         frozenset(deleted - put),
@@ -27,11 +27,11 @@ def updates(draw: st.DrawFn) -> Update:
 
 
 queues = st.lists(updates(), max_size=12).map(
-    lambda drawn: [Waiting(update, place) for place, update in enumerate(drawn)]
+    lambda drawn: [QueuedWrite(update, place) for place, update in enumerate(drawn)]
 )
 
 
-def conflict(one: Update, other: Update) -> bool:
+def conflict(one: ConditionalWrite, other: ConditionalWrite) -> bool:
     """The rule as it is written down, key by key."""
     return any(
         (one.writes(key) and (other.writes(key) or key in other.expects))
@@ -41,7 +41,7 @@ def conflict(one: Update, other: Update) -> bool:
 
 
 @given(queues)
-def test_group_holds_no_conflict_and_keeps_the_limits(queue: list[Waiting[int]]) -> None:
+def test_group_holds_no_conflict_and_keeps_the_limits(queue: list[QueuedWrite[int]]) -> None:
     group, _ = next_group(queue, LIMITS)
     members = [waiting.update for waiting in group]
     assert not any(conflict(one, other) for one, other in combinations(members, 2))
@@ -50,7 +50,7 @@ def test_group_holds_no_conflict_and_keeps_the_limits(queue: list[Waiting[int]])
 
 
 @given(queues)
-def test_group_keeps_the_budget_of_operations(queue: list[Waiting[int]]) -> None:
+def test_group_keeps_the_budget_of_operations(queue: list[QueuedWrite[int]]) -> None:
     assume(queue)
     group, rest = next_group(queue, BUDGET)
     members = [waiting.update for waiting in group]
@@ -65,7 +65,7 @@ def test_group_keeps_the_budget_of_operations(queue: list[Waiting[int]]) -> None
 
 
 @given(queues)
-def test_group_and_rest_are_the_queue_in_its_order(queue: list[Waiting[int]]) -> None:
+def test_group_and_rest_are_the_queue_in_its_order(queue: list[QueuedWrite[int]]) -> None:
     group, rest = next_group(queue, LIMITS)
     assert sorted([*group, *rest], key=lambda waiting: waiting.answer) == queue
     for part in (group, rest):
@@ -75,7 +75,7 @@ def test_group_and_rest_are_the_queue_in_its_order(queue: list[Waiting[int]]) ->
 
 
 @given(queues)
-def test_nobody_is_passed_over_without_reason(queue: list[Waiting[int]]) -> None:
+def test_nobody_is_passed_over_without_reason(queue: list[QueuedWrite[int]]) -> None:
     group, rest = next_group(queue, LIMITS)
     for waiting in rest if len(group) < LIMITS.group and len(rest) < LIMITS.group else []:
         before = [member.update for member in group if member.answer < waiting.answer]
@@ -84,7 +84,7 @@ def test_nobody_is_passed_over_without_reason(queue: list[Waiting[int]]) -> None
 
 
 @given(queues)
-def test_members_applied_one_by_one_do_what_they_do_together(queue: list[Waiting[int]]) -> None:
+def test_members_applied_one_by_one_do_what_they_do_together(queue: list[QueuedWrite[int]]) -> None:
     items = {key: KeyValue(b"old", 1, 1) for key in [*KEYS[::2], CLOCK]}
     group = [waiting.update for waiting in next_group(queue, LIMITS)[0]]
     together = applied(items, group)
@@ -97,7 +97,9 @@ def test_members_applied_one_by_one_do_what_they_do_together(queue: list[Waiting
         assert [done[id(update)] for update in group] == together[1]
 
 
-def applied(items: dict[str, KeyValue], group: list[Update]) -> tuple[dict[str, KeyValue], list[bool]]:
+def applied(
+    items: dict[str, KeyValue], group: list[ConditionalWrite]
+) -> tuple[dict[str, KeyValue], list[bool]]:
     outcomes, change = plan(items, group)
     after = dict(items)
     for key, item in change.events if change else ():
@@ -113,7 +115,7 @@ def values(items: dict[str, KeyValue]) -> dict[str, bytes]:
 
 
 @given(st.lists(updates(), max_size=4))
-def test_check_refuses_exactly_the_conflicts(group: list[Update]) -> None:
+def test_check_refuses_exactly_the_conflicts(group: list[ConditionalWrite]) -> None:
     if any(conflict(one, other) for one, other in combinations(group, 2)):
         with pytest.raises(ValueError, match="conflicts"):
             check_group(group, LIMITS)
@@ -122,21 +124,21 @@ def test_check_refuses_exactly_the_conflicts(group: list[Update]) -> None:
 
 
 def test_check_refuses_too_many() -> None:
-    check_group([Update({})] * 4, LIMITS)
+    check_group([ConditionalWrite({})] * 4, LIMITS)
     with pytest.raises(ValueError, match="5 updates in one commit; 4 at most"):
-        check_group([Update({})] * 5, LIMITS)
+        check_group([ConditionalWrite({})] * 5, LIMITS)
 
 
 def test_check_refuses_too_many_operations() -> None:
-    large = Update({"k1": 0, "k2": 0, "k3": 0}, {"k4": b"", "k5": b""})
-    check_group([large, Update({})], BUDGET)
+    large = ConditionalWrite({"k1": 0, "k2": 0, "k3": 0}, {"k4": b"", "k5": b""})
+    check_group([large, ConditionalWrite({})], BUDGET)
     with pytest.raises(ValueError, match="an update of 3 operations is too large"):
-        check_group([Update({}), Update({}), large], BUDGET)
+        check_group([ConditionalWrite({}), ConditionalWrite({}), large], BUDGET)
 
 
 def test_thousands_that_wait_for_one_key_are_not_all_looked_at() -> None:
-    hot = [Waiting(Update({}, {"hot": b""}), number) for number in range(1000)]
-    queue = [*hot, Waiting(Update({}, {"cold": b""}), 1000)]
+    hot = [QueuedWrite(ConditionalWrite({}, {"hot": b""}), number) for number in range(1000)]
+    queue = [*hot, QueuedWrite(ConditionalWrite({}, {"cold": b""}), 1000)]
     group, rest = next_group(queue, LIMITS)
     assert group == queue[:1]
     assert rest == queue[1:]

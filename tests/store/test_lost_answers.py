@@ -10,11 +10,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ddnsd import etcd
-from ddnsd.etcd import Client, Delete, Put
+from ddnsd.etcd import DeleteRangeRequest, EtcdClient, PutRequest
 from ddnsd.etcd.values import prefix_range
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
 from ddnsd.store.group_commit import GroupCommit
-from ddnsd.store.interface import Done, KeyValue, Outcome, Stale, Unknown, Update
+from ddnsd.store.interface import ConditionalWrite, Done, KeyValue, Outcome, Stale, Unknown
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import COMMIT_OUTCOMES, Metrics
 from tests.rigs.etcd import EtcdRig, versions
@@ -46,10 +46,10 @@ class World:
     other: EtcdStore
     settings: EtcdStoreSettings
 
-    def begin(self, update: Update) -> asyncio.Task[Outcome]:
+    def begin(self, update: ConditionalWrite) -> asyncio.Task[Outcome]:
         return asyncio.create_task(self.commits.commit(update))
 
-    async def applied(self, update: Update, content: bytes) -> asyncio.Task[Outcome]:
+    async def applied(self, update: ConditionalWrite, content: bytes) -> asyncio.Task[Outcome]:
         """Begin a commit whose answer is held, and wait until it is applied."""
         self.relay.holds_answers = True
         committing = self.begin(update)
@@ -62,7 +62,7 @@ class World:
         await until(is_applied)
         return committing
 
-    async def held(self, update: Update, content: bytes) -> asyncio.Task[Outcome]:
+    async def held(self, update: ConditionalWrite, content: bytes) -> asyncio.Task[Outcome]:
         """Begin a commit that does not arrive, and wait until it is held."""
         self.relay.holds_requests = True
         committing = self.begin(update)
@@ -80,8 +80,8 @@ class World:
     async def sessions(self) -> list[str]:
         return [item.key.decode() for item in await self._sessions()]
 
-    async def _sessions(self) -> tuple[etcd.KeyValue, ...]:
-        async with Client(self.settings.cluster) as client:
+    async def _sessions(self) -> tuple[etcd.EtcdKeyValue, ...]:
+        async with EtcdClient(self.settings.cluster) as client:
             return (await client.read_prefix(f"{self.settings.prefix}sessions/".encode())).items
 
     def count(self, outcome: str) -> float | None:
@@ -103,7 +103,7 @@ async def world_on(rig: EtcdRig, timeout: float = TIMEOUT) -> AsyncIterator[Worl
         try:
             async with running(cache.run()):
                 await cache.loaded()
-                assert isinstance(await commits.commit(Update({}, {"things/first": b""})), Done)
+                assert isinstance(await commits.commit(ConditionalWrite({}, {"things/first": b""})), Done)
                 await cache.current()
                 yield World(rig, relay, store, cache, commits, counts, other, settings)
                 relay.cut()
@@ -120,7 +120,7 @@ async def world(rig: EtcdRig) -> AsyncIterator[World]:
 
 
 async def test_done_though_another_has_written_since(world: World) -> None:
-    committing = await world.applied(Update({KEY: 0}, {KEY: b"mine"}), b"mine")
+    committing = await world.applied(ConditionalWrite({KEY: 0}, {KEY: b"mine"}), b"mine")
     mine = await world.value()
     assert mine is not None
     await put(world.other, KEY, b"another's")
@@ -132,7 +132,7 @@ async def test_done_though_another_has_written_since(world: World) -> None:
 
 async def test_done_though_its_keys_have_gone_since(world: World) -> None:
     """As those of a prefix do, when the leader has carried it out."""
-    committing = await world.applied(Update({KEY: 0}, {KEY: b"mine"}), b"mine")
+    committing = await world.applied(ConditionalWrite({KEY: 0}, {KEY: b"mine"}), b"mine")
     mine = await world.value()
     await delete(world.other, KEY)
     world.relay.cut()
@@ -142,7 +142,7 @@ async def test_done_though_its_keys_have_gone_since(world: World) -> None:
 
 async def test_deletion_that_was_done(world: World) -> None:
     first = await put(world.store, KEY)
-    update = Update({KEY: first, OTHER: 0}, deletes=frozenset({KEY, OTHER}))
+    update = ConditionalWrite({KEY: first, OTHER: 0}, deletes=frozenset({KEY, OTHER}))
     world.relay.holds_answers = True
     committing = world.begin(update)
 
@@ -158,7 +158,7 @@ async def test_deletion_that_was_done(world: World) -> None:
 
 
 async def test_never_arrived_and_decided_on_what_is_there_now(world: World) -> None:
-    committing = await world.held(Update({KEY: 0}, {KEY: b"mine"}), b"mine")
+    committing = await world.held(ConditionalWrite({KEY: 0}, {KEY: b"mine"}), b"mine")
     revision = await put(world.other, KEY, b"another's")
     world.relay.cut()
     outcome = await committing
@@ -167,7 +167,7 @@ async def test_never_arrived_and_decided_on_what_is_there_now(world: World) -> N
 
 
 async def test_copy_that_comes_late_is_not_applied(world: World) -> None:
-    committing = await world.held(Update({}, {KEY: b"mine"}), b"mine")
+    committing = await world.held(ConditionalWrite({}, {KEY: b"mine"}), b"mine")
     world.relay.cut()
     done = await committing
     assert isinstance(done, Done)
@@ -178,7 +178,7 @@ async def test_copy_that_comes_late_is_not_applied(world: World) -> None:
 
 async def test_copy_that_comes_late_finds_its_key_gone(world: World) -> None:
     """Its compare, that there is no such key, holds once more."""
-    committing = await world.held(Update({KEY: 0}, {KEY: b"mine"}), b"mine")
+    committing = await world.held(ConditionalWrite({KEY: 0}, {KEY: b"mine"}), b"mine")
     world.relay.cut()
     assert isinstance(await committing, Done)
     await delete(world.other, KEY)
@@ -189,14 +189,14 @@ async def test_copy_that_comes_late_finds_its_key_gone(world: World) -> None:
 async def test_session_key_that_has_gone(world: World) -> None:
     """As that of a process that was stopped for longer than its lease."""
     await world.end_session()
-    outcome = await world.commits.commit(Update({KEY: 0}, {KEY: b"mine"}))
+    outcome = await world.commits.commit(ConditionalWrite({KEY: 0}, {KEY: b"mine"}))
     assert isinstance(outcome, Done)
     assert (await world.value()).revision == outcome.revision
     assert len(await world.sessions()) == 1
 
 
 async def test_copy_that_comes_late_finds_its_session_gone(world: World) -> None:
-    committing = await world.held(Update({}, {KEY: b"mine"}), b"mine")
+    committing = await world.held(ConditionalWrite({}, {KEY: b"mine"}), b"mine")
     await world.end_session()
     world.relay.cut()
     done = await committing
@@ -209,9 +209,9 @@ async def test_copy_that_comes_late_finds_its_session_gone(world: World) -> None
 async def test_session_key_that_is_written_late(world: World) -> None:
     """A copy of its own writing moves the key once more: nothing is lost, nothing fails."""
     (session,) = await world.sessions()
-    async with Client(world.settings.cluster) as client:
-        await client.put(Put(session.encode(), b""))
-    assert isinstance(await world.commits.commit(Update({KEY: 0}, {KEY: b"mine"})), Done)
+    async with EtcdClient(world.settings.cluster) as client:
+        await client.put(PutRequest(session.encode(), b""))
+    assert isinstance(await world.commits.commit(ConditionalWrite({KEY: 0}, {KEY: b"mine"})), Done)
 
 
 async def test_session_key_goes_with_its_process(world: World) -> None:
@@ -222,9 +222,9 @@ async def test_session_key_goes_with_its_process(world: World) -> None:
 
 async def test_two_groups_in_flight(world: World) -> None:
     """One was done and its answer lost, the other never arrived: each is told its own."""
-    one = await world.applied(Update({KEY: 0}, {KEY: b"one"}), b"one")
+    one = await world.applied(ConditionalWrite({KEY: 0}, {KEY: b"one"}), b"one")
     first = await world.value()
-    two = await world.held(Update({OTHER: 0}, {OTHER: b"two"}), b"two")
+    two = await world.held(ConditionalWrite({OTHER: 0}, {OTHER: b"two"}), b"two")
     await put(world.other, KEY, b"another's")
     world.relay.cut()
     assert await one == Done(first.revision)
@@ -239,9 +239,9 @@ async def test_two_groups_in_flight(world: World) -> None:
 async def test_group_in_flight_while_another_is_settled(world: World) -> None:
     """Its session key has moved when it arrives: certainly not applied, so it is sent again."""
     world.relay.holds_requests = True
-    one, two = world.begin(Update({}, {KEY: b"one"})), None
+    one, two = world.begin(ConditionalWrite({}, {KEY: b"one"})), None
     await world.relay.holds(b"one")
-    two = world.begin(Update({KEY: 0, OTHER: 0}, {OTHER: b"two"}))
+    two = world.begin(ConditionalWrite({KEY: 0, OTHER: 0}, {OTHER: b"two"}))
     await world.relay.holds(b"two")
     world.relay.cut()
     outcomes = await asyncio.gather(one, two)
@@ -254,21 +254,21 @@ async def test_group_in_flight_while_another_is_settled(world: World) -> None:
 
 async def test_compacted_in_between_is_unknown(world: World) -> None:
     """What it was is in no history any more, and it is not decided again either."""
-    committing = await world.applied(Update({}, {KEY: b"mine"}), b"mine")
+    committing = await world.applied(ConditionalWrite({}, {KEY: b"mine"}), b"mine")
     newest = await put(world.other, KEY, b"another's")
     await world.other.compact(newest)
     world.relay.cut()
     assert isinstance(await committing, Unknown)
     assert (await world.value()).value == b"another's"
-    assert isinstance(await world.commits.commit(Update({KEY: newest}, {KEY: b"next"})), Done)
+    assert isinstance(await world.commits.commit(ConditionalWrite({KEY: newest}, {KEY: b"next"})), Done)
     assert [world.count(outcome) for outcome in COMMIT_OUTCOMES] == [2, 0, 1, 0]
 
 
 @pytest.mark.logs_errors
 async def test_another_history_is_unknown(world: World) -> None:
-    committing = await world.applied(Update({}, {KEY: b"mine"}), b"mine")
-    async with Client(world.settings.cluster) as client:
-        await client.delete(Delete(*prefix_range(world.settings.prefix.encode())))
+    committing = await world.applied(ConditionalWrite({}, {KEY: b"mine"}), b"mine")
+    async with EtcdClient(world.settings.cluster) as client:
+        await client.delete(DeleteRangeRequest(*prefix_range(world.settings.prefix.encode())))
     world.relay.cut()
     assert isinstance(await committing, Unknown)
 
@@ -276,11 +276,11 @@ async def test_another_history_is_unknown(world: World) -> None:
 async def test_store_that_stays_away_is_unknown_in_time(rig: EtcdRig) -> None:
     """And what was sent before is nothing any more, once something is committed after it."""
     async with world_on(rig, timeout=0.5) as world:
-        committing = await world.held(Update({}, {KEY: b"mine"}), b"mine")
+        committing = await world.held(ConditionalWrite({}, {KEY: b"mine"}), b"mine")
         world.relay.cut(refuse=True)
         assert isinstance(await committing, Unknown)
         world.relay.cut()
-        done = await world.commits.commit(Update({KEY: 0}, {KEY: b"next"}))
+        done = await world.commits.commit(ConditionalWrite({KEY: 0}, {KEY: b"next"}))
         assert isinstance(done, Done)
         await world.relay.deliver()
         assert await world.value() == KeyValue(b"next", done.revision, done.revision)

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.group_commit import GroupCommit
-from ddnsd.store.interface import UnavailableError, Unknown, Update
+from ddnsd.store.interface import ConditionalWrite, UnavailableError, Unknown
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.leader.faults import Fault, FaultyStore, Trigger
@@ -53,7 +53,7 @@ async def test_lost_answer_is_told_once_for_all_of_its_group(
 ) -> None:
     faulty = FaultyStore(store, Trigger(Fault.UNANSWERED, 1))
     commits = GroupCommit(faulty, WatchCache(faulty, 0.3, metrics), metrics)
-    updates = [Update({}, {f"hosts/{number}": b""}) for number in range(REQUESTS)]
+    updates = [ConditionalWrite({}, {f"hosts/{number}": b""}) for number in range(REQUESTS)]
     outcomes = await asyncio.gather(*map(commits.commit, updates))
     assert all(isinstance(outcome, Unknown) for outcome in outcomes)
     assert said(caplog) == {"commit.outcome_unknown": 1}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ddnsd.model.records import Stored
 from ddnsd.store.codec import SHELVES, NewerVersionError, UnreadableError, encode
-from ddnsd.store.interface import Update
+from ddnsd.store.interface import ConditionalWrite
 from ddnsd.store.unknown_fields import Preserved
 from tests.store.test_codec import VALUES
 
@@ -34,11 +34,11 @@ def test_unknown_fields_are_written_back(
     name, old, new = stored
     shelf, preserved = SHELVES[name], Preserved()
     assert preserved.read(KEY, shelf, msgspec.json.encode(fields_of(old) | future)) == old
-    written = preserved.restore(Update({}, {KEY: encode(new), "another": encode(new)})).puts
+    written = preserved.restore(ConditionalWrite({}, {KEY: encode(new), "another": encode(new)})).puts
     assert written["another"] == encode(new)
     assert msgspec.json.decode(written[KEY]) == fields_of(new) | future
     assert preserved.read(KEY, shelf, written[KEY]) == new  # and again, by whoever writes next
-    assert preserved.restore(Update({}, {KEY: encode(old)})).puts[KEY] != encode(old)
+    assert preserved.restore(ConditionalWrite({}, {KEY: encode(old)})).puts[KEY] != encode(old)
 
 
 @given(TWO_OF_A_SHELF)
@@ -46,7 +46,7 @@ def test_what_is_known_whole_is_written_as_it_is(stored: tuple[str, Stored, Stor
     name, old, new = stored
     preserved = Preserved()
     preserved.read(KEY, SHELVES[name], encode(old))
-    update = Update({}, {KEY: encode(new)})
+    update = ConditionalWrite({}, {KEY: encode(new)})
     assert preserved.restore(update) is update
 
 
@@ -55,17 +55,17 @@ def test_fields_of_an_object_that_is_gone_go_with_it() -> None:
     refused = f'{{"v":1,"revision":1,"ip":"","ttl":1,"nameserver":"n","error":{error}}}'.encode()
     preserved, shelf = Preserved(), SHELVES["published"]
     value = preserved.read(KEY, shelf, refused)
-    again = preserved.restore(Update({}, {KEY: encode(value)})).puts[KEY]
+    again = preserved.restore(ConditionalWrite({}, {KEY: encode(value)})).puts[KEY]
     assert again == refused
     served = encode(msgspec.structs.replace(value, error=None))
-    assert preserved.restore(Update({}, {KEY: served})).puts[KEY] == served
+    assert preserved.restore(ConditionalWrite({}, {KEY: served})).puts[KEY] == served
 
 
 def test_deleted_value_leaves_nothing_to_its_successor() -> None:
     preserved = Preserved()
     value = preserved.read(KEY, SHELVES["registry"], b'{"v":1,"commit":"a","x":1}')
     preserved.forget(KEY)
-    assert preserved.restore(Update({}, {KEY: encode(value)})).puts[KEY] == encode(value)
+    assert preserved.restore(ConditionalWrite({}, {KEY: encode(value)})).puts[KEY] == encode(value)
 
 
 @pytest.mark.logs_errors

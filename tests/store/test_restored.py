@@ -11,15 +11,15 @@ from typing import Any, TypeAlias
 import pytest
 from prometheus_client import CollectorRegistry
 
-from ddnsd.etcd import Client, Put
+from ddnsd.etcd import EtcdClient, PutRequest
 from ddnsd.etcd.errors import RevisionRegressedError
 from ddnsd.model.records import Work, WorkRequest
 from ddnsd.store import codec, keys
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
-from ddnsd.store.etcd.health import Access, Failures
+from ddnsd.store.etcd.health import Access, CallFailures
 from ddnsd.store.etcd.session import open_session
 from ddnsd.store.group_commit import GroupCommit
-from ddnsd.store.interface import RestoredError, UnavailableError, Unknown, Update
+from ddnsd.store.interface import ConditionalWrite, RestoredError, UnavailableError, Unknown
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.rigs.etcd import EtcdRig, Version, versions
@@ -190,7 +190,7 @@ async def test_whoever_waited_for_the_old_history_is_told(rig: EtcdRig, restore:
 
 async def test_whoever_waited_is_told_at_once(rig: EtcdRig) -> None:
     """Not only when there is a new state to load."""
-    async with opened(rig) as store, Client(rig.settings) as client:
+    async with opened(rig) as store, EtcdClient(rig.settings) as client:
         cache = WatchCache(store, 60, Metrics(CollectorRegistry()))
         async with running(cache):
             await cache.loaded()
@@ -198,7 +198,7 @@ async def test_whoever_waited_is_told_at_once(rig: EtcdRig) -> None:
         waiting = asyncio.create_task(cache.current())
         await still_waits(waiting)
         watch = store.watch("", await store.revision() + 1)
-        await client.put(Put(b"ddnsd/clock/timeline", b"another"))
+        await client.put(PutRequest(b"ddnsd/clock/timeline", b"another"))
         with pytest.raises(RestoredError):
             await asyncio.wait_for(anext(watch), 10)
         rig.members[0].kill()
@@ -241,7 +241,9 @@ async def test_what_was_lost_in_the_old_history_is_not_sent_in_the_new(rig: Etcd
             await cache.loaded()
             await cache.current()
         rig.members[0].freeze()
-        committing = asyncio.create_task(commits.commit(Update({"things/a": 0}, {"things/a": b"mine"})))
+        committing = asyncio.create_task(
+            commits.commit(ConditionalWrite({"things/a": 0}, {"things/a": b"mine"}))
+        )
         await until_lost(store)
         await asyncio.to_thread(same_cluster, rig)
         await until(lambda: is_new(store, before))
@@ -253,7 +255,7 @@ async def test_what_was_lost_in_the_old_history_is_not_sent_in_the_new(rig: Etcd
 async def test_a_write_that_a_restore_meets_is_never_taken_for_not_done(rig: EtcdRig) -> None:
     """Also when the session was replaced while the answer was on its way."""
     settings = EtcdStoreSettings(rig.settings)
-    session = await open_session(settings, Failures(settings.prefix))
+    session = await open_session(settings, CallFailures(settings.prefix))
 
     def meet() -> None:
         with session.translated(Access.WRITE):
@@ -306,7 +308,7 @@ async def test_several_nodes_begin_one_timeline(rig: EtcdRig) -> None:
     for store in stores:
         await until(lambda store=store: is_new(store, before))
     assert len({store.identity for store in stores}) == 1
-    async with Client(rig.settings) as client:
+    async with EtcdClient(rig.settings) as client:
         timeline = await client.get(b"ddnsd/clock/timeline")
     assert timeline is not None
     assert timeline.version == 2
@@ -326,6 +328,6 @@ async def test_commit_that_notices_is_not_done(rig: EtcdRig, restore: Restore) -
         await put(store, "hosts/b")
         await asyncio.to_thread(restore, rig)
         with contextlib.suppress(RestoredError):
-            assert isinstance(await commit(store, Update({}, {"hosts/a": b"new"})), Unknown)
+            assert isinstance(await commit(store, ConditionalWrite({}, {"hosts/a": b"new"})), Unknown)
         await until(lambda: is_new(store, before))
         assert (await store.snapshot("hosts/")).items["hosts/a"].value == b""

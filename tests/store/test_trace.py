@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from ddnsd.store.interface import Event, KeyValue, Update
+from ddnsd.store.interface import ConditionalWrite, Event, KeyValue
 from ddnsd.store.watch_cache import Trace
 
-BOTH = Update({"a": 3, "b": 4}, deletes=frozenset({"a", "b"}))
+BOTH = ConditionalWrite({"a": 3, "b": 4}, deletes=frozenset({"a", "b"}))
 
 
 def written(key: str, value: bytes, revision: int) -> Event:
@@ -25,29 +25,31 @@ def trace(*keys: str, revision: int = 0) -> Trace:
 @pytest.mark.parametrize(
     ("update", "events", "done"),
     [
-        (Update({}, {"a": b"1"}), [written("a", b"1", 9), written("clock", b"", 9)], True),
-        (Update({}, {"a": b"1"}), [written("a", b"2", 9)], False),
-        (Update({}, {"a": b"1"}), [gone("a")], False),
-        (Update({}, {"a": b"1", "b": b"2"}), [written("a", b"1", 9)], False),
-        (Update({}, {"a": b"1", "b": b"2"}), [written("a", b"1", 9), written("b", b"2", 9)], True),
-        (Update({"b": 4}, {"a": b"1"}, frozenset({"b"})), [written("a", b"1", 9), gone("b")], True),
-        (Update({"b": 4}, {"a": b"1"}, frozenset({"b"})), [written("a", b"1", 9)], False),
-        (Update({"b": 0}, {"a": b"1"}, frozenset({"b"})), [written("a", b"1", 9)], True),
+        (ConditionalWrite({}, {"a": b"1"}), [written("a", b"1", 9), written("clock", b"", 9)], True),
+        (ConditionalWrite({}, {"a": b"1"}), [written("a", b"2", 9)], False),
+        (ConditionalWrite({}, {"a": b"1"}), [gone("a")], False),
+        (ConditionalWrite({}, {"a": b"1", "b": b"2"}), [written("a", b"1", 9)], False),
+        (ConditionalWrite({}, {"a": b"1", "b": b"2"}), [written("a", b"1", 9), written("b", b"2", 9)], True),
+        (ConditionalWrite({"b": 4}, {"a": b"1"}, frozenset({"b"})), [written("a", b"1", 9), gone("b")], True),
+        (ConditionalWrite({"b": 4}, {"a": b"1"}, frozenset({"b"})), [written("a", b"1", 9)], False),
+        (ConditionalWrite({"b": 0}, {"a": b"1"}, frozenset({"b"})), [written("a", b"1", 9)], True),
         (BOTH, [gone("a"), gone("b")], True),
         (BOTH, [gone("a")], False),
-        (Update({"a": 3, "b": 0}, deletes=frozenset({"a", "b"})), [gone("a")], True),
-        (Update({}, deletes=frozenset({"a", "b"})), [gone("b")], True),
-        (Update({}, deletes=frozenset({"a"})), [written("a", b"", 9)], False),
+        (ConditionalWrite({"a": 3, "b": 0}, deletes=frozenset({"a", "b"})), [gone("a")], True),
+        (ConditionalWrite({}, deletes=frozenset({"a", "b"})), [gone("b")], True),
+        (ConditionalWrite({}, deletes=frozenset({"a"})), [written("a", b"", 9)], False),
     ],
 )
-def test_an_update_is_known_by_all_that_it_writes(update: Update, events: list[Event], done: bool) -> None:
+def test_an_update_is_known_by_all_that_it_writes(
+    update: ConditionalWrite, events: list[Event], done: bool
+) -> None:
     seen = trace("a", "b")
     seen.note(9, events)
     assert seen.revision_of(update, 0) == (9 if done else None)
 
 
 def test_what_was_known_before_it_was_sent_is_another_s() -> None:
-    seen, update = trace("a"), Update({"a": 9}, {"a": b"1"})
+    seen, update = trace("a"), ConditionalWrite({"a": 9}, {"a": b"1"})
     seen.note(9, [written("a", b"1", 9)])
     assert seen.revision_of(update, 9) is None
     seen.note(12, [written("a", b"1", 12)])

@@ -16,7 +16,7 @@ from ddnsd.model.resources import digest
 from ddnsd.service.audit import AuditLog
 from ddnsd.service.limits import RefusedAttempt, RefusedAttempts
 from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.admin import AdminScope, AdminTokens, Credential, make_admin_application
+from ddnsd.web.admin import AdminCredential, AdminScope, AdminTokens, make_admin_application
 from ddnsd.web.connections import ConnectionLimits, Connections
 from ddnsd.web.http import InFlight
 from ddnsd.web.http_connection import HttpLimits
@@ -72,7 +72,10 @@ async def admin_server(folder: Path, max_body: int = 65536) -> AsyncIterator[Adm
             return refused.all()
 
         tokens = AdminTokens(
-            [Credential(name, digest(secret), frozenset({scope})) for name, (secret, scope) in TOKENS.items()]
+            [
+                AdminCredential(name, digest(secret), frozenset({scope}))
+                for name, (secret, scope) in TOKENS.items()
+            ]
         )
         application = make_admin_application(
             *(

@@ -15,13 +15,13 @@ from prometheus_client import CollectorRegistry
 
 from ddnsd.model.ratelimit import Rate
 from ddnsd.model.resources import digest
-from ddnsd.service.limits import Conduct, FairUse, RefusedAttempts
+from ddnsd.service.limits import ClientLimits, FairUse, RefusedAttempts
 from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.store.embedded import open_embedded
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.forms import MAX_TEXT
-from ddnsd.web.health import AbilityEndpoint
+from ddnsd.web.health import HealthEndpoint
 from ddnsd.web.routes import public_routes
 from tests.service.registry_node import account, document, host, node_on, zone
 from tests.web.public_place import PublicPlace, unlimited
@@ -243,9 +243,9 @@ async def victim(folder: Path, failures: Rate | None = None) -> AsyncIterator[Vi
             await node.registry.apply([zone("example.com"), account("alice"), token, blog])
             fair_use = FairUse(unlimited(failures), clock=lambda: 0.0)
             policy = UpdatePolicy(private=True, timeout=8, store_timeout=5)
-            conduct = Conduct(node.cache.state, fair_use, RefusedAttempts())
+            conduct = ClientLimits(node.cache.state, fair_use, RefusedAttempts())
             service = UpdateService(node.cache, node.commits, policy, conduct)
-            ability = AbilityEndpoint(node.cache.when_current, lambda: True, 1.5)
+            ability = HealthEndpoint(node.cache.when_current, lambda: True, 1.5)
             sources, metrics = SourceFinder((_LOOPBACK,)), Metrics(CollectorRegistry())
             routes = public_routes(service, sources, metrics, ability)
             async with PublicPlace(routes, max_body=MAX_TEXT, trusted=(_LOOPBACK,)) as place:

@@ -11,9 +11,9 @@ from tornado.testing import bind_unused_port
 from ddnsd.model.ratelimit import Rate
 from ddnsd.service.limits import FairUse, FairUseLimits
 from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.client_address import Network, SourceFinder
+from ddnsd.web.client_address import IPNetwork, SourceFinder
 from ddnsd.web.connections import ConnectionLimits, Connections
-from ddnsd.web.http import Failures, PublicListener, Routes
+from ddnsd.web.http import PublicListener, Routes, SourceFailures
 from ddnsd.web.http_connection import HttpLimits
 from ddnsd.web.http_server import HttpServer
 from ddnsd.web.proxy_protocol import ProxyProtocol
@@ -40,7 +40,7 @@ class PublicPlace:
         patience: HttpLimits = PATIENT,
         proxy: ProxyProtocol | None = None,
         failures: Rate | None = None,
-        trusted: tuple[Network, ...] = (),
+        trusted: tuple[IPNetwork, ...] = (),
         max_body: int = MAX_BODY,
         tls: ssl.SSLContext | None = None,
         listener: type[PublicListener] = PublicListener,
@@ -50,7 +50,7 @@ class PublicPlace:
         self.fair_use = FairUse(unlimited(failures))
         self.registry = CollectorRegistry()
         metrics = Metrics(self.registry)
-        failures = Failures(self.fair_use, sources)
+        failures = SourceFailures(self.fair_use, sources)
         self.connections = Connections(limits, sources.trusts, self.closed.append)
         self.listener = listener(routes, max_body, metrics, failures, self.connections)
         self.server = HttpServer(

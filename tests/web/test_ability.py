@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ddnsd.store.interface import StoreError, UnavailableError
-from ddnsd.web.health import AbilityEndpoint
-from ddnsd.web.http import Exchange
+from ddnsd.web.health import HealthEndpoint
+from ddnsd.web.http import HttpRequest
 from tests.system.http import Client, Reply
 from tests.waiting import until
 from tests.web.public_place import PublicPlace
@@ -25,11 +25,11 @@ class Place:
         self.takes_changes = True
         self.questions: list[Callable[[StoreError | None], None]] = []
         self._arrived = 0
-        self._endpoint = AbilityEndpoint(self.questions.append, lambda: self.takes_changes, timeout)
+        self._endpoint = HealthEndpoint(self.questions.append, lambda: self.takes_changes, timeout)
         self._place = PublicPlace({"/healthz": {"GET": self._count}})
         self.listener, self.server = self._place.listener, self._place.server
 
-    def _count(self, exchange: Exchange) -> None:
+    def _count(self, exchange: HttpRequest) -> None:
         self._endpoint(exchange)
         self._arrived += 1
 

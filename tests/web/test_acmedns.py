@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from ddnsd.model.request import Api, Attempt, Refusal, Request
+from ddnsd.model.request import Api, Refusal, Request, UpdateRequest
 from ddnsd.model.request import read as read_attempt
-from ddnsd.web.acmedns import Problem, error_of, is_acme_dns, read_request
+from ddnsd.web.acmedns import AcmeDnsProblem, error_of, is_acme_dns, read_request
 
 SOURCE = "198.51.100.7"
 VALUE = "LHDhK3oGRvkiefQnx7OOczTY5Tic_xZ6HcMOc_gmtoM"
@@ -18,7 +18,7 @@ USER = {"X-Api-User": "blog-acme", "X-Api-Key": "secret"}
 BODY = {"subdomain": "blog.example.com", "txt": VALUE}
 
 
-def read(body: object = None, headers: dict[str, str] | None = None) -> Request | Problem:
+def read(body: object = None, headers: dict[str, str] | None = None) -> Request | AcmeDnsProblem:
     octets = body if isinstance(body, bytes) else json.dumps(BODY if body is None else body).encode()
     return read_request(HTTPHeaders(USER if headers is None else headers), octets, SOURCE)
 
@@ -37,7 +37,7 @@ def test_a_request() -> None:
     "headers", [{}, {"X-Api-User": "blog-acme"}, {"X-Api-Key": "secret"}, USER | {"X-Api-Key": ""}]
 )
 def test_without_credentials_it_is_forbidden(headers: dict[str, Any]) -> None:
-    assert read(headers=headers) == Problem(401, "forbidden")
+    assert read(headers=headers) == AcmeDnsProblem(401, "forbidden")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_without_credentials_it_is_forbidden(headers: dict[str, Any]) -> None:
     [b"", b"{", b"[]", b"null", b'{"txt":7}', b'{"subdomain":null}', b'"\xff"', b'{"a":' + b"[" * 60_000],
 )
 def test_no_json_object_is_malformed(body: bytes) -> None:
-    assert read(body) == Problem(400, "malformed_json_payload")
+    assert read(body) == AcmeDnsProblem(400, "malformed_json_payload")
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ def test_what_is_no_name_is_a_bad_subdomain(subdomain: str) -> None:
     request = read(BODY | {"subdomain": subdomain})
     assert isinstance(request, Request)
     attempt = read_attempt((request,), "", private=True)
-    refusal = Refusal.NOT_FOUND if isinstance(attempt, Attempt) else attempt
-    name = attempt.name if isinstance(attempt, Attempt) else ""
+    refusal = Refusal.NOT_FOUND if isinstance(attempt, UpdateRequest) else attempt
+    name = attempt.name if isinstance(attempt, UpdateRequest) else ""
     assert error_of(refusal, name) == (400, "bad_subdomain")
 
 
@@ -67,11 +67,11 @@ def test_what_is_no_digest_is_a_bad_txt(value: str) -> None:
     request = read(BODY | {"txt": value})
     if isinstance(request, Request):
         attempt = read_attempt((request,), "", private=True)
-        assert isinstance(attempt, Attempt)
+        assert isinstance(attempt, UpdateRequest)
         assert attempt.targets[0].wishes is None
         assert error_of(Refusal.INVALID_IP, attempt.name) == (400, "bad_txt")
     else:
-        assert request == Problem(400, "bad_txt")
+        assert request == AcmeDnsProblem(400, "bad_txt")
 
 
 def test_a_post_is_told_from_duckdns_form() -> None:
@@ -90,4 +90,4 @@ def test_what_a_client_may_not_know_is_forbidden() -> None:
 
 @given(st.binary() | st.text().map(lambda text: json.dumps({"subdomain": text, "txt": VALUE}).encode()))
 def test_whatever_is_sent_is_read_or_refused(body: bytes) -> None:
-    assert isinstance(read(body), Request | Problem)
+    assert isinstance(read(body), Request | AcmeDnsProblem)

@@ -12,7 +12,7 @@ from tornado.tcpclient import TCPClient
 from ddnsd.model.records import Resource
 from ddnsd.model.resources import HostSpec
 from ddnsd.store import codec
-from ddnsd.store.interface import Update
+from ddnsd.store.interface import ConditionalWrite
 from tests.service.archives import body, exported
 from tests.service.registry_node import host, token
 from tests.service.test_archive import GOLDEN
@@ -82,7 +82,7 @@ async def test_client_that_goes_away_is_no_failure(server: AdminServer) -> None:
         f"hosts/h{number}.{'x' * 60}.example.com" for number in range(40_000)
     ]  # more than any socket holds
     parts = [names[start : start + 100] for start in range(0, len(names), 100)]
-    await server.node.store.commit([Update({}, dict.fromkeys(part, value)) for part in parts])
+    await server.node.store.commit([ConditionalWrite({}, dict.fromkeys(part, value)) for part in parts])
     stream = await TCPClient().connect("127.0.0.1", server.port)
     request = f"GET /api/v1/export HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {ADMIN_TOKEN}\r\n\r\n"
     await stream.write(request.encode())

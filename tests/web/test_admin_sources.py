@@ -9,7 +9,7 @@ import pytest
 
 from ddnsd.model.resources import Kind
 from ddnsd.service.registry import SourceTakenError
-from ddnsd.service.registry.sourced import Delete, SourcedRegistry
+from ddnsd.service.registry.sourced import SourcedDelete, SourcedRegistry
 from tests.service.kubernetes import ALICE, BLOG, EVERYTHING, HELD, controller
 from tests.web.admin_server import AdminServer, admin_server
 
@@ -51,7 +51,7 @@ async def test_what_is_managed_says_so_and_is_changed_elsewhere(
 
 
 async def test_what_is_held_says_so(server: AdminServer, kube: SourcedRegistry) -> None:
-    await kube.change([Delete(Kind.ZONE, "example.com")])
+    await kube.change([SourcedDelete(Kind.ZONE, "example.com")])
     _, shown = await asked(server, "GET", "zones/example.com")
     assert shown["metadata"] == {"name": "example.com", "source": "prod", "held": True}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ddnsd.model.ratelimit import Rate
 from ddnsd.web.connections import ConnectionLimits, Connections, Rank
-from ddnsd.web.http import Exchange
+from ddnsd.web.http import HttpRequest
 from ddnsd.web.proxy_protocol import ProxyProtocol
 from tests.waiting import until
 from tests.web.proxy_headers import version_1
@@ -29,11 +29,11 @@ class Place(PublicPlace):
     """Answers `/now` at once, and `/late` when told to."""
 
     def __init__(self, total: int, per_source: int, **more: Any) -> None:
-        self.late: list[Exchange] = []
+        self.late: list[HttpRequest] = []
         routes = {"/now": {"GET": self._now, "POST": self._now}, "/late": {"GET": self.late.append}}
         super().__init__(routes, ConnectionLimits(total, per_source), **more)
 
-    def _now(self, exchange: Exchange) -> None:
+    def _now(self, exchange: HttpRequest) -> None:
         exchange.reply(200, b"now")
 
     async def wait(self, octets: bytes, host: str = A) -> Streams:

@@ -11,7 +11,7 @@ from tornado.httputil import HTTPHeaders
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.request import Api, Limited, Moved, Refusal, Request, Unchanged, Updated
-from ddnsd.web.dyndns2 import WORDS, Call, read_call, reply_to
+from ddnsd.web.dyndns2 import WORDS, Dyndns2Call, read_call, reply_to
 from ddnsd.web.forms import read_parameters
 
 SOURCE = "198.51.100.7"
@@ -22,7 +22,7 @@ PEER = "10.0.0.1"
 PREFIX = "2001:db8:1:2::/56"
 
 
-def called(query: str, **headers: str) -> Call:
+def called(query: str, **headers: str) -> Dyndns2Call:
     fields = HTTPHeaders(headers)
     return read_call(read_parameters(query, fields, b""), fields)
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from ddnsd.web.connections import ConnectionLimits, Connections, Rank, Tarpit
-from ddnsd.web.http import Exchange
+from ddnsd.web.http import HttpRequest
 from ddnsd.web.proxy_protocol import ProxyProtocol
 from tests.waiting import until
 from tests.web.proxy_headers import version_1
@@ -55,12 +55,12 @@ class Place(PublicPlace):
         proxy = ProxyProtocol(lambda peer: peer == PROXY, lambda _: None, 60)
         super().__init__(routes, proxy=proxy, **more)
 
-    def _now(self, exchange: Exchange) -> None:
+    def _now(self, exchange: HttpRequest) -> None:
         self.order.append(exchange.peer)
         self.turns.note()
         exchange.reply(200, b"now")
 
-    def _slow(self, exchange: Exchange) -> None:
+    def _slow(self, exchange: HttpRequest) -> None:
         time.sleep(SLOWLY)
         self._now(exchange)
 

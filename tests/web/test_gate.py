@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ddnsd.web.http import Exchange
+from ddnsd.web.http import HttpRequest
 from ddnsd.web.proxy_protocol import ProxyProtocol
 from tests.waiting import until
 from tests.web.proxy_headers import SIGNATURE, UNKNOWN, binary, version_1, version_2
@@ -44,7 +44,7 @@ class Place:
             writer.close()
 
 
-def _tell_peer(exchange: Exchange) -> None:
+def _tell_peer(exchange: HttpRequest) -> None:
     exchange.reply(200, exchange.peer.encode())
 
 

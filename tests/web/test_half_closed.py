@@ -11,7 +11,7 @@ import pytest
 
 from ddnsd.model.ratelimit import Rate
 from ddnsd.web.connections import TARPIT_SECONDS, ConnectionLimits, Rank
-from ddnsd.web.http import Exchange
+from ddnsd.web.http import HttpRequest
 from tests.waiting import until
 from tests.web.public_place import PublicPlace
 
@@ -27,7 +27,7 @@ class Place(PublicPlace):
     """Answers `/now` at once, and `/late` and `/publishing` when told to."""
 
     def __init__(self, total: int = 100, failures: Rate | None = None) -> None:
-        self.late: list[Exchange] = []
+        self.late: list[HttpRequest] = []
         now = {"GET": self._now, "POST": self._now}
         routes = {
             "/now": now,
@@ -37,10 +37,10 @@ class Place(PublicPlace):
         }
         super().__init__(routes, ConnectionLimits(total, 100), failures=failures)
 
-    def _now(self, exchange: Exchange) -> None:
+    def _now(self, exchange: HttpRequest) -> None:
         exchange.reply(200, b"now" + exchange.body)
 
-    def _publish(self, exchange: Exchange) -> None:
+    def _publish(self, exchange: HttpRequest) -> None:
         self.late.append(exchange)
         exchange.note_publishing()
 
@@ -203,7 +203,7 @@ async def test_who_goes_first() -> None:
             assert (await reader.readuntil(b"late")).startswith(b"HTTP/1.1 200 OK")
 
 
-@pytest.mark.parametrize("first", [Exchange.note_publishing, None])
+@pytest.mark.parametrize("first", [HttpRequest.note_publishing, None])
 async def test_half_closed_is_half_closed_whatever_comes_later(first: Callable[..., Any] | None) -> None:
     async with Place() as place:
         reader, writer = await place.connect()

@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 
 from ddnsd.model.request import Api, Limited, Refusal
 from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.access_log import Journal
+from ddnsd.web.access_log import AccessLog
 
 SOURCE = "198.51.100.7"
 
@@ -21,7 +21,7 @@ class Clock:
 
 def test_refusals_are_shown_sampled_and_counted_all() -> None:
     clock, registry = Clock(), CollectorRegistry()
-    journal = Journal(Api.DYNDNS2, Metrics(registry), clock)
+    journal = AccessLog(Api.DYNDNS2, Metrics(registry), clock)
     with structlog.testing.capture_logs() as shown:
         for number in range(150):
             if number % 2:
@@ -41,7 +41,7 @@ def test_refusals_are_shown_sampled_and_counted_all() -> None:
 
 
 def test_a_name_that_may_be_a_token_is_not_shown_and_of_the_limited_nothing() -> None:
-    journal = Journal(Api.UPDATE, Metrics(CollectorRegistry()))
+    journal = AccessLog(Api.UPDATE, Metrics(CollectorRegistry()))
     with structlog.testing.capture_logs() as shown:
         journal.note(["a-token-0123456789"], [Refusal.FIRST_LEVEL], SOURCE, 0.0)
         journal.note([""], [Limited(1.0)], SOURCE, 0.0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.request import Attempt, Request
+from ddnsd.model.request import Request, UpdateRequest
 from ddnsd.model.request import read as read_attempt
 from ddnsd.web.forms import UnreadableRequestError, read_request
 
@@ -263,7 +263,7 @@ def test_an_address_under_another_name_is_not_taken_for_none(
 ) -> None:
     asked = sent(query, body, content_type)._replace(token="t")
     attempt = read_attempt((asked,), "", private=True)
-    assert isinstance(attempt, Attempt)
+    assert isinstance(attempt, UpdateRequest)
     wishes = attempt.targets[0].wishes
     assert (wishes and wishes[0].value) == taken
 

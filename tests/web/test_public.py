@@ -3,14 +3,14 @@
 import pytest
 import structlog
 
-from ddnsd.web.http import Endpoint, Exchange
+from ddnsd.web.http import Endpoint, HttpRequest
 from tests.web.served import served
 
 TOKEN = "a-token-in-a-path-0123456789"
 
 
 def says(text: bytes) -> Endpoint:
-    def endpoint(exchange: Exchange) -> None:
+    def endpoint(exchange: HttpRequest) -> None:
         exchange.reply(200, text + exchange.path.encode())
 
     return endpoint
@@ -60,7 +60,7 @@ async def test_a_folder_has_methods_of_its_own() -> None:
 
 
 async def test_a_crash_below_a_folder_is_logged_without_the_path() -> None:
-    def crash(_exchange: Exchange) -> None:
+    def crash(_exchange: HttpRequest) -> None:
         raise RuntimeError("a bug")
 
     with structlog.testing.capture_logs() as logs:

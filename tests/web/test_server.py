@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from ddnsd.web.http import Exchange
+from ddnsd.web.http import HttpRequest
 from tests.web.public_place import PATIENT, PublicPlace
 
 IDLE = 0.5
@@ -17,15 +17,15 @@ LARGE = b"x" * (32 << 20)  # more than all buffers on the way hold
 REQUEST = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-def _at_once(exchange: Exchange) -> None:
+def _at_once(exchange: HttpRequest) -> None:
     exchange.reply(200, b"now")
 
 
-def _large(exchange: Exchange) -> None:
+def _large(exchange: HttpRequest) -> None:
     exchange.reply(200, LARGE)
 
 
-def _late(exchange: Exchange) -> None:
+def _late(exchange: HttpRequest) -> None:
     asyncio.get_running_loop().call_later(3 * IDLE, exchange.reply, 200, b"late")
 
 

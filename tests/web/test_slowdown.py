@@ -10,7 +10,7 @@ import pytest
 
 from ddnsd.model.ratelimit import Rate
 from ddnsd.web.connections import TARPIT_SECONDS, Rank, Tarpit
-from ddnsd.web.http import Exchange
+from ddnsd.web.http import HttpRequest
 from ddnsd.web.http_connection import HttpLimits
 from tests.waiting import until
 from tests.web.public_place import MAX_BODY, PATIENT, PublicPlace
@@ -25,11 +25,11 @@ AT_LEAST = TARPIT_SECONDS - 0.002  # uvloop's timers have whole milliseconds
 NEVER = Rate(0.001, 2)
 
 
-def _now(exchange: Exchange) -> None:
+def _now(exchange: HttpRequest) -> None:
     exchange.reply(200, b"now")
 
 
-def _limited(exchange: Exchange) -> None:
+def _limited(exchange: HttpRequest) -> None:
     exchange.reply(429, b"later", True, **{"Retry-After": "7"})
 
 
@@ -41,7 +41,7 @@ class Place(PublicPlace):
         routes = {"/now": {"GET": _now, "POST": self._take}, "/limited": {"GET": _limited}}
         super().__init__(routes, failures=failures, patience=patience)
 
-    def _take(self, exchange: Exchange) -> None:
+    def _take(self, exchange: HttpRequest) -> None:
         self.bodies.append(exchange.body)
         _now(exchange)
 

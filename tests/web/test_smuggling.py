@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from ddnsd.web import replies
-from ddnsd.web.http import Exchange, PublicListener
+from ddnsd.web.http import HttpRequest, PublicListener
 from tests.web.public_place import PublicPlace
 
 HOST = b"Host: x\r\n"
@@ -145,7 +145,7 @@ class Notes(PublicListener):
         super().__init__(*arguments)
         self.seen: list[Seen] = []
 
-    def dispatch(self, exchange: Exchange) -> None:
+    def dispatch(self, exchange: HttpRequest) -> None:
         target = exchange.path + ("?" + exchange.query if exchange.query else "")
         self.seen.append((exchange.method, target, exchange.body))
         exchange.reply(200, b"{}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ddnsd.web.connections import Rank
-from ddnsd.web.http import Exchange
+from ddnsd.web.http import HttpRequest
 from ddnsd.web.proxy_protocol import ProxyProtocol
 from tests.rigs.certificates import Certificates
 from tests.waiting import until
@@ -27,7 +27,7 @@ class Place(PublicPlace):
     """Answers over TLS; what comes from `PROXY` begins with a header."""
 
     def __init__(self, certificates: Certificates) -> None:
-        self.late: list[Exchange] = []
+        self.late: list[HttpRequest] = []
         self._authority = certificates.folder / "ca.pem"
         routes = {
             "/now": {"GET": lambda exchange: exchange.reply(200, exchange.peer.encode())},

@@ -38,11 +38,11 @@ from ddnsd.nameserver.embedded.cookies import Cookies
 from ddnsd.nameserver.embedded.ratelimit import ResponseRates, Verdict
 from ddnsd.nameserver.embedded.zone import Zone
 
-Zones = Mapping[str, Zone | None]  # by name; None is a zone of ours that is not loaded yet
+ServedZones = Mapping[str, Zone | None]  # by name; None is a zone of ours that is not loaded yet
 Owned = tuple[dns.name.Name, dns.rdataset.Rdataset]  # an RRset and its owner, in the case it is sent in
 
 
-class Answer(NamedTuple):
+class DnsAnswer(NamedTuple):
     """A response before it is rendered.
 
     `reason` is for the client's eyes only (RFC 8914). `subject` is the owner name of the data, or of what
@@ -59,7 +59,7 @@ class Answer(NamedTuple):
     subject: str = ""
 
 
-class View(NamedTuple):
+class ClientView(NamedTuple):
     """What one client sees beside the zones' records.
 
     `addresses` are this nameserver's own, for a zone whose name server is a name in it that no record
@@ -70,17 +70,19 @@ class View(NamedTuple):
     hidden: Callable[[str], str] = lambda _zone: ""
 
 
-EVERYTHING = View()
+EVERYTHING = ClientView()
 _OWN_TTL = 300  # seconds; a machine at home may have another address tomorrow
 
 
 # A resolver goes on to another server of the zone after each of the two; only the second says that it
 # need not come back.
-NOT_LOADED = Answer(Rcode.SERVFAIL, reason=EDECode.NOT_READY)
-NOT_OURS = Answer(Rcode.REFUSED, reason=EDECode.NOT_AUTHORITATIVE)
+NOT_LOADED = DnsAnswer(Rcode.SERVFAIL, reason=EDECode.NOT_READY)
+NOT_OURS = DnsAnswer(Rcode.REFUSED, reason=EDECode.NOT_AUTHORITATIVE)
 
 
-def answer(zones: Zones, qname: dns.name.Name, qtype: RdataType, view: View = EVERYTHING) -> Answer:
+def answer(
+    zones: ServedZones, qname: dns.name.Name, qtype: RdataType, view: ClientView = EVERYTHING
+) -> DnsAnswer:
     """Answer a question of class IN, for data and for ANY, from the closest zone above the name."""
     name = _text(qname)
     origin = next((each for each in ancestors(name) if each in zones), None)
@@ -131,7 +133,7 @@ def _any(zone: Zone, name: str) -> RdataType:
     return next(iter(zone.types(name)), RdataType.ANY)
 
 
-def _positive(zone: Zone, qname: dns.name.Name, found: dns.rdataset.Rdataset, view: View) -> Answer:
+def _positive(zone: Zone, qname: dns.name.Name, found: dns.rdataset.Rdataset, view: ClientView) -> DnsAnswer:
     glue: tuple[Owned, ...] = ()
     if found.rdtype == RdataType.NS:
         glue = _glue(zone, found, view)
@@ -139,10 +141,10 @@ def _positive(zone: Zone, qname: dns.name.Name, found: dns.rdataset.Rdataset, vi
             # A resolver would take a name without an address for the zone's only name server: SERVFAIL.
             # Without it, it goes on with the delegation that it came by, whose names do have addresses.
             return _negative(zone, Rcode.NOERROR)
-    return Answer(Rcode.NOERROR, authoritative=True, answer=((qname, found),), additional=glue)
+    return DnsAnswer(Rcode.NOERROR, authoritative=True, answer=((qname, found),), additional=glue)
 
 
-def _glue(zone: Zone, servers: dns.rdataset.Rdataset, view: View) -> tuple[Owned, ...]:
+def _glue(zone: Zone, servers: dns.rdataset.Rdataset, view: ClientView) -> tuple[Owned, ...]:
     """Return the addresses of the name servers, as far as this very zone has them."""
     targets = [rdata.target for rdata in servers if isinstance(rdata, NS)]
     types = (RdataType.A, RdataType.AAAA)
@@ -150,13 +152,13 @@ def _glue(zone: Zone, servers: dns.rdataset.Rdataset, view: View) -> tuple[Owned
     return tuple((target, rdataset) for target, rdataset in found if rdataset is not None)
 
 
-def _address(zone: Zone, name: str, rdtype: RdataType, view: View) -> dns.rdataset.Rdataset | None:
+def _address(zone: Zone, name: str, rdtype: RdataType, view: ClientView) -> dns.rdataset.Rdataset | None:
     return _own(view.addresses, rdtype) if _is_own(zone, name) else zone.find(name, rdtype)
 
 
-def _negative(zone: Zone, rcode: Rcode) -> Answer:
+def _negative(zone: Zone, rcode: Rcode) -> DnsAnswer:
     """Say "no such name", or "not of this type" (NOERROR); the SOA says for how long (RFC 2308 §2)."""
-    return Answer(rcode, authoritative=True, authority=((zone.origin, zone.denial),), subject=zone.name)
+    return DnsAnswer(rcode, authoritative=True, authority=((zone.origin, zone.denial),), subject=zone.name)
 
 
 MAX_QUERY = 4096  # octets; bounds the work on compression pointers, no honest query comes near
@@ -170,7 +172,7 @@ class UnknownKeyError(Exception):
     """The message is signed (RFC 8945). No key is known here."""
 
 
-class Header(NamedTuple):
+class QueryHeader(NamedTuple):
     """A message's header (RFC 1035 §4.1.1): flags as one number, then the records in each section."""
 
     id: int
@@ -198,7 +200,7 @@ class Edns(NamedTuple):
 class Query(NamedTuple):
     """One question, and the client's EDNS if it has any."""
 
-    header: Header
+    header: QueryHeader
     name: dns.name.Name
     rdtype: RdataType
     rdclass: RdataClass
@@ -213,15 +215,15 @@ class _Record(NamedTuple):
     data: bytes
 
 
-def read_header(wire: bytes) -> Header | None:
+def read_header(wire: bytes) -> QueryHeader | None:
     """Return the header of a message that is no response; None if there is none to answer."""
     if len(wire) < HEADER.size:
         return None
-    header = Header(*HEADER.unpack_from(wire))
+    header = QueryHeader(*HEADER.unpack_from(wire))
     return None if header.flags & _QR else header
 
 
-def read(header: Header, wire: bytes) -> Query:
+def read(header: QueryHeader, wire: bytes) -> Query:
     """Return the query of a message of opcode QUERY.
 
     Raises:
@@ -247,7 +249,7 @@ def read(header: Header, wire: bytes) -> Query:
     )
 
 
-def _is_plausible(header: Header) -> bool:
+def _is_plausible(header: QueryHeader) -> bool:
     """Say whether a query may have these counts; known before anything is read.
 
     One question (RFC 9619), an SOA of IXFR (RFC 1995 §3), an OPT and a signature.
@@ -293,7 +295,7 @@ _DO = int(dns.flags.DO)
 _ECHOED = _RD | _CD  # RFC 1035 §4.1.1, RFC 4035 §3.2.2
 
 
-class Transport(IntEnum):
+class TransportProtocol(IntEnum):
     """How a query came."""
 
     UDP = 17
@@ -320,7 +322,7 @@ class Response(NamedTuple):
 class Policy(NamedTuple):
     """What there is beside the zones: who sees what, who is known by a cookie, how much strangers get."""
 
-    view: View = EVERYTHING
+    view: ClientView = EVERYTHING
     cookies: Cookies | None = None
     rates: ResponseRates | None = None
 
@@ -331,7 +333,11 @@ LIMITED = Response(b"", Rcode.NOERROR)
 
 
 def respond(
-    zones: Zones, wire: bytes, transport: Transport, peer: Peer = NOBODY, policy: Policy = NO_POLICY
+    zones: ServedZones,
+    wire: bytes,
+    transport: TransportProtocol,
+    peer: Peer = NOBODY,
+    policy: Policy = NO_POLICY,
 ) -> Response | None:
     """Return the response to whatever was sent here; None for what gets none.
 
@@ -340,7 +346,7 @@ def respond(
     header = read_header(wire)
     if header is None:
         return None
-    rates = policy.rates if transport is Transport.UDP else None
+    rates = policy.rates if transport is TransportProtocol.UDP else None
     if header.opcode != Opcode.QUERY:  # the publisher's UPDATEs come another way, nobody else's count
         return _refuse(header, Rcode.NOTIMP, rates, peer)
     try:
@@ -353,7 +359,7 @@ def respond(
 
 
 def _respond(
-    query: Query, answer: Answer, limit: int, rates: ResponseRates | None, peer: Peer, policy: Policy
+    query: Query, answer: DnsAnswer, limit: int, rates: ResponseRates | None, peer: Peer, policy: Policy
 ) -> Response:
     asked = query.edns.cookie if query.edns else b""
     cookie = policy.cookies.answer(asked, peer.source) if asked and policy.cookies else b""
@@ -363,11 +369,11 @@ def _respond(
         if verdict is Verdict.DROP:
             return LIMITED
         if verdict is Verdict.SLIP:
-            return _render(query, Answer(Rcode.NOERROR), limit, cookie, _TC)
+            return _render(query, DnsAnswer(Rcode.NOERROR), limit, cookie, _TC)
     return _render(query, answer, limit, cookie)
 
 
-def _refuse(header: Header, rcode: Rcode, rates: ResponseRates | None, peer: Peer) -> Response:
+def _refuse(header: QueryHeader, rcode: Rcode, rates: ResponseRates | None, peer: Peer) -> Response:
     verdict = rates.verdict(peer.source, rcode) if rates else Verdict.SEND
     return LIMITED if verdict is Verdict.DROP else _bare(header, rcode)
 
@@ -378,31 +384,31 @@ def fail(wire: bytes) -> Response | None:
     return None if header is None else _bare(header, Rcode.SERVFAIL)
 
 
-def _bare(header: Header, rcode: Rcode) -> Response:
+def _bare(header: QueryHeader, rcode: Rcode) -> Response:
     """Answer with a header alone: what follows in the query was not, or could not be, read."""
     flags = _QR | dns.opcode.to_flags(header.opcode) | (header.flags & _RD) | rcode
     return Response(HEADER.pack(header.id, flags, 0, 0, 0, 0), rcode)
 
 
-def _answer(zones: Zones, query: Query, view: View) -> Answer:
+def _answer(zones: ServedZones, query: Query, view: ClientView) -> DnsAnswer:
     if query.edns is not None and query.edns.version > 0:
-        return Answer(Rcode.BADVERS)
+        return DnsAnswer(Rcode.BADVERS)
     if query.rdclass != IN or query.rdtype in (RdataType.AXFR, RdataType.IXFR):
-        return Answer(Rcode.REFUSED, reason=EDECode.PROHIBITED)
+        return DnsAnswer(Rcode.REFUSED, reason=EDECode.PROHIBITED)
     if dns.rdatatype.is_metatype(query.rdtype) and query.rdtype != RdataType.ANY:
-        return Answer(Rcode.NOTIMP)
+        return DnsAnswer(Rcode.NOTIMP)
     return answer(zones, query.name, query.rdtype, view)
 
 
-def _limit(query: Query, transport: Transport) -> int:
+def _limit(query: Query, transport: TransportProtocol) -> int:
     """Return how many octets the response may have."""
-    if transport is Transport.TCP:
+    if transport is TransportProtocol.TCP:
         return _MAX_MESSAGE
     payload = query.edns.payload if query.edns else 0
     return min(max(payload, _MIN_DATAGRAM), MAX_DATAGRAM)
 
 
-def _render(query: Query, answer: Answer, limit: int, cookie: bytes = b"", truncated: int = 0) -> Response:
+def _render(query: Query, answer: DnsAnswer, limit: int, cookie: bytes = b"", truncated: int = 0) -> Response:
     """Render an answer; `truncated` is TC where nothing of it is sent, whatever room there is."""
     header, edns = query.header, query.edns
     flags = _QR | (_AA if answer.authoritative else 0) | (header.flags & _ECHOED) | (answer.rcode & 0xF)
@@ -421,7 +427,7 @@ def _render(query: Query, answer: Answer, limit: int, cookie: bytes = b"", trunc
     return Response(renderer.get_wire(), answer.rcode)
 
 
-def _add_sections(renderer: Renderer, answer: Answer) -> None:
+def _add_sections(renderer: Renderer, answer: DnsAnswer) -> None:
     """Render the sections; TC says that an RRset is missing that matters (RFC 2181 §9)."""
     try:
         for section, rrsets in ((ANSWER, answer.answer), (AUTHORITY, answer.authority)):

@@ -13,7 +13,7 @@ from typing import Self
 import structlog
 
 from ddnsd.aio import Slice
-from ddnsd.nameserver.embedded.answer import Peer, Transport
+from ddnsd.nameserver.embedded.answer import Peer, TransportProtocol
 from ddnsd.nameserver.embedded.ratelimit import ResponseRates
 from ddnsd.nameserver.embedded.serial import Serials
 from ddnsd.nameserver.embedded.settings import EmbeddedSettings
@@ -21,16 +21,16 @@ from ddnsd.nameserver.embedded.transports import BUFFER, DatagramService, Respon
 from ddnsd.nameserver.embedded.zone import Zone
 from ddnsd.nameserver.interface import (
     LoadedNameserver,
+    QueryRefusedError,
     Rcode,
     RecordType,
-    RefusedError,
     RRset,
     UnreachableError,
     Update,
 )
 
-Address = tuple[str, int]  # host and port
-Respond = Callable[[bytes, Transport, Peer], bytes | None]
+HostPort = tuple[str, int]  # host and port
+RespondVia = Callable[[bytes, TransportProtocol, Peer], bytes | None]
 
 _KERNEL_BUFFERS = {  # octets to send, and received
     socket.SOCK_DGRAM: (1 << 20, 1 << 20),  # a burst of some thousand queries waits instead of being lost
@@ -47,27 +47,27 @@ _REMEDIES = {
 }
 
 
-class ListenError(Exception):
+class DnsListenError(Exception):
     """An address cannot be listened on. The message names it, the reason and the remedy."""
 
 
 class Listeners:
     """UDP and TCP on each address of the settings."""
 
-    def __init__(self, settings: EmbeddedSettings, respond: Respond) -> None:
+    def __init__(self, settings: EmbeddedSettings, respond: RespondVia) -> None:
         self._settings = settings
         self._respond = respond
         self._datagrams: list[DatagramService] = []
         self._servers: list[asyncio.Server] = []
         self._streams = StreamService(
-            lambda wire, peer: respond(wire, Transport.TCP, peer),
+            lambda wire, peer: respond(wire, TransportProtocol.TCP, peer),
             idle=settings.tcp_idle,
             most=settings.tcp_connections,
             most_of_one=settings.tcp_connections_per_source,
         )
 
     @property
-    def addresses(self) -> tuple[Address, ...]:
+    def addresses(self) -> tuple[HostPort, ...]:
         """The addresses listened on, in the settings' order, with their actual ports."""
         return tuple(server.sockets[0].getsockname()[:2] for server in self._servers)
 
@@ -96,26 +96,26 @@ class Listeners:
 
     async def _listen(self, datagrams: socket.socket, streams: socket.socket) -> None:
         self._datagrams.append(
-            DatagramService(datagrams, lambda wire, peer: self._respond(wire, Transport.UDP, peer))
+            DatagramService(datagrams, lambda wire, peer: self._respond(wire, TransportProtocol.UDP, peer))
         )
         self._servers.append(
             await asyncio.start_server(self._streams.serve, sock=streams, limit=BUFFER, backlog=_BACKLOG)
         )
 
-    def _bind(self, address: Address) -> tuple[socket.socket, socket.socket]:
+    def _bind(self, address: HostPort) -> tuple[socket.socket, socket.socket]:
         try:
             return _bind_both(address)
         except OSError as error:
             host, port = address
             reason = error.strerror or str(error)
             remedy = _REMEDIES.get(error.errno or 0, "choose a numeric address of this machine")
-            raise ListenError(
+            raise DnsListenError(
                 f"the nameserver {self._settings.name!r} cannot listen on {host} port {port} (UDP and TCP): "
                 f"{reason}: {remedy} (nameservers.{self._settings.name}.listen)"
             ) from error
 
 
-def _bind_both(address: Address) -> tuple[socket.socket, socket.socket]:
+def _bind_both(address: HostPort) -> tuple[socket.socket, socket.socket]:
     """Return a UDP and a TCP socket on the same port; of port 0: one that both have free."""
     for _ in range(_ATTEMPTS if address[1] == 0 else 0):
         with suppress(OSError):
@@ -123,7 +123,7 @@ def _bind_both(address: Address) -> tuple[socket.socket, socket.socket]:
     return _bind_pair(address)
 
 
-def _bind_pair(address: Address) -> tuple[socket.socket, socket.socket]:
+def _bind_pair(address: HostPort) -> tuple[socket.socket, socket.socket]:
     datagrams = _bound(address, socket.SOCK_DGRAM)
     try:
         return datagrams, _bound((address[0], datagrams.getsockname()[1]), socket.SOCK_STREAM)
@@ -132,7 +132,7 @@ def _bind_pair(address: Address) -> tuple[socket.socket, socket.socket]:
         raise
 
 
-def _bound(address: Address, kind: socket.SocketKind) -> socket.socket:
+def _bound(address: HostPort, kind: socket.SocketKind) -> socket.socket:
     flags = socket.AI_NUMERICHOST | socket.AI_PASSIVE
     family, _, _, _, where = socket.getaddrinfo(*address, type=kind, flags=flags)[0]
     bound = socket.socket(family, kind)
@@ -205,7 +205,7 @@ class EmbeddedNameserver(LoadedNameserver):
         return server
 
     @property
-    def addresses(self) -> tuple[Address, ...]:
+    def addresses(self) -> tuple[HostPort, ...]:
         """The addresses it listens on, in the settings' order, with their actual ports."""
         return self._listeners.addresses
 
@@ -286,7 +286,7 @@ class EmbeddedNameserver(LoadedNameserver):
     def _opened(self, zone: str) -> Zone:
         opened = self._zones.get(zone)
         if opened is None:
-            raise RefusedError(f"nameserver {self._settings.name!r}: the zone {zone} is not open here")
+            raise QueryRefusedError(f"nameserver {self._settings.name!r}: the zone {zone} is not open here")
         return opened
 
     async def _reserve(self, zone: str) -> None:

@@ -20,11 +20,11 @@ import structlog
 from ddnsd.nameserver.embedded.answer import (
     LIMITED,
     NOBODY,
+    ClientView,
     Peer,
     Policy,
-    Transport,
-    View,
-    Zones,
+    ServedZones,
+    TransportProtocol,
     fail,
     respond,
 )
@@ -243,12 +243,12 @@ class Responder:
 
     def __init__(
         self,
-        zones: Zones,
+        zones: ServedZones,
         rates: ResponseRates | None = None,
         addresses: tuple[str, ...] | None = None,
         hidden: Callable[[str], str] = lambda _zone: "",
     ) -> None:
-        """`addresses` and `hidden` are a `View`'s; None: the address that was asked."""
+        """`addresses` and `hidden` are a `ClientView`'s; None: the address that was asked."""
         self._zones = zones
         self._rates = rates
         self._cookies = Cookies()
@@ -264,7 +264,7 @@ class Responder:
         """
         return self._answers
 
-    def respond(self, wire: bytes, transport: Transport, peer: Peer = NOBODY) -> bytes | None:
+    def respond(self, wire: bytes, transport: TransportProtocol, peer: Peer = NOBODY) -> bytes | None:
         """Return the response, None if there shall be none. Raises nothing."""
         try:
             policy = Policy(self._view(peer.asked), self._cookies, self._rates)
@@ -279,10 +279,10 @@ class Responder:
         self._answers["dropped" if response is None else response.rcode.name] += 1
         return None if response is None else response.wire
 
-    def _view(self, asked: str) -> View:
+    def _view(self, asked: str) -> ClientView:
         if self._addresses is not None:
-            return View(self._addresses, self._hidden)
-        return View((asked,) if asked and not asked.startswith("fe80:") else (), self._hidden)
+            return ClientView(self._addresses, self._hidden)
+        return ClientView((asked,) if asked and not asked.startswith("fe80:") else (), self._hidden)
 
     def _report(self, wire: bytes) -> None:
         """Log the fault that is being handled, but do not let a stranger fill the log."""

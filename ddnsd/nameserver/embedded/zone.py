@@ -78,7 +78,7 @@ class InvalidRecordError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ServedRRset:
     """An RRset as the publisher wrote it, and ready to be rendered. Records of the same text are equal."""
 
     rrset: RRset
@@ -90,7 +90,7 @@ def wire_type(record_type: RecordType) -> RdataType:
     return RdataType[record_type.value]
 
 
-def encode(rrset: RRset) -> Record:
+def encode(rrset: RRset) -> ServedRRset:
     """Return the RRset as a record; its values sorted, each once.
 
     Raises:
@@ -106,7 +106,7 @@ def encode(rrset: RRset) -> Record:
         rdatas = [make(value) for value in values]
     except (ValueError, dns.exception.DNSException) as error:
         raise InvalidRecordError(f"{rrset.name} {rrset.type}: a bad value: {error}") from error
-    return Record(rrset._replace(values=values), dns.rdataset.from_rdata_list(rrset.ttl, rdatas))
+    return ServedRRset(rrset._replace(values=values), dns.rdataset.from_rdata_list(rrset.ttl, rdatas))
 
 
 def _txt(value: str) -> dns.rdata.Rdata:
@@ -125,15 +125,15 @@ _MAKERS: dict[RecordType, Callable[[str], dns.rdata.Rdata]] = {
 WRITABLE = frozenset(_MAKERS)
 
 
-def start_of_authority(zone: str, authority: Authority, serial: int) -> Record:
+def start_of_authority(zone: str, authority: Authority, serial: int) -> ServedRRset:
     """Return the zone's SOA."""
     timers = (serial, authority.refresh, authority.retry, authority.expire, authority.minimum)
     rdata = SOA(IN, RdataType.SOA, _server_name(zone, authority), _mailbox(zone, authority), *timers)
     rrset = RRset(zone, RecordType.SOA, authority.ttl, (rdata.to_text(),))
-    return Record(rrset, dns.rdataset.from_rdata(authority.ttl, rdata))
+    return ServedRRset(rrset, dns.rdataset.from_rdata(authority.ttl, rdata))
 
 
-def negative(soa: Record) -> dns.rdataset.Rdataset:
+def negative(soa: ServedRRset) -> dns.rdataset.Rdataset:
     """Return the SOA as it accompanies "no": its TTL is how long that may be cached (RFC 2308 §3)."""
     rdata = soa.rdataset[0]
     assert isinstance(rdata, SOA)
@@ -162,8 +162,8 @@ def _mailbox(zone: str, authority: Authority) -> dns.name.Name:
     return dns.name.Name((local.encode(), *dns.name.from_text(domain).labels))
 
 
-Node = dict[RdataType, Record]
-_NOTHING: Mapping[RdataType, Record] = {}
+ServedName = dict[RdataType, ServedRRset]
+_NOTHING: Mapping[RdataType, ServedRRset] = {}
 
 
 class Zone:
@@ -177,7 +177,7 @@ class Zone:
         self.name = name
         self.origin = dns.name.from_text(name)
         self._authority = authority
-        self._nodes: dict[str, Node] = {}
+        self._nodes: dict[str, ServedName] = {}
         self._names = Names(name)
         self._servers = name_servers(name, authority)
         server = server_name(name, authority)
@@ -293,12 +293,12 @@ class Zone:
             self.serial = take_serial()
         return Rcode.NOERROR
 
-    def _record(self, name: str, rdtype: RdataType) -> Record | None:
+    def _record(self, name: str, rdtype: RdataType) -> ServedRRset | None:
         if rdtype == RdataType.SOA and name == self.name:
             return self._soa
         return self._nodes.get(name, _NOTHING).get(rdtype)
 
-    def _put(self, record: Record) -> bool:
+    def _put(self, record: ServedRRset) -> bool:
         """Replace the RRset; say whether that changed anything."""
         name, rdtype = record.rrset.name, wire_type(record.rrset.type)
         if name not in self._nodes:

@@ -17,9 +17,9 @@ from ddnsd.aio import Gate, Slice
 from ddnsd.nameserver.interface import (
     Hidden,
     NoAnswerError,
+    QueryRefusedError,
     Rcode,
     RecordType,
-    RefusedError,
     RRset,
     UnreachableError,
     Update,
@@ -28,7 +28,7 @@ from ddnsd.nameserver.rfc2136.settings import Rfc2136Settings
 from ddnsd.nameserver.rfc2136.tsig import SignatureError, Signer, UnsignedError, Verifier
 from ddnsd.nameserver.wire import (
     TYPES,
-    MalformedError,
+    MalformedMessageError,
     Message,
     Record,
     answered_rrset,
@@ -304,7 +304,7 @@ class ZoneAssembly:
         completed: list[RRset] = []
         for record in records:
             if self.is_complete:
-                raise MalformedError("a transfer goes on after its end")
+                raise MalformedMessageError("a transfer goes on after its end")
             if record.name != self._name:
                 completed += self._take()
                 self._name = record.name
@@ -319,7 +319,7 @@ class ZoneAssembly:
     def _border(self, record: Record) -> list[RRset]:
         """Begin with the zone's SOA, and end with it."""
         if TYPES.get(record.type) is not _SOA or record.name != self._zone:
-            raise MalformedError("a transfer does not begin and end with the zone's SOA")
+            raise MalformedMessageError("a transfer does not begin and end with the zone's SOA")
         self.is_complete, self._began = self._began, True
         return self._take() if self.is_complete else []
 
@@ -368,7 +368,7 @@ async def transfer(
                     yield rrsets
                 await slice.pause()
         messages.end()
-    except (MalformedError, SignatureError) as error:
+    except (MalformedMessageError, SignatureError) as error:
         raise NoAnswerError(f"{settings.name}: transfer of {zone}: {error}") from error
     finally:
         connection.abort()
@@ -402,7 +402,7 @@ class _Messages:
         check_answers(message, self._request)
         code = rcode(message)
         if code in _NOT_ALLOWED:  # an error may be unsigned
-            raise RefusedError(
+            raise QueryRefusedError(
                 f"{self._settings.name} answers {code} to a zone transfer: "
                 "has it the zone, and may the key transfer it? (docs/nameservers.md)"
             )
@@ -500,10 +500,10 @@ class Rfc2136Nameserver:
             remedy = f"does the nameserver have the zone {zone}, and may ddnsd's key ask it?"
             if zone in self._refused_keys:  # it says more than the code
                 reason, remedy = self._refused_keys[zone], _KEY_REMEDY
-            raise RefusedError(f"{self._settings.name}: {name} {type}: {reason}; {remedy}")
+            raise QueryRefusedError(f"{self._settings.name}: {name} {type}: {reason}; {remedy}")
         try:
             return answered_rrset(message, zone, name, type) or hidden(message, zone, name)
-        except MalformedError as error:
+        except MalformedMessageError as error:
             self._queries.abort()
             raise NoAnswerError(f"{self._settings.name}: {error}") from error
 
@@ -515,7 +515,7 @@ class Rfc2136Nameserver:
             message = read_message(answer)
             check_answers(message, request)
             self._verify(message, zone, verifier, unsigned)
-        except (MalformedError, SignatureError) as error:
+        except (MalformedMessageError, SignatureError) as error:
             channel.abort()
             raise NoAnswerError(f"{self._settings.name}: {error}") from error
         return message

@@ -1,7 +1,7 @@
 """Accounts, tokens, zones and hosts: read, changed and deleted, one change at a time in the cluster."""
 
 from ddnsd.service.registry.bulk import MAX_ATOMIC
-from ddnsd.service.registry.registry import ANY, CreatedToken, Page, Precondition, Put, Registry
+from ddnsd.service.registry.registry import ANY, CreatedToken, Precondition, PutResult, Registry, ResourcePage
 from ddnsd.service.registry.results import (
     Applied,
     ApplyResult,
@@ -29,15 +29,15 @@ __all__ = [
     "Deleted",
     "NotFoundError",
     "NotMineError",
-    "Page",
     "PartlyAppliedError",
     "PartlyRestoredError",
     "Precondition",
     "PreconditionFailedError",
-    "Put",
+    "PutResult",
     "RefusedError",
     "Registry",
     "RegistryError",
+    "ResourcePage",
     "Restored",
     "Result",
     "SourceTakenError",

@@ -18,7 +18,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.records import RecordKey, Resource
 from ddnsd.model.resources import Kind, TokenSpec, is_previous
 from ddnsd.model.special_addresses import is_reachable, is_usable
-from ddnsd.service.archive import Address, Archive, Counts, Item
+from ddnsd.service.archive import Archive, ArchivedAddress, Counts, Item
 from ddnsd.service.documents import Document, InvalidDocumentError, ProblemList, read_document, title_of
 from ddnsd.service.registry import rules
 from ddnsd.service.registry.results import (
@@ -31,7 +31,7 @@ from ddnsd.service.registry.results import (
     Restored,
     Result,
 )
-from ddnsd.service.registry.transaction import Auditor, Draft, Turns
+from ddnsd.service.registry.transaction import Auditor, RegistryCommits, RegistryTransaction
 
 MAX_ATOMIC = 100  # documents
 _CHUNK = 1000  # documents looked at in one turn; most of them unchanged, or it ends sooner
@@ -94,12 +94,14 @@ async def read_documents(raws: Sequence[object]) -> list[_Numbered]:
     return sorted(documents.values(), key=lambda numbered: _ORDER.index(numbered.document.kind))
 
 
-async def apply(turns: Turns, documents: Sequence[_Numbered], nameservers: Collection[str]) -> Applied:
+async def apply(
+    turns: RegistryCommits, documents: Sequence[_Numbered], nameservers: Collection[str]
+) -> Applied:
     """Apply the documents: in one commit if they are few, else in several.
 
     Raises:
         InvalidDocumentError, RefusedError: nothing was applied; with the problems of all documents.
-        StoreFailedError: as of `Turns.take`.
+        StoreFailedError: as of `RegistryCommits.take`.
         PartlyAppliedError: it ended early.
     """
     if len(documents) <= MAX_ATOMIC:
@@ -112,7 +114,11 @@ async def apply(turns: Turns, documents: Sequence[_Numbered], nameservers: Colle
 
 
 def _check(
-    draft: Draft, documents: Sequence[_Numbered], nameservers: Collection[str], *, together: bool = False
+    draft: RegistryTransaction,
+    documents: Sequence[_Numbered],
+    nameservers: Collection[str],
+    *,
+    together: bool = False,
 ) -> list[_Came]:
     """Put all documents into the draft, whatever its size; raise with all their problems.
 
@@ -140,7 +146,9 @@ def _check(
     return done
 
 
-def _put_all(draft: Draft, documents: Sequence[_Numbered], nameservers: Collection[str]) -> _Done:
+def _put_all(
+    draft: RegistryTransaction, documents: Sequence[_Numbered], nameservers: Collection[str]
+) -> _Done:
     done = _check(draft, documents, nameservers, together=True)
     if not draft.fits():
         raise _TooLargeError
@@ -148,7 +156,7 @@ def _put_all(draft: Draft, documents: Sequence[_Numbered], nameservers: Collecti
 
 
 async def _apply_in_chunks(
-    turns: Turns, documents: Sequence[_Numbered], nameservers: Collection[str]
+    turns: RegistryCommits, documents: Sequence[_Numbered], nameservers: Collection[str]
 ) -> Applied:
     done = _Done([], set())
     while len(done.written) < len(documents):
@@ -164,7 +172,7 @@ async def _apply_in_chunks(
     return Applied(False, _results(documents, done.written), done.told)
 
 
-def _fill(draft: Draft, documents: Sequence[_Numbered], nameservers: Collection[str]) -> _Done:
+def _fill(draft: RegistryTransaction, documents: Sequence[_Numbered], nameservers: Collection[str]) -> _Done:
     """Put as many documents into the draft as surely fit; return what came of these."""
     done: list[_Came] = []
     for numbered in documents:
@@ -189,7 +197,7 @@ def _results(documents: Sequence[_Numbered], done: Sequence[_Came]) -> tuple[App
 PUT_COST = rules.PUT_COST + len(Family)
 
 
-class Came(NamedTuple):
+class RestoreOutcome(NamedTuple):
     """What came of one item: whether it is new, how many of its addresses are, how many were kept.
 
     Of the new addresses `unusable` and `unreachable` are counted apart (`model.special_addresses`).
@@ -203,7 +211,9 @@ class Came(NamedTuple):
     unreachable: int
 
 
-def put_item(draft: Draft, item: Item, *, exported: datetime, nameservers: Collection[str]) -> Came:
+def put_item(
+    draft: RegistryTransaction, item: Item, *, exported: datetime, nameservers: Collection[str]
+) -> RestoreOutcome:
     """Put one item into the draft; `exported` is when the archive was made.
 
     Raises:
@@ -221,7 +231,9 @@ def put_item(draft: Draft, item: Item, *, exported: datetime, nameservers: Colle
         raise RefusedError(str(problem), count=hosts, problems=(problem,)) from error
 
 
-def _put(draft: Draft, item: Item, exported: datetime, nameservers: Collection[str]) -> Came:
+def _put(
+    draft: RegistryTransaction, item: Item, exported: datetime, nameservers: Collection[str]
+) -> RestoreOutcome:
     kind, name, spec, origin = item.document
     old = draft.of_kind(kind).get(name)
     if old is not None and old != Resource(spec, origin=origin):
@@ -234,11 +246,13 @@ def _put(draft: Draft, item: Item, exported: datetime, nameservers: Collection[s
     if kind is Kind.HOST:
         for family in Family:
             came.update(_put_address(draft, RecordKey(name, family), item.addresses.get(family), exported))
-    return Came(kind, old is None, *(came[what] for what in ("restored", "kept", "unusable", "unreachable")))
+    return RestoreOutcome(
+        kind, old is None, *(came[what] for what in ("restored", "kept", "unusable", "unreachable"))
+    )
 
 
 def _put_address(
-    draft: Draft, record: RecordKey, address: Address | None, exported: datetime
+    draft: RegistryTransaction, record: RecordKey, address: ArchivedAddress | None, exported: datetime
 ) -> Sequence[str]:
     """Put one address into the draft; return what it counts as, nothing if it is there already."""
     entry = draft.state.addresses.get(record)
@@ -272,7 +286,7 @@ _RESTORED_AT_ONCE = 200  # items looked at in one turn; most of them are there a
 _REMEDY = "import into an empty installation (another data folder or store.etcd.prefix), or delete them first"
 
 _ADDRESSES = ("addresses", "kept", "unusable", "unreachable")  # what is counted of them
-_Put = Callable[[Draft, Item], Came]
+_Put = Callable[[RegistryTransaction, Item], RestoreOutcome]
 
 
 class _Tally:
@@ -284,7 +298,7 @@ class _Tally:
         self._unchanged = Counter[str]()
         self._addresses = Counter[str]()
 
-    def add(self, came: Sequence[Came]) -> None:
+    def add(self, came: Sequence[RestoreOutcome]) -> None:
         for each in came:
             (self._created if each.created else self._unchanged)[each.kind.plural] += 1
             for what in _ADDRESSES:
@@ -296,13 +310,13 @@ class _Tally:
         return Restored(Counts(**self._created), Counts(**self._unchanged), *counts)
 
 
-async def restore(turns: Turns, archive: Archive, nameservers: Collection[str]) -> Restored:
+async def restore(turns: RegistryCommits, archive: Archive, nameservers: Collection[str]) -> Restored:
     """Put the archive's resources and addresses into the installation.
 
     Raises:
         InvalidDocumentError: nothing was done: documents refer to what is not there.
         RefusedError: nothing was done: the installation has something else.
-        StoreFailedError: as of `Turns.take`.
+        StoreFailedError: as of `RegistryCommits.take`.
         PartlyRestoredError: it ended early; to be done again.
     """
     auditor = Auditor(turns.author, as_one=True)
@@ -312,7 +326,7 @@ async def restore(turns: Turns, archive: Archive, nameservers: Collection[str]) 
         auditor.close()
 
 
-async def _restore(turns: Turns, archive: Archive, nameservers: Collection[str]) -> Restored:
+async def _restore(turns: RegistryCommits, archive: Archive, nameservers: Collection[str]) -> Restored:
     tally = _Tally()
     put = partial(put_item, exported=archive.header.time, nameservers=nameservers)
     await _check_restored(await turns.read(), archive, put)
@@ -326,9 +340,9 @@ async def _restore(turns: Turns, archive: Archive, nameservers: Collection[str])
     return tally.restored()
 
 
-def _fill_restored(draft: Draft, *, items: Sequence[Item], put: _Put) -> list[Came]:
+def _fill_restored(draft: RegistryTransaction, *, items: Sequence[Item], put: _Put) -> list[RestoreOutcome]:
     """Put as many items into the draft as surely fit; return what came of these."""
-    came: list[Came] = []
+    came: list[RestoreOutcome] = []
     for item in items:
         if not draft.fits(PUT_COST):
             break
@@ -336,7 +350,7 @@ def _fill_restored(draft: Draft, *, items: Sequence[Item], put: _Put) -> list[Ca
     return came
 
 
-async def _check_restored(draft: Draft, archive: Archive, put: _Put) -> None:
+async def _check_restored(draft: RegistryTransaction, archive: Archive, put: _Put) -> None:
     """Put all items into one draft, whatever its size; raise with all their problems."""
     slice = Slice(share=_SHARE)
     invalid, refused, hosts = ProblemList(), ProblemList(), 0
@@ -356,7 +370,7 @@ async def _check_restored(draft: Draft, archive: Archive, put: _Put) -> None:
         raise RefusedError(_not_empty(strangers, len(refused)), count=hosts, problems=refused.told)
 
 
-async def _strangers(draft: Draft, archive: Archive) -> Counter[Kind]:
+async def _strangers(draft: RegistryTransaction, archive: Archive) -> Counter[Kind]:
     """Count what the installation has and the archive has not."""
     slice = Slice(share=_SHARE)
     known = set()

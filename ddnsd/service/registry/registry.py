@@ -30,12 +30,12 @@ from ddnsd.service.registry.results import (
     StoreFailedError,
 )
 from ddnsd.service.registry.rules import Deleted, Written
-from ddnsd.service.registry.transaction import Auditor, Draft, Turns
+from ddnsd.service.registry.transaction import Auditor, RegistryCommits, RegistryTransaction
 from ddnsd.service.source_status import SourceStatus, source_status
 from ddnsd.service.status import HistoryItem, HistoryPage, history, whose
 from ddnsd.store import codec, keys
 from ddnsd.store.group_commit import GroupCommit
-from ddnsd.store.interface import Done, Outcome, StoreError, Update
+from ddnsd.store.interface import ConditionalWrite, Done, Outcome, StoreError
 from ddnsd.store.transaction import revision_of
 from ddnsd.store.watch_cache import Touched, WatchCache
 
@@ -47,7 +47,7 @@ class Sources:
     if it is not bound.
     """
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: RegistryCommits) -> None:
         self._turns = turns
 
     async def list(self) -> Mapping[str, SourceStatus]:
@@ -63,7 +63,7 @@ class Sources:
             RefusedError: neither is so.
         """
 
-        def decide(draft: Draft, source: Source) -> Source:
+        def decide(draft: RegistryTransaction, source: Source) -> Source:
             if not source.claimant and source.other_installation:
                 bound = msgspec.structs.replace(
                     source, other_installation="", replaced_installation=source.other_installation
@@ -82,7 +82,7 @@ class Sources:
     async def release(self, name: str) -> Source:
         """Free a name and all that was written under it, which stays as it is; return the old binding."""
 
-        def decide(draft: Draft, source: Source) -> Source:
+        def decide(draft: RegistryTransaction, source: Source) -> Source:
             draft.drop_source(name)
             return source
 
@@ -95,7 +95,7 @@ class Sources:
             RefusedError: it holds none.
         """
 
-        def decide(draft: Draft, source: Source) -> Source:
+        def decide(draft: RegistryTransaction, source: Source) -> Source:
             if source.held is None:
                 raise RefusedError(f"source {name} holds no deletions")
             allowed = msgspec.structs.replace(source, pruned=source.held.id)
@@ -107,8 +107,8 @@ class Sources:
         assert held is not None
         return held
 
-    async def _change(self, name: str, decide: Callable[[Draft, Source], Source]) -> Source:
-        def decide_on_bound(draft: Draft) -> Source:
+    async def _change(self, name: str, decide: Callable[[RegistryTransaction, Source], Source]) -> Source:
+        def decide_on_bound(draft: RegistryTransaction) -> Source:
             source = draft.source(name)
             if source is None:
                 raise NotFoundError(f"there is no source {name[:80]!r} that is bound")
@@ -147,7 +147,7 @@ class WorkDesk:
                 raise NotFoundError(f"there is no Zone {zone}")
             id = secrets.token_hex(9)
             value = codec.encode(WorkRequest(work, zone, datetime.now(UTC), adopt=adopt))
-            outcome = await self._commit(Update({keys.request(id): 0}, {keys.request(id): value}))
+            outcome = await self._commit(ConditionalWrite({keys.request(id): 0}, {keys.request(id): value}))
         except StoreError as error:
             raise StoreFailedError(f"the store cannot do it now ({error}): try again") from error
         if not isinstance(outcome, Done):
@@ -192,11 +192,11 @@ class WorkDesk:
     async def _clear(self, entry: Entry[WorkRequest]) -> None:
         """Delete a finished request; one that stays is the leader's to clear away."""
         try:
-            await self._commit(Update({entry.key: entry.revision}, deletes=frozenset({entry.key})))
+            await self._commit(ConditionalWrite({entry.key: entry.revision}, deletes=frozenset({entry.key})))
         except StoreError:
             return
 
-    async def _commit(self, update: Update) -> Outcome:
+    async def _commit(self, update: ConditionalWrite) -> Outcome:
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._commits.commit(update)
@@ -208,14 +208,14 @@ ANY: Final = "*"
 Precondition = int | Literal["*"] | None  # the revision that the caller expects, any one, or no matter
 
 
-class Page(NamedTuple):
+class ResourcePage(NamedTuple):
     """A part of a listing, in the order of the names. `cursor` asks for what follows; "" if nothing does."""
 
     items: tuple[tuple[str, Entry[Resource[Spec]]], ...]
     cursor: str
 
 
-class Put(NamedTuple):
+class PutResult(NamedTuple):
     """What came of a put, the resource's revision after it, and what its writer should know all the same."""
 
     written: Written
@@ -242,7 +242,7 @@ class Registry:
     ) -> None:
         """`nameservers` are the names that a zone may refer to; `timeout` bounds a change, in seconds."""
         self._nameservers = frozenset(nameservers)
-        self._turns = Turns(cache, commits, timeout)
+        self._turns = RegistryCommits(cache, commits, timeout)
         self._sources = Sources(self._turns)
         self._work = WorkDesk(cache, commits, timeout)
 
@@ -269,13 +269,13 @@ class Registry:
         """The state as of the newest answer, or newer."""
         return self._turns.cache.state
 
-    async def list(self, kind: Kind, limit: int, cursor: str = "") -> Page:
+    async def list(self, kind: Kind, limit: int, cursor: str = "") -> ResourcePage:
         """Return at most `limit` resources whose names come after the cursor."""
         table = (await self._turns.read()).state.resources(kind)
         names = table.after(cursor, limit + 1)
         more = len(names) > limit
         items = tuple((name, table[name]) for name in names[:limit])
-        return Page(items, items[-1][0] if more and items else "")
+        return ResourcePage(items, items[-1][0] if more and items else "")
 
     async def get(self, kind: Kind, name: str) -> Entry[Resource[Spec]]:
         """Return a resource.
@@ -285,7 +285,7 @@ class Registry:
         """
         return _existing((await self._turns.read()).state, kind, name)
 
-    async def put(self, document: Document, if_match: Precondition = None) -> Put:
+    async def put(self, document: Document, if_match: Precondition = None) -> PutResult:
         """Create or change a resource.
 
         Raises:
@@ -294,11 +294,11 @@ class Registry:
             PreconditionFailedError: it is not at the revision expected.
         """
 
-        def decide(draft: Draft) -> Put:
+        def decide(draft: RegistryTransaction) -> PutResult:
             entry = draft.state.resources(document.kind).get(document.name)
             _check(entry, if_match)
             written = rules.put(draft, document, self._nameservers)
-            return Put(written, revision_of(entry), draft.warning(document.name))
+            return PutResult(written, revision_of(entry), draft.warning(document.name))
 
         put, revision = await self._turns.take(decide)
         return put._replace(revision=revision or put.revision)
@@ -317,7 +317,7 @@ class Registry:
             PreconditionFailedError: it is not at the revision expected.
         """
 
-        def decide(draft: Draft) -> Deleted:
+        def decide(draft: RegistryTransaction) -> Deleted:
             entry = _existing(draft.state, kind, name)
             _check(entry, if_match)
             return deletion.delete(draft, kind, name, entry.value, cascade=cascade, writer=None)
@@ -328,7 +328,7 @@ class Registry:
     async def _finish_deletion(self, kind: Kind, name: str, gone: Deleted) -> Deleted:
         """Go on with a deletion that one commit could not hold, until it is done or was taken back."""
 
-        def decide(draft: Draft) -> Deleted:
+        def decide(draft: RegistryTransaction) -> Deleted:
             entry = draft.state.resources(kind).get(name)
             if entry is None:
                 return Deleted(0, 0, done=True)  # somebody else has finished it
@@ -380,7 +380,7 @@ class Registry:
         secret = secrets.token_urlsafe(length)[:length]
         document, made = read_new_token(raw, secret, datetime.now(UTC))
 
-        def decide(draft: Draft) -> Written:
+        def decide(draft: RegistryTransaction) -> Written:
             if document.name in draft.state.tokens:
                 raise RefusedError(f"there is a token {document.name}: delete it first, or take another name")
             return rules.put(draft, document, self._nameservers)

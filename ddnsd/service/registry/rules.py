@@ -33,11 +33,11 @@ from ddnsd.model.resources import (
 )
 from ddnsd.service.documents import Document, InvalidDocumentError, Reason
 from ddnsd.service.registry.results import RefusedError
-from ddnsd.service.registry.transaction import Draft
+from ddnsd.service.registry.transaction import RegistryTransaction
 from ddnsd.store.interface import MAX_KEYS_PER_UPDATE
 
 
-def is_anothers(draft: Draft, resource: Resource[Spec] | None, writer: Origin | None) -> bool:
+def is_anothers(draft: RegistryTransaction, resource: Resource[Spec] | None, writer: Origin | None) -> bool:
     """Say whether the resource is somebody else's than the writer's.
 
     What was written under a source that is bound no more is nobody's: whoever comes first takes it.
@@ -47,7 +47,7 @@ def is_anothers(draft: Draft, resource: Resource[Spec] | None, writer: Origin | 
     return resource.origin is None or draft.source(resource.origin.source) is not None
 
 
-def demand_own(draft: Draft, kind: Kind, name: str, writer: Origin | None) -> None:
+def demand_own(draft: RegistryTransaction, kind: Kind, name: str, writer: Origin | None) -> None:
     """Check that the writer may change what is stored under this name, if anything is.
 
     Raises:
@@ -71,7 +71,7 @@ def _holder(kind: Kind, name: str, holder: Origin | None, writer: Origin | None)
     return f"belongs to {holder}: {remedy}"
 
 
-def keep_previous(draft: Draft, name: str, new: Resource[TokenSpec]) -> None:
+def keep_previous(draft: RegistryTransaction, name: str, new: Resource[TokenSpec]) -> None:
     """Keep the secret that this change of a token replaces, as a token of its own, or drop the kept one.
 
     It may do what the changed token may. A token that is disabled, or passes to another account, keeps
@@ -114,7 +114,13 @@ class Deleted(NamedTuple):
 
 
 def delete(
-    draft: Draft, kind: Kind, name: str, resource: Resource[Spec], *, cascade: bool, writer: Origin | None
+    draft: RegistryTransaction,
+    kind: Kind,
+    name: str,
+    resource: Resource[Spec],
+    *,
+    cascade: bool,
+    writer: Origin | None,
 ) -> Deleted:
     """Put the deletion of a resource into the draft, or as much of it as one commit holds.
 
@@ -141,13 +147,19 @@ def delete(
     return Deleted(gone_hosts, gone_tokens, done)
 
 
-def has_hosts(draft: Draft, kind: Kind, name: str) -> bool:
+def has_hosts(draft: RegistryTransaction, kind: Kind, name: str) -> bool:
     """Say whether hosts, whoever has written them, refer to this account or lie in this zone."""
     return kind is not Kind.HOST and next(_hosts_of(draft, kind, name), None) is not None
 
 
 def _refuse_hosts(
-    draft: Draft, kind: Kind, name: str, hosts: Sequence[str], *, cascade: bool, writer: Origin | None
+    draft: RegistryTransaction,
+    kind: Kind,
+    name: str,
+    hosts: Sequence[str],
+    *,
+    cascade: bool,
+    writer: Origin | None,
 ) -> None:
     """Refuse a deletion because of the hosts that would go along."""
     title = f"{kind.value.lower()} {name}"
@@ -164,7 +176,7 @@ def _counted(hosts: Sequence[str]) -> str:
     return "1 host" if len(hosts) == 1 else f"{len(hosts)} hosts"
 
 
-def _delete_hosts(draft: Draft, names: list[str]) -> int:
+def _delete_hosts(draft: RegistryTransaction, names: list[str]) -> int:
     """Put as many deletions into the draft as surely fit, beside that of the whole; return how many."""
     for count, name in enumerate(names):
         if not draft.fits(_HOST_COST + draft.given(name) + 1):
@@ -173,7 +185,7 @@ def _delete_hosts(draft: Draft, names: list[str]) -> int:
     return len(names)
 
 
-def _delete_tokens(draft: Draft, names: list[str]) -> int:
+def _delete_tokens(draft: RegistryTransaction, names: list[str]) -> int:
     for count, name in enumerate(names):
         if not draft.fits(1 + 1):
             return count
@@ -181,7 +193,7 @@ def _delete_tokens(draft: Draft, names: list[str]) -> int:
     return len(names)
 
 
-def _delete_host(draft: Draft, name: str) -> None:
+def _delete_host(draft: RegistryTransaction, name: str) -> None:
     host = draft.hosts.get(name)
     for family in host.spec.families if host else ():
         draft.withdraw(RecordKey(name, family))
@@ -190,7 +202,7 @@ def _delete_host(draft: Draft, name: str) -> None:
     draft.hosts.drop(name)
 
 
-def _hosts_of(draft: Draft, kind: Kind, name: str) -> Iterator[str]:
+def _hosts_of(draft: RegistryTransaction, kind: Kind, name: str) -> Iterator[str]:
     """Yield the hosts that cannot be without the resource; a host itself is one."""
     if kind is Kind.HOST:
         yield name
@@ -200,7 +212,7 @@ def _hosts_of(draft: Draft, kind: Kind, name: str) -> Iterator[str]:
         yield from draft.hosts_of(name)
 
 
-def _tokens_of(draft: Draft, kind: Kind, name: str, writer: Origin | None) -> Iterator[str]:
+def _tokens_of(draft: RegistryTransaction, kind: Kind, name: str, writer: Origin | None) -> Iterator[str]:
     """Yield the tokens that go with the resource: an account's, or the one of a token's former secret."""
     if kind is Kind.TOKEN and draft.tokens.get(previous_name(name)):
         yield previous_name(name)
@@ -210,7 +222,7 @@ def _tokens_of(draft: Draft, kind: Kind, name: str, writer: Origin | None) -> It
                 yield token
 
 
-def judge(draft: Draft, name: str, host: Resource[HostSpec], zone: str) -> None:
+def judge(draft: RegistryTransaction, name: str, host: Resource[HostSpec], zone: str) -> None:
     """Check that a host may be made, or given to its account, beside those of others.
 
     What Kubernetes has is refused; the admin API is the operator's, and is warned.
@@ -233,13 +245,15 @@ def judge(draft: Draft, name: str, host: Resource[HostSpec], zone: str) -> None:
     draft.settle(name, zone)
 
 
-def _object(draft: Draft, name: str, host: Resource[HostSpec], message: str, reason: Reason) -> None:
+def _object(
+    draft: RegistryTransaction, name: str, host: Resource[HostSpec], message: str, reason: Reason
+) -> None:
     if host.origin is not None:
         raise RefusedError(f"{name}: {message}", reason)
     draft.warn(name, message)
 
 
-def _others(draft: Draft, name: str, host: Resource[HostSpec], zone: str) -> Iterator[str]:
+def _others(draft: RegistryTransaction, name: str, host: Resource[HostSpec], zone: str) -> Iterator[str]:
     """Yield the hosts of other accounts that lie above or below the name, in its zone."""
     for each in _along(draft, name, zone):
         other = draft.hosts.get(each)
@@ -247,7 +261,7 @@ def _others(draft: Draft, name: str, host: Resource[HostSpec], zone: str) -> Ite
             yield each
 
 
-def _along(draft: Draft, name: str, zone: str) -> Iterator[str]:
+def _along(draft: RegistryTransaction, name: str, zone: str) -> Iterator[str]:
     for above in ancestors(name.partition(".")[2]):
         if above == zone:
             break
@@ -273,7 +287,7 @@ class Written(StrEnum):
 
 
 def put(
-    draft: Draft,
+    draft: RegistryTransaction,
     document: Document,
     nameservers: Collection[str],
     others: Mapping[str, str] = _NOBODY,
@@ -314,13 +328,15 @@ def secrets_after(documents: Iterable[Document]) -> Mapping[str, str]:
     return {each.name: each.spec.sha256 for each in documents if isinstance(each.spec, TokenSpec)}
 
 
-def _leans_on_held(draft: Draft, name: str, spec: Spec) -> bool:
+def _leans_on_held(draft: RegistryTransaction, name: str, spec: Spec) -> bool:
     zone = draft.zones.get(draft.zone_of(name) or "") if isinstance(spec, HostSpec) else None
     account = draft.accounts.get(spec.account) if isinstance(spec, HostSpec | TokenSpec) else None
     return (zone is not None and zone.held) or (account is not None and account.held)
 
 
-def _put_zone(draft: Draft, name: str, zone: Resource[ZoneSpec], nameservers: Collection[str]) -> None:
+def _put_zone(
+    draft: RegistryTransaction, name: str, zone: Resource[ZoneSpec], nameservers: Collection[str]
+) -> None:
     nameserver = zone.spec.nameserver
     if nameserver not in nameservers:
         message = f"{nameserver!r} is not under `nameservers` in config.yaml; "
@@ -333,7 +349,7 @@ def _put_zone(draft: Draft, name: str, zone: Resource[ZoneSpec], nameservers: Co
     draft.zones.put(name, zone)
 
 
-def _taken_over(draft: Draft, zone: str, above: str) -> set[str]:
+def _taken_over(draft: RegistryTransaction, zone: str, above: str) -> set[str]:
     """Return the hosts that a new zone would take from the one above it.
 
     A name whose records are still to leave the zone above counts too. Without a zone above there is
@@ -349,7 +365,7 @@ def _taken_over(draft: Draft, zone: str, above: str) -> set[str]:
     return hosts | leaving
 
 
-def _put_host(draft: Draft, name: str, host: Resource[HostSpec], *, imported: bool) -> None:
+def _put_host(draft: RegistryTransaction, name: str, host: Resource[HostSpec], *, imported: bool) -> None:
     zone = _zone_for(draft, name)
     _refer_to_account(draft, host.spec.account, host.origin)
     _refuse_leaving(draft, name, zone)
@@ -365,7 +381,7 @@ def _put_host(draft: Draft, name: str, host: Resource[HostSpec], *, imported: bo
     draft.hosts.put(name, host)
 
 
-def _zone_for(draft: Draft, name: str) -> str:
+def _zone_for(draft: RegistryTransaction, name: str) -> str:
     """Return the zone that a host lies in."""
     zone = draft.zone_of(name)
     if zone is None:
@@ -378,7 +394,7 @@ def _zone_for(draft: Draft, name: str) -> str:
     return zone
 
 
-def _withdraw_lost(draft: Draft, name: str, old: HostSpec, new: HostSpec) -> None:
+def _withdraw_lost(draft: RegistryTransaction, name: str, old: HostSpec, new: HostSpec) -> None:
     """Withdraw the addresses that are not the new host's: another owner inherits none."""
     kept = set(new.families) if old.account == new.account else set()
     for family in old.families:
@@ -388,7 +404,7 @@ def _withdraw_lost(draft: Draft, name: str, old: HostSpec, new: HostSpec) -> Non
         draft.withdraw(RecordKey(name, Challenge.TXT))
 
 
-def _refuse_leaving(draft: Draft, name: str, zone: str) -> None:
+def _refuse_leaving(draft: RegistryTransaction, name: str, zone: str) -> None:
     for type in RRTYPES:
         entry = draft.state.addresses.get(RecordKey(name, type))
         if entry is not None and entry.value.is_tombstone and entry.value.zone != zone:
@@ -396,7 +412,9 @@ def _refuse_leaving(draft: Draft, name: str, zone: str) -> None:
             raise RefusedError(message, Reason.STILL_LEAVING)
 
 
-def _put_token(draft: Draft, name: str, token: Resource[TokenSpec], others: Mapping[str, str]) -> None:
+def _put_token(
+    draft: RegistryTransaction, name: str, token: Resource[TokenSpec], others: Mapping[str, str]
+) -> None:
     if is_previous(name):
         message = f"{name} is made by ddnsd, of the secret that its token had before: change that token"
         raise RefusedError(message, Reason.NAME_TAKEN)
@@ -412,7 +430,7 @@ def _put_token(draft: Draft, name: str, token: Resource[TokenSpec], others: Mapp
     draft.put_token(name, token)
 
 
-def _take_secret(draft: Draft, holder: str, writer: Origin | None) -> None:
+def _take_secret(draft: RegistryTransaction, holder: str, writer: Origin | None) -> None:
     """Drop the token that has a secret now, if it is nobody's, or over and kept by ddnsd alone."""
     token = draft.tokens.get(holder)
     assert token is not None
@@ -430,7 +448,7 @@ def _take_secret(draft: Draft, holder: str, writer: Origin | None) -> None:
     draft.tokens.drop(previous_name(holder))
 
 
-def _refer_to_account(draft: Draft, name: str, origin: Origin | None) -> None:
+def _refer_to_account(draft: RegistryTransaction, name: str, origin: Origin | None) -> None:
     account = draft.accounts.get(name)
     if account is None:
         message = f"there is no Account {called(name, origin)}: apply it first, or in the same call"

@@ -17,7 +17,7 @@ from ddnsd.service.registry import rules
 from ddnsd.service.registry import rules as deletion
 from ddnsd.service.registry.results import NotMineError, RefusedError, SourceTakenError
 from ddnsd.service.registry.rules import Written
-from ddnsd.service.registry.transaction import Auditor, Draft, Turns
+from ddnsd.service.registry.transaction import Auditor, RegistryCommits, RegistryTransaction
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.watch_cache import WatchCache
 
@@ -26,20 +26,20 @@ _SECONDS = 0.01  # of judging in one turn: a deletion looks at all hosts
 _COST = max(rules.PUT_COST, deletion.COST)  # keys that one change compares or writes, at most
 
 
-class Put(NamedTuple):
+class SourcedPut(NamedTuple):
     """Store this document, whose origin is of the source; what was held is held no more."""
 
     document: Document
 
 
-class Hold(NamedTuple):
+class SourcedHold(NamedTuple):
     """Let it stay as it is, published, and take no more updates."""
 
     kind: Kind
     name: str
 
 
-class Delete(NamedTuple):
+class SourcedDelete(NamedTuple):
     """Delete it; an account or zone that hosts still refer to is held instead."""
 
     kind: Kind
@@ -54,10 +54,10 @@ class Withdrawn(StrEnum):
     ABSENT = "absent"  # there is none of this source's
 
 
-Change = Put | Hold | Delete
-Outcome = Written | Withdrawn | RefusedError | InvalidDocumentError
+SourcedChange = SourcedPut | SourcedHold | SourcedDelete
+SourcedOutcome = Written | Withdrawn | RefusedError | InvalidDocumentError
 
-_Numbered = tuple[int, Change]  # its place in the call
+_Numbered = tuple[int, SourcedChange]  # its place in the call
 _Unit = tuple[_Numbered, ...]  # done in one commit, mostly of one change
 _MOST_IN_RING = 8  # tokens that swap their secrets: one commit holds them, whatever else it holds
 T = TypeVar("T")
@@ -87,7 +87,7 @@ class SourcedRegistry:
         `nameservers` are the names that a zone may refer to; `timeout` bounds each turn, in seconds.
         """
         auditor = Auditor(Author(f"kubernetes/{source}", way="controller"), sources=False)
-        self._turns = Turns(cache, commits, timeout).audited(auditor)
+        self._turns = RegistryCommits(cache, commits, timeout).audited(auditor)
         self._source = source
         self._uid = uid
         self._guard = guard
@@ -114,13 +114,13 @@ class SourcedRegistry:
         """
         self._demand_free(await self._take(self._bind))
 
-    async def change(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    async def change(self, changes: Sequence[SourcedChange]) -> Sequence[SourcedOutcome]:
         """Do these changes, each for itself, in as few commits as hold them; return what came of each.
 
         What frees a name or a secret comes first, what others refer to before them.
         """
         waiting = _units(changes, self._turns.cache.state)
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, SourcedOutcome] = {}
         while waiting:
             outcomes |= await self._take(partial(self._fill, waiting[:_CHUNK]))
             waiting = [unit for unit in waiting if unit[0][0] not in outcomes]
@@ -129,7 +129,7 @@ class SourcedRegistry:
     async def report(self, watched: Sequence[str] | None, held: HeldDeletions | None) -> None:
         """Write down of which namespaces all is known (see `Source`), and what waits for an operator."""
 
-        def decide(draft: Draft) -> None:
+        def decide(draft: RegistryTransaction) -> None:
             old = self._demand_mine(draft)
             new = msgspec.structs.replace(
                 old,
@@ -145,18 +145,18 @@ class SourcedRegistry:
     async def note_installation(self, other: str) -> None:
         """Write down which other installation the objects name; "" for none."""
 
-        def decide(draft: Draft) -> None:
+        def decide(draft: RegistryTransaction) -> None:
             old = self._demand_mine(draft)
             if old.other_installation != other:
                 draft.put_source(self._source, msgspec.structs.replace(old, other_installation=other))
 
         await self._take(decide)
 
-    async def _take(self, decide: Callable[[Draft], T]) -> T:
+    async def _take(self, decide: Callable[[RegistryTransaction], T]) -> T:
         decided, _ = await self._turns.take(partial(self._guarded, decide))
         return decided
 
-    def _guarded(self, decide: Callable[[Draft], T], draft: Draft) -> T:
+    def _guarded(self, decide: Callable[[RegistryTransaction], T], draft: RegistryTransaction) -> T:
         """Decide under the leadership's guard, which holds until the commit or undoes it."""
         for key, revision in self._guard.items():
             entry = draft.state.controllers.get(key.partition("/")[2])
@@ -169,20 +169,20 @@ class SourcedRegistry:
         if taken is not None:
             raise SourceTakenError(self._source, taken.uid, taken.bound)
 
-    def _demand_mine(self, draft: Draft) -> Source:
+    def _demand_mine(self, draft: RegistryTransaction) -> Source:
         source = draft.source(self._source)
         if source is None or source.uid != self._uid:
             raise NotMineError(f"source {self._source} is not bound to the Namespace with uid {self._uid}")
         return source
 
-    def _bind(self, draft: Draft) -> Source | None:
+    def _bind(self, draft: RegistryTransaction) -> Source | None:
         """Bind the name, or note the claim; return who has it if it is not me."""
         if draft.source(self._source) is None:
             draft.put_source(self._source, Source(self._uid, draft.now))
             return None
         return self._claim(draft)
 
-    def _claim(self, draft: Draft) -> Source | None:
+    def _claim(self, draft: RegistryTransaction) -> Source | None:
         """Note the claim if the name is somebody else's; return who has it."""
         source = draft.source(self._source)
         if source is None or source.uid == self._uid:
@@ -192,10 +192,10 @@ class SourcedRegistry:
             draft.put_source(self._source, claim)
         return source
 
-    def _fill(self, units: Sequence[_Unit], draft: Draft) -> dict[int, Outcome]:
+    def _fill(self, units: Sequence[_Unit], draft: RegistryTransaction) -> dict[int, SourcedOutcome]:
         """Put as many changes into the draft as surely fit; return what came of these, by place."""
         self._demand_mine(draft)
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, SourcedOutcome] = {}
         end = time.perf_counter() + _SECONDS
         for unit in units:
             cost = sum(_COST + draft.given(_name(change)) for _, change in unit)
@@ -211,9 +211,9 @@ class SourcedRegistry:
             outcomes[place] = outcome
         return outcomes
 
-    def _swap(self, draft: Draft, unit: _Unit) -> dict[int, Outcome]:
+    def _swap(self, draft: RegistryTransaction, unit: _Unit) -> dict[int, SourcedOutcome]:
         """Put tokens into the draft that take each other's secrets: all of them, or none."""
-        puts = {place: change.document for place, change in unit if isinstance(change, Put)}
+        puts = {place: change.document for place, change in unit if isinstance(change, SourcedPut)}
         others = rules.secrets_after(puts.values())
         try:
             with draft.all_tokens_or_none():
@@ -221,9 +221,9 @@ class SourcedRegistry:
         except (RefusedError, InvalidDocumentError) as error:
             return dict.fromkeys(puts, error)
 
-    def _judge(self, draft: Draft, change: Change) -> Outcome | None:
+    def _judge(self, draft: RegistryTransaction, change: SourcedChange) -> SourcedOutcome | None:
         """Put one change into the draft; None: it goes on in the next commit."""
-        if isinstance(change, Put):
+        if isinstance(change, SourcedPut):
             try:
                 return self._put(draft, change.document)
             except (RefusedError, InvalidDocumentError) as error:
@@ -231,7 +231,7 @@ class SourcedRegistry:
         resource = draft.of_kind(change.kind).get(change.name)
         if resource is None or resource.origin is None or resource.origin.source != self._source:
             return Withdrawn.ABSENT
-        if isinstance(change, Hold) or deletion.has_hosts(draft, change.kind, change.name):
+        if isinstance(change, SourcedHold) or deletion.has_hosts(draft, change.kind, change.name):
             _hold(draft, change.kind, change.name, resource)
             return Withdrawn.HELD
         gone = deletion.delete(
@@ -239,23 +239,25 @@ class SourcedRegistry:
         )
         return Withdrawn.DELETED if gone.done else None
 
-    def _put(self, draft: Draft, document: Document, others: Mapping[str, str] = _NOBODY) -> Written:
+    def _put(
+        self, draft: RegistryTransaction, document: Document, others: Mapping[str, str] = _NOBODY
+    ) -> Written:
         if document.origin is None or document.origin.source != self._source:
             raise ValueError(f"{document.title} is not of source {self._source}")
         return rules.put(draft, document, self._nameservers, others)
 
 
-def _name(change: Change) -> str:
-    return change.document.name if isinstance(change, Put) else change.name
+def _name(change: SourcedChange) -> str:
+    return change.document.name if isinstance(change, SourcedPut) else change.name
 
 
-def _units(changes: Sequence[Change], state: State) -> list[_Unit]:
+def _units(changes: Sequence[SourcedChange], state: State) -> list[_Unit]:
     """Return the changes in the order in which they are made; together what can only be made together."""
     waiting: list[_Unit] = [(numbered,) for numbered in enumerate(changes)]
-    tokens: dict[str, tuple[int, Put]] = {
+    tokens: dict[str, tuple[int, SourcedPut]] = {
         change.document.name: (place, change)
         for place, change in enumerate(changes)
-        if isinstance(change, Put) and isinstance(change.document.spec, TokenSpec)
+        if isinstance(change, SourcedPut) and isinstance(change.document.spec, TokenSpec)
     }
     wanted = rules.secrets_after(put.document for _, put in tokens.values())
     for ring in _rings(wanted, state):
@@ -280,7 +282,7 @@ def _rings(wanted: Mapping[str, str], state: State) -> Iterator[Sequence[str]]:
             yield ring
 
 
-def _hold(draft: Draft, kind: Kind, name: str, resource: Resource[Spec]) -> None:
+def _hold(draft: RegistryTransaction, kind: Kind, name: str, resource: Resource[Spec]) -> None:
     if not resource.held:
         draft.of_kind(kind).put(name, msgspec.structs.replace(resource, held=True))
     if kind is Kind.TOKEN and (previous := draft.tokens.get(previous_name(name))):
@@ -292,11 +294,11 @@ _PUTS = {Kind.ZONE: 2, Kind.ACCOUNT: 3, Kind.HOST: 4, Kind.TOKEN: 5}
 _HOLD, _LAST = 6, 7
 
 
-def _rank(change: Change) -> int:
+def _rank(change: SourcedChange) -> int:
     match change:
-        case Put():
+        case SourcedPut():
             return _PUTS[change.document.kind]
-        case Hold():
+        case SourcedHold():
             return _HOLD
-        case Delete():
+        case SourcedDelete():
             return _FREEING.get(change.kind, _LAST)

@@ -39,7 +39,7 @@ from ddnsd.model.taking import is_only_wildcard_in_use
 from ddnsd.service.registry.results import StoreFailedError
 from ddnsd.store import codec, keys
 from ddnsd.store.group_commit import MAX_GROUP_BYTES, GroupCommit
-from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, Done, StoreError, Unknown, Update
+from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, ConditionalWrite, Done, StoreError, Unknown
 from ddnsd.store.transaction import Transaction, revision_of
 from ddnsd.store.watch_cache import WatchCache
 
@@ -114,7 +114,7 @@ class Overlay(Generic[SpecT]):
         return ((keys.resource(self._kind, name), value) for name, value in self._changed.items())
 
 
-class Draft:
+class RegistryTransaction:
     """One commit in the making. `now` (UTC) and the random `commit` id go into what it writes."""
 
     def __init__(self, state: State, now: datetime, commit: str) -> None:
@@ -314,7 +314,7 @@ class Draft:
         keys = max(self._writes, len(self._expected)) + _HEAD + more
         return keys <= MAX_KEYS_PER_UPDATE and self._size <= _MOST_BYTES
 
-    def update(self, more: Mapping[str, bytes] = _NOTHING) -> Update:
+    def update(self, more: Mapping[str, bytes] = _NOTHING) -> ConditionalWrite:
         """Return the commit: valid only while no resource, and nothing else expected, has changed.
 
         `more` is put too, blindly.
@@ -377,7 +377,7 @@ class Auditor:
         """Whose changes they are."""
         return self._author
 
-    def note(self, draft: Draft) -> Noted | None:
+    def note(self, draft: RegistryTransaction) -> Noted | None:
         """Return the entry to write with a draft; None if it changes nothing that counts."""
         changes = [*_changes(draft), *(_changes_of_sources(draft) if self._sources else ())]
         if not changes:
@@ -419,7 +419,7 @@ def _id(now: datetime) -> str:
     return f"{now:%Y%m%dT%H%M%S.%f}Z-{secrets.token_hex(4)}"
 
 
-def _changes(draft: Draft) -> Iterator[AuditChange]:
+def _changes(draft: RegistryTransaction) -> Iterator[AuditChange]:
     for kind in Kind:
         for name, old, new in draft.of_kind(kind).changes():
             yield _change(f"{kind} {name}", old, new)
@@ -440,7 +440,7 @@ def _change(title: str, old: Resource[Spec] | None, new: Resource[Spec] | None) 
     return AuditChange(title, What.CHANGED, tuple(fields))
 
 
-def _changes_of_sources(draft: Draft) -> Iterator[AuditChange]:
+def _changes_of_sources(draft: RegistryTransaction) -> Iterator[AuditChange]:
     for name, old, new in draft.changes_of_sources():
         if new is None:
             yield AuditChange(f"Source {name}", What.DELETED)
@@ -460,7 +460,7 @@ def _differences_of_sources(old: Source, new: Source) -> Iterator[str]:
 T = TypeVar("T")
 
 
-class Turns:
+class RegistryCommits:
     """Decides on the current state and commits, again and again until the two agree."""
 
     def __init__(self, cache: WatchCache, commits: GroupCommit, timeout: float) -> None:
@@ -471,7 +471,7 @@ class Turns:
         self._turn = asyncio.Lock()  # callers of this node would only make each other stale
         self._auditor = Auditor(Author(""))
 
-    def audited(self, auditor: Auditor) -> "Turns":
+    def audited(self, auditor: Auditor) -> "RegistryCommits":
         """Return the same, whose changes this one notes."""
         turns = copy.copy(self)
         turns._auditor = auditor
@@ -486,7 +486,7 @@ class Turns:
         """Bound it by another time, in seconds, from now on."""
         self._timeout = timeout
 
-    async def read(self) -> Draft:
+    async def read(self) -> RegistryTransaction:
         """Return an empty draft on the current state.
 
         Raises:
@@ -497,7 +497,7 @@ class Turns:
         except StoreError as error:
             raise StoreFailedError(f"the store cannot be read now ({error}): try again") from error
 
-    async def take(self, decide: Callable[[Draft], T]) -> tuple[T, int]:
+    async def take(self, decide: Callable[[RegistryTransaction], T]) -> tuple[T, int]:
         """Commit what `decide` puts into a draft; return what it returned, and the commit's revision.
 
         `decide` is called again whenever something was changed meanwhile. With an empty draft
@@ -515,7 +515,7 @@ class Turns:
         except StoreError as error:
             raise StoreFailedError(f"the store cannot do it now ({error}): try again") from error
 
-    async def _until_done(self, decide: Callable[[Draft], T]) -> tuple[T, int]:
+    async def _until_done(self, decide: Callable[[RegistryTransaction], T]) -> tuple[T, int]:
         while True:
             draft = await self._draft()
             decided = decide(draft)
@@ -528,11 +528,11 @@ class Turns:
                     self._auditor.committed(noted)
                 return decided, revision
 
-    async def _draft(self) -> Draft:
+    async def _draft(self) -> RegistryTransaction:
         await self.cache.current()
-        return Draft(self.cache.state, datetime.now(UTC), secrets.token_hex(9))
+        return RegistryTransaction(self.cache.state, datetime.now(UTC), secrets.token_hex(9))
 
-    async def _commit(self, update: Update) -> int | None:
+    async def _commit(self, update: ConditionalWrite) -> int | None:
         """Return the revision at which the update was done, None if it was not.
 
         Raises:

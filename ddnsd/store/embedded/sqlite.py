@@ -25,11 +25,11 @@ from ddnsd.store.interface import (
     CLOCK,
     FailureKind,
     FormatError,
+    KeyPage,
     KeyValue,
     LockedError,
-    Page,
-    Problem,
     Revision,
+    StoreProblem,
     UnavailableError,
     WriteFailure,
 )
@@ -101,7 +101,7 @@ class Database:
             rows = self._connection.execute("SELECT key, value, revision, created FROM items")
             return Contents(identity, {key: KeyValue(*rest) for key, *rest in rows})
 
-    def page(self, prefix: str, limit: int, before: str, *, first: bool) -> Page:
+    def page(self, prefix: str, limit: int, before: str, *, first: bool) -> KeyPage:
         """Return some of the keys under a prefix; see `store.interface.Store.page`.
 
         Raises:
@@ -116,7 +116,7 @@ class Database:
             (total,) = self._connection.execute(_COUNT, span).fetchone()
         except sqlite3.Error as error:
             raise UnavailableError(f"reading {self._path}: {error}") from error
-        return Page(tuple((key, KeyValue(*rest)) for key, *rest in rows), total)
+        return KeyPage(tuple((key, KeyValue(*rest)) for key, *rest in rows), total)
 
     def append(self, change: Revision) -> None:
         """Write a revision durably.
@@ -321,15 +321,15 @@ class DiskHealth:
         """Why nothing can be written, as the last attempt showed; None if it can."""
         if not self._failing:
             return None
-        return WriteFailure(Problem(self._failing, self._remedy), is_own=True)
+        return WriteFailure(StoreProblem(self._failing, self._remedy), is_own=True)
 
     @property
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[StoreProblem]:
         """What an operator should know."""
         if failure := self.failure:
             yield failure.problem
         if self._free < self._low:
-            yield Problem(self._low_text, self._remedy)
+            yield StoreProblem(self._low_text, self._remedy)
 
     @contextmanager
     def noted(self, *, writes: bool = True) -> Iterator[None]:
@@ -392,7 +392,7 @@ class Disk:
         """Write a revision durably; errors as `Database.append`."""
         await _run(self._worker, self._database.append, change)
 
-    async def page(self, prefix: str, limit: int, before: str, *, first: bool) -> Page:
+    async def page(self, prefix: str, limit: int, before: str, *, first: bool) -> KeyPage:
         """Read some of the keys under a prefix; errors as `Database.page`."""
         return await _run(self._worker, self._database.page, prefix, limit, before, first=first)
 

@@ -22,14 +22,15 @@ from ddnsd.store.interface import (
     CLOCK,
     MAX_KEYS_PER_UPDATE,
     CompactedError,
+    ConditionalWrite,
     Done,
     Event,
     FailureKind,
+    KeyPage,
     KeyValue,
     Limits,
+    OnProgress,
     Outcome,
-    Page,
-    Progress,
     Revision,
     SnapshotAt,
     Stale,
@@ -37,13 +38,12 @@ from ddnsd.store.interface import (
     StoreServer,
     UnavailableError,
     Unknown,
-    Update,
     WriteFailure,
     ignore_progress,
 )
 
 
-class Pulse:
+class Notifier:
     """Beats at every change; all who wait wake and look for themselves whether it was theirs."""
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class Pulse:
         self.check()
 
 
-class History:
+class RevisionLog:
     """The newest revisions, whole: as many as hold `size` events together, the newest one always.
 
     Revisions are consecutive. Those up to `newest`, the store's when it was opened, are not kept.
@@ -116,19 +116,19 @@ class History:
         return self._kept.get(number)
 
 
-class Watch:
+class EmbeddedWatch:
     """An iterator over the revisions that wrote under a prefix.
 
     Not a generator: a reader that is cancelled while it waits can go on later and has lost nothing.
     """
 
-    def __init__(self, history: History, pulse: Pulse, prefix: str, start: int) -> None:
+    def __init__(self, history: RevisionLog, pulse: Notifier, prefix: str, start: int) -> None:
         self._history = history
         self._pulse = pulse
         self._prefix = prefix
         self._next = start
 
-    def __aiter__(self) -> "Watch":
+    def __aiter__(self) -> "EmbeddedWatch":
         return self
 
     async def __anext__(self) -> Revision:
@@ -155,14 +155,14 @@ class Watch:
 Items = Mapping[str, KeyValue]
 
 
-class Plan(NamedTuple):
+class BatchPlan(NamedTuple):
     """The outcomes in the order of the updates, and the revision to make, if anything changes."""
 
     outcomes: Sequence[Outcome]
     change: Revision | None
 
 
-def plan(items: Items, updates: Sequence[Update]) -> Plan:
+def plan(items: Items, updates: Sequence[ConditionalWrite]) -> BatchPlan:
     """Decide each update against the same items and gather what those that hold would write.
 
     Updates that change nothing (stale, without writes, or deleting what is absent) make no revision:
@@ -180,10 +180,10 @@ def plan(items: Items, updates: Sequence[Update]) -> Plan:
     outcomes = [
         done if holds else _stale(items, update, now) for holds, update in zip(hold, updates, strict=True)
     ]
-    return Plan(outcomes, change)
+    return BatchPlan(outcomes, change)
 
 
-def _holds(items: Items, update: Update) -> bool:
+def _holds(items: Items, update: ConditionalWrite) -> bool:
     for key, revision in update.expects.items():
         item = items.get(key)
         if (0 if item is None else item.revision) != revision:
@@ -191,7 +191,7 @@ def _holds(items: Items, update: Update) -> bool:
     return True
 
 
-def _events(items: Items, update: Update, revision: int) -> Iterator[Event]:
+def _events(items: Items, update: ConditionalWrite, revision: int) -> Iterator[Event]:
     for key, value in update.puts.items():
         yield _put(items, key, value, revision)
     for key in update.deletes:
@@ -204,17 +204,17 @@ def _put(items: Items, key: str, value: bytes, revision: int) -> Event:
     return Event(key, KeyValue(value, revision, revision if before is None else before.created))
 
 
-def _stale(items: Items, update: Update, now: int) -> Stale:
+def _stale(items: Items, update: ConditionalWrite, now: int) -> Stale:
     return Stale(now, {key: items.get(key) for key in update.expects})
 
 
-Commit = Callable[[Sequence[Update]], Awaitable[Sequence[Outcome]]]
+Commit = Callable[[Sequence[ConditionalWrite]], Awaitable[Sequence[Outcome]]]
 
 
 class Election:
     """The candidates of one store in one election."""
 
-    def __init__(self, name: str, items: Items, commit: Commit, pulse: Pulse) -> None:
+    def __init__(self, name: str, items: Items, commit: Commit, pulse: Notifier) -> None:
         """`items` is the store's live map; its keys of this election are, by now, a dead process's."""
         self._prefix = f"{name}/"
         self._items = items
@@ -232,7 +232,7 @@ class Election:
         key = f"{self._prefix}{uuid.uuid4().hex}"
         self._candidates.add(key)
         try:
-            await self._write(Update({key: 0}, {key: value}))
+            await self._write(ConditionalWrite({key: 0}, {key: value}))
             await self._wait_for_turn(key)
         except BaseException:  # cancelled, too
             await self.withdraw(key)
@@ -282,10 +282,10 @@ class Election:
     async def _bury(self) -> None:
         while self._dead:
             keys = frozenset(islice(self._dead, MAX_KEYS_PER_UPDATE))
-            await self._write(Update({}, deletes=keys))
+            await self._write(ConditionalWrite({}, deletes=keys))
             self._dead -= keys
 
-    async def _write(self, update: Update) -> None:
+    async def _write(self, update: ConditionalWrite) -> None:
         (outcome,) = await self._commit([update])
         if not isinstance(outcome, Done):
             raise UnavailableError(f"an election key could not be written: {outcome}")
@@ -355,7 +355,7 @@ class EmbeddedRegistration:
         Raises:
             UnavailableError: not now.
         """
-        (outcome,) = await self._commit([Update({}, {self._key: value})])
+        (outcome,) = await self._commit([ConditionalWrite({}, {self._key: value})])
         if not isinstance(outcome, Done):
             raise UnavailableError(f"{self._key} could not be written: {outcome}")
         self._revision = outcome.revision
@@ -364,7 +364,7 @@ class EmbeddedRegistration:
         """Remove the key, unless somebody else has registered it since; idempotent."""
         expects = {self._key: self._revision} if self._revision else {}
         with suppress(UnavailableError):  # then the next opening does it
-            await self._commit([Update(expects, deletes=frozenset({self._key}))])
+            await self._commit([ConditionalWrite(expects, deletes=frozenset({self._key}))])
 
 
 async def remove_left_behind(commit: Commit, items: Items) -> None:
@@ -376,7 +376,7 @@ async def remove_left_behind(commit: Commit, items: Items) -> None:
     left = sorted(key for key in items if key.startswith(prefixes))
     with suppress(UnavailableError):
         for start in range(0, len(left), MAX_KEYS_PER_UPDATE):
-            await commit([Update({}, deletes=frozenset(left[start : start + MAX_KEYS_PER_UPDATE]))])
+            await commit([ConditionalWrite({}, deletes=frozenset(left[start : start + MAX_KEYS_PER_UPDATE]))])
 
 
 HISTORY = 40_000  # events kept for watches: some tens of MB at most; 4 s of 3,000 changes/s, three each
@@ -391,8 +391,8 @@ class EmbeddedStore:
         self._disk = disk
         self._identity = contents.identity
         self._items = contents.items
-        self._pulse = Pulse()
-        self._history = History(self._items[CLOCK].revision, history)
+        self._pulse = Notifier()
+        self._history = RevisionLog(self._items[CLOCK].revision, history)
         self._elections: dict[str, Election] = {}
         self._writing = asyncio.Lock()
         self._in_doubt: Revision | None = None  # given to the disk, not known to be there
@@ -409,7 +409,7 @@ class EmbeddedStore:
         """A random id, made with the database."""
         return self._identity
 
-    async def snapshot(self, prefix: str = "", progress: Progress = ignore_progress) -> SnapshotAt:  # noqa: ARG002
+    async def snapshot(self, prefix: str = "", progress: OnProgress = ignore_progress) -> SnapshotAt:  # noqa: ARG002
         """Return all keys under the prefix at the newest revision, from memory: without any `progress`.
 
         Raises:
@@ -419,7 +419,7 @@ class EmbeddedStore:
         items = {key: item for key, item in self._items.items() if key.startswith(prefix)}
         return SnapshotAt(self._history.newest, items)
 
-    async def page(self, prefix: str, limit: int, *, before: str = "", first: bool = False) -> Page:
+    async def page(self, prefix: str, limit: int, *, before: str = "", first: bool = False) -> KeyPage:
         """Return some keys under the prefix; see `store.interface.Store.page`.
 
         It is read from the file: a look at all keys in memory would hold the event loop.
@@ -430,9 +430,9 @@ class EmbeddedStore:
         self._pulse.check()
         return await self._disk.page(prefix, limit, before, first=first)
 
-    def watch(self, prefix: str, start: int) -> Watch:
-        """Return an iterator over the revisions ≥ `start` that wrote under the prefix; see `Watch`."""
-        return Watch(self._history, self._pulse, prefix, start)
+    def watch(self, prefix: str, start: int) -> EmbeddedWatch:
+        """Return an iterator over the revisions ≥ `start` that wrote under the prefix."""
+        return EmbeddedWatch(self._history, self._pulse, prefix, start)
 
     async def revision(self) -> int:
         """Return the revision of the newest commit.
@@ -461,7 +461,7 @@ class EmbeddedStore:
         """
         return await EmbeddedRegistration.open(self.commit, keys.member(name), value)
 
-    async def commit(self, updates: Sequence[Update]) -> Sequence[Outcome]:
+    async def commit(self, updates: Sequence[ConditionalWrite]) -> Sequence[Outcome]:
         """Apply each update for itself, all at one revision, durably; outcomes in the same order.
 
         A caller that is cancelled meanwhile does not stop it.
@@ -514,7 +514,7 @@ class EmbeddedStore:
         async with self._writing:
             await self._disk.close()
 
-    async def _commit(self, updates: Sequence[Update]) -> Sequence[Outcome]:
+    async def _commit(self, updates: Sequence[ConditionalWrite]) -> Sequence[Outcome]:
         async with self._writing:
             self._pulse.check()
             await self._settle()

@@ -12,23 +12,23 @@ from typing import NamedTuple
 
 import structlog
 
-from ddnsd.etcd import Client, EtcdError
+from ddnsd.etcd import EtcdClient, EtcdError
 from ddnsd.etcd.errors import (
     AuthenticationError,
     CampaignLostError,
     CertificateError,
-    CompactedError,
+    EtcdCompactedError,
     LeaseNotFoundError,
+    MemberOverloadedError,
     MemberRefusedError,
     NoLeaderError,
     NoSpaceError,
-    OverloadedError,
     PermissionDeniedError,
-    RefusedError,
+    RequestRefusedError,
 )
-from ddnsd.etcd.values import Status
+from ddnsd.etcd.values import MemberStatus
 from ddnsd.store.etcd.transaction import EtcdStoreSettings
-from ddnsd.store.interface import FailureKind, Problem, StoreHealth, StoreServer
+from ddnsd.store.interface import FailureKind, StoreHealth, StoreProblem, StoreServer
 
 _log = structlog.get_logger(__name__)
 
@@ -38,9 +38,9 @@ _KINDS: tuple[tuple[type[EtcdError], FailureKind], ...] = (
     (AuthenticationError, FailureKind.AUTHENTICATION),
     (PermissionDeniedError, FailureKind.PERMISSION),
     (NoSpaceError, FailureKind.NO_SPACE),
-    (OverloadedError, FailureKind.UNREACHABLE),
+    (MemberOverloadedError, FailureKind.UNREACHABLE),
     (MemberRefusedError, FailureKind.REFUSED),
-    (RefusedError, FailureKind.REFUSED),
+    (RequestRefusedError, FailureKind.REFUSED),
     (EtcdError, FailureKind.UNREACHABLE),
 )
 _REMEDIES = {
@@ -71,18 +71,18 @@ class Access(StrEnum):
     WATCH = "watch"
 
 
-class Failure(NamedTuple):
+class CallFailure(NamedTuple):
     """Why calls fail now."""
 
     kind: FailureKind
     reason: str
 
 
-class Failures:
+class CallFailures:
     """Keeps what fails now. Lives as long as the store."""
 
     def __init__(self, prefix: str) -> None:
-        self._now: dict[Access, Failure] = {}
+        self._now: dict[Access, CallFailure] = {}
         self._told: set[FailureKind] = set()  # in the log, since all was well
         self._count: Callable[[FailureKind], None] = lambda _: None
         grant = f"etcdctl role grant-permission ROLE --prefix=true readwrite {prefix}"
@@ -96,28 +96,28 @@ class Failures:
         self._count = count
 
     @property
-    def of_writes(self) -> Problem | None:
+    def of_writes(self) -> StoreProblem | None:
         """Why the last write failed; None once one was answered."""
         failure = self._now.get(Access.WRITE)
-        return Problem(failure.reason, self._remedies[failure.kind]) if failure else None
+        return StoreProblem(failure.reason, self._remedies[failure.kind]) if failure else None
 
     @property
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[StoreProblem]:
         """What fails now, each kind once."""
         for kind, reason in {failure.kind: failure.reason for failure in self._now.values()}.items():
-            yield Problem(reason, self._remedies[kind])
+            yield StoreProblem(reason, self._remedies[kind])
 
-    def problem_of(self, error: EtcdError) -> Problem:
+    def problem_of(self, error: EtcdError) -> StoreProblem:
         """Return what an error means to an operator."""
-        return Problem(str(error), self._remedies[_kind(error)])
+        return StoreProblem(str(error), self._remedies[_kind(error)])
 
     def failed(self, access: Access, error: EtcdError) -> None:
         """Note that a call failed."""
-        if isinstance(error, CampaignLostError | CompactedError | LeaseNotFoundError):
+        if isinstance(error, CampaignLostError | EtcdCompactedError | LeaseNotFoundError):
             return  # of no access: a node that was frozen finds its lease ended
         kind = _kind(error)
         self._count(kind)
-        self._now[access] = Failure(kind, str(error))
+        self._now[access] = CallFailure(kind, str(error))
         if kind not in self._told:
             self._told.add(kind)
             level = ERROR if kind in _OPERATORS else WARNING
@@ -152,17 +152,17 @@ class Version(NamedTuple):
         return cls(*map(int, match.groups())) if match else None
 
 
-def defects(text: str, *, roles: bool) -> Iterator[Problem]:
+def defects(text: str, *, roles: bool) -> Iterator[StoreProblem]:
     """Yield what is wrong with a release. `roles`: etcd's own users are used."""
     version = Version.parse(text)
     if version is None:
         return
     if Version(3, 5, 0) <= version <= Version(3, 5, 2):  # CHANGELOG-3.5, v3.5.3: data inconsistency
-        yield Problem(f"etcd {text} can lose data when it is killed", _RECOMMENDED)
+        yield StoreProblem(f"etcd {text} can lose data when it is killed", _RECOMMENDED)
     elif version < Version(3, 5, 13):
-        yield Problem(f"etcd {text} has defects that are repaired in newer ones", _RECOMMENDED)
+        yield StoreProblem(f"etcd {text} has defects that are repaired in newer ones", _RECOMMENDED)
     if roles and not _checks_nested(version):
-        yield Problem(
+        yield StoreProblem(
             f"etcd {text} does not check nested transactions against roles (CVE-2026-33343): "
             "each of its users can read and write all keys",
             "upgrade to 3.4.42, 3.5.28 or 3.6.9 at least; until then let nobody else reach it",
@@ -185,10 +185,12 @@ _SHRINK = (
     "`etcdctl defrag` on each member, or raise --quota-backend-bytes"
 )
 
-Statuses = Mapping[str, Status | EtcdError]
+Statuses = Mapping[str, MemberStatus | EtcdError]
 
 
-async def ask_health(client: Client, settings: EtcdStoreSettings, known: Iterable[Problem]) -> StoreHealth:
+async def ask_health(
+    client: EtcdClient, settings: EtcdStoreSettings, known: Iterable[StoreProblem]
+) -> StoreHealth:
     """Ask every endpoint; `known` are problems that other calls have met. It takes one try's time."""
     statuses = await client.statuses()
     try:
@@ -202,34 +204,34 @@ async def ask_health(client: Client, settings: EtcdStoreSettings, known: Iterabl
     return StoreHealth(servers, members, tuple(problems))
 
 
-def _server(name: str, status: Status | EtcdError) -> StoreServer:
+def _server(name: str, status: MemberStatus | EtcdError) -> StoreServer:
     if isinstance(status, EtcdError):
         return StoreServer(name, error=str(status))
     leads = status.leader == status.member_id
     return StoreServer(name, status.version, status.size, status.size_in_use, leads)
 
 
-def _problems(statuses: Statuses, settings: EtcdStoreSettings) -> Iterator[Problem]:
+def _problems(statuses: Statuses, settings: EtcdStoreSettings) -> Iterator[StoreProblem]:
     roles = settings.cluster.credentials is not None
     for name, status in statuses.items():
         if isinstance(status, EtcdError):
-            yield Problem(f"etcd does not answer: {status}", f"see whether {name} runs")
+            yield StoreProblem(f"etcd does not answer: {status}", f"see whether {name} runs")
             continue
         yield from defects(status.version, roles=roles)
         yield from _alarms(status)
         yield from _size(name, status, settings.quota)
 
 
-def _alarms(status: Status) -> Iterator[Problem]:
+def _alarms(status: MemberStatus) -> Iterator[StoreProblem]:
     """Yield the alarms; a member tells them all as "memberID:… alarm:…"."""
     for text in status.errors:
         for alarm, remedy in _ALARMS.items():
             if alarm in text:
-                yield Problem(f"etcd has the alarm {alarm}", remedy)
+                yield StoreProblem(f"etcd has the alarm {alarm}", remedy)
 
 
-def _size(name: str, status: Status, quota: int) -> Iterator[Problem]:
+def _size(name: str, status: MemberStatus, quota: int) -> Iterator[StoreProblem]:
     allowed = status.quota or quota
     if status.size >= _FULL * allowed:
         percent = 100 * status.size // allowed
-        yield Problem(f"{name}: the database has {percent} % of its quota", _SHRINK)
+        yield StoreProblem(f"{name}: the database has {percent} % of its quota", _SHRINK)

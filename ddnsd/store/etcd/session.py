@@ -22,11 +22,19 @@ import structlog
 
 from ddnsd import etcd
 from ddnsd.aio import first_of
-from ddnsd.etcd import Client, Compare, EtcdError, Lease, Put, Range, Target, Txn
-from ddnsd.etcd.errors import CompactedError as EtcdCompactedError
-from ddnsd.etcd.errors import LeaseNotFoundError
-from ddnsd.etcd.values import RangeResult
-from ddnsd.store.etcd.health import Access, Failures
+from ddnsd.etcd import (
+    Compare,
+    CompareTarget,
+    EtcdClient,
+    EtcdError,
+    Lease,
+    PutRequest,
+    RangeRequest,
+    TxnRequest,
+)
+from ddnsd.etcd.errors import EtcdCompactedError, LeaseNotFoundError
+from ddnsd.etcd.values import RangeResponse
+from ddnsd.store.etcd.health import Access, CallFailures
 from ddnsd.store.etcd.transaction import (
     SESSIONS,
     EtcdStoreSettings,
@@ -53,7 +61,9 @@ class Session:
     of the same history replaces it.
     """
 
-    def __init__(self, client: etcd.Client, space: Keyspace, timeline: bytes, failures: Failures) -> None:
+    def __init__(
+        self, client: etcd.EtcdClient, space: Keyspace, timeline: bytes, failures: CallFailures
+    ) -> None:
         self._failures = failures
         self.client = client
         self.space = space
@@ -62,8 +72,8 @@ class Session:
         self.restored = asyncio.Event()
         self.over = asyncio.Event()  # for whatever reason
         self._replaced = self._closed = False
-        self._watches: set[etcd.Watch] = set()
-        self._candidacies: set[etcd.Candidacy] = set()
+        self._watches: set[etcd.WatchStream] = set()
+        self._candidacies: set[etcd.Campaign] = set()
 
     @property
     def identity(self) -> str:
@@ -84,7 +94,7 @@ class Session:
         try:
             yield
             self._failures.succeeded(access)
-        except etcd.RestoredError as error:
+        except etcd.EtcdRestoredError as error:
             # Not `check`: of a session that has ended, too, a write may stand in the new history.
             self.note_restored(str(error))
             raise RestoredError(_RESTORED) from error
@@ -149,7 +159,7 @@ class Session:
         self._replaced = True
         self.over.set()
 
-    def watch(self, prefix: bytes, start: int) -> etcd.Watch:
+    def watch(self, prefix: bytes, start: int) -> etcd.WatchStream:
         """Begin a watch of etcd's, to be released.
 
         Raises:
@@ -160,12 +170,12 @@ class Session:
         self._watches.add(watch)
         return watch
 
-    async def release(self, watch: etcd.Watch) -> None:
+    async def release(self, watch: etcd.WatchStream) -> None:
         """End a watch; idempotent."""
         self._watches.discard(watch)
         await watch.close()
 
-    async def enter(self, election: str, value: bytes, ttl: int) -> etcd.Candidacy:
+    async def enter(self, election: str, value: bytes, ttl: int) -> etcd.Campaign:
         """Stand in the queue of an election, to leave it.
 
         Raises:
@@ -181,7 +191,7 @@ class Session:
             raise
         return candidacy
 
-    async def leave(self, candidacy: etcd.Candidacy) -> None:
+    async def leave(self, candidacy: etcd.Campaign) -> None:
         """Leave the queue, or the lead; idempotent."""
         self._candidacies.discard(candidacy)
         await candidacy.resign()
@@ -207,7 +217,7 @@ class Ended(NamedTuple):
     timeline: bytes
 
 
-async def read_timeline(client: Client, space: Keyspace) -> bytes:
+async def read_timeline(client: EtcdClient, space: Keyspace) -> bytes:
     """Return the timeline; begin the first one where there is none.
 
     It is read first: a full etcd refuses every transaction that could write, also one that would not.
@@ -218,10 +228,10 @@ async def read_timeline(client: Client, space: Keyspace) -> bytes:
     found = await client.get(space.timeline)
     if found is not None:
         return found.value
-    return await _begin(client, space, Compare(space.timeline, Target.CREATE, 0))
+    return await _begin(client, space, Compare(space.timeline, CompareTarget.CREATE, 0))
 
 
-async def next_timeline(client: Client, space: Keyspace, ended: Ended) -> bytes:
+async def next_timeline(client: EtcdClient, space: Keyspace, ended: Ended) -> bytes:
     """Return the timeline after a restore; begin it, unless somebody has, or the cluster is another one.
 
     Raises:
@@ -230,18 +240,20 @@ async def next_timeline(client: Client, space: Keyspace, ended: Ended) -> bytes:
     timeline = await read_timeline(client, space)
     if Ended(client.cluster_id, timeline) != ended:
         return timeline
-    return await _begin(client, space, Compare(space.timeline, Target.VALUE, ended.timeline))
+    return await _begin(client, space, Compare(space.timeline, CompareTarget.VALUE, ended.timeline))
 
 
-async def _begin(client: Client, space: Keyspace, condition: Compare) -> bytes:
+async def _begin(client: EtcdClient, space: Keyspace, condition: Compare) -> bytes:
     fresh = secrets.token_hex(8).encode()
-    begin = (Put(space.timeline, fresh), Put(space.clock, b""))
+    begin = (PutRequest(space.timeline, fresh), PutRequest(space.clock, b""))
     # Done twice it finds what it has put the first time.
-    answer = await client.txn(Txn((condition,), begin, (Range(space.timeline),)), repeatable=True)
+    answer = await client.txn(
+        TxnRequest((condition,), begin, (RangeRequest(space.timeline),)), repeatable=True
+    )
     if answer.succeeded:
         return fresh
     (found,) = answer.results
-    assert isinstance(found, RangeResult)
+    assert isinstance(found, RangeResponse)
     if not found.items:  # somebody has deleted everything since we looked
         return await read_timeline(client, space)
     return found.items[0].value
@@ -252,10 +264,10 @@ _RETRY = 0.5  # seconds
 _ENDING = 5.0  # seconds for a session of before to end; what hangs in it may be why there is another one
 
 
-class Keeper:
+class SessionSupervisor:
     """Holds the session of now; replaces it when etcd was restored, or when it is of no use any more."""
 
-    def __init__(self, settings: EtcdStoreSettings, session: Session, failures: Failures) -> None:
+    def __init__(self, settings: EtcdStoreSettings, session: Session, failures: CallFailures) -> None:
         self.session = session
         self._failures = failures
         self._settings = settings
@@ -364,7 +376,7 @@ def _note_fall(task: asyncio.Task[None]) -> None:
 
 
 async def open_session(
-    settings: EtcdStoreSettings, failures: Failures, ended: Ended | None = None
+    settings: EtcdStoreSettings, failures: CallFailures, ended: Ended | None = None
 ) -> Session:
     """Connect, and learn the timeline; `ended` is the history that was known before.
 
@@ -372,7 +384,7 @@ async def open_session(
         EtcdError: not now.
     """
     space = Keyspace(settings.prefix)
-    client = etcd.Client(settings.cluster)
+    client = etcd.EtcdClient(settings.cluster)
     try:
         if ended is None:
             timeline = await read_timeline(client, space)
@@ -397,7 +409,7 @@ async def read_clock(session: Session) -> int | None:
     return check_clocks(session, found, known)
 
 
-def check_clocks(session: Session, found: RangeResult, known: int) -> int | None:
+def check_clocks(session: Session, found: RangeResponse, known: int) -> int | None:
     """Return the clock's revision out of a range of it and the timeline; `known` is the one known before.
 
     Raises:
@@ -413,7 +425,7 @@ def check_clocks(session: Session, found: RangeResult, known: int) -> int | None
     return clock.mod_revision
 
 
-class Written(NamedTuple):
+class WrittenKey(NamedTuple):
     """The key as this process wrote it last: what its transactions compare."""
 
     session: Session
@@ -433,10 +445,10 @@ class SessionKey:
         self._name = f"{SESSIONS}{secrets.token_hex(8)}"
         self._ttl = ttl
         self._writing = asyncio.Lock()
-        self._written: Written | None = None
+        self._written: WrittenKey | None = None
         self._doubtful = True  # whether it has to be written before anything is sent
 
-    async def ready(self, session: Session) -> Written:
+    async def ready(self, session: Session) -> WrittenKey:
         """Return what a transaction of this session shall compare; write the key first where that is due.
 
         Raises:
@@ -453,7 +465,7 @@ class SessionKey:
                 self._doubtful = False
             return written
 
-    def doubt(self, written: Written) -> None:
+    def doubt(self, written: WrittenKey) -> None:
         """Note that a transaction that compared this may still be applied, or has found another key."""
         if written is self._written:
             self._doubtful = True
@@ -465,12 +477,12 @@ class SessionKey:
             if written is not None:
                 await written.lease.revoke()
 
-    async def _write(self, session: Session) -> Written:
+    async def _write(self, session: Session) -> WrittenKey:
         before = self._written
         if before is not None and before.stands(session):
             revision = await self._put(session, before.lease)
             if revision is not None:
-                return Written(session, before.lease, SessionAt(self._name, revision))
+                return WrittenKey(session, before.lease, SessionAt(self._name, revision))
         if before is not None:  # its lease has ended, while this process was stopped or etcd away
             self._written = None
             await before.lease.revoke()
@@ -484,7 +496,7 @@ class SessionKey:
                 await lease.revoke()
         if revision is None:
             raise UnavailableError("a lease that was granted just now has ended")
-        return Written(session, lease, SessionAt(self._name, revision))
+        return WrittenKey(session, lease, SessionAt(self._name, revision))
 
     async def _put(self, session: Session, lease: Lease) -> int | None:
         """Write the key; return the revision, None if the lease has ended.

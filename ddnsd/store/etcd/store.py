@@ -16,19 +16,18 @@ import structlog
 
 from ddnsd import etcd
 from ddnsd.aio import first_of
-from ddnsd.etcd import EtcdError, Lease, Put, Range, Txn
-from ddnsd.etcd.errors import CompactedError, PermissionDeniedError, RevisionRegressedError
-from ddnsd.etcd.errors import CompactedError as EtcdCompactedError
-from ddnsd.etcd.values import Order, TxnResult, prefix_range
+from ddnsd.etcd import EtcdError, Lease, PutRequest, RangeRequest, TxnRequest
+from ddnsd.etcd.errors import EtcdCompactedError, PermissionDeniedError, RevisionRegressedError
+from ddnsd.etcd.values import Order, TxnResponse, prefix_range
 from ddnsd.store import keys
 from ddnsd.store.etcd import transaction
-from ddnsd.store.etcd.health import Access, Failures, ask_health
+from ddnsd.store.etcd.health import Access, CallFailures, ask_health
 from ddnsd.store.etcd.session import (
-    Keeper,
     LostAnswerError,
     Session,
     SessionKey,
-    Written,
+    SessionSupervisor,
+    WrittenKey,
     check_clocks,
     open_session,
     read_clock,
@@ -36,26 +35,26 @@ from ddnsd.store.etcd.session import (
 from ddnsd.store.etcd.transaction import EtcdStoreSettings
 from ddnsd.store.group_commit import check_group
 from ddnsd.store.interface import (
+    ConditionalWrite,
     FailureKind,
+    KeyPage,
     Limits,
+    OnProgress,
     Outcome,
-    Page,
-    Problem,
-    Progress,
     RestoredError,
     Revision,
     SnapshotAt,
     StoreHealth,
+    StoreProblem,
     UnavailableError,
     Unknown,
-    Update,
     WriteFailure,
     ignore_progress,
 )
 
 _log = structlog.get_logger(__name__)
 
-_DENIED = Problem(
+_DENIED = StoreProblem(
     "ddnsd may not compact etcd, which takes the role root",
     "start etcd with --auto-compaction-retention=1h, so that it compacts itself",
 )
@@ -68,7 +67,7 @@ class Compaction:
         self._denied = False
 
     @property
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[StoreProblem]:
         """What an operator should know."""
         if self._denied:
             yield _DENIED
@@ -82,7 +81,7 @@ class Compaction:
         with session.translated():
             try:
                 await session.client.compact(revision)
-            except CompactedError:
+            except EtcdCompactedError:
                 return True  # by somebody else
             except PermissionDeniedError as error:
                 self._note_denied(str(error))
@@ -103,7 +102,7 @@ class EtcdWatch:
         self._session = session
         self._prefix = session.space.key(prefix)
         self._start = start
-        self._watch: etcd.Watch | None = None  # until it is read
+        self._watch: etcd.WatchStream | None = None  # until it is read
         self._waiting: deque[Revision] = deque()
 
     def __aiter__(self) -> "EtcdWatch":
@@ -144,7 +143,7 @@ class EtcdWatch:
 class EtcdLeadership:
     """See `store.interface.Leadership`. It is over at the latest with the session that won it."""
 
-    def __init__(self, session: Session, candidacy: etcd.Candidacy) -> None:
+    def __init__(self, session: Session, candidacy: etcd.Campaign) -> None:
         self._session = session
         self._candidacy = candidacy
 
@@ -190,7 +189,7 @@ class _Hold(NamedTuple):
 class EtcdRegistration:
     """See `store.interface.Registration`; make it with `open`."""
 
-    def __init__(self, keeper: Keeper, key: str, value: bytes, ttl: int) -> None:
+    def __init__(self, keeper: SessionSupervisor, key: str, value: bytes, ttl: int) -> None:
         self._keeper = keeper
         self._key = key
         self._value = value
@@ -200,7 +199,7 @@ class EtcdRegistration:
         self._task: asyncio.Task[None]
 
     @classmethod
-    async def open(cls, keeper: Keeper, key: str, value: bytes, ttl: int) -> "EtcdRegistration":
+    async def open(cls, keeper: SessionSupervisor, key: str, value: bytes, ttl: int) -> "EtcdRegistration":
         """Register a key, with a lease of `ttl` seconds.
 
         Raises:
@@ -240,9 +239,9 @@ class EtcdRegistration:
 
     async def _write(self, hold: _Hold) -> None:
         async with self._writing:
-            put = Put(hold.session.space.key(self._key), self._value, hold.lease.id)
+            put = PutRequest(hold.session.space.key(self._key), self._value, hold.lease.id)
             with hold.session.translated(Access.WRITE):
-                await hold.session.client.txn(Txn(success=(put,)), repeatable=True)
+                await hold.session.client.txn(TxnRequest(success=(put,)), repeatable=True)
 
     async def _run(self) -> None:
         while True:
@@ -272,10 +271,10 @@ _SENDINGS = 3  # of a group; the session key moves when a copy of an earlier wri
 class EtcdStore:
     """The `Store` of a cluster; make it with `open_etcd`."""
 
-    def __init__(self, settings: EtcdStoreSettings, session: Session, failures: Failures) -> None:
+    def __init__(self, settings: EtcdStoreSettings, session: Session, failures: CallFailures) -> None:
         self._settings = settings
         self._failures = failures
-        self._keeper = Keeper(settings, session, failures)
+        self._keeper = SessionSupervisor(settings, session, failures)
         self._registrations: WeakSet[EtcdRegistration] = WeakSet()
         self._compaction = Compaction()
         self._key = SessionKey(settings.lease_ttl)
@@ -295,7 +294,7 @@ class EtcdStore:
         """The cluster's id and the timeline. It changes once the store is open on the new history."""
         return self._keeper.session.identity
 
-    async def snapshot(self, prefix: str = "", progress: Progress = ignore_progress) -> SnapshotAt:
+    async def snapshot(self, prefix: str = "", progress: OnProgress = ignore_progress) -> SnapshotAt:
         """Return all keys under the prefix at one, linearizable revision; `progress` is called at each page.
 
         Raises:
@@ -309,7 +308,7 @@ class EtcdStore:
                 raise UnavailableError(f"compacted while it was read: {error}") from error
         return SnapshotAt(found.revision, session.space.items(found.items))
 
-    async def page(self, prefix: str, limit: int, *, before: str = "", first: bool = False) -> Page:
+    async def page(self, prefix: str, limit: int, *, before: str = "", first: bool = False) -> KeyPage:
         """Return some keys under the prefix; see `store.interface.Store.page`.
 
         Raises:
@@ -321,14 +320,14 @@ class EtcdStore:
             end = session.space.key(before)
         order = Order.NONE if first else Order.LAST
         with session.translated():
-            found = await session.client.range(Range(key, end, limit=limit, order=order))
-        return Page(tuple(session.space.items(found.items).items()), found.total)
+            found = await session.client.range(RangeRequest(key, end, limit=limit, order=order))
+        return KeyPage(tuple(session.space.items(found.items).items()), found.total)
 
     def watch(self, prefix: str, start: int) -> EtcdWatch:
         """Return every revision ≥ `start` that wrote under the prefix; to be closed."""
         return EtcdWatch(self._keeper.session, prefix, start)
 
-    async def commit(self, updates: Sequence[Update]) -> Sequence[Outcome]:
+    async def commit(self, updates: Sequence[ConditionalWrite]) -> Sequence[Outcome]:
         """Apply each update for itself, all at one revision, durably; outcomes in the same order.
 
         Raises:
@@ -346,7 +345,7 @@ class EtcdStore:
         raise UnavailableError("this process's session key is written by somebody else, too")
 
     async def _commit(
-        self, session: Session, written: Written, updates: Sequence[Update]
+        self, session: Session, written: WrittenKey, updates: Sequence[ConditionalWrite]
     ) -> Sequence[Outcome] | None:
         """Send a group once; None if the session key has moved, so that certainly nothing was applied."""
         known = session.clock
@@ -388,7 +387,7 @@ class EtcdStore:
             return revision
         with session.translated(Access.WRITE):
             # Whoever has deleted it may have deleted more: what is written now comes after that.
-            revision = (await session.client.put(Put(session.space.clock, b""))).revision
+            revision = (await session.client.put(PutRequest(session.space.clock, b""))).revision
         session.note_clock(revision)
         return revision
 
@@ -454,7 +453,7 @@ class EtcdStore:
         await self._keeper.close()
 
 
-async def _send(session: Session, txn: Txn) -> TxnResult:
+async def _send(session: Session, txn: TxnRequest) -> TxnResponse:
     """Do a transaction that writes, if it does anything.
 
     Raises:
@@ -473,7 +472,7 @@ async def open_etcd(settings: EtcdStoreSettings) -> EtcdStore:
     Raises:
         UnavailableError: etcd does not answer, or does not let us in.
     """
-    failures = Failures(settings.prefix)
+    failures = CallFailures(settings.prefix)
     try:
         session = await open_session(settings, failures)
     except EtcdError as error:

@@ -11,9 +11,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ddnsd import etcd
-from ddnsd.etcd import Compare, Delete, Put, Range, Relation, Settings, Target, Txn
-from ddnsd.etcd.values import RangeResult, Result, TxnResult, prefix_range
-from ddnsd.store.interface import CLOCK, Done, Event, KeyValue, Limits, Outcome, Stale, Update
+from ddnsd.etcd import (
+    Compare,
+    CompareTarget,
+    DeleteRangeRequest,
+    EtcdClientSettings,
+    PutRequest,
+    RangeRequest,
+    Relation,
+    TxnRequest,
+)
+from ddnsd.etcd.values import RangeResponse, ResponseOp, TxnResponse, prefix_range
+from ddnsd.store.interface import CLOCK, ConditionalWrite, Done, Event, KeyValue, Limits, Outcome, Stale
 
 SESSIONS = "sessions/"  # what the processes' session keys begin with
 
@@ -25,7 +34,7 @@ class Keyspace:
         self._prefix = prefix.encode()
         self.clock = self.key(CLOCK)
         self.timeline = self.key(f"{CLOCK}/timeline")
-        self.clocks = etcd.Range(*prefix_range(self.clock))  # both
+        self.clocks = etcd.RangeRequest(*prefix_range(self.clock))  # both
         self._own = (self.timeline, self.key(SESSIONS))  # what the store shows nobody
 
     def key(self, name: str) -> bytes:
@@ -36,11 +45,11 @@ class Keyspace:
         """Return the store's key. What is no UTF-8 is another program's: it is shown and never found."""
         return key.removeprefix(self._prefix).decode(errors="backslashreplace")
 
-    def items(self, found: tuple[etcd.KeyValue, ...]) -> dict[str, KeyValue]:
+    def items(self, found: tuple[etcd.EtcdKeyValue, ...]) -> dict[str, KeyValue]:
         """Return the items by the store's keys, without the store's own."""
         return {self.name(one.key): item(one) for one in found if not one.key.startswith(self._own)}
 
-    def events(self, found: tuple[etcd.Event, ...]) -> tuple[Event, ...]:
+    def events(self, found: tuple[etcd.KeyEvent, ...]) -> tuple[Event, ...]:
         """Return the events by the store's keys, without those of the store's own."""
         return tuple(
             Event(self.name(event.item.key), None if event.deleted else item(event.item))
@@ -49,7 +58,7 @@ class Keyspace:
         )
 
 
-def item(found: etcd.KeyValue) -> KeyValue:
+def item(found: etcd.EtcdKeyValue) -> KeyValue:
     """Return an item without its key."""
     return KeyValue(found.value, found.mod_revision, found.create_revision)
 
@@ -70,59 +79,61 @@ class SessionAt(NamedTuple):
 
 
 def encode(
-    space: Keyspace, timeline: bytes, clock: int, session: SessionAt, updates: Sequence[Update]
-) -> Txn:
+    space: Keyspace, timeline: bytes, clock: int, session: SessionAt, updates: Sequence[ConditionalWrite]
+) -> TxnRequest:
     """Return the transaction of a group of updates; `clock` is the highest known revision of the clock."""
     compares = [
         *_conditions(space, timeline, clock),
-        Compare(space.key(session.key), Target.MOD, session.revision),
+        Compare(space.key(session.key), CompareTarget.MOD, session.revision),
     ]
-    return Txn(
+    return TxnRequest(
         compares,
-        [*(_nested(space, update) for update in updates), Put(space.clock, b"")],
+        [*(_nested(space, update) for update in updates), PutRequest(space.clock, b"")],
         [space.clocks],
     )
 
 
-def encode_session(space: Keyspace, timeline: bytes, clock: int, key: str, lease: int) -> Txn:
+def encode_session(space: Keyspace, timeline: bytes, clock: int, key: str, lease: int) -> TxnRequest:
     """Return the transaction that writes a session key, on its lease; done twice it is as good as once."""
-    puts = [Put(space.key(key), b"", lease), Put(space.clock, b"")]
-    return Txn(_conditions(space, timeline, clock), puts, [space.clocks])
+    puts = [PutRequest(space.key(key), b"", lease), PutRequest(space.clock, b"")]
+    return TxnRequest(_conditions(space, timeline, clock), puts, [space.clocks])
 
 
 def _conditions(space: Keyspace, timeline: bytes, clock: int) -> list[Compare]:
     """Return what holds in the history that is known, and in no other."""
     return [
-        Compare(space.timeline, Target.VALUE, timeline),
-        Compare(space.clock, Target.MOD, clock - 1, Relation.GREATER),
+        Compare(space.timeline, CompareTarget.VALUE, timeline),
+        Compare(space.clock, CompareTarget.MOD, clock - 1, Relation.GREATER),
     ]
 
 
-def _nested(space: Keyspace, update: Update) -> Txn:
-    compares = [Compare(space.key(key), Target.MOD, revision) for key, revision in update.expects.items()]
-    puts = [Put(space.key(key), value) for key, value in update.puts.items()]
-    deletes = [Delete(space.key(key)) for key in update.deletes]
-    return Txn(compares, [*puts, *deletes], [Range(compare.key) for compare in compares])
+def _nested(space: Keyspace, update: ConditionalWrite) -> TxnRequest:
+    compares = [
+        Compare(space.key(key), CompareTarget.MOD, revision) for key, revision in update.expects.items()
+    ]
+    puts = [PutRequest(space.key(key), value) for key, value in update.puts.items()]
+    deletes = [DeleteRangeRequest(space.key(key)) for key in update.deletes]
+    return TxnRequest(compares, [*puts, *deletes], [RangeRequest(compare.key) for compare in compares])
 
 
-def found_clocks(answer: TxnResult) -> RangeResult:
+def found_clocks(answer: TxnResponse) -> RangeResponse:
     """Return the timeline and the clock that a transaction found, which was not to be done with these."""
     (read,) = answer.results
-    assert isinstance(read, RangeResult)
+    assert isinstance(read, RangeResponse)
     return read
 
 
-def decode(updates: Sequence[Update], answer: TxnResult) -> list[Outcome]:
+def decode(updates: Sequence[ConditionalWrite], answer: TxnResponse) -> list[Outcome]:
     """Return the outcomes of a transaction that found its own timeline."""
     *results, _clock = answer.results
     return [_outcome(update, result) for update, result in zip(updates, results, strict=True)]
 
 
-def _outcome(update: Update, result: Result) -> Outcome:
-    assert isinstance(result, TxnResult)
+def _outcome(update: ConditionalWrite, result: ResponseOp) -> Outcome:
+    assert isinstance(result, TxnResponse)
     if result.succeeded:
         return Done(result.revision)
-    found = (read.items for read in result.results if isinstance(read, RangeResult))
+    found = (read.items for read in result.results if isinstance(read, RangeResponse))
     current = {
         key: item(items[0]) if items else None for key, items in zip(update.expects, found, strict=True)
     }
@@ -137,7 +148,7 @@ class EtcdStoreSettings:
     of members that do not tell it (before etcd 3.6).
     """
 
-    cluster: Settings
+    cluster: EtcdClientSettings
     prefix: str = "ddnsd/"
     lease_ttl: int = 5
     quota: int = 2 << 30

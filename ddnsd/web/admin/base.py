@@ -256,7 +256,7 @@ SCOPE_OF = {
 """What it takes to change a resource."""
 
 
-class Credential(NamedTuple):
+class AdminCredential(NamedTuple):
     """An admin token: its name, its SHA-256 in hex, what it may do."""
 
     name: str
@@ -276,14 +276,14 @@ class Credential(NamedTuple):
 class AdminTokens:
     """Knows the tokens by their SHA-256 alone."""
 
-    def __init__(self, credentials: Collection[Credential]) -> None:
+    def __init__(self, credentials: Collection[AdminCredential]) -> None:
         self._credentials = tuple(credentials)
 
-    def reconfigure(self, credentials: Collection[Credential]) -> None:
+    def reconfigure(self, credentials: Collection[AdminCredential]) -> None:
         """Let in who has one of these, and nobody else, from now on."""
         self._credentials = tuple(credentials)
 
-    def holder(self, authorization: str) -> Credential | None:
+    def holder(self, authorization: str) -> AdminCredential | None:
         """Return which token an Authorization header has; None for none of them."""
         scheme, _, text = authorization.partition(" ")
         if scheme.lower() != "bearer":
@@ -325,7 +325,7 @@ class AdminHandler(RequestHandler):
     def initialize(self, services: Services) -> None:
         """Keep what the handler works with."""
         self.services = services
-        self.caller: Credential | None = None  # once it is known
+        self.caller: AdminCredential | None = None  # once it is known
         self.is_whole = False  # whether the request has been read to its end
         self._chunks: list[bytes] = []
         self._received = 0
@@ -337,7 +337,7 @@ class AdminHandler(RequestHandler):
         return self.services.registry.by(Author(self.holder.name, self.request.remote_ip or "", way))
 
     @property
-    def holder(self) -> Credential:
+    def holder(self) -> AdminCredential:
         """The caller's token; a request that has none is refused before anything asks."""
         assert self.caller is not None
         return self.caller
@@ -503,7 +503,7 @@ def _default(status: int) -> str:
     return _MESSAGES.get(status, http.HTTPStatus(status).phrase.lower())
 
 
-class Answer(NamedTuple):
+class AdminAnswer(NamedTuple):
     """What a method answers: plain values, a struct, or YAML part by part. `revision` becomes the ETag."""
 
     body: Any
@@ -545,13 +545,13 @@ class Route(NamedTuple):
         return kind.value if isinstance(kind, Kind) else ""
 
 
-Method = Callable[..., Awaitable[Answer]]
+HandlerMethod = Callable[..., Awaitable[AdminAnswer]]
 
 
-def operation(shown: Operation) -> Callable[[Method], Callable[..., Awaitable[None]]]:
+def operation(shown: Operation) -> Callable[[HandlerMethod], Callable[..., Awaitable[None]]]:
     """Make a handler's method out of one that returns its answer; its docstring is the summary."""
 
-    def decorate(method: Method) -> Callable[..., Awaitable[None]]:
+    def decorate(method: HandlerMethod) -> Callable[..., Awaitable[None]]:
         @functools.wraps(method)
         async def answering(self: AdminHandler, *arguments: str) -> None:
             self.is_whole = True

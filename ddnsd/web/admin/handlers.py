@@ -36,10 +36,10 @@ from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.admin import openapi
 from ddnsd.web.admin.base import (
     SCOPE_OF,
+    AdminAnswer,
     AdminHandler,
     AdminScope,
     AdminTokens,
-    Answer,
     AuditList,
     DeletedAnswer,
     Drain,
@@ -70,12 +70,12 @@ class ApplyHandler(AdminHandler):
     way = "apply"
 
     @operation(Operation("Applied", "Documents"))
-    async def post(self) -> Answer:
+    async def post(self) -> AdminAnswer:
         """Apply a JSON list or a YAML stream: all checked first, in one commit up to 100, else in chunks."""
         self._demand_any()
         documents = await self._documents()
         self._demand_all(documents)
-        return Answer(await self.registry.apply(documents))
+        return AdminAnswer(await self.registry.apply(documents))
 
     def _demand_any(self) -> None:
         """Check that the caller may change something at all.
@@ -114,9 +114,9 @@ class ExportHandler(AdminHandler):
     """Writes an archive."""
 
     @operation(Operation("Archive"))
-    async def get(self) -> Answer:
+    async def get(self) -> AdminAnswer:
         """Write all resources and their addresses, consistent at one revision, as a stream of YAML."""
-        return Answer((await self.registry.export()).parts())
+        return AdminAnswer((await self.registry.export()).parts())
 
 
 class ImportHandler(AdminHandler):
@@ -142,10 +142,10 @@ class ImportHandler(AdminHandler):
         return self._reader.feed(chunk)
 
     @operation(Operation("Restored", "Archive"))
-    async def post(self) -> Answer:
+    async def post(self) -> AdminAnswer:
         """Put an archive into this installation, which is empty, or has a part of that very archive."""
         self.demand_fitting()
-        return Answer(await self.registry.restore(self._reader.finish()))
+        return AdminAnswer(await self.registry.restore(self._reader.finish()))
 
 
 _AUDIT_PAGE, _MAX_AUDIT_PAGE = 100, 1000  # items
@@ -156,22 +156,22 @@ class AuditHandler(AdminHandler):
     """The audit."""
 
     @operation(Operation("AuditList", query=_AUDIT_QUERY))
-    async def get(self) -> Answer:
+    async def get(self) -> AdminAnswer:
         """List changes of resources, one item for each commit and one for each import; the newest first."""
         limit = self.number("limit", _AUDIT_PAGE, _MAX_AUDIT_PAGE)
         page = await self.services.audit.page(limit, self.get_query_argument("continue", ""))
-        return Answer(AuditList(ListMetadata(page.cursor), page.items))
+        return AdminAnswer(AuditList(ListMetadata(page.cursor), page.items))
 
 
 class DrainHandler(AdminHandler):
     """Makes the node retire."""
 
     @operation(Operation("DrainedAnswer", "Drain"))
-    async def post(self) -> Answer:
+    async def post(self) -> AdminAnswer:
         """Make the node unready, serve on, and answer when the delay is over or the node is stopped."""
         delay, begun = self._delay(), time.monotonic()
         await self.services.retire(delay)
-        return Answer(DrainedAnswer(round(time.monotonic() - begun, 1)))
+        return AdminAnswer(DrainedAnswer(round(time.monotonic() - begun, 1)))
 
     def _delay(self) -> float:
         try:
@@ -193,7 +193,7 @@ class HistoryHandler(AdminHandler):
     """The history."""
 
     @operation(Operation("History", query=_HISTORY_QUERY))
-    async def get(self) -> Answer:
+    async def get(self) -> AdminAnswer:
         """List changes of hosts' records, with those of a host's document, or refused attempts.
 
         The newest first.
@@ -201,12 +201,12 @@ class HistoryHandler(AdminHandler):
         who, limit = self.get_query_argument("of", ""), self.number("limit", _PAGE, _MAX_PAGE)
         if self.flag("refused"):
             attempts = concerning(self.registry.state, who, await self.services.refused())
-            return Answer(RefusedList(ListMetadata(""), tuple(newest(attempts, limit))))
+            return AdminAnswer(RefusedList(ListMetadata(""), tuple(newest(attempts, limit))))
         host = host_name(who)
         audit = await self.services.audit.of_host(host) if host else []
         cursor = self.get_query_argument("continue", "")
         page = await self.registry.history(who, limit, cursor, audit=resource_changes(host, audit))
-        return Answer(HistoryList(ListMetadata(page.cursor), page.items))
+        return AdminAnswer(HistoryList(ListMetadata(page.cursor), page.items))
 
 
 # items
@@ -259,13 +259,13 @@ class ListHandler(KindHandler):
     """All resources of a kind."""
 
     @operation(Operation("{kind}List", query={"limit": "items on the page", "continue": "of the last page"}))
-    async def get(self) -> Answer:
+    async def get(self) -> AdminAnswer:
         """List, page by page, in the order of the names."""
         limit = self.number("limit", _PAGE, _MAX_PAGE)
         page = await self.registry.list(self.kind, limit, self.get_query_argument("continue", ""))
         items = [self._item(name, entry) for name, entry in page.items]
         metadata = {"continue": page.cursor}
-        return Answer(
+        return AdminAnswer(
             {"apiVersion": API_VERSION, "kind": f"{self.kind}List", "metadata": metadata, "items": items}
         )
 
@@ -279,42 +279,42 @@ class TokensHandler(ListHandler):
     way = "create"
 
     @operation(Operation("CreatedToken", "NewToken", (201,), query={"length": _LENGTH}))
-    async def post(self) -> Answer:
+    async def post(self) -> AdminAnswer:
         """Make a token; without `sha256` its secret is made too, and shown in this answer only."""
         length = self.number("length", MADE_SECRET_LENGTH, MADE_SECRET_LENGTH, SHORTEST_MADE_SECRET)
         created = await self.registry.create_token(self.json_body(), length)
         shown = self.rendered(created.document)
         if created.secret:
             shown["secret"] = created.secret
-        return Answer(shown, 201, created.revision)
+        return AdminAnswer(shown, 201, created.revision)
 
 
 class ResourceHandler(KindHandler):
     """One resource."""
 
     @operation(Operation("{kind}"))
-    async def get(self, name: str) -> Answer:
+    async def get(self, name: str) -> AdminAnswer:
         """Show it; the ETag is its revision."""
         canonical = self._existing_name(name)
         entry = await self.registry.get(self.kind, canonical)
-        return Answer(self.shown(canonical, entry), 200, entry.revision)
+        return AdminAnswer(self.shown(canonical, entry), 200, entry.revision)
 
     @operation(Operation("{kind}", "{kind}", (200, 201), match=True))
-    async def put(self, name: str) -> Answer:
+    async def put(self, name: str) -> AdminAnswer:
         """Create or change it."""
         document = read_document(self.json_body())
         if document.kind is not self.kind or document.name != read_name(self.kind, name):
             raise InvalidDocumentError(Problem("", f"{document.title} is not what the URL names"))
         written, revision, warning = await self.registry.put(document, self.if_match())
         status = 201 if written is Written.CREATED else 200
-        return Answer(self.rendered(document), status, revision, warning)
+        return AdminAnswer(self.rendered(document), status, revision, warning)
 
     @operation(Operation("DeletedAnswer", query={"cascade": "true: its hosts go too"}, match=True))
-    async def delete(self, name: str) -> Answer:
+    async def delete(self, name: str) -> AdminAnswer:
         """Delete it; an account or zone that has hosts only with `cascade`."""
         canonical = self._existing_name(name)
         gone = await self.registry.delete(self.kind, canonical, self.if_match(), cascade=self.flag("cascade"))
-        return Answer(DeletedAnswer(f"{self.kind} {canonical}", gone.hosts, gone.tokens))
+        return AdminAnswer(DeletedAnswer(f"{self.kind} {canonical}", gone.hosts, gone.tokens))
 
     def _existing_name(self, text: str) -> str:
         try:
@@ -327,9 +327,9 @@ class SourcesHandler(AdminHandler):
     """All sources."""
 
     @operation(Operation("Sources"))
-    async def get(self) -> Answer:
+    async def get(self) -> AdminAnswer:
         """List the sources: who has the name, what controls it, what waits for an operator."""
-        return Answer(list((await self.registry.sources.list()).values()))
+        return AdminAnswer(list((await self.registry.sources.list()).values()))
 
 
 class TakeoverHandler(AdminHandler):
@@ -338,10 +338,10 @@ class TakeoverHandler(AdminHandler):
     way = "takeover"
 
     @operation(Operation("TakenOverAnswer"))
-    async def post(self, name: str) -> Answer:
+    async def post(self, name: str) -> AdminAnswer:
         """Bind the name to the Namespace that has asked for it; whoever had it changes nothing any more."""
         bound = await self.registry.sources.takeover(name)
-        return Answer(TakenOverAnswer(name, bound.uid))
+        return AdminAnswer(TakenOverAnswer(name, bound.uid))
 
 
 class ReleaseHandler(AdminHandler):
@@ -350,11 +350,11 @@ class ReleaseHandler(AdminHandler):
     way = "release"
 
     @operation(Operation("ReleasedAnswer"))
-    async def post(self, name: str) -> Answer:
+    async def post(self, name: str) -> AdminAnswer:
         """Free the name; what was written under it stays, until somebody else writes or deletes it."""
         released = await self.registry.sources.release(name)
         left = (await self.registry.sources.list()).get(name)
-        return Answer(ReleasedAnswer(name, released.uid, left.resources if left else Counts()))
+        return AdminAnswer(ReleasedAnswer(name, released.uid, left.resources if left else Counts()))
 
 
 class PruneHandler(AdminHandler):
@@ -363,18 +363,18 @@ class PruneHandler(AdminHandler):
     way = "prune"
 
     @operation(Operation("PrunedAnswer"))
-    async def post(self, name: str) -> Answer:
+    async def post(self, name: str) -> AdminAnswer:
         """Allow the deletions that the source's controller holds now; it does them soon."""
-        return Answer(PrunedAnswer(name, await self.registry.sources.prune(name)))
+        return AdminAnswer(PrunedAnswer(name, await self.registry.sources.prune(name)))
 
 
 class StatusHandler(AdminHandler):
     """Shows how the installation is doing."""
 
     @operation(Operation("Status"))
-    async def get(self) -> Answer:
+    async def get(self) -> AdminAnswer:
         """Show the installation, as this node knows it."""
-        return Answer(await self.services.status())
+        return AdminAnswer(await self.services.status())
 
 
 _WAIT, _MAX_WAIT = 60, 600  # seconds
@@ -399,7 +399,7 @@ class WorkHandler(AdminHandler):
             },
         )
     )
-    async def post(self, name: str) -> Answer:
+    async def post(self, name: str) -> AdminAnswer:
         """Ask the leader to check, repair, take over or forget a zone; wait until it has."""
         timeout = self.number("timeout", _WAIT, _MAX_WAIT)
         zone = _zone(name)
@@ -410,7 +410,7 @@ class WorkHandler(AdminHandler):
             raise FailedError(504, Failure(message))
         if done.failure:
             raise FailedError(502, Failure(done.failure))
-        return Answer(WorkAnswer(zone, self._work, done.findings))
+        return AdminAnswer(WorkAnswer(zone, self._work, done.findings))
 
 
 def _zone(text: str) -> str:

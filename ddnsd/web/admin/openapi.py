@@ -9,7 +9,7 @@ from ddnsd import __version__
 from ddnsd.service.registry import Applied, Restored
 from ddnsd.service.source_status import SourceStatus
 from ddnsd.web.admin import base
-from ddnsd.web.admin.base import AdminHandler, Answer, Operation, Route, operation
+from ddnsd.web.admin.base import AdminAnswer, AdminHandler, Operation, Route, operation
 
 _REFERENCE = "#/components/schemas/{name}"
 _TYPES = (
@@ -38,9 +38,9 @@ class OpenApiHandler(AdminHandler):
     """Describes the API."""
 
     @operation(Operation("OpenApi"))
-    async def get(self) -> Answer:
+    async def get(self) -> AdminAnswer:
         """Describe this API."""
-        return Answer(self.services.openapi)
+        return AdminAnswer(self.services.openapi)
 
 
 def describe(routes: Iterable[Route]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from dns.opcode import Opcode
 from dns.rcode import Rcode
 
 from ddnsd.nameserver.embedded import Authority
-from ddnsd.nameserver.embedded.answer import MAX_QUERY, Transport, respond
+from ddnsd.nameserver.embedded.answer import MAX_QUERY, TransportProtocol, respond
 from ddnsd.nameserver.embedded.zone import Zone
 from ddnsd.nameserver.interface import RecordType, RRset
 
@@ -35,13 +35,15 @@ def zones(contents) -> dict[str, Zone | None]:
 
 @pytest.fixture
 def asked(zones) -> Callable[..., Message]:
-    def asked(name: str, rdtype: str = "A", transport: Transport = Transport.UDP, **options) -> Message:
+    def asked(
+        name: str, rdtype: str = "A", transport: TransportProtocol = TransportProtocol.UDP, **options
+    ) -> Message:
         return exchange(zones, dns.message.make_query(name, rdtype, **options), transport)
 
     return asked
 
 
-def exchange(zones, query: Message, transport: Transport = Transport.UDP) -> Message:
+def exchange(zones, query: Message, transport: TransportProtocol = TransportProtocol.UDP) -> Message:
     response = respond(zones, query.to_wire(), transport)
     message = dns.message.from_wire(response.wire)
     assert query.is_response(message)
@@ -78,7 +80,7 @@ def test_data(asked: Callable[..., Message], name: str, rdtype: str, answer: str
 
 def test_the_case_of_the_question_comes_back_octet_by_octet(zones: dict[str, Any]) -> None:
     query = dns.message.make_query("bLoG.ExAmPlE.CoM", "A").to_wire()
-    assert respond(zones, query, Transport.UDP).wire[12:].startswith(query[12:])
+    assert respond(zones, query, TransportProtocol.UDP).wire[12:].startswith(query[12:])
 
 
 def test_the_server_s_address_is_added_where_the_zone_has_it(asked: Callable[..., Message]) -> None:
@@ -129,7 +131,7 @@ def test_a_zone_that_is_not_loaded_fails_instead_of_denying(asked: Callable[...,
 
 def test_other_classes_transfers_and_meta_types(asked: Callable[..., Message]) -> None:
     assert asked("blog.example.com", rdclass=dns.rdataclass.CH).rcode() == Rcode.REFUSED
-    assert asked("example.com", "AXFR", Transport.TCP).rcode() == Rcode.REFUSED
+    assert asked("example.com", "AXFR", TransportProtocol.TCP).rcode() == Rcode.REFUSED
     assert asked("example.com", "MAILB").rcode() == Rcode.NOTIMP
 
 
@@ -139,7 +141,7 @@ def test_incremental_transfers_are_refused_too(
     query = dns.message.make_query("example.com", "IXFR")
     soa = "ns.example.com. hostmaster.example.com. 1 3600 600 604800 60"
     query.authority.append(dns.rrset.from_text("example.com.", 0, "IN", "SOA", soa))
-    assert exchange(zones, query, Transport.TCP).rcode() == Rcode.REFUSED
+    assert exchange(zones, query, TransportProtocol.TCP).rcode() == Rcode.REFUSED
 
 
 def test_what_is_copied_from_the_query(zones: dict[str, Any]) -> None:
@@ -169,13 +171,13 @@ def test_truncation_where_the_client_or_the_path_ends(
         overhead = 12 + len(name) + 2 + 4 + (2 + 10 + 1) + (11 if payload is not None else 0)
         # strings of up to 255 octets, each with an octet for its length
         zones["example.com"].load([RRset(name, RecordType.TXT, 60, (_text(octets - overhead + 1),))])
-        wire = respond(zones, query.to_wire(), Transport.UDP).wire
+        wire = respond(zones, query.to_wire(), TransportProtocol.UDP).wire
         message = dns.message.from_wire(wire)
         fits = octets <= size
         assert bool(message.flags & dns.flags.TC) != fits
         assert bool(message.answer) == fits
         assert not fits or len(wire) == size
-        assert exchange(zones, query, Transport.TCP).answer
+        assert exchange(zones, query, TransportProtocol.TCP).answer
 
 
 def _text(octets: int) -> str:
@@ -187,7 +189,7 @@ def _text(octets: int) -> str:
 def test_nobody_outside_can_do_more_than_ask(zones: dict[str, Any], opcode: Opcode | int) -> None:
     wire = bytearray(QUERY)
     wire[2] |= opcode << 3
-    response = respond(zones, bytes(wire), Transport.UDP)
+    response = respond(zones, bytes(wire), TransportProtocol.UDP)
     assert response.rcode == Rcode.NOTIMP
     assert response.wire[:4] == bytes([wire[0], wire[1], wire[2] | 0x80, Rcode.NOTIMP])
 
@@ -195,7 +197,7 @@ def test_nobody_outside_can_do_more_than_ask(zones: dict[str, Any], opcode: Opco
 def test_a_signed_query_is_told_that_its_key_is_unknown(zones: dict[str, Any]) -> None:
     query = dns.message.make_query("blog.example.com", "A")
     query.use_tsig(dns.tsigkeyring.from_text({"key.": "c2VjcmV0"}))
-    assert respond(zones, query.to_wire(), Transport.TCP).rcode == Rcode.NOTAUTH
+    assert respond(zones, query.to_wire(), TransportProtocol.TCP).rcode == Rcode.NOTAUTH
 
 
 def test_no_more_is_read_than_a_query_may_have(zones: dict[str, Any]) -> None:
@@ -203,7 +205,7 @@ def test_no_more_is_read_than_a_query_may_have(zones: dict[str, Any]) -> None:
         option = dns.edns.GenericOption(dns.edns.OptionType.PADDING, bytes(padding))
         query = dns.message.make_query("blog.example.com", "A", options=[option])
         wire = query.to_wire(max_size=65535)
-        assert respond(zones, wire, Transport.TCP).rcode == rcode
+        assert respond(zones, wire, TransportProtocol.TCP).rcode == rcode
 
 
 SILENT = {
@@ -215,7 +217,7 @@ SILENT = {
 
 @pytest.mark.parametrize("wire", SILENT.values(), ids=SILENT)
 def test_no_answer_to_what_is_no_query(zones: dict[str, Any], wire: bytes) -> None:
-    assert respond(zones, wire, Transport.UDP) is None
+    assert respond(zones, wire, TransportProtocol.UDP) is None
 
 
 def _counted(
@@ -245,6 +247,6 @@ MALFORMED = {
 
 @pytest.mark.parametrize("wire", MALFORMED.values(), ids=MALFORMED)
 def test_what_cannot_be_read_is_a_format_error(zones: dict[str, Any], wire: bytes) -> None:
-    response = respond(zones, wire, Transport.TCP)
+    response = respond(zones, wire, TransportProtocol.TCP)
     assert response.rcode == Rcode.FORMERR
     assert response.wire[:2] == wire[:2]

@@ -16,13 +16,13 @@ import dns.query
 import pytest
 from dns.rcode import Rcode as Code
 
-from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings, InvalidRecordError, ListenError
+from ddnsd.nameserver.embedded import DnsListenError, EmbeddedNameserver, EmbeddedSettings, InvalidRecordError
 from ddnsd.nameserver.embedded.serial import BLOCK, FILE
 from ddnsd.nameserver.interface import (
     Exists,
+    QueryRefusedError,
     Rcode,
     RecordType,
-    RefusedError,
     Replace,
     RRset,
     UnreachableError,
@@ -111,9 +111,9 @@ async def test_query(server: EmbeddedNameserver) -> None:
 async def test_the_zones_that_it_does_not_have(server: EmbeddedNameserver, ask: Ask) -> None:
     assert await server.update(change("192.0.2.1", name="x.example.net", zone="example.net")) == Rcode.NOTAUTH
     assert await server.update(change("192.0.2.1", name="x.example.org", zone="example.org")) == Rcode.NOTAUTH
-    with pytest.raises(RefusedError, match=r"example\.net is not open"):
+    with pytest.raises(QueryRefusedError, match=r"example\.net is not open"):
         await server.query("example.net", "example.net", SOA)
-    with pytest.raises(RefusedError, match=r"example\.org is not open"):
+    with pytest.raises(QueryRefusedError, match=r"example\.org is not open"):
         async for _ in server.transfer("example.org"):
             pass
     assert (await ask("x.example.net")).rcode() == Code.SERVFAIL
@@ -254,7 +254,7 @@ async def test_a_port_that_is_taken(settings: EmbeddedSettings, kind: SocketKind
             other.listen()
         port = other.getsockname()[1]
         taken = replace(settings, listen=(("127.0.0.1", 0), ("127.0.0.1", port)))
-        with pytest.raises(ListenError) as error:
+        with pytest.raises(DnsListenError) as error:
             await EmbeddedNameserver.start(taken)
     for part in (f"127.0.0.1 port {port}", "in use", "choose another", "nameservers.embedded.listen"):
         assert part in str(error.value)
@@ -262,7 +262,7 @@ async def test_a_port_that_is_taken(settings: EmbeddedSettings, kind: SocketKind
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "localhost", "2001:db8::1"])
 async def test_an_address_that_is_not_ours(settings: EmbeddedSettings, host: str) -> None:
-    with pytest.raises(ListenError, match=f"{host} port 5300.*choose"):
+    with pytest.raises(DnsListenError, match=f"{host} port 5300.*choose"):
         await EmbeddedNameserver.start(replace(settings, listen=((host, 5300),)))
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from prometheus_client import CollectorRegistry
 
 from ddnsd.store.group_commit import GroupCommit
-from ddnsd.store.interface import CLOCK, Done, Outcome, Revision, Store, Update
+from ddnsd.store.interface import CLOCK, ConditionalWrite, Done, Outcome, Revision, Store
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 
@@ -20,13 +20,13 @@ def group_commit(store: Store) -> GroupCommit:
     return GroupCommit(store, WatchCache(store, DEADLINE, metrics), metrics)
 
 
-async def commit(store: Store, update: Update) -> Outcome:
+async def commit(store: Store, update: ConditionalWrite) -> Outcome:
     """Commit one update alone."""
     (outcome,) = await store.commit([update])
     return outcome
 
 
-async def write(store: Store, update: Update) -> int:
+async def write(store: Store, update: ConditionalWrite) -> int:
     """Commit one update that must hold, and return its revision."""
     outcome = await commit(store, update)
     assert isinstance(outcome, Done)
@@ -35,12 +35,12 @@ async def write(store: Store, update: Update) -> int:
 
 async def put(store: Store, key: str, value: bytes = b"") -> int:
     """Write a key unconditionally and return the revision."""
-    return await write(store, Update({}, {key: value}))
+    return await write(store, ConditionalWrite({}, {key: value}))
 
 
 async def delete(store: Store, key: str) -> int:
     """Delete a key unconditionally and return the revision."""
-    return await write(store, Update({}, deletes=frozenset({key})))
+    return await write(store, ConditionalWrite({}, deletes=frozenset({key})))
 
 
 async def take(watch: AsyncIterator[Revision], count: int) -> list[Revision]:

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from ddnsd.store.interface import CLOCK, Done, KeyValue, Stale, Store, Update
+from ddnsd.store.interface import CLOCK, ConditionalWrite, Done, KeyValue, Stale, Store
 from tests.store.contract.actions import commit, delete, put, write
 from tests.store.contract.model import Model, random_group
 
@@ -39,7 +39,7 @@ class CommitContract:
         ],
     )
     async def test_prefix_selects_by_text(self, store: Store, prefix: str, selected: set[str]) -> None:
-        await write(store, Update({}, {"hosts/a": b"", "hosts/b": b"", "hotels/a": b""}))
+        await write(store, ConditionalWrite({}, {"hosts/a": b"", "hosts/b": b"", "hotels/a": b""}))
         assert set((await store.snapshot(prefix)).items) == selected
 
     async def test_values_are_any_bytes_and_keys_any_text(self, store: Store) -> None:
@@ -55,7 +55,7 @@ class CommitContract:
     async def test_update_is_done_where_each_key_is_as_expected(self, store: Store) -> None:
         present = await put(store, "hosts/present")
         expects = {"hosts/present": present, "hosts/absent": 0}
-        revision = await write(store, Update(expects, {"hosts/absent": b"new"}))
+        revision = await write(store, ConditionalWrite(expects, {"hosts/absent": b"new"}))
         assert (await store.snapshot("hosts/absent")).items["hosts/absent"].revision == revision
 
     @pytest.mark.parametrize("expected", ["absent", "older", "newer"])
@@ -65,7 +65,7 @@ class CommitContract:
         older = await put(store, "hosts/a", b"1")
         now = await put(store, "hosts/a", b"2")
         wrong = {"absent": 0, "older": older, "newer": now + 1}[expected]
-        outcome = await commit(store, Update({"hosts/a": wrong, "hosts/b": 0}, {"hosts/b": b""}))
+        outcome = await commit(store, ConditionalWrite({"hosts/a": wrong, "hosts/b": 0}, {"hosts/b": b""}))
         assert isinstance(outcome, Stale)
         assert outcome.revision >= now
         assert outcome.current == {"hosts/a": KeyValue(b"2", now, older), "hosts/b": None}
@@ -74,7 +74,7 @@ class CommitContract:
     async def test_update_that_expects_a_deleted_key_is_stale(self, store: Store) -> None:
         revision = await put(store, "hosts/a")
         await delete(store, "hosts/a")
-        outcome = await commit(store, Update({"hosts/a": revision}, {"hosts/a": b""}))
+        outcome = await commit(store, ConditionalWrite({"hosts/a": revision}, {"hosts/a": b""}))
         assert isinstance(outcome, Stale)
         assert outcome.current == {"hosts/a": None}
 
@@ -85,14 +85,16 @@ class CommitContract:
 
     async def test_update_without_writes_only_asks(self, store: Store) -> None:
         revision = await put(store, "hosts/a")
-        assert isinstance(await commit(store, Update({"hosts/a": revision})), Done)
-        assert isinstance(await commit(store, Update({"hosts/a": 0})), Stale)
-        assert isinstance(await commit(store, Update({})), Done)
+        assert isinstance(await commit(store, ConditionalWrite({"hosts/a": revision})), Done)
+        assert isinstance(await commit(store, ConditionalWrite({"hosts/a": 0})), Stale)
+        assert isinstance(await commit(store, ConditionalWrite({})), Done)
 
     async def test_updates_of_one_commit_succeed_and_fail_one_by_one(self, store: Store) -> None:
         shared = await put(store, "zones/z")
         updates = [
-            Update({"zones/z": shared if number % 3 else 0, f"hosts/{number}": 0}, {f"hosts/{number}": b""})
+            ConditionalWrite(
+                {"zones/z": shared if number % 3 else 0, f"hosts/{number}": 0}, {f"hosts/{number}": b""}
+            )
             for number in range(50)
         ]
         outcomes = await store.commit(updates)
@@ -106,25 +108,29 @@ class CommitContract:
     @pytest.mark.parametrize(
         "other",
         [
-            Update({}, {"hosts/a": b"other"}),
-            Update({}, deletes=frozenset({"hosts/a"})),
-            Update({"hosts/a": 0}, {"hosts/b": b""}),
-            Update({}, {"zones/z": b""}),
+            ConditionalWrite({}, {"hosts/a": b"other"}),
+            ConditionalWrite({}, deletes=frozenset({"hosts/a"})),
+            ConditionalWrite({"hosts/a": 0}, {"hosts/b": b""}),
+            ConditionalWrite({}, {"zones/z": b""}),
         ],
         ids=["both write", "one deletes", "compares what the first writes", "writes what the first compares"],
     )
     @pytest.mark.parametrize("turned", [False, True])
     async def test_conflicting_updates_are_refused_whole(
-        self, store: Store, other: Update, turned: bool
+        self, store: Store, other: ConditionalWrite, turned: bool
     ) -> None:
-        updates = [Update({"zones/z": 0}, {"hosts/a": b""}), Update({}, {"hosts/c": b""}), other]
+        updates = [
+            ConditionalWrite({"zones/z": 0}, {"hosts/a": b""}),
+            ConditionalWrite({}, {"hosts/c": b""}),
+            other,
+        ]
         with pytest.raises(ValueError, match="conflict"):
             await store.commit(updates[::-1] if turned else updates)
         assert (await store.snapshot("hosts/")).items == {}
 
     async def test_group_above_the_limit_is_refused(self, store: Store) -> None:
         count = store.limits.group
-        updates = [Update({}, {f"hosts/{number}": b""}) for number in range(count + 1)]
+        updates = [ConditionalWrite({}, {f"hosts/{number}": b""}) for number in range(count + 1)]
         with pytest.raises(ValueError, match="at most"):
             await store.commit(updates)
         assert len(await store.commit(updates[:count])) == count

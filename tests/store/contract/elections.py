@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from ddnsd.store.interface import Done, Leadership, Stale, Store, Update
+from ddnsd.store.interface import ConditionalWrite, Done, Leadership, Stale, Store
 from tests.store.contract.actions import DEADLINE, commit
 from tests.waiting import until
 
@@ -60,7 +60,7 @@ class ElectionContract:
 
     async def test_guard_lets_the_leader_commit_and_nobody_after(self, store: Store) -> None:
         leadership = await store.campaign(b"1")
-        update = Update(leadership.guard, {"hosts/a": b""})
+        update = ConditionalWrite(leadership.guard, {"hosts/a": b""})
         assert isinstance(await commit(store, update), Done)
         await leadership.resign()
         assert isinstance(await commit(store, update), Stale)
@@ -70,7 +70,7 @@ class ElectionContract:
         leadership = await store.campaign(b"1")
         lost = asyncio.create_task(leadership.lost())
         assert isinstance(
-            await commit(store, Update(leadership.guard, deletes=frozenset(leadership.guard))), Done
+            await commit(store, ConditionalWrite(leadership.guard, deletes=frozenset(leadership.guard))), Done
         )
         await asyncio.wait_for(lost, DEADLINE)
         assert not await leadership.confirm()

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from ddnsd.store.interface import Store, UnavailableError, Update
+from ddnsd.store.interface import ConditionalWrite, Store, UnavailableError
 from tests.store.contract.actions import DEADLINE, put
 
 
@@ -20,7 +20,7 @@ class LifetimeContract:
         for call in (
             store.snapshot(),
             store.revision(),
-            store.commit([Update({}, {"hosts/a": b""})]),
+            store.commit([ConditionalWrite({}, {"hosts/a": b""})]),
             store.campaign(b"2"),
             leadership.confirm(),
             anext(store.watch("", revision)),

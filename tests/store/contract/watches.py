@@ -5,7 +5,16 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ddnsd.store.group_commit import GroupCommit
-from ddnsd.store.interface import CLOCK, CompactedError, Done, Event, KeyValue, Revision, Store, Update
+from ddnsd.store.interface import (
+    CLOCK,
+    CompactedError,
+    ConditionalWrite,
+    Done,
+    Event,
+    KeyValue,
+    Revision,
+    Store,
+)
 from tests.store.contract.actions import DEADLINE, Compact, delete, group_commit, put, take, write
 from tests.store.contract.model import Model, random_group, random_update
 
@@ -37,7 +46,9 @@ class WatchContract:
     async def test_revision_comes_whole(self, store: Store) -> None:
         watch = store.watch("", await store.revision() + 1)
         keys = {f"hosts/{number}-{part}" for number in range(50) for part in "ab"}
-        updates = [Update({}, {f"hosts/{number}-a": b"", f"hosts/{number}-b": b""}) for number in range(50)]
+        updates = [
+            ConditionalWrite({}, {f"hosts/{number}-a": b"", f"hosts/{number}-b": b""}) for number in range(50)
+        ]
         await store.commit(updates)
         (revision,) = await take(watch, 1)
         assert {event.key for event in revision.events} == keys
@@ -54,7 +65,7 @@ class WatchContract:
     async def test_watch_passes_over_what_is_not_under_its_prefix(self, store: Store) -> None:
         watch = store.watch("hosts/", await store.revision() + 1)
         await put(store, "zones/a")
-        mixed = await write(store, Update({}, {"hosts/a": b"", "zones/a": b""}))
+        mixed = await write(store, ConditionalWrite({}, {"hosts/a": b"", "zones/a": b""}))
         await put(store, "hotels/a")
         last = await put(store, "hosts/b")
         taken = await take(watch, 2)
@@ -65,7 +76,9 @@ class WatchContract:
 
     async def test_stale_update_is_not_seen(self, store: Store) -> None:
         watch = store.watch("hosts/", await store.revision() + 1)
-        await store.commit([Update({"hosts/a": 7}, {"hosts/a": b""}), Update({}, {"hosts/b": b""})])
+        await store.commit(
+            [ConditionalWrite({"hosts/a": 7}, {"hosts/a": b""}), ConditionalWrite({}, {"hosts/b": b""})]
+        )
         (revision,) = await take(watch, 1)
         assert [event.key for event in revision.events] == ["hosts/b"]
 

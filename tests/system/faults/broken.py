@@ -68,7 +68,7 @@ def watched_once() -> None:
 
     The second alone mends the first within a lease TTL (decision 22).
     """
-    watch = ddnsd.etcd.watch.Watch
+    watch = ddnsd.etcd.watch.WatchStream
     follow = watch._follow
 
     async def once(self: Any) -> None:
