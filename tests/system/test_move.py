@@ -127,7 +127,7 @@ async def test_import_survives_the_death_of_the_node(
         await until(lambda: _has_hosts(ddnsd), 60, "hosts are imported")
         await ddnsd.kill()
         run = await importing
-        assert (run.code, "importing the same export again goes on" in run.err) == (1, True)
+        assert (run.code, "import the same export again to continue" in run.err) == (1, True)
         await ddnsd.start()
         run = await command(ddnsd, "import", str(file))
         assert run.code == 0, run.err
