@@ -27,7 +27,8 @@ TARPIT_SECONDS = 1.0
 
 # Of the tarpit, a turn of the event loop and a second apart at least: the more are kept, the longer is each.
 _ANSWERS_AT_ONCE, _ANSWER_SECONDS = 4, 0.004
-_TURN = 16.0  # inputs that are taken in one turn of the event loop
+_TURN = 64.0  # inputs of one source that are taken in one turn of the event loop
+_SHARED = 4  # times as much counts each where there are several sources: smaller turns cost more together
 _INPUT_SECONDS = 0.00006  # that one costs; what takes longer counts as several
 
 _log = structlog.get_logger(__name__)
@@ -200,6 +201,9 @@ class FairQueue:
     little comes, it is taken at once, and the turns need not be counted: at most a whole turn's inputs are
     taken between two calls of `_next_turn`, and that comes in the turn after half of them.
 
+    A source that is alone has longer turns: what follows from their inputs is then done together, such as the
+    question to the store whether they are news.
+
     Connections of nobody in particular, through proxies, share one place: a place for each would make them
     as many sources, and the order among them the same, since a connection is here once at most.
     """
@@ -209,6 +213,8 @@ class FairQueue:
         self._places = places
         self._waiting: OrderedDict[str, OrderedDict[Occupant, None]] = OrderedDict()  # by source
         self._left = _TURN
+        self._heard = ""  # the source of the last input
+        self._is_shared = self._was_shared = False  # whether there were several, in this turn and the last
         self._is_timed = False  # whether the next turn's call is on its way
 
     def take(self, connection: Occupant) -> None:
@@ -245,6 +251,7 @@ class FairQueue:
     def _next_turn(self) -> None:
         self._is_timed = False
         self._left = _TURN
+        self._was_shared, self._is_shared = self._is_shared, len(self._waiting) > 1
         while self._waiting and self._left > 0:
             self._take_first()
         if self._waiting:
@@ -264,9 +271,12 @@ class FairQueue:
             connection.abandon()
 
     def _take(self, connection: Occupant) -> None:
+        if (place := self._places.get(connection)) and place.source != self._heard:
+            self._heard, self._is_shared = place.source, True
         began = time.perf_counter()
         connection.take_turn()
-        self._left -= max(1.0, (time.perf_counter() - began) / _INPUT_SECONDS)
+        cost = max(1.0, (time.perf_counter() - began) / _INPUT_SECONDS)
+        self._left -= _SHARED * cost if self._is_shared or self._was_shared else cost
         if self._left <= _TURN / 2:
             self._time()
 

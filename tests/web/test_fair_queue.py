@@ -17,7 +17,7 @@ from tests.web.proxy_headers import version_1
 from tests.web.public_place import PATIENT, PublicPlace
 
 CROWD, OTHER, THIRD, PROXY = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
-AT_ONCE = 16  # inputs in one turn
+ALONE, AT_ONCE = 64, 16  # inputs in one turn, of one source and of several
 RELEASED = 4  # answers of the tarpit in one turn
 REQUEST = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
 NOW, SLOW = REQUEST % b"now", REQUEST % b"slow"
@@ -66,9 +66,10 @@ class Place(PublicPlace):
 
     async def clients(self, *hosts: str) -> list[socket.socket]:
         """Connect from each, and return once all have their places."""
-        clients = [
-            socket.create_connection(("127.0.0.1", self.port), source_address=(host, 0)) for host in hosts
-        ]
+        clients: list[socket.socket] = []
+        for host in hosts:
+            clients.append(socket.create_connection(("127.0.0.1", self.port), source_address=(host, 0)))
+            await asyncio.sleep(0)  # the socket lets only some wait
         self._clients += clients
 
         async def in_place() -> bool:
@@ -100,13 +101,21 @@ def send(clients: list[socket.socket], octets: bytes) -> None:
 
 async def test_one_waits_for_a_few_of_a_crowd_and_so_does_another_source() -> None:
     async with Place() as place:
-        clients = await place.clients(*[CROWD] * 100, *[OTHER] * 3, THIRD)
+        clients = await place.clients(*[CROWD] * 200, *[OTHER] * 3, THIRD)
         send(clients, NOW)
-        await place.answered(104)
-        assert place.order.index(THIRD) <= AT_ONCE + 2
+        await place.answered(204)
+        assert place.order.index(THIRD) <= ALONE + 2
         last = len(place.order) - place.order[::-1].index(OTHER) - 1
-        assert last <= AT_ONCE + 1 + 2 * 3, "each source in turn"
-        assert place.order.count(CROWD) == 100
+        assert last <= ALONE + 2 * 3, "each source in turn"
+        assert place.order.count(CROWD) == 200
+
+
+async def test_a_crowd_that_is_not_alone_has_smaller_turns() -> None:
+    async with Place() as place:
+        clients = await place.clients(OTHER, *[CROWD] * 200, THIRD)
+        send(clients, NOW)
+        await place.answered(202)
+        assert place.order.index(THIRD) <= AT_ONCE + 2
 
 
 async def test_what_costs_much_counts_for_several() -> None:
@@ -120,28 +129,28 @@ async def test_what_costs_much_counts_for_several() -> None:
 @pytest.mark.parametrize("each", [1, 10], ids=["one by one", "pipelined"])
 async def test_no_turn_takes_more_than_it_may(each: int) -> None:
     async with Place() as place:
-        clients = await place.clients(*[CROWD] * 80)
+        clients = await place.clients(*[CROWD] * 250)
         send(clients, NOW * each)
-        await place.answered(80 * each)
-        assert max(place.turns.happened.values()) <= 2 * AT_ONCE  # one before the count's step, one after it
+        await place.answered(250 * each)
+        assert max(place.turns.happened.values()) <= 2 * ALONE  # one before the count's step, one after it
 
 
 async def test_a_pipelining_crowd_keeps_nobody_waiting() -> None:
     async with Place() as place:
-        clients = await place.clients(*[CROWD] * 80, OTHER)
+        clients = await place.clients(*[CROWD] * 200, OTHER)
         send(clients, NOW * 10)
-        await place.answered(810)
+        await place.answered(2010)
         last = len(place.order) - place.order[::-1].index(OTHER) - 1
-        assert last <= 3 * AT_ONCE + 2 * 10
+        assert last <= ALONE + 2 * 10 + AT_ONCE
 
 
 async def test_what_waits_is_answered_though_no_more_comes() -> None:
     async with Place() as place:
-        clients = await place.clients(*[CROWD] * 60)
+        clients = await place.clients(*[CROWD] * 200)
         for client in clients:
             client.sendall(NOW * 2)
             client.shutdown(socket.SHUT_WR)
-        await place.answered(120)
+        await place.answered(400)
         for client in clients:
             client.settimeout(10)
             answers = b""
@@ -155,13 +164,13 @@ async def test_proxy_headers_and_bodies_wait_as_well() -> None:
     body = b"x" * 100
     post = b"POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n" + body
     async with Place() as place:
-        clients = await place.clients(*[PROXY] * 40, OTHER)
+        clients = await place.clients(*[PROXY] * 100, OTHER)
         for number, client in enumerate(clients[:-1]):
             client.sendall(version_1(f"192.0.2.{number}") + post * 60)  # more than is kept of one
         clients[-1].sendall(NOW)
-        await place.answered(40 * 60 + 1)
-        assert place.order.index(OTHER) <= AT_ONCE + 1
-        assert Counter(place.order) == {OTHER: 1} | {f"192.0.2.{number}": 60 for number in range(40)}
+        await place.answered(100 * 60 + 1)
+        assert place.order.index(OTHER) <= ALONE + 1
+        assert Counter(place.order) == {OTHER: 1} | {f"192.0.2.{number}": 60 for number in range(100)}
 
 
 async def test_who_leaves_while_its_request_waits_is_forgotten() -> None:
