@@ -49,9 +49,9 @@ from ddnsd.nameserver.interface import (
     RRset,
     Update,
 )
-from ddnsd.store import codec, keys
-from ddnsd.store.chronicle import addition
+from ddnsd.store import keys
 from ddnsd.store.interface import Done, UnavailableError
+from ddnsd.store.transaction import Transaction
 
 _log = structlog.get_logger(__name__)
 
@@ -142,23 +142,26 @@ class Acknowledger:
         await self._put(push, acknowledged(push, now, elsewhere))
 
     async def _put(self, push: Push, value: Published) -> None:
+        await self._context.commit(self._written(push, value))
+
+    @staticmethod
+    def _written(push: Push, value: Published) -> Transaction:
         key = keys.published(push.record)
-        await self._context.commit({key: push.guard}, {key: codec.encode(value)})
+        return Transaction({key: push.guard}).put(key, value)
 
     async def _note(self, finding: Finding, now: datetime) -> None:
         push = finding.push
         value = noted(finding, now, self._elsewhere())
         if value.error is not None and finding.in_use:
             _log.warning("publish.refused", **push.record._asdict(), reason=value.error.message)
-        key = keys.published(push.record)
-        expects, puts = {key: push.guard}, {key: codec.encode(value)}
+        transaction = self._written(push, value)
         if adopted := [
             name for name in finding.adopted if not push.before or name not in push.before.adopted
         ]:
             replaced = [found for name in adopted if (found := await self._read(push, name))]
             entries = [_adoption(push, found, now) for found in replaced]
-            host, expects[host], puts[host] = addition(self._context.state, push.record.name, *entries)
-        await self._context.commit(expects, puts)
+            transaction.append_history(self._context.state, push.record.name, *entries)
+        await self._context.commit(transaction)
 
     async def _read(self, push: Push, name: str) -> RRset | None:
         found = await self._nameserver.query(self._site.zone, name, record_type(push.record))
@@ -167,8 +170,8 @@ class Acknowledger:
     async def _forget(self, push: Push) -> None:
         """Delete what is known of a removed record, unless it was committed anew meanwhile."""
         address, published = keys.address(push.record), keys.published(push.record)
-        expects = {address: push.want.revision, published: push.guard}
-        await self._context.commit(expects, deletes=frozenset({address, published}))
+        transaction = Transaction({address: push.want.revision, published: push.guard})
+        await self._context.commit(transaction.delete(address, published))
 
     def _elsewhere(self) -> Collection[str]:
         """Return the other nameservers where records of the zone stand, as they do while it moves."""
@@ -324,12 +327,11 @@ class Adoption:
             entry = self._context.state.published.get(record)
             before, ttl = entry.value if entry else None, next(iter(found.values())).ttl
             values = {name: rrset.values for name, rrset in found.items()}
-            key = keys.published(record)
-            expects = {key: entry.revision if entry else 0}
-            puts = {key: codec.encode(taken_over(record, before, values, ttl, self._site.nameserver))}
+            value = taken_over(record, before, values, ttl, self._site.nameserver)
+            transaction = Transaction().replace(keys.published(record), entry, value)
             if (entries := [*self._replaced(record, found)]) != []:
-                host, expects[host], puts[host] = addition(self._context.state, record.name, *entries)
-            if isinstance(await self._context.commit(expects, puts), Done):
+                transaction.append_history(self._context.state, record.name, *entries)
+            if isinstance(await self._context.commit(transaction), Done):
                 return
             await self._context.cache.current()
         raise UnavailableError(f"{keys.published(record)} could not be written: it changed again and again")

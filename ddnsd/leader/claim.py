@@ -30,8 +30,9 @@ from ddnsd.nameserver.interface import (
     RRset,
     Update,
 )
-from ddnsd.store import codec, keys
+from ddnsd.store import keys
 from ddnsd.store.interface import Done, Stale, UnavailableError
+from ddnsd.store.transaction import Transaction
 
 
 class Footprints:
@@ -66,21 +67,20 @@ class Footprints:
         """
         entry = self._entry
         if entry is None or entry.value != footprint:
-            await self._commit(puts={self._key: codec.encode(footprint)})
+            await self._commit(Transaction().replace(self._key, entry, footprint))
 
     async def delete(self) -> None:
         """Forget the site. Raises as `write` does."""
-        if self._entry is not None:
-            await self._commit(deletes=frozenset({self._key}))
+        entry = self._entry
+        if entry is not None:
+            await self._commit(Transaction().expect(self._key, entry).delete(self._key))
 
     @property
     def _entry(self) -> Entry[Footprint] | None:
         return self._context.state.footprints.get(self._site)
 
-    async def _commit(self, **change: object) -> None:
-        entry = self._entry
-        expects = {self._key: entry.revision if entry else 0}
-        outcome = await self._context.commit(expects, **change)  # type: ignore[arg-type]
+    async def _commit(self, transaction: Transaction) -> None:
+        outcome = await self._context.commit(transaction)
         if isinstance(outcome, Stale) and not await self._context.leadership.confirm():
             raise DeposedError(f"another node leads; this one was writing {self._key}")
         await self._context.cache.current()

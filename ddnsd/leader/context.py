@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import MappingProxyType
 
 from ddnsd.aio import Slice
 from ddnsd.model.fence import Fence, FenceOwner
@@ -17,11 +16,10 @@ from ddnsd.model.records import RecordKey
 from ddnsd.model.state import State
 from ddnsd.nameserver.interface import Rcode
 from ddnsd.store.group_commit import GroupCommit
-from ddnsd.store.interface import ConditionalWrite, Leadership, Outcome
+from ddnsd.store.interface import Leadership, Outcome
+from ddnsd.store.transaction import Transaction
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
-
-_NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 
 class DeposedError(Exception):
@@ -86,20 +84,14 @@ class LeaderContext:
         """Return a claim unlike any other."""
         return Fence(self.owner, self.leadership.epoch, secrets.token_hex(8))
 
-    async def commit(
-        self,
-        expects: Mapping[str, int],
-        puts: Mapping[str, bytes] = _NOTHING,
-        deletes: frozenset[str] = frozenset(),
-    ) -> Outcome:
-        """Commit on the condition, besides `expects`, that this node still leads.
+    async def commit(self, transaction: Transaction) -> Outcome:
+        """Commit on the condition, besides the transaction's own, that this node still leads.
 
         Raises:
             UnavailableError: certainly not applied.
         """
-        return await self.commits.commit(
-            ConditionalWrite({**expects, **self.leadership.guard}, puts, deletes)
-        )
+        transaction.expects |= self.leadership.guard
+        return await self.commits.commit(transaction.update())
 
 
 _KEY = "let ddnsd's key update the zone there (docs/nameservers.md)"

@@ -18,7 +18,7 @@ import asyncio
 import contextlib
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -32,9 +32,9 @@ from ddnsd.model.publication import is_removed
 from ddnsd.model.records import Committed, Entry, History, HistoryEntry, RecordKey
 from ddnsd.model.request import Api
 from ddnsd.model.resources import Kind
-from ddnsd.store import codec, keys
-from ddnsd.store.chronicle import addition
+from ddnsd.store import keys
 from ddnsd.store.interface import Done, Store, UnavailableError
+from ddnsd.store.transaction import Transaction
 from ddnsd.store.watch_cache import Touched, WatchCache
 
 _log = structlog.get_logger(__name__)
@@ -155,35 +155,30 @@ class Expirer:
         """Leave tombstones of the host's records, but of those that were refreshed or changed meanwhile."""
         state, commit = self._context.state, self._context.new_fence().claim
         now = self._context.policy.expiry.wall()
-        age, expects = self._ages(now), dict(self._grounds(host))
-        puts, entries = {}, []
+        age, transaction, entries = self._ages(now), self._grounds(host), []
         for record in (RecordKey(host, type) for type in types):
             committed = state.addresses.get(record)
             if committed is None or not due(state, record, age):
                 continue
-            key, ip = keys.address(record), committed.value.ip
-            expects[key] = committed.revision
-            zone = state.zone_of(host) or ""
-            puts[key] = codec.encode(Committed("", ip, commit, now, zone, cleared=True))
+            ip, zone = committed.value.ip, state.zone_of(host) or ""
+            withdrawn = Committed("", ip, commit, now, zone, cleared=True)
+            transaction.replace(keys.address(record), committed, withdrawn)
             entries.append(HistoryEntry(now, record.type, ip, "", Api.EXPIRY))
         if entries:
-            key, expects[key], puts[key] = addition(state, host, *entries)
-            if isinstance(await self._context.commit(expects, puts), Done):
+            transaction.append_history(state, host, *entries)
+            if isinstance(await self._context.commit(transaction), Done):
                 _log.info("host.expired", host=host, types=[str(entry.type) for entry in entries])
 
-    def _grounds(self, host: str) -> Mapping[str, int]:
+    def _grounds(self, host: str) -> Transaction:
         """Return what a withdrawal depends on beside the addresses; a prefix, too, may refresh the host."""
         state = self._context.state
-        entry, seen = state.hosts.get(host), state.seen.get(host)
-        expects = {
-            keys.resource(Kind.HOST, host): entry.revision if entry else 0,
-            keys.seen(host): seen.revision if seen else 0,
-        }
+        entry = state.hosts.get(host)
+        transaction = Transaction().expect(keys.resource(Kind.HOST, host), entry)
+        transaction.expect(keys.seen(host), state.seen.get(host))
         if entry is not None:
             account = entry.value.spec.account
-            head = state.prefix_heads.get(account)
-            expects[keys.prefix_head(account)] = head.revision if head else 0
-        return expects
+            transaction.expect(keys.prefix_head(account), state.prefix_heads.get(account))
+        return transaction
 
 
 _AT_ONCE = 200
@@ -230,8 +225,8 @@ class Sweeper:
         address, published = keys.address(record), keys.published(record)
         committed, acknowledged = state.addresses.get(record), state.published.get(record)
         if committed is not None and is_removed(state, record):
-            expects = {address: committed.revision, published: acknowledged.revision if acknowledged else 0}
-            await self._context.commit(expects, deletes=frozenset({address, published}))
+            transaction = Transaction().expect(address, committed).expect(published, acknowledged)
+            await self._context.commit(transaction.delete(address, published))
 
 
 MOST = 100_000  # entries of all hosts together
@@ -276,8 +271,8 @@ class HistoryRetention:
             chosen.append(entry)
         for start in range(0, len(chosen), _HISTORIES_AT_ONCE):
             part = chosen[start : start + _HISTORIES_AT_ONCE]
-            expects = {entry.key: entry.revision for entry in part}
-            await self._context.commit(expects, deletes=frozenset(expects))
+            transaction = Transaction({entry.key: entry.revision for entry in part})
+            await self._context.commit(transaction.delete(*transaction.expects))
         await self._context.cache.current()
 
 
@@ -389,6 +384,6 @@ class AuditRetention:
         excess = found.total - self._most
         if excess <= 0:
             return False
-        oldest = frozenset(key for key, _ in found.items[:excess])
-        outcome = await self._context.commit({}, deletes=oldest)
+        oldest = [key for key, _ in found.items[:excess]]
+        outcome = await self._context.commit(Transaction().delete(*oldest))
         return isinstance(outcome, Done) and excess > len(oldest)

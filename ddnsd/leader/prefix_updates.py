@@ -22,11 +22,11 @@ from ddnsd.leader.context import DeposedError, LeaderContext
 from ddnsd.model.addresses import Family
 from ddnsd.model.expiry import is_stale_sighting, sighting
 from ddnsd.model.prefix_updates import Follower, holding, reached_by
-from ddnsd.model.records import Committed, Entry, HistoryEntry, PrefixMove, Site
+from ddnsd.model.records import Committed, Entry, HistoryEntry, PrefixMove, Site, revision_of
 from ddnsd.model.state import State
-from ddnsd.store import codec, keys
-from ddnsd.store.chronicle import addition
+from ddnsd.store import keys
 from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, Done, Outcome, Stale, UnavailableError
+from ddnsd.store.transaction import Transaction
 
 KEYS_OF_A_HOST = 4
 """Keys that its part of a commit compares or writes, at most."""
@@ -41,38 +41,40 @@ def grounds(state: State, move: Entry[PrefixMove]) -> Mapping[str, int]:
     """Return what every commit because of the move expects: it, and that no newer one is unknown here."""
     account = move.value.account
     head = state.prefix_heads.get(account)
-    return {move.key: move.revision, keys.prefix_head(account): head.revision if head else 0}
+    return {move.key: move.revision, keys.prefix_head(account): revision_of(head)}
 
 
-def end(state: State, move: Entry[PrefixMove]) -> tuple[Mapping[str, bytes], frozenset[str]]:
-    """Return what the end of the move writes and deletes: it, and with the account's last one the head.
+def end(state: State, move: Entry[PrefixMove]) -> Transaction:
+    """Return the end of the move, which deletes it, and with the account's last one the head.
 
     The end of any other writes the head as it is: of two at the same moment one knows that it is the last.
     """
     account = move.value.account
     key, head = keys.prefix_head(account), state.prefix_heads.get(account)
     others = any(each != move for each in state.prefixes.of(account))
-    if others and head:
-        return {key: codec.encode(head.value)}, frozenset({move.key})
-    return {}, frozenset({move.key, key})
+    transaction = Transaction(grounds(state, move)).delete(move.key)
+    return transaction.put(key, head.value) if others and head else transaction.delete(key)
 
 
 def change(
-    state: State, move: Entry[PrefixMove], hosts: Sequence[Follower], now: datetime
-) -> tuple[Mapping[str, int], Mapping[str, bytes]]:
-    """Return what a commit for some of the waiting hosts expects of them, and writes."""
-    expects: dict[str, int] = {}
-    puts: dict[str, bytes] = {}
+    state: State,
+    move: Entry[PrefixMove],
+    expected: Mapping[str, int],
+    hosts: Sequence[Follower],
+    now: datetime,
+) -> Transaction:
+    """Return a commit for some of the waiting hosts, on the condition of `expected`, too."""
+    transaction = Transaction(expected)
     for follower in hosts:
-        expects[follower.host.key] = follower.host.revision
+        transaction.expect(follower.host.key, follower.host)
         if _is_to_have(state, move, follower):
-            _give(state, move, follower, now, expects, puts)
+            _give(state, move, follower, now, transaction)
         if _is_to_be_seen(state, move, follower):
-            key, seen = keys.seen(follower.record.name), state.seen.get(follower.record.name)
-            expects[key] = seen.revision if seen else 0
+            seen = state.seen.get(follower.record.name)
             known = seen.value if seen else None
-            puts[key] = codec.encode(sighting(known, (Family.AAAA,), move.value.changed))
-    return expects, puts
+            value = sighting(known, (Family.AAAA,), move.value.changed)
+            transaction.replace(keys.seen(follower.record.name), seen, value)
+    return transaction
 
 
 def _is_to_have(state: State, move: Entry[PrefixMove], follower: Follower) -> bool:
@@ -93,21 +95,20 @@ def _give(
     move: Entry[PrefixMove],
     follower: Follower,
     now: datetime,
-    expects: dict[str, int],
-    puts: dict[str, bytes],
+    transaction: Transaction,
 ) -> None:
     """Give a host its address. The one that the nameserver has refused, given again, is no change."""
     record, told, committed = follower.record, move.value, state.addresses.get(follower.record)
     address = keys.address(record)
-    expects[address] = committed.revision if committed else 0
     if committed is not None and committed.value.ip == follower.ip:
         previous, again = committed.value.previous, committed.value.again + 1
-        puts[address] = codec.encode(Committed(follower.ip, previous, told.commit, now, again=again))
+        value = Committed(follower.ip, previous, told.commit, now, again=again)
+        transaction.replace(address, committed, value)
         return
     old = committed.value.ip if committed else ""
-    puts[address] = codec.encode(Committed(follower.ip, old, told.commit, now))
+    transaction.replace(address, committed, Committed(follower.ip, old, told.commit, now))
     entry = HistoryEntry(now, record.type, old, follower.ip, told.api, told.token, told.source)
-    key, expects[key], puts[key] = addition(state, record.name, entry)
+    transaction.append_history(state, record.name, entry)
 
 
 _log = structlog.get_logger(__name__)
@@ -171,18 +172,15 @@ class Errand:
             if start and spares:  # few hosts never wait
                 spares = await self._room({host.site for part in some for host in part})
             state, now = self._context.state, datetime.now(UTC)
-            changes = [change(state, self._move, part, now) for part in some]
-            due = (each for each in changes if each[1])  # else clients have done it meanwhile
-            commits = (self._context.commit({**expected, **expects}, puts) for expects, puts in due)
-            outcomes += await asyncio.gather(*commits)
+            changes = [change(state, self._move, expected, part, now) for part in some]
+            due = (each for each in changes if each.puts)  # else clients have done it meanwhile
+            outcomes += await asyncio.gather(*map(self._context.commit, due))
         stale = await self._stale(outcomes)
         return any(_found(outcome, expected) == expected for outcome in stale)
 
     async def _end(self) -> bool:
         """Delete the move; return whether that is done."""
-        state = self._context.state
-        puts, deletes = end(state, self._move)
-        outcome = await self._context.commit(grounds(state, self._move), puts, deletes)
+        outcome = await self._context.commit(end(self._context.state, self._move))
         await self._stale([outcome])
         return isinstance(outcome, Done)
 

@@ -24,8 +24,9 @@ from ddnsd.model.publication import is_removed
 from ddnsd.model.records import RecordKey, Site, Work, WorkRequest
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.interface import Nameserver, NameserverError
-from ddnsd.store import codec, keys
+from ddnsd.store import keys
 from ddnsd.store.interface import UnavailableError
+from ddnsd.store.transaction import Transaction
 from ddnsd.store.watch_cache import Touched
 
 _log = structlog.get_logger(__name__)
@@ -75,9 +76,9 @@ class RequestedWork:
         try:
             if request.finished is None:
                 answer = msgspec.structs.replace(await self._answer(request), finished=datetime.now(UTC))
-                await self._context.commit({}, {key: codec.encode(answer)})
+                await self._context.commit(Transaction().put(key, answer))
             await asyncio.sleep(_KEPT_SECONDS)
-            await self._context.commit({}, deletes=frozenset({key}))
+            await self._context.commit(Transaction().delete(key))
         except UnavailableError as error:
             _log.warning("work.not_stored", work=request.work, zone=request.zone, reason=str(error))
 

@@ -35,8 +35,9 @@ from ddnsd.nameserver.interface import (
     RRset,
     Update,
 )
-from ddnsd.store import codec, keys
+from ddnsd.store import keys
 from ddnsd.store.interface import Done, UnavailableError
+from ddnsd.store.transaction import Transaction
 
 _MARKS_AT_ONCE = 200
 
@@ -223,9 +224,9 @@ class Reconciler:
         return done
 
     async def _mark(self, item: Expected, value: Published) -> object:
-        key = keys.published(item.want.record)
-        expects = {key: item.published.revision, keys.address(item.want.record): item.want.revision}
-        return await self._context.commit(expects, {key: codec.encode(value)})
+        transaction = Transaction({keys.address(item.want.record): item.want.revision})
+        transaction.replace(keys.published(item.want.record), item.published, value)
+        return await self._context.commit(transaction)
 
 
 def _is_as(want: Wanted, rrset: RRset | None) -> bool:

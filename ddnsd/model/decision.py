@@ -16,7 +16,7 @@ from ddnsd.model.prefix_updates import RecordContent, followers, holding
 from ddnsd.model.prefixes import Prefix, address_below
 from ddnsd.model.progress import retry_of
 from ddnsd.model.publication import is_refused, is_served, is_served_at, is_verified
-from ddnsd.model.records import Entry, PrefixMove, RecordKey, move_id
+from ddnsd.model.records import Entry, PrefixMove, RecordKey, move_id, revision_of
 from ddnsd.model.request import HostChange, Moved, Refusal, RRsetChange, Skipped, Unchanged, UpdateRequest
 from ddnsd.model.state import State
 
@@ -263,7 +263,7 @@ def _revisions(
     for wish in wishes:
         record = RecordKey(place.name, wish.type)
         entry = state.addresses.get(record)
-        yield record, entry.revision if entry else 0
+        yield record, revision_of(entry)
 
 
 def _step(state: State, place: AuthorizedHost, wish: RRsetChange, now: datetime) -> Step:

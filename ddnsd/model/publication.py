@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.names import in_doubt, ours, owner, wildcard_owner
-from ddnsd.model.records import Published, PublishError, RecordKey, Site
+from ddnsd.model.records import Published, PublishError, RecordKey, Site, revision_of
 from ddnsd.model.state import State
 
 _CHALLENGE_TTL = 60  # seconds, at most: an authority that asks again shall see the next challenge
@@ -309,7 +309,7 @@ def _push(state: State, want: Wanted) -> Push:
     takes = written - ours(want.record, published, want.site.nameserver)
     return Push(
         want,
-        entry.revision if entry else 0,
+        revision_of(entry),
         first=bool(want.ip) and not (published is not None and _is_served_at(want.site, published)),
         before=published,
         takes=takes,

@@ -6,7 +6,7 @@ Who changed what: the newest entries of each host.
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -350,6 +350,11 @@ class Entry(NamedTuple, Generic[ValueT]):
     revision: int  # that last wrote it
     created: int  # that created it
     value: ValueT
+
+
+def revision_of(entry: Entry[Any] | None) -> int:
+    """Return the revision at which an entry was written, 0 for none: what a commit compares."""
+    return entry.revision if entry else 0
 
 
 MOST_OF_A_HOST = 10

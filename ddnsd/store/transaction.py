@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
-from ddnsd.model.records import Entry, HistoryEntry, Stored, extended
+from ddnsd.model.records import Entry, HistoryEntry, Stored, extended, revision_of
 from ddnsd.model.state import State
 from ddnsd.store import codec, keys
 from ddnsd.store.interface import ConditionalWrite
@@ -49,8 +49,3 @@ class Transaction:
             ValueError: it compares or writes more than `MAX_KEYS_PER_UPDATE` keys.
         """
         return ConditionalWrite(self.expects, self.puts, frozenset(self.deletes))
-
-
-def revision_of(entry: Entry[Any] | None) -> int:
-    """Return the revision at which an entry was written, 0 for none: what a commit compares."""
-    return entry.revision if entry else 0

@@ -3,12 +3,12 @@ from datetime import UTC, datetime
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.records import Entry, HistoryEntry, PrefixHead, extended
+from ddnsd.model.records import Entry, HistoryEntry, PrefixHead, extended, revision_of
 from ddnsd.model.request import Api
 from ddnsd.model.state import State
 from ddnsd.store import codec, keys
 from ddnsd.store.interface import MAX_KEYS_PER_UPDATE
-from ddnsd.store.transaction import Transaction, revision_of
+from ddnsd.store.transaction import Transaction
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 HEAD = PrefixHead("c0ffee")

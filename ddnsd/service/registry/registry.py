@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from ddnsd.model.audit import Author
-from ddnsd.model.records import Entry, HeldDeletions, Resource, Source, Work, WorkRequest
+from ddnsd.model.records import Entry, HeldDeletions, Resource, Source, Work, WorkRequest, revision_of
 from ddnsd.model.resources import MADE_SECRET_LENGTH, Kind, Spec
 from ddnsd.model.state import State
 from ddnsd.service.archive import Archive, Export
@@ -36,7 +36,6 @@ from ddnsd.service.status import HistoryItem, HistoryPage, history, whose
 from ddnsd.store import codec, keys
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import ConditionalWrite, Done, Outcome, StoreError
-from ddnsd.store.transaction import revision_of
 from ddnsd.store.watch_cache import Touched, WatchCache
 
 

@@ -32,6 +32,7 @@ from ddnsd.model.records import (
     Resource,
     Source,
     Stored,
+    revision_of,
 )
 from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
 from ddnsd.model.state import State, Table
@@ -40,7 +41,7 @@ from ddnsd.service.registry.results import StoreFailedError
 from ddnsd.store import codec, keys
 from ddnsd.store.group_commit import MAX_GROUP_BYTES, GroupCommit
 from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, ConditionalWrite, Done, StoreError, Unknown
-from ddnsd.store.transaction import Transaction, revision_of
+from ddnsd.store.transaction import Transaction
 from ddnsd.store.watch_cache import WatchCache
 
 SpecT = TypeVar("SpecT", bound=Spec)
