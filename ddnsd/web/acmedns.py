@@ -8,11 +8,8 @@ import msgspec
 from tornado.httputil import HTTPHeaders
 
 from ddnsd.model.request import Api, Limited, Refusal, Request, UpdateResult
-from ddnsd.service.update import UpdateService
-from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web import replies
-from ddnsd.web.access_log import AccessLog
-from ddnsd.web.client_address import SourceFinder
+from ddnsd.web.endpoint import UpdateApiEndpoint
 from ddnsd.web.forms import media_type
 from ddnsd.web.http import HttpRequest
 
@@ -72,13 +69,10 @@ def read_request(headers: HTTPHeaders, body: bytes, source: str, peer: str = "")
     return Request(asked.subdomain, "", key, source, text=asked.txt, user=user, peer=peer, api=Api.ACME_DNS)
 
 
-class AcmeDnsEndpoint:
+class AcmeDnsEndpoint(UpdateApiEndpoint):
     """Reads the request, has it decided, writes the answer."""
 
-    def __init__(self, service: UpdateService, sources: SourceFinder, metrics: Metrics) -> None:
-        self._service = service
-        self._sources = sources
-        self._journal = AccessLog(Api.ACME_DNS, metrics)
+    api = Api.ACME_DNS
 
     def __call__(self, exchange: HttpRequest) -> None:
         """Answer one request."""
@@ -86,14 +80,13 @@ class AcmeDnsEndpoint:
         source = self._sources.source(exchange.peer, exchange.headers)
         request = read_request(exchange.headers, exchange.body, source, exchange.peer)
         if isinstance(request, AcmeDnsProblem):
-            late = self._service.conduct.malformed(source or exchange.peer)
-            self._journal.note_unreadable(request.error, source, started)
+            late = self._note_unreadable(exchange, request.error, source, started)
             _send(exchange, request.status, {"error": request.error}, late=late)
             return
 
         def answer(answer: UpdateResult, name: str) -> None:
             _reply(exchange, answer, name, request.text)
-            self._journal.note([name], [answer], source, started)
+            self._access_log.note([name], [answer], source, started)
 
         self._service.submit((request,), answer, waits=exchange.note_publishing)
 

@@ -19,10 +19,9 @@ from ddnsd.model.request import (
     UpdateResult,
     is_change,
 )
-from ddnsd.service.update import MOST_REQUESTS, UpdateService
-from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.access_log import AccessLog
-from ddnsd.web.client_address import SourceFinder
+from ddnsd.service.update import MOST_REQUESTS
+from ddnsd.web import replies
+from ddnsd.web.endpoint import UpdateApiEndpoint
 from ddnsd.web.forms import Parameters, decoded, listed, read_parameters, strays
 from ddnsd.web.http import HttpRequest
 
@@ -131,16 +130,10 @@ def _value(results: Sequence[HostResult], type: RRType) -> str:
     return next(values, "")
 
 
-_TEXT = "text/plain; charset=utf-8"
-
-
-class DuckDnsEndpoint:
+class DuckDnsEndpoint(UpdateApiEndpoint):
     """Reads the call, has it decided as a whole, writes the answer."""
 
-    def __init__(self, service: UpdateService, sources: SourceFinder, metrics: Metrics) -> None:
-        self._service = service
-        self._sources = sources
-        self._journal = AccessLog(Api.DUCKDNS, metrics)
+    api = Api.DUCKDNS
 
     def __call__(self, exchange: HttpRequest) -> None:
         """Answer one call."""
@@ -158,13 +151,12 @@ class DuckDnsEndpoint:
     def _submit(self, exchange: HttpRequest, call: DuckDnsCall, source: str, started: float) -> None:
         def answer(answer: UpdateResult, name: str) -> None:
             _send(exchange, text_of(answer, verbose=call.verbose), late=isinstance(answer, Limited))
-            self._journal.note([name], [answer], source, started)
+            self._access_log.note([name], [answer], source, started)
 
         self._service.submit(call.requests(source, exchange.peer), answer, waits=exchange.note_publishing)
 
     def _refuse(self, exchange: HttpRequest, reason: str, source: str, started: float) -> None:
-        late = self._service.conduct.malformed(source or exchange.peer)
-        self._journal.note_unreadable(reason, source, started)
+        late = self._note_unreadable(exchange, reason, source, started)
         _send(exchange, KO, late=late)
 
 
@@ -178,4 +170,4 @@ def _parameters(exchange: HttpRequest) -> Parameters | None:
 
 
 def _send(exchange: HttpRequest, text: str, *, late: bool) -> None:
-    exchange.reply(200, text.encode(), late, **{"Content-Type": _TEXT})
+    exchange.reply(200, text.encode(), late, **{"Content-Type": replies.TEXT_TYPE})

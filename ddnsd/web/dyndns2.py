@@ -30,9 +30,9 @@ from ddnsd.model.request import (
 )
 from ddnsd.service.limits import Ticket
 from ddnsd.service.update import MOST_REQUESTS, UpdateService, Waits
-from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.access_log import AccessLog
-from ddnsd.web.client_address import SourceFinder, is_forged
+from ddnsd.web import replies
+from ddnsd.web.client_address import is_forged
+from ddnsd.web.endpoint import UpdateApiEndpoint
 from ddnsd.web.forms import NOTHING, Parameters, listed, read_parameters, strays, token_of
 from ddnsd.web.http import HttpRequest
 
@@ -251,16 +251,10 @@ def line(answer: UpdateResult, moves: Sequence[Moved]) -> str:
     return f"{word} {told}" if told else word
 
 
-_TEXT = "text/plain; charset=utf-8"
-
-
-class Dyndns2Endpoint:
+class Dyndns2Endpoint(UpdateApiEndpoint):
     """Reads the call, has each host's request decided, writes a line for each."""
 
-    def __init__(self, service: UpdateService, sources: SourceFinder, metrics: Metrics) -> None:
-        self._service = service
-        self._sources = sources
-        self._journal = AccessLog(Api.DYNDNS2, metrics)
+    api = Api.DYNDNS2
 
     def __call__(self, exchange: HttpRequest) -> None:
         """Answer one call."""
@@ -274,13 +268,13 @@ class Dyndns2Endpoint:
 
         def answer(answers: Sequence[UpdateResult], names: Sequence[str], late: bool) -> None:
             _send(exchange, reply_to(answers), late=late)
-            self._journal.note(names, answers, source, started)
+            self._access_log.note(names, answers, source, started)
 
         def settle(answers: Sequence[UpdateResult], names: Sequence[str]) -> None:
             answer(answers, names, any(isinstance(each, Limited) for each in answers))
 
         def refuse(refusal: Refusal) -> None:
-            answer([refusal], [""], self._service.conduct.malformed(source or exchange.peer))
+            answer([refusal], [""], self._is_late(exchange, source))
 
         if not call.token:  # first, as some clients send their credentials only when they are asked for them
             refuse(Refusal.MISSING_TOKEN)
@@ -296,10 +290,9 @@ class Dyndns2Endpoint:
     def _refuse(
         self, exchange: HttpRequest, reply: Dyndns2Reply, reason: str, source: str, started: float
     ) -> None:
-        late = self._service.conduct.malformed(source or exchange.peer)
-        self._journal.note_unreadable(reason, source, started)
+        late = self._note_unreadable(exchange, reason, source, started)
         _send(exchange, reply, late=late)
 
 
 def _send(exchange: HttpRequest, reply: Dyndns2Reply, *, late: bool) -> None:
-    exchange.reply(reply.status, reply.body, late, **{"Content-Type": _TEXT, **reply.headers})
+    exchange.reply(reply.status, reply.body, late, **{"Content-Type": replies.TEXT_TYPE, **reply.headers})

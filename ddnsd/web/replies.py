@@ -19,6 +19,7 @@ from ddnsd.model.request import (
 )
 
 CONTENT_TYPE = "application/json; charset=utf-8"
+TEXT_TYPE = "text/plain; charset=utf-8"
 GUARDS: Mapping[str, str] = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 """Headers of every answer: it is meant for who asked, now, and for nothing but what it says it is."""
 

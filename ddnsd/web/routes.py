@@ -14,23 +14,20 @@ from ddnsd.model.request import Api, Limited, UpdateResult
 from ddnsd.service.update import UpdateService
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web import replies
-from ddnsd.web.access_log import AccessLog
 from ddnsd.web.acmedns import AcmeDnsEndpoint, is_acme_dns
 from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.duckdns import FOLDER, DuckDnsEndpoint
 from ddnsd.web.dyndns2 import Dyndns2Endpoint
+from ddnsd.web.endpoint import UpdateApiEndpoint
 from ddnsd.web.forms import UnreadableRequestError, read_parameters, read_request
 from ddnsd.web.health import HealthEndpoint
 from ddnsd.web.http import Endpoint, HttpRequest, Routes
 
 
-class UpdateEndpoint:
+class UpdateEndpoint(UpdateApiEndpoint):
     """Reads the request, has it decided, writes the answer."""
 
-    def __init__(self, service: UpdateService, sources: SourceFinder, metrics: Metrics) -> None:
-        self._service = service
-        self._sources = sources
-        self._journal = AccessLog(Api.UPDATE, metrics)
+    api = Api.UPDATE
 
     def __call__(self, exchange: HttpRequest) -> None:
         """Answer one update."""
@@ -42,15 +39,14 @@ class UpdateEndpoint:
                 withdraws=exchange.method == "DELETE",
             )
         except UnreadableRequestError as error:
-            late = self._service.conduct.malformed(source or exchange.peer)
-            self._journal.note_unreadable(str(error), source, started)
+            late = self._note_unreadable(exchange, str(error), source, started)
             exchange.reply(400, replies.failure(replies.BAD_REQUEST), late)
             return
 
         def answer(answer: UpdateResult, name: str) -> None:
             status, body = replies.body(answer)
             exchange.reply(status, body, isinstance(answer, Limited), **replies.headers(answer))
-            self._journal.note((name,), (answer,), source, started)
+            self._access_log.note((name,), (answer,), source, started)
 
         self._service.submit((request,), answer, waits=exchange.note_publishing)
 
@@ -58,7 +54,7 @@ class UpdateEndpoint:
 JSON, TEXT, HTML = "json", "text", "html"
 UNKNOWN = "无法确定客户端 IP 地址"
 
-_TYPES = {JSON: replies.CONTENT_TYPE, TEXT: "text/plain; charset=utf-8", HTML: "text/html; charset=utf-8"}
+_TYPES = {JSON: replies.CONTENT_TYPE, TEXT: replies.TEXT_TYPE, HTML: "text/html; charset=utf-8"}
 _PAGE = "<html><head><title>Current IP Check</title></head><body>{}</body></html>"
 
 
