@@ -194,7 +194,7 @@ def _results(documents: Sequence[_Numbered], done: Sequence[_Came]) -> tuple[App
 
 
 # Keys that the put of one item compares or writes, at most: of a host also what it has published.
-PUT_COST = rules.PUT_COST + len(Family)
+_RESTORE_COST = rules.PUT_COST + len(Family)
 
 
 class RestoreOutcome(NamedTuple):
@@ -344,7 +344,7 @@ def _fill_restored(draft: RegistryTransaction, *, items: Sequence[Item], put: _P
     """Put as many items into the draft as surely fit; return what came of these."""
     came: list[RestoreOutcome] = []
     for item in items:
-        if not draft.fits(PUT_COST):
+        if not draft.fits(_RESTORE_COST):
             break
         came.append(put(draft, item))
     return came

@@ -19,7 +19,6 @@ from ddnsd.model.state import State
 from ddnsd.service.archive import Archive, Export
 from ddnsd.service.documents import Document, read_new_token
 from ddnsd.service.registry import rules
-from ddnsd.service.registry import rules as deletion
 from ddnsd.service.registry.bulk import apply, read_documents, restore
 from ddnsd.service.registry.results import (
     Applied,
@@ -319,7 +318,7 @@ class Registry:
         def decide(draft: RegistryTransaction) -> Deleted:
             entry = _existing(draft.state, kind, name)
             _check(entry, if_match)
-            return deletion.delete(draft, kind, name, entry.value, cascade=cascade, writer=None)
+            return rules.delete(draft, kind, name, entry.value, cascade=cascade, writer=None)
 
         gone, _ = await self._turns.take(decide)
         return gone if gone.done else await self._finish_deletion(kind, name, gone)
@@ -331,7 +330,7 @@ class Registry:
             entry = draft.state.resources(kind).get(name)
             if entry is None:
                 return Deleted(0, 0, done=True)  # somebody else has finished it
-            return deletion.delete(draft, kind, name, entry.value, cascade=False, writer=None)
+            return rules.delete(draft, kind, name, entry.value, cascade=False, writer=None)
 
         while not gone.done:
             more, _ = await self._turns.take(decide)

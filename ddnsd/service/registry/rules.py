@@ -102,7 +102,7 @@ def _former(old: TokenSpec, kept: TokenSpec | None, new: TokenSpec, now: datetim
 
 
 _HOST_COST = 1 + len(RRTYPES) + 1  # keys that the deletion of a host compares or writes, at most
-COST = _HOST_COST + 1  # with those of the resource itself: what a deletion needs to get on
+DELETE_COST = _HOST_COST + 1  # with those of the resource itself: what a deletion needs to get on
 
 
 class Deleted(NamedTuple):

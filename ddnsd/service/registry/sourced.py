@@ -14,7 +14,6 @@ from ddnsd.model.resources import Kind, Spec, TokenSpec, previous_name
 from ddnsd.model.state import State
 from ddnsd.service.documents import Document, InvalidDocumentError
 from ddnsd.service.registry import rules
-from ddnsd.service.registry import rules as deletion
 from ddnsd.service.registry.results import NotMineError, RefusedError, SourceTakenError
 from ddnsd.service.registry.rules import Written
 from ddnsd.service.registry.transaction import Auditor, RegistryCommits, RegistryTransaction
@@ -23,7 +22,7 @@ from ddnsd.store.watch_cache import WatchCache
 
 _CHUNK = 1000  # changes looked at in one turn; most of them come to nothing, or it ends sooner
 _SECONDS = 0.01  # of judging in one turn: a deletion looks at all hosts
-_COST = max(rules.PUT_COST, deletion.COST)  # keys that one change compares or writes, at most
+_COST = max(rules.PUT_COST, rules.DELETE_COST)  # keys that one change compares or writes, at most
 
 
 class SourcedPut(NamedTuple):
@@ -47,7 +46,7 @@ class SourcedDelete(NamedTuple):
 
 
 class Withdrawn(StrEnum):
-    """What came of a hold or a deletion."""
+    """What came of a hold or a rules."""
 
     HELD = "held"
     DELETED = "deleted"
@@ -231,12 +230,10 @@ class SourcedRegistry:
         resource = draft.of_kind(change.kind).get(change.name)
         if resource is None or resource.origin is None or resource.origin.source != self._source:
             return Withdrawn.ABSENT
-        if isinstance(change, SourcedHold) or deletion.has_hosts(draft, change.kind, change.name):
+        if isinstance(change, SourcedHold) or rules.has_hosts(draft, change.kind, change.name):
             _hold(draft, change.kind, change.name, resource)
             return Withdrawn.HELD
-        gone = deletion.delete(
-            draft, change.kind, change.name, resource, cascade=False, writer=resource.origin
-        )
+        gone = rules.delete(draft, change.kind, change.name, resource, cascade=False, writer=resource.origin)
         return Withdrawn.DELETED if gone.done else None
 
     def _put(
