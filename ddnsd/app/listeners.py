@@ -69,7 +69,7 @@ def internal_connection_limits(settings: Settings) -> ConnectionLimits:
 
 
 def leader_policy(settings: Settings) -> LeaderPolicy:
-    """Return what is decided for whoever leads."""
+    """Return what the settings say of leading."""
     publish = settings.publish
     return LeaderPolicy(
         publish.fence,

@@ -46,7 +46,7 @@ class Configuration(NamedTuple):
 
 
 class Reload(NamedTuple):
-    """A configuration that was read anew, with what it changes, or why it cannot be taken over.
+    """A configuration that was read again, with what it changes, or why it cannot be taken over.
 
     `files` are those that this depends on.
     """
@@ -65,7 +65,7 @@ def configuration(settings: Settings, admin_tokens: tuple[AdminCredential, ...])
 
 
 def read(source: SettingsSource, before: Settings) -> Reload:
-    """Read everything anew, where the settings before are in force; nothing is changed by that."""
+    """Read all files again and compare them with the settings in force; this changes nothing."""
     new, files = source.read()
     if isinstance(new, ConfigError):
         return Reload(new, files)

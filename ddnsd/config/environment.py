@@ -52,7 +52,7 @@ class SettingsSource(NamedTuple):
         return str(self.path) if self.path else "the environment"
 
     def read(self) -> ReadSettings:
-        """Read and check everything once; all files are read anew.
+        """Read and check everything once; nothing is kept of an earlier reading.
 
         Relative paths in the file start at its folder, that of a symbolic link at the link's: Kubernetes
         replaces what its links lead to. Without a file they start at the working folder.

@@ -263,7 +263,7 @@ def is_cancelled() -> bool:
 
 
 class Token:
-    """Authenticates when somebody first asks, and anew when the token of now is said to be stale."""
+    """Authenticates for the first caller, and again when a caller reports the token as stale."""
 
     def __init__(self, credentials: EtcdUser | None) -> None:
         self._credentials = credentials
@@ -273,7 +273,7 @@ class Token:
     def reconfigure(self, credentials: EtcdUser | None) -> None:
         """Authenticate with these from the next time on.
 
-        The token of now is used until etcd refuses it, which it does after a change of the password: so
+        The token is used until etcd refuses it, which it does after a change of the password: so
         it does not matter whether etcd or we get to know a new one first.
         """
         if credentials is None or self._credentials is None:

@@ -1,7 +1,7 @@
 """Which resources go because their objects are gone. Pure.
 
 An object that was seen to be deleted is. One that is merely absent from a list may be so by mistake: a
-cluster that was set up anew, a backup that was restored without it. A few go at once; many are held until
+cluster that was set up again, a backup that was restored without it. A few go at once; many are held until
 somebody says `ddnsd source prune`.
 
 All objects of the four kinds, as far as they are known.

@@ -1,12 +1,10 @@
-"""Writing down what the nameserver has taken, and whose names are, so that every node can answer for it.
+"""Records in the store what the nameserver has taken, and which names are ddnsd's own.
 
-What an operator's takeover gives ddnsd: what stands at the names of the hosts that exist then.
-
-Asking a nameserver whose the names are that ddnsd is to write for the first time.
-
-A query does not tell, as a wildcard may answer it; prerequisites do (RFC 2136 §2.4): an UPDATE of nothing
-else changes nothing. All names of a batch are asked about in one; only if something stands at one of them
-the batch is split, until that stands alone.
+Before ddnsd writes a name for the first time it asks the nameserver whether the name is in use. A query
+does not tell, as a wildcard may answer it; prerequisites do (RFC 2136 §2.4): an UPDATE of nothing else
+changes nothing. All names of a batch are asked about in one; only if something is at one of them the batch
+is split, until that one is alone. An operator's takeover gives ddnsd what is at the names of the hosts that
+exist then.
 """
 
 import asyncio

@@ -3,17 +3,17 @@
 How many records an UPDATE holds, by how long the nameserver takes over them.
 
 On PowerDNS with SQLite each removal scans the zone: 200 records take 30 ms in a zone of 200 names and
-4 s in one of 20,000. A batch that took longer than the timeout would be sent again for ever.
+4 s in one of 20,000. A batch that took longer than the timeout would be sent again and again.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 import msgspec
 import structlog
 
+from ddnsd.aio import wait_for
 from ddnsd.leader.claim import Footprints, ForeignFenceError
 from ddnsd.leader.context import LeaderContext
 from ddnsd.model.records import Site
@@ -156,9 +156,7 @@ class PlacementBackoff:
         began = loop.time()
         while not self._hurried and (left := began + min(seconds, self._most) - loop.time()) > 0:
             self._stirred.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._stirred.wait()
+            await wait_for(self._stirred, left)
         self._hurried = False
 
     @property

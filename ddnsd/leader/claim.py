@@ -1,12 +1,10 @@
-"""The leader's own notes about a site, in the store: that it publishes there, and how that stands.
+"""Claims a zone: after this, the nameserver refuses every UPDATE of an earlier claim.
 
-Taking hold of a zone: after this, every UPDATE of an earlier claim is refused by the nameserver.
-
-The order is what makes it safe: read the fence; confirm that I lead; replace exactly what was read;
-only then make the state current and plan. A leader that was frozen anywhere in between either finds
-its claim refused, or has a state that is newer than the claim.
-
-What is wanted, in the words of the nameserver's interface.
+The order makes it safe: read the fence; confirm that this node leads; replace exactly what was read; only
+then make the state current and plan. A leader that was frozen anywhere in between finds its claim refused,
+or has a state that is newer than the claim. The leader also keeps notes about each site in the store: that
+it publishes there, and whether what is served is known. What is wanted becomes RRsets of the nameserver's
+interface here.
 """
 
 from collections.abc import Callable, Iterable, Iterator

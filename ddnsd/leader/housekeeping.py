@@ -1,21 +1,17 @@
-"""What ends by the clock: addresses of hosts that nobody refreshes, and challenges that have had their day.
+"""What ends by the clock or by its number: addresses, challenges, tombstones, histories, audit entries.
 
-The wall clock may be wrong, and be set: a machine without a clock of its own starts in the past. So the
-leader measures with its monotonic clock how long ago it saw each refresh arrive. What was refreshed before
-it led it judges by the wall clock, and not before clients had time to come: when it has just begun, when it
-or its machine was stopped, and when the wall clock was set. So it does with a host that was held until now.
+Hosts that are not refreshed lose their addresses, and challenges end after their day. The wall clock may be
+wrong, and be set: a machine without a clock of its own starts in the past. So the leader measures with its
+monotonic clock how long ago it saw each refresh arrive. It judges by the wall clock what was refreshed
+before it led, and not before clients had time to come: when it has just begun, when it or its machine was
+stopped, and when the wall clock was set. It does the same with a host that was suspended until now.
 
-Deleting what has done its work: tombstones whose RRset stands nowhere any more.
-
-Histories are bounded in all: what has not changed for longest is forgotten first.
-
-Letting the store forget its history, so that it does not grow without end.
-
-The audit is bounded: the oldest entries go, a few at a time.
+Tombstones go when their RRset is served nowhere; the histories that changed longest ago and the oldest
+audit entries go when there are too many; and the store forgets old revisions, so that it does not grow
+without end.
 """
 
 import asyncio
-import contextlib
 import heapq
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Sequence
@@ -24,7 +20,7 @@ from typing import NamedTuple
 
 import structlog
 
-from ddnsd.aio import Slice
+from ddnsd.aio import Slice, Trigger, wait_for
 from ddnsd.leader.context import LeaderContext
 from ddnsd.model.addresses import Family, RRType
 from ddnsd.model.expiry import Age, Expiry, age_by_clock, due, family_seen, is_held, stage
@@ -190,7 +186,7 @@ class Sweeper:
 
     def __init__(self, context: LeaderContext) -> None:
         self._context = context
-        self._due = asyncio.Event()
+        self._trigger = Trigger()
         self._records: set[RecordKey] = set()  # to look at
         self.look(context.state.addresses.tombstones)
 
@@ -198,26 +194,28 @@ class Sweeper:
         """Look at these tombstones: one may have done its work."""
         if records:
             self._records.update(records)
-            self._due.set()
+            self._trigger.due()
 
     async def run(self) -> None:
         """Sweep whenever it is due. Never returns."""
-        while True:
-            await self._due.wait()
-            self._due.clear()
-            records, self._records = self._records, set()
-            try:
-                await self._sweep(records)
-            except UnavailableError as error:
-                _log.warning("sweep.failed", reason=str(error))
-                await asyncio.sleep(_RETRY_SECONDS)
-                self.look(records)
 
-    async def _sweep(self, records: Collection[RecordKey]) -> None:
+        def failed(error: Exception) -> None:
+            _log.warning("sweep.failed", reason=str(error))
+
+        await self._trigger.run(
+            self._sweep, retry_on=UnavailableError, retry_after=_RETRY_SECONDS, failed=failed
+        )
+
+    async def _sweep(self) -> None:
+        records, self._records = self._records, set()
         state = self._context.state
         removed = [record async for record in Slice().each(records) if is_removed(state, record)]
-        for start in range(0, len(removed), _AT_ONCE):
-            await asyncio.gather(*map(self._delete, removed[start : start + _AT_ONCE]))
+        try:
+            for start in range(0, len(removed), _AT_ONCE):
+                await asyncio.gather(*map(self._delete, removed[start : start + _AT_ONCE]))
+        except UnavailableError:
+            self._records |= records
+            raise
 
     async def _delete(self, record: RecordKey) -> None:
         """Delete both keys, unless the record was committed anew meanwhile."""
@@ -315,9 +313,7 @@ class Compactor:
         """Compact for as long as this node leads. Never returns."""
         while True:
             self._changed.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout((self._after or 3600) / _STEPS):
-                    await self._changed.wait()
+            await wait_for(self._changed, (self._after or 3600) / _STEPS)
             if self._after:
                 await self._step()
 

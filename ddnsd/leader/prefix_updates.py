@@ -1,13 +1,9 @@
-"""What a prefix makes of the hosts that follow it: whom it has yet to reach, and what to commit for them.
+"""Carries each IPv6 prefix to all hosts that follow it, by committing the address of each.
 
-One prefix, carried to all hosts that follow it.
-
-Prefixes that hosts have yet to follow: committing the address of each, whoever leads.
-
-A move is one key; what is done of it shows in the hosts' own addresses, so the next leader goes on where
-this one stopped. A host whose address was committed after the move keeps that, and one that a newer move
-is for is left to that: every commit depends on the account's newest one (`records.PrefixHead`). So the
-order in which moves are done is no matter.
+A prefix update is one key; what is done of it shows in the hosts' own addresses, so the next leader
+continues where this one stopped. A host with an address that was committed later keeps that, and one that a
+newer update is for is left to that: every commit depends on the account's newest one
+(`records.PrefixHead`). So the order in which the updates are done does not matter.
 """
 
 import asyncio

@@ -1,14 +1,12 @@
-"""Drift: comparing what a nameserver serves (AXFR) with what the store says it does.
+"""Drift: compares what a nameserver serves (AXFR) with what the store says that it does.
 
-What was read is never pushed. A difference only marks the record as "not known to be served", in the
-store, on the condition that neither the address nor what was published has moved since before the
-transfer; the record is then pending for every node, and the next batch publishes what is committed.
-
-When a zone is reconciled: after each claim, on a timer, and when an operator asks.
+That happens after each claim, on a timer, and when an operator asks. What was read is never pushed. A
+difference only marks the record as "not known to be served", in the store, on the condition that neither
+the address nor what was published has moved since before the transfer; the record is then pending for every
+node, and the next batch publishes what is committed.
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from math import inf
@@ -17,7 +15,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 import structlog
 
-from ddnsd.aio import Slice
+from ddnsd.aio import Slice, wait_for
 from ddnsd.leader.backoff import growing_pauses
 from ddnsd.leader.claim import Claim, Footprints, NameserverGates, record_type
 from ddnsd.leader.context import LeaderContext
@@ -301,9 +299,7 @@ class DriftWatch:
     async def run(self) -> None:
         """Reconcile whenever it is due, and at the latest after each interval. Never returns."""
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._context.policy.reconcile_interval):
-                    await self._due.wait()
+            await wait_for(self._due, self._context.policy.reconcile_interval)
             self._due.clear()
             try:
                 is_done = await self._reconcile()

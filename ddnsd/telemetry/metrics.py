@@ -134,7 +134,7 @@ class Metrics:
         self._watch_seconds.observe(seconds)
 
     def reloaded(self, outcome: str) -> None:
-        """Count a configuration that was read anew because its files had changed (`RELOADS`)."""
+        """Count a configuration that was read again because its files had changed (`RELOADS`)."""
         self._reloads.labels(outcome).inc()
 
     def configured(self, *, current: bool, since: float, waiting: int) -> None:
