@@ -110,8 +110,11 @@ class Side:
         self, folder: Path, hosts: Hosts, rig: BindRig | None = None, **settings: Any
     ) -> Installation:
         folder.mkdir(parents=True)
-        log = {"format": "json", "level": "info"}
-        node = Installation(folder, rig, environ=self._environ, log=log, **settings)
+        settings |= {
+            "log": {"format": "json", "level": "info"},
+            "http": {"idle_timeout": 3600},  # the connection is kept from one round to the next
+        }
+        node = Installation(folder, rig, environ=self._environ, **settings)
         node.program = (self._python, "-m", "ddnsd")
         self._stack.push_async_callback(node.close)
         with placed(_OURS, self._plan.is_first):
