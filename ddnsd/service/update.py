@@ -129,7 +129,7 @@ def _entries(
     return entries
 
 
-_KEPT = 0.1  # seconds: what ends by the clock ends so much later at most
+_KEEP_SECONDS = 0.1
 
 
 class _Kept(NamedTuple):
@@ -143,8 +143,10 @@ class _Kept(NamedTuple):
 class Decisions:
     """Decides. Thousands of hosts may follow a prefix, and a look at them holds the loop for 40 ms."""
 
-    def __init__(self, cache: WatchCache) -> None:
+    def __init__(self, cache: WatchCache, keep: float = _KEEP_SECONDS) -> None:
+        """A decision is kept for `keep` seconds: what ends by the clock ends so much later at most."""
         self._cache = cache
+        self._keep = keep
         self._kept: _Kept | None = None
 
     def decide(self, attempt: UpdateRequest) -> Decision:
@@ -159,7 +161,8 @@ class Decisions:
 
     def _stands(self, kept: _Kept, attempt: UpdateRequest, now: datetime) -> bool:
         is_of_this_state = (kept.history, kept.revision) == (self._cache.identity, self._cache.revision)
-        return is_of_this_state and kept.attempt == attempt and 0 <= (now - kept.at).total_seconds() < _KEPT
+        age = (now - kept.at).total_seconds()
+        return is_of_this_state and kept.attempt == attempt and 0 <= age < self._keep
 
 
 def _moves(attempt: UpdateRequest) -> bool:

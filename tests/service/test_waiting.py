@@ -12,7 +12,6 @@ from ddnsd.model.progress import Progress
 from ddnsd.model.records import Committed, Published, RecordKey
 from ddnsd.model.request import Request, UpdateRequest
 from ddnsd.model.resources import digest
-from ddnsd.service import update
 from ddnsd.service.update import Decisions
 from ddnsd.service.waiting import Awaited, Waiting
 from ddnsd.store import codec, keys
@@ -98,17 +97,14 @@ def attempt(prefix: str) -> UpdateRequest:
     return read_
 
 
-async def test_a_prefix_is_decided_on_once_while_nothing_changes(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(update, "_KEPT", 60.0)
-    decide = Decisions(node.cache).decide
+async def test_a_prefix_is_decided_on_once_while_nothing_changes(node: Node) -> None:
+    decide = Decisions(node.cache, keep=60.0).decide
     first = decide(attempt("2001:db8:1::/64"))
     assert decide(attempt("2001:db8:1::/64")) is first
     assert decide(attempt("2001:db8:2::/64")) is not first
     first = decide(attempt("2001:db8:1::/64"))
     await committed(node)
     assert decide(attempt("2001:db8:1::/64")) is not first, "the state is another one"
+    decide = Decisions(node.cache, keep=0.0).decide
     first = decide(attempt("2001:db8:1::/64"))
-    monkeypatch.setattr(update, "_KEPT", 0.0)
     assert decide(attempt("2001:db8:1::/64")) is not first, "something may have ended by the clock"
