@@ -16,7 +16,7 @@ from ddnsd.model.records import RecordKey
 from ddnsd.model.state import State
 from ddnsd.nameserver.interface import Rcode
 from ddnsd.store.group_commit import GroupCommit
-from ddnsd.store.interface import Leadership, Outcome
+from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, Leadership, Outcome
 from ddnsd.store.transaction import Transaction
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
@@ -42,6 +42,22 @@ class ExpiryPace:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
+_KEYS_OF_A_HOST = 4  # that its part of a commit compares or writes, at most
+_OTHER_KEYS = 8  # that a commit expects besides those of its hosts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefixLimits:
+    """How much of a prefix update is done at once, and when it gives way to what else is published."""
+
+    hosts: int = (MAX_KEYS_PER_UPDATE - _OTHER_KEYS) // _KEYS_OF_A_HOST  # in one commit
+    at_once: int = 16  # commits: no more of the loop's time at a stretch
+    # Records of a site: enough to keep its nameserver busy. Whatever clients change meanwhile waits for them.
+    most_pending: int = 400
+    # Seconds: a nameserver that publishes nothing in that time is not spared any more.
+    longest_pause: float = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class LeaderPolicy:
     """The installation's settings for whoever leads; times in seconds."""
@@ -53,6 +69,8 @@ class LeaderPolicy:
     compact_after: float  # the age of history that the store may forget; 0: never
     timeout: float  # how long what was just written may not be served yet
     expiry: ExpiryPace = ExpiryPace()
+    prefixes: PrefixLimits = PrefixLimits()
+    most_history: int = 100_000  # entries of all hosts together
 
 
 @dataclass(slots=True)

@@ -227,9 +227,7 @@ class Sweeper:
             await self._context.commit(transaction.delete(address, published))
 
 
-MOST = 100_000  # entries of all hosts together
 _SPARE = 1_000  # more than is needed goes at once, so that not every change costs a look at all
-
 _HISTORIES_AT_ONCE = 50  # keys of one commit
 
 
@@ -238,29 +236,29 @@ class HistoryRetention:
 
     def __init__(self, context: LeaderContext) -> None:
         self._context = context
-        self._due = asyncio.Event()
+        self._trigger = Trigger()
 
     def look(self) -> None:
         """Note that a history has grown."""
-        if self._context.state.history.total > MOST:
-            self._due.set()
+        if self._context.state.history.total > self._context.policy.most_history:
+            self._trigger.due()
 
     async def run(self) -> None:
         """Forget whenever there is too much. Never returns."""
+
+        def failed(error: Exception) -> None:
+            _log.warning("history.not_forgotten", reason=str(error))
+
         self.look()
-        while True:
-            await self._due.wait()
-            self._due.clear()
-            try:
-                await self._forget()
-            except UnavailableError as error:
-                _log.warning("history.not_forgotten", reason=str(error))
-                await asyncio.sleep(_RETRY_SECONDS)
-            self.look()
+        await self._trigger.run(
+            self._forget, retry_on=UnavailableError, retry_after=_RETRY_SECONDS, failed=failed
+        )
 
     async def _forget(self) -> None:
-        history = self._context.state.history
-        excess = history.total - MOST + min(_SPARE, MOST // 10)
+        history, most = self._context.state.history, self._context.policy.most_history
+        if history.total <= most:
+            return
+        excess = history.total - most + min(_SPARE, most // 10)
         chosen = []
         for entry in await _oldest(list(history.values()), excess):
             if excess <= 0:
@@ -272,6 +270,7 @@ class HistoryRetention:
             transaction = Transaction({entry.key: entry.revision for entry in part})
             await self._context.commit(transaction.delete(*transaction.expects))
         await self._context.cache.current()
+        self.look()
 
 
 async def _oldest(histories: Iterable[Entry[History]], count: int) -> Sequence[Entry[History]]:
@@ -354,25 +353,25 @@ class AuditRetention:
         self._context = context
         self._most = most
         self._pause = pause
-        self._due = asyncio.Event()
-        self._due.set()
+        self._trigger = Trigger()
 
     def look(self) -> None:
         """Note that there is another entry."""
-        self._due.set()
+        self._trigger.due()
 
     async def run(self) -> None:
         """Delete whenever there are too many. Never returns."""
-        while True:
-            await self._due.wait()
-            self._due.clear()
-            try:
-                while await self._delete_some():
-                    pass
-            except UnavailableError as error:
-                _log.warning("audit.not_trimmed", reason=str(error))
-                self._due.set()
-            await asyncio.sleep(self._pause)
+
+        def failed(error: Exception) -> None:
+            _log.warning("audit.not_trimmed", reason=str(error))
+
+        self.look()
+        await self._trigger.run(self._trim, retry_on=UnavailableError, retry_after=self._pause, failed=failed)
+
+    async def _trim(self) -> None:
+        while await self._delete_some():
+            pass
+        await asyncio.sleep(self._pause)
 
     async def _delete_some(self) -> bool:
         """Delete the oldest ones; return whether there are still too many."""

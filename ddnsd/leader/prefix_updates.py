@@ -7,13 +7,12 @@ newer update is for is left to that: every commit depends on the account's newes
 """
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
 
-from ddnsd.aio import Slice, cancel
+from ddnsd.aio import Slice, Trigger, cancel
 from ddnsd.leader.context import DeposedError, LeaderContext
 from ddnsd.model.addresses import Family
 from ddnsd.model.expiry import is_stale_sighting, sighting
@@ -21,11 +20,8 @@ from ddnsd.model.prefix_updates import Follower, holding, reached_by
 from ddnsd.model.records import Committed, Entry, HistoryEntry, PrefixMove, Site, revision_of
 from ddnsd.model.state import State
 from ddnsd.store import keys
-from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, Done, Outcome, Stale, UnavailableError
+from ddnsd.store.interface import Done, Outcome, Stale, UnavailableError
 from ddnsd.store.transaction import Transaction
-
-KEYS_OF_A_HOST = 4
-"""Keys that its part of a commit compares or writes, at most."""
 
 
 def is_waiting(state: State, move: Entry[PrefixMove], follower: Follower) -> bool:
@@ -109,74 +105,102 @@ def _give(
 
 _log = structlog.get_logger(__name__)
 
-_OTHER_KEYS = 8  # that a commit expects besides those of its hosts
-_HOSTS = (MAX_KEYS_PER_UPDATE - _OTHER_KEYS) // KEYS_OF_A_HOST  # in one commit
 _SHARE = 0.5  # of the event loop, to look for hosts: a client waits for them
-_AT_ONCE = 16  # commits: no more of the loop's time at a stretch
-
-Room = Callable[[Collection[Site]], Awaitable[bool]]
+_RETRY_SECONDS = 1.0
 
 
-class Errand:
-    """Does a move. What is done of it shows in the hosts' addresses, so that it can be begun anew."""
+class PrefixUpdates:
+    """Carries all prefix updates side by side: one of thousands of hosts keeps no other waiting.
 
-    def __init__(
-        self, context: LeaderContext, move: Entry[PrefixMove], one_look: asyncio.Lock, room: Room
-    ) -> None:
-        """`one_look` is held while all hosts are looked at, as that holds the loop.
+    What is done of one shows in the hosts' addresses, so that it can be begun again at any point.
+    """
 
-        `room` waits until sites can take more; it returns False if that is not to be waited for again.
-        """
+    def __init__(self, context: LeaderContext, backlog: Callable[[Site], int]) -> None:
+        """`backlog` says how many records wait for publication at a site."""
         self._context = context
-        self._move = move
-        self._one_look = one_look
-        self._room = room
+        self._backlog = backlog
+        self._trigger = Trigger()
+        self._one_look = asyncio.Lock()  # held while all hosts are looked at, as that holds the loop
+        self._carried: dict[str, asyncio.Task[None]] = {}  # by the id of the prefix update
+
+    def due(self) -> None:
+        """Look for prefix updates now."""
+        self._trigger.due()
 
     async def run(self) -> None:
-        """Do the move, until it is done or another one has taken its place.
+        """Carry a prefix to its hosts whenever there is one. Never returns.
+
+        Raises:
+            DeposedError: another node leads.
+        """
+        self.due()
+        try:
+            await self._trigger.run(self._start)
+        finally:
+            await cancel(*self._carried.values())
+
+    async def _start(self) -> None:
+        """Start what is new; raise what has ended one."""
+        for id, task in list(self._carried.items()):
+            if task.done():
+                del self._carried[id]
+                task.result()
+        for id in self._context.state.prefixes.keys() - self._carried.keys():
+            task = self._carried[id] = asyncio.create_task(self._carry(id), name=f"move {id}")
+            task.add_done_callback(lambda _: self.due())
+
+    async def _carry(self, id: str) -> None:
+        """Carry a prefix update, and those that take its place, until there is none any more."""
+        while move := self._context.state.prefixes.get(id):
+            try:
+                await self._carry_one(id, move)
+            except UnavailableError as error:
+                _log.warning("move.failed", by=move.value.token, reason=str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _carry_one(self, id: str, move: Entry[PrefixMove]) -> None:
+        """Carry it until it is done, or another one has taken its place.
 
         Raises:
             DeposedError: another node leads.
             UnavailableError: the store cannot take it now.
         """
-        count, alone = 0, False
-        while self._is_current():
-            if hosts := await self._waiting():
-                count, alone = count + len(hosts), await self._commit(hosts, 1 if alone else _HOSTS)
-            elif await self._end():
-                move = self._move.value
-                _log.info("move.done", by=move.token, prefix=move.prefix, hosts=count)
+        count, size = 0, self._context.policy.prefixes.hosts
+        while self._context.state.prefixes.get(id) == move:
+            if hosts := await self._waiting(move):
+                count += len(hosts)
+                moved = await self._commit(move, hosts, size)
+                size = 1 if moved else self._context.policy.prefixes.hosts
+            elif await self._end(move):
+                _log.info("move.done", by=move.value.token, prefix=move.value.prefix, hosts=count)
             await self._context.cache.current()
 
-    def _is_current(self) -> bool:
-        return self._context.state.prefixes.get(self._move.key.partition("/")[2]) == self._move
-
-    async def _waiting(self) -> Sequence[Follower]:
+    async def _waiting(self, move: Entry[PrefixMove]) -> Sequence[Follower]:
         async with self._one_look:
-            state, move = self._context.state, self._move
+            state = self._context.state
             hosts = Slice(share=_SHARE).each(reached_by(state, move.value))
             return [host async for host in hosts if is_waiting(state, move, host)]
 
-    async def _commit(self, hosts: Sequence[Follower], size: int) -> bool:
-        """Commit what is due of as many hosts at once; return whether some were not as they seemed."""
-        expected = grounds(self._context.state, self._move)
+    async def _commit(self, move: Entry[PrefixMove], hosts: Sequence[Follower], size: int) -> bool:
+        """Commit what is due of `size` hosts at once; return whether some were not as they seemed."""
+        at_once, expected = self._context.policy.prefixes.at_once, grounds(self._context.state, move)
         parts = [hosts[start : start + size] for start in range(0, len(hosts), size)]
         outcomes: list[Outcome] = []
         spares = True
-        for start in range(0, len(parts), _AT_ONCE):
-            some = parts[start : start + _AT_ONCE]
+        for start in range(0, len(parts), at_once):
+            some = parts[start : start + at_once]
             if start and spares:  # few hosts never wait
                 spares = await self._room({host.site for part in some for host in part})
             state, now = self._context.state, datetime.now(UTC)
-            changes = [change(state, self._move, expected, part, now) for part in some]
+            changes = [change(state, move, expected, part, now) for part in some]
             due = (each for each in changes if each.puts)  # else clients have done it meanwhile
             outcomes += await asyncio.gather(*map(self._context.commit, due))
         stale = await self._stale(outcomes)
         return any(_found(outcome, expected) == expected for outcome in stale)
 
-    async def _end(self) -> bool:
-        """Delete the move; return whether that is done."""
-        outcome = await self._context.commit(end(self._context.state, self._move))
+    async def _end(self, move: Entry[PrefixMove]) -> bool:
+        """Delete the prefix update; return whether that is done."""
+        outcome = await self._context.commit(end(self._context.state, move))
         await self._stale([outcome])
         return isinstance(outcome, Done)
 
@@ -187,81 +211,25 @@ class Errand:
             raise DeposedError("another node leads; this one was moving hosts to a prefix")
         return stale
 
+    async def _room(self, sites: Collection[Site]) -> bool:
+        """Wait until few records are to be published there: who comes now waits for all of them.
+
+        Return False if it takes too long: that is not to be waited for again.
+        """
+        limits, progress = self._context.policy.prefixes, asyncio.Event()
+        unsubscribe = self._context.cache.subscribe(lambda _: progress.set())
+        try:
+            async with asyncio.timeout(limits.longest_pause):
+                while any(self._backlog(site) > limits.most_pending for site in sites):
+                    progress.clear()
+                    await progress.wait()
+        except TimeoutError:
+            return False
+        finally:
+            unsubscribe()
+        return True
+
 
 def _found(outcome: Stale, expected: Mapping[str, int]) -> Mapping[str, int]:
     """Return at which revisions the keys of these were."""
     return {key: found.revision if (found := outcome.current.get(key)) else 0 for key in expected}
-
-
-# Records of a site: enough to keep its nameserver busy. Whatever clients change meanwhile waits for them.
-_MOST_PENDING = 400
-_LONGEST_PAUSE = 1.0  # seconds; a nameserver that publishes nothing in that time is not spared any more
-_RETRY_SECONDS = 1.0
-
-
-class PrefixUpdates:
-    """Does all moves side by side: one of thousands of hosts does not keep the others waiting."""
-
-    def __init__(self, context: LeaderContext, backlog: Callable[[Site], int]) -> None:
-        """`backlog` says how many records wait for publication at a site."""
-        self._context = context
-        self._backlog = backlog
-        self._due = asyncio.Event()
-        self._progress = asyncio.Event()
-        self._one_look = asyncio.Lock()
-        self._moving: dict[str, asyncio.Task[None]] = {}  # by the id of the move
-
-    def due(self) -> None:
-        """Look for moves now."""
-        self._due.set()
-
-    async def run(self) -> None:
-        """Move hosts whenever there is a move. Never returns.
-
-        Raises:
-            DeposedError: another node leads.
-        """
-        unsubscribe = self._context.cache.subscribe(lambda _: self._progress.set())
-        try:
-            while True:
-                self._due.clear()
-                for id in self._context.state.prefixes.keys() - self._moving.keys():
-                    self._moving[id] = asyncio.create_task(self._carry_out(id), name=f"move {id}")
-                await self._event()
-        finally:
-            unsubscribe()
-            await cancel(*self._moving.values())
-
-    async def _event(self) -> None:
-        """Wait for new moves, or for one that is done."""
-        due = asyncio.create_task(self._due.wait(), name="moves")
-        try:
-            await asyncio.wait([due, *self._moving.values()], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            due.cancel()
-        for id, task in list(self._moving.items()):
-            if task.done():
-                del self._moving[id]
-                task.result()
-
-    async def _carry_out(self, id: str) -> None:
-        """Do a move, and those that take its place, until there is none any more."""
-        while move := self._context.state.prefixes.get(id):
-            try:
-                await Errand(self._context, move, self._one_look, self._room).run()
-            except UnavailableError as error:
-                _log.warning("move.failed", by=move.value.token, reason=str(error))
-                await asyncio.sleep(_RETRY_SECONDS)
-
-    async def _room(self, sites: Collection[Site]) -> bool:
-        """Wait until few records are to be published there: who comes now waits for all of them.
-
-        Return False if it takes too long.
-        """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LONGEST_PAUSE):
-                while any(self._backlog(site) > _MOST_PENDING for site in sites):
-                    self._progress.clear()
-                    await self._progress.wait()
-                return True
-        return False

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ddnsd.leader import prefix_updates
+from ddnsd.leader.context import PrefixLimits
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import LastSeen, RecordKey, entries
 from ddnsd.model.request import Moved, Refusal, Request, Updated, UpdateResult
@@ -22,6 +23,7 @@ from ddnsd.store.interface import Outcome, Store
 from tests.leader.node import (
     BLOG,
     LOOK,
+    POLICY,
     SECRET,
     Clock,
     Node,
@@ -241,15 +243,12 @@ class Slow:
 
 
 async def test_a_move_that_waits_for_its_nameserver_keeps_no_other_waiting(
-    tmp_path: Path, store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store: EmbeddedStore
 ) -> None:
-    monkeypatch.setattr(prefix_updates, "_MOST_PENDING", 0)
-    monkeypatch.setattr(prefix_updates, "_LONGEST_PAUSE", 60.0)
-    monkeypatch.setattr(prefix_updates, "_HOSTS", 1)
-    monkeypatch.setattr(prefix_updates, "_AT_ONCE", 1)
+    limits = PrefixLimits(hosts=1, at_once=1, most_pending=0, longest_pause=60.0)
     async with embedded_nameservers(tmp_path) as servers:
         slow: Any = Slow(servers["default"], "slow.example")
-        async with node_on(store, {"default": slow}) as node:
+        async with node_on(store, {"default": slow}, policy=replace(POLICY, prefixes=limits)) as node:
             node.lead()
             token = document("Token", "bobs", account="bob", sha256=digest(SECOND_SECRET))
             theirs = [f"h{number}.slow.example" for number in range(3)]

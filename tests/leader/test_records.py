@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from ddnsd.leader import housekeeping
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import LastSeen, RecordKey, entries
 from ddnsd.model.request import Moved, Refusal, Request, Unchanged, Updated
@@ -22,6 +22,7 @@ from tests.leader.faults import Fault, FaultyNameserver, Trigger
 from tests.leader.node import (
     BLOG,
     LOOK,
+    POLICY,
     SECRET,
     ZONE,
     Clock,
@@ -317,12 +318,9 @@ async def test_a_host_has_its_ten_newest_changes(tmp_path: Path) -> None:
         assert (newest.token, newest.source) == ("router", "198.51.100.1")
 
 
-async def test_the_oldest_histories_are_forgotten_where_there_are_too_many(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(housekeeping, "MOST", 20)
+async def test_the_oldest_histories_are_forgotten_where_there_are_too_many(tmp_path: Path) -> None:
     names = [f"h{number}.example.com" for number in range(30)]
-    async with single_node(tmp_path) as (node, _):
+    async with single_node(tmp_path, policy=replace(POLICY, most_history=20)) as (node, _):
         await node.apply(*example(*names))
         for name in names:
             await node.update(name, "192.0.2.1")
