@@ -1,7 +1,7 @@
 """IP addresses as clients write them, and their one canonical text."""
 
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
+from typing import Any, TypeGuard
 
 import pytest
 from hypothesis import example, given
@@ -17,9 +17,13 @@ ADDRESSLIKE = st.one_of(
 
 
 IPV4 = st.ip_addresses(v=4).filter(is_usable)
-IPV6: st.SearchStrategy[IPv6Address] = st.ip_addresses(v=6).filter(
-    lambda address: is_usable(address) and address.ipv4_mapped is None
-)
+
+
+def _is_plain_ipv6(address: IPv4Address | IPv6Address) -> TypeGuard[IPv6Address]:
+    return isinstance(address, IPv6Address) and is_usable(address) and address.ipv4_mapped is None
+
+
+IPV6 = st.ip_addresses(v=6).filter(_is_plain_ipv6)
 
 
 @pytest.mark.parametrize(

@@ -243,7 +243,7 @@ HOSTILE = st.text(max_size=400) | st.sampled_from(["\ud800", "\x00", "。", "１
 
 
 @given(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
-def test_whatever_is_sent_is_read_or_refused(domain, ip, token, source) -> None:
+def test_whatever_is_sent_is_read_or_refused(domain: str, ip: str, token: str, source: str) -> None:
     asked = Request(domain, ip, token, source)
     attempt = read_all(asked)
     if not domain:

@@ -121,7 +121,7 @@ def test_case_and_the_trailing_dot_do_not_count(name: str, data: DataObject) -> 
 
 
 @given(st.text("üöäéñçåø", min_size=1, max_size=15), NAMES)
-def test_a_u_label_is_its_a_label(label, rest) -> None:
+def test_a_u_label_is_its_a_label(label: str, rest: str) -> None:
     a_label = b"xn--" + label.encode("punycode")
     if len(a_label) <= 63:
         assert parse_name(f"{label}.example.com") == f"{a_label.decode().lower()}.example.com"

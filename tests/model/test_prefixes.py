@@ -56,7 +56,9 @@ def test_private_prefixes_can_be_refused() -> None:
 
 
 @given(st.integers(0x2000, 0x3FFF), st.integers(0, 2**48 - 1), st.integers(1, 2**64 - 1), st.integers(16, 64))
-def test_every_address_is_canonical_and_below_the_prefix(first, rest, identifier, length) -> None:
+def test_every_address_is_canonical_and_below_the_prefix(
+    first: int, rest: int, identifier: int, length: int
+) -> None:
     bits = first << 48 | rest
     prefix = parse_prefix(f"{ipaddress.IPv6Address(bits << 64)}/{length}")
     assert parse_prefix(str(prefix)) == prefix

@@ -65,7 +65,7 @@ def test_each_block_of_the_registries_counts_but_for_documentation_and_smaller_b
     for network, reachable in networks:
         smaller = [each for each, _ in networks if each.version == network.version and each != network]
         for address in (network[0], network[-1]):
-            if any(address in each and each.subnet_of(network) for each in smaller):
+            if any(address in each and each[0] in network and each[-1] in network for each in smaller):
                 continue
             if inner(address) != address:
                 continue  # judged by the address inside

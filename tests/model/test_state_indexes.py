@@ -89,9 +89,9 @@ def check(state: State, names: set[str]) -> None:
         for label in "abc":
             own = {name for name in state.hosts.of(account) if name.partition(".")[0] == label}
             assert state.hosts.labelled(account, label) == own
-    for table in (state.zones, state.accounts, state.hosts, state.tokens):
-        assert table.after("", 1000) == sorted(table)
-        assert table.after("a.b", 2) == sorted(name for name in table if name > "a.b")[:2]
+    for named in (state.zones, state.accounts, state.hosts, state.tokens):
+        assert named.after("", 1000) == sorted(named)
+        assert named.after("a.b", 2) == sorted(name for name in named if name > "a.b")[:2]
 
 
 def mentioned(history: Any) -> set[str]:

@@ -104,8 +104,8 @@ class Cluster:
     @property
     def places(self) -> Sequence[Place]:
         """Where the parts are."""
-        parts = (*self.etcd.members, self.nameserver, *self.nodes)
-        return [part.place for part in parts]
+        members, nodes = self.etcd.members, self.nodes
+        return [*(member.place for member in members), self.nameserver.place, *(node.place for node in nodes)]
 
     def isolate(self, place: Place) -> None:
         """Cut a part off from all others; clients still reach it."""

@@ -6,13 +6,14 @@ The same seed gives the same requests. `CANARY` stands where people put a token 
 import json
 import random
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote, quote_from_bytes
 
 from tests.system.installation import SECRET, UPDATE
 
 CANARY = "canary-Zq7mP2xV9kLw4TgR8sYb"
 
+Choice = TypeVar("Choice")
 
 MAX_HEAD, MAX_FIELDS = 16_384, 1000  # octets and parameters; beyond, Tornado answers below the handlers
 
@@ -171,7 +172,7 @@ class Hostile:
     def next(self) -> Input:
         return self._random.choice(self._makers)()
 
-    def _one(self, choices: Sequence[Any]) -> object:
+    def _one(self, choices: Sequence[Choice]) -> Choice:
         return self._random.choice(choices)
 
     def _chance(self, percent: float) -> bool:

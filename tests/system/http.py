@@ -15,7 +15,7 @@ class Reply(NamedTuple):
 
     @property
     def json(self) -> dict[str, Any]:
-        found: dict = msgspec.json.decode(self.body)
+        found: dict[str, Any] = msgspec.json.decode(self.body)
         return found
 
     @property

@@ -38,7 +38,8 @@ class Verdict(NamedTuple):
 def judge(record: Record, history: History) -> Verdict:
     """Judge all that was seen."""
     names = {host: _Name(commits) for host, commits in history.items()}
-    for seen in sorted((*record.answers, *record.samples), key=lambda seen: seen.begin):
+    everything: list[Answer | Sample] = [*record.answers, *record.samples]
+    for seen in sorted(everything, key=lambda seen: seen.begin):
         names.setdefault(seen.host, _Name(())).look(seen)
     faults = [fault for name in names.values() for fault in name.faults]
     faults += _done_too_often(record, history)

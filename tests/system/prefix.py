@@ -13,15 +13,15 @@ OLD, NEW = "2001:db8:1:100::/56", "2001:db8:1:200::/56"
 
 
 class Router(NamedTuple):
-    """`count` hosts of one account behind a router, each with an IPv4 address of its own."""
+    """`size` hosts of one account behind a router, each with an IPv4 address of its own."""
 
-    count: int
+    size: int
     zone: str = "example.com"
 
     @property
     def hosts(self) -> Sequence[str]:
         """Their names."""
-        return [f"h{number}.{self.zone}" for number in range(self.count)]
+        return [f"h{number}.{self.zone}" for number in range(self.size)]
 
     @property
     def documents(self) -> Sequence[dict[str, Any]]:

@@ -2,8 +2,10 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from types import TracebackType
 from typing import Self
 
+from tests.rigs.base import NameserverRig
 from tests.system.history import Record
 from tests.system.load import running
 from tests.system.regions import MEMBERS, Regions
@@ -30,19 +32,24 @@ class RegionalTraffic:
             for host in hosts
         ]
         everything = [host for hosts in RESIDENTS.values() for host in hosts]
-        seen = [(regions.primary, self.record)]
+        seen: list[tuple[NameserverRig, Record]] = [(regions.primary, self.record)]
         seen += [(region.secondary, self.secondaries[name]) for name, region in regions.all.items()]
         self._onlookers = [Onlooker(everything, server, record, _GLANCE) for server, record in seen]
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        everybody = (one.run() for one in (*self._residents, *self._onlookers))
+        everybody = [one.run() for one in self._residents] + [one.run() for one in self._onlookers]
         tasks = await self._stack.enter_async_context(running(*everybody))
         self._busy = tasks[: len(self._residents)]
         return self
 
-    async def __aexit__(self, *failure: object) -> None:
-        await self._stack.__aexit__(*failure)
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.__aexit__(kind, failure, traceback)
 
     async def stop(self) -> None:
         """Let every resident come to its end; what is served is still looked at."""

@@ -123,7 +123,7 @@ async def test_success_rows(ddnsd: Installation) -> None:
 
 
 async def ask(ddnsd: Installation, domain: str, ip: str) -> dict[str, Any]:
-    found: dict = (await ddnsd.update(domain, ip)).json.get("data", {})
+    found: dict[str, Any] = (await ddnsd.update(domain, ip)).json.get("data", {})
     return found
 
 

@@ -22,13 +22,12 @@ from tests.system.wire import Wire
 
 BLOG = "blog.example.com"
 HOSTS = tuple(f"h{number}.example.com" for number in range(30))
+_BURST = {"token_changes_burst": 3, "source_failures_burst": 5, "token_attempts_burst": 10}
 FEW = {
     "token_changes": 0.001,
-    "token_changes_burst": 3,
     "source_failures": 0.001,
-    "source_failures_burst": 5,
     "token_attempts": 0.001,
-    "token_attempts_burst": 10,
+    **_BURST,
 }
 HERE, ELSEWHERE = "127.0.0.2", "127.0.0.3"
 WRONG = "wrong-secret-0123456789"
@@ -51,13 +50,13 @@ async def ask(ddnsd: Installation, source: str, path: str = UPDATE, **query: str
 
 
 async def use_up_failures(ddnsd: Installation) -> None:
-    for _ in range(FEW["source_failures_burst"]):
+    for _ in range(_BURST["source_failures_burst"]):
         reply = await ask(ddnsd, HERE, domain=BLOG, ip="192.0.2.1", token=WRONG)
         assert (reply.status, reply.message) == Refusal.UNKNOWN_TOKEN.value
 
 
 async def use_up_changes(ddnsd: Installation) -> None:
-    for number in range(FEW["token_changes_burst"]):
+    for number in range(_BURST["token_changes_burst"]):
         assert (await ddnsd.update(BLOG, address(number))).message == UPDATED
 
 
@@ -101,7 +100,7 @@ async def test_changes_are_limited_and_what_changes_nothing_never_is(ddnsd: Inst
     await use_up_changes(ddnsd)
     reply = await ddnsd.update(BLOG, "192.0.2.99")
     assert (reply.status, reply.message) == (429, LIMITED)
-    last = address(FEW["token_changes_burst"] - 1)
+    last = address(_BURST["token_changes_burst"] - 1)
     assert await ddnsd.query(BLOG, "A") == (last,)
     for _ in range(100):
         assert (await ddnsd.update(BLOG, last)).message == UNCHANGED
@@ -121,7 +120,7 @@ async def test_each_api_says_it_in_its_own_way(ddnsd: Installation) -> None:
 
 
 async def test_attempts_are_limited_whatever_they_come_to(ddnsd: Installation) -> None:
-    for _ in range(FEW["token_attempts_burst"]):
+    for _ in range(_BURST["token_attempts_burst"]):
         assert (await ddnsd.update("none.example.com", "192.0.2.1")).status == 404
     assert (await ddnsd.update("none.example.com", "192.0.2.1")).status == 429
 
@@ -184,8 +183,10 @@ async def test_a_dead_nameserver_is_no_outage_of_those_who_use_another(tmp_path:
         "dead": {"kind": "rfc2136", "address": "127.0.0.1", "port": 1, "key": signed},
     }
     http = {"max_connections": 64, "max_connections_per_source": 64}
-    settings = {"nameservers": nameservers, "http": http, "publish": {"timeout": 4}, "fair_use": {}}
-    async with Installation(tmp_path, **settings) as ddnsd:
+    publish = {"timeout": 4}
+    async with Installation(
+        tmp_path, nameservers=nameservers, http=http, publish=publish, fair_use={}
+    ) as ddnsd:
         theirs, secret = [f"h{number}.dead.example" for number in range(64)], "mallorys-secret-0123456789"
         await ddnsd.apply(
             *example([BLOG]),

@@ -26,6 +26,7 @@ MOST_MEMORY = 300 << 20  # bytes, resident; some 80 MiB are Python and the libra
 Rounds = Callable[[int, int], int]
 Check = Callable[[Reply, str], None]
 
+_TOKENS: tuple[object, ...] = (SECRET, CANARY, [], True)
 PUBLIC = Grammar(
     paths=(UPDATE,) * 30
     + ("/healthz", "/", f"/{CANARY}", f"{UPDATE}/", "//", "/api/ddns/%75pdate", "/%00", "/\xff"),
@@ -41,7 +42,7 @@ PUBLIC = Grammar(
         {"domain": domain, "ip": ip, "token": token}
         for domain in (*NAMES, 7, None, CANARY)
         for ip in ADDRESSES
-        for token in (SECRET, CANARY, [], True)
+        for token in _TOKENS
     ],
 )
 KINDS = ("zones", "accounts", "hosts", "tokens")

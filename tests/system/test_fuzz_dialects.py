@@ -28,6 +28,7 @@ def basic(password: str) -> str:
     return "Basic " + b64encode(f"alice:{password}".encode()).decode()
 
 
+_VALUES: tuple[object, ...] = (VALUE, *ADDRESSES, CANARY, [])
 GRAMMAR = Grammar(
     paths=("/nic/update",) * 10
     + ("/v3/update", "/nic/checkip", "/checkip", "/api/ddns/ip")
@@ -45,7 +46,7 @@ GRAMMAR = Grammar(
     documents=[
         {"subdomain": domain, "txt": value, "domain": domain, "token": CANARY}
         for domain in (*NAMES, 7, None, CANARY)
-        for value in (VALUE, *ADDRESSES, CANARY, [])
+        for value in _VALUES
     ],
     parameters=(
         ("hostname", "myip", "password"),

@@ -8,12 +8,14 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 import pytest_asyncio
 
 from ddnsd.model.request import Refusal
+from tests.narrow import present
 from tests.system.http import Client
 from tests.system.installation import SECRET, UPDATE, Installation, example
 from tests.system.wire import Wire
@@ -116,7 +118,7 @@ async def test_a_client_that_waits_for_leave_is_told_at_once(proxied: Installati
     async with Wire(proxied.addresses["public"]) as wire:
         head = f"POST {UPDATE} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
         await wire.send(f"{head}Content-Length: {length}\r\n\r\n".encode())
-        assert (await wire.receive("POST")).status == 413
+        assert present(await wire.receive("POST")).status == 413
 
 
 async def test_an_endless_body_is_cut_off(proxied: Installation) -> None:
@@ -143,7 +145,7 @@ async def test_every_form_of_a_request_line(
 ) -> None:
     async with Wire(proxied.addresses["public"]) as wire:
         await wire.send(f"{method} {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        reply = await wire.receive(method)
+        reply = present(await wire.receive(method))
     assert reply.status == status
     assert reply.headers["content-type"] == "application/json; charset=utf-8"
     assert method == "HEAD" or reply.json["success"] is (status == 200)
@@ -191,7 +193,7 @@ def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
 
 async def test_tls(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path, "ours")
-    listen = dict.fromkeys(("public", "admin", "health"), "127.0.0.1:0")
+    listen: dict[str, Any] = dict.fromkeys(("public", "admin", "health"), "127.0.0.1:0")
     listen["tls"] = {"certificate": str(certificate), "key": str(key)}
     async with Installation(tmp_path, listen=listen) as ddnsd:
         await ddnsd.apply(*example())
@@ -211,7 +213,7 @@ async def test_tls(tmp_path: Path) -> None:
 
 async def test_who_resets_before_tls_begins(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path, "ours")
-    listen = dict.fromkeys(("public", "admin", "health"), "127.0.0.1:0")
+    listen: dict[str, Any] = dict.fromkeys(("public", "admin", "health"), "127.0.0.1:0")
     listen["tls"] = {"certificate": str(certificate), "key": str(key)}
     async with Installation(tmp_path, listen=listen) as ddnsd:
         ddnsd.freeze()

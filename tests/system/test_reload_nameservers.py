@@ -53,7 +53,7 @@ async def test_a_key_is_rotated_under_load(tmp_path: Path, bind_rig: BindRig) ->
                 await until(goes_on, 10, "updates with the new key alone")
             load.stop()
             await clients
-        assert (load.answers.keys(), load.lost) == ({UPDATED}, 0)
+        assert (set(load.answers), load.lost) == ({UPDATED}, 0)
         await all_served(bind_rig, load.done, 5)
         assert ddnsd.events("publish.trouble") == []
         assert ddnsd.events("fence.claimed")[1:] == []  # the lanes went on

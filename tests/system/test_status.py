@@ -1,6 +1,6 @@
 """What `status` shows of a cluster, from any node; and that who should lead does."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -20,19 +20,19 @@ BLOG = "blog.example.com"
 
 @asynccontextmanager
 async def two_nodes(
-    folder: Path, rig: NameserverRig, *rigs: dict[str, NameserverRig], **second: Any
+    folder: Path, rig: NameserverRig, rigs: Mapping[str, NameserverRig] | None = None, **second: Any
 ) -> AsyncIterator[tuple[Installation, Installation]]:
     """Run two nodes on one etcd. The first one leads until the second, with its own settings, is there."""
     with EtcdRig(versions()[0]) as etcd:
         store = {"kind": "etcd", "etcd": {"endpoints": [etcd.members[0].url], "lease_ttl": 2}}
         for name in ("one", "two"):
             (folder / name).mkdir()
-        named = {"node": {"name": "one", "region": "eu"}, "store": store}
+        named: dict[str, Any] = {"node": {"name": "one", "region": "eu"}, "store": store}
         async with Installation(folder / "one", rig, **named) as one:
             await one.apply(*example([BLOG]))
             await until(lambda: _is_led_by(one, "one"), 5, "the first node leads")
-            other = {"node": {"name": "two", "region": "asia"}, "store": store, **second}
-            async with Installation(folder / "two", rig, *rigs, **other) as two:
+            other: dict[str, Any] = {"node": {"name": "two", "region": "asia"}, "store": store, **second}
+            async with Installation(folder / "two", rig, rigs, **other) as two:
                 yield one, two
 
 

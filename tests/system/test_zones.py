@@ -180,7 +180,7 @@ async def test_transfer_is_refused(tmp_path: Path) -> None:
 
 
 async def _status(ddnsd: Installation) -> dict[str, Any]:
-    found: dict = (await ddnsd.admin("GET", "status")).json["zones"][0]
+    found: dict[str, Any] = (await ddnsd.admin("GET", "status")).json["zones"][0]
     return found
 
 

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from types import TracebackType
 from typing import Self
 
 import dns.exception
@@ -158,8 +159,13 @@ class Traffic:
         _, *self._busy = await self._stack.enter_async_context(running(*everybody))
         return self
 
-    async def __aexit__(self, *failure: object) -> None:
-        await self._stack.__aexit__(*failure)
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.__aexit__(kind, failure, traceback)
 
     async def stop(self) -> None:
         """Let every client come to its end; what is served is still looked at."""

@@ -25,11 +25,11 @@ _PATIENCE = 0.1  # seconds
 def no_fence() -> None:
     """UPDATEs do not ask whose the zone is."""
     nameserver = ddnsd.nameserver.rfc2136.Rfc2136Nameserver
-    update = nameserver.update
+    real = nameserver.update
 
-    async def unfenced(self: Any, asked: Update) -> Rcode:
-        kept = tuple(each for each in asked.prerequisites if not _is_fence(each))
-        return await update(self, asked._replace(prerequisites=kept))
+    async def unfenced(self: Any, update: Update) -> Rcode:
+        kept = tuple(each for each in update.prerequisites if not _is_fence(each))
+        return await real(self, update._replace(prerequisites=kept))
 
     nameserver.update = unfenced  # type: ignore[method-assign]
 
@@ -50,13 +50,13 @@ def from_memory() -> None:
 def acknowledged_early() -> None:
     """The leader acknowledges what the nameserver has not taken."""
     nameserver = ddnsd.nameserver.rfc2136.Rfc2136Nameserver
-    update = nameserver.update
+    real = nameserver.update
 
-    async def hopeful(self: Any, asked: Update) -> Rcode:
-        if not any(change.type is RecordType.A for change in asked.changes):
-            return await update(self, asked)
+    async def hopeful(self: Any, update: Update) -> Rcode:
+        if not any(change.type is RecordType.A for change in update.changes):
+            return await real(self, update)
         try:
-            return await asyncio.wait_for(update(self, asked), _PATIENCE)
+            return await asyncio.wait_for(real(self, update), _PATIENCE)
         except (NameserverError, TimeoutError):
             return Rcode.NOERROR
 
@@ -79,7 +79,7 @@ def watched_once() -> None:
             raise
 
     watch._follow = once  # type: ignore[method-assign]
-    ddnsd.store.standstill.Standstill.behind = lambda _self, _at: Stage.NONE  # type: ignore[method-assign]
+    ddnsd.store.standstill.Standstill.behind = lambda self, at: Stage.NONE  # type: ignore[method-assign]
 
 
 def tombstones_lost() -> None:

@@ -27,7 +27,7 @@ async def suffer(cluster: BreakableCluster, planned: Schedule, seed: int) -> lis
     tenants = [Tenant(number, cluster.nodes, seed) for number in range(TENANTS)]
     documents = [document for operator in operators for document in operator.documents()]
     await cluster.nodes[0].apply(*example(HOSTS), *documents)
-    actors = [*operators, *tenants]
+    actors: list[Operator | Tenant] = [*operators, *tenants]
     async with (
         Traffic(HOSTS, cluster.addresses, cluster.nameserver) as traffic,
         running(*(actor.run() for actor in actors)) as acting,
