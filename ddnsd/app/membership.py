@@ -1,19 +1,19 @@
 """This node among the installation's members, for as long as it runs."""
 
-import asyncio
 import socket
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
 import structlog
 
 from ddnsd import __version__
-from ddnsd.aio import wait_for
+from ddnsd.aio import Trigger
 from ddnsd.config import Settings
 from ddnsd.model.records import Beat, Member, SelfEnded
 from ddnsd.store import codec
 from ddnsd.store.interface import Registration, Store, UnavailableError
-from ddnsd.store.watch_cache import WatchCache
+from ddnsd.store.watch_cache import Touched, WatchCache
 
 _log = structlog.get_logger(__name__)
 
@@ -49,33 +49,45 @@ class Membership:
     leadership to it, and it cannot lead.
     """
 
-    def __init__(self, store: Store, cache: WatchCache, id: str, member: Member) -> None:
+    def __init__(
+        self,
+        store: Store,
+        cache: WatchCache,
+        id: str,
+        member: Member,
+        *,
+        every: float = _BEAT_SECONDS,
+        retry_after: float = _RETRY_SECONDS,
+    ) -> None:
+        """Say how the node is `every` so many seconds, and `retry_after` a failure."""
         self._store = store
         self._cache = cache
         self._id = id
         self._member = member
         self._registration: Registration | None = None
-        self._failing = ""  # why it could not be said last; "" if it could
-        self._due = asyncio.Event()
+        self._every = every
+        self._retry_after = retry_after
+        self._is_failing = False  # whether it could not be said last
+        self._due = Trigger()
 
     def reconfigure(self, member: Member) -> None:
         """Say this of the node from now on, and say it at once."""
         self._member = member
-        self._due.set()
+        self._due.due()
 
     async def run(self) -> None:
         """Stay registered. Never returns; cancelled, it takes the registration away."""
-        unsubscribe = self._cache.subscribe(lambda _: self._look())
+        unsubscribe = self._cache.subscribe(self._look, ())
+        self._due.due()
         try:
-            while True:
-                self._due.clear()
-                await wait_for(self._due, await self._beat())
+            await self._due.run(
+                self._beat, every=self._every, retry_on=UnavailableError, retry_after=self._retry_after
+            )
         finally:
             unsubscribe()
             await self._leave()
 
-    async def _beat(self) -> float:
-        """Say how the node is; return in how many seconds to say it again."""
+    async def _beat(self) -> None:
         try:
             await self._cache.current()
             if self._registration is None:
@@ -83,26 +95,25 @@ class Membership:
             else:
                 await self._registration.update(self._value())
         except UnavailableError as error:
-            if not self._failing:  # once, not for each try of an outage
+            if not self._is_failing:  # once, not for each try of an outage
                 _log.warning("member.not_registered", reason=str(error))
-            self._failing = str(error)
+            self._is_failing = True
             if self._cache.trouble or self._cache.preserved.obstacle:
                 await self._leave()
-            return _RETRY_SECONDS
-        if self._failing:
-            self._failing = ""
+            raise
+        if self._is_failing:
+            self._is_failing = False
             _log.info("member.registered_again")
-        return _BEAT_SECONDS
 
     async def _leave(self) -> None:
         registration, self._registration = self._registration, None
         if registration is not None:
             await registration.close()
 
-    def _look(self) -> None:
+    def _look(self, _: Sequence[Touched]) -> None:
         """Notice at once that this node has become outdated."""
         if self._registration is not None and self._cache.preserved.obstacle:
-            self._due.set()
+            self._due.due()
 
     def _value(self) -> bytes:
         beat = Beat(datetime.now(UTC), self._cache.revision, round(self._cache.lag, 6))

@@ -36,7 +36,7 @@ class Clocks:
     def __init__(self, cache: WatchCache) -> None:
         self._cache = cache
         self._seen: dict[str, deque[float]] = {}
-        cache.subscribe(self._look)
+        cache.subscribe(self._look, (keys.MEMBERS,))
 
     @property
     def differences(self) -> Mapping[str, float]:

@@ -177,7 +177,7 @@ class LeaderWatch:
         self._cache = cache
         self._now = asyncio.get_running_loop().time
         self._unseen: tuple[str, float] | None = None  # the leader's id, since when
-        cache.subscribe(self._look)
+        cache.subscribe(self._look, (keys.MEMBERS, keys.ELECTION))
 
     def warnings(self) -> Iterator[str]:
         """Yield what is wrong with the leader, if anything is."""
@@ -187,9 +187,7 @@ class LeaderWatch:
                 "not publish: see its log, and restart it if that lasts"
             )
 
-    def _look(self, touched: Sequence[Touched]) -> None:
-        if all(place.shelf not in (keys.MEMBERS, keys.ELECTION) for place in touched):
-            return
+    def _look(self, _: Sequence[Touched]) -> None:
         leader = self._cache.state.leader
         if leader is None or leader.value.member in self._cache.state.members:
             self._unseen = None

@@ -161,7 +161,8 @@ class WatchCache:
         self._newest = 0  # revision that the store has answered last
         self._watching_again = asyncio.Event()  # set when the watch of now is to be replaced
         self._hopeless = asyncio.Event()
-        self._listeners: list[Listener] = []
+        self._listeners: list[tuple[Listener, frozenset[str] | None]] = []
+        self._is_outdated = False  # as the listeners know it
         self._traces: list[Trace] = []
         self._arrived: list[Callback] = []  # waits for the next question
         self._ask_until = 0.0  # by the loop's clock: when that has to be asked
@@ -229,14 +230,16 @@ class WatchCache:
             self.when_current(lambda _: None)
             await wait_for(self._hopeless, period)
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
+    def subscribe(self, listener: Listener, shelves: Collection[str] | None = None) -> Callable[[], None]:
         """Call the listener after each applied revision, with what it touched; return what ends that.
 
-        It is also called, with nothing touched, when the history of the state is over (`identity`), and
-        when `standstill` has become another.
+        With `shelves`, by their prefixes, only revisions that touched one of these count. Each listener is
+        also called, with nothing touched, when the history of the state is over (`identity`), when
+        `standstill` has become another, and when `preserved` has an obstacle or no longer has one.
         """
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        subscribed = (listener, None if shelves is None else frozenset(shelves))
+        self._listeners.append(subscribed)
+        return lambda: self._listeners.remove(subscribed)
 
     def trace(self, keys: Collection[str]) -> Trace:
         """Note from now on what is written to these keys, until the trace is closed."""
@@ -445,8 +448,10 @@ class WatchCache:
             trace.end()
 
     def _tell(self, touched: Sequence[Touched]) -> None:
-        for listener in tuple(self._listeners):
-            listener(touched)
+        shelves = {place.shelf for place in touched}
+        for listener, wanted in tuple(self._listeners):
+            if not touched or wanted is None or not wanted.isdisjoint(shelves):
+                listener(touched)
 
     def _admit(self, round: "_Round") -> None:
         self.lag = time.perf_counter() - round.asked
@@ -483,6 +488,9 @@ class WatchCache:
         self._standstill.moved()
         self._metrics.applied(revision)
         self._tell(touched)
+        if self._is_outdated is not (self.preserved.obstacle is not None):
+            self._is_outdated = not self._is_outdated
+            self._tell(())
         while self._behind and self._has(self._behind[0][0]):
             round, timer = self._behind.popleft()
             timer.cancel()  # else it would keep the requests of this round until its end

@@ -3,15 +3,17 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry
 
-from ddnsd.model.records import Work, WorkRequest
+from ddnsd.model.records import RegistryHead, Work, WorkRequest
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.store.contract.actions import delete, put
 from tests.tasks import running
+from tests.waiting import until
 
 REQUEST = codec.encode(WorkRequest(Work.CHECK, "example.com", datetime.now(UTC)))
 
@@ -33,4 +35,31 @@ async def test_only_what_has_changed_is_read_again(tmp_path: Path) -> None:
         await cache.current()
     assert cache.state.requests.keys() == {"same", "changed", "new"}
     assert sorted(map(str, touched)) == ["changed", "deleted", "new"]
+    await store.close()
+
+
+@pytest.mark.logs_errors
+async def test_a_listener_hears_of_its_shelves_and_of_what_concerns_all(tmp_path: Path) -> None:
+    store = await open_embedded(tmp_path / "store")
+    cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
+    heard: list[list[object]] = []
+    async with running(cache.run()):
+        await cache.current()
+        unsubscribe = cache.subscribe(
+            lambda places: heard.append([place.id for place in places]), (keys.REQUESTS,)
+        )
+        await put(store, keys.REGISTRY, codec.encode(RegistryHead("one")))
+        await put(store, keys.request("one"), REQUEST)
+        await cache.current()
+        assert heard == [["one"]]
+        await put(store, "hosts/h.example.com", b'{"v":2}')  # of a later version: this node is outdated
+        await until(lambda: heard[1:] != [])
+        heard.clear()
+        await delete(store, "hosts/h.example.com")
+        await cache.current()
+        assert heard == [[]]
+        unsubscribe()
+        await put(store, keys.request("two"), REQUEST)
+        await cache.current()
+        assert len(heard) == 1
     await store.close()
