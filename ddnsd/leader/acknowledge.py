@@ -27,8 +27,8 @@ import structlog
 
 from ddnsd.aio import Slice
 from ddnsd.leader.backoff import growing_pauses
-from ddnsd.leader.claim import Claim, NameserverGates, record_type, wards
-from ddnsd.leader.context import LeaderContext
+from ddnsd.leader.claim import record_type, wards
+from ddnsd.leader.context import Claim, ZoneContext
 from ddnsd.model.addresses import RRTYPES, Challenge
 from ddnsd.model.names import in_doubt, ours, owner, record_at, wildcard_owner
 from ddnsd.model.publication import Push
@@ -39,7 +39,6 @@ from ddnsd.nameserver.interface import (
     Absent,
     Exists,
     Hidden,
-    Nameserver,
     QueryRefusedError,
     Rcode,
     RecordType,
@@ -62,10 +61,10 @@ NOT_SERVED = f"{UNSERVED}: is there a delegation above it, or a view that ddnsd'
 class Acknowledger:
     """Acknowledges the pushes of one site, each on the condition that `published` has not moved."""
 
-    def __init__(self, site: Site, nameserver: Nameserver, context: LeaderContext) -> None:
-        self._site = site
-        self._nameserver = nameserver
+    def __init__(self, context: ZoneContext) -> None:
         self._context = context
+        self._site = context.site
+        self._nameserver = context.nameserver
 
     async def acknowledge(self, pushes: Sequence[Push]) -> Sequence[Push]:
         """Record that the nameserver answered NOERROR to the pushes; return those that are not served yet.
@@ -130,7 +129,7 @@ class Acknowledger:
         self._count(pushes, "published")
         for push in pushes:
             seconds = max(0.0, (now - push.want.changed).total_seconds())
-            self._context.metrics.publish_took(self._site.nameserver, seconds)
+            self._context.leader.metrics.publish_took(self._site.nameserver, seconds)
 
     async def _settle(self, push: Push, now: datetime) -> None:
         elsewhere = self._elsewhere()
@@ -140,7 +139,7 @@ class Acknowledger:
         await self._put(push, acknowledged(push, now, elsewhere))
 
     async def _put(self, push: Push, value: Published) -> None:
-        await self._context.commit(self._written(push, value))
+        await self._context.leader.commit(self._written(push, value))
 
     @staticmethod
     def _written(push: Push, value: Published) -> Transaction:
@@ -159,7 +158,7 @@ class Acknowledger:
             replaced = [found for name in adopted if (found := await self._read(push, name))]
             entries = [_adoption(push, found, now) for found in replaced]
             transaction.append_history(self._context.state, push.record.name, *entries)
-        await self._context.commit(transaction)
+        await self._context.leader.commit(transaction)
 
     async def _read(self, push: Push, name: str) -> RRset | None:
         found = await self._nameserver.query(self._site.zone, name, record_type(push.record))
@@ -169,7 +168,7 @@ class Acknowledger:
         """Delete what is known of a removed record, unless it was committed anew meanwhile."""
         address, published = keys.address(push.record), keys.published(push.record)
         transaction = Transaction({address: push.want.revision, published: push.guard})
-        await self._context.commit(transaction.delete(address, published))
+        await self._context.leader.commit(transaction.delete(address, published))
 
     def _elsewhere(self) -> Collection[str]:
         """Return the other nameservers where records of the zone stand, as they do while it moves."""
@@ -229,7 +228,7 @@ class Acknowledger:
 
     def _count(self, pushes: Sequence[Push], result: str) -> None:
         if pushes:
-            self._context.metrics.published(self._site.nameserver, result, len(pushes))
+            self._context.leader.metrics.published(self._site.nameserver, result, len(pushes))
 
 
 def _adoption(push: Push, found: RRset, now: datetime) -> HistoryEntry:
@@ -249,13 +248,10 @@ Strangers = Mapping[RecordKey, Mapping[str, RRset]]
 class Adoption:
     """Notes, for one site, that what stands at its hosts' names is ddnsd's own from now on."""
 
-    def __init__(
-        self, site: Site, nameserver: Nameserver, context: LeaderContext, gates: NameserverGates
-    ) -> None:
-        self._gates = gates
-        self._site = site
-        self._nameserver = nameserver
+    def __init__(self, context: ZoneContext) -> None:
         self._context = context
+        self._site = context.site
+        self._nameserver = context.nameserver
 
     async def take(self, *, adopt: bool) -> Sequence[str]:
         """Take what stands there; return it, a line each.
@@ -266,7 +262,7 @@ class Adoption:
             NameserverError: it could not be read.
             UnavailableError: the store cannot take it now.
         """
-        await self._context.cache.current()
+        await self._context.leader.cache.current()
         try:
             strangers = await self._gather(self._transferred())
         except QueryRefusedError as error:
@@ -288,7 +284,7 @@ class Adoption:
         return strangers
 
     async def _transferred(self) -> AsyncIterator[RRset]:
-        async with self._gates.transfers.place(_always):
+        async with self._context.gates.transfers.place(_always):
             async for part in self._nameserver.transfer(self._site.zone):
                 for rrset in part:
                     yield rrset
@@ -329,9 +325,9 @@ class Adoption:
             transaction = Transaction().replace(keys.published(record), entry, value)
             if (entries := [*self._replaced(record, found)]) != []:
                 transaction.append_history(self._context.state, record.name, *entries)
-            if isinstance(await self._context.commit(transaction), Done):
+            if isinstance(await self._context.leader.commit(transaction), Done):
                 return
-            await self._context.cache.current()
+            await self._context.leader.cache.current()
         raise UnavailableError(f"{keys.published(record)} could not be written: it changed again and again")
 
     def _replaced(self, record: RecordKey, found: Mapping[str, RRset]) -> Iterator[HistoryEntry]:

@@ -14,11 +14,8 @@ import msgspec
 import structlog
 
 from ddnsd.aio import wait_for
-from ddnsd.leader.claim import Footprints, ForeignFenceError
-from ddnsd.leader.context import LeaderContext
-from ddnsd.model.records import Site
+from ddnsd.leader.context import ForeignFenceError, ZoneContext
 from ddnsd.nameserver.interface import (
-    Nameserver,
     NameserverError,
     NoAnswerError,
     QueryRefusedError,
@@ -52,15 +49,9 @@ class UnpublishedError(Exception):
 class PlacementBackoff:
     """What is wrong with one site, and how long to wait for better times."""
 
-    def __init__(
-        self, site: Site, nameserver: Nameserver, context: LeaderContext, is_awaited: Callable[[], bool]
-    ) -> None:
-        """`is_awaited` says whether a change waits for the site."""
-        self._is_awaited = is_awaited
-        self._site = site
-        self._nameserver = nameserver
+    def __init__(self, context: ZoneContext) -> None:
         self._context = context
-        self._footprints = Footprints(site, context)
+        self._site = context.site
         self._reason = ""
         self._known = asyncio.Event()  # it was claimed once, or it is noted why it could not be
         self._since: datetime | None = None  # when the present trouble began
@@ -75,19 +66,18 @@ class PlacementBackoff:
         Raises:
             DeposedError: this node does not lead.
         """
-        self._context.metrics.nameserver_error(self._site.nameserver, kind)
+        self._context.leader.metrics.nameserver_error(self._site.nameserver, kind)
         if reason != self._reason:
             _log.warning("publish.trouble", **self._site._asdict(), reason=reason)
         self._reason = reason
-        noted = self._footprints.value
+        noted = self._context.noted
         # A node of an older version clears the error alone.
         self._since = self._since or (noted.since if noted.error else None) or datetime.now(UTC)
         footprint = msgspec.structs.replace(noted, error=reason, since=self._since, **found)
         try:
-            await self._footprints.write(footprint)
+            await self._context.note(footprint)
         except UnavailableError as error:
             _log.warning("publish.store_unavailable", zone=self._site.zone, reason=str(error))
-
         self._known.set()
 
     def over(self) -> None:
@@ -115,7 +105,7 @@ class PlacementBackoff:
             self._known.clear()
             self.hurry()
         await self._known.wait()
-        noted = self._footprints.value
+        noted = self._context.noted
         if noted.holder:
             raise ForeignFenceError(noted.holder)
         if noted.error:
@@ -139,7 +129,7 @@ class PlacementBackoff:
             asked = loop.time()
             try:
                 async with asyncio.timeout(_PROBE_SECONDS):
-                    await self._nameserver.query(self._site.zone, self._site.zone, RecordType.SOA)
+                    await self._context.nameserver.query(self._site.zone, self._site.zone, RecordType.SOA)
             except QueryRefusedError:
                 return
             except (NameserverError, TimeoutError) as error:
@@ -148,7 +138,7 @@ class PlacementBackoff:
                 return
             self._known.set()  # that it still is so
             await self._sleep(asked + pause - loop.time())
-            pause = 2 * pause if self._is_leaving else self._context.policy.probe_interval
+            pause = 2 * pause if self._context.is_retired else self._context.policy.probe_interval
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep so long, or shorter: as soon as that is too long now, or nothing needs to be waited for."""
@@ -160,14 +150,10 @@ class PlacementBackoff:
         self._hurried = False
 
     @property
-    def _is_leaving(self) -> bool:
-        return self._context.state.is_retired(self._site)
-
-    @property
     def _most(self) -> float:
-        if self._is_leaving:
+        if self._context.is_retired:
             return _MOST_LEAVING
-        return _MOST_AWAITED if self._is_awaited() else _MOST
+        return _MOST_AWAITED if self._context.is_urgent() else _MOST
 
 
 _SLOW = 1.0  # seconds; the next change waits for this batch

@@ -2,147 +2,47 @@
 
 The order makes it safe: read the fence; confirm that this node leads; replace exactly what was read; only
 then make the state current and plan. A leader that was frozen anywhere in between finds its claim refused,
-or has a state that is newer than the claim. The leader also keeps notes about each site in the store: that
-it publishes there, and whether what is served is known. What is wanted becomes RRsets of the nameserver's
-interface here.
+or has a state that is newer than the claim. What is wanted becomes RRsets of the nameserver's interface here.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
 import msgspec
 import structlog
 
-from ddnsd.aio import Gate
-from ddnsd.leader.context import DeposedError, LeaderContext, ZoneFaultError
-from ddnsd.model.fence import Fence, parse_fence
-from ddnsd.model.publication import Push, Wanted, is_verified
-from ddnsd.model.records import Entry, Footprint, RecordKey, Site
+from ddnsd.leader.context import (
+    FENCE_TTL,
+    Claim,
+    DeposedError,
+    FenceLostError,
+    ForeignFenceError,
+    ZoneContext,
+    ZoneFaultError,
+)
+from ddnsd.model.fence import parse_fence
+from ddnsd.model.publication import Push, Wanted
+from ddnsd.model.records import Footprint, RecordKey
 from ddnsd.nameserver.interface import (
     Absent,
     Exists,
-    Nameserver,
     Rcode,
     RecordType,
     Replace,
     RRset,
     Update,
 )
-from ddnsd.store import keys
-from ddnsd.store.interface import Done, Stale, UnavailableError
-from ddnsd.store.transaction import Transaction
-
-
-class Footprints:
-    """Reads and writes `fences/<zone>/<nameserver>`. Only the leader writes it."""
-
-    def __init__(self, site: Site, context: LeaderContext) -> None:
-        self._site = site
-        self._context = context
-        self._key = keys.footprint(site)
-
-    @property
-    def is_verified(self) -> bool:
-        """Say whether `published` is known to tell the truth about the site."""
-        return is_verified(self._context.state, self._site)
-
-    @property
-    def value(self) -> Footprint:
-        """What is noted about the site; of a new one, that nothing was sent there yet."""
-        entry = self._entry
-        return entry.value if entry else Footprint(untouched=True)
-
-    async def verify(self) -> None:
-        """Note that all is well at the site, and known. Raises as `write` does."""
-        await self.write(Footprint(verified_in=self._context.owner.cluster))
-
-    async def write(self, footprint: Footprint) -> None:
-        """Make the footprint this, durably; return when this node's state shows it.
-
-        Raises:
-            DeposedError: this node does not lead.
-            UnavailableError: the store cannot take it now.
-        """
-        entry = self._entry
-        if entry is None or entry.value != footprint:
-            await self._commit(Transaction().replace(self._key, entry, footprint))
-
-    async def delete(self) -> None:
-        """Forget the site. Raises as `write` does."""
-        entry = self._entry
-        if entry is not None:
-            await self._commit(Transaction().expect(self._key, entry).delete(self._key))
-
-    @property
-    def _entry(self) -> Entry[Footprint] | None:
-        return self._context.state.footprints.get(self._site)
-
-    async def _commit(self, transaction: Transaction) -> None:
-        outcome = await self._context.commit(transaction)
-        if isinstance(outcome, Stale) and not await self._context.leadership.confirm():
-            raise DeposedError(f"another node leads; this one was writing {self._key}")
-        await self._context.cache.current()
-        if not isinstance(outcome, Done):
-            raise UnavailableError(f"{self._key} could not be written: {outcome!r}")
-
 
 _log = structlog.get_logger(__name__)
-
-_CLAIMS_AT_ONCE = 16
-_LOOKS_AT_ONCE = 4
-FENCE_TTL = 60  # seconds; nobody but ddnsd asks for it
-
-
-class FenceLostError(Exception):
-    """The fence is not the one of my claim: somebody else has claimed the zone."""
-
-
-class ForeignFenceError(Exception):
-    """The fence is another installation's, or cannot be read: this zone pauses until `zone takeover`."""
-
-    def __init__(self, holder: str) -> None:
-        super().__init__(holder)
-        self.holder = holder
-
-
-class NameserverGates:
-    """How many zones of a nameserver are looked through, claimed, and transferred at once.
-
-    A thousand at once would only wait for each other, and with them the one that somebody waits for.
-    """
-
-    def __init__(self, nameserver: Nameserver) -> None:
-        self.looks = Gate(lambda: _LOOKS_AT_ONCE)
-        self.claims = Gate(lambda: _CLAIMS_AT_ONCE)
-        self.transfers = Gate(lambda: nameserver.max_transfers)
-
-
-class Claim(NamedTuple):
-    """A fence that the nameserver has confirmed."""
-
-    name: str
-    fence: Fence
-
-    @property
-    def prerequisite(self) -> Exists:
-        """What every UPDATE asserts (RFC 2136 §2.4.2)."""
-        return Exists(self.name, RecordType.TXT, (self.fence.text,))
-
-    @property
-    def renewal(self) -> Replace:
-        """The fence written as it is: an UPDATE that asks nothing but whether UPDATEs are taken."""
-        return Replace(self.name, RecordType.TXT, FENCE_TTL, (self.fence.text,))
 
 
 class Claimer:
     """Claims one site."""
 
-    def __init__(self, site: Site, nameserver: Nameserver, context: LeaderContext) -> None:
-        self._site = site
-        self._nameserver = nameserver
+    def __init__(self, context: ZoneContext) -> None:
         self._context = context
-        self._footprints = Footprints(site, context)
-        self._name = f"{context.policy.fence_label}.{site.zone}"
+        self._site = context.site
+        self._nameserver = context.nameserver
+        self._name = f"{context.policy.fence_label}.{context.site.zone}"
         self._sent: set[tuple[str, ...]] = set()  # my last confirmed claim, and any after it
 
     async def claim(self, takeover: Callable[[], bool]) -> Claim:
@@ -166,20 +66,20 @@ class Claimer:
         is_ours = found is not None and self._is_ours(found)
         expected = is_ours and (not self._sent or found is None or found.values in self._sent)
         self._demand_permission(found, takeover)
-        if not await self._context.leadership.confirm():
+        if not await self._context.leader.leadership.confirm():
             raise DeposedError(f"another node leads; this one was about to claim {self._site.zone}")
-        noted = self._footprints.value  # what is wrong there stays shown until the claim is confirmed
+        noted = self._context.noted  # what is wrong there stays shown until the claim is confirmed
         verified_in = noted.verified_in if expected else ""
-        await self._footprints.write(msgspec.structs.replace(noted, verified_in=verified_in, untouched=False))
-        claim = Claim(self._name, self._context.new_fence())
+        await self._context.note(msgspec.structs.replace(noted, verified_in=verified_in, untouched=False))
+        claim = Claim(self._name, self._context.leader.new_fence())
         self._demand_permission(found, takeover)
         await self._replace(found, claim)
         confirmed = Footprint(verified_in=verified_in)
-        if self._context.state.is_retired(self._site):  # what is to be removed may be refused all the same
-            noted = self._footprints.value
+        if self._context.is_retired:  # what is to be removed may be refused all the same
+            noted = self._context.noted
             confirmed = msgspec.structs.replace(confirmed, error=noted.error, since=noted.since)
-        await self._footprints.write(confirmed)
-        await self._context.cache.current()
+        await self._context.note(confirmed)
+        await self._context.leader.cache.current()
         _log.info("fence.claimed", **self._site._asdict(), expected=expected)
         return claim
 
@@ -214,7 +114,7 @@ class Claimer:
 
     def _is_ours(self, found: RRset) -> bool:
         fences = [parse_fence(text) for text in found.values]
-        return len(fences) == 1 and fences[0] is not None and fences[0].owner == self._context.owner
+        return len(fences) == 1 and fences[0] is not None and fences[0].owner == self._context.leader.owner
 
     async def _replace(self, found: RRset | None, claim: Claim) -> None:
         before = (

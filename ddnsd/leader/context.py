@@ -1,6 +1,7 @@
-"""What a leader holds for the time of its leading, shared by the publishers of all zones.
+"""What a leader holds for the time of its leading, and what all that publishes one zone shares.
 
-A zone that takes no UPDATE: what the nameserver answers, and what to do about it.
+The leader keeps notes about each zone at a nameserver in the store (`fences/<zone>/<nameserver>`): that it
+publishes there, and whether what is served is known.
 """
 
 import asyncio
@@ -9,14 +10,24 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from ddnsd.aio import Slice
+from ddnsd.aio import Gate, Slice
 from ddnsd.model.fence import Fence, FenceOwner
-from ddnsd.model.records import RecordKey
+from ddnsd.model.publication import Queue, is_verified
+from ddnsd.model.records import Footprint, RecordKey, Site
 from ddnsd.model.state import State
-from ddnsd.nameserver.interface import Rcode
+from ddnsd.nameserver.interface import Exists, Nameserver, Rcode, RecordType, Replace
+from ddnsd.store import keys
 from ddnsd.store.group_commit import GroupCommit
-from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, Leadership, Outcome
+from ddnsd.store.interface import (
+    MAX_KEYS_PER_UPDATE,
+    Done,
+    Leadership,
+    Outcome,
+    Stale,
+    UnavailableError,
+)
 from ddnsd.store.transaction import Transaction
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
@@ -111,6 +122,106 @@ class LeaderContext:
         transaction.expects |= self.leadership.guard
         return await self.commits.commit(transaction.update())
 
+    async def note(self, site: Site, footprint: Footprint | None) -> None:
+        """Note this about a site, None to forget it, durably; return when this node's state shows it.
+
+        Raises:
+            DeposedError: this node does not lead.
+            UnavailableError: the store cannot take it now.
+        """
+        entry, key = self.state.footprints.get(site), keys.footprint(site)
+        if footprint == (entry.value if entry else None):
+            return
+        transaction = Transaction().expect(key, entry)
+        outcome = await self.commit(transaction.put(key, footprint) if footprint else transaction.delete(key))
+        if isinstance(outcome, Stale) and not await self.leadership.confirm():
+            raise DeposedError(f"another node leads; this one was writing {key}")
+        await self.cache.current()
+        if not isinstance(outcome, Done):
+            raise UnavailableError(f"{key} could not be written: {outcome!r}")
+
+
+_CLAIMS_AT_ONCE = 16
+_LOOKS_AT_ONCE = 4
+
+
+class NameserverGates:
+    """How many zones of a nameserver are looked through, claimed, and transferred at once.
+
+    A thousand at once would only wait for each other, and with them the one that somebody waits for.
+    """
+
+    def __init__(self, nameserver: Nameserver) -> None:
+        self.looks = Gate(lambda: _LOOKS_AT_ONCE)
+        self.claims = Gate(lambda: _CLAIMS_AT_ONCE)
+        self.transfers = Gate(lambda: nameserver.max_transfers)
+
+
+FENCE_TTL = 60  # seconds; nobody but ddnsd asks for it
+
+
+class Claim(NamedTuple):
+    """A fence that the nameserver has confirmed."""
+
+    name: str
+    fence: Fence
+
+    @property
+    def prerequisite(self) -> Exists:
+        """What every UPDATE asserts (RFC 2136 §2.4.2)."""
+        return Exists(self.name, RecordType.TXT, (self.fence.text,))
+
+    @property
+    def renewal(self) -> Replace:
+        """The fence written as it is: an UPDATE that asks nothing but whether UPDATEs are taken."""
+        return Replace(self.name, RecordType.TXT, FENCE_TTL, (self.fence.text,))
+
+
+@dataclass(slots=True, eq=False)
+class ZoneContext:
+    """One zone at one nameserver: what its publisher and all that works for it share."""
+
+    site: Site
+    nameserver: Nameserver
+    leader: LeaderContext
+    gates: NameserverGates
+    queue: Queue
+    claim: Claim | None = None  # that the nameserver has confirmed; only the publisher changes it
+
+    @property
+    def state(self) -> State:
+        """The state as this node knows it."""
+        return self.leader.state
+
+    @property
+    def policy(self) -> LeaderPolicy:
+        """The settings of the moment."""
+        return self.leader.policy
+
+    @property
+    def is_retired(self) -> bool:
+        """Say whether the zone is gone, or lives at another nameserver now."""
+        return self.leader.state.is_retired(self.site)
+
+    @property
+    def is_verified(self) -> bool:
+        """Say whether `published` is known to tell the truth about the site."""
+        return is_verified(self.leader.state, self.site)
+
+    @property
+    def noted(self) -> Footprint:
+        """What is noted about the site; of a new one, that nothing was sent there yet."""
+        entry = self.leader.state.footprints.get(self.site)
+        return entry.value if entry else Footprint(untouched=True)
+
+    def is_urgent(self) -> bool:
+        """Say whether somebody waits for this site."""
+        return len(self.queue) > 0
+
+    async def note(self, footprint: Footprint | None) -> None:
+        """Note this about the site, None to forget it. Raises as `LeaderContext.note`."""
+        await self.leader.note(self.site, footprint)
+
 
 _KEY = "let ddnsd's key update the zone there (docs/nameservers.md)"
 _REMEDIES: Mapping[Rcode, str] = {  # BIND's meanings (RFC 2136 §3.1, RFC 8945 §5.2); PowerDNS has one for all
@@ -128,3 +239,15 @@ class ZoneFaultError(Exception):
         """`what` says to which UPDATE `rcode` was the answer."""
         remedy = _REMEDIES.get(rcode, "the nameserver's log says why")
         super().__init__(f"{rcode} to {what}; {remedy}")
+
+
+class FenceLostError(Exception):
+    """The fence is not the one of my claim: somebody else has claimed the zone."""
+
+
+class ForeignFenceError(Exception):
+    """The fence is another installation's, or cannot be read: this zone pauses until `zone takeover`."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(holder)
+        self.holder = holder

@@ -14,8 +14,13 @@ import structlog
 
 from ddnsd.aio import cancel
 from ddnsd.leader.backoff import UnpublishedError
-from ddnsd.leader.claim import Footprints, ForeignFenceError, NameserverGates
-from ddnsd.leader.context import DeposedError, LeaderContext, LeaderPolicy
+from ddnsd.leader.context import (
+    DeposedError,
+    ForeignFenceError,
+    LeaderContext,
+    LeaderPolicy,
+    NameserverGates,
+)
 from ddnsd.leader.housekeeping import AuditRetention, Compactor, Expirer, HistoryRetention, Sweeper
 from ddnsd.leader.prefix_updates import PrefixUpdates
 from ddnsd.leader.zone import ZonePublisher, forgotten
@@ -134,7 +139,7 @@ class RequestedWork:
         publisher = self._publishers.get(site)
         if publisher is not None:
             return "".join(await publisher.work(Work.FORGET))
-        await Footprints(site, self._context).delete()  # its nameserver is not in config.yaml any more
+        await self._context.note(site, None)  # its nameserver is not in config.yaml any more
         return forgotten(site)
 
     def _publishers_for(self, request: WorkRequest) -> Sequence[ZonePublisher]:

@@ -10,22 +10,21 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from math import inf
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 import structlog
 
 from ddnsd.aio import Slice, wait_for
 from ddnsd.leader.backoff import growing_pauses
-from ddnsd.leader.claim import Claim, Footprints, NameserverGates, record_type
-from ddnsd.leader.context import LeaderContext
+from ddnsd.leader.claim import record_type
+from ddnsd.leader.context import Claim, ZoneContext
 from ddnsd.model.names import ours, owner, record_at
 from ddnsd.model.publication import Standing, Wanted, standing, wanted
-from ddnsd.model.records import Entry, Published, Site
+from ddnsd.model.records import Entry, Footprint, Published
 from ddnsd.model.taking import name_in_use, unknown
 from ddnsd.nameserver.interface import (
     Exists,
-    Nameserver,
     NameserverError,
     QueryRefusedError,
     Rcode,
@@ -96,14 +95,11 @@ class Comparison(NamedTuple):
 class Reconciler:
     """Compares one site, and marks what differs."""
 
-    def __init__(
-        self, site: Site, nameserver: Nameserver, context: LeaderContext, gates: NameserverGates
-    ) -> None:
-        self._site = site
-        self._nameserver = nameserver
+    def __init__(self, context: ZoneContext) -> None:
         self._context = context
-        self._gates = gates
-        self._fence_name = f"{context.policy.fence_label}.{site.zone}"
+        self._site = context.site
+        self._nameserver = context.nameserver
+        self._fence_name = f"{context.policy.fence_label}.{context.site.zone}"
 
     async def compare(self, is_urgent: Callable[[], bool]) -> Comparison:
         """Transfer the zone and return where it differs from the store; the urgent zones come first.
@@ -111,8 +107,8 @@ class Reconciler:
         Raises:
             NameserverError: the transfer was refused or broke off.
         """
-        async with self._gates.transfers.place(is_urgent):
-            await self._context.cache.current()
+        async with self._context.gates.transfers.place(is_urgent):
+            await self._context.leader.cache.current()
             published: dict[_Place, Expected] = {}
             refused: list[Expected] = []
             async for item, how in self._expectations():
@@ -186,7 +182,7 @@ class Reconciler:
         drifted = [unknown(item.published.value) for item in items]
         marked = await self._write(items, drifted)
         await self._try_again(comparison.refused)
-        self._context.metrics.drift(self._site.nameserver, marked)
+        self._context.leader.metrics.drift(self._site.nameserver, marked)
         return marked
 
     async def mark_all(self) -> None:
@@ -208,7 +204,7 @@ class Reconciler:
     async def _expectations(self) -> AsyncIterator[tuple[Expected, Standing]]:
         """Yield what should be served, as it is known at that moment."""
         state = self._context.state
-        async for record in self._context.records_in(self._site.zone):
+        async for record in self._context.leader.records_in(self._site.zone):
             want, published = wanted(state, record), state.published.get(record)
             if want is not None and published is not None and want.site == self._site:
                 yield Expected(want, published), standing(state, want, published.value)
@@ -224,7 +220,7 @@ class Reconciler:
     async def _mark(self, item: Expected, value: Published) -> object:
         transaction = Transaction({keys.address(item.want.record): item.want.revision})
         transaction.replace(keys.published(item.want.record), item.published, value)
-        return await self._context.commit(transaction)
+        return await self._context.leader.commit(transaction)
 
 
 def _is_as(want: Wanted, rrset: RRset | None) -> bool:
@@ -253,40 +249,15 @@ _log = structlog.get_logger(__name__)
 _MOST, _MOST_UNVERIFIED = 60.0, 3.0
 
 
-class Claims(Protocol):
-    """Who holds the site's claim."""
-
-    @property
-    def is_urgent(self) -> bool:
-        """Say whether somebody waits for this site."""
-        ...
-
-    @property
-    def claim(self) -> Claim | None:
-        """The confirmed claim, None while there is none."""
-        ...
-
-    def reclaim(self) -> None:
-        """Claim the zone anew before anything else is sent."""
-        ...
-
-
 class DriftWatch:
     """Reconciles one site; after the first time the site counts as verified."""
 
-    def __init__(
-        self,
-        site: Site,
-        nameserver: Nameserver,
-        context: LeaderContext,
-        claims: Claims,
-        gates: NameserverGates,
-    ) -> None:
-        self._site = site
+    def __init__(self, context: ZoneContext, reclaim: Callable[[], None]) -> None:
+        """`reclaim` claims the zone again before anything else is sent."""
         self._context = context
-        self._claims = claims
-        self._reconciler = Reconciler(site, nameserver, context, gates)
-        self._footprints = Footprints(site, context)
+        self._site = context.site
+        self._reclaim = reclaim
+        self._reconciler = Reconciler(context)
         self._due = asyncio.Event()
         self._failures = 0  # one after the other
         self._reason = ""  # of the last one
@@ -316,7 +287,7 @@ class DriftWatch:
     @property
     def _pause(self) -> float:
         """Seconds before the next try: twice as many each time; few while the zone is not answered for."""
-        most = _MOST if self._footprints.is_verified else _MOST_UNVERIFIED
+        most = _MOST if self._context.is_verified else _MOST_UNVERIFIED
         return min(self._context.policy.probe_interval * (1 << min(self._failures - 1, 16)), most)
 
     def _note(self, reason: str) -> None:
@@ -358,8 +329,8 @@ class DriftWatch:
             NameserverError: the transfer broke off.
             UnavailableError: the store cannot take it now.
         """
-        claim = self._claims.claim
-        if claim is None or self._context.state.is_retired(self._site):
+        claim = self._context.claim
+        if claim is None or self._context.is_retired:
             return True  # a claim is followed by a reconcile of its own
         async with self._one_at_a_time:
             try:
@@ -370,15 +341,15 @@ class DriftWatch:
                 if comparison.fence != claim.prerequisite.values:
                     return self._mistrust(claim)
                 await self._mark(comparison)
-            if self._claims.claim is claim and not self._footprints.is_verified:
-                await self._footprints.verify()
+            if self._context.claim is claim and not self._context.is_verified:
+                await self._context.note(Footprint(verified_in=self._context.leader.owner.cluster))
         return True
 
     async def _fresh(self, claim: Claim) -> Comparison:
         """Compare the zone as it is after the claim: what is transferred may be a moment older."""
         comparison = await self._reconciler.compare(self._is_urgent)
         for pause in growing_pauses(self._context.policy.timeout):
-            is_old = comparison.fence != claim.prerequisite.values and self._claims.claim is claim
+            is_old = comparison.fence != claim.prerequisite.values and self._context.claim is claim
             if not is_old or not await self._reconciler.has(claim):
                 break
             await asyncio.sleep(pause)
@@ -387,17 +358,17 @@ class DriftWatch:
 
     def _is_urgent(self) -> bool:
         """Say whether somebody waits for the comparison: until it is written the zone is not answered for."""
-        return self._claims.is_urgent and not self._footprints.is_verified
+        return self._context.is_urgent() and not self._context.is_verified
 
     def _mistrust(self, claim: Claim) -> bool:
         """Claim anew: what was transferred does not carry the fence of the claim it was asked under.
 
         The claim asks for a transfer. A nameserver that always transfers an older zone is not hurried.
         """
-        if self._claims.claim is not claim:
+        if self._context.claim is not claim:
             return True
         _log.warning("fence.replaced", **self._site._asdict())
-        self._claims.reclaim()
+        self._reclaim()
         return False
 
     async def _mark(self, comparison: Comparison) -> None:
@@ -408,7 +379,7 @@ class DriftWatch:
     async def _without_transfer(self, reason: str) -> None:
         """Where the zone may not be read, publishing everything anew is what makes it known."""
         _log.warning("reconcile.transfer_refused", **self._site._asdict(), reason=reason)
-        if self._footprints.is_verified:
+        if self._context.is_verified:
             await self._reconciler.mark_refused()
         else:
             await self._reconciler.mark_all()

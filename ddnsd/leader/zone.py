@@ -12,20 +12,16 @@ import structlog
 from ddnsd.aio import cancel
 from ddnsd.leader.acknowledge import Acknowledger, Adoption, Inquiry
 from ddnsd.leader.backoff import Pace, PlacementBackoff, kind_of
-from ddnsd.leader.claim import (
+from ddnsd.leader.claim import Claimer, absences, record_type, removals, replacements, rrsets
+from ddnsd.leader.context import (
     Claim,
-    Claimer,
     FenceLostError,
-    Footprints,
     ForeignFenceError,
+    LeaderContext,
     NameserverGates,
-    absences,
-    record_type,
-    removals,
-    replacements,
-    rrsets,
+    ZoneContext,
+    ZoneFaultError,
 )
-from ddnsd.leader.context import LeaderContext, ZoneFaultError
 from ddnsd.leader.reconcile import DriftWatch
 from ddnsd.model.names import ours
 from ddnsd.model.publication import Push, Queue, doubted, portion, to_leave, wanted
@@ -65,15 +61,12 @@ class Outcomes(Protocol):
 class Pusher:
     """Pushes batches to one site. One UPDATE is in flight at a time: callers wait for each other's."""
 
-    def __init__(
-        self, site: Site, nameserver: Nameserver, outcomes: Outcomes, batch: Callable[[], int]
-    ) -> None:
-        """`batch` says how many records there may be in one UPDATE."""
-        self._site = site
-        self._nameserver = nameserver
+    def __init__(self, context: ZoneContext, outcomes: Outcomes) -> None:
+        self._site = context.site
+        self._nameserver = context.nameserver
         self._outcomes = outcomes
-        self._pace = Pace(batch)
-        self._inquiry = Inquiry(site, self._checked, self._confirm_zone)
+        self._pace = Pace(lambda: context.policy.batch)
+        self._inquiry = Inquiry(context.site, self._checked, self._confirm_zone)
 
     @property
     def batch(self) -> int:
@@ -178,14 +171,12 @@ class Pusher:
 class Retirement:
     """Takes ddnsd's own records and then its fence out of a zone; everything else stays."""
 
-    def __init__(
-        self, site: Site, pusher: Pusher, context: LeaderContext, is_settled: Callable[[], bool]
-    ) -> None:
+    def __init__(self, context: ZoneContext, pusher: Pusher, is_settled: Callable[[], bool]) -> None:
         """`is_settled` says whether nothing of the zone is pending where it lives now."""
         self._is_settled = is_settled
-        self._site = site
+        self._site = context.site
         self._pusher = pusher
-        self._context = context
+        self.context = context
 
     async def step(self, claim: Claim) -> bool:
         """Leave, and return True; or return False while the zone's new home is not complete.
@@ -193,10 +184,10 @@ class Retirement:
         Raises:
             FenceLostError, ZoneFaultError, NameserverError: as `Pusher.push`; it is safe to begin anew.
         """
-        state = self._context.state
+        state = self.context.state
         if self._site.zone in state.zones and not self._is_settled():
             return False
-        records = [record async for record in self._context.records_in(self._site.zone)]
+        records = [record async for record in self.context.leader.records_in(self._site.zone)]
         names = {record: own for record in records if (own := to_leave(state, self._site, record))}
         counts = {record: len(own) for record, own in names.items()}
         left = list(names)
@@ -205,14 +196,14 @@ class Retirement:
             await self._pusher.remove(claim, {record: names[record] for record in part})
             del left[: len(part)]
         await self._pusher.release(claim, self._doubted(records))
-        if not state.is_retired(self._site):
+        if not self.context.is_retired:
             return False  # it came back meanwhile; what was removed is drift now
         await self._pusher.remove_fence(claim)
         return True
 
     def _doubted(self, records: Sequence[RecordKey]) -> Iterator[Exists]:
         """Yield what is removed only if it is what an UPDATE without an answer was to write."""
-        state = self._context.state
+        state = self.context.state
         for record in records:
             entry = state.published.get(record)
             if entry is not None and (taking := entry.value.taking) is not None:
@@ -233,27 +224,24 @@ class ZonePublisher:
         self,
         site: Site,
         nameserver: Nameserver,
-        context: LeaderContext,
+        leader: LeaderContext,
         gates: NameserverGates,
         of_zone: Sequence["ZonePublisher"],
     ) -> None:
         """`gates` is the nameserver's; `of_zone` are those of all sites of the zone, now and later."""
         self.site = site
         self.nameserver = nameserver
-        self._context = context
-        self._gates = gates
-        self._of_zone = of_zone
         self._queue = Queue(site)
+        self.context = ZoneContext(site, nameserver, leader, gates, self._queue)
+        self._of_zone = of_zone
         self._unseen = asyncio.Event()  # there may be pending records that the queue lacks
         self._unseen.set()
         self._is_looking = False  # for them
-        self._claim: Claim | None = None
-        self._claimer = Claimer(site, nameserver, context)
-        self._footprints = Footprints(site, context)
-        self._pusher = Pusher(site, nameserver, self, lambda: context.policy.batch)
-        self._acknowledger = Acknowledger(site, nameserver, context)
-        self._retirement = Retirement(site, self._pusher, context, self._is_settled_at_home)
-        self._drift = DriftWatch(site, nameserver, context, self, gates)
+        self._claimer = Claimer(self.context)
+        self._pusher = Pusher(self.context, self)
+        self._acknowledger = Acknowledger(self.context)
+        self._retirement = Retirement(self.context, self._pusher, self._is_settled_at_home)
+        self._drift = DriftWatch(self.context, self.reclaim)
         self._settling: set[asyncio.Task[None]] = set()
         self._late: set[asyncio.Task[None]] = set()  # of these, of what is not served yet
         self._pushing: set[RecordKey] = set()
@@ -262,25 +250,15 @@ class ZonePublisher:
         self._retiring = False
         self._gone = asyncio.Event()
         self._claimed = asyncio.Event()
-        self._backoff = PlacementBackoff(site, nameserver, context, lambda: self.is_urgent)
+        self._backoff = PlacementBackoff(self.context)
         self._left = False
         self._is_given_up = False  # an operator has what is there stay there
         self._failure: BaseException | None = None  # of writing down what was pushed, as it never should
 
     @property
-    def claim(self) -> Claim | None:
-        """The claim that the nameserver has confirmed, None while there is none."""
-        return self._claim
-
-    @property
     def backlog(self) -> int:
         """How many records are pending."""
         return len(self._queue)
-
-    @property
-    def is_urgent(self) -> bool:
-        """Say whether somebody waits for this site."""
-        return len(self._queue) > 0
 
     @property
     def is_settled(self) -> bool:
@@ -290,7 +268,7 @@ class ZonePublisher:
     @property
     def is_paused(self) -> bool:
         """Say whether somebody else holds the fence."""
-        return bool(self._footprints.value.holder)
+        return bool(self.context.noted.holder)
 
     async def run(self) -> None:
         """Publish until the site is left.
@@ -311,8 +289,8 @@ class ZonePublisher:
 
     def look(self, records: Iterable[RecordKey]) -> None:
         """Note that these records, or what decides about them, have changed."""
-        self._queue.look(self._context.state, records)
-        self._context.metrics.queue(self.site.nameserver, self.site.zone, len(self._queue))
+        self._queue.look(self.context.state, records)
+        self.context.leader.metrics.queue(self.site.nameserver, self.site.zone, len(self._queue))
         self._wake.set()
         if self._queue:
             self._backoff.stir()
@@ -344,9 +322,9 @@ class ZonePublisher:
             case Work.TAKEOVER:
                 await self._take_over()
                 claimed = f"{self.site.zone} at {self.site.nameserver} is claimed"
-                if self._context.state.is_retired(self.site):
+                if self.context.is_retired:
                     return (claimed,)
-                adoption = Adoption(self.site, self.nameserver, self._context, self._gates)
+                adoption = Adoption(self.context)
                 return (claimed, *await adoption.take(adopt=adopt))
             case Work.FORGET:
                 return (await self._give_up(),)
@@ -359,7 +337,7 @@ class ZonePublisher:
 
     def reclaim(self) -> None:
         """Claim the zone anew before anything else is sent."""
-        self._claim = None
+        self.context.claim = None
         self._claimed.clear()
         self._wake.set()
 
@@ -404,11 +382,11 @@ class ZonePublisher:
         """
         while True:
             await self._unseen.wait()
-            async with self._gates.looks.place(lambda: self.is_urgent):
+            async with self.context.gates.looks.place(self.context.is_urgent):
                 self._unseen.clear()
                 self._is_looking = True
-                async for record in self._context.records_in(self.site.zone):
-                    self._queue.look(self._context.state, (record,))
+                async for record in self.context.leader.records_in(self.site.zone):
+                    self._queue.look(self.context.state, (record,))
                     if self._queue:
                         self._wake.set()
                 self._is_looking = False
@@ -438,8 +416,8 @@ class ZonePublisher:
         of: all that changes meanwhile is pending, and so is what has yet to be taken.
         """
         served: list[RRset] = []
-        async for record in self._context.records_in(self.site.zone):
-            state = self._context.state
+        async for record in self.context.leader.records_in(self.site.zone):
+            state = self.context.state
             want, entry = wanted(state, record), state.published.get(record)
             if want is not None and want.ip:
                 own = ours(record, entry.value if entry else None, self.site.nameserver)
@@ -448,7 +426,7 @@ class ZonePublisher:
 
     def _is_settled_at_home(self) -> bool:
         """Say whether nothing of the zone is pending where it lives now."""
-        state = self._context.state
+        state = self.context.state
         return any(
             publisher.is_settled for publisher in self._of_zone if not state.is_retired(publisher.site)
         )
@@ -475,23 +453,23 @@ class ZonePublisher:
             await self._backoff.end_of_silence(self._is_abandoned)
         except UnavailableError as error:
             _log.warning("publish.store_unavailable", zone=self.site.zone, reason=str(error))
-            await asyncio.sleep(self._context.policy.probe_interval)
+            await asyncio.sleep(self.context.policy.probe_interval)
 
     async def _step(self) -> None:
         if self._failure:
             raise self._failure
-        if self._is_void() or (self._is_given_up and self._context.state.is_retired(self.site)):
+        if self._is_void() or (self._is_given_up and self.context.is_retired):
             await self._leave()
             return
-        claim = self._claim or await self._take_claim()
-        if self._context.state.is_retired(self.site):
+        claim = self.context.claim or await self._take_claim()
+        if self.context.is_retired:
             await self._retire(claim)
             return
         if self._retiring:  # the zone came back; some of its records may have been removed
             self._retiring = False
             self.reclaim()
             return
-        batch = self._queue.take(self._context.state, self._pusher.batch)
+        batch = self._queue.take(self.context.state, self._pusher.batch)
         if batch:
             await self._push(claim, batch)
         else:
@@ -502,17 +480,17 @@ class ZonePublisher:
 
     def _is_void(self) -> bool:
         """Say whether the zone has left this site before anything was sent there."""
-        return self._context.state.is_retired(self.site) and self._footprints.value.untouched
+        return self.context.is_retired and self.context.noted.untouched
 
     async def _retire(self, claim: Claim) -> None:
         self._retiring = True
-        noted = self._footprints.value  # what is wrong there stays shown until the site is left
-        await self._footprints.write(Footprint(error=noted.error, since=noted.since))
+        noted = self.context.noted  # what is wrong there stays shown until the site is left
+        await self.context.note(Footprint(error=noted.error, since=noted.since))
         if await self._retirement.step(claim):
             await self._leave()
-        elif self._context.state.is_retired(self.site):  # nothing is wrong: its new home is not complete
+        elif self.context.is_retired:  # nothing is wrong: its new home is not complete
             self._backoff.over()
-            await self._footprints.write(Footprint())
+            await self.context.note(Footprint())
             await self._wake.wait()
 
     async def _take_claim(self) -> Claim:
@@ -521,17 +499,17 @@ class ZonePublisher:
             for task in self._late:  # it is in doubt again, and asked for once the zone is claimed
                 task.cancel()
             await asyncio.wait(self._settling)  # of these, some may find more that is late
-        async with self._gates.claims.place(lambda: self.is_urgent):
+        async with self.context.gates.claims.place(self.context.is_urgent):
             claim = await self._claimer.claim(self._takeover.is_set)
-        self._claim = claim
-        if not self._context.state.is_retired(self.site):  # that one is over once it is left
+        self.context.claim = claim
+        if not self.context.is_retired:  # that one is over once it is left
             self._backoff.over()
         self._claimed.set()
         self._drift.due()
         return claim
 
     async def _push(self, claim: Claim, batch: Sequence[Push]) -> None:
-        self._context.metrics.batch(self.site.nameserver)
+        self.context.leader.metrics.batch(self.site.nameserver)
         self._pushing = {push.record for push in batch}
         try:
             if void := [push for push in batch if push.is_void]:
@@ -572,13 +550,13 @@ class ZonePublisher:
             for push in await write(pushes) or ():
                 records.discard(push.record)
                 self._settle_late(push)
-            await self._context.cache.current()
+            await self.context.leader.cache.current()
         except (NameserverError, UnavailableError) as error:
             _log.warning("publish.not_acknowledged", zone=self.site.zone, reason=str(error))
-            await asyncio.sleep(self._context.policy.probe_interval)
+            await asyncio.sleep(self.context.policy.probe_interval)
 
     async def _leave(self) -> None:
-        await self._footprints.delete()
+        await self.context.note(None)
         await self.nameserver.leave(self.site.zone)
         self._left = True
         self._gone.set()
@@ -586,7 +564,7 @@ class ZonePublisher:
 
     async def _pause(self, holder: str) -> None:
         """Publish nothing here until an operator takes the zone over, or its fence is ours again."""
-        mine = f"installation={self._context.owner.installation} " in holder
+        mine = f"installation={self.context.leader.owner.installation} " in holder
         whose = "this installation's own history before a restore" if mine else "somebody else"
         reason = f"the zone's fence is held by {whose}, {holder!r}; see `ddnsd zone takeover`"
         await self._backoff.note(reason, "fence", holder=holder, verified_in="")

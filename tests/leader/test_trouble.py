@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from ddnsd.leader.claim import NameserverGates
-from ddnsd.leader.context import LeaderContext
+from ddnsd.leader.context import LeaderContext, NameserverGates
 from ddnsd.leader.zone import ZonePublisher
 from ddnsd.model.fence import FenceOwner
 from ddnsd.model.records import Candidacy, Footprint, Site, Work, WorkRequest
@@ -292,7 +291,7 @@ async def test_takeover_that_came_too_late_is_not_done(tmp_path: Path, store: Em
         context = LeaderContext(node.cache, node.commits, leadership, owner, POLICY, metrics)
         publisher = ZonePublisher(SITE, moody, context, NameserverGates(moody), [])
         async with running(publisher.run()):
-            await node.until(lambda: publisher.claim is not None)  # none is on its way
+            await node.until(lambda: publisher.context.claim is not None)  # none is on its way
             moody.judge = _silence
             publisher.reclaim()
             with pytest.raises(TimeoutError):
