@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 from ddnsd.nameserver.rfc2136 import Rfc2136Settings
+from tests.narrow import present
 
 Behaviour = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
@@ -39,7 +40,7 @@ class Peer:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)
-        self._serving.add(asyncio.current_task())
+        self._serving.add(present(asyncio.current_task()))
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 length = int.from_bytes(await reader.readexactly(2))

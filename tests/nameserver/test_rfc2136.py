@@ -22,6 +22,7 @@ from ddnsd.nameserver.interface import (
     Update,
 )
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
+from tests.narrow import only
 from tests.rigs import RIGS, NameserverRig, Record
 
 ZONE = "example.com"
@@ -41,7 +42,7 @@ def update(*changes: Any, fence: Any = ()) -> Update:
     return Update(ZONE, tuple(fence), changes)
 
 
-async def contents(nameserver) -> list[Any]:
+async def contents(nameserver: Rfc2136Nameserver) -> list[RRset]:
     return [rrset async for part in nameserver.transfer(ZONE) for rrset in part]
 
 
@@ -61,10 +62,10 @@ async def test_add_replace_and_remove_leave_the_other_family_alone(
 async def test_the_fence_lets_only_the_newest_claim_through(
     nameserver: Rfc2136Nameserver, nameserver_rig: NameserverRig
 ) -> None:
-    def claim(number) -> str:
+    def claim(number: int) -> str:
         return f"ddnsd1 installation=6f1d2e cluster=embedded epoch=7 claim={number:032x}"
 
-    def take(number) -> Replace:
+    def take(number: int) -> Replace:
         return Replace(FENCE, TXT, 60, (claim(number),))
 
     first = update(take(1), fence=[Absent(FENCE, TXT)])
@@ -85,8 +86,7 @@ async def test_somebody_elses_text_is_read_and_matched_as_it_is(
     nameserver: Rfc2136Nameserver, nameserver_rig: NameserverRig
 ) -> None:
     await nameserver_rig.add_foreign(Record(FENCE, 60, "TXT", '"say \\"hi\\"" "\\200 and more"'))
-    read = await nameserver.query(ZONE, FENCE, TXT)
-    assert read is not None
+    read = only(RRset, await nameserver.query(ZONE, FENCE, TXT))
     take = Replace(FENCE, TXT, 60, ("mine",))
     assert await nameserver.update(update(take, fence=[Exists(FENCE, TXT, read.values)])) is Rcode.NOERROR
     assert await nameserver_rig.query(FENCE, "TXT") == ('"mine"',)
@@ -109,8 +109,7 @@ async def test_a_referral_is_no_address(nameserver: Rfc2136Nameserver, nameserve
 
 
 async def test_the_probe_gets_the_soa(nameserver: Rfc2136Nameserver) -> None:
-    soa = await nameserver.query(ZONE, ZONE, RecordType.SOA)
-    assert soa is not None
+    soa = only(RRset, await nameserver.query(ZONE, ZONE, RecordType.SOA))
     assert soa.values[0].startswith("ns.example.com. hostmaster.example.com. ")
 
 
@@ -165,7 +164,7 @@ async def test_many_queries_at_once(nameserver: Rfc2136Nameserver, nameserver_ri
     batch = [Replace(name, A, 60, (f"192.0.2.{number}",)) for number, name in enumerate(names)]
     await nameserver.update(update(*batch))
     read = await asyncio.gather(*(nameserver.query(ZONE, name, A) for name in names))
-    assert [rrset.values[0] for rrset in read] == [f"192.0.2.{number}" for number in range(200)]
+    assert [only(RRset, rrset).values[0] for rrset in read] == [f"192.0.2.{number}" for number in range(200)]
 
 
 async def test_killed_it_is_unreachable_and_restarted_it_has_kept_everything(

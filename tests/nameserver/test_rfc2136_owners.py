@@ -28,7 +28,7 @@ async def nameserver(nameserver_rig: NameserverRig) -> AsyncIterator[Rfc2136Name
 
 
 @pytest.fixture
-def put(nameserver) -> Callable[..., Coroutine[Any, Any, Any]]:
+def put(nameserver: Rfc2136Nameserver) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Send one UPDATE of these RRsets, which has to be taken."""
 
     async def put(*changes: Any) -> None:
@@ -38,7 +38,7 @@ def put(nameserver) -> Callable[..., Coroutine[Any, Any, Any]]:
 
 
 @pytest.fixture
-def held(nameserver) -> Callable[..., Coroutine[Any, Any, Any]]:
+def held(nameserver: Rfc2136Nameserver) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Return what the zone holds, by name and type, beside its apex and its name server."""
 
     async def held() -> dict[Any, Any]:
@@ -48,7 +48,7 @@ def held(nameserver) -> Callable[..., Coroutine[Any, Any, Any]]:
     return held
 
 
-def both(values, type=A) -> tuple[Any, ...]:
+def both(values: tuple[str, ...], type: RecordType = A) -> tuple[Replace, ...]:
     """Return the changes of a host and its wildcard."""
     return tuple(Replace(name, type, 60, values) for name in (HOST, WILDCARD))
 

@@ -1,9 +1,17 @@
 """Real stores whose connection has the faults that no server can be made to have."""
 
 import asyncio
-from typing import Any
 
-from ddnsd.store.interface import Revision, Store, UnavailableError, Watch
+from ddnsd.store.interface import (
+    OnProgress,
+    Revision,
+    SnapshotAt,
+    Store,
+    UnavailableError,
+    Watch,
+    ignore_progress,
+)
+from tests.rigs.forwarding import ForwardingStore
 
 
 class DeafWatch:
@@ -20,53 +28,47 @@ class DeafWatch:
         """Nothing is held."""
 
 
-class DeafStore:
+class DeafStore(ForwardingStore):
     """A store that answers. The watches `deaf`, by their number, hear nothing; the others are real."""
 
     def __init__(self, real: Store, deaf: range) -> None:
-        self._real = real
+        super().__init__(real)
         self._deaf = deaf
         self.starts: list[int] = []  # revisions from which watches were opened
         self.snapshots = 0
         self.renewals: list[str] = []
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    async def snapshot(self, *arguments: Any, **options: Any) -> Any:
+    async def snapshot(self, prefix: str = "", progress: OnProgress = ignore_progress) -> SnapshotAt:
         self.snapshots += 1
-        return await self._real.snapshot(*arguments, **options)
+        return await super().snapshot(prefix, progress)
 
     def watch(self, prefix: str, start: int) -> Watch:
         self.starts.append(start)
-        return DeafWatch() if len(self.starts) - 1 in self._deaf else self._real.watch(prefix, start)
+        return DeafWatch() if len(self.starts) - 1 in self._deaf else super().watch(prefix, start)
 
     def renew(self, reason: str) -> None:
         self.renewals.append(reason)
 
 
-class DistantStore:
+class DistantStore(ForwardingStore):
     """A store behind a network that can be cut: calls take their whole time then, and fail."""
 
     def __init__(self, real: Store, timeout: float) -> None:
-        self._real = real
+        super().__init__(real)
         self._timeout = timeout
         self.reachable = asyncio.Event()
         self.delivers = asyncio.Event()  # what the watch has still to bring
         self.reachable.set()
         self.delivers.set()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
     async def revision(self) -> int:
         if not self.reachable.is_set():
             await asyncio.sleep(self._timeout)
             raise UnavailableError("no answer")
-        return await self._real.revision()
+        return await super().revision()
 
     def watch(self, prefix: str, start: int) -> "DistantWatch":
-        return DistantWatch(self._real.watch(prefix, start), self)
+        return DistantWatch(super().watch(prefix, start), self)
 
 
 class DistantWatch:

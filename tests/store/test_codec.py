@@ -162,9 +162,7 @@ WRITTEN = (
 
 
 @pytest.mark.parametrize(("shelf", "value", "text"), WRITTEN)
-def test_what_was_written_once_stays_readable(
-    shelf: str, value: Footprint | RegistryHead | Resource, text: str
-) -> None:
+def test_what_was_written_once_stays_readable(shelf: str, value: Stored, text: str) -> None:
     assert encode(value) == text.encode()
     assert decode(SHELVES[shelf], text.encode()) == value
 

@@ -10,18 +10,23 @@ from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import ConditionalWrite, Done, Limits, Outcome, Stale, UnavailableError
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import COMMIT_OUTCOMES, Metrics
+from tests.rigs.forwarding import ForwardingStore
 from tests.store.contract.actions import DEADLINE, group_commit
 
 
-class Gate:
+class Gate(ForwardingStore):
     """A real store whose commits wait until they are let through."""
 
     def __init__(self, store: EmbeddedStore, limits: Limits) -> None:
-        self.limits = limits
+        super().__init__(store)
+        self._limits = limits
         self.groups: list[list[str]] = []
-        self._store = store
         self._arrived = asyncio.Condition()
         self._open = asyncio.Semaphore(0)
+
+    @property
+    def limits(self) -> Limits:
+        return self._limits
 
     async def commit(self, updates: Sequence[ConditionalWrite]) -> Sequence[Outcome]:
         async with self._arrived:
@@ -29,7 +34,7 @@ class Gate:
             self._arrived.notify_all()
         async with asyncio.timeout(DEADLINE):
             await self._open.acquire()
-        return await self._store.commit(updates)
+        return await self.real.commit(updates)
 
     async def arrived(self, groups: int) -> None:
         """Wait until so many groups have come in all."""

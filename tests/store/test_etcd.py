@@ -18,6 +18,7 @@ from ddnsd.store.interface import (
     Stale,
     UnavailableError,
 )
+from tests.narrow import present
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.ports import PortLease
 from tests.store.contract import StoreContract
@@ -237,7 +238,7 @@ async def test_a_renewed_session_ends_what_lived_by_the_one_before_and_goes_on(
     await asyncio.sleep(0)
     async with EtcdClient(settings.cluster) as client:
         key = f"{settings.prefix}members/me".encode()
-        held = await client.get(key)
+        held = present(await client.get(key))
         store.renew("a test")
         store.renew("a test")
         async with asyncio.timeout(5):

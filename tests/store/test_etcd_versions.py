@@ -18,7 +18,8 @@ from ddnsd.store.etcd.health import Version, defects
     ],
 )
 def test_defects_of_a_version(version: str, words: str | None) -> None:
-    assert [words in problem.text for problem in defects(version, roles=False)] == ([True] if words else [])
+    found = [problem.text for problem in defects(version, roles=False)]
+    assert [str(words) in text for text in found] == ([True] if words else [])
 
 
 @pytest.mark.parametrize(

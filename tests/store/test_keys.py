@@ -28,7 +28,9 @@ def test_the_keys_are_the_designs() -> None:
 
 
 @given(RECORDS, NAMES, NAMES, st.sampled_from(Kind))
-def test_every_key_says_what_it_is_the_key_of(record, zone, nameserver, kind) -> None:
+def test_every_key_says_what_it_is_the_key_of(
+    record: RecordKey, zone: str, nameserver: str, kind: Kind
+) -> None:
     site = Site(zone, nameserver)
     assert read(keys.address(record)) == ("addresses", record)
     assert read(keys.published(record)) == ("published", record)

@@ -17,6 +17,7 @@ from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import ConditionalWrite, Done, KeyValue, Outcome, Stale, Unknown
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import COMMIT_OUTCOMES, Metrics
+from tests.narrow import present
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.relay import Relay, relay_to
 from tests.store.contract.actions import delete, put
@@ -126,14 +127,14 @@ async def test_done_though_another_has_written_since(world: World) -> None:
     await put(world.other, KEY, b"another's")
     world.relay.cut()
     assert await committing == Done(mine.revision)
-    assert (await world.value()).value == b"another's", "and it is not done twice"
+    assert present(await world.value()).value == b"another's", "and it is not done twice"
     assert [world.count(outcome) for outcome in COMMIT_OUTCOMES] == [2, 0, 0, 0]
 
 
 async def test_done_though_its_keys_have_gone_since(world: World) -> None:
     """As those of a prefix do, when the leader has carried it out."""
     committing = await world.applied(ConditionalWrite({KEY: 0}, {KEY: b"mine"}), b"mine")
-    mine = await world.value()
+    mine = present(await world.value())
     await delete(world.other, KEY)
     world.relay.cut()
     assert await committing == Done(mine.revision)
@@ -154,7 +155,7 @@ async def test_deletion_that_was_done(world: World) -> None:
     world.relay.cut()
     outcome = await committing
     assert isinstance(outcome, Done)
-    assert first < outcome.revision < (await world.value()).revision
+    assert first < outcome.revision < present(await world.value()).revision
 
 
 async def test_never_arrived_and_decided_on_what_is_there_now(world: World) -> None:
@@ -191,7 +192,7 @@ async def test_session_key_that_has_gone(world: World) -> None:
     await world.end_session()
     outcome = await world.commits.commit(ConditionalWrite({KEY: 0}, {KEY: b"mine"}))
     assert isinstance(outcome, Done)
-    assert (await world.value()).revision == outcome.revision
+    assert present(await world.value()).revision == outcome.revision
     assert len(await world.sessions()) == 1
 
 
@@ -223,7 +224,7 @@ async def test_session_key_goes_with_its_process(world: World) -> None:
 async def test_two_groups_in_flight(world: World) -> None:
     """One was done and its answer lost, the other never arrived: each is told its own."""
     one = await world.applied(ConditionalWrite({KEY: 0}, {KEY: b"one"}), b"one")
-    first = await world.value()
+    first = present(await world.value())
     two = await world.held(ConditionalWrite({OTHER: 0}, {OTHER: b"two"}), b"two")
     await put(world.other, KEY, b"another's")
     world.relay.cut()
@@ -233,7 +234,7 @@ async def test_two_groups_in_flight(world: World) -> None:
     await delete(world.other, OTHER)
     await world.relay.deliver()
     assert await world.value(OTHER) is None
-    assert (await world.value()).value == b"another's"
+    assert present(await world.value()).value == b"another's"
 
 
 async def test_group_in_flight_while_another_is_settled(world: World) -> None:
@@ -259,7 +260,7 @@ async def test_compacted_in_between_is_unknown(world: World) -> None:
     await world.other.compact(newest)
     world.relay.cut()
     assert isinstance(await committing, Unknown)
-    assert (await world.value()).value == b"another's"
+    assert present(await world.value()).value == b"another's"
     assert isinstance(await world.commits.commit(ConditionalWrite({KEY: newest}, {KEY: b"next"})), Done)
     assert [world.count(outcome) for outcome in COMMIT_OUTCOMES] == [2, 0, 1, 0]
 

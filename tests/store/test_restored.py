@@ -6,7 +6,8 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from functools import partial
+from typing import TypeAlias
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -23,6 +24,7 @@ from ddnsd.store.interface import ConditionalWrite, RestoredError, UnavailableEr
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.rigs.etcd import EtcdRig, Version, versions
+from tests.rigs.forwarding import ForwardingStore
 from tests.store.contract.actions import commit, delete, put
 from tests.waiting import until
 
@@ -267,19 +269,16 @@ async def test_a_write_that_a_restore_meets_is_never_taken_for_not_done(rig: Etc
     await session.close()
 
 
-class LateStore:
+class LateStore(ForwardingStore):
     """A store that cannot be asked before it is open on the new history."""
 
     def __init__(self, real: EtcdStore) -> None:
-        self._real = real
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
+        super().__init__(real)
+        self._is_new = partial(is_new, real)
 
     async def settle(self) -> int:
-        before = self._real.identity
-        await until(lambda: is_new(self._real, before))
-        return await self._real.settle()
+        await until(partial(self._is_new, self.identity))
+        return await super().settle()
 
 
 async def until_lost(store: EtcdStore) -> None:
@@ -306,7 +305,7 @@ async def test_several_nodes_begin_one_timeline(rig: EtcdRig) -> None:
     await asyncio.to_thread(same_cluster, rig)
     await asyncio.gather(*(store.revision() for store in stores), return_exceptions=True)
     for store in stores:
-        await until(lambda store=store: is_new(store, before))
+        await until(partial(is_new, store, before))
     assert len({store.identity for store in stores}) == 1
     async with EtcdClient(rig.settings) as client:
         timeline = await client.get(b"ddnsd/clock/timeline")

@@ -8,10 +8,11 @@ from typing import Self
 from prometheus_client import CollectorRegistry
 from tornado.testing import bind_unused_port
 
+from ddnsd.config import IPNetwork
 from ddnsd.model.ratelimit import Rate
 from ddnsd.service.limits import FairUse, FairUseLimits
 from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.client_address import IPNetwork, SourceFinder
+from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.connections import ConnectionLimits, Connections
 from ddnsd.web.http import PublicListener, Routes, SourceFailures
 from ddnsd.web.http_connection import HttpLimits
@@ -27,7 +28,21 @@ _BUFFER = 131072  # bytes; else the kernel lets it grow, in places above the siz
 
 def unlimited(failures: Rate | None = None) -> FairUseLimits:
     """Return limits on failures alone, or none at all."""
-    return FairUseLimits(failures is not None, *4 * [_ONE], source_failures=failures or _ONE)
+    return FairUseLimits(failures is not None, _ONE, _ONE, _ONE, _ONE, source_failures=failures or _ONE)
+
+
+class Bystander:
+    """A connection, as `Connections` and `Tarpit` want to see it."""
+
+    def __init__(self) -> None:
+        self.abandoned = False
+        self.turns = 0
+
+    def abandon(self) -> None:
+        self.abandoned = True
+
+    def take_turn(self) -> None:
+        self.turns += 1
 
 
 class PublicPlace:
@@ -50,9 +65,9 @@ class PublicPlace:
         self.fair_use = FairUse(unlimited(failures))
         self.registry = CollectorRegistry()
         metrics = Metrics(self.registry)
-        failures = SourceFailures(self.fair_use, sources)
+        counted = SourceFailures(self.fair_use, sources)
         self.connections = Connections(limits, sources.trusts, self.closed.append)
-        self.listener = listener(routes, max_body, metrics, failures, self.connections)
+        self.listener = listener(routes, max_body, metrics, counted, self.connections)
         self.server = HttpServer(
             *(self.listener, patience, self.connections),
             too_large=self.listener.too_large,

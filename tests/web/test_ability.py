@@ -52,7 +52,7 @@ class Place:
 
 
 @pytest.fixture
-async def start() -> AsyncIterator[Callable[[float], Place]]:
+async def start() -> AsyncIterator[Callable[..., Place]]:
     places: list[Place] = []
 
     def start(timeout: float = 60) -> Place:
@@ -67,7 +67,7 @@ async def start() -> AsyncIterator[Callable[[float], Place]]:
 
 @pytest.mark.parametrize(("error", "answer"), [(None, ABLE), (UnavailableError("internal"), UNABLE)])
 async def test_one_question_for_all_who_wait(
-    start: Callable[[float], Place], error: StoreError | None, answer: tuple[Any, ...]
+    start: Callable[..., Place], error: StoreError | None, answer: tuple[Any, ...]
 ) -> None:
     place = start()
     asking = await place.wait(30)
@@ -79,7 +79,7 @@ async def test_one_question_for_all_who_wait(
 
 
 async def test_no_answer_in_time_is_one_and_does_not_answer_who_comes_later(
-    start: Callable[[float], Place],
+    start: Callable[..., Place],
 ) -> None:
     place = start(0.5)
     assert await asyncio.gather(*await place.wait(2)) == [UNABLE] * 2
@@ -90,14 +90,14 @@ async def test_no_answer_in_time_is_one_and_does_not_answer_who_comes_later(
     assert (await later, await last) == (UNABLE, UNABLE)
 
 
-async def test_a_node_whose_own_store_takes_no_changes_asks_nothing(start: Callable[[float], Place]) -> None:
+async def test_a_node_whose_own_store_takes_no_changes_asks_nothing(start: Callable[..., Place]) -> None:
     place = start()
     place.takes_changes = False
     assert await place.ask() == UNABLE
     assert place.questions == []
 
 
-async def test_a_node_that_drains_asks_nothing(start: Callable[[float], Place]) -> None:
+async def test_a_node_that_drains_asks_nothing(start: Callable[..., Place]) -> None:
     place = start()
     place.listener.draining = True
     assert await place.ask() == DRAINING

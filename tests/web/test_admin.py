@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -176,7 +176,8 @@ async def test_a_wrong_document_is_refused_with_its_problems(filled: AdminServer
 
 async def test_pages_follow_one_another(server: AdminServer) -> None:
     await server.ask("POST", "/api/v1/apply", [account(name) for name in "edcba"])
-    pages, cursor = [], ""
+    pages: list[list[str]] = []
+    cursor = ""
     while not pages or cursor:
         page = body(await server.ask("GET", f"/api/v1/accounts?limit=2&continue={cursor}"))
         pages.append([item["metadata"]["name"] for item in page["items"]])
@@ -297,7 +298,7 @@ async def test_the_openapi_document_is_whole(server: AdminServer) -> None:
             assert name == "parameters" or method["summary"]
 
 
-def _references(value: Any):
+def _references(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         for key, inner in value.items():
             if key == "$ref":
@@ -316,7 +317,8 @@ async def test_the_history_is_listed_page_by_page(filled: AdminServer) -> None:
         for day in range(1, 6)
     ]
     await filled.node.note_changes("blog.example.com", *changes)
-    found, cursor = [], ""
+    found: list[dict[str, Any]] = []
+    cursor = ""
     while not found or cursor:
         query = urlencode({"of": "alice", "limit": 2, "continue": cursor})
         page = body(await filled.ask("GET", f"/api/v1/history?{query}"))
@@ -338,7 +340,8 @@ async def test_the_history_is_listed_page_by_page(filled: AdminServer) -> None:
 
 async def test_the_audit_is_listed_page_by_page(filled: AdminServer) -> None:
     await filled.ask("DELETE", "/api/v1/hosts/blog.example.com")
-    found, cursor = [], ""
+    found: list[dict[str, Any]] = []
+    cursor = ""
     while not found or cursor:
         page = body(await filled.ask("GET", f"/api/v1/audit?{urlencode({'limit': 1, 'continue': cursor})}"))
         found += page["items"]
@@ -387,7 +390,8 @@ async def test_what_is_shown_is_as_described(filled: AdminServer) -> None:
     await filled.node.commit_address("blog.example.com", "192.0.2.7")
     for kind in Kind:
         response = await filled.ask("GET", f"/api/v1/{kind.plural}")
-        assert len(msgspec.json.decode(response.body, type=base.LISTS[kind]).items) == 1
+        listed: Any = msgspec.json.decode(response.body, type=base.LISTS[kind])
+        assert len(listed.items) == 1
 
 
 async def test_no_secret_is_logged(

@@ -28,7 +28,7 @@ async def kube(server: AdminServer) -> AsyncIterator[SourcedRegistry]:
         yield kube
 
 
-async def asked(server: AdminServer, method: str, path: str, body: Any = None):
+async def asked(server: AdminServer, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     response = await server.ask(method, f"/api/v1/{path}", body)
     return response.code, json.loads(response.body)
 

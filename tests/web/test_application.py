@@ -7,7 +7,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tornado.iostream import StreamClosedError
@@ -210,14 +210,15 @@ async def test_server_sent_events(served: Served, version: bytes) -> None:
 async def test_what_the_client_does_not_take_is_not_written(served: Served) -> None:
     Large.written = 0
     reader, writer = await served.connect()
-    writer.transport.pause_reading()
+    transport = cast(asyncio.Transport, writer.transport)
+    transport.pause_reading()
     writer.write(b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n")
     seen = -1
     while Large.written != seen or not seen:
         seen = Large.written
         await asyncio.sleep(0.1)
     assert seen < LARGE
-    writer.transport.resume_reading()
+    transport.resume_reading()
     async with asyncio.timeout(20):
         await _until_end(reader)
     assert Large.written == LARGE

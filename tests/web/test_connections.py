@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from ddnsd.model.ratelimit import Rate
 from ddnsd.web.connections import ConnectionLimits, Connections, Rank
-from ddnsd.web.http import HttpRequest
+from ddnsd.web.http import HttpRequest, Routes
 from ddnsd.web.proxy_protocol import ProxyProtocol
 from tests.waiting import until
 from tests.web.proxy_headers import version_1
-from tests.web.public_place import PublicPlace
+from tests.web.public_place import Bystander, PublicPlace
 
 NOW = b"GET /now HTTP/1.1\r\nHost: x\r\n\r\n"
 LATE, NOWHERE = NOW.replace(b"now", b"late"), NOW.replace(b"now", b"nowhere")
@@ -30,7 +30,7 @@ class Place(PublicPlace):
 
     def __init__(self, total: int, per_source: int, **more: Any) -> None:
         self.late: list[HttpRequest] = []
-        routes = {"/now": {"GET": self._now, "POST": self._now}, "/late": {"GET": self.late.append}}
+        routes: Routes = {"/now": {"GET": self._now, "POST": self._now}, "/late": {"GET": self.late.append}}
         super().__init__(routes, ConnectionLimits(total, per_source), **more)
 
     def _now(self, exchange: HttpRequest) -> None:
@@ -239,16 +239,13 @@ async def test_who_has_shown_no_header_yet_takes_a_place_too() -> None:
         assert place.closed == ["displaced", "full"]
 
 
-class Client:
-    """A connection, as `Connections` wants to see it."""
+class Client(Bystander):
+    """A connection with what the test knows of it."""
 
     def __init__(self, peer: str) -> None:
+        super().__init__()
         self.peer = peer
         self.rank = Rank.AWAITED
-        self.abandoned = False
-
-    def abandon(self) -> None:
-        self.abandoned = True
 
 
 @given(

@@ -52,7 +52,9 @@ def test_anything_else_is_no_token(value: str) -> None:
 
 
 @given(st.text(st.characters(max_codepoint=0xFF)), st.sampled_from(["Basic ", "Bearer ", ""]))
-def test_whatever_stands_there_is_read(text, scheme) -> None:
+def test_whatever_stands_there_is_read(text: str, scheme: str) -> None:
     headers = HTTPHeaders()
-    headers._dict = {"Authorization": scheme + text}  # past the checks that Tornado makes of what it receives
-    assert token_of(headers) == token_of(headers).strip()
+    headers["Authorization"] = scheme + text  # past the checks that Tornado makes of what it receives
+    token = token_of(headers)
+    assert token == token.strip()
+    assert token in text or scheme == "Basic "

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.request import Api, Limited, Moved, Refusal, Request, Skipped, Unchanged, Updated
+from ddnsd.model.request import Api, HostResult, Limited, Moved, Refusal, Request, Skipped, Unchanged, Updated
 from ddnsd.web.duckdns import read_call, read_path, text_of
 from ddnsd.web.forms import read_parameters
 
@@ -23,7 +23,7 @@ def asked(query: str, domains: str = BLOG) -> tuple[Request, ...]:
     return call.requests(SOURCE, PEER)
 
 
-def request(ip: str = "", ipv6: str = "", domain: str = BLOG, **rest: object) -> Request:
+def request(ip: str = "", ipv6: str = "", domain: str = BLOG, **rest: Any) -> Request:
     return Request(domain, ip, "secret", SOURCE, ipv6, short=True, peer=PEER, api=Api.DUCKDNS, **rest)
 
 
@@ -124,5 +124,5 @@ def test_whatever_is_sent_is_read(junk: str, in_path: bool) -> None:
 @given(
     st.lists(st.sampled_from([A, AAAA, OTHER, Moved(BLOG, "2001:db8::/56", 1, 1)]), min_size=1), st.booleans()
 )
-def test_no_answer_is_empty(results: list[tuple[str | int, ...]], verbose: bool) -> None:
+def test_no_answer_is_empty(results: list[HostResult], verbose: bool) -> None:
     assert text_of(tuple(results), verbose=verbose).startswith("OK")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.request import Api, Limited, Moved, Refusal, Request, Unchanged, Updated
+from ddnsd.model.request import Api, Limited, Moved, Refusal, Request, Unchanged, Updated, UpdateResult
 from ddnsd.web.dyndns2 import WORDS, Dyndns2Call, read_call, reply_to
 from ddnsd.web.forms import read_parameters
 
@@ -31,7 +31,7 @@ def asked(query: str) -> tuple[Request, ...]:
     return called(f"hostname=blog.example.com&{query}").requests(SOURCE, PEER)
 
 
-def request(ip: str = "", *more: str, domain: str = "blog.example.com", **rest: object) -> Request:
+def request(ip: str = "", *more: str, domain: str = "blog.example.com", **rest: Any) -> Request:
     return Request(domain, ip, "", SOURCE, more=more, peer=PEER, api=Api.DYNDNS2, **rest)
 
 
@@ -168,9 +168,9 @@ def test_there_is_a_line_for_each_host_in_their_order() -> None:
 
 
 def test_what_a_prefix_has_moved_counts_for_every_host() -> None:
-    hosts = [(UNCHANGED, Moved(BLOG, PREFIX, 3, 2)), (), (UNCHANGED,), Refusal.NOT_FOUND]
+    hosts: list[UpdateResult] = [(UNCHANGED, Moved(BLOG, PREFIX, 3, 2)), (), (UNCHANGED,), Refusal.NOT_FOUND]
     assert reply_to(hosts).body.decode() == f"good {FOUR}\ngood {PREFIX}\ngood {FOUR}\nnohost"
-    still = [(Moved(BLOG, PREFIX, 3, 0),), (UNCHANGED,)]
+    still: list[UpdateResult] = [(Moved(BLOG, PREFIX, 3, 0),), (UNCHANGED,)]
     assert reply_to(still).body.decode() == f"nochg {PREFIX}\nnochg {FOUR}"
 
 

@@ -6,15 +6,16 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
-from ddnsd.web.connections import ConnectionLimits, Connections, Rank, Tarpit
-from ddnsd.web.http import HttpRequest
+from ddnsd.web.connections import ConnectionLimits, Connections, Occupant, Rank, Tarpit
+from ddnsd.web.http import HttpRequest, Routes
 from ddnsd.web.proxy_protocol import ProxyProtocol
 from tests.waiting import until
 from tests.web.proxy_headers import version_1
-from tests.web.public_place import PATIENT, PublicPlace
+from tests.web.public_place import PATIENT, Bystander, PublicPlace
 
 CROWD, OTHER, THIRD, PROXY = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
 ALONE, AT_ONCE = 64, 16  # inputs in one turn, of one source and of several
@@ -47,11 +48,11 @@ class Turns:
 class Place(PublicPlace):
     """Answers `/now` quickly and `/slow` slowly, and keeps the order in which it does."""
 
-    def __init__(self, **more: object) -> None:
+    def __init__(self, **more: Any) -> None:
         self.order: list[str] = []
         self.turns = Turns()
         self._clients: list[socket.socket] = []
-        routes = {"/now": {"GET": self._now, "POST": self._now}, "/slow": {"GET": self._slow}}
+        routes: Routes = {"/now": {"GET": self._now, "POST": self._now}, "/slow": {"GET": self._slow}}
         proxy = ProxyProtocol(lambda peer: peer == PROXY, lambda _: None, 60)
         super().__init__(routes, proxy=proxy, **more)
 
@@ -206,10 +207,11 @@ async def test_what_waits_when_it_stops_is_answered() -> None:
             assert client.recv(4096).endswith(b"now")
 
 
-async def test_what_waits_is_not_late() -> None:
+async def test_what_waits_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Place(patience=PATIENT._replace(idle=0.3, head=0.3)) as place:
-        taken: list[object] = []
-        now, place.connections.queue.take = place.connections.queue.take, taken.append  # a very long queue
+        taken: list[Occupant] = []
+        now = place.connections.queue.take
+        monkeypatch.setattr(place.connections.queue, "take", taken.append)  # a very long queue
         asks, silent = await place.clients(*[CROWD] * 2)
         asks.sendall(NOW)
 
@@ -224,22 +226,9 @@ async def test_what_waits_is_not_late() -> None:
         await place.answered(1)
 
 
-class Client:
-    """A connection, as `Connections` wants to see it."""
-
-    abandoned = False
-    turns = 0
-
-    def abandon(self) -> None:
-        self.abandoned = True
-
-    def take_turn(self) -> None:
-        self.turns += 1
-
-
 async def test_who_waits_for_a_turn_keeps_its_place_if_another_one_can_go() -> None:
     connections = Connections(ConnectionLimits(2, 2), lambda _: False, lambda _: None)
-    asks, idle, third = Client(), Client(), Client()
+    asks, idle, third = Bystander(), Bystander(), Bystander()
     for each in (asks, idle):
         connections.enter(each, CROWD)
         connections.rank(each, Rank.AWAITED)
@@ -257,12 +246,12 @@ async def test_who_waits_for_a_turn_keeps_its_place_if_another_one_can_go() -> N
 
 @pytest.mark.logs_errors
 async def test_a_connection_s_bug_is_no_other_s() -> None:
-    class Broken(Client):
+    class Broken(Bystander):
         def take_turn(self) -> None:
             raise ValueError
 
     connections = Connections(ConnectionLimits(9, 9), lambda _: False, lambda _: None)
-    broken, other = Broken(), Client()
+    broken, other = Broken(), Bystander()
     for each in (broken, other):
         connections.enter(each, CROWD)
         connections.queue.add(each)
@@ -281,9 +270,10 @@ async def test_answers_that_are_due_together_are_given_a_few_at_a_time() -> None
 
         return give
 
-    for which in range(40):
-        tarpit.keep(which, answer(which))
-    tarpit.drop(3)
+    crowd = [Bystander() for _ in range(40)]
+    for which, each in enumerate(crowd):
+        tarpit.keep(each, answer(which))
+    tarpit.drop(crowd[3])
     time.sleep(1.2)  # all are due when the event loop looks
 
     async def all_given() -> bool:

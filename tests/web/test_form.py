@@ -84,7 +84,7 @@ VALUES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(
 
 
 @given(VALUES, VALUES)
-def test_every_text_can_be_sent(one, two) -> None:
+def test_every_text_can_be_sent(one: str, two: str) -> None:
     fields = {"a": one, "b": two}
     assert sent(urlencode(fields)) == sent(body=urlencode(fields).encode()) == fields
     assert decoded(quote(one, safe="")) == one

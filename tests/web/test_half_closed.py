@@ -4,6 +4,7 @@ RFC 9112 §9.6. From here that looks the same as a client that has gone, so it h
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from ddnsd.model.ratelimit import Rate
 from ddnsd.web.connections import TARPIT_SECONDS, ConnectionLimits, Rank
-from ddnsd.web.http import HttpRequest
+from ddnsd.web.http import HttpRequest, Routes
 from tests.waiting import until
 from tests.web.public_place import PublicPlace
 
@@ -29,7 +30,7 @@ class Place(PublicPlace):
     def __init__(self, total: int = 100, failures: Rate | None = None) -> None:
         self.late: list[HttpRequest] = []
         now = {"GET": self._now, "POST": self._now}
-        routes = {
+        routes: Routes = {
             "/now": now,
             "/late": {"GET": self.late.append},
             "/large": {"GET": lambda exchange: exchange.reply(200, LARGE)},
@@ -63,7 +64,7 @@ class Place(PublicPlace):
 
     async def ranked(self, *ranks: Rank) -> None:
         async def so() -> bool:
-            return sorted(map(self.connections.rank_of, self.connections)) == sorted(ranks)
+            return Counter(map(self.connections.rank_of, self.connections)) == Counter(ranks)
 
         await until(so, 10, f"they wait as {ranks}")
 

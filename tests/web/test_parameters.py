@@ -187,7 +187,7 @@ VALUES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(
 
 @given(VALUES, VALUES, VALUES)
 @example("a&b=c", "+ %20", "密码=&")
-def test_every_text_can_be_sent_in_every_way(domain, ip, token) -> None:
+def test_every_text_can_be_sent_in_every_way(domain: str, ip: str, token: str) -> None:
     fields = {"domain": domain, "ip": ip, "token": token}
     expected = Request(domain, ip, token, SOURCE)
     assert sent(urlencode(fields)) == expected

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import dns.asyncquery
 import dns.message
@@ -11,6 +12,7 @@ import uvloop
 
 from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings
 from ddnsd.nameserver.interface import RecordType, RRset
+from tests.narrow import only
 
 ON_BOTH_LOOPS = ("test_embedded_stream", "test_embedded_hostile")  # where the loops' transports differ
 Ask = Callable[..., Awaitable[dns.message.Message]]
@@ -26,7 +28,7 @@ CONTENTS = (
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run the tests that strain a loop's transports on uvloop too, which ddnsd uses where there is one."""
     loops = {"asyncio": asyncio.new_event_loop}
-    if item.module.__name__.endswith(ON_BOTH_LOOPS):
+    if only(pytest.Function, item).module.__name__.endswith(ON_BOTH_LOOPS):
         loops["uvloop"] = uvloop.new_event_loop
     return loops
 
@@ -55,7 +57,7 @@ async def server(
 
 @pytest.fixture
 def ask(server: EmbeddedNameserver) -> Ask:
-    async def ask(name: str, rdtype: str = "A", **options: object) -> dns.message.Message:
+    async def ask(name: str, rdtype: str = "A", **options: Any) -> dns.message.Message:
         host, port = server.addresses[0]
         query = dns.message.make_query(name, rdtype, **options)
         return await dns.asyncquery.udp(query, host, port=port, timeout=5)

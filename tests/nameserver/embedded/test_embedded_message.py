@@ -17,16 +17,19 @@ from dns.opcode import Opcode
 from dns.rcode import Rcode
 
 from ddnsd.nameserver.embedded import Authority
-from ddnsd.nameserver.embedded.answer import MAX_QUERY, TransportProtocol, respond
+from ddnsd.nameserver.embedded.answer import MAX_QUERY, Response, TransportProtocol, respond
 from ddnsd.nameserver.embedded.zone import Zone
 from ddnsd.nameserver.interface import RecordType, RRset
+from tests.narrow import present
 
 OPT = b"\0" + b"\0\x29" + b"\4\xd0" + bytes(4) + b"\0\0"
 QUERY = dns.message.make_query("blog.example.com", "A", id=4711).to_wire()
 
+Zones = dict[str, Zone | None]
+
 
 @pytest.fixture
-def zones(contents) -> dict[str, Zone | None]:
+def zones(contents: tuple[RRset, ...]) -> Zones:
     server = RRset("ns.example.com", RecordType.A, 60, ("192.0.2.53",))
     parent = Zone("example.com", Authority(minimum=30), 1).load((*contents, server))
     child = Zone("sub.example.com", Authority(), 1)
@@ -34,17 +37,22 @@ def zones(contents) -> dict[str, Zone | None]:
 
 
 @pytest.fixture
-def asked(zones) -> Callable[..., Message]:
+def asked(zones: Zones) -> Callable[..., Message]:
     def asked(
-        name: str, rdtype: str = "A", transport: TransportProtocol = TransportProtocol.UDP, **options
+        name: str, rdtype: str = "A", transport: TransportProtocol = TransportProtocol.UDP, **options: Any
     ) -> Message:
         return exchange(zones, dns.message.make_query(name, rdtype, **options), transport)
 
     return asked
 
 
-def exchange(zones, query: Message, transport: TransportProtocol = TransportProtocol.UDP) -> Message:
-    response = respond(zones, query.to_wire(), transport)
+def answered(zones: Zones, wire: bytes, transport: TransportProtocol) -> Response:
+    """Return the answer to what is a query."""
+    return present(respond(zones, wire, transport))
+
+
+def exchange(zones: Zones, query: Message, transport: TransportProtocol = TransportProtocol.UDP) -> Message:
+    response = answered(zones, query.to_wire(), transport)
     message = dns.message.from_wire(response.wire)
     assert query.is_response(message)
     assert not message.flags & dns.flags.RA
@@ -78,9 +86,9 @@ def test_data(asked: Callable[..., Message], name: str, rdtype: str, answer: str
     assert not message.authority
 
 
-def test_the_case_of_the_question_comes_back_octet_by_octet(zones: dict[str, Any]) -> None:
+def test_the_case_of_the_question_comes_back_octet_by_octet(zones: Zones) -> None:
     query = dns.message.make_query("bLoG.ExAmPlE.CoM", "A").to_wire()
-    assert respond(zones, query, TransportProtocol.UDP).wire[12:].startswith(query[12:])
+    assert answered(zones, query, TransportProtocol.UDP).wire[12:].startswith(query[12:])
 
 
 def test_the_server_s_address_is_added_where_the_zone_has_it(asked: Callable[..., Message]) -> None:
@@ -136,7 +144,7 @@ def test_other_classes_transfers_and_meta_types(asked: Callable[..., Message]) -
 
 
 def test_incremental_transfers_are_refused_too(
-    zones: dict[str, Any],
+    zones: Zones,
 ) -> None:  # RFC 1995 §3: with the client's own SOA
     query = dns.message.make_query("example.com", "IXFR")
     soa = "ns.example.com. hostmaster.example.com. 1 3600 600 604800 60"
@@ -144,7 +152,7 @@ def test_incremental_transfers_are_refused_too(
     assert exchange(zones, query, TransportProtocol.TCP).rcode() == Rcode.REFUSED
 
 
-def test_what_is_copied_from_the_query(zones: dict[str, Any]) -> None:
+def test_what_is_copied_from_the_query(zones: Zones) -> None:
     query = dns.message.make_query("blog.example.com", "A", want_dnssec=True)
     query.flags |= dns.flags.CD | dns.flags.AD
     message = exchange(zones, query)
@@ -162,16 +170,14 @@ def test_edns_only_for_who_speaks_it(asked: Callable[..., Message]) -> None:
 @pytest.mark.parametrize(
     ("payload", "size"), [(None, 512), (0, 512), (511, 512), (600, 600), (1232, 1232), (65535, 1232)]
 )
-def test_truncation_where_the_client_or_the_path_ends(
-    zones: dict[str, Any], payload: int | None, size: int
-) -> None:
+def test_truncation_where_the_client_or_the_path_ends(zones: Zones, payload: int | None, size: int) -> None:
     name = "large.example.com"
     for octets in (size, size + 1):
         query = dns.message.make_query(name, "TXT", use_edns=payload is not None, payload=payload or 0)
         overhead = 12 + len(name) + 2 + 4 + (2 + 10 + 1) + (11 if payload is not None else 0)
         # strings of up to 255 octets, each with an octet for its length
-        zones["example.com"].load([RRset(name, RecordType.TXT, 60, (_text(octets - overhead + 1),))])
-        wire = respond(zones, query.to_wire(), TransportProtocol.UDP).wire
+        present(zones["example.com"]).load([RRset(name, RecordType.TXT, 60, (_text(octets - overhead + 1),))])
+        wire = answered(zones, query.to_wire(), TransportProtocol.UDP).wire
         message = dns.message.from_wire(wire)
         fits = octets <= size
         assert bool(message.flags & dns.flags.TC) != fits
@@ -186,26 +192,26 @@ def _text(octets: int) -> str:
 
 
 @pytest.mark.parametrize("opcode", [dns.opcode.UPDATE, dns.opcode.NOTIFY, dns.opcode.STATUS, 15])
-def test_nobody_outside_can_do_more_than_ask(zones: dict[str, Any], opcode: Opcode | int) -> None:
+def test_nobody_outside_can_do_more_than_ask(zones: Zones, opcode: Opcode | int) -> None:
     wire = bytearray(QUERY)
     wire[2] |= opcode << 3
-    response = respond(zones, bytes(wire), TransportProtocol.UDP)
+    response = answered(zones, bytes(wire), TransportProtocol.UDP)
     assert response.rcode == Rcode.NOTIMP
     assert response.wire[:4] == bytes([wire[0], wire[1], wire[2] | 0x80, Rcode.NOTIMP])
 
 
-def test_a_signed_query_is_told_that_its_key_is_unknown(zones: dict[str, Any]) -> None:
+def test_a_signed_query_is_told_that_its_key_is_unknown(zones: Zones) -> None:
     query = dns.message.make_query("blog.example.com", "A")
     query.use_tsig(dns.tsigkeyring.from_text({"key.": "c2VjcmV0"}))
-    assert respond(zones, query.to_wire(), TransportProtocol.TCP).rcode == Rcode.NOTAUTH
+    assert answered(zones, query.to_wire(), TransportProtocol.TCP).rcode == Rcode.NOTAUTH
 
 
-def test_no_more_is_read_than_a_query_may_have(zones: dict[str, Any]) -> None:
+def test_no_more_is_read_than_a_query_may_have(zones: Zones) -> None:
     for padding, rcode in ((MAX_QUERY - 60, Rcode.NOERROR), (MAX_QUERY, Rcode.FORMERR)):
         option = dns.edns.GenericOption(dns.edns.OptionType.PADDING, bytes(padding))
         query = dns.message.make_query("blog.example.com", "A", options=[option])
         wire = query.to_wire(max_size=65535)
-        assert respond(zones, wire, TransportProtocol.TCP).rcode == rcode
+        assert answered(zones, wire, TransportProtocol.TCP).rcode == rcode
 
 
 SILENT = {
@@ -216,7 +222,7 @@ SILENT = {
 
 
 @pytest.mark.parametrize("wire", SILENT.values(), ids=SILENT)
-def test_no_answer_to_what_is_no_query(zones: dict[str, Any], wire: bytes) -> None:
+def test_no_answer_to_what_is_no_query(zones: Zones, wire: bytes) -> None:
     assert respond(zones, wire, TransportProtocol.UDP) is None
 
 
@@ -246,7 +252,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("wire", MALFORMED.values(), ids=MALFORMED)
-def test_what_cannot_be_read_is_a_format_error(zones: dict[str, Any], wire: bytes) -> None:
-    response = respond(zones, wire, TransportProtocol.TCP)
+def test_what_cannot_be_read_is_a_format_error(zones: Zones, wire: bytes) -> None:
+    response = answered(zones, wire, TransportProtocol.TCP)
     assert response.rcode == Rcode.FORMERR
     assert response.wire[:2] == wire[:2]

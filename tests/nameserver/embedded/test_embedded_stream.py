@@ -10,20 +10,20 @@ from typing import Any
 import dns.message
 import pytest
 
-from ddnsd.nameserver.embedded import EmbeddedNameserver
+from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings
 
 IDLE = 0.5  # seconds
 POURED = 1_000_000  # queries: far more than sockets hold
 
 
 @pytest.fixture
-def settings(settings) -> Any:
+def settings(settings: EmbeddedSettings) -> EmbeddedSettings:
     return replace(settings, tcp_idle=IDLE, tcp_connections=4)
 
 
 @asynccontextmanager
 async def connected(
-    server: EmbeddedNameserver, **options: int
+    server: EmbeddedNameserver, **options: Any
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     reader, writer = await asyncio.open_connection(*server.addresses[0], **options)
     try:
