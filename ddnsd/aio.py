@@ -151,6 +151,17 @@ async def first_of(*waits: Coroutine[None, None, object], timeout: float | None 
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def run_until(end: Coroutine[Any, Any, object], running: Coroutine[Any, Any, None]) -> None:
+    """Run until it ends, and raise what it raises; cancelled, and waited for, once the other has ended."""
+    task = asyncio.create_task(running)
+    try:
+        await first_of(asyncio.wait([task]), end)
+        if task.done():
+            task.result()
+    finally:
+        await cancel(task)
+
+
 class _Turns:
     """Turns of the long work on one event loop, in the order in which they were asked for."""
 

@@ -1,4 +1,4 @@
-"""Campaign, control, stop, campaign again: one controller for each source."""
+"""A process's part among the controllers of a source, of which one controls."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import structlog
 
-from ddnsd.aio import cancel, first_of
 from ddnsd.kube.api import ApiClient, ApiResource, KubeError
 from ddnsd.kube.controller import Controller
 from ddnsd.kube.gc import GarbageCollector
@@ -14,10 +13,10 @@ from ddnsd.kube.ownership import Ownership
 from ddnsd.kube.status_writer import StatusWriter
 from ddnsd.kube.validation import SecretReader, Validator
 from ddnsd.kube.views import Views
-from ddnsd.model.records import Candidacy
 from ddnsd.service.registry import NotMineError, SourceTakenError, StoreFailedError
 from ddnsd.service.registry.sourced import SourcedRegistry
-from ddnsd.store import codec, keys
+from ddnsd.store import keys
+from ddnsd.store.elector import Elector
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import Leadership, Store, UnavailableError
 from ddnsd.store.watch_cache import WatchCache
@@ -67,7 +66,8 @@ class ControllerCandidate:
         self._metrics = metrics
         self._me = me
         self._warn = warn
-        self._said = ""
+        self._uid = ""  # what tells this cluster, and this release in it, from all others
+        self._said = ""  # why this process does not control, as it was logged last
         self._registry: SourcedRegistry | None = None  # while it controls
         self._changed: Callable[[], None] = _nothing  # ... what makes another pass due
 
@@ -80,60 +80,48 @@ class ControllerCandidate:
 
     async def run(self) -> None:
         """Control whenever elected. Never returns."""
-        while True:
-            await self._cache.follows()
-            pause = _RETRY_SECONDS
-            try:
-                await self._stand()
-            except* SourceTakenError as errors:
-                if self._note(_log.error, errors):
-                    self._warn("SourceTaken", _reason(errors))
-                pause = _TAKEN_SECONDS
-            except* (KubeError, UnavailableError, StoreFailedError, NotMineError) as errors:
-                self._note(_log.warning, errors)
-            await asyncio.sleep(pause)
+        elector = Elector(self._store, keys.controllers(self._policy.source), self._me, self._lead)
+        await elector.run(
+            fit=self._fit,
+            unfit=self._cache.stands_still,
+            retry_on=(SourceTakenError, KubeError, UnavailableError, StoreFailedError, NotMineError),
+            failed=self._note_failure,
+        )
 
-    async def _stand(self) -> None:
-        """Stand in the election, and control until that is over.
+    async def _fit(self) -> None:
+        """Wait until the state can be acted on, and see whether this process could control.
 
-        Whoever cannot control, as it does not know who it is or the source is another's, does not stand in
-        the way of whoever can, nor silently behind it.
+        If it could not, as it does not know who it is or the source is another's, it neither stands in the
+        way of others nor silently behind them.
         """
-        who, election = codec.encode(Candidacy(self._me)), keys.controllers(self._policy.source)
-        uid = await self._uid()
-        await self._sourced({}, uid).ask()
-        part = asyncio.create_task(self._take_part(who, election, uid), name="kube candidate")
-        try:
-            await first_of(asyncio.wait([part]), self._cache.stands_still())
-            if part.done():
-                part.result()
-        finally:
-            await cancel(part)
+        await self._cache.follows()
+        namespace = await self._client.get(_NAMESPACES, self._client.namespace)
+        self._uid = namespace.metadata.uid
+        await self._sourced({}).ask()
 
-    async def _take_part(self, who: bytes, election: str, uid: str) -> None:
-        """Campaign, then control: in one task, as a cancellation between would leave a key that leads."""
-        leadership = await self._store.campaign(who, election)
+    def _note_failure(self, error: Exception) -> float:
+        """Log why this process does not control, once as long as it is the same.
+
+        Return in how many seconds to try again.
+        """
+        taken, reason = isinstance(error, SourceTakenError), str(error)
+        if reason != self._said:
+            self._said = reason
+            log = _log.error if taken else _log.warning
+            log("kube.not_in_control", source=self._policy.source, reason=reason)
+            if taken:
+                self._warn("SourceTaken", reason)
+        return _TAKEN_SECONDS if taken else _RETRY_SECONDS
+
+    async def _lead(self, leadership: Leadership) -> None:
         try:
-            async with asyncio.TaskGroup() as group:
-                control = group.create_task(self._control(leadership, uid), name="kube control")
-                await leadership.lost()
-                control.cancel()
+            await self._control(leadership)
         finally:
             self._metrics.controls(False)
             self._registry, self._changed = None, _nothing
-            await leadership.resign()
 
-    def _note(self, log: Callable[..., None], errors: BaseExceptionGroup[Exception]) -> bool:
-        """Log why this process does not control, once as long as it is the same; say whether it is new."""
-        reason = _reason(errors)
-        is_new = reason != self._said
-        if is_new:
-            log("kube.not_in_control", source=self._policy.source, reason=reason)
-        self._said = reason
-        return is_new
-
-    async def _control(self, leadership: Leadership, uid: str) -> None:
-        registry = self._registry = self._sourced(leadership.guard, uid)
+    async def _control(self, leadership: Leadership) -> None:
+        registry = self._registry = self._sourced(leadership.guard)
         await registry.bind()
         _log.info("kube.elected", source=self._policy.source, epoch=leadership.epoch)
         self._said = ""
@@ -165,17 +153,12 @@ class ControllerCandidate:
             ):
                 group.create_task(running, name="kube")
 
-    async def _uid(self) -> str:
-        """Return what tells this cluster, and this release in it, from all others."""
-        namespace = await self._client.get(_NAMESPACES, self._client.namespace)
-        return namespace.metadata.uid
-
-    def _sourced(self, guard: Mapping[str, int], uid: str) -> SourcedRegistry:
+    def _sourced(self, guard: Mapping[str, int]) -> SourcedRegistry:
         return SourcedRegistry(
             self._cache,
             self._commits,
             source=self._policy.source,
-            uid=uid,
+            uid=self._uid,
             guard=guard,
             nameservers=self._policy.nameservers,
             timeout=self._policy.timeout,
@@ -184,9 +167,3 @@ class ControllerCandidate:
 
 def _nothing() -> None:
     """Nobody controls here: a new policy is for the next time."""
-
-
-def _reason(errors: BaseExceptionGroup[Exception]) -> str:
-    """Return what the first failure says, in whatever groups it is."""
-    first = errors.exceptions[0]
-    return _reason(first) if isinstance(first, BaseExceptionGroup) else str(first)

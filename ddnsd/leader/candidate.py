@@ -3,24 +3,22 @@
 The election itself knows no preference: its queue is in the order of arrival. So whoever is not the
 best of the running nodes stays out of the queue, and leaves it, or leadership, when a better one comes.
 Should two nodes disagree for a moment, none or the wrong one leads for that moment, never both.
-
-Campaign, lead, stop leading, campaign again.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
-from ddnsd.aio import cancel
 from ddnsd.leader.context import DeposedError, LeaderContext, LeaderPolicy
 from ddnsd.leader.housekeeping import AuditRetention, Compactor
 from ddnsd.leader.publisher import Publisher
-from ddnsd.model.records import Candidacy, Member
+from ddnsd.model.records import Member
 from ddnsd.model.resources import Kind
 from ddnsd.model.state import needed_nameservers, preferred_to
 from ddnsd.nameserver.interface import Nameserver
-from ddnsd.store import codec, keys
+from ddnsd.store import keys
+from ddnsd.store.elector import Elector
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import Leadership, Store, UnavailableError
@@ -132,30 +130,19 @@ class Candidate:
 
     async def run(self) -> None:
         """Lead whenever elected, unless another node is preferred. Never returns."""
-        who = codec.encode(Candidacy(self._preference.me))
-        while True:
-            await self._cache.loaded()
-            await self._preference.stands()
-            try:
-                await self._unless_better(self._stand(who))
-            except UnavailableError as error:
-                _log.warning("leader.store_unavailable", reason=str(error))
-                await asyncio.sleep(_RETRY_SECONDS)
+        elector = Elector(
+            self._store, keys.ELECTION, self._preference.me, self._lead, resigned=self._note_resigned
+        )
+        await elector.run(
+            fit=self._fit,
+            unfit=self._preference.better,
+            retry_on=UnavailableError,
+            failed=self._note_unavailable,
+        )
 
-    async def _stand(self, who: bytes) -> None:
-        """Campaign, then lead: in one task, as a cancellation between would leave a key that leads."""
-        await self._lead(await self._store.campaign(who))
-
-    async def _unless_better(self, running: Coroutine[None, None, None]) -> None:
-        """Run the coroutine, but cancel it for a node that is preferred."""
-        task = asyncio.create_task(running, name="candidate")
-        better = asyncio.create_task(self._preference.better(), name="preference")
-        try:
-            await asyncio.wait([task, better], return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                task.result()
-        finally:
-            await cancel(better, task)
+    async def _fit(self) -> None:
+        await self._cache.loaded()
+        await self._preference.stands()
 
     async def _lead(self, leadership: Leadership) -> None:
         _log.info("leader.elected", epoch=leadership.epoch)
@@ -166,8 +153,6 @@ class Candidate:
             _log.warning("leader.deposed", reason=str(error))
         finally:
             self._metrics.leading(False)
-            await leadership.resign()
-            _log.info("leader.resigned", epoch=leadership.epoch)
 
     async def _publish(self, leadership: Leadership) -> None:
         owner = await installation_owner(self._store)
@@ -180,3 +165,11 @@ class Candidate:
             await self.publisher.run()
         finally:
             self.publisher = None
+
+    def _note_resigned(self, epoch: int) -> None:
+        _log.info("leader.resigned", epoch=epoch)
+
+    def _note_unavailable(self, error: Exception) -> float:
+        """Log it; return in how many seconds to stand again."""
+        _log.warning("leader.store_unavailable", reason=str(error))
+        return _RETRY_SECONDS

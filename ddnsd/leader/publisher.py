@@ -221,14 +221,13 @@ class Publisher:
         return publisher.backlog if publisher else 0
 
     async def run(self) -> None:
-        """Publish until leadership is lost or a task falls; every task has ended when this returns.
+        """Publish until a task falls; every task has ended when this returns, or is cancelled.
 
         Raises:
             DeposedError: another node leads.
         """
         unsubscribe = self._context.cache.subscribe(self._look)
         helpers = [
-            asyncio.create_task(self._context.leadership.lost(), name="leadership"),
             asyncio.create_task(self._sweeper.run(), name="sweep"),
             asyncio.create_task(self._prefix_updates.run(), name="moves"),
             asyncio.create_task(self._expirer.run(), name="expiry"),
