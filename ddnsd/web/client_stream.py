@@ -69,6 +69,8 @@ class ClientStream(asyncio.BufferedProtocol):
         """Whether the client sends no more."""
         self.is_full = False
         """Whether what was sent has not all gone out."""
+        self.is_paused = False
+        """Whether what comes is left to the client's kernel."""
         self.handshake_since: float | None = None
         """Since when a part of a TLS handshake is here, not all of it."""
         self._owner = owner
@@ -77,7 +79,6 @@ class ClientStream(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._tls = _Tls(tls) if tls else None
         self._header = header
-        self._is_paused = False
         self._kept = b""  # has come, and waits for the connection's turn
         self._kept_since = 0.0
         self._is_full_of_kept = False
@@ -123,14 +124,14 @@ class ClientStream(asyncio.BufferedProtocol):
 
     def pause(self) -> None:
         """Leave what comes to the client's kernel."""
-        if self._transport and not self._is_paused:
-            self._is_paused = True
+        if self._transport and not self.is_paused:
+            self.is_paused = True
             self._transport.pause_reading()
 
     def resume(self) -> None:
         """Read again, unless it is to rest."""
-        if self._is_paused and not (self._resting or self._is_full_of_kept):
-            self._is_paused = False
+        if self.is_paused and not (self._resting or self._is_full_of_kept):
+            self.is_paused = False
             if self._transport and not (self._has_read_all or self.has_ended or self.is_closed):
                 self._transport.resume_reading()
 
@@ -156,7 +157,8 @@ class ClientStream(asyncio.BufferedProtocol):
         """Say that nothing more is sent, and read on."""
         if self.is_closed or self._transport is None:
             return
-        self._say_the_end()
+        if self._tls and self._tls.end():
+            self._send_tls()
         self._transport.write_eof()
         self.resume()
 
@@ -166,7 +168,8 @@ class ClientStream(asyncio.BufferedProtocol):
             self.abort()
         elif not self.is_closed:
             self.is_closed = True
-            self._say_the_end()
+            if self._tls and self._tls.end():
+                self._send_tls()
             if self._transport:
                 self._transport.close()
 
@@ -287,10 +290,6 @@ class ClientStream(asyncio.BufferedProtocol):
         assert self._tls
         if (octets := self._tls.to_send()) and self._transport:
             self._transport.write(octets)
-
-    def _say_the_end(self) -> None:
-        if self._tls and self._tls.end():
-            self._send_tls()
 
 
 class _Tls:

@@ -29,21 +29,17 @@ from ddnsd.web.connections import Connections, Tarpit
 from ddnsd.web.http_connection import HttpConnection
 
 
-class InFlight:
+class InFlight(set[object]):
     """The requests that have been accepted and are owed an answer; `drain` waits until there are none."""
 
     def __init__(self) -> None:
-        self._requests: set[object] = set()
+        super().__init__()
         self._waiting: list[asyncio.Future[None]] = []
-
-    def add(self, request: object) -> None:
-        """Note that an answer is owed."""
-        self._requests.add(request)
 
     def settle(self, request: object) -> None:
         """Note that a request has its answer, or needs none any more; idempotent."""
-        self._requests.discard(request)
-        if self._requests:
+        self.discard(request)
+        if self:
             return
         for future in self._waiting:
             if not future.done():
@@ -52,7 +48,7 @@ class InFlight:
 
     async def drain(self) -> None:
         """Wait until no answer is owed."""
-        if self._requests:
+        if self:
             empty: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(empty)
             await empty
@@ -120,8 +116,8 @@ class PublicListener(HTTPServerConnectionDelegate):
         """What a request is told whose body is larger than that."""
         self.draining = False
         self.in_flight = InFlight()
+        self.routes = routes
         self._metrics = metrics
-        self._routes = routes
         self._fails_too_often = fails_too_often
         self._connections = connections
 
@@ -134,23 +130,6 @@ class PublicListener(HTTPServerConnectionDelegate):
         """Make ready for a request whose head is here."""
         assert isinstance(request_conn, HttpConnection)
         return HttpRequest(self, request_conn)
-
-    def dispatch(self, exchange: "HttpRequest") -> None:
-        """Hand a complete request to its endpoint."""
-        route = exchange.path if exchange.path in self._routes else _folder(exchange.path)
-        methods = self._routes.get(route)
-        if methods is None:
-            exchange.fail(404)
-            return
-        endpoint = methods.get(exchange.method)
-        if endpoint is None:
-            exchange.fail(405, Allow=", ".join(methods))
-            return
-        try:
-            endpoint(exchange)
-        except Exception:  # noqa: BLE001 - the boundary: whatever the bug, the client gets its JSON
-            _log.exception("http.crashed", route=route)
-            exchange.fail(500)
 
     def failed(self, exchange: "HttpRequest") -> bool:
         """Count what is no request; return whether its client has sent too many of them."""
@@ -187,7 +166,7 @@ class HttpRequest(HTTPMessageDelegate):
     body: bytes
 
     def __init__(self, listener: PublicListener, connection: HttpConnection) -> None:
-        self.peer = connection.context.remote_ip
+        self.peer = connection.remote_ip
         self.body = b""
         self._listener = listener
         self._connection = connection
@@ -214,8 +193,8 @@ class HttpRequest(HTTPMessageDelegate):
         self.path, _, self.query = target.partition("?")
         if self.path.startswith("//"):  # of a client whose server's name ends with a slash, as ddclient's may
             self.path = "/" + self.path.lstrip("/")
-        length = int(headers.get("Content-Length", "0"))
-        if length > self._listener.max_body:
+        length = self._connection.body_length
+        if length is not None and length > self._listener.max_body:
             waits_for_leave = "Expect" in headers
             return self._refuse_body(read=not (waits_for_leave or length > self._listener.max_read))
         return None
@@ -236,13 +215,27 @@ class HttpRequest(HTTPMessageDelegate):
         return asyncio.sleep(_PAUSE) if step else None
 
     def finish(self) -> None:
-        """Answer the complete request."""
+        """Hand the complete request to its endpoint."""
         if self._is_dropping:
             self._reply_too_large()
             return
         if self._collected is not None:
             self.body = bytes(self._collected)
-        self._listener.dispatch(self)
+        routes = self._listener.routes
+        route = self.path if self.path in routes else _folder(self.path)
+        methods = routes.get(route)
+        if methods is None:
+            self.fail(404)
+            return
+        endpoint = methods.get(self.method)
+        if endpoint is None:
+            self.fail(405, Allow=", ".join(methods))
+            return
+        try:
+            endpoint(self)
+        except Exception:  # noqa: BLE001 - the boundary: whatever the bug, the client gets its JSON
+            _log.exception("http.crashed", route=route)
+            self.fail(500)
 
     def on_connection_close(self) -> None:
         """Forget the answer: the rest of the request does not come."""
@@ -270,7 +263,7 @@ class HttpRequest(HTTPMessageDelegate):
         """
         if self._is_answered:
             return
-        if self._connection.is_closed:
+        if self._connection.stream.is_closed:
             self._settle()
             return
         if late and not self._connection.is_half_closed:

@@ -12,7 +12,7 @@ import functools
 import ssl
 from collections.abc import Awaitable, Callable
 from http.client import responses
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 import structlog
 from tornado.httputil import (
@@ -32,7 +32,6 @@ from ddnsd.web.client_stream import ClientStream
 from ddnsd.web.connections import Connections, Rank
 from ddnsd.web.http_reader import (
     BodyTooLargeError,
-    Head,
     HeadTooLargeError,
     MalformedRequestError,
     RequestReader,
@@ -67,13 +66,6 @@ class HttpLimits(NamedTuple):
     max_body: int
 
 
-class Context(NamedTuple):
-    """What Tornado's requests want to know of their connection."""
-
-    remote_ip: str
-    protocol: str
-
-
 class Host(Protocol):
     """The server, to a connection."""
 
@@ -99,7 +91,8 @@ class HttpConnection(HTTPConnection):
     def __init__(
         self, host: Host, peer: str, tls: ssl.SSLContext | None, header: PendingHeader | None
     ) -> None:
-        self.context = Context(peer, "https" if tls else "http")
+        self.remote_ip = peer
+        self.protocol = "https" if tls else "http"
         self.stream = ClientStream(self, tls, header, functools.partial(host.connections.queue.take, self))
         self.take_turn = self.stream.take
         self._host = host
@@ -116,7 +109,7 @@ class HttpConnection(HTTPConnection):
 
     def _next_message(self) -> None:
         self._message: HTTPMessageDelegate | None = None
-        self._head: Head | None = None
+        self._start: RequestStartLine | None = None  # once the delegate has the head
         self._is_read = False  # whether the delegate has been told of the request's end
         self._is_busy = False  # whether the delegate wants no more of the request yet
         self._is_answered = False
@@ -135,9 +128,14 @@ class HttpConnection(HTTPConnection):
     # What a delegate asks for.
 
     @property
-    def is_closed(self) -> bool:
-        """Say whether nothing can be sent any more."""
-        return self.stream.is_closed
+    def context(self) -> Self:
+        """What Tornado's requests ask for `remote_ip` and `protocol`."""
+        return self
+
+    @property
+    def body_length(self) -> int | None:
+        """Octets of the present request's body, as its head says; None if it comes in chunks."""
+        return self._reader.length
 
     @property
     def is_half_closed(self) -> bool:
@@ -166,14 +164,14 @@ class HttpConnection(HTTPConnection):
 
         `fields` are the header's lines, each with its end, but for length and connection.
         """
-        if self.is_closed or self._head is None:
+        if self.stream.is_closed or self._start is None:
             return
         if connection := self._connection_field():
             fields += f"Connection: {connection}\r\n"
         head = f"HTTP/1.1 {status} {responses[status]}\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
         octets = head.encode("latin-1")
         self._is_answered = True
-        self.stream.send(octets if self._head.method == "HEAD" else octets + body)
+        self.stream.send(octets if self._start.method == "HEAD" else octets + body)
         self._end_message()
 
     def write_headers(
@@ -184,12 +182,12 @@ class HttpConnection(HTTPConnection):
     ) -> "asyncio.Future[None]":
         """Begin an answer (Tornado calls this)."""
         assert isinstance(start_line, ResponseStartLine)
-        if self._head is None:
+        if self._start is None:
             return self._written(b"")
-        has_body = self._head.method != "HEAD" and start_line.code not in _WITHOUT_BODY
+        has_body = self._start.method != "HEAD" and start_line.code not in _WITHOUT_BODY
         if "Content-Length" in headers:
             self._left = int(headers["Content-Length"]) if has_body else 0
-        elif has_body and self._head.version == "HTTP/1.1":
+        elif has_body and self._start.version == "HTTP/1.1":
             self._is_chunked = True
             headers["Transfer-Encoding"] = "chunked"
         elif has_body:
@@ -212,7 +210,7 @@ class HttpConnection(HTTPConnection):
 
     def finish(self) -> None:
         """End an answer (Tornado calls this)."""
-        if self.is_closed or self._is_answered:
+        if self.stream.is_closed or self._is_answered:
             return
         if self._left:
             self.abandon()
@@ -259,7 +257,7 @@ class HttpConnection(HTTPConnection):
 
     def identified(self, source: str) -> bool:
         """Count as a client from there."""
-        self.context = self.context._replace(remote_ip=source)
+        self.remote_ip = source
         self.awaited_since = self._loop.time()
         return self._host.admits(self, source)
 
@@ -280,7 +278,7 @@ class HttpConnection(HTTPConnection):
     def ended(self) -> None:
         """Go on with what has come whole: nothing else will."""
         if self._is_read and not self._is_answered:
-            self._rank_at_work()
+            self._host.connections.rank(self, Rank.HALF_CLOSED)
             self._host.connections.tarpit.release(self)
         elif self._lingers_since is not None or not (self._octets or self._is_busy or self.stream.is_full):
             self.close()
@@ -298,14 +296,16 @@ class HttpConnection(HTTPConnection):
             return
         if self._is_answering:
             self.awaited_since = None
-            self._rank_at_work()
+            if self._is_read:
+                self._rank_at_work()
         self._release_flow(None)
 
     def lost(self) -> None:
         """Forget everything."""
         self._octets = b""
         self._host.forget(self)
-        self._release_flow(StreamClosedError())
+        if self._flow:
+            self._release_flow(StreamClosedError())
         message, self._message = self._message, None
         if message and not self._is_read:
             self._guarded(message.on_connection_close)
@@ -325,40 +325,40 @@ class HttpConnection(HTTPConnection):
         else:
             self.stream.rest(self._advance_later)
             return
-        if self.is_closed or self._lingers_since is not None:
+        if self.stream.is_closed or self._lingers_since is not None:
             return
-        if self._head is None and self._head_since is None and self._reader.size:
+        if self._start is None and self._head_since is None and self._reader.size:
             self._head_since = self._loop.time()
         if len(self._octets) >= _AHEAD or self._is_busy:
             self.stream.pause()
         elif self.stream.has_ended and not (self._octets or self._is_read):
             self.close()
-        else:
+        elif self.stream.is_paused:
             self.stream.resume()
 
     def _take(self) -> bool:
-        """Take the next piece; return whether there may be another one."""
-        try:
-            used = self._reader.take(self._octets)
-        except MalformedRequestError as error:
-            _log.debug("http.malformed", peer=self.context.remote_ip, reason=str(error))
-            self._refuse(_MALFORMED)
-            return False
-        except BodyTooLargeError:
-            self._refuse_body()
-            return False
-        except HeadTooLargeError:
-            self._give_up()
-            return False
-        self._octets = self._octets[used:]
+        """Take the next piece, and let the delegate have it; return whether there may be another one."""
         reader = self._reader
-        return self._guarded(self._pass_on, reader.head, reader.body, reader.is_complete)
+        try:
+            used = reader.take(self._octets)
+            self._octets = self._octets[used:]
+            self._pass_on(reader.body, reader.is_complete)
+        except Exception as error:  # noqa: BLE001 - the boundary: one request's bug is no other connection's
+            self._fail(error)
+            return False
+        return True
 
-    def _pass_on(self, head: Head | None, body: bytes, is_complete: bool) -> None:
+    def _pass_on(self, body: bytes, is_complete: bool) -> None:
         """Let the delegate have a piece of a request: its head, a part of its body, its end."""
         waits: Awaitable[None] | None = None
-        if head is not None and self._head is None:
-            waits = self._begin(head, is_complete)
+        if self._start is None and (start := self._reader.start_line):
+            self._start = start
+            self._is_last = not self._reader.keeps
+            self.awaited_since = self._head_since = None
+            if not is_complete:
+                self._body_since = self._loop.time()
+            self._message = self._host.delegate.start_request(self, self)
+            waits = self._message.headers_received(start, self._reader.headers)
             if waits is None and not is_complete:
                 self._begin_body()
         if waits is None and body:
@@ -366,27 +366,21 @@ class HttpConnection(HTTPConnection):
         if waits is not None:
             self._wait(waits, body, is_complete)
         elif is_complete:
-            self._finish_request()
-
-    def _begin(self, head: Head, is_complete: bool) -> Awaitable[None] | None:
-        self._head = head
-        self._is_last = not head.keeps
-        self.awaited_since = self._head_since = None
-        if not is_complete:
-            self._body_since = self._loop.time()
-        self._message = self._host.delegate.start_request(self, self)
-        return self._message.headers_received(
-            RequestStartLine(head.method, head.target, head.version), head.headers
-        )
+            self._body_since = None
+            self._is_read = True
+            if self._message and not self._is_answered:
+                self._rank_at_work()
+                self._message.finish()
 
     def _begin_body(self) -> None:
         """Let the body come, now that the delegate has seen the head."""
-        if self._is_answered or self._head is None:
+        if self._is_answered or self._start is None:
             return
-        if self._head.length is not None and self._head.length > self._max_body:
+        length, expects = self._reader.length, self._reader.headers.get("Expect", "").lower()
+        if length is not None and length > self._max_body:
             raise BodyTooLargeError
-        if self._head.expects_continue and not self._octets:
-            self.stream.send(_CONTINUE)
+        if expects == "100-continue" and self._start.version == "HTTP/1.1" and not self._octets:
+            self.stream.send(_CONTINUE)  # RFC 9110 §10.1.1
 
     def _pass_body(self, body: bytes) -> Awaitable[None] | None:
         self._size += len(body)
@@ -402,44 +396,47 @@ class HttpConnection(HTTPConnection):
         message, begins_body = self._message, self._size == 0 and not is_complete
 
         def go_on(future: "asyncio.Future[None]") -> None:
-            if message is not self._message or self.is_closed or self._lingers_since is not None:
+            if message is not self._message or self.stream.is_closed or self._lingers_since is not None:
                 return
             self._is_busy = False
             if not self._guarded(future.result) or (begins_body and not self._guarded(self._begin_body)):
                 return
-            if self._guarded(self._pass_on, None, body, is_complete):
+            if self._guarded(self._pass_on, body, is_complete):
                 self._advance()
 
         asyncio.ensure_future(waits).add_done_callback(go_on)
 
-    def _finish_request(self) -> None:
-        self._body_since = None
-        self._is_read = True
-        self._rank_at_work()
-        if self._message and not self._is_answered:
-            self._message.finish()
-
     def _rank_at_work(self) -> None:
-        if self._is_read and not self._is_answered:
-            self._host.connections.rank(self, Rank.HALF_CLOSED if self.stream.has_ended else Rank.AT_WORK)
+        """Note that the present request is here whole, and owed an answer."""
+        self._host.connections.rank(self, Rank.HALF_CLOSED if self.stream.has_ended else Rank.AT_WORK)
 
     def _guarded(self, call: Callable[..., object], *arguments: object) -> bool:
         """Call a delegate; return whether it went well. If not, the connection ends with it."""
         try:
             call(*arguments)
-        except HTTPInputError:  # its text may repeat what was sent, such as a token
-            _log.debug("http.malformed", peer=self.context.remote_ip, reason="the application refuses it")
-            self._refuse(_MALFORMED)
-        except BodyTooLargeError:
-            self._refuse_body()
-        except StreamClosedError:
-            self.abandon()
-        except Exception:  # noqa: BLE001 - the boundary: one request's bug is no other connection's
-            _log.exception("http.crashed")
-            self.abandon()
-        else:
-            return True
-        return False
+        except Exception as error:  # noqa: BLE001 - the boundary, as above
+            self._fail(error)
+            return False
+        return True
+
+    def _fail(self, error: Exception) -> None:
+        """End the connection: for what is no request, or for what a delegate has raised."""
+        match error:
+            case MalformedRequestError():
+                _log.debug("http.malformed", peer=self.remote_ip, reason=str(error))
+                self._refuse(_MALFORMED)
+            case HTTPInputError():  # its text may repeat what was sent, such as a token
+                _log.debug("http.malformed", peer=self.remote_ip, reason="the application refuses it")
+                self._refuse(_MALFORMED)
+            case BodyTooLargeError():
+                self._refuse_body()
+            case HeadTooLargeError():
+                self._give_up()
+            case StreamClosedError():
+                self.abandon()
+            case _:
+                _log.error("http.crashed", exc_info=error)
+                self.abandon()
 
     # An answer.
 
@@ -447,7 +444,7 @@ class HttpConnection(HTTPConnection):
         """Send octets; return what is done once they have gone out."""
         gone: asyncio.Future[None] = self._loop.create_future()
         self.stream.send(octets)
-        if self.is_closed:
+        if self.stream.is_closed:
             gone.set_exception(StreamClosedError())
             gone.exception()  # nobody has to ask
         elif self.stream.is_full:
@@ -485,7 +482,7 @@ class HttpConnection(HTTPConnection):
             self._is_last = True
         if self._is_last:
             return "close"
-        return "keep-alive" if self._head and self._head.version == "HTTP/1.0" else ""
+        return "keep-alive" if self._start and self._start.version == "HTTP/1.0" else ""
 
     def _end_message(self) -> None:
         """Go on to the next request, once this one's answer has gone out."""
@@ -499,7 +496,7 @@ class HttpConnection(HTTPConnection):
     def _go_on(self) -> None:
         if self._flow:
             self._release_flow(None)
-        if self.is_closed or self._lingers_since is not None:
+        if self.stream.is_closed or self._lingers_since is not None:
             return
         if self._is_last:
             if self._is_read and not self._octets:
@@ -513,7 +510,7 @@ class HttpConnection(HTTPConnection):
             self._advance_later()
         elif self.stream.has_ended:
             self.close()
-        else:
+        elif self.stream.is_paused:
             self.stream.resume()
 
     def _advance_later(self) -> None:
@@ -534,7 +531,7 @@ class HttpConnection(HTTPConnection):
 
     def _refuse(self, answer: bytes) -> None:
         """Answer what is no request, and close the connection."""
-        if self.is_closed:
+        if self.stream.is_closed:
             return
         if not (self._is_answered or self._is_answering):
             self._is_answered = True

@@ -7,10 +7,9 @@ follows is kept as octets until the answer has gone.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from tornado.httputil import HTTPHeaders
+from tornado.httputil import HTTPHeaders, RequestStartLine
 
 MOST_FIELDS = 500
 """Header fields of one request: each costs about a microsecond."""
@@ -25,6 +24,7 @@ _LONGEST_CHUNK_LINE = 1024  # octets, with extensions
 _MOST_TRAILERS = 8192  # octets
 _OVERFLOW = "Content-Length overflow"  # llhttp's word for a length beyond 64 bits
 _BLANK = " \t"
+_NO_HEADERS = HTTPHeaders()
 
 
 class MalformedRequestError(ValueError):
@@ -39,44 +39,40 @@ class BodyTooLargeError(ValueError):
     """A head announces a body of more octets than can be counted."""
 
 
-class Head(NamedTuple):
-    """A request's head. `target` holds octets as Latin-1 text."""
-
-    method: str
-    target: str
-    version: str  # HTTP/1.0 or HTTP/1.1
-    headers: HTTPHeaders
-    length: int | None  # of the body, where the head says so; None in chunks
-    keeps: bool  # whether the connection may be kept
-
-    @property
-    def expects_continue(self) -> bool:
-        """Say whether the client waits for leave to send the body (RFC 9110 §10.1.1)."""
-        return self.version == "HTTP/1.1" and self.headers.get("Expect", "").lower() == "100-continue"
-
-
 class RequestReader:
     """Takes octets; after each `take` it shows what they came to."""
 
     def __init__(self, max_head: int) -> None:
         """`max_head` in octets: the request line and all fields."""
-        self.head: Head | None = None
-        """The head, from its end to the end of the request."""
+        self._max_head = max_head
+        self._parser = HttpRequestParser(self)
+        self.next()
+
+    def next(self) -> None:
+        """Make ready for a request: the first one, or the one after that which is complete."""
+        self.start_line: RequestStartLine | None = None
+        """There from the end of the head on, as are the next three. Its path holds octets as Latin-1 text."""
+        self.headers = _NO_HEADERS
+        self.length: int | None = 0
+        """Octets of the body, as the head says; None in chunks."""
+        self.keeps = False
+        """Whether the connection may be kept."""
         self.body = b""
         """The part of the body that was in what was taken last."""
         self.is_complete = False
         """Whether the request is here whole."""
-        self._max_head = max_head
-        self._parser = HttpRequestParser(self)
+        self.size = 0
+        """Octets of the next request's head, or of the empty lines before it, that are here."""
         self._take: Callable[[bytes], int] = self._take_start
-        self._begin()
-
-    def next(self) -> None:
-        """Make ready for the request after the one that is complete."""
-        self.head = None
-        self.is_complete = False
-        self._take = self._take_start
-        self._begin()
+        self._line = b""  # the part of a line that is here
+        self._tail = b""  # the last octets of the head so far
+        self._start: tuple[bytes, ...] = ()  # the parts of the request line
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._is_begun = False  # whether llhttp has seen the message's beginning
+        self._is_whole = False  # whether it has seen the message's end
+        self._upgrades = False
+        self._left = 0  # octets of the body, or of a chunk with its end
+        self._is_in_fields = True
 
     def take(self, octets: bytes) -> int:
         """Take the octets up to where something has come to its end; return how many, at least one.
@@ -85,23 +81,12 @@ class RequestReader:
             MalformedRequestError, HeadTooLargeError, BodyTooLargeError: there will be no more requests.
         """
         self.body = b""
-        return self._take(octets)
-
-    def _begin(self) -> None:
-        self.size = 0
-        """Octets of the next request's head, or of the empty lines before it, that are here."""
-        self._line = b""  # the part of a line that is here
-        self._tail = b""  # the last octets of the head so far
-        self._start: tuple[bytes, ...] = ()  # the parts of the request line
-        self._fields: list[tuple[bytes, bytes]] = []
-        self._is_begun, self._is_whole = (
-            False,
-            False,
-        )  # whether llhttp has seen the message's beginning, its end
-        self._upgrades = False
-        self._keeps = False
-        self._left = 0  # octets of the body, or of a chunk with its end
-        self._is_in_fields = True
+        used = self._take(octets)
+        # llhttp has to agree where the request ends. But not where another protocol could follow, as it then
+        # takes the head for all.
+        if self.is_complete != self._is_whole and not self._upgrades:
+            raise MalformedRequestError("a body of unclear length")
+        return used
 
     def _take_start(self, octets: bytes) -> int:
         """Take a whole head, as nearly always; or its first line."""
@@ -160,45 +145,30 @@ class RequestReader:
         if self._is_in_fields:
             raise MalformedRequestError("a head without an end")
         method, target, version = self._start
-        headers, framing = self._headers()
-        length: int | None = int(framing.get(b"content-length", b"0"))
-        if (coding := framing.get(b"transfer-encoding")) is not None:
-            if coding.lower() != b"chunked" or version == b"0" or self._upgrades:  # RFC 9112 §6.1
-                raise MalformedRequestError("a transfer coding that is not only `chunked`")
-            length = None
-        keeps = (
-            self._keeps and method != b"CONNECT"
-        )  # a tunnel could follow, where somebody thinks it is open
-        self.head = Head(
-            *(method.decode("latin-1"), target.decode("latin-1"), _VERSIONS[version]),
-            *(headers, length, keeps),
-        )
-        self._left = length or 0
-        self._take = self._take_chunk_line if length is None else self._take_body
-        self._settle(length == 0)
-
-    def _settle(self, is_complete: bool) -> None:
-        """Note whether the request is whole, on which llhttp has to agree; but not where another protocol
-        could follow, as it then takes the head for all."""
-        if is_complete != self._is_whole and not self._upgrades:
-            raise MalformedRequestError("a body of unclear length")
-        self.is_complete = is_complete
-
-    def _headers(self) -> tuple[HTTPHeaders, Mapping[bytes, bytes]]:
-        """Return the fields, and those by which the body is framed."""
-        headers, framing = HTTPHeaders(), dict[bytes, bytes]()
+        self.headers = HTTPHeaders()
+        last: dict[bytes, bytes] = {}  # the last value of each field, by its name in lower case
         for name, value in self._fields:
-            text, lower = name.decode("latin-1"), name.lower()
-            content = value.decode("latin-1").strip(_BLANK)
-            if text not in headers:
-                headers[text] = content
+            lower, content = name.lower(), value.decode("latin-1").strip(_BLANK)
+            if lower not in last:
+                self.headers[name.decode("latin-1")] = content
             elif lower == b"host":  # RFC 9112 §3.2
                 raise MalformedRequestError("Host twice")
             else:
-                headers.add(text, content)
-            if lower in (b"content-length", b"transfer-encoding"):
-                framing[lower] = value.strip()
-        return headers, framing
+                self.headers.add(name.decode("latin-1"), content)
+            last[lower] = value
+        self.length = self._left = int(last.get(b"content-length", b"0"))
+        self._take = self._take_body
+        if (coding := last.get(b"transfer-encoding")) is not None:
+            if coding.strip().lower() != b"chunked" or version == b"0" or self._upgrades:  # RFC 9112 §6.1
+                raise MalformedRequestError("a transfer coding that is not only `chunked`")
+            self.length, self._left = None, 0
+            self._take = self._take_chunk_line
+        if method == b"CONNECT":  # a tunnel could follow, where somebody thinks it is open
+            self.keeps = False
+        self.start_line = RequestStartLine(
+            method.decode("latin-1"), target.decode("latin-1"), _VERSIONS[version]
+        )
+        self.is_complete = self.length == 0
 
     def _take_body(self, octets: bytes) -> int:
         used = min(self._left, len(octets))
@@ -207,7 +177,7 @@ class RequestReader:
             self.body = octets[:used]
         else:
             self._feed(octets[:used])
-        self._settle(self._left == 0)
+        self.is_complete = not self._left
         return used
 
     def _take_chunk_line(self, octets: bytes) -> int:
@@ -281,7 +251,7 @@ class RequestReader:
     def on_headers_complete(self) -> None:
         """Note that what comes is the body, or trailers; and what is said of the connection."""
         self._is_in_fields = False
-        self._keeps = self._parser.should_keep_alive()
+        self.keeps = self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
         """Note a part of the body."""

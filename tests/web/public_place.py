@@ -58,7 +58,6 @@ class PublicPlace:
         trusted: tuple[IPNetwork, ...] = (),
         max_body: int = MAX_BODY,
         tls: ssl.SSLContext | None = None,
-        listener: type[PublicListener] = PublicListener,
     ) -> None:
         self.closed: list[str] = []
         sources = SourceFinder(trusted)
@@ -67,7 +66,7 @@ class PublicPlace:
         metrics = Metrics(self.registry)
         counted = SourceFailures(self.fair_use, sources)
         self.connections = Connections(limits, sources.trusts, self.closed.append)
-        self.listener = listener(routes, max_body, metrics, counted, self.connections)
+        self.listener = PublicListener(routes, max_body, metrics, counted, self.connections)
         self.server = HttpServer(
             *(self.listener, patience, self.connections),
             too_large=self.listener.too_large,

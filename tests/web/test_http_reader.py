@@ -32,8 +32,8 @@ def read(octets: bytes, cuts: list[int]) -> tuple[list[tuple[str, str, bytes]], 
                 rest = rest[used:]
                 body += reader.body
                 if reader.is_complete:
-                    assert reader.head
-                    requests.append((reader.head.method, reader.head.target, body))
+                    assert reader.start_line
+                    requests.append((reader.start_line.method, reader.start_line.path, body))
                     body = b""
                     reader.next()
     except ValueError as error:

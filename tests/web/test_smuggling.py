@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from ddnsd.web import replies
-from ddnsd.web.http import HttpRequest, PublicListener
+from ddnsd.web.http import HttpRequest
 from tests.web.public_place import PublicPlace
 
 HOST = b"Host: x\r\n"
@@ -138,27 +138,31 @@ TAKEN = {
 CASES = {**{name: Case(sent) for name, sent in REFUSED.items()}, **TAKEN}
 
 
-class Notes(PublicListener):
-    """Answers whatever is asked with 200, and notes what it was."""
+class Everything(dict[str, Any]):
+    """Has one value under every key."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.seen: list[Seen] = []
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self._value = value
 
-    def dispatch(self, exchange: HttpRequest) -> None:
-        target = exchange.path + ("?" + exchange.query if exchange.query else "")
-        self.seen.append((exchange.method, target, exchange.body))
-        exchange.reply(200, b"{}")
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._value
 
 
 class Place(PublicPlace):
-    def __init__(self) -> None:
-        super().__init__({}, listener=Notes)
+    """Answers whatever is asked with 200, and notes what it was."""
 
-    @property
-    def seen(self) -> list[Seen]:
-        assert isinstance(self.listener, Notes)
-        return self.listener.seen
+    def __init__(self) -> None:
+        super().__init__(Everything(Everything(self._note)))
+        self.seen: list[Seen] = []
+
+    def _note(self, exchange: HttpRequest) -> None:
+        target = exchange.path + ("?" + exchange.query if exchange.query else "")
+        self.seen.append((exchange.method, target, exchange.body))
+        exchange.reply(200, b"{}")
 
 
 @pytest.fixture
