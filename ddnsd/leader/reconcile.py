@@ -17,8 +17,8 @@ import structlog
 
 from ddnsd.aio import Slice, wait_for
 from ddnsd.leader.backoff import growing_pauses
-from ddnsd.leader.claim import record_type
 from ddnsd.leader.context import Claim, ZoneContext
+from ddnsd.leader.push import RECORD_TYPES
 from ddnsd.model.names import ours, owner, record_at
 from ddnsd.model.publication import Standing, Wanted, standing, wanted
 from ddnsd.model.records import Entry, Footprint, Published
@@ -155,7 +155,7 @@ class Reconciler:
         age = (datetime.now(UTC) - published.at).total_seconds() if published.at else inf
         if not abs(age) < self._context.policy.timeout or not want.ip:
             return False
-        return await self._holds(Exists(difference.owner, record_type(want.record), want.values))
+        return await self._holds(Exists(difference.owner, RECORD_TYPES[want.record.type], want.values))
 
     async def _holds(self, prerequisite: Exists) -> bool:
         """Ask by an UPDATE that changes nothing: prerequisites see what is written, not what is served."""

@@ -1,18 +1,16 @@
 """One zone at one nameserver: claim it, push what is pending, one UPDATE in flight, leave it."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import structlog
 
 from ddnsd.aio import cancel
-from ddnsd.leader.acknowledge import Acknowledger, Adoption, Inquiry
-from ddnsd.leader.backoff import Pace, PlacementBackoff, kind_of
-from ddnsd.leader.claim import Claimer, absences, record_type, removals, replacements, rrsets
+from ddnsd.leader.acknowledge import Acknowledger, Adoption
+from ddnsd.leader.backoff import PlacementBackoff, kind_of
+from ddnsd.leader.claim import Claimer
 from ddnsd.leader.context import (
     Claim,
     FenceLostError,
@@ -22,150 +20,22 @@ from ddnsd.leader.context import (
     ZoneContext,
     ZoneFaultError,
 )
+from ddnsd.leader.push import RECORD_TYPES, PushAnswer, Pusher, refusal, rrsets
 from ddnsd.leader.reconcile import DriftWatch
 from ddnsd.model.names import ours
 from ddnsd.model.publication import Push, Queue, doubted, portion, to_leave, wanted
 from ddnsd.model.records import Footprint, RecordKey, Site, Work
-from ddnsd.model.taking import Finding, Whose
+from ddnsd.model.taking import Finding
 from ddnsd.nameserver.interface import (
     Exists,
     LoadedNameserver,
     Nameserver,
     NameserverError,
-    NoAnswerError,
     Rcode,
     RecordType,
-    Replace,
     RRset,
-    Update,
 )
 from ddnsd.store.interface import UnavailableError
-
-
-class Outcomes(Protocol):
-    """Who is told what became of the pushes; all return at once."""
-
-    def taken(self, pushes: Sequence[Push]) -> None:
-        """The nameserver answered NOERROR to these."""
-        ...
-
-    def refused(self, pushes: Sequence[Push], reason: str) -> None:
-        """The nameserver refuses these, though it takes others."""
-        ...
-
-    def found(self, findings: Sequence[Finding]) -> None:
-        """So it stands with the names of these; they were not pushed."""
-        ...
-
-
-class Pusher:
-    """Pushes batches to one site. One UPDATE is in flight at a time: callers wait for each other's."""
-
-    def __init__(self, context: ZoneContext, outcomes: Outcomes) -> None:
-        self._site = context.site
-        self._nameserver = context.nameserver
-        self._outcomes = outcomes
-        self._pace = Pace(lambda: context.policy.batch)
-        self._inquiry = Inquiry(context.site, self._checked, self._confirm_zone)
-
-    @property
-    def batch(self) -> int:
-        """How many records the next UPDATE should hold."""
-        return self._pace.size
-
-    async def ask(self, claim: Claim, pushes: Sequence[Push]) -> None:
-        """Ask whose the names are that the pushes are to take. Raises as `push` does."""
-        self._tell(await self._inquiry.ask(claim, pushes))
-
-    async def push(self, claim: Claim, batch: Sequence[Push]) -> None:
-        """Push the batch; if it is refused, split it until the records at fault stand alone.
-
-        Raises:
-            FenceLostError: the fence is not mine any more; nothing of the rest was applied.
-            ZoneFaultError: the zone takes no UPDATE at all, so no record is blamed.
-            NameserverError: no usable answer.
-        """
-        rcode = await self._send(claim, batch)
-        if rcode is Rcode.NOERROR:
-            self._outcomes.taken(batch)
-            return
-        if rcode is Rcode.YXRRSET:
-            free = await self._sift(claim, batch)
-            if len(free) < len(batch):
-                if free:
-                    await self.push(claim, free)
-                return
-        await self._confirm_zone(claim)
-        if len(batch) > 1:
-            middle = len(batch) // 2
-            await self.push(claim, batch[:middle])
-            await self.push(claim, batch[middle:])
-            return
-        # A nameserver under load answers SERVFAIL now and then: one more try before the blame.
-        rcode = await self._send(claim, batch)
-        if rcode is Rcode.NOERROR:
-            self._outcomes.taken(batch)
-        else:
-            self._outcomes.refused(batch, f"the nameserver answered {rcode} to this record")
-
-    async def remove(self, claim: Claim, names: Mapping[RecordKey, Collection[str]]) -> None:
-        """Remove the records' RRsets at these owner names, and nobody else's. Raises as `push` does."""
-        changes = tuple(chain.from_iterable(removals(record, names[record]) for record in names))
-        if changes:
-            await self._demand(claim, changes)
-
-    async def release(self, claim: Claim, questions: Iterable[Exists]) -> None:
-        """Remove each RRset that is exactly as it was noted. Raises as `push` does."""
-        for question in questions:
-            rcode = await self._inquiry.release(claim, question)
-            if rcode is not Rcode.NOERROR:
-                await self._confirm_zone(claim)
-
-    async def remove_fence(self, claim: Claim) -> None:
-        """Remove the fence: nothing can be sent under this claim any more. Raises as `push` does."""
-        await self._demand(claim, (Replace(claim.name, claim.renewal.type, 0, ()),))
-
-    async def _demand(self, claim: Claim, changes: tuple[Replace, ...]) -> None:
-        rcode = await self._checked(Update(self._site.zone, (claim.prerequisite,), changes))
-        if rcode is not Rcode.NOERROR:
-            raise ZoneFaultError(rcode, "an UPDATE of the zone that blames no record")
-
-    async def _confirm_zone(self, claim: Claim) -> None:
-        """Send an UPDATE of the fence alone: if that is refused too, the zone is at fault."""
-        await self._demand(claim, (claim.renewal,))
-
-    async def _sift(self, claim: Claim, batch: Sequence[Push]) -> Sequence[Push]:
-        """Tell of those whose names are not free, though they were; return the others."""
-        findings = await self._inquiry.ask(claim, [push for push in batch if push.absent])
-        taken = [each for each in findings if set(each.names.values()) != {Whose.NOBODYS}]
-        self._tell(taken)
-        found = {each.push.record for each in taken}
-        return [push for push in batch if push.record not in found]
-
-    def _tell(self, findings: Sequence[Finding]) -> None:
-        if known := [each for each in findings if not each.refusal]:
-            self._outcomes.found(known)
-        for each in findings:
-            if each.refusal:
-                self._outcomes.refused([each.push], each.refusal)
-
-    async def _send(self, claim: Claim, batch: Sequence[Push]) -> Rcode:
-        prerequisites = chain.from_iterable(map(absences, batch))
-        changes = tuple(chain.from_iterable(map(replacements, batch)))
-        return await self._checked(Update(self._site.zone, (claim.prerequisite, *prerequisites), changes))
-
-    async def _checked(self, update: Update) -> Rcode:
-        started, count = time.monotonic(), max(len(update.changes), len(update.prerequisites) - 1)
-        try:
-            rcode = await self._nameserver.update(update)
-        except NoAnswerError:
-            self._pace.unanswered(count)
-            raise
-        if count:
-            self._pace.answered(count, time.monotonic() - started)
-        if rcode is Rcode.NXRRSET and not any(isinstance(each, Exists) for each in update.prerequisites[1:]):
-            raise FenceLostError("the zone's fence is not the one of this leader's claim")
-        return rcode
 
 
 class Retirement:
@@ -192,10 +62,12 @@ class Retirement:
         counts = {record: len(own) for record, own in names.items()}
         left = list(names)
         while left:
-            part = portion(left, self._pusher.batch, counts)
+            part = portion(left, self._pusher.pace.size, counts)
             await self._pusher.remove(claim, {record: names[record] for record in part})
             del left[: len(part)]
-        await self._pusher.release(claim, self._doubted(records))
+        for noted in self._doubted(records):
+            if await self._pusher.release(claim, noted) is not Rcode.NOERROR:
+                await self._pusher.confirm_zone(claim)
         if not self.context.is_retired:
             return False  # it came back meanwhile; what was removed is drift now
         await self._pusher.remove_fence(claim)
@@ -208,13 +80,13 @@ class Retirement:
             entry = state.published.get(record)
             if entry is not None and (taking := entry.value.taking) is not None:
                 for name in doubted(state, self._site, record):
-                    yield Exists(name, record_type(record), taking.values)
+                    yield Exists(name, RECORD_TYPES[record.type], taking.values)
 
 
 _log = structlog.get_logger(__name__)
 
 
-_Write = Callable[[Sequence[Push]], Awaitable[Sequence[Push] | None]]  # returns those still to be written
+_Write = Callable[[], Awaitable[Sequence[Push] | None]]  # returns those still to be written
 
 
 class ZonePublisher:
@@ -238,13 +110,14 @@ class ZonePublisher:
         self._unseen.set()
         self._is_looking = False  # for them
         self._claimer = Claimer(self.context)
-        self._pusher = Pusher(self.context, self)
+        self._pusher = Pusher(self.context)
         self._acknowledger = Acknowledger(self.context)
         self._retirement = Retirement(self.context, self._pusher, self._is_settled_at_home)
         self._drift = DriftWatch(self.context, self.reclaim)
         self._settling: set[asyncio.Task[None]] = set()
         self._late: set[asyncio.Task[None]] = set()  # of these, of what is not served yet
         self._pushing: set[RecordKey] = set()
+        self._parts: list[Sequence[Push]] = []  # of the batch, the next one last
         self._wake = asyncio.Event()
         self._takeover = asyncio.Event()
         self._retiring = False
@@ -341,19 +214,6 @@ class ZonePublisher:
         self._claimed.clear()
         self._wake.set()
 
-    def taken(self, pushes: Sequence[Push]) -> None:
-        """Acknowledge what the nameserver has taken, while the next batch is on its way."""
-        self._settle(pushes, self._acknowledger.acknowledge)
-
-    def refused(self, pushes: Sequence[Push], reason: str) -> None:
-        """Write down what the nameserver refuses."""
-        self._settle(pushes, partial(self._acknowledger.refuse, reason=reason))
-
-    def found(self, findings: Sequence[Finding]) -> None:
-        """Write down whose the names are, then plan these again."""
-        pushes = [finding.push for finding in findings]
-        self._settle(pushes, lambda _: self._acknowledger.note(findings))
-
     async def _give_up(self) -> str:
         """Leave the site without removing anything there; return what that means."""
         self._is_given_up = True
@@ -432,28 +292,59 @@ class ZonePublisher:
         )
 
     async def _turn(self) -> None:
-        """Do one thing, and decide what follows if it fails."""
+        """Do one thing, and what follows if it fails."""
         self._wake.clear()
         try:
             await self._step()
-        except FenceLostError as error:
-            _log.warning("fence.lost", **self.site._asdict(), reason=str(error))
-            self.reclaim()
-            await self._backoff.rest()
-        except ForeignFenceError as error:
-            await self._pause(error.holder)
-        except ZoneFaultError as error:
-            await self._backoff.note(str(error), "zone")
-            self.reclaim()
-            await self._backoff.rest()
-        except NameserverError as error:
-            await self._backoff.note(str(error), kind_of(error))
-            self.reclaim()
-            await self._backoff.rest()
-            await self._backoff.end_of_silence(self._is_abandoned)
-        except UnavailableError as error:
-            _log.warning("publish.store_unavailable", zone=self.site.zone, reason=str(error))
-            await asyncio.sleep(self.context.policy.probe_interval)
+        except (
+            NameserverError,
+            FenceLostError,
+            ForeignFenceError,
+            ZoneFaultError,
+            UnavailableError,
+        ) as error:
+            await self._follow(error)
+
+    async def _follow(self, happened: PushAnswer | Exception) -> None:
+        """Do what follows from an answer or a failure: this is the decision table of docs/architecture.md."""
+        match happened:
+            case PushAnswer(rcode=Rcode.NOERROR, batch=batch):  # what is new is read back before it counts
+                self._settle(batch, partial(self._acknowledger.acknowledge, batch))
+            case PushAnswer(is_second=True, batch=batch, rcode=rcode):
+                self._settle(batch, partial(self._acknowledger.refuse, batch, refusal(rcode)))
+            case PushAnswer(claim, batch, Rcode.YXRRSET) if in_use := await self._pusher.ask_again(
+                claim, batch
+            ):
+                self._write_down(in_use)
+                found = {finding.push.record for finding in in_use}
+                self._parts.append([push for push in batch if push.record not in found])
+            case PushAnswer(claim, [push]):
+                await self._pusher.confirm_zone(claim)
+                # A nameserver under load answers SERVFAIL now and then: one more try before the blame.
+                answer = await self._pusher.push(claim, [push])
+                await self._follow(answer._replace(is_second=True))
+            case PushAnswer(claim, batch):
+                await self._pusher.confirm_zone(claim)
+                middle = len(batch) // 2
+                self._parts += [batch[middle:], batch[:middle]]
+            case FenceLostError():  # the next claim reads whose it is
+                _log.warning("fence.lost", **self.site._asdict(), reason=str(happened))
+                self.reclaim()
+                await self._backoff.rest()
+            case ForeignFenceError():
+                await self._pause(happened.holder)
+            case ZoneFaultError():
+                await self._backoff.note(str(happened), "zone")
+                self.reclaim()
+                await self._backoff.rest()
+            case NameserverError():
+                await self._backoff.note(str(happened), kind_of(happened))
+                self.reclaim()
+                await self._backoff.rest()
+                await self._backoff.end_of_silence(self._is_abandoned)
+            case _:  # the store cannot take it now
+                _log.warning("publish.store_unavailable", zone=self.site.zone, reason=str(happened))
+                await asyncio.sleep(self.context.policy.probe_interval)
 
     async def _step(self) -> None:
         if self._failure:
@@ -469,7 +360,7 @@ class ZonePublisher:
             self._retiring = False
             self.reclaim()
             return
-        batch = self._queue.take(self.context.state, self._pusher.batch)
+        batch = self._queue.take(self.context.state, self._pusher.pace.size)
         if batch:
             await self._push(claim, batch)
         else:
@@ -513,26 +404,38 @@ class ZonePublisher:
         self._pushing = {push.record for push in batch}
         try:
             if void := [push for push in batch if push.is_void]:
-                self.taken(void)
+                self._settle(void, partial(self._acknowledger.acknowledge, void))
             if strange := [push for push in batch if not push.is_ready]:
-                await self._pusher.ask(claim, strange)
-            if ready := [push for push in batch if push.is_ready and not push.is_void]:
-                await self._pusher.push(claim, ready)
+                self._write_down(await self._pusher.ask(claim, strange))
+            self._parts = [[push for push in batch if push.is_ready and not push.is_void]]
+            while self._parts:
+                if part := self._parts.pop():
+                    await self._follow(await self._pusher.push(claim, part))
         finally:
             self._queue.release(self._pushing)  # what the nameserver did not answer for
             self._pushing = set()
 
+    def _write_down(self, findings: Sequence[Finding]) -> None:
+        """Write down whose the names are, then plan these again; or what the nameserver refuses to say."""
+        if known := [finding for finding in findings if not finding.refusal]:
+            self._settle([each.push for each in known], partial(self._acknowledger.note, known))
+        for finding in findings:
+            if finding.refusal:
+                refused = [finding.push]
+                self._settle(refused, partial(self._acknowledger.refuse, refused, finding.refusal))
+
     def _settle(self, pushes: Sequence[Push], write: _Write) -> asyncio.Task[None]:
+        """Write down what came of the pushes, while the next batch is on its way."""
         records = {push.record for push in pushes}
         self._pushing.difference_update(records)
-        task = asyncio.create_task(self._written(records, pushes, write), name=f"settle {self.site.zone}")
+        task = asyncio.create_task(self._written(records, write), name=f"settle {self.site.zone}")
         self._settling.add(task)
         task.add_done_callback(partial(self._settled, records))
         return task
 
     def _settle_late(self, push: Push) -> None:
         """Go on with a push that is not served yet, by itself: it delays no other."""
-        task = self._settle([push], self._acknowledger.acknowledge_late)
+        task = self._settle([push], partial(self._acknowledger.acknowledge_late, [push]))
         self._late.add(task)
         task.add_done_callback(self._late.discard)
 
@@ -544,10 +447,10 @@ class ZonePublisher:
         self._queue.release(records)
         self.look(records)
 
-    async def _written(self, records: set[RecordKey], pushes: Sequence[Push], write: _Write) -> None:
+    async def _written(self, records: set[RecordKey], write: _Write) -> None:
         """Return once the state shows what was written; what is not served yet is none of `records` then."""
         try:
-            for push in await write(pushes) or ():
+            for push in await write() or ():
                 records.discard(push.record)
                 self._settle_late(push)
             await self.context.leader.cache.current()

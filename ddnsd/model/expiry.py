@@ -1,7 +1,7 @@
 """Hosts that expire: when each family of theirs was last refreshed, and how much time that leaves it.
 
 How old a refresh is, the caller says (`Age`): the leader measures it with a clock that is never set
-(`leader.expiry`); a status shows it by the wall clock (`age_by_clock`).
+(`leader.housekeeping`); a status shows it by the wall clock (`age_by_clock`).
 """
 
 from collections.abc import Callable, Collection, Iterator

@@ -51,7 +51,7 @@ class Standing(Enum):
 def wanted(state: State, record: RecordKey) -> Wanted | None:
     """Return what shall be served for the record, or None if nothing was committed or no zone is left.
 
-    A tombstone whose zone is gone is the business of the zone's old sites (`leader.retire`).
+    A tombstone whose zone is gone is the business of the zone's old sites (`leader.zone`).
     """
     committed = state.addresses.get(record)
     if committed is None:

@@ -1,6 +1,6 @@
 """Whose a name is before ddnsd writes there for the first time, and what is noted of that. Pure.
 
-What was there before is not taken (decision 34). `leader.inquiry` asks, this says what follows.
+What was there before is not taken (decision 34). `leader.push` asks, this says what follows.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

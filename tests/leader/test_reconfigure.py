@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from ddnsd.leader.backoff import Pace
+from ddnsd.leader.push import Pace
 from ddnsd.model.request import Updated
 from ddnsd.nameserver.interface import RecordType
 from ddnsd.store.embedded import EmbeddedStore
