@@ -40,18 +40,14 @@ class KeyPage(NamedTuple):
     total: int
 
 
-class Event(NamedTuple):
-    """One key written (`item`) or deleted (None)."""
-
-    key: str
-    item: KeyValue | None
+Changes = Mapping[str, KeyValue | None]  # by key, what was written; None where the key was deleted
 
 
 class Revision(NamedTuple):
     """Everything under the prefix that one commit did: delivered whole, in revision order, once."""
 
     revision: int
-    events: tuple[Event, ...]
+    changes: Changes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What a watch has shown since a group of updates was sent: whether one of them is among it.
 
 A trace answers for a group whose answer was lost. It is begun before the group is sent, since the
-group's events may go by before the loss is known, and costs one look at each revision's keys meanwhile.
+group's writes may go by before the loss is known, and costs one look at each revision's keys meanwhile.
 
 The watch cache: everything in memory, fed by one watch, made current before it is trusted.
 
@@ -25,9 +25,10 @@ from ddnsd.model.records import Entry
 from ddnsd.model.state import State
 from ddnsd.store import codec
 from ddnsd.store.interface import (
+    Changes,
     CompactedError,
     ConditionalWrite,
-    Event,
+    KeyValue,
     RestoredError,
     Revision,
     SnapshotAt,
@@ -56,11 +57,11 @@ class Trace:
         self._hits: list[Revision] = []
         self._moved: asyncio.Event | None = None  # only while somebody waits
 
-    def note(self, revision: int, events: Sequence[Event]) -> None:
+    def note(self, revision: int, changes: Changes) -> None:
         """Look at one whole revision."""
         self._revision = revision
-        if not self._keys.isdisjoint(event.key for event in events):
-            self._hits.append(Revision(revision, tuple(events)))
+        if not self._keys.isdisjoint(changes):
+            self._hits.append(Revision(revision, changes))
         if self._moved is not None:
             self._moved.set()
 
@@ -85,7 +86,7 @@ class Trace:
         it expects to be there. Where another process has done the very same, the two cannot be told apart,
         and need not be: the store holds what the update asked for.
         """
-        found = (hit.revision for hit in self._hits if hit.revision > after and _did(hit, update))
+        found = (hit.revision for hit in self._hits if hit.revision > after and _did(hit.changes, update))
         return next(found, None)
 
     def close(self) -> None:
@@ -93,13 +94,12 @@ class Trace:
         self._close(self)
 
 
-def _did(revision: Revision, update: ConditionalWrite) -> bool:
-    items = {event.key: event.item for event in revision.events}
+def _did(changes: Changes, update: ConditionalWrite) -> bool:
     for key, value in update.puts.items():
-        item = items.get(key)
+        item = changes.get(key)
         if item is None or item.value != value:
             return False
-    gone = {key for key in update.deletes if key in items and items[key] is None}
+    gone = {key for key in update.deletes if key in changes and changes[key] is None}
     known_there = {key for key in update.deletes if update.expects.get(key)}
     return known_there <= gone and bool(update.puts or gone)
 
@@ -360,7 +360,7 @@ class WatchCache:
     async def _read(self, watch: Watch) -> None:
         async for revision in watch:
             self.broken = ""
-            self._apply(revision.revision, revision.events)
+            self._apply(revision.revision, revision.changes)
 
     async def _ask(self) -> None:
         """Ask for all who have arrived, again and again, until nobody has or another task does so."""
@@ -479,12 +479,15 @@ class WatchCache:
         late = f"the watch stands at revision {self.revision} and is {self._timeout:g} s late"
         self._refuse(round.waiting, UnavailableError(late))
 
-    def _apply(self, revision: int, events: Sequence[Event], before: Sequence[Touched] = ()) -> None:
+    def _apply(self, revision: int, changes: Changes, before: Sequence[Touched] = ()) -> None:
         """Put a revision whole into the tables; what was touched `before` belongs to it."""
-        touched = [*before, *(place for event in events if (place := self._place(event)))]
+        touched = [*before]
+        for key, item in changes.items():
+            if place := self._place(key, item):
+                touched.append(place)
         self.revision = revision
         for trace in self._traces:
-            trace.note(revision, events)
+            trace.note(revision, changes)
         self._standstill.moved()
         self._metrics.applied(revision)
         self._tell(touched)
@@ -496,29 +499,31 @@ class WatchCache:
             timer.cancel()  # else it would keep the requests of this round until its end
             self._admit(round)
 
-    def _place(self, event: Event) -> Touched | None:
-        """Put one event into its table; what cannot be read leaves there what was read before."""
-        prefix, _, rest = event.key.partition("/")
+    def _place(self, key: str, item: KeyValue | None) -> Touched | None:
+        """Put one key's item into its table, or take it out of it; return what that touched.
+
+        What cannot be read leaves there what was read before.
+        """
+        prefix, _, rest = key.partition("/")
         shelf = codec.SHELVES.get(prefix)
         if shelf is None:
             return None
         try:
             id = shelf.read_id(rest)
-            value = self.preserved.read(event.key, shelf, event.item.value) if event.item else None
+            value = self.preserved.read(key, shelf, item.value) if item else None
         except codec.NewerVersionError:
-            self._known[event.key] = event.item.revision if event.item else 0  # to notice when it goes
+            self._known[key] = item.revision if item else 0  # to notice when it goes
             return None
         except ValueError as error:
-            _log.error("store.unreadable", key=event.key, reason=str(error))
+            _log.error("store.unreadable", key=key, reason=str(error))
             return None
-        if event.item is None:
-            self._known.pop(event.key, None)
-            self.preserved.forget(event.key)
+        if item is None:
+            self._known.pop(key, None)
+            self.preserved.forget(key)
             shelf.table(self.state).drop(id)
         else:
-            self._known[event.key] = event.item.revision
-            entry = Entry(event.key, event.item.revision, event.item.created, value)
-            shelf.table(self.state).put(id, entry)
+            self._known[key] = item.revision
+            shelf.table(self.state).put(id, Entry(key, item.revision, item.created, value))
         return Touched(prefix, id)
 
     async def _load_first(self, snapshot: SnapshotAt) -> None:
@@ -528,10 +533,10 @@ class WatchCache:
         """
         touched: list[Touched] = []
         async for key, item in Slice(share=1.0).each(snapshot.items.items()):
-            if place := self._place(Event(key, item)):
+            if place := self._place(key, item):
                 touched.append(place)
         self._loaded.set()
-        self._apply(snapshot.revision, (), touched)
+        self._apply(snapshot.revision, {}, touched)
 
     def _load(self, snapshot: SnapshotAt) -> None:
         """Make the state that of a snapshot, noticing what was deleted meanwhile.
@@ -539,13 +544,12 @@ class WatchCache:
         What is as it was is not read again: a hundred thousand hosts would hold the loop for seconds, in
         which a leader's lease ends.
         """
-        gone = self._known.keys() - snapshot.items.keys()
-        events = [Event(key, None) for key in gone]
+        changes: dict[str, KeyValue | None] = dict.fromkeys(self._known.keys() - snapshot.items.keys())
         items = snapshot.items.items()
-        events += [Event(key, item) for key, item in items if self._known.get(key) != item.revision]
+        changes |= {key: item for key, item in items if self._known.get(key) != item.revision}
         self._loaded.set()
         self._end_traces()  # what was written and deleted, or written over, meanwhile has not been seen
-        self._apply(snapshot.revision, events)
+        self._apply(snapshot.revision, changes)
 
 
 def _release(waiting: Sequence[Callback], error: StoreError | None) -> None:

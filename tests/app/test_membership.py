@@ -91,8 +91,8 @@ async def test_node_that_cannot_be_current_is_no_member(tmp_path: Path) -> None:
             await until(lambda: "me" in cache.state.members)
         await store.commit([ConditionalWrite({}, {keys.request("unseen"): b"{}"})])  # its watch stands still
         watch = store.watch(keys.member("me"), cache.revision + 1)
-        (event,) = (await asyncio.wait_for(anext(watch), 15)).events
-        assert event.item is None
+        (item,) = (await asyncio.wait_for(anext(watch), 15)).changes.values()
+        assert item is None
         async with running(cache.run()):
             await until(lambda: "me" in cache.state.members)
     await store.close()

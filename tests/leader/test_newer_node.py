@@ -90,7 +90,7 @@ async def writes(watch: Watch, last: int) -> AsyncIterator[tuple[str, bytes]]:
     """Yield what is written up to a revision, but for keys that were deleted meanwhile."""
     gone: set[str] = set()
     async for revision in watch:
-        for key, item in revision.events:
+        for key, item in revision.changes.items():
             if item is None:
                 gone.add(key)
             elif key not in gone:

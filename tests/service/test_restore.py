@@ -166,7 +166,7 @@ async def test_no_commit_is_larger_than_etcd_takes(node: Node, tmp_path: Path) -
     watch = node.store.watch("", start)
     sizes = []
     async for revision in watch:
-        sizes.append(sum(len(event.item.value) for event in revision.events))
+        sizes.append(sum(len(item.value) for item in revision.changes.values()))
         if revision.revision == node.cache.revision:
             break
     await watch.aclose()

@@ -41,7 +41,7 @@ async def fill(folder: Path, limit: Callable[[], None], make_room: Callable[[], 
         assert answer == "Unknown" or (key in items) == (answer == "Done"), (key, answer)
     watched: dict[str, KeyValue | None] = {}
     while "hosts/last" not in watched:
-        watched.update((await anext(watch)).events)
+        watched.update((await anext(watch)).changes)
     assert watched == items
     await store.close()
 

@@ -9,7 +9,7 @@ from ddnsd.store.interface import CompactedError, ConditionalWrite, Stale, Store
 from tests.store.contract import StoreContract
 from tests.store.contract.actions import DEADLINE, Compact, commit, put, take, write
 
-HISTORY = 5_000  # events
+HISTORY = 5_000  # changes
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ async def test_revision_larger_than_the_history_is_kept_whole(store: Store, comp
     watch = store.watch("filler/", await store.revision() + 1)
     await compact()
     (revision,) = await take(watch, 1)
-    assert len(revision.events) == HISTORY
+    assert len(revision.changes) == HISTORY
 
 
 async def test_cancelled_commit_is_finished(store: Store) -> None:

@@ -213,7 +213,7 @@ async def test_candidates_of_a_dead_process_do_not_lead(tmp_path: Path) -> None:
     leadership = await asyncio.wait_for(store.campaign(b"1"), DEADLINE)
     assert (await store.snapshot("election/")).items.keys() == leadership.guard.keys()
     assert leadership.epoch > dead.revision
-    gone = [event.key for revision in await take(watch, 3) for event in revision.events if not event.item]
+    gone = [key for revision in await take(watch, 3) for key, item in revision.changes.items() if not item]
     assert sorted(gone) == sorted(dead.items)
     await store.close()
 
@@ -223,7 +223,7 @@ class LossyDatabase(Database):
 
     def append(self, change: Revision) -> None:
         super().append(change)
-        if any(event.key.startswith("lost/") for event in change.events):
+        if any(key.startswith("lost/") for key in change.changes):
             raise InDoubtError("the answer was lost")
 
 
@@ -248,4 +248,4 @@ async def test_commit_whose_answer_was_lost_turns_out_applied(lossy_store: Embed
     outcome = await commit(lossy_store, ConditionalWrite({"lost/a": 0}, {"lost/a": b"2"}))
     assert outcome == Stale(2, {"lost/a": KeyValue(b"1", 2, 2)})
     assert await put(lossy_store, "hosts/b") == 3
-    assert [[event.key for event in one.events] for one in await take(watch, 2)] == [["lost/a"], ["hosts/b"]]
+    assert [[*one.changes] for one in await take(watch, 2)] == [["lost/a"], ["hosts/b"]]

@@ -96,7 +96,7 @@ async def test_without_quorum_calls_end_in_time_and_work_again_by_themselves(
 
             rig.members[1].launch()
             await until(lambda: works(store))
-            assert (await take(watch, 1))[0].events[0].key == "hosts/a"
+            assert "hosts/a" in (await take(watch, 1))[0].changes
             await store.revision()
             assert said("store.recovered") != []
 

@@ -102,7 +102,7 @@ def applied(
 ) -> tuple[dict[str, KeyValue], list[bool]]:
     outcomes, change = plan(items, group)
     after = dict(items)
-    for key, item in change.events if change else ():
+    for key, item in change.changes.items() if change else ():
         if item is None:
             del after[key]
         else:

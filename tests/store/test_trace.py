@@ -4,18 +4,18 @@ import asyncio
 
 import pytest
 
-from ddnsd.store.interface import ConditionalWrite, Event, KeyValue
+from ddnsd.store.interface import Changes, ConditionalWrite, KeyValue
 from ddnsd.store.watch_cache import Trace
 
 BOTH = ConditionalWrite({"a": 3, "b": 4}, deletes=frozenset({"a", "b"}))
 
 
-def written(key: str, value: bytes, revision: int) -> Event:
-    return Event(key, KeyValue(value, revision, revision))
+def written(key: str, value: bytes, revision: int) -> Changes:
+    return {key: KeyValue(value, revision, revision)}
 
 
-def gone(key: str) -> Event:
-    return Event(key, None)
+def gone(key: str) -> Changes:
+    return {key: None}
 
 
 def trace(*keys: str, revision: int = 0) -> Trace:
@@ -23,7 +23,7 @@ def trace(*keys: str, revision: int = 0) -> Trace:
 
 
 @pytest.mark.parametrize(
-    ("update", "events", "done"),
+    ("update", "parts", "done"),
     [
         (ConditionalWrite({}, {"a": b"1"}), [written("a", b"1", 9), written("clock", b"", 9)], True),
         (ConditionalWrite({}, {"a": b"1"}), [written("a", b"2", 9)], False),
@@ -41,25 +41,25 @@ def trace(*keys: str, revision: int = 0) -> Trace:
     ],
 )
 def test_an_update_is_known_by_all_that_it_writes(
-    update: ConditionalWrite, events: list[Event], done: bool
+    update: ConditionalWrite, parts: list[Changes], done: bool
 ) -> None:
     seen = trace("a", "b")
-    seen.note(9, events)
+    seen.note(9, {key: item for part in parts for key, item in part.items()})
     assert seen.revision_of(update, 0) == (9 if done else None)
 
 
 def test_what_was_known_before_it_was_sent_is_another_s() -> None:
     seen, update = trace("a"), ConditionalWrite({"a": 9}, {"a": b"1"})
-    seen.note(9, [written("a", b"1", 9)])
+    seen.note(9, written("a", b"1", 9))
     assert seen.revision_of(update, 9) is None
-    seen.note(12, [written("a", b"1", 12)])
+    seen.note(12, written("a", b"1", 12))
     assert seen.revision_of(update, 9) == 12
 
 
 def test_revisions_of_other_keys_are_not_kept() -> None:
     seen = trace("a")
     for revision in range(1, 100):
-        seen.note(revision, [written("b", b"", revision)])
+        seen.note(revision, written("b", b"", revision))
     assert seen._hits == []
 
 
@@ -68,10 +68,10 @@ async def test_a_revision_is_waited_for() -> None:
     assert await seen.passed(5)
     waiting = asyncio.create_task(seen.passed(7))
     await asyncio.sleep(0)
-    seen.note(6, [])
+    seen.note(6, {})
     await asyncio.sleep(0)
     assert not waiting.done()
-    seen.note(8, [])
+    seen.note(8, {})
     assert await waiting
 
 
@@ -81,5 +81,5 @@ async def test_a_trace_that_is_broken_knows_nothing() -> None:
     await asyncio.sleep(0)
     seen.end()
     assert not await waiting
-    seen.note(9, [])
+    seen.note(9, {})
     assert not await seen.passed(7)

@@ -127,8 +127,9 @@ class Database:
         """
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany(_PUT, ((key, *item) for key, item in change.events if item))
-            self._connection.executemany(_DELETE, ((key,) for key, item in change.events if not item))
+            changes = change.changes.items()
+            self._connection.executemany(_PUT, [(key, *item) for key, item in changes if item])
+            self._connection.executemany(_DELETE, [(key,) for key, item in changes if not item])
         except sqlite3.Error as error:
             raise UnavailableError(f"writing to {self._path}: {error}") from error
         try:

@@ -8,12 +8,11 @@ keys: a node lives as long as its store.
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from itertools import compress, islice
+from itertools import islice
 from pathlib import Path
 from sqlite3 import sqlite_version
-from typing import NamedTuple
 
 from ddnsd.store import keys
 from ddnsd.store.embedded.sqlite import LOW, Contents, Disk, DiskHealth, InDoubtError, open_disk
@@ -24,7 +23,6 @@ from ddnsd.store.interface import (
     CompactedError,
     ConditionalWrite,
     Done,
-    Event,
     FailureKind,
     KeyPage,
     KeyValue,
@@ -81,7 +79,7 @@ class Notifier:
 
 
 class RevisionLog:
-    """The newest revisions, whole: as many as hold `size` events together, the newest one always.
+    """The newest revisions, whole: as many as hold `size` changes together, the newest one always.
 
     Revisions are consecutive. Those up to `newest`, the store's when it was opened, are not kept.
     """
@@ -89,7 +87,7 @@ class RevisionLog:
     def __init__(self, newest: int, size: int) -> None:
         self.newest = newest
         self._size = size
-        self._events = 0
+        self._changes = 0
         self._kept: dict[int, Revision] = {}
 
     @property
@@ -101,9 +99,9 @@ class RevisionLog:
         """Keep the next revision; forget the oldest ones for it."""
         self._kept[revision.revision] = revision
         self.newest = revision.revision
-        self._events += len(revision.events)
-        while self._events > self._size and len(self._kept) > 1:
-            self._events -= len(self._kept.pop(self.oldest).events)
+        self._changes += len(revision.changes)
+        while self._changes > self._size and len(self._kept) > 1:
+            self._changes -= len(self._kept.pop(self.oldest).changes)
 
     def get(self, number: int) -> Revision | None:
         """Return a revision, or None if it is still to come.
@@ -132,7 +130,7 @@ class EmbeddedWatch:
         return self
 
     async def __anext__(self) -> Revision:
-        """Return the next revision that wrote under the prefix, with its events there.
+        """Return the next revision that wrote under the prefix, with what it wrote there.
 
         Raises:
             CompactedError: it is no longer kept.
@@ -145,8 +143,9 @@ class EmbeddedWatch:
                 await self._pulse.wait()
                 continue
             self._next += 1
-            if events := tuple(event for event in revision.events if event.key.startswith(self._prefix)):
-                return Revision(revision.revision, events)
+            changes = {key: item for key, item in revision.changes.items() if key.startswith(self._prefix)}
+            if changes:
+                return Revision(revision.revision, changes)
 
     async def aclose(self) -> None:
         """Do nothing: there is nothing to release."""
@@ -155,32 +154,29 @@ class EmbeddedWatch:
 Items = Mapping[str, KeyValue]
 
 
-class BatchPlan(NamedTuple):
-    """The outcomes in the order of the updates, and the revision to make, if anything changes."""
-
-    outcomes: Sequence[Outcome]
-    change: Revision | None
-
-
-def plan(items: Items, updates: Sequence[ConditionalWrite]) -> BatchPlan:
+def plan(items: Items, updates: Sequence[ConditionalWrite]) -> tuple[Sequence[Outcome], Revision | None]:
     """Decide each update against the same items and gather what those that hold would write.
 
-    Updates that change nothing (stale, without writes, or deleting what is absent) make no revision:
-    if there are only such, they are answered at the present one.
+    Return the outcomes in the order of the updates, and the revision to make. Updates that change nothing
+    (stale, without writes, or deleting what is absent) make none: if there are only such, they are answered
+    at the present one.
     """
     now = items[CLOCK].revision
-    hold = [_holds(items, update) for update in updates]
-    events = [
-        event for update in compress(updates, hold) for event in _events(items, update, revision=now + 1)
-    ]
-    change = None
-    if events:
-        change = Revision(now + 1, (*events, _put(items, CLOCK, b"", now + 1)))
-    done = Done(now if change is None else change.revision)
-    outcomes = [
-        done if holds else _stale(items, update, now) for holds, update in zip(hold, updates, strict=True)
-    ]
-    return BatchPlan(outcomes, change)
+    outcomes: list[Outcome | None] = []  # None: done, at a revision that is known once all are decided
+    changes: dict[str, KeyValue | None] = {}
+    for update in updates:
+        if not _holds(items, update):
+            outcomes.append(Stale(now, {key: items.get(key) for key in update.expects}))
+            continue
+        outcomes.append(None)
+        for key, value in update.puts.items():
+            before = items.get(key)
+            changes[key] = KeyValue(value, now + 1, now + 1 if before is None else before.created)
+        changes |= {key: None for key in update.deletes if key in items}
+    if changes:
+        changes[CLOCK] = KeyValue(b"", now + 1, items[CLOCK].created)
+    done = Done(now + 1 if changes else now)
+    return [outcome or done for outcome in outcomes], Revision(now + 1, changes) if changes else None
 
 
 def _holds(items: Items, update: ConditionalWrite) -> bool:
@@ -189,23 +185,6 @@ def _holds(items: Items, update: ConditionalWrite) -> bool:
         if (0 if item is None else item.revision) != revision:
             return False
     return True
-
-
-def _events(items: Items, update: ConditionalWrite, revision: int) -> Iterator[Event]:
-    for key, value in update.puts.items():
-        yield _put(items, key, value, revision)
-    for key in update.deletes:
-        if key in items:
-            yield Event(key, None)
-
-
-def _put(items: Items, key: str, value: bytes, revision: int) -> Event:
-    before = items.get(key)
-    return Event(key, KeyValue(value, revision, revision if before is None else before.created))
-
-
-def _stale(items: Items, update: ConditionalWrite, now: int) -> Stale:
-    return Stale(now, {key: items.get(key) for key in update.expects})
 
 
 Commit = Callable[[Sequence[ConditionalWrite]], Awaitable[Sequence[Outcome]]]
@@ -379,7 +358,7 @@ async def remove_left_behind(commit: Commit, items: Items) -> None:
             await commit([ConditionalWrite({}, deletes=frozenset(left[start : start + MAX_KEYS_PER_UPDATE]))])
 
 
-HISTORY = 40_000  # events kept for watches: some tens of MB at most; 4 s of 3,000 changes/s, three each
+HISTORY = 40_000  # changes kept for watches: some tens of MB at most; 4 s of 3,000 changes/s, three each
 _LOOK_SECONDS = 10.0  # between two looks at the space that is left
 _LIMITS = Limits(group=500, in_flight=1)  # the next group gathers while the disk works on this one
 
@@ -551,7 +530,7 @@ class EmbeddedStore:
 
     def _apply(self, change: Revision) -> None:
         """Show everybody what is durable now."""
-        for key, item in change.events:
+        for key, item in change.changes.items():
             if item is None:
                 del self._items[key]
             else:
@@ -563,7 +542,7 @@ class EmbeddedStore:
 async def open_embedded(folder: Path, *, history: int = HISTORY, low: float = LOW) -> EmbeddedStore:
     """Open the store in a folder; where there is none, make it (folder 0700, database 0600).
 
-    `history` is how many events (keys written) are kept for watches; older ones are compacted, and
+    `history` is how many changes (keys written) are kept for watches; older ones are compacted, and
     everything from before the opening is. `low` is the share of free space below which that is told.
 
     Raises:

@@ -109,7 +109,7 @@ class EtcdWatch:
         return self
 
     async def __anext__(self) -> Revision:
-        """Return the next revision that wrote under the prefix, with its events there.
+        """Return the next revision that wrote under the prefix, with what it wrote there.
 
         Raises:
             CompactedError: it is no longer kept.
@@ -136,8 +136,8 @@ class EtcdWatch:
                     self._session.check_timeline(None if event.deleted else event.item.value)
                 elif event.item.key == self._session.space.clock and not event.deleted:
                     self._session.note_clock(revision.revision)
-            if events := self._session.space.events(revision.events):
-                self._waiting.append(Revision(revision.revision, events))
+            if changes := self._session.space.changes(revision.events):
+                self._waiting.append(Revision(revision.revision, changes))
 
 
 class EtcdLeadership:

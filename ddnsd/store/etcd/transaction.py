@@ -22,7 +22,7 @@ from ddnsd.etcd import (
     TxnRequest,
 )
 from ddnsd.etcd.values import RangeResponse, ResponseOp, TxnResponse, prefix_range
-from ddnsd.store.interface import CLOCK, ConditionalWrite, Done, Event, KeyValue, Limits, Outcome, Stale
+from ddnsd.store.interface import CLOCK, ConditionalWrite, Done, KeyValue, Limits, Outcome, Stale
 
 SESSIONS = "sessions/"  # what the processes' session keys begin with
 
@@ -49,13 +49,13 @@ class Keyspace:
         """Return the items by the store's keys, without the store's own."""
         return {self.name(one.key): item(one) for one in found if not one.key.startswith(self._own)}
 
-    def events(self, found: tuple[etcd.KeyEvent, ...]) -> tuple[Event, ...]:
+    def changes(self, found: tuple[etcd.KeyEvent, ...]) -> dict[str, KeyValue | None]:
         """Return the events by the store's keys, without those of the store's own."""
-        return tuple(
-            Event(self.name(event.item.key), None if event.deleted else item(event.item))
+        return {
+            self.name(event.item.key): None if event.deleted else item(event.item)
             for event in found
             if not event.item.key.startswith(self._own)
-        )
+        }
 
 
 def item(found: etcd.EtcdKeyValue) -> KeyValue:

@@ -44,11 +44,11 @@ async def delete(store: Store, key: str) -> int:
 
 
 async def take(watch: AsyncIterator[Revision], count: int) -> list[Revision]:
-    """Return the next revisions of a watch, without the clock's events."""
+    """Return the next revisions of a watch, without the clock."""
     async with asyncio.timeout(DEADLINE):
         return [without_clock(await anext(watch)) for _ in range(count)]
 
 
 def without_clock(revision: Revision) -> Revision:
-    """Return the revision with the events that the updates asked for."""
-    return Revision(revision.revision, tuple(event for event in revision.events if event.key != CLOCK))
+    """Return the revision with the changes that the updates asked for."""
+    return Revision(revision.revision, {key: item for key, item in revision.changes.items() if key != CLOCK})

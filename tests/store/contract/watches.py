@@ -10,7 +10,6 @@ from ddnsd.store.interface import (
     CompactedError,
     ConditionalWrite,
     Done,
-    Event,
     KeyValue,
     Revision,
     Store,
@@ -28,9 +27,9 @@ class WatchContract:
         coming = asyncio.create_task(take(watch, 1))
         third = await delete(store, "hosts/a")
         assert [*past, *await coming] == [
-            Revision(first, (Event("hosts/a", KeyValue(b"1", first, first)),)),
-            Revision(second, (Event("hosts/a", KeyValue(b"2", second, first)),)),
-            Revision(third, (Event("hosts/a", None),)),
+            Revision(first, {"hosts/a": KeyValue(b"1", first, first)}),
+            Revision(second, {"hosts/a": KeyValue(b"2", second, first)}),
+            Revision(third, {"hosts/a": None}),
         ]
 
     async def test_watch_starts_at_its_revision(self, store: Store) -> None:
@@ -51,8 +50,7 @@ class WatchContract:
         ]
         await store.commit(updates)
         (revision,) = await take(watch, 1)
-        assert {event.key for event in revision.events} == keys
-        assert len(revision.events) == len(keys)
+        assert revision.changes.keys() == keys
 
     async def test_watch_of_everything_shows_the_clock(self, store: Store) -> None:
         watch = store.watch("", await store.revision() + 1)
@@ -60,7 +58,7 @@ class WatchContract:
         async with asyncio.timeout(DEADLINE):
             seen = await anext(watch)
         assert seen.revision == revision
-        assert {event.key for event in seen.events} == {"hosts/a", CLOCK}
+        assert seen.changes.keys() == {"hosts/a", CLOCK}
 
     async def test_watch_passes_over_what_is_not_under_its_prefix(self, store: Store) -> None:
         watch = store.watch("hosts/", await store.revision() + 1)
@@ -69,7 +67,7 @@ class WatchContract:
         await put(store, "hotels/a")
         last = await put(store, "hosts/b")
         taken = await take(watch, 2)
-        assert [(one.revision, [event.key for event in one.events]) for one in taken] == [
+        assert [(one.revision, [*one.changes]) for one in taken] == [
             (mixed, ["hosts/a"]),
             (last, ["hosts/b"]),
         ]
@@ -80,7 +78,7 @@ class WatchContract:
             [ConditionalWrite({"hosts/a": 7}, {"hosts/a": b""}), ConditionalWrite({}, {"hosts/b": b""})]
         )
         (revision,) = await take(watch, 1)
-        assert [event.key for event in revision.events] == ["hosts/b"]
+        assert [*revision.changes] == ["hosts/b"]
 
     async def test_cancelled_reader_can_read_on(self, store: Store) -> None:
         watch = store.watch("hosts/", await store.revision() + 1)
@@ -164,7 +162,7 @@ class View:
         while last not in self.items:
             (revision,) = await take(self._watch, 1)
             self.revisions.append(revision.revision)
-            for key, item in revision.events:
+            for key, item in revision.changes.items():
                 if item is None:
                     del self.items[key]
                 else:
