@@ -3,11 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from enum import StrEnum
-from typing import Any
 
-from ddnsd.nameserver.interface import Nameserver, NoAnswerError, Rcode, RecordType, RRset, Update
+from ddnsd.nameserver.interface import (
+    Hidden,
+    LoadedNameserver,
+    NoAnswerError,
+    Rcode,
+    RecordType,
+    RRset,
+    Update,
+)
 from ddnsd.store.interface import ConditionalWrite as StoreUpdate
 from ddnsd.store.interface import Outcome, Store, UnavailableError, Unknown
+from tests.rigs.forwarding import ForwardingNameserver, ForwardingStore
 
 
 class Fault(StrEnum):
@@ -48,18 +56,14 @@ class Trigger:
         raise UnavailableError("dead")
 
 
-class FaultyNameserver(Nameserver):
+class FaultyNameserver(ForwardingNameserver):
     """A real nameserver behind a network that fails once. Tells `look` of each UPDATE that was done."""
 
-    def __init__(self, real: Nameserver, trigger: Trigger, look: Callable[[Update], None]) -> None:
-        self._real = real
+    def __init__(self, real: LoadedNameserver, trigger: Trigger, look: Callable[[Update], None]) -> None:
+        super().__init__(real)
         self._trigger = trigger
         self._look = look
         self._late: Update | None = None
-
-    @property
-    def max_transfers(self) -> int:
-        return self._real.max_transfers
 
     async def update(self, update: Update) -> Rcode:
         fault = self._trigger.next()
@@ -81,18 +85,18 @@ class FaultyNameserver(Nameserver):
         return rcode
 
     async def _deliver(self, update: Update) -> Rcode:
-        rcode = await self._real.update(update)
+        rcode = await self.real.update(update)
         if rcode is Rcode.NOERROR:
             self._look(update)
         return rcode
 
-    async def query(self, zone: str, name: str, type: RecordType) -> RRset | None:
+    async def query(self, zone: str, name: str, type: RecordType) -> RRset | Hidden | None:
         fault = self._trigger.next()
         if fault in DEATHS:
             await self._trigger.death()
         if fault is not None:
             raise NoAnswerError("lost")
-        return await self._real.query(zone, name, type)
+        return await self.real.query(zone, name, type)
 
     async def transfer(self, zone: str) -> AsyncIterator[Sequence[RRset]]:
         fault = self._trigger.next()
@@ -100,7 +104,7 @@ class FaultyNameserver(Nameserver):
             await self._trigger.death()
         if fault is Fault.LOST:
             raise NoAnswerError("lost")
-        async for part in self._real.transfer(zone):
+        async for part in self.real.transfer(zone):
             yield part
         if fault is Fault.DEATH_AFTER:
             await self._trigger.death()
@@ -110,31 +114,22 @@ class FaultyNameserver(Nameserver):
     async def open(self, zone: str, contents: Sequence[RRset]) -> None:
         """Only for the first time: it stands for a nameserver that is not this process's."""
         try:
-            await self._real.query(zone, zone, RecordType.SOA)
+            await self.real.query(zone, zone, RecordType.SOA)
         except Exception:  # noqa: BLE001  whatever it is: not open
-            await self._real.open(zone, ())
-
-    async def leave(self, zone: str) -> None:
-        await self._real.leave(zone)
-
-    async def close(self) -> None:
-        """The real one belongs to somebody else."""
+            await self.real.open(zone, ())
 
 
-class FaultyStore:
+class FaultyStore(ForwardingStore):
     """A real store behind a network that fails once, at a commit."""
 
     def __init__(self, real: Store, trigger: Trigger) -> None:
-        self._real = real
+        super().__init__(real)
         self._trigger = trigger
         self._late: Sequence[StoreUpdate] = ()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
     async def settle(self) -> int:
         self._late = ()
-        return await self._real.settle()
+        return await self.real.settle()
 
     async def commit(self, updates: Sequence[StoreUpdate]) -> Sequence[Outcome]:
         fault = self._trigger.next()
@@ -145,10 +140,10 @@ class FaultyStore:
         if fault is Fault.LATE:
             self._late = updates
             return [Unknown("late")] * len(updates)
-        outcomes = await self._real.commit(updates)
+        outcomes = await self.real.commit(updates)
         if self._late:
             late, self._late = self._late, ()
-            await self._real.commit(late)
+            await self.real.commit(late)
         if fault is Fault.DEATH_AFTER:
             await self._trigger.death()
         if fault is Fault.UNANSWERED:

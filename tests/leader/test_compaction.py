@@ -9,10 +9,10 @@ from ddnsd.etcd import EtcdClient, RangeRequest
 from ddnsd.etcd.errors import EtcdCompactedError
 from ddnsd.leader.housekeeping import Compactor
 from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
-from ddnsd.store.interface import ConditionalWrite
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.rigs.etcd import EtcdRig, versions
+from tests.store.contract.actions import put
 from tests.tasks import running
 from tests.waiting import until
 
@@ -33,14 +33,14 @@ async def test_only_what_is_old_is_forgotten() -> None:
         cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
         async with EtcdClient(rig.settings) as client, running(cache.run()):
             await cache.loaded()
-            (first,) = await store.commit([ConditionalWrite({}, {"filler/old": b""})])
+            first = await put(store, "filler/old")
             began = time.monotonic()
             async with running(Compactor(store, cache, KEPT).run()):
-                await until(lambda: is_forgotten(client, first.revision - 1))
+                await until(lambda: is_forgotten(client, first - 1))
                 assert time.monotonic() - began >= KEPT
-                (second,) = await store.commit([ConditionalWrite({}, {"filler/new": b""})])
+                second = await put(store, "filler/new")
                 await asyncio.sleep(KEPT / 2)
-                assert not await is_forgotten(client, second.revision - 1)
+                assert not await is_forgotten(client, second - 1)
         await store.close()
 
 
@@ -50,10 +50,10 @@ async def test_another_time_counts_at_once() -> None:
         cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
         async with EtcdClient(rig.settings) as client, running(cache.run()):
             await cache.loaded()
-            (first,) = await store.commit([ConditionalWrite({}, {"filler/old": b""})])
+            first = await put(store, "filler/old")
             compactor = Compactor(store, cache, 0)
             async with running(compactor.run()):
                 await asyncio.sleep(0)
                 compactor.reconfigure(0.2)
-                await until(lambda: is_forgotten(client, first.revision - 1))
+                await until(lambda: is_forgotten(client, first - 1))
         await store.close()

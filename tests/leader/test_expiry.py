@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec import structs
@@ -18,21 +17,19 @@ from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import ConditionalWrite, Outcome, Store
 from tests.leader.node import BLOG, LOOK, SECRET, Clock, Node, embedded_nameservers, example, host, node_on
+from tests.rigs.forwarding import ForwardingStore
 
 PAIR = ("one.example.com", "two.example.com")
 LAST = "last.example.com"
 VALUE = "value".ljust(43, "_")
 
 
-class Meanwhile:
+class Meanwhile(ForwardingStore):
     """A store at which something happens to one of the pair while the other one is being withdrawn."""
 
     def __init__(self, real: Store) -> None:
-        self._real = real
+        super().__init__(real)
         self.happens: Callable[[str], Awaitable[None]] | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
 
     async def commit(self, updates: Sequence[ConditionalWrite]) -> Sequence[Outcome]:
         withdrawn = [name for name in PAIR if any(_withdraws(each, name) for each in updates)]
@@ -40,7 +37,7 @@ class Meanwhile:
             happens, self.happens = self.happens, None
             (other,) = {*PAIR} - {*withdrawn}
             await happens(other)
-        return await self._real.commit(updates)
+        return await super().commit(updates)
 
 
 def _withdraws(update: ConditionalWrite, name: str) -> bool:
@@ -60,7 +57,7 @@ async def expiring(
         async with (
             embedded_nameservers(folder) as servers,
             node_on(real, servers) as clients,
-            node_on(meanwhile, servers, policy=policy) as leader,  # type: ignore[arg-type]
+            node_on(meanwhile, servers, policy=policy) as leader,
         ):
             leader.lead()
             await clients.apply(*example(*PAIR, LAST, BLOG))

@@ -14,7 +14,7 @@ import pytest
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import RecordKey
-from ddnsd.model.request import Limited, Refusal, Request, Unchanged, Updated, UpdateResult
+from ddnsd.model.request import Limited, Refusal, Request, Unchanged, Updated
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.embedded import EmbeddedNameserver
 from ddnsd.nameserver.interface import QueryRefusedError, RecordType, Update
@@ -121,7 +121,7 @@ async def _withdraw(node: Node, name: str, family: Family = Family.A) -> None:
 
 
 async def _update(node: Node, name: str, ip: str) -> None:
-    answer: UpdateResult = await node.update(name, ip)
+    answer = await node.update(name, ip)
     assert isinstance(answer, Updated | Unchanged), answer
     assert answer.ip == ip
 

@@ -11,7 +11,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.fence import parse_fence
 from ddnsd.model.records import Candidacy, RecordKey
 from ddnsd.model.request import Updated
-from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, Update
+from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, RRset, Update
 from ddnsd.store import codec
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import ConditionalWrite as StoreUpdate
@@ -19,6 +19,7 @@ from ddnsd.store.interface import Stale
 from ddnsd.store.keys import ELECTION
 from tests.leader.faults import Fault, FaultyNameserver, Trigger
 from tests.leader.node import BLOG, PATIENCE, ZONE, Node, embedded_nameservers, example, node_on, served
+from tests.narrow import only, present
 
 WHO = codec.encode(Candidacy("other"))
 BLOG_A = RecordKey(BLOG, Family.A)
@@ -46,7 +47,7 @@ async def two_nodes(
 
 async def _depose(store: EmbeddedStore, first: Node, second: Node) -> dict[str, int]:
     """Take the first node's key away, as the end of its lease would; return its guard."""
-    epoch = first.candidate.publisher.epoch
+    epoch = present(first.candidate.publisher).epoch
     keys = (await store.snapshot(ELECTION)).items
     (mine,) = [key for key, item in keys.items() if item.created == epoch]
     await first.commits.commit(StoreUpdate({}, deletes=frozenset({mine})))
@@ -66,7 +67,7 @@ async def test_late_update_of_the_deposed_is_refused(tmp_path: Path) -> None:
 
 async def test_commit_of_the_deposed_fails(tmp_path: Path) -> None:
     async with two_nodes(tmp_path) as (store, _, _, first, second):
-        publisher = first.candidate.publisher
+        publisher = present(first.candidate.publisher)
         guard = await _depose(store, first, second)
         assert guard[next(iter(guard))] == publisher.epoch
         outcome = await first.commits.commit(StoreUpdate(guard, {"installation": b"x"}))
@@ -87,8 +88,9 @@ async def test_leadership_goes_to_and_fro_under_load(tmp_path: Path) -> None:
             assert isinstance(await asking, Updated)
         await leader.published()
         assert await served(nameserver) == leader.wanted()
-        fence = await nameserver.query(ZONE, f"_ddnsd.{ZONE}", RecordType.TXT)
-        assert parse_fence(fence.values[0]).epoch == leader.candidate.publisher.epoch
+        rrset = only(RRset, await nameserver.query(ZONE, f"_ddnsd.{ZONE}", RecordType.TXT))
+        fence = present(parse_fence(rrset.values[0]))
+        assert fence.epoch == present(leader.candidate.publisher).epoch
 
 
 async def test_orderly_end_hands_over_at_once(tmp_path: Path) -> None:

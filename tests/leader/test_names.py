@@ -1,7 +1,7 @@
 """What stood at a name before is not taken, and only what is ddnsd's own is removed (decision 34)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from ddnsd.model.records import (
 from ddnsd.model.request import Refusal, Request, Updated
 from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Origin, Spec, TokenSpec, ZoneSpec, digest
 from ddnsd.nameserver.interface import (
+    LoadedNameserver,
     Nameserver,
     NameserverError,
     NoAnswerError,
@@ -59,6 +60,7 @@ from tests.leader.node import (
     zone_of,
 )
 from tests.rigs import NameserverRig, Record
+from tests.rigs.forwarding import ForwardingNameserver
 from tests.service.archives import read
 from tests.tasks import running
 from tests.waiting import until
@@ -66,21 +68,18 @@ from tests.waiting import until
 WWW, HOME = f"www.{ZONE}", f"home.{ZONE}"
 OPERATORS, OPERATORS6 = "198.51.100.80", "2001:db8:80::1"
 BLOG_A, WWW_A, HOME_A = (RecordKey(name, Family.A) for name in (BLOG, WWW, HOME))
+Records = dict[tuple[str, str], tuple[str, ...]]  # by owner name and type
 
 
-class Watched(Nameserver):
+class Watched(ForwardingNameserver):
     """A real nameserver whose UPDATEs are written down. `losing`: it does one more, and says no more."""
 
-    def __init__(self, real: Nameserver) -> None:
-        self.real = real
+    def __init__(self, real: LoadedNameserver) -> None:
+        super().__init__(real)
         self.updates: list[Update] = []
         self.losing = False
         self._lost = False
         self.transfers = True
-
-    @property
-    def max_transfers(self) -> int:
-        return self.real.max_transfers
 
     async def update(self, update: Update) -> Rcode:
         self.updates.append(update)
@@ -91,9 +90,6 @@ class Watched(Nameserver):
             self._lost = True
             raise NoAnswerError("lost on its way back")
         return rcode
-
-    async def query(self, zone: str, name: str, type: RecordType) -> RRset | None:
-        return await self.real.query(zone, name, type)
 
     async def transfer(self, zone: str) -> AsyncIterator[Sequence[RRset]]:
         if not self.transfers:
@@ -107,12 +103,6 @@ class Watched(Nameserver):
             await self.real.query(zone, zone, RecordType.SOA)
         except NameserverError:
             await self.real.open(zone, ())
-
-    async def leave(self, zone: str) -> None:
-        await self.real.leave(zone)
-
-    async def close(self) -> None:
-        """The real one belongs to somebody else."""
 
     def take(self) -> list[Update]:
         """Return the UPDATEs since the last time, but for those of fences alone."""
@@ -375,6 +365,7 @@ async def test_a_wildcard_in_doubt_is_not_ours_because_its_host_is(tmp_path: Pat
 
 async def test_a_zone_that_moves_takes_nothing_there_and_leaves_what_was_never_its_own(
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = await open_embedded(tmp_path / "store")
     async with (
@@ -387,8 +378,8 @@ async def test_a_zone_that_moves_takes_nothing_there_and_leaves_what_was_never_i
         await stand(servers["default"], WWW, OPERATORS)
         assert await node.update(WWW, "192.0.2.1") is Refusal.NAMESERVER_FAILED
         assert isinstance(await node.update(BLOG, "192.0.2.1"), Updated)
-        left: list[Update] = []
-        servers["default"].leave = _noting(servers["default"], left)  # type: ignore[method-assign]
+        left: list[Records] = []
+        monkeypatch.setattr(servers["default"], "leave", _noting(servers["default"], left))
         await node.apply(zone(nameserver="second"))
         await node.published()
         assert await zone_of(servers["second"]) == {(WWW, "A"): ("192.0.2.1",), (BLOG, "A"): ("192.0.2.1",)}
@@ -396,7 +387,7 @@ async def test_a_zone_that_moves_takes_nothing_there_and_leaves_what_was_never_i
     await store.close()
 
 
-def _noting(server: Any, left: list[Any]) -> Any:
+def _noting(server: Nameserver, left: list[Records]) -> Callable[[str], Awaitable[None]]:
     """Have a nameserver note what stands in a zone that ddnsd leaves: the embedded one forgets it then."""
     real = server.leave
 
@@ -482,7 +473,9 @@ async def test_what_a_leader_of_before_has_published_is_ours_whatever_is_noted(t
         assert await zone_of(watched.real) == {(WWW, "A"): ("192.0.2.2",), (BLOG, "A"): ("192.0.2.2",)}
 
 
-async def test_an_installation_of_before_goes_on_with_nothing_asked_or_refused(tmp_path: Path) -> None:
+async def test_an_installation_of_before_goes_on_with_nothing_asked_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As 9626785 left it: wildcards, challenges, drift, errors, a zone that moves, without a new field."""
     store = await open_embedded(tmp_path / "store")
     async with embedded_nameservers(tmp_path, "default", "second") as servers:
@@ -504,8 +497,8 @@ async def test_an_installation_of_before_goes_on_with_nothing_asked_or_refused(t
             await node.apply(zone(nameserver="second"))
             for each in watched.values():
                 each.updates.clear()
-            left: list[Any] = []
-            servers["default"].leave = _noting(servers["default"], left)  # type: ignore[method-assign]
+            left: list[Records] = []
+            monkeypatch.setattr(servers["default"], "leave", _noting(servers["default"], left))
             node.lead()
             await node.published()
             assert len(await zone_of(servers["second"])) == 5

@@ -144,8 +144,8 @@ async def test_node_that_is_too_old_says_so_and_writes_nothing(
             await node.commits.commit(ConditionalWrite({}, {where: b""}))
         assert await store.snapshot() == before
         (said,) = (record for record in caplog.records if record.levelname == "ERROR")
-        assert (said.getMessage(), said.key) == ("store.newer_version", where)
-        assert "version 2" in said.reason
+        assert (said.getMessage(), vars(said)["key"]) == ("store.newer_version", where)
+        assert "version 2" in vars(said)["reason"]
         await store.commit([ConditionalWrite({}, deletes=frozenset({where, "hosts/another"}))])
         await node.until(lambda: node.candidate.publisher is not None)
         await node.apply(host(ttl=44))

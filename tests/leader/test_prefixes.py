@@ -15,7 +15,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.records import LastSeen, RecordKey, entries
 from ddnsd.model.request import Moved, Refusal, Request, Updated, UpdateResult
 from ddnsd.model.resources import digest
-from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, RRset, Update
+from ddnsd.nameserver.interface import LoadedNameserver, Nameserver, Rcode, RecordType, Update
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import ConditionalWrite as StoreUpdate
@@ -36,6 +36,7 @@ from tests.leader.node import (
     zone,
     zone_of,
 )
+from tests.rigs.forwarding import ForwardingNameserver, ForwardingStore
 
 HOSTS = tuple(f"h{number}.example.com" for number in range(3))
 FIRST = RecordKey(HOSTS[0], Family.AAAA)
@@ -48,7 +49,7 @@ def prefix(text: str, secret: str = SECRET) -> Request:
 
 
 @asynccontextmanager
-async def idle_node(folder: Path, **settings: float) -> AsyncIterator[tuple[Node, Mapping[str, Nameserver]]]:
+async def idle_node(folder: Path, **settings: Any) -> AsyncIterator[tuple[Node, Mapping[str, Nameserver]]]:
     """Run a node with hosts that follow prefixes, and two tokens for them; it does not lead yet."""
     store = await open_embedded(folder / "store")
     try:
@@ -144,23 +145,17 @@ async def test_the_host_that_the_client_named_is_changed_once(tmp_path: Path) ->
         assert node.state.addresses[FIRST].revision == revision
 
 
-class Refusing:
+class Refusing(ForwardingNameserver):
     """A nameserver that refuses whatever is said of one name."""
 
-    def __init__(self, real: Nameserver, name: str) -> None:
-        self._real = real
+    def __init__(self, real: LoadedNameserver, name: str) -> None:
+        super().__init__(real)
         self.name = name
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    async def open(self, zone: str, contents: Sequence[RRset]) -> None:
-        await self._real.open(zone, contents)
 
     async def update(self, update: Update) -> Rcode:
         if any(change.name == self.name for change in update.changes):
             return Rcode.REFUSED
-        return await self._real.update(update)
+        return await super().update(update)
 
 
 async def test_a_host_that_the_nameserver_refuses_delays_no_other_and_is_no_change_when_sent_again(
@@ -168,7 +163,7 @@ async def test_a_host_that_the_nameserver_refuses_delays_no_other_and_is_no_chan
     store: EmbeddedStore,
 ) -> None:
     async with embedded_nameservers(tmp_path) as servers:
-        refusing: Any = Refusing(servers["default"], HOSTS[0])
+        refusing = Refusing(servers["default"], HOSTS[0])
         async with node_on(store, {"default": refusing}) as node:
             node.lead()
             await node.apply(*example(), *(host(name, ipv6Suffix="::1") for name in HOSTS))
@@ -184,31 +179,28 @@ async def test_a_host_that_the_nameserver_refuses_delays_no_other_and_is_no_chan
             assert len(list(entries(node.state.history[HOSTS[0]].value))) == 1, "but the same change"
 
 
-class Meanwhile:
+class Meanwhile(ForwardingStore):
     """A store at which something happens just before the next prefix is committed."""
 
     def __init__(self, real: Store) -> None:
-        self._real = real
+        super().__init__(real)
         self.happens: Callable[[], Awaitable[None]] | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
 
     async def commit(self, updates: Sequence[StoreUpdate]) -> Sequence[Outcome]:
         if self.happens and any(key.startswith(f"{keys.PREFIXES}/") for each in updates for key in each.puts):
             happens, self.happens = self.happens, None
             await happens()
-        return await self._real.commit(updates)
+        return await super().commit(updates)
 
 
 async def test_who_sends_a_prefix_is_told_of_a_host_that_was_there_and_is_changed_before_the_commit(
     tmp_path: Path,
     store: EmbeddedStore,
 ) -> None:
-    meanwhile: Any = Meanwhile(store)
+    meanwhile = Meanwhile(store)
     async with embedded_nameservers(tmp_path) as servers:
         nameserver = Refusing(servers["default"], "")
-        ours: Any = {"default": nameserver}
+        ours = {"default": nameserver}
         async with node_on(store, ours) as leader, node_on(meanwhile, ours) as node:
             leader.lead()
             await node.apply(*example(), *(host(name, ipv6Suffix="::1") for name in HOSTS))
@@ -225,21 +217,18 @@ async def test_who_sends_a_prefix_is_told_of_a_host_that_was_there_and_is_change
             assert found[HOSTS[0], "AAAA"] == ("2001:db8::5",), "which is not below the prefix"
 
 
-class Slow:
+class Slow(ForwardingNameserver):
     """A nameserver that takes no addresses of one zone until it is `released`."""
 
-    def __init__(self, real: Nameserver, zone: str) -> None:
-        self._real = real
+    def __init__(self, real: LoadedNameserver, zone: str) -> None:
+        super().__init__(real)
         self._zone = zone
         self.released = asyncio.Event()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
 
     async def update(self, update: Update) -> Rcode:
         if update.zone == self._zone and any(change.type is RecordType.AAAA for change in update.changes):
             await self.released.wait()
-        return await self._real.update(update)
+        return await super().update(update)
 
 
 async def test_a_move_that_waits_for_its_nameserver_keeps_no_other_waiting(
@@ -247,7 +236,7 @@ async def test_a_move_that_waits_for_its_nameserver_keeps_no_other_waiting(
 ) -> None:
     limits = PrefixLimits(hosts=1, at_once=1, most_pending=0, longest_pause=60.0)
     async with embedded_nameservers(tmp_path) as servers:
-        slow: Any = Slow(servers["default"], "slow.example")
+        slow = Slow(servers["default"], "slow.example")
         async with node_on(store, {"default": slow}, policy=replace(POLICY, prefixes=limits)) as node:
             node.lead()
             token = document("Token", "bobs", account="bob", sha256=digest(SECOND_SECRET))

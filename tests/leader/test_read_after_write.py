@@ -15,7 +15,7 @@ from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.records import RecordKey, Work
 from ddnsd.model.request import Refusal, Request, Updated
 from ddnsd.nameserver.embedded import EmbeddedNameserver
-from ddnsd.nameserver.interface import Hidden, Nameserver, Rcode, RecordType, Replace, RRset, Update
+from ddnsd.nameserver.interface import Hidden, Rcode, RecordType, Replace, RRset, Update
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from tests.leader.node import (
@@ -32,6 +32,7 @@ from tests.leader.node import (
     zone_of,
 )
 from tests.rigs import BindRig, NameserverRig, Record
+from tests.rigs.forwarding import ForwardingNameserver
 
 WWW, FENCE = f"www.{ZONE}", f"_ddnsd.{ZONE}"
 BLOG_A, WWW_A = RecordKey(BLOG, Family.A), RecordKey(WWW, Family.A)
@@ -45,11 +46,11 @@ class SigningBindRig(BindRig):
         return f"{super().role(keys)} dnssec-policy default; inline-signing yes;"
 
 
-class Lagging(Nameserver):
+class Lagging(ForwardingNameserver):
     """A real nameserver that serves what was there before, for the next `lag` questions after an UPDATE."""
 
     def __init__(self, real: EmbeddedNameserver, lag: int) -> None:
-        self.real = real
+        super().__init__(real)
         self.lag = lag
         self.updates: list[Update] = []
         self.wildcard: Hidden | None = None  # what is served where nothing is
@@ -57,10 +58,6 @@ class Lagging(Nameserver):
         self._before: View = {}
         self._now: View = {}
         self._left = 0
-
-    @property
-    def max_transfers(self) -> int:
-        return self.real.max_transfers
 
     async def update(self, update: Update) -> Rcode:
         self.updates.append(update)
@@ -85,15 +82,6 @@ class Lagging(Nameserver):
 
     async def transfer(self, zone: str) -> AsyncIterator[Sequence[RRset]]:
         yield list(self._served().values())
-
-    async def open(self, zone: str, contents: Sequence[RRset]) -> None:
-        await self.real.open(zone, contents)
-
-    async def leave(self, zone: str) -> None:
-        await self.real.leave(zone)
-
-    async def close(self) -> None:
-        """The real one belongs to somebody else."""
 
 
 @asynccontextmanager

@@ -1,11 +1,9 @@
 """All that a host can have beside one address: what is published, in which UPDATE, what is left behind."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec import structs
@@ -14,7 +12,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.records import LastSeen, RecordKey, entries
 from ddnsd.model.request import Moved, Refusal, Request, Unchanged, Updated
 from ddnsd.model.resources import Kind
-from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, Replace, RRset, Update
+from ddnsd.nameserver.interface import LoadedNameserver, Nameserver, Rcode, RecordType, Replace, Update
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore
 from ddnsd.store.interface import ConditionalWrite as StoreUpdate
@@ -34,6 +32,8 @@ from tests.leader.node import (
     zone,
     zone_of,
 )
+from tests.narrow import only
+from tests.rigs.forwarding import ForwardingNameserver
 from tests.waiting import until
 
 BLOG_A = RecordKey(BLOG, Family.A)
@@ -69,10 +69,10 @@ async def test_both_families_are_one_commit_and_one_update(tmp_path: Path, store
             assert len(revisions) == 1
             (update,) = [each for each in updates if any(change.name == BLOG for change in each.changes)]
             assert {change.type for change in update.changes} == {RecordType.A, RecordType.AAAA}
-            assert [*await node.ask(BOTH)] == [
+            assert await node.ask(BOTH) == (
                 Unchanged(BLOG, "192.0.2.1", Family.A),
                 Unchanged(BLOG, "2001:db8::1", Family.AAAA),
-            ]
+            )
 
 
 async def test_a_withdrawn_address_leaves_the_zone_and_the_store(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ async def test_who_set_an_address_that_somebody_withdraws_is_told_once_that_is_d
         assert not setting.done()
         node.lead()
         assert await setting == Updated(BLOG, "192.0.2.1", Family.A, "")
-        assert (await clearing)[0] == Updated(BLOG, "", Family.A, "192.0.2.1")
+        assert only(tuple, await clearing)[0] == Updated(BLOG, "", Family.A, "192.0.2.1")
         assert await zone_of(servers["default"]) == {}
 
 
@@ -329,22 +329,16 @@ async def test_the_oldest_histories_are_forgotten_where_there_are_too_many(tmp_p
         assert len(node.state.history) >= 10
 
 
-class Refusing:
+class Refusing(ForwardingNameserver):
     """A nameserver that refuses every change of one name, as one with a policy for single names does."""
 
-    def __init__(self, real: Nameserver, name: str) -> None:
-        self._real = real
+    def __init__(self, real: LoadedNameserver, name: str) -> None:
+        super().__init__(real)
         self._name = name
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    async def open(self, zone: str, contents: Sequence[RRset]) -> None:
-        await self._real.open(zone, contents)
 
     async def update(self, update: Update) -> Rcode:
         refused = any(change.name == self._name for change in update.changes)
-        return Rcode.REFUSED if refused else await self._real.update(update)
+        return Rcode.REFUSED if refused else await super().update(update)
 
 
 @pytest.mark.parametrize("served_before", [True, False])
@@ -352,7 +346,7 @@ async def test_a_wildcard_that_the_nameserver_refuses_is_in_the_way_no_more_once
     tmp_path: Path, store: EmbeddedStore, *, served_before: bool
 ) -> None:
     async with embedded_nameservers(tmp_path) as servers:
-        refusing: Any = Refusing(servers["default"], STAR)
+        refusing = Refusing(servers["default"], STAR)
         async with node_on(store, {"default": refusing}) as node:
             node.lead()
             await node.apply(*example())

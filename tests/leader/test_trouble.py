@@ -20,6 +20,7 @@ from ddnsd.model.request import Refusal, Updated
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.embedded import EmbeddedNameserver
 from ddnsd.nameserver.interface import (
+    Hidden,
     Nameserver,
     NoAnswerError,
     QueryRefusedError,
@@ -52,7 +53,9 @@ from tests.leader.node import (
     single_node,
     zone,
 )
+from tests.narrow import only
 from tests.rigs import NameserverRig, Record
+from tests.rigs.forwarding import ForwardingNameserver
 from tests.tasks import running
 
 SITE = Site(ZONE, "default")
@@ -60,26 +63,22 @@ Judge = Callable[[Update], Rcode | None]
 FOREIGN = "ddnsd1 installation=other cluster=other epoch=1 claim=x"
 
 
-class Moody(Nameserver):
+class Moody(ForwardingNameserver):
     """A real nameserver, but for what the test has it refuse."""
 
     def __init__(self, real: EmbeddedNameserver) -> None:
-        self.real = real
+        super().__init__(real)
         self.judge: Judge = lambda _: None
         self.transfers = True
         self.updates: list[Update] = []
         self.queries = 0
         self.is_silent = False
 
-    @property
-    def max_transfers(self) -> int:
-        return self.real.max_transfers
-
     async def update(self, update: Update) -> Rcode:
         self.updates.append(update)
         return self.judge(update) or await self.real.update(update)
 
-    async def query(self, zone: str, name: str, type: RecordType) -> RRset | None:
+    async def query(self, zone: str, name: str, type: RecordType) -> RRset | Hidden | None:
         self.queries += 1
         if self.is_silent:
             raise UnreachableError("no connection")
@@ -90,15 +89,6 @@ class Moody(Nameserver):
             raise QueryRefusedError("no transfers here")
         async for part in self.real.transfer(zone):
             yield part
-
-    async def open(self, zone: str, contents: Sequence[RRset]) -> None:
-        await self.real.open(zone, contents)
-
-    async def leave(self, zone: str) -> None:
-        await self.real.leave(zone)
-
-    async def close(self) -> None:
-        """The real one belongs to somebody else."""
 
 
 @asynccontextmanager
@@ -217,8 +207,8 @@ async def test_lost_fence_where_no_transfer_is_allowed(tmp_path: Path) -> None:
         await node.update(BLOG, "192.0.2.1")
         await node.published()
         moody.transfers = False
-        lost = tuple(Replace(name, type, 0, ()) for name, type in ((f"_ddnsd.{ZONE}", "TXT"), (BLOG, "A")))
-        await moody.real.update(Update(ZONE, (), tuple(x._replace(type=RecordType(x.type)) for x in lost)))
+        lost = (Replace(f"_ddnsd.{ZONE}", RecordType.TXT, 0, ()), Replace(BLOG, RecordType.A, 0, ()))
+        await moody.real.update(Update(ZONE, (), lost))
         await node.apply(host("www.example.com"))
         assert isinstance(await node.update("www.example.com", "192.0.2.7"), Updated)
         await node.update(BLOG, "192.0.2.1")
@@ -238,7 +228,7 @@ async def test_foreign_fence_is_shown_for_as_long_as_it_is_there(tmp_path: Path)
         await _scribble(servers["default"], FOREIGN)
         waiting = asyncio.create_task(node.update(BLOG, "192.0.2.1"))
         await node.until(lambda: node.state.footprints[SITE].value.holder == FOREIGN)
-        shown: set[tuple[str, bool]] = set()
+        shown: set[str] = set()
         node.cache.subscribe(
             lambda _: shown.add((footprint := node.state.footprints[SITE].value).holder and footprint.error)
         )
@@ -301,8 +291,7 @@ async def test_takeover_that_came_too_late_is_not_done(tmp_path: Path, store: Em
             moody.judge = lambda _: None
             await node.until(lambda: node.state.footprints[SITE].value.holder == FOREIGN)
             await asyncio.sleep(3 * POLICY.probe_interval)
-            fence = await moody.real.query(ZONE, f"_ddnsd.{ZONE}", RecordType.TXT)
-            assert fence is not None
+            fence = only(RRset, await moody.real.query(ZONE, f"_ddnsd.{ZONE}", RecordType.TXT))
             assert fence.values == (FOREIGN,)
             assert await publisher.work(Work.TAKEOVER)
 
@@ -322,7 +311,7 @@ class _AwayAtElections(FaultyStore):
     async def campaign(self, value: bytes, election: str = keys.ELECTION) -> Leadership:
         if self._trigger.next():
             raise UnavailableError("no quorum")
-        return await self._real.campaign(value, election)
+        return await super().campaign(value, election)
 
 
 async def test_election_waits_for_the_store(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 """A Kubernetes cluster called prod, as its controller puts it into a node's store."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from ddnsd.model.records import Candidacy, HeldDeletions, Resource
+from ddnsd.model.records import Candidacy, Entry, HeldDeletions, Resource
 from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Origin, TokenSpec, ZoneSpec, qualified
 from ddnsd.service.documents import Document
 from ddnsd.service.registry import SourcedRegistry
@@ -60,7 +60,7 @@ EVERYTHING = [zone_of(), account_of(), host_of(), token_of()]
 
 async def stored(node: Node, kind: Kind, name: str) -> Resource[Any] | None:
     await node.cache.current()
-    tables = {
+    tables: dict[Kind, Mapping[str, Entry[Resource[Any]]]] = {
         Kind.ZONE: node.cache.state.zones,
         Kind.ACCOUNT: node.cache.state.accounts,
         Kind.HOST: node.cache.state.hosts,

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,7 +65,7 @@ async def test_the_archive_in_the_docs_is_one() -> None:
     text = (Path(__file__).parents[2] / "docs/admin/reference.md").read_text()
     (shown,) = re.findall(r"^```\n(---\napiVersion.*?)^```$", text, re.MULTILINE | re.DOTALL)
     header, (blog,) = await read(shown.encode())
-    assert (header.format, blog.document.name, blog.addresses.keys()) == (1, "blog.example.com", {Family.A})
+    assert (header.format, blog.document.name, set(blog.addresses)) == (1, "blog.example.com", {Family.A})
 
 
 async def test_what_is_written_is_what_it_was_when_it_began(node: Node) -> None:
@@ -83,7 +83,7 @@ async def test_what_is_written_is_what_it_was_when_it_began(node: Node) -> None:
 
 
 async def test_challenges_and_the_past_stay_where_they_are(node: Node) -> None:
-    spec = {"wildcard": True, "ipv6Suffix": "::1", "ipv6Subnet": "1f", "expiresAfter": 3600}
+    spec: dict[str, Any] = {"wildcard": True, "ipv6Suffix": "::1", "ipv6Subnet": "1f", "expiresAfter": 3600}
     await node.registry.apply([zone("example.com"), account("alice"), host("a.example.com", **spec)])
     await node.registry.apply([token("t", "a", scopes=["txt"])])
     await node.commit_address("a.example.com", "192.0.2.7")
@@ -123,7 +123,7 @@ async def test_kinds_and_names_are_in_order_and_secrets_nowhere(node: Node) -> N
 
 
 @pytest.fixture
-def longest() -> Callable[[], AbstractAsyncContextManager[list[float]]]:
+def longest() -> Iterator[Callable[[], AbstractAsyncContextManager[list[float]]]]:
     """Measure how long, in seconds of CPU, nobody else had the event loop."""
     gc.disable()  # of all that pytest has in memory, not of what is measured
     yield _longest

@@ -33,7 +33,7 @@ class Judge:
 
     def __init__(self, world: World) -> None:
         one = Rate(0.001, 1)
-        fair = FairUse(FairUseLimits(True, *[one] * 5), clock=lambda: 0.0)
+        fair = FairUse(FairUseLimits(True, one, one, one, one, one), clock=lambda: 0.0)
         self.refused = RefusedAttempts()
         self.conduct = ClientLimits(world.state, fair, self.refused)
         self.world = world
@@ -111,7 +111,8 @@ def test_where_the_source_is_not_known_a_failure_is_the_proxys(judge: Judge) -> 
 
 
 def test_whoever_has_a_token_is_listened_to_when_all_strangers_wait(judge: Judge) -> None:
-    fair = FairUse(FairUseLimits(True, *[Rate(0.001, 1)] * 5, process_failures=Rate(0.001, 1)), lambda: 0.0)
+    one = Rate(0.001, 1)
+    fair = FairUse(FairUseLimits(True, one, one, one, one, one, process_failures=one), lambda: 0.0)
     conduct = ClientLimits(judge.world.state, fair, RefusedAttempts())
     conduct.malformed("2001:db8::1")
     assert conduct.wait(BAD, digest(BAD.token)) > 0

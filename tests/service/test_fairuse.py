@@ -244,7 +244,9 @@ ACTS = st.lists(
 @given(ACTS)
 def test_a_table_with_room_does_as_a_bucket_for_each_would(acts: list[Any]) -> None:
     rate, now = Rate(1, 10), 0.0
-    table, levels, seen = Buckets(rate, 8), defaultdict(lambda: rate.burst), defaultdict(float)
+    table = Buckets(rate, 8)
+    levels: defaultdict[str, float] = defaultdict(lambda: rate.burst)
+    seen: defaultdict[str, float] = defaultdict(float)
     for name, pause, count in acts:
         now += pause
         level = min(rate.burst, levels[name] + (now - seen[name]))

@@ -53,7 +53,8 @@ async def test_the_newest_changes_come_first(node: Node) -> None:
 
 @pytest.mark.parametrize("limit", range(1, 9))
 async def test_pages_follow_one_another(node: Node, limit: int) -> None:
-    whole, paged, cursor = (await node.registry.history("", 100)).items, [], ""
+    whole, cursor = (await node.registry.history("", 100)).items, ""
+    paged: list[HistoryItem] = []
     while not paged or cursor:
         items, cursor = await node.registry.history("", limit, cursor)
         assert len(items) <= limit

@@ -23,10 +23,12 @@ from ddnsd.service.registry import (
     Written,
 )
 from ddnsd.service.registry.registry import PutResult
+from ddnsd.service.registry.rules import Deleted
 from ddnsd.service.status import HostStatus, RecordStatus, TextStatus, host_status
 from ddnsd.store import codec, keys
-from ddnsd.store.embedded import EmbeddedStore
-from ddnsd.store.interface import ConditionalWrite, Done, Stale, Unknown
+from ddnsd.store.interface import ConditionalWrite, Outcome, Store, Unknown
+from tests.narrow import only, present
+from tests.rigs.forwarding import ForwardingStore
 from tests.service.registry_node import Node, account, document, host, node_on, single_node, token, zone
 
 BASE = [zone("example.com"), account("alice")]
@@ -197,7 +199,7 @@ async def test_the_account_goes_or_the_host_comes(filled: Node) -> None:
 async def test_a_deleted_host_leaves_tombstones_where_it_had_addresses(filled: Node) -> None:
     await filled.commit_address("blog.example.com", "192.0.2.1")
     await filled.registry.delete(Kind.HOST, "blog.example.com")
-    address = await filled.address("blog.example.com")
+    address = present(await filled.address("blog.example.com"))
     assert (address.ip, address.previous, address.zone) == ("", "", "example.com")
     assert await filled.address("blog.example.com", Family.AAAA) is None
 
@@ -206,15 +208,15 @@ async def test_a_family_taken_away_leaves_a_tombstone(filled: Node) -> None:
     await filled.commit_address("blog.example.com", "192.0.2.1")
     await filled.commit_address("blog.example.com", "2001:db8::1", Family.AAAA)
     await put(filled, host("blog.example.com", families=["AAAA"]))
-    assert (await filled.address("blog.example.com")).is_tombstone
-    assert not (await filled.address("blog.example.com", Family.AAAA)).is_tombstone
+    assert present(await filled.address("blog.example.com")).is_tombstone
+    assert not present(await filled.address("blog.example.com", Family.AAAA)).is_tombstone
 
 
 async def test_another_owner_inherits_no_address(filled: Node) -> None:
     await put(filled, account("bob"))
     await filled.commit_address("blog.example.com", "192.0.2.1")
     await put(filled, host("blog.example.com", "bob"))
-    assert (await filled.address("blog.example.com")).is_tombstone
+    assert present(await filled.address("blog.example.com")).is_tombstone
 
 
 async def test_another_owner_is_not_told_of_an_address_that_was_withdrawn_before(filled: Node) -> None:
@@ -223,14 +225,14 @@ async def test_another_owner_is_not_told_of_an_address_that_was_withdrawn_before
     withdrawn = Committed("", "192.0.2.1", "test", datetime.now(UTC), "example.com", cleared=True)
     await filled.commits.commit(ConditionalWrite({}, {keys.address(record): codec.encode(withdrawn)}))
     await put(filled, host("blog.example.com", "bob"))
-    address = await filled.address("blog.example.com")
+    address = present(await filled.address("blog.example.com"))
     assert (address.ip, address.previous, address.cleared) == ("", "", False)
 
 
 async def test_a_change_of_nothing_else_keeps_the_address(filled: Node) -> None:
     await filled.commit_address("blog.example.com", "192.0.2.1")
     await put(filled, host("blog.example.com", ttl=30, enabled=False))
-    assert (await filled.address("blog.example.com")).ip == "192.0.2.1"
+    assert present(await filled.address("blog.example.com")).ip == "192.0.2.1"
 
 
 async def test_no_address_outlives_its_host(filled: Node) -> None:
@@ -363,7 +365,7 @@ async def test_two_deletions_of_one_account_delete_it_once(node: Node) -> None:
             return_exceptions=True,
         )
     gone = [one for one in both if not isinstance(one, NotFoundError)]
-    assert sum(one.hosts for one in gone) == 80
+    assert sum(only(Deleted, one).hosts for one in gone) == 80
 
 
 # Apply
@@ -512,32 +514,30 @@ async def test_a_store_that_is_gone_fails_every_call(filled: Node) -> None:
 # A store whose answers are lost
 
 
-class LossyStore:
+class LossyStore(ForwardingStore):
     """The real store behind a network that loses an answer: of what was done, or of what was not."""
 
-    def __init__(self, store: EmbeddedStore) -> None:
-        self._store = store
+    def __init__(self, real: Store) -> None:
+        super().__init__(real)
         self.lose: list[bool] = []  # for each coming commit whose answer is lost: was it done?
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    async def commit(self, updates) -> Sequence[Done | Stale | Unknown] | list[Any]:
+    async def commit(self, updates: Sequence[ConditionalWrite]) -> Sequence[Outcome]:
         if not self.lose:
-            return await self._store.commit(updates)
+            return await super().commit(updates)
         if self.lose.pop(0):
-            await self._store.commit(updates)
+            await super().commit(updates)
         return [Unknown("the answer was lost")] * len(updates)
 
 
 @pytest.mark.parametrize("lost", [[True], [False], [False, False], [False, True]])
 async def test_a_lost_answer_is_asked_for_until_it_is_known(filled: Node, lost: list[bool]) -> None:
-    async with node_on(LossyStore(filled.store)) as node:
-        node.store.lose = list(lost)
+    store = LossyStore(filled.store)
+    async with node_on(store) as node:
+        store.lose = list(lost)
         assert (await put(node, account("bob"))).written is Written.CREATED
-        node.store.lose = list(lost)
+        store.lose = list(lost)
         assert (await node.registry.delete(Kind.ACCOUNT, "bob")).done
-        node.store.lose = list(lost)
+        store.lose = list(lost)
         created = await node.registry.create_token(document("Token", "new", account="alice"))
-        assert node.store.lose == []
+        assert store.lose == []
     assert (await filled.registry.get(Kind.TOKEN, "new")).revision == created.revision

@@ -17,6 +17,7 @@ from ddnsd.service.registry import PartlyRestoredError, RefusedError, Restored
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.installation import installation_owner
 from tests.leader.faults import Fault, FaultyStore, Trigger
+from tests.narrow import present
 from tests.service.archives import body, exported, read
 from tests.service.registry_node import Node, account, document, host, node_on, single_node, token, zone
 from tests.service.test_archive import GOLDEN
@@ -73,6 +74,7 @@ async def test_import_that_broke_off_goes_on(tmp_path: Path, fault: Fault, at: i
                 assert "import the same export again to go on" in str(restored)
                 assert restored.restored.addresses == len(node.cache.state.addresses)
                 restored = await restore(node, source)
+            assert isinstance(restored, Restored)
             counts = [msgspec.structs.astuple(part) for part in (restored.created, restored.unchanged)]
             assert tuple(map(sum, zip(*counts, strict=True))) == (1, 1, 200, 1)
             assert body(await exported(node)) == body(source)
@@ -85,7 +87,7 @@ async def test_address_that_a_client_has_changed_since_is_kept(node: Node, tmp_p
     await restore(node, source)
     await node.commit_address(HOSTS[3], "192.0.2.99")
     assert await restore(node, source) == Restored(NOTHING, Counts(1, 1, 200, 1), 0, 1)
-    assert (await node.address(HOSTS[3])).ip == "192.0.2.99"
+    assert present(await node.address(HOSTS[3])).ip == "192.0.2.99"
 
 
 async def test_address_that_is_older_than_the_export_stands_in_the_way(node: Node, tmp_path: Path) -> None:
@@ -108,7 +110,7 @@ async def test_tombstone_is_overwritten(node: Node) -> None:
     await node.registry.delete(Kind.HOST, BLOG)
     restored = await restore(node, GOLDEN)
     assert restored == Restored(Counts(0, 0, 2, 1), Counts(1, 1, 0, 0), 3, 0)
-    committed = await node.address(BLOG)
+    committed = present(await node.address(BLOG))
     assert (committed.ip, committed.previous) == ("192.0.2.7", "192.0.2.4")
     assert committed.changed == datetime(2026, 7, 1, 8, 15, 30, 123456, UTC)
 
@@ -125,11 +127,11 @@ IN_THE_WAY = (
 )
 
 
-@pytest.mark.parametrize(("present", "message", "hosts"), IN_THE_WAY)
+@pytest.mark.parametrize(("there", "message", "hosts"), IN_THE_WAY)
 async def test_nothing_that_exists_is_replaced(
-    node: Node, present: list[Any], message: str, hosts: int
+    node: Node, there: list[Any], message: str, hosts: int
 ) -> None:
-    await node.registry.apply(present)
+    await node.registry.apply(there)
     before = await node.store.snapshot()
     with pytest.raises(RefusedError) as caught:
         await restore(node, GOLDEN)
@@ -166,7 +168,7 @@ async def test_no_commit_is_larger_than_etcd_takes(node: Node, tmp_path: Path) -
     watch = node.store.watch("", start)
     sizes = []
     async for revision in watch:
-        sizes.append(sum(len(item.value) for item in revision.changes.values()))
+        sizes.append(sum(len(present(item).value) for item in revision.changes.values()))
         if revision.revision == node.cache.revision:
             break
     await watch.aclose()
@@ -184,7 +186,7 @@ async def test_others_change_what_they_like_meanwhile(node: Node, tmp_path: Path
     await asyncio.gather(node.registry.apply([account("bob")]), *changes)
     restored = await importing
     assert restored.created == Counts(1, 1, 200, 1)
-    ips = [(await node.address(name)).ip for name in HOSTS]
+    ips = [present(await node.address(name)).ip for name in HOSTS]
     assert ips.count("192.0.2.99") == len(changes)
     assert ips.count("192.0.2.7") == len(HOSTS) - len(changes)
 

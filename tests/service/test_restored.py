@@ -35,7 +35,7 @@ async def test_waiter_of_the_old_history_is_told_at_once(version: Version) -> No
                 (Request("blog.example.com", "192.0.2.1", SECRET, ""),),
                 lambda answer, _: answered.set_result(answer),
             )
-            await until(lambda: node.cache.state.addresses)
+            await until(lambda: bool(node.cache.state.addresses))
             await asyncio.to_thread(rig.restore, rig.folder / "backup", "another")
             assert await asyncio.wait_for(answered, 10) is Refusal.STORE_FAILED
         await store.close()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from ddnsd.model.addresses import Family
 from ddnsd.model.publication import Wanted, wanted
 from ddnsd.model.ratelimit import Rate
-from ddnsd.model.records import Footprint, Installation, Published, PublishError, RecordKey, Site
+from ddnsd.model.records import Footprint, Installation, Published, PublishError, RecordKey, Site, Stored
 from ddnsd.model.request import Limited, Refusal, Request, Unchanged, Updated, UpdateResult
 from ddnsd.model.resources import Kind, digest
 from ddnsd.service.limits import ClientLimits, FairUse, FairUseLimits, RefusedAttempts
@@ -58,11 +59,11 @@ class Desk:
         await asyncio.sleep(0)  # who was answered just now is in flight no more
         before = self.service.in_flight
         task = asyncio.create_task(self.ask(ip))
-        await until(lambda: self._committed(ip) and self.service.in_flight > before)
+        await until(lambda: self.has_committed(ip) and self.service.in_flight > before)
         assert not task.done()
         return task
 
-    def _committed(self, ip: str) -> bool:
+    def has_committed(self, ip: str) -> bool:
         entry = self.node.cache.state.addresses.get(BLOG_A)
         return entry is not None and entry.value.ip == ip
 
@@ -85,7 +86,7 @@ class Desk:
     async def verify(self, *, verified: bool = True) -> None:
         await self.write(keys.footprint(SITE), Footprint(self.node.cache.identity if verified else ""))
 
-    async def write(self, key: str, value: object) -> None:
+    async def write(self, key: str, value: Stored) -> None:
         outcome = await self.node.commits.commit(ConditionalWrite({}, {key: codec.encode(value)}))
         assert isinstance(outcome, Done)
         await self.node.cache.current()
@@ -207,9 +208,9 @@ async def test_not_published_at_the_deadline(tmp_path: Path) -> None:
         assert await again == ONE
 
 
-async def test_only_so_many_requests_wait_and_of_the_others_nothing_is_committed(tmp_path: Path) -> None:
+async def test_only_so_many_requests_wait_and_of_the_others_nothing_ishas_committed(tmp_path: Path) -> None:
     many = Rate(1000, 1000)
-    limits = FairUseLimits(True, *[many] * 5, token_waiting=2)
+    limits = FairUseLimits(True, many, many, many, many, many, token_waiting=2)
     async with desk_in(tmp_path, limits=limits) as desk:
         await desk.verify()
         waiting = [await desk.asking(), await desk.asking()]
@@ -302,7 +303,7 @@ async def test_nothing_is_left_of_a_thousand_requests(desk: Desk) -> None:
     for turn in range(20):
         asking = [asyncio.create_task(desk.ask(f"192.0.2.{turn}")) for _ in range(50)]
         await until(lambda: desk.service.in_flight == 50)
-        await until(lambda ip=f"192.0.2.{turn}": desk._committed(ip))
+        await until(partial(desk.has_committed, f"192.0.2.{turn}"))
         await desk.publish()
         await asyncio.gather(*asking)
     async with asyncio.timeout(1):

@@ -10,6 +10,7 @@ from ddnsd.model.records import Work
 from ddnsd.service.registry import NotFoundError
 from ddnsd.store import codec
 from ddnsd.store.interface import ConditionalWrite
+from tests.narrow import present
 from tests.service.registry_node import Node, node_on, single_node, zone
 
 
@@ -33,7 +34,7 @@ async def test_work_asked_on_one_node_is_done_on_another(node: Node) -> None:
         id = await node.registry.request_work("example.com", Work.CHECK)
         waiting = asyncio.create_task(node.registry.await_work(id, 10))
         await finish(leader, id)
-        request = await waiting
+        request = present(await waiting)
     assert request.findings == ("nothing differs",)
     await node.cache.current()
     assert not node.cache.state.requests
@@ -42,7 +43,7 @@ async def test_work_asked_on_one_node_is_done_on_another(node: Node) -> None:
 async def test_work_done_before_anybody_waits_is_found(node: Node) -> None:
     id = await node.registry.request_work("example.com", Work.REPAIR)
     await finish(node, id)
-    assert (await node.registry.await_work(id, 10)).work is Work.REPAIR
+    assert present(await node.registry.await_work(id, 10)).work is Work.REPAIR
 
 
 async def test_work_that_nobody_does_ends_the_waiting(node: Node) -> None:
