@@ -3,7 +3,7 @@
 It knows nothing of ddnsd. `ApiClient` is the verbs, `Reflector` keeps a whole selection current on them.
 """
 
-from ddnsd.kube.api.client import ApiClient, ApiWatch, Listing, Serving
+from ddnsd.kube.api.client import ApiClient, ApiWatch
 from ddnsd.kube.api.objects import (
     AlreadyExistsError,
     ApiRefusedError,
@@ -12,17 +12,14 @@ from ddnsd.kube.api.objects import (
     EventKind,
     ExpiredError,
     ForbiddenError,
-    InvalidError,
     Key,
     KubeError,
-    MalformedAnswerError,
+    Listing,
     NotServedError,
     Object,
     ObjectMeta,
     ObjectNotFoundError,
     OwnerReference,
-    TooManyRequestsError,
-    UnauthorizedError,
     WatchEvent,
 )
 from ddnsd.kube.api.reflector import Absence, Backoff, Gone, Reflector, ReflectorState, ReflectorView
@@ -45,11 +42,9 @@ __all__ = [
     "ExpiredError",
     "ForbiddenError",
     "Gone",
-    "InvalidError",
     "Key",
     "KubeError",
     "Listing",
-    "MalformedAnswerError",
     "NotServedError",
     "Object",
     "ObjectMeta",
@@ -59,9 +54,6 @@ __all__ = [
     "ReflectorState",
     "ReflectorView",
     "Selection",
-    "Serving",
-    "TooManyRequestsError",
-    "UnauthorizedError",
     "WatchEvent",
     "in_cluster_server",
 ]

@@ -3,17 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from enum import Enum
-from typing import Any, NamedTuple, Self
-from urllib.parse import urlencode
+from typing import Any, Self
 
 import httpx2
 import msgspec
 
 from ddnsd.kube.api.objects import (
     ApiUnavailableError,
-    ListPage,
-    MalformedAnswerError,
+    KubeError,
+    Listing,
     NotServedError,
     Object,
     WatchEvent,
@@ -27,21 +25,6 @@ from ddnsd.kube.api.transport import ApiCall, ApiTransport
 PAGE = 500  # objects in one answer of a list
 _MOST = 8 << 20  # bytes of one line of a watch; etcd holds objects up to 1.5 MiB
 _APPLY = "application/apply-patch+yaml"  # of which JSON is a part
-
-
-class Listing(NamedTuple):
-    """All objects of a selection at one resourceVersion."""
-
-    resource_version: str
-    objects: tuple[Object, ...]
-
-
-class Serving(Enum):
-    """Whether the API server has a resource."""
-
-    SERVED = "served"
-    TERMINATING = "terminating"  # its CRD is being deleted, and all its objects with it
-    ABSENT = "absent"
 
 
 class _Discovered(msgspec.Struct, frozen=True):
@@ -78,7 +61,7 @@ class ApiWatch:
                 return ()
             *lines, self._begun = (self._begun + chunk).split(b"\n")
             if len(self._begun) > _MOST:
-                raise MalformedAnswerError(f"{self._title}: an event of more than {_MOST} bytes")
+                raise KubeError(f"{self._title}: an event of more than {_MOST} bytes")
             if lines:
                 return decode_events(lines, self._title)
 
@@ -150,12 +133,11 @@ class ApiClient:
             NotServedError: there is no such resource.
             ExpiredError: the pages took longer than the API server keeps history (5 minutes).
         """
-        part = await self._page(selection, page, "")
-        resource_version, objects = part.resource_version, [*part.objects]
-        while part.rest:
-            part = await self._page(selection, page, part.rest)
+        (resource_version, objects), rest = await self._page(selection, page)
+        while rest:
+            part, rest = await self._page(selection, page, rest)
             objects += part.objects
-        return Listing(resource_version, tuple(objects))
+        return Listing(resource_version, objects)
 
     async def newest(self, selection: Selection) -> str:
         """Return the resourceVersion that a list of the selection would have now.
@@ -163,7 +145,8 @@ class ApiClient:
         Raises:
             NotServedError: there is no such resource.
         """
-        return (await self._page(selection, 1, "")).resource_version
+        first, _ = await self._page(selection, 1)
+        return first.resource_version
 
     @asynccontextmanager
     async def watch(self, selection: Selection, resource_version: str) -> AsyncIterator[ApiWatch]:
@@ -174,13 +157,14 @@ class ApiClient:
             ExpiredError: changes since then are no longer known; `read` may also raise it later.
         """
         limit = self.settings.watch_timeout
-        path = selection.path(
-            watch="true",
-            resourceVersion=resource_version,
-            allowWatchBookmarks="true",
-            timeoutSeconds=str(limit),
-        )
-        call = ApiCall(f"watch {selection}", selection.resource, "GET", path)
+        query = {
+            **selection.query,
+            "watch": "true",
+            "resourceVersion": resource_version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(limit),
+        }
+        call = ApiCall(f"watch {selection}", selection.resource, "GET", selection.path, query)
         async with self._transport.open(call, self.settings.timeout) as response:
             watch = ApiWatch(response, call.title, silence=limit + self.settings.timeout)
             try:
@@ -218,11 +202,10 @@ class ApiClient:
         """
         metadata = document["metadata"]
         path = resource.item(metadata["name"], metadata.get("namespace", ""), subresource)
-        query = urlencode({"fieldManager": manager, "force": "true" if force else "false"})
+        query = {"fieldManager": manager, "force": "true" if force else "false"}
         title = f"apply {resource.plural}/{metadata['name']}"
-        return decode_object(
-            await self._call(ApiCall(title, resource, "PATCH", f"{path}?{query}", document, _APPLY))
-        )
+        call = ApiCall(title, resource, "PATCH", path, query, document, _APPLY)
+        return decode_object(await self._call(call))
 
     async def create(self, resource: ApiResource, document: Mapping[str, Any], *, manager: str) -> Object:
         """Create an object.
@@ -231,8 +214,8 @@ class ApiClient:
             AlreadyExistsError: an object of this name exists.
         """
         path = resource.collection(document["metadata"].get("namespace", ""))
-        query = urlencode({"fieldManager": manager})
-        call = ApiCall(f"create {resource.plural}", resource, "POST", f"{path}?{query}", document)
+        query = {"fieldManager": manager}
+        call = ApiCall(f"create {resource.plural}", resource, "POST", path, query, document)
         return decode_object(await self._call(call))
 
     async def delete(self, resource: ApiResource, name: str, *, namespace: str = "", uid: str = "") -> None:
@@ -244,26 +227,25 @@ class ApiClient:
         """
         options = {"preconditions": {"uid": uid}} if uid else None
         path = resource.item(name, namespace)
-        await self._call(ApiCall(f"delete {resource.plural}/{name}", resource, "DELETE", path, options))
+        title = f"delete {resource.plural}/{name}"
+        await self._call(ApiCall(title, resource, "DELETE", path, document=options))
 
-    async def serving(self, resource: ApiResource) -> Serving:
-        """Report whether a resource is served; every authenticated user may ask (system:discovery).
+    async def serves(self, resource: ApiResource) -> bool:
+        """Say whether a resource is there to stay; every authenticated user may ask (system:discovery).
 
-        While a CRD is being deleted, discovery does not list the verb `create`
+        While its CRD is being deleted, and all its objects with it, discovery does not list the verb `create`
         (apiextensions-apiserver: customresource_discovery_controller.go).
         """
         try:
             found = await self._call(ApiCall(f"discover {resource.root}", resource, "GET", resource.root))
         except NotServedError:
-            return Serving.ABSENT
+            return False
         verbs = {one.name: one.verbs for one in _decode_discovery(found).resources}
-        if resource.plural not in verbs:
-            return Serving.ABSENT
-        return Serving.SERVED if "create" in verbs[resource.plural] else Serving.TERMINATING
+        return "create" in verbs.get(resource.plural, ())
 
-    async def _page(self, selection: Selection, limit: int, rest: str) -> ListPage:
-        path = selection.path(limit=str(limit), **{"continue": rest})
-        call = ApiCall(f"list {selection}", selection.resource, "GET", path)
+    async def _page(self, selection: Selection, limit: int, rest: str = "") -> tuple[Listing, str]:
+        query = {**selection.query, "limit": str(limit)} | ({"continue": rest} if rest else {})
+        call = ApiCall(f"list {selection}", selection.resource, "GET", selection.path, query)
         return decode_page(await self._transport.call(call, self.settings.list_timeout))
 
     async def _call(self, call: ApiCall) -> bytes:
@@ -274,4 +256,4 @@ def _decode_discovery(text: bytes) -> _Discovery:
     try:
         return msgspec.json.decode(text, type=_Discovery)
     except msgspec.DecodeError as error:
-        raise MalformedAnswerError(f"not a discovery: {error}") from None
+        raise KubeError(f"not a discovery: {error}") from None

@@ -2,19 +2,16 @@
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/
 
-KubeError
-├── ApiUnavailableError     no answer in time, or a 5xx: try later; a write may have been done all the same
-│   └── TooManyRequestsError  429: try later; the answer may say when
-├── MalformedAnswerError    an answer that cannot be read: not JSON, or longer than allowed
+KubeError                   itself: an answer that cannot be read, as it is not JSON, or longer than allowed
+├── ApiUnavailableError     no answer in time, a 429 or a 5xx: try later; but for a 429, a write may have
+│                           been done all the same
 └── ApiRefusedError         4xx: nothing was done; `code` is HTTP's, `reason` the Status's
-    ├── UnauthorizedError     the token is not accepted
     ├── ForbiddenError        RBAC, or admission, does not allow it
     ├── ObjectNotFoundError   there is no such object
     │   └── NotServedError      there is no such resource: its CRD is not installed
     ├── ConflictError         another field manager owns a field, or a precondition fails
     │   └── AlreadyExistsError
-    ├── ExpiredError          the resourceVersion is too old: list again
-    └── InvalidError          the schema, or a rule of it, refuses the object
+    └── ExpiredError          the resourceVersion is too old: list again
 """
 
 from collections.abc import Iterable
@@ -29,19 +26,14 @@ class KubeError(Exception):
 
 
 class ApiUnavailableError(KubeError):
-    """The API server did not answer, or not as one that works."""
+    """The API server did not answer, or not as one that has time for it.
 
-
-class TooManyRequestsError(ApiUnavailableError):
-    """The API server has too much to do; `retry_after` is in seconds, 0 if it did not say."""
+    `retry_after` is in seconds, 0 if it did not say.
+    """
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-
-
-class MalformedAnswerError(KubeError):
-    """The answer is not one of the Kubernetes API."""
 
 
 class ApiRefusedError(KubeError):
@@ -51,10 +43,6 @@ class ApiRefusedError(KubeError):
         super().__init__(message)
         self.code = code
         self.reason = reason
-
-
-class UnauthorizedError(ApiRefusedError):
-    """The token is missing, expired, or of another cluster."""
 
 
 class ForbiddenError(ApiRefusedError):
@@ -81,10 +69,6 @@ class ExpiredError(ApiRefusedError):
     """History has been forgotten up to a later resourceVersion, or a list's `continue` is too old."""
 
 
-class InvalidError(ApiRefusedError):
-    """The object breaks its schema."""
-
-
 class _Status(msgspec.Struct, frozen=True):
     """meta/v1 Status: how the API server reports a failure."""
 
@@ -95,12 +79,10 @@ class _Status(msgspec.Struct, frozen=True):
 
 
 _BY_CODE: dict[int, type[ApiRefusedError]] = {
-    401: UnauthorizedError,
     403: ForbiddenError,
     404: ObjectNotFoundError,
     409: ConflictError,
     410: ExpiredError,
-    422: InvalidError,
 }
 _STATUS = msgspec.json.Decoder(_Status)
 
@@ -110,22 +92,17 @@ def failure(code: int, body: bytes, what: str, *, retry_after: str = "", silent:
 
     `silent` leaves the server's own message out, where it might quote from a secret.
     """
-    status = parse_status(body)
+    try:
+        status = _STATUS.decode(body)
+    except msgspec.DecodeError:  # of a proxy, or of a path that is not served
+        status = _Status()
     detail = "" if silent else status.message
     text = f"{what}: {code} {status.reason}".rstrip() + (f": {detail}" if detail else "")
     if code == 429:
-        return TooManyRequestsError(text, float(retry_after) if retry_after.isdecimal() else 0.0)
+        return ApiUnavailableError(text, float(retry_after) if retry_after.isdecimal() else 0.0)
     if code >= 500 or code < 400:
         return ApiUnavailableError(text)
     return _refusal(code, status)(text, code, status.reason)
-
-
-def parse_status(body: bytes) -> _Status:
-    """Return the Status of an answer; an empty one where there is none (proxies; paths not served)."""
-    try:
-        return _STATUS.decode(body)
-    except msgspec.DecodeError:
-        return _Status()
 
 
 def _refusal(code: int, status: _Status) -> type[ApiRefusedError]:
@@ -214,11 +191,10 @@ class WatchEvent(NamedTuple):
     object: Object
 
 
-class ListPage(NamedTuple):
-    """A part of a list. `rest` continues it, "" on the last page; all pages show one resourceVersion."""
+class Listing(NamedTuple):
+    """Objects of a selection, as they were at one resourceVersion."""
 
     resource_version: str
-    rest: str
     objects: tuple[Object, ...]
 
 
@@ -252,26 +228,26 @@ def decode_object(text: bytes | msgspec.Raw) -> Object:
     """Read one object.
 
     Raises:
-        MalformedAnswerError: the text is not one.
+        KubeError: the text is not one.
     """
     try:
         return Object(_ENVELOPE.decode(text).metadata, bytes(text))
     except msgspec.DecodeError as error:
-        raise MalformedAnswerError(f"not an object: {error}") from None
+        raise KubeError(f"not an object: {error}") from None
 
 
-def decode_page(text: bytes) -> ListPage:
-    """Read a list, or a part of one.
+def decode_page(text: bytes) -> tuple[Listing, str]:
+    """Read a page of a list, and what continues it: "" on the last one. All show one resourceVersion.
 
     Raises:
-        MalformedAnswerError: the text is not one.
+        KubeError: the text is not one.
     """
     try:
         page = _LIST.decode(text)
     except msgspec.DecodeError as error:
-        raise MalformedAnswerError(f"not a list: {error}") from None
+        raise KubeError(f"not a list: {error}") from None
     metadata = page.metadata
-    return ListPage(metadata.resource_version, metadata.rest, tuple(map(decode_object, page.items)))
+    return Listing(metadata.resource_version, tuple(map(decode_object, page.items))), metadata.rest
 
 
 def decode_events(lines: Iterable[bytes], what: str) -> tuple[WatchEvent, ...]:
@@ -279,8 +255,7 @@ def decode_events(lines: Iterable[bytes], what: str) -> tuple[WatchEvent, ...]:
 
     Raises:
         ExpiredError: the API server no longer keeps the watch's resourceVersion.
-        KubeError: the watch ended with another failure.
-        MalformedAnswerError: a line is not an event.
+        KubeError: the watch ended with another failure, or a line is not an event.
     """
     return tuple(_decode_event(line, what) for line in lines)
 
@@ -292,7 +267,7 @@ def _decode_event(line: bytes, what: str) -> WatchEvent:
             raise _error(event.object, what)
         return WatchEvent(_KINDS[event.type], decode_object(event.object))
     except (msgspec.DecodeError, KeyError) as error:
-        raise MalformedAnswerError(f"{what}: not an event: {error}") from None
+        raise KubeError(f"{what}: not an event: {error}") from None
 
 
 def _error(text: msgspec.Raw, what: str) -> KubeError:

@@ -9,17 +9,15 @@ from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ddnsd.kube.api.client import ApiClient, ApiWatch, Serving
+from ddnsd.kube.api.client import ApiClient, ApiWatch
 from ddnsd.kube.api.objects import (
     ApiUnavailableError,
     EventKind,
     ExpiredError,
     Key,
     KubeError,
-    MalformedAnswerError,
     NotServedError,
     Object,
-    TooManyRequestsError,
     WatchEvent,
 )
 from ddnsd.kube.api.settings import Selection
@@ -194,7 +192,7 @@ class Reflector:
                 await self._follow()
             except KubeError as error:
                 self._fail(error)
-                wanted = error.retry_after if isinstance(error, TooManyRequestsError) else 0.0
+                wanted = error.retry_after if isinstance(error, ApiUnavailableError) else 0.0
                 await asyncio.sleep(max(self._backoff.pause(), wanted))
 
     async def _follow(self) -> None:
@@ -234,8 +232,7 @@ class Reflector:
 
         When that cannot be found out, the failure ends the watch, and the next one brings the same events.
         """
-        serving = await self._client.serving(self.selection.resource)
-        if serving is Serving.SERVED:
+        if await self._client.serves(self.selection.resource):
             return Absence.DELETED
         self._state = ReflectorState.NOT_SERVED
         return Absence.UNINTENDED
@@ -272,7 +269,7 @@ class Reflector:
 def _number(resource_version: str) -> int:
     """Return a resourceVersion as the decimal number that it is, which grows (KEP-5504)."""
     if not resource_version.isdecimal():
-        raise MalformedAnswerError(f"resourceVersion {resource_version[:40]!r} is not a number")
+        raise KubeError(f"resourceVersion {resource_version[:40]!r} is not a number")
     return int(resource_version)
 
 

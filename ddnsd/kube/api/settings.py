@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
 from ddnsd.kube.api.objects import ObjectNotFoundError
 
@@ -109,12 +109,16 @@ class Selection(NamedTuple):
     labels: str = ""
     fields: str = ""
 
-    def path(self, **parameters: str) -> str:
-        """Return the path and query that list or watch them."""
-        query = {"labelSelector": self.labels, "fieldSelector": self.fields, **parameters}
-        return (
-            f"{self.resource.collection(self.namespace)}?{urlencode({k: v for k, v in query.items() if v})}"
-        )
+    @property
+    def path(self) -> str:
+        """The path that lists or watches them."""
+        return self.resource.collection(self.namespace)
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The selectors, as parameters of a list or a watch."""
+        selectors = {"labelSelector": self.labels, "fieldSelector": self.fields}
+        return {name: value for name, value in selectors.items() if value}
 
     def __str__(self) -> str:
         return f"{self.resource.plural} of {self.namespace}" if self.namespace else self.resource.plural

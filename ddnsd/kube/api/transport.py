@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import httpx2
 import msgspec
 
-from ddnsd.kube.api.objects import ApiUnavailableError, KubeError, MalformedAnswerError, failure
+from ddnsd.kube.api.objects import ApiUnavailableError, KubeError, failure
 from ddnsd.kube.api.settings import ApiResource, ApiSettings
 
 T = TypeVar("T")
@@ -25,27 +25,20 @@ _MOST_OF_FAILURE = 1 << 20
 _LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=16, keepalive_expiry=60.0)
 
 
-class _Stamp(NamedTuple):
-    """By what a changed file is known; kubelet replaces the folder behind it, so its inode too."""
-
-    inode: int
-    modified: int
-    size: int
-
-
 class _Watched(Generic[T]):
     """What is made of a file, made again when the file is another."""
 
     def __init__(self, path: Path, make: Callable[[Path], T]) -> None:
         self._path = path
         self._make = make
-        self._stamp: _Stamp | None = None
+        self._stamp: tuple[int, ...] = ()
         self._made: T
 
     def current(self) -> T:
         try:
             found = self._path.stat()
-            stamp = _Stamp(found.st_ino, found.st_mtime_ns, found.st_size)
+            # kubelet replaces the folder behind a file, so its inode tells of a change, too
+            stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
             if stamp != self._stamp:
                 self._made = self._make(self._path)
                 self._stamp = stamp
@@ -53,10 +46,6 @@ class _Watched(Generic[T]):
             reason = error.strerror if isinstance(error, OSError) else "not one line of ASCII"
             raise ApiUnavailableError(f"{self._path}: {reason or 'cannot be used'}") from None
         return self._made
-
-
-class _Claims(msgspec.Struct, frozen=True):
-    sub: str = ""
 
 
 class ServiceAccount:
@@ -99,6 +88,7 @@ class ApiCall(NamedTuple):
     resource: ApiResource
     method: str
     path: str
+    query: Mapping[str, str] = {}
     document: Mapping[str, Any] | None = None
     content: str = "application/json"
 
@@ -171,7 +161,12 @@ class _Pool:
             body = msgspec.json.encode(call.document)
         opening = _Opening()
         request = self._http.build_request(
-            call.method, call.path, headers=headers, content=body, extensions={"trace": opening.trace}
+            call.method,
+            call.path,
+            params=call.query,
+            headers=headers,
+            content=body,
+            extensions={"trace": opening.trace},
         )
         try:
             if call.method == "GET":
@@ -261,14 +256,14 @@ async def _read_all(response: httpx2.Response, limit: int) -> bytes:
 
     Raises:
         ApiUnavailableError: the connection was lost.
-        MalformedAnswerError: it has more than `limit` bytes.
+        KubeError: it has more than `limit` bytes.
     """
     body = bytearray()
     try:
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > limit:
-                raise MalformedAnswerError(f"an answer of more than {limit} bytes")
+                raise KubeError(f"an answer of more than {limit} bytes")
     except httpx2.HTTPError:
         raise ApiUnavailableError("the connection was lost") from None
     return bytes(body)
@@ -277,7 +272,7 @@ async def _read_all(response: httpx2.Response, limit: int) -> bytes:
 async def _failure(call: ApiCall, response: httpx2.Response) -> KubeError:
     try:
         body = await _read_all(response, _MOST_OF_FAILURE)
-    except (ApiUnavailableError, MalformedAnswerError):
+    except KubeError:
         body = b""  # the code says enough
     retry_after = response.headers.get("Retry-After", "")
     silent = call.resource.sensitive
@@ -300,7 +295,10 @@ def _subject(token: str) -> str:
     """Return the `sub` of a JSON Web Token (RFC 7519 §4.1.2), "" of other texts; the server verifies it."""
     try:
         payload = token.split(".")[1]
-        return msgspec.json.decode(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=_Claims).sub
+        claims = msgspec.json.decode(
+            urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=dict[str, Any]
+        )
+        return str(claims.get("sub", ""))
     except (IndexError, ValueError):  # msgspec's and binascii's errors are ValueErrors
         return ""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ddnsd.kube.api import ApiClient, ApiSettings, ApiUnavailableError, UnauthorizedError, in_cluster_server
+from ddnsd.kube.api import ApiClient, ApiRefusedError, ApiSettings, ApiUnavailableError, in_cluster_server
 from tests.kube.api.lamps import Lamps
 from tests.rigs.certificates import Certificates
 from tests.rigs.kubernetes import KubernetesRig, ProjectedFolder, ServiceAccount
@@ -20,7 +20,7 @@ async def test_a_rotated_token_is_used_at_once(
     lamps: Lamps,
 ) -> None:
     kubernetes.mount(mounted, "over")
-    with pytest.raises(UnauthorizedError):
+    with pytest.raises(ApiRefusedError, match="401 Unauthorized"):
         await client.list(lamps.selection)
     kubernetes.mount(mounted, kubernetes.new_token(account.namespace, account.name))
     await client.list(lamps.selection)
@@ -31,7 +31,7 @@ async def test_no_error_shows_the_token(
 ) -> None:
     token = secrets.token_urlsafe(20)
     kubernetes.mount(mounted, token)
-    with pytest.raises(UnauthorizedError) as failed:
+    with pytest.raises(ApiRefusedError, match="401 Unauthorized") as failed:
         await client.list(lamps.selection)
     assert token not in repr(failed.value) + str(failed.value)
 

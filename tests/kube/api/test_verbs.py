@@ -6,15 +6,14 @@ from ddnsd.kube.api import (
     SECRETS,
     AlreadyExistsError,
     ApiClient,
+    ApiRefusedError,
     ApiResource,
     ConflictError,
     ForbiddenError,
-    InvalidError,
     Key,
     NotServedError,
     ObjectNotFoundError,
     Selection,
-    Serving,
 )
 from tests.kube.api.lamps import Lamps
 from tests.rigs.kubernetes import KubernetesRig, ServiceAccount
@@ -98,7 +97,7 @@ async def test_the_status_of_a_version_that_is_over_is_a_conflict(client: ApiCli
 
 
 async def test_what_breaks_the_schema_is_invalid(client: ApiClient, lamps: Lamps) -> None:
-    with pytest.raises(InvalidError, match="Unsupported value"):
+    with pytest.raises(ApiRefusedError, match=r"422 Invalid.*Unsupported value"):
         await client.apply(lamps.resource, lamps.document("a", colour="blue"), manager="test")
 
 
@@ -130,7 +129,7 @@ async def test_no_error_quotes_from_a_secret(
 ) -> None:
     kubernetes.allow(account, {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]})
     document = {"metadata": {"namespace": namespace, "name": "s"}, "data": {"key with blank": "c2VjcmV0"}}
-    with pytest.raises(InvalidError) as failed:
+    with pytest.raises(ApiRefusedError) as failed:
         await client.create(SECRETS, document, manager="test")
     assert str(failed.value) == "create secrets: 422 Invalid"
 
@@ -141,13 +140,13 @@ async def test_a_resource_without_a_crd_is_not_served_never_empty(client: ApiCli
     with pytest.raises(NotServedError):
         async with client.watch(Selection(UNKNOWN), "1"):
             pass
-    assert await client.serving(UNKNOWN) is Serving.ABSENT
+    assert not await client.serves(UNKNOWN)
 
 
 async def test_discovery_says_what_is_served(client: ApiClient, lamps: Lamps) -> None:
-    assert await client.serving(lamps.resource) is Serving.SERVED
-    assert await client.serving(CONFIG_MAPS) is Serving.SERVED
-    assert await client.serving(lamps.resource._replace(plural="kettles")) is Serving.ABSENT
+    assert await client.serves(lamps.resource)
+    assert await client.serves(CONFIG_MAPS)
+    assert not await client.serves(lamps.resource._replace(plural="kettles"))
 
 
 async def test_a_pods_own_namespace_is_among_its_credentials(client: ApiClient, namespace: str) -> None:
