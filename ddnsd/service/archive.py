@@ -356,7 +356,7 @@ def _json(value: object) -> str:
     return _NOT_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-_ORDER = (Kind.ZONE, Kind.ACCOUNT, Kind.HOST, Kind.TOKEN)  # what is referred to comes first
+ORDER = (Kind.ZONE, Kind.ACCOUNT, Kind.HOST, Kind.TOKEN)  # what is referred to comes first
 
 # of the event loop: somebody waits for it
 _CUT_OFF = "the export was cut off after this: its last line is `...`; if it was edited, add that line"
@@ -378,7 +378,7 @@ class ArchiveReader:
         self._problems = ProblemList()
         self._place = 0  # of the newest document, from 1
         self._header: ArchiveHeader | None = None
-        self._items: dict[Kind, dict[str, Item]] = {kind: {} for kind in _ORDER}
+        self._items: dict[Kind, dict[str, Item]] = {kind: {} for kind in ORDER}
         self._refused = False  # it is not worth reading on
 
     async def feed(self, chunk: bytes) -> None:

@@ -24,7 +24,8 @@ class Transaction:
         return self
 
     def put(self, key: str, value: Stored) -> Self:
-        """Write a value of the key's table."""
+        """Write a value of the key's table. Of several writes of one key the last one counts."""
+        self.deletes.discard(key)
         self.puts[key] = codec.encode(value)
         return self
 
@@ -34,7 +35,9 @@ class Transaction:
 
     def delete(self, *keys: str) -> Self:
         """Delete keys; absent ones do no harm."""
-        self.deletes.update(keys)
+        for key in keys:
+            self.puts.pop(key, None)
+            self.deletes.add(key)
         return self
 
     def append_history(self, state: State, host: str, *entries: HistoryEntry) -> Self:

@@ -39,7 +39,7 @@ from ddnsd.nameserver.interface import (
 )
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 from ddnsd.service.documents import Document, Reason
-from ddnsd.service.registry import SourcedRegistry, Written
+from ddnsd.service.registry import Result, SourcedRegistry
 from ddnsd.service.registry.sourced import SourcedDelete, SourcedPut
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
@@ -742,8 +742,8 @@ async def test_an_editor_of_one_namespace_takes_nothing_of_the_others(
         assert [getattr(each, "reason", each) for each in outcomes] == [
             Reason.NAME_NESTED,
             Reason.NAME_RESERVED,
-            Written.CREATED,
-            Written.CREATED,
+            Result.CREATED,
+            Result.CREATED,
         ]
         await node.published()
         for name in (WWW, mail):

@@ -8,7 +8,7 @@ import pytest
 
 from ddnsd.model.resources import RESERVED, Kind, ZoneSpec
 from ddnsd.service.documents import Document, Reason, read_document
-from ddnsd.service.registry import RefusedError, Written
+from ddnsd.service.registry import RefusedError, Result
 from ddnsd.service.registry.sourced import SourcedDelete, SourcedPut, SourcedRegistry
 from tests.narrow import only
 from tests.service.archives import exported, read
@@ -39,14 +39,14 @@ def reasons(outcomes: Iterable[Any]) -> list[str]:
 async def test_hosts_above_or_below_another_namespaces_are_refused(kube: SourcedRegistry) -> None:
     home, below = "home.example.com", "login.home.example.com"
     (made, refused) = await kube.change([host_of(name=home), host_of(OFFICE, below)])
-    assert (made, only(RefusedError, refused).reason) == (Written.CREATED, Reason.NAME_NESTED)
+    assert (made, only(RefusedError, refused).reason) == (Result.CREATED, Reason.NAME_NESTED)
     message = (
         f"{below}: it lies below {home}, a host of another account; choose another name, or write nested"
     )
     assert str(refused).startswith(message)
-    assert reasons(await kube.change([host_of(name=below)])) == [Written.CREATED], "one's own"
+    assert reasons(await kube.change([host_of(name=below)])) == [Result.CREATED], "one's own"
     deep = await kube.change([host_of(name="a.b.office.example.com"), host_of(OFFICE, "office.example.com")])
-    assert reasons(deep) == [Written.CREATED, Reason.NAME_NESTED]
+    assert reasons(deep) == [Result.CREATED, Reason.NAME_NESTED]
     assert "a.b" not in str(deep[1]), "what others have is told to nobody"
 
 
@@ -60,11 +60,11 @@ async def test_what_is_stored_is_not_judged_again(node: Node, kube: SourcedRegis
         host_of(OFFICE, "x.home.example.com"),
         host_of(name="ns1.example.com"),
     ]
-    assert reasons(await kube.change(hosts)) == [Written.CREATED] * 3
+    assert reasons(await kube.change(hosts)) == [Result.CREATED] * 3
     await kube.change([zone_of()])
-    assert reasons(await kube.change(hosts)) == [Written.UNCHANGED] * 3
+    assert reasons(await kube.change(hosts)) == [Result.UNCHANGED] * 3
     changed = [host_of(OFFICE, "x.home.example.com", ttl=30), host_of(name="ns1.example.com", ttl=30)]
-    assert reasons(await kube.change(changed)) == [Written.CONFIGURED] * 2
+    assert reasons(await kube.change(changed)) == [Result.CONFIGURED] * 2
     await kube.change([SourcedDelete(Kind.HOST, "x.home.example.com")])
     again = await kube.change([host_of(OFFICE, "x.home.example.com")])
     assert reasons(again) == [Reason.NAME_NESTED], "it is made"
@@ -84,7 +84,7 @@ async def test_a_zone_has_reserved_labels_of_its_own(kube: SourcedRegistry) -> N
         host_of(name="www.example.com"),
         host_of(name="x.www.example.com"),
     ]
-    assert reasons(await kube.change(hosts)) == [Written.CREATED, Reason.NAME_RESERVED, Written.CREATED]
+    assert reasons(await kube.change(hosts)) == [Result.CREATED, Reason.NAME_RESERVED, Result.CREATED]
 
 
 async def test_the_admin_api_is_warned(node: Node) -> None:
@@ -98,7 +98,7 @@ async def test_the_admin_api_is_warned(node: Node) -> None:
     again = await node.registry.apply(documents)
     assert not any(result.warning for result in again.results)
     put = await node.registry.put(read_document(host("home.example.com", owner="bob")))
-    assert (put.written, put.warning) == (Written.CONFIGURED, "")
+    assert (put.result, put.warning) == (Result.CONFIGURED, "")
     put = await node.registry.put(read_document(host("x.home.example.com", owner="alice")))
     assert "below home.example.com" in put.warning, "it passes to another account"
 

@@ -20,7 +20,6 @@ from ddnsd.service.registry import (
     RefusedError,
     Result,
     StoreFailedError,
-    Written,
 )
 from ddnsd.service.registry.registry import PutResult
 from ddnsd.service.registry.rules import Deleted
@@ -66,7 +65,7 @@ async def test_put_creates_then_changes_then_leaves_alone(node: Node) -> None:
     created = await put(node, zone("example.com"))
     changed = await put(node, zone("example.com", ttl=30))
     again = await put(node, zone("Example.COM.", ttl=30))
-    assert [created.written, changed.written, again.written] == ["created", "configured", "unchanged"]
+    assert [created.result, changed.result, again.result] == ["created", "configured", "unchanged"]
     assert created.revision < changed.revision == again.revision
     assert (await node.registry.get(Kind.ZONE, "example.com")).revision == changed.revision
 
@@ -95,7 +94,7 @@ async def test_a_put_can_depend_on_the_revision(filled: Node) -> None:
         await put(filled, account("bob"), ANY)
     with pytest.raises(PreconditionFailedError):
         await filled.registry.delete(Kind.ACCOUNT, "alice", revision)
-    assert (await put(filled, account("alice"), ANY)).written is Written.CONFIGURED
+    assert (await put(filled, account("alice"), ANY)).result is Result.CONFIGURED
 
 
 async def test_of_two_puts_of_one_revision_one_wins(filled: Node) -> None:
@@ -352,7 +351,7 @@ async def test_a_deletion_that_was_cut_off_is_taken_back_by_a_put(filled: Node) 
     await mark_deleting(filled, Kind.ZONE, "example.com")
     with pytest.raises(RefusedError, match=r"zone example\.com is being deleted"):
         await put(filled, host("new.example.com"))
-    assert (await put(filled, zone("example.com"))).written is Written.CONFIGURED
+    assert (await put(filled, zone("example.com"))).result is Result.CONFIGURED
     await put(filled, host("new.example.com"))
 
 
@@ -534,7 +533,7 @@ async def test_a_lost_answer_is_asked_for_until_it_is_known(filled: Node, lost: 
     store = LossyStore(filled.store)
     async with node_on(store) as node:
         store.lose = list(lost)
-        assert (await put(node, account("bob"))).written is Written.CREATED
+        assert (await put(node, account("bob"))).result is Result.CREATED
         store.lose = list(lost)
         assert (await node.registry.delete(Kind.ACCOUNT, "bob")).done
         store.lose = list(lost)

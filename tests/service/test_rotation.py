@@ -10,7 +10,7 @@ import pytest
 from ddnsd.model.records import Resource
 from ddnsd.model.resources import Kind, TokenSpec, previous_name
 from ddnsd.service.documents import document_of, read_document, write_document
-from ddnsd.service.registry import RefusedError, Written
+from ddnsd.service.registry import RefusedError, Result
 from ddnsd.store import codec
 from ddnsd.store.interface import ConditionalWrite
 from tests.narrow import present
@@ -26,7 +26,7 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
 
 
 async def put(node: Node, raw: Any) -> Any:
-    return (await node.registry.put(read_document(raw))).written
+    return (await node.registry.put(read_document(raw))).result
 
 
 async def rotate(node: Node, digit: str, **spec: Any) -> Any:
@@ -105,7 +105,7 @@ async def test_what_is_shown_can_be_applied_and_changes_nothing_else(node: Node)
     await rotate(node, "2", rotationOverlap=600)
     entry = await node.registry.get(Kind.TOKEN, "router:previous")
     shown = write_document(document_of(Kind.TOKEN, "router:previous", entry.value))
-    assert await put(node, shown) is Written.UNCHANGED
+    assert await put(node, shown) is Result.UNCHANGED
     for raw in (shown | {"spec": shown["spec"] | {"disabled": True}}, token("other:previous", "4")):
         with pytest.raises(RefusedError, match="is made by ddnsd"):
             await put(node, raw)

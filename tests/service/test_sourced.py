@@ -9,7 +9,7 @@ import pytest
 
 from ddnsd.model.resources import Kind, Origin, TokenSpec, ZoneSpec
 from ddnsd.service.documents import Document, InvalidDocumentError, Reason, read_document
-from ddnsd.service.registry import NotMineError, RefusedError, SourcedRegistry, SourceTakenError, Written
+from ddnsd.service.registry import NotMineError, RefusedError, Result, SourcedRegistry, SourceTakenError
 from ddnsd.service.registry.sourced import SourcedDelete, SourcedHold, SourcedPut, Withdrawn
 from ddnsd.store import keys
 from ddnsd.store.group_commit import GroupCommit
@@ -46,8 +46,8 @@ async def kube(node: Node) -> AsyncIterator[SourcedRegistry]:
         yield kube
 
 
-async def put(node: Node, raw: Any) -> Written:
-    return (await node.registry.put(read_document(raw))).written
+async def put(node: Node, raw: Any) -> Result:
+    return (await node.registry.put(read_document(raw))).result
 
 
 def reasons(outcomes: Iterable[Any]) -> list[str]:
@@ -125,15 +125,15 @@ async def test_who_is_deposed_while_he_commits_changes_nothing(node: Node) -> No
 
 
 async def test_what_is_put_is_there_with_its_origin(node: Node, kube: SourcedRegistry) -> None:
-    assert await kube.change(EVERYTHING) == [Written.CREATED] * 4
+    assert await kube.change(EVERYTHING) == [Result.CREATED] * 4
     assert present(await stored(node, Kind.HOST, BLOG)).origin == HOME
     assert present(await stored(node, Kind.TOKEN, "prod:home:router")).spec.account == "prod:home:alice"
-    assert await kube.change(EVERYTHING) == [Written.UNCHANGED] * 4
-    assert await kube.change([host_of(ttl=30)]) == [Written.CONFIGURED]
+    assert await kube.change(EVERYTHING) == [Result.UNCHANGED] * 4
+    assert await kube.change([host_of(ttl=30)]) == [Result.CONFIGURED]
 
 
 async def test_the_order_of_the_changes_does_not_matter(node: Node, kube: SourcedRegistry) -> None:
-    assert await kube.change(EVERYTHING[::-1]) == [Written.CREATED] * 4
+    assert await kube.change(EVERYTHING[::-1]) == [Result.CREATED] * 4
     gone = [SourcedDelete(*put.document[:2]) for put in EVERYTHING]
     assert await kube.change(gone) == [Withdrawn.DELETED] * 4
     assert await kube.change(gone) == [Withdrawn.ABSENT] * 4
@@ -155,14 +155,14 @@ async def test_each_change_is_judged_by_itself(kube: SourcedRegistry) -> None:
     outcomes = await kube.change(
         [*EVERYTHING, *(change for change, _ in wrong), host_of(name="b.example.com")]
     )
-    assert reasons(outcomes) == [*[Written.CREATED] * 4, *(reason for _, reason in wrong), Written.CREATED]
+    assert reasons(outcomes) == [*[Result.CREATED] * 4, *(reason for _, reason in wrong), Result.CREATED]
 
 
 async def test_a_new_nameserver_may_be_referred_to(kube: SourcedRegistry) -> None:
     elsewhere = SourcedPut(Document(Kind.ZONE, "example.org", ZoneSpec("third"), CLUSTER))
     assert reasons(await kube.change([elsewhere])) == [Reason.UNKNOWN_NAMESERVER]
     kube.reconfigure(nameservers=[*NAMESERVERS, "third"], timeout=TIMEOUT)
-    assert await kube.change([elsewhere]) == [Written.CREATED]
+    assert await kube.change([elsewhere]) == [Result.CREATED]
 
 
 async def test_a_zone_takes_no_hosts_over(kube: SourcedRegistry) -> None:
@@ -174,9 +174,9 @@ async def test_thousands_go_in_full_commits(node: Node, kube: SourcedRegistry) -
     await kube.change([zone_of(), account_of()])
     before = await node.store.revision()
     hosts = [host_of(name=f"h{number}.example.com") for number in range(1000)]
-    assert await kube.change(hosts) == [Written.CREATED] * 1000
+    assert await kube.change(hosts) == [Result.CREATED] * 1000
     assert await node.store.revision() - before < 25
-    assert await kube.change(hosts) == [Written.UNCHANGED] * 1000
+    assert await kube.change(hosts) == [Result.UNCHANGED] * 1000
 
 
 async def test_a_document_of_another_source_is_a_mistake(kube: SourcedRegistry) -> None:
@@ -198,7 +198,7 @@ async def test_the_first_has_the_name_until_it_is_deleted(node: Node, kube: Sour
     await node.commit_address(BLOG, "192.0.2.1")
     assert await kube.change([SourcedDelete(Kind.HOST, BLOG), host_of(OFFICE)]) == [
         Withdrawn.DELETED,
-        Written.CREATED,
+        Result.CREATED,
     ]
     assert present(await node.address(BLOG)).is_tombstone
 
@@ -225,7 +225,7 @@ async def test_kubectl_changes_nothing_of_the_admin_api(node: Node, kube: Source
         [zone("example.com"), account("bob"), host(BLOG, "bob"), token("t", "1", "bob")]
     )
     outcomes = await kube.change([zone_of(), account_of(), host_of(), token_of()])
-    assert reasons(outcomes) == [Reason.NAME_TAKEN, Written.CREATED, Reason.NAME_TAKEN, Reason.SECRET_TAKEN]
+    assert reasons(outcomes) == [Reason.NAME_TAKEN, Result.CREATED, Reason.NAME_TAKEN, Reason.SECRET_TAKEN]
     assert "belongs to the admin API: delete it with `ddnsd delete host blog.example.com` first" in str(
         outcomes[2]
     )
@@ -256,7 +256,7 @@ async def test_an_account_goes_without_the_tokens_of_others(node: Node, kube: So
 async def test_a_secret_passes_to_another_token_at_once(node: Node, kube: SourcedRegistry) -> None:
     await kube.change(EVERYTHING)
     gone = SourcedDelete(Kind.TOKEN, "prod:home:router")
-    assert await kube.change([token_of(name="new"), gone]) == [Written.CREATED, Withdrawn.DELETED]
+    assert await kube.change([token_of(name="new"), gone]) == [Result.CREATED, Withdrawn.DELETED]
 
 
 async def test_what_was_released_is_whose_who_comes_first(node: Node, kube: SourcedRegistry) -> None:
@@ -267,8 +267,8 @@ async def test_what_was_released_is_whose_who_comes_first(node: Node, kube: Sour
         await other.bind()
         elsewhere = Origin("other", "home")
         outcomes = await other.change([zone_of(Origin("other")), account_of(elsewhere), host_of(elsewhere)])
-        assert outcomes == [Written.CONFIGURED, Written.CREATED, Written.CONFIGURED]
-        assert await other.change([token_of(elsewhere)]) == [Written.CREATED]
+        assert outcomes == [Result.CONFIGURED, Result.CREATED, Result.CONFIGURED]
+        assert await other.change([token_of(elsewhere)]) == [Result.CREATED]
     assert present(await node.address(BLOG)).is_tombstone
     assert await stored(node, Kind.TOKEN, "prod:home:router") is None
     await node.registry.delete(Kind.ACCOUNT, ALICE)
@@ -283,9 +283,9 @@ async def test_what_hosts_depend_on_is_held_and_comes_back(node: Node, kube: Sou
     assert await kube.change(gone) == [Withdrawn.HELD] * 2
     outcomes = await kube.change([host_of(), host_of(name="new.example.com"), token_of(digit="2")])
     assert reasons(outcomes) == [Reason.ZONE_NOT_FOUND, Reason.ZONE_NOT_FOUND, Reason.ACCOUNT_NOT_FOUND]
-    assert await kube.change([zone_of()]) == [Written.CONFIGURED]
+    assert await kube.change([zone_of()]) == [Result.CONFIGURED]
     assert reasons(await kube.change([host_of()])) == [Reason.ACCOUNT_NOT_FOUND]
-    assert await kube.change([account_of(), host_of()]) == [Written.CONFIGURED, Written.UNCHANGED]
+    assert await kube.change([account_of(), host_of()]) == [Result.CONFIGURED, Result.UNCHANGED]
     assert await kube.change([SourcedDelete(Kind.HOST, BLOG), *gone]) == [Withdrawn.DELETED] * 3
     assert not node.cache.state.tokens
 
@@ -323,7 +323,7 @@ async def test_an_account_goes_with_all_its_tokens_in_several_commits(
     await kube.change([account_of(), *tokens])
     assert await kube.change([SourcedDelete(Kind.ACCOUNT, ALICE), account_of(name="bob")]) == [
         Withdrawn.DELETED,
-        Written.CREATED,
+        Result.CREATED,
     ]
     assert not node.cache.state.tokens
 

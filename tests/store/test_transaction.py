@@ -30,6 +30,12 @@ def test_what_was_read_is_what_a_commit_depends_on() -> None:
     assert (revision_of(entry), revision_of(None)) == (7, 0)
 
 
+def test_of_several_writes_of_a_key_the_last_one_counts() -> None:
+    update = Transaction().put("a", HEAD).delete("a").delete("b").put("b", HEAD).update()
+    assert update.puts == {"b": codec.encode(HEAD)}
+    assert update.deletes == {"a"}
+
+
 def test_a_history_is_extended_on_the_condition_that_it_has_not_moved() -> None:
     entry = HistoryEntry(NOW, Family.A, "", "192.0.2.1", Api.UPDATE)
     update = Transaction().append_history(State(), "h.example.com", entry).update()

@@ -17,7 +17,7 @@ from ddnsd.service.registry.results import (
     SourceTakenError,
     StoreFailedError,
 )
-from ddnsd.service.registry.rules import Deleted, Written
+from ddnsd.service.registry.rules import Deleted
 from ddnsd.service.registry.sourced import SourcedRegistry
 
 __all__ = [
@@ -43,5 +43,4 @@ __all__ = [
     "SourceTakenError",
     "SourcedRegistry",
     "StoreFailedError",
-    "Written",
 ]

@@ -1,16 +1,18 @@
-"""Many documents in one call, or a whole archive: all are checked first, then applied in few commits.
+"""Many resources in one call: one loop commits them, for an apply, an import and the Kubernetes controller.
 
-An import goes on where an earlier run broke off. It replaces nothing: what exists was put there by that run,
-and an address that a client has changed since the export stays as the client wants it.
+What is applied or imported is checked as a whole first. An import goes on where an earlier run broke off. It
+replaces nothing: what exists was put there by that run, and an address that a client has changed since the
+export stays as the client wants it.
 """
 
 import contextlib
 import ipaddress
+import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
+from typing import TypeVar
 
 from ddnsd.aio import Slice
 from ddnsd.config.reader import Problem
@@ -18,7 +20,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.records import RecordKey, Resource
 from ddnsd.model.resources import Kind, TokenSpec, is_previous
 from ddnsd.model.special_addresses import is_reachable, is_usable
-from ddnsd.service.archive import Archive, ArchivedAddress, Counts, Item
+from ddnsd.service.archive import ORDER, Archive, ArchivedAddress, Counts, Item
 from ddnsd.service.documents import Document, InvalidDocumentError, ProblemList, read_document, title_of
 from ddnsd.service.registry import rules
 from ddnsd.service.registry.results import (
@@ -34,48 +36,92 @@ from ddnsd.service.registry.results import (
 from ddnsd.service.registry.transaction import Auditor, RegistryCommits, RegistryTransaction
 
 MAX_ATOMIC = 100  # documents
-_CHUNK = 1000  # documents looked at in one turn; most of them unchanged, or it ends sooner
-_SHARE = 0.5  # of the event loop, for reading: somebody waits for it
-_ORDER = (Kind.ZONE, Kind.ACCOUNT, Kind.HOST, Kind.TOKEN)  # what is referred to comes first
+_CHUNK = 1000  # items looked at for one commit, at most: it may be that none of them changes anything
+_SECONDS = 0.01  # of deciding for one commit: a deletion looks at all hosts
+_SHARE = 0.75  # of the event loop: somebody waits for it
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
 
 
-class _Numbered(NamedTuple):
-    """A document and its place in the call, from 1."""
+async def commit_all(
+    commits: RegistryCommits,
+    items: Sequence[ItemT],
+    put: Callable[[RegistryTransaction, ItemT], ResultT | None],
+    cost: Callable[[RegistryTransaction, ItemT], int],
+) -> AsyncIterator[tuple[list[ResultT], set[str]]]:
+    """Commit the items in their order, as many at a time as one commit surely holds.
 
-    place: int
-    document: Document
+    `put` puts one item into the draft and returns its result, or None where the rest of it is to be done in
+    the next commit; it is called again where something was changed meanwhile. `cost` is how many keys that
+    compares or writes, at most. Yields the results of each commit, and the hosts that lost an address by it.
 
-
-class _Came(NamedTuple):
-    """What came of a document, and what its writer should know all the same."""
-
-    written: rules.Written
-    warning: str
-
-
-class _Done(NamedTuple):
-    """What came of some documents, and which hosts they took an address from."""
-
-    written: list[_Came]
-    withdrawn: set[str]
-
-    @property
-    def told(self) -> tuple[str, ...]:
-        """The hosts, in order."""
-        return tuple(sorted(self.withdrawn))
-
-
-class _TooLargeError(Exception):
-    """One commit cannot hold the documents and the addresses that they withdraw."""
+    Raises:
+        StoreFailedError: as of `RegistryCommits.take`; and whatever `put` raises. What was yielded is done.
+    """
+    slice, done = Slice(_SECONDS, _SHARE), 0
+    while done < len(items):
+        rest = items[done : done + _CHUNK]
+        decide = partial(_fill, items=rest, put=put, cost=cost)
+        (results, withdrawn), revision = await commits.take(decide)
+        yield results, withdrawn
+        done += len(results)
+        if not revision:  # there was nothing to commit, whose wait would have let others go on
+            await slice.pause()
 
 
-async def read_documents(raws: Sequence[object]) -> list[_Numbered]:
+def _fill(
+    draft: RegistryTransaction,
+    *,
+    items: Sequence[ItemT],
+    put: Callable[[RegistryTransaction, ItemT], ResultT | None],
+    cost: Callable[[RegistryTransaction, ItemT], int],
+) -> tuple[list[ResultT], set[str]]:
+    """Put as many items into the draft as surely fit; return their results, and who lost an address."""
+    results: list[ResultT] = []
+    end = time.perf_counter() + _SECONDS
+    for item in items:
+        if not draft.fits(cost(draft, item)) or (results and time.perf_counter() > end):
+            break
+        result = put(draft, item)
+        if result is None:
+            break
+        results.append(result)
+    return results, draft.withdrawn
+
+
+def _tried(
+    draft: RegistryTransaction,
+    items: Iterable[ItemT],
+    put: Callable[[RegistryTransaction, ItemT], ResultT],
+) -> Iterator[ResultT | InvalidDocumentError | RefusedError]:
+    """Put each item into the draft, whatever its size; yield its result, or why there is none."""
+    for item in items:
+        try:
+            yield put(draft, item)
+        except (InvalidDocumentError, RefusedError) as error:
+            yield error
+
+
+@contextlib.contextmanager
+def _located(place: int, document: Document) -> Iterator[None]:
+    """Say of what is wrong in which document it is."""
+    try:
+        yield
+    except InvalidDocumentError as error:
+        raise InvalidDocumentError(*(each.of(place, document.title) for each in error.problems)) from error
+    except RefusedError as error:
+        problem = Problem("", str(error), place, document.title)
+        raise RefusedError(str(problem), count=error.count, problems=(problem,)) from error
+
+
+async def read_documents(raws: Sequence[object]) -> list[Item]:
     """Read all documents, in the order in which they are to be applied.
 
     Raises:
         InvalidDocumentError: with the problems of all of them.
     """
-    documents: dict[tuple[Kind, str], _Numbered] = {}
+    items: dict[tuple[Kind, str], Item] = {}
     problems: list[Problem] = []
     slice = Slice(share=_SHARE)
     for place, raw in enumerate(raws, 1):
@@ -85,18 +131,16 @@ async def read_documents(raws: Sequence[object]) -> list[_Numbered]:
         except InvalidDocumentError as error:
             problems += [problem.of(place, title_of(raw)) for problem in error.problems]
             continue
-        first = documents.setdefault((document.kind, document.name), _Numbered(place, document))
+        first = items.setdefault((document.kind, document.name), Item(place, document, {}))
         if first.place != place:
             message = f"the same as document {first.place}: keep one"
             problems.append(Problem("metadata.name", message, place, document.title, first.place))
     if problems:
         raise InvalidDocumentError(*problems)
-    return sorted(documents.values(), key=lambda numbered: _ORDER.index(numbered.document.kind))
+    return sorted(items.values(), key=lambda item: ORDER.index(item.document.kind))
 
 
-async def apply(
-    turns: RegistryCommits, documents: Sequence[_Numbered], nameservers: Collection[str]
-) -> Applied:
+async def apply(commits: RegistryCommits, items: Sequence[Item], nameservers: Collection[str]) -> Applied:
     """Apply the documents: in one commit if they are few, else in several.
 
     Raises:
@@ -104,151 +148,162 @@ async def apply(
         StoreFailedError: as of `RegistryCommits.take`.
         PartlyAppliedError: it ended early.
     """
-    if len(documents) <= MAX_ATOMIC:
+    put = partial(_apply_item, nameservers=nameservers)
+    if len(items) <= MAX_ATOMIC:
         with contextlib.suppress(_TooLargeError):
-            done, _ = await turns.take(partial(_put_all, documents=documents, nameservers=nameservers))
-            return Applied(True, _results(documents, done.written), done.told)
+            decide = partial(_apply_together, items=items, nameservers=nameservers)
+            (done, withdrawn), _ = await commits.take(decide)
+            return _applied(items, done, withdrawn, atomic=True)
     else:
-        _check(await turns.read(), documents, nameservers)
-    return await _apply_in_chunks(turns, documents, nameservers)
+        draft = await commits.read()
+        _demand_results([each async for each in Slice(share=_SHARE).each(_tried(draft, items, put))])
+    done, withdrawn = list[ApplyResult](), set[str]()
+    try:
+        async for more, withdrawn_by_these in commit_all(commits, items, put, _apply_cost):
+            done += more
+            withdrawn |= withdrawn_by_these
+    except (RegistryError, InvalidDocumentError) as error:
+        if not done:
+            raise
+        raise PartlyAppliedError(_applied(items, done, withdrawn, atomic=False), error) from error
+    return _applied(items, done, withdrawn, atomic=False)
 
 
-def _check(
-    draft: RegistryTransaction,
-    documents: Sequence[_Numbered],
-    nameservers: Collection[str],
-    *,
-    together: bool = False,
-) -> list[_Came]:
-    """Put all documents into the draft, whatever its size; raise with all their problems.
+class _TooLargeError(Exception):
+    """One commit cannot hold the documents and the addresses that they withdraw."""
 
-    `together`: one commit holds all of them, or none is done.
-    """
-    others = rules.secrets_after(document for _, document in documents) if together else {}
-    done: list[_Came] = []
+
+def _apply_together(
+    draft: RegistryTransaction, *, items: Sequence[Item], nameservers: Collection[str]
+) -> tuple[list[ApplyResult], set[str]]:
+    """Put all documents into the draft, or none; raise with all their problems."""
+    others = rules.secrets_after(item.document for item in items)
+    put = partial(_apply_item, nameservers=nameservers, others=others)
+    results = _demand_results(_tried(draft, items, put))
+    if not draft.fits():
+        raise _TooLargeError
+    return results, draft.withdrawn
+
+
+def _demand_results(
+    outcomes: Iterable[ApplyResult | InvalidDocumentError | RefusedError],
+) -> list[ApplyResult]:
+    """Return the outcomes if all are results; else raise with all problems."""
+    results: list[ApplyResult] = []
     invalid: list[Problem] = []
     refused: list[Problem] = []
-    count = 0
-    for place, document in documents:
-        try:
-            written = rules.put(draft, document, nameservers, others)
-            done.append(_Came(written, draft.warning(document.name) if document.kind is Kind.HOST else ""))
-        except InvalidDocumentError as error:
-            invalid += [problem.of(place, document.title) for problem in error.problems]
-        except RefusedError as error:
-            refused.append(Problem("", str(error), place, document.title))
-            count += error.count
+    hosts = 0
+    for outcome in outcomes:
+        match outcome:
+            case ApplyResult():
+                results.append(outcome)
+            case InvalidDocumentError():
+                invalid += outcome.problems
+            case RefusedError():
+                refused += outcome.problems
+                hosts += outcome.count
     if invalid:
         raise InvalidDocumentError(*sorted(invalid + refused, key=lambda problem: problem.document))
     if refused:
-        message = "; ".join(map(str, refused))
-        raise RefusedError(message, count=count, problems=tuple(refused))
-    return done
+        raise RefusedError("; ".join(map(str, refused)), count=hosts, problems=tuple(refused))
+    return results
 
 
-def _put_all(
-    draft: RegistryTransaction, documents: Sequence[_Numbered], nameservers: Collection[str]
-) -> _Done:
-    done = _check(draft, documents, nameservers, together=True)
-    if not draft.fits():
-        raise _TooLargeError
-    return _Done(done, draft.withdrawn)
+def _apply_cost(draft: RegistryTransaction, item: Item) -> int:
+    return rules.PUT_COST + draft.given(item.document.name)
 
 
-async def _apply_in_chunks(
-    turns: RegistryCommits, documents: Sequence[_Numbered], nameservers: Collection[str]
+def _apply_item(
+    draft: RegistryTransaction,
+    item: Item,
+    nameservers: Collection[str],
+    others: Mapping[str, str] = rules.NOBODY,
+) -> ApplyResult:
+    """Put one document into the draft.
+
+    Raises:
+        InvalidDocumentError, RefusedError: as of `rules.put`; with the document's place.
+    """
+    place, document, _ = item
+    with _located(place, document):
+        result = rules.put(draft, document, nameservers, others)
+    warning = draft.warning(document.name) if document.kind is Kind.HOST else ""
+    return ApplyResult(place, document.kind, document.name, result, warning)
+
+
+def _applied(
+    items: Sequence[Item], done: Sequence[ApplyResult], withdrawn: Collection[str], *, atomic: bool
 ) -> Applied:
-    done = _Done([], set())
-    while len(done.written) < len(documents):
-        rest = documents[len(done.written) : len(done.written) + _CHUNK]
-        try:
-            more, _ = await turns.take(partial(_fill, documents=rest, nameservers=nameservers))
-        except (RegistryError, InvalidDocumentError) as error:
-            if not done.written:
-                raise
-            applied = Applied(False, _results(documents, done.written), done.told)
-            raise PartlyAppliedError(applied, error) from error
-        done = _Done(done.written + more.written, done.withdrawn | more.withdrawn)
-    return Applied(False, _results(documents, done.written), done.told)
-
-
-def _fill(draft: RegistryTransaction, documents: Sequence[_Numbered], nameservers: Collection[str]) -> _Done:
-    """Put as many documents into the draft as surely fit; return what came of these."""
-    done: list[_Came] = []
-    for numbered in documents:
-        if not draft.fits(rules.PUT_COST + draft.given(numbered.document.name)):
-            break
-        done += _check(draft, [numbered], nameservers)
-    return _Done(done, draft.withdrawn)
-
-
-def _results(documents: Sequence[_Numbered], done: Sequence[_Came]) -> tuple[ApplyResult, ...]:
     """Return what came of each document, in the order of the call; those after the done ones got nothing."""
-    results = [(Result(written), warning) for written, warning in done]
-    results += [(Result.NOT_APPLIED, "")] * (len(documents) - len(done))
-    told = [
-        ApplyResult(place, document.kind, document.name, result, warning)
-        for (place, document), (result, warning) in zip(documents, results, strict=True)
+    rest = [
+        ApplyResult(place, document.kind, document.name, Result.NOT_APPLIED)
+        for place, document, _ in items[len(done) :]
     ]
-    return tuple(sorted(told, key=lambda result: result.document))
+    results = sorted((*done, *rest), key=lambda result: result.document)
+    return Applied(atomic, tuple(results), tuple(sorted(withdrawn)))
 
 
 # Keys that the put of one item compares or writes, at most: of a host also what it has published.
 _RESTORE_COST = rules.PUT_COST + len(Family)
+_REMEDY = "import into an empty installation (another data folder or store.etcd.prefix), or delete them first"
+_ADDRESSES = ("addresses", "kept", "unusable", "unreachable")  # what is counted of them
 
 
-class RestoreOutcome(NamedTuple):
-    """What came of one item: whether it is new, how many of its addresses are, how many were kept.
+async def restore(commits: RegistryCommits, archive: Archive, nameservers: Collection[str]) -> Restored:
+    """Put the archive's resources and addresses into the installation.
 
-    Of the new addresses `unusable` and `unreachable` are counted apart (`model.special_addresses`).
+    Raises:
+        InvalidDocumentError: nothing was done: documents refer to what is not there.
+        RefusedError: nothing was done: the installation has something else.
+        StoreFailedError: as of `RegistryCommits.take`.
+        PartlyRestoredError: it ended early; to be done again.
     """
+    put = partial(_restore_item, exported=archive.header.time, nameservers=nameservers)
+    await _check_restored(await commits.read(), archive, put)
+    auditor = Auditor(commits.auditor.author, as_one=True)
+    counts, done = Counter[str](), 0
+    try:
+        parts = commit_all(commits.audited(auditor), archive.items, put, lambda *_: _RESTORE_COST)
+        async for results, _ in parts:
+            for result in results:
+                counts.update(result)
+            done += len(results)
+    except (RegistryError, InvalidDocumentError) as error:
+        raise PartlyRestoredError(_restored(counts), done, len(archive.items), error) from error
+    finally:
+        auditor.close()
+    return _restored(counts)
 
-    kind: Kind
-    created: bool
-    addresses: int
-    kept: int
-    unusable: int
-    unreachable: int
+
+def _restored(counts: Mapping[str, int]) -> Restored:
+    created = Counts(*(counts[f"created {kind}"] for kind in Kind))
+    unchanged = Counts(*(counts[f"unchanged {kind}"] for kind in Kind))
+    return Restored(created, unchanged, *(counts[what] for what in _ADDRESSES))
 
 
-def put_item(
-    draft: RegistryTransaction, item: Item, *, exported: datetime, nameservers: Collection[str]
-) -> RestoreOutcome:
-    """Put one item into the draft; `exported` is when the archive was made.
+def _restore_item(
+    draft: RegistryTransaction, item: Item, exported: datetime, nameservers: Collection[str]
+) -> Sequence[str]:
+    """Put one item into the draft; return what it counts as. `exported` is when the archive was made.
 
     Raises:
         InvalidDocumentError: it refers to what is not there; with the item's place.
         RefusedError: something else is there already; with the item's place.
     """
-    title = item.document.title
-    try:
-        return _put(draft, item, exported, nameservers)
-    except InvalidDocumentError as error:
-        raise InvalidDocumentError(*(problem.of(item.place, title) for problem in error.problems)) from error
-    except RefusedError as error:
-        problem = Problem("", str(error), item.place, title)
-        hosts = int(item.document.kind is Kind.HOST)
-        raise RefusedError(str(problem), count=hosts, problems=(problem,)) from error
-
-
-def _put(
-    draft: RegistryTransaction, item: Item, exported: datetime, nameservers: Collection[str]
-) -> RestoreOutcome:
     kind, name, spec, origin = item.document
-    old = draft.of_kind(kind).get(name)
-    if old is not None and old != Resource(spec, origin=origin):
-        raise RefusedError("it is there already, and is not the same")
-    if old is None and isinstance(spec, TokenSpec) and is_previous(name):
-        draft.put_token(name, Resource(spec, origin=origin))
-    else:
-        rules.put(draft, item.document, nameservers, imported=True)
-    came = Counter[str]()
-    if kind is Kind.HOST:
-        for family in Family:
-            came.update(_put_address(draft, RecordKey(name, family), item.addresses.get(family), exported))
-    return RestoreOutcome(
-        kind, old is None, *(came[what] for what in ("restored", "kept", "unusable", "unreachable"))
-    )
+    counts: list[str] = []
+    with _located(item.place, item.document):
+        old = draft.of_kind(kind).get(name)
+        if old is not None and old != Resource(spec, origin=origin):
+            raise RefusedError("it is there already, and is not the same")
+        counts.append(f"created {kind}" if old is None else f"unchanged {kind}")
+        if old is None and isinstance(spec, TokenSpec) and is_previous(name):
+            draft.put_token(name, Resource(spec, origin=origin))
+        else:
+            rules.put(draft, item.document, nameservers, imported=True)
+        for family in Family if kind is Kind.HOST else ():
+            counts += _put_address(draft, RecordKey(name, family), item.addresses.get(family), exported)
+    return counts
 
 
 def _put_address(
@@ -261,7 +316,7 @@ def _put_address(
             return ()
         content = (address.ip, address.previous, address.changed)
         draft.restore(record, *content, address.error)
-        return ("restored", *_remarkable(address.ip))
+        return ("addresses", *_remarkable(address.ip))
     present = entry.value
     if address is not None and address.ip == present.ip:
         return ()
@@ -281,88 +336,20 @@ def _remarkable(ip: str) -> Sequence[str]:
     return () if is_reachable(address) else ("unreachable",)
 
 
-# of the event loop: somebody waits for it
-_RESTORED_AT_ONCE = 200  # items looked at in one turn; most of them are there already, or it ends sooner
-_REMEDY = "import into an empty installation (another data folder or store.etcd.prefix), or delete them first"
-
-_ADDRESSES = ("addresses", "kept", "unusable", "unreachable")  # what is counted of them
-_Put = Callable[[RegistryTransaction, Item], RestoreOutcome]
-
-
-class _Tally:
-    """What has come of the items so far."""
-
-    def __init__(self) -> None:
-        self.items = 0
-        self._created = Counter[str]()
-        self._unchanged = Counter[str]()
-        self._addresses = Counter[str]()
-
-    def add(self, came: Sequence[RestoreOutcome]) -> None:
-        for each in came:
-            (self._created if each.created else self._unchanged)[each.kind.plural] += 1
-            for what in _ADDRESSES:
-                self._addresses[what] += getattr(each, what)
-        self.items += len(came)
-
-    def restored(self) -> Restored:
-        counts = (self._addresses[what] for what in _ADDRESSES)
-        return Restored(Counts(**self._created), Counts(**self._unchanged), *counts)
-
-
-async def restore(turns: RegistryCommits, archive: Archive, nameservers: Collection[str]) -> Restored:
-    """Put the archive's resources and addresses into the installation.
-
-    Raises:
-        InvalidDocumentError: nothing was done: documents refer to what is not there.
-        RefusedError: nothing was done: the installation has something else.
-        StoreFailedError: as of `RegistryCommits.take`.
-        PartlyRestoredError: it ended early; to be done again.
-    """
-    auditor = Auditor(turns.author, as_one=True)
-    try:
-        return await _restore(turns.audited(auditor), archive, nameservers)
-    finally:
-        auditor.close()
-
-
-async def _restore(turns: RegistryCommits, archive: Archive, nameservers: Collection[str]) -> Restored:
-    tally = _Tally()
-    put = partial(put_item, exported=archive.header.time, nameservers=nameservers)
-    await _check_restored(await turns.read(), archive, put)
-    while tally.items < len(archive.items):
-        rest = archive.items[tally.items : tally.items + _RESTORED_AT_ONCE]
-        try:
-            came, _ = await turns.take(partial(_fill_restored, items=rest, put=put))
-        except (RegistryError, InvalidDocumentError) as error:
-            raise PartlyRestoredError(tally.restored(), tally.items, len(archive.items), error) from error
-        tally.add(came)
-    return tally.restored()
-
-
-def _fill_restored(draft: RegistryTransaction, *, items: Sequence[Item], put: _Put) -> list[RestoreOutcome]:
-    """Put as many items into the draft as surely fit; return what came of these."""
-    came: list[RestoreOutcome] = []
-    for item in items:
-        if not draft.fits(_RESTORE_COST):
-            break
-        came.append(put(draft, item))
-    return came
-
-
-async def _check_restored(draft: RegistryTransaction, archive: Archive, put: _Put) -> None:
+async def _check_restored(
+    draft: RegistryTransaction,
+    archive: Archive,
+    put: Callable[[RegistryTransaction, Item], Sequence[str]],
+) -> None:
     """Put all items into one draft, whatever its size; raise with all their problems."""
-    slice = Slice(share=_SHARE)
     invalid, refused, hosts = ProblemList(), ProblemList(), 0
-    for item in archive.items:
-        try:
-            put(draft, item)
-        except InvalidDocumentError as error:
-            invalid.add(*error.problems)
-        except RefusedError as error:
-            refused.add(*error.problems)
-            hosts += error.count
-        await slice.pause()
+    outcomes = zip(archive.items, _tried(draft, archive.items, put), strict=True)
+    async for item, outcome in Slice(share=_SHARE).each(outcomes):
+        if isinstance(outcome, InvalidDocumentError):
+            invalid.add(*outcome.problems)
+        elif isinstance(outcome, RefusedError):
+            refused.add(*outcome.problems)
+            hosts += item.document.kind is Kind.HOST
     if invalid:
         raise InvalidDocumentError(*invalid.told, *refused.told)
     strangers = await _strangers(draft, archive)
@@ -373,15 +360,11 @@ async def _check_restored(draft: RegistryTransaction, archive: Archive, put: _Pu
 async def _strangers(draft: RegistryTransaction, archive: Archive) -> Counter[Kind]:
     """Count what the installation has and the archive has not."""
     slice = Slice(share=_SHARE)
-    known = set()
-    for item in archive.items:
-        known.add(item.document[:2])
-        await slice.pause()
+    known = {item.document[:2] async for item in slice.each(archive.items)}
     strangers = Counter[Kind]()
     for kind in Kind:
-        for name in draft.of_kind(kind).names():
+        async for name in slice.each(draft.of_kind(kind).names()):
             strangers[kind] += (kind, name) not in known
-            await slice.pause()
     return +strangers  # without the zeros
 
 

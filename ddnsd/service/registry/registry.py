@@ -26,9 +26,10 @@ from ddnsd.service.registry.results import (
     PreconditionFailedError,
     RefusedError,
     Restored,
+    Result,
     StoreFailedError,
 )
-from ddnsd.service.registry.rules import Deleted, Written
+from ddnsd.service.registry.rules import Deleted
 from ddnsd.service.registry.transaction import Auditor, RegistryCommits, RegistryTransaction
 from ddnsd.service.source_status import SourceStatus, source_status
 from ddnsd.service.status import HistoryItem, HistoryPage, history, whose
@@ -216,7 +217,7 @@ class ResourcePage(NamedTuple):
 class PutResult(NamedTuple):
     """What came of a put, the resource's revision after it, and what its writer should know all the same."""
 
-    written: Written
+    result: Result
     revision: int
     warning: str = ""
 
@@ -295,8 +296,8 @@ class Registry:
         def decide(draft: RegistryTransaction) -> PutResult:
             entry = draft.state.resources(document.kind).get(document.name)
             _check(entry, if_match)
-            written = rules.put(draft, document, self._nameservers)
-            return PutResult(written, revision_of(entry), draft.warning(document.name))
+            result = rules.put(draft, document, self._nameservers)
+            return PutResult(result, revision_of(entry), draft.warning(document.name))
 
         put, revision = await self._turns.take(decide)
         return put._replace(revision=revision or put.revision)
@@ -378,7 +379,7 @@ class Registry:
         secret = secrets.token_urlsafe(length)[:length]
         document, made = read_new_token(raw, secret, datetime.now(UTC))
 
-        def decide(draft: RegistryTransaction) -> Written:
+        def decide(draft: RegistryTransaction) -> Result:
             if document.name in draft.state.tokens:
                 raise RefusedError(f"there is a token {document.name}: delete it first, or take another name")
             return rules.put(draft, document, self._nameservers)

@@ -8,7 +8,6 @@ stored goes on.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
 from itertools import islice
 from typing import NamedTuple
 
@@ -32,7 +31,7 @@ from ddnsd.model.resources import (
     previous_name,
 )
 from ddnsd.service.documents import Document, InvalidDocumentError, Reason
-from ddnsd.service.registry.results import RefusedError
+from ddnsd.service.registry.results import RefusedError, Result
 from ddnsd.service.registry.transaction import RegistryTransaction
 from ddnsd.store.interface import MAX_KEYS_PER_UPDATE
 
@@ -275,25 +274,17 @@ def _along(draft: RegistryTransaction, name: str, zone: str) -> Iterator[str]:
 # Keys that the put of one document compares or writes, at most: a host with its records and its last
 # refresh; or a token with its former secret, and one that it takes the secret from, with its own.
 PUT_COST = max(1 + len(RRTYPES) + 1, 4)
-_NOBODY: Mapping[str, str] = {}
-
-
-class Written(StrEnum):
-    """What came of a put."""
-
-    CREATED = "created"
-    CONFIGURED = "configured"
-    UNCHANGED = "unchanged"
+NOBODY: Mapping[str, str] = {}
 
 
 def put(
     draft: RegistryTransaction,
     document: Document,
     nameservers: Collection[str],
-    others: Mapping[str, str] = _NOBODY,
+    others: Mapping[str, str] = NOBODY,
     *,
     imported: bool = False,
-) -> Written:
+) -> Result:
     """Put one document into the draft.
 
     `others` are the secrets, as digests, that tokens have after this very commit: what one of them gives up
@@ -310,7 +301,7 @@ def put(
     demand_own(draft, kind, name, origin)
     old = draft.of_kind(kind).get(name)
     if old == Resource(spec, origin=origin) and not _leans_on_held(draft, name, spec):
-        return Written.UNCHANGED
+        return Result.UNCHANGED
     match spec:
         case ZoneSpec():
             _put_zone(draft, name, Resource(spec, origin=origin), nameservers)
@@ -320,7 +311,7 @@ def put(
             _put_host(draft, name, Resource(spec, origin=origin), imported=imported)
         case TokenSpec():
             _put_token(draft, name, Resource(spec, origin=origin), others)
-    return Written.CREATED if old is None else Written.CONFIGURED
+    return Result.CREATED if old is None else Result.CONFIGURED
 
 
 def secrets_after(documents: Iterable[Document]) -> Mapping[str, str]:

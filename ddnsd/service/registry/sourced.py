@@ -1,10 +1,8 @@
 """What the controller of one source may do: change the resources of its own cluster, one turn at a time."""
 
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
-from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,14 +12,12 @@ from ddnsd.model.resources import Kind, Spec, TokenSpec, previous_name
 from ddnsd.model.state import State
 from ddnsd.service.documents import Document, InvalidDocumentError
 from ddnsd.service.registry import rules
-from ddnsd.service.registry.results import NotMineError, RefusedError, SourceTakenError
-from ddnsd.service.registry.rules import Written
+from ddnsd.service.registry.bulk import commit_all
+from ddnsd.service.registry.results import NotMineError, RefusedError, Result, SourceTakenError
 from ddnsd.service.registry.transaction import Auditor, RegistryCommits, RegistryTransaction
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.watch_cache import WatchCache
 
-_CHUNK = 1000  # changes looked at in one turn; most of them come to nothing, or it ends sooner
-_SECONDS = 0.01  # of judging in one turn: a deletion looks at all hosts
 _COST = max(rules.PUT_COST, rules.DELETE_COST)  # keys that one change compares or writes, at most
 
 
@@ -46,7 +42,7 @@ class SourcedDelete(NamedTuple):
 
 
 class Withdrawn(StrEnum):
-    """What came of a hold or a rules."""
+    """What came of a hold or a deletion."""
 
     HELD = "held"
     DELETED = "deleted"
@@ -54,13 +50,11 @@ class Withdrawn(StrEnum):
 
 
 SourcedChange = SourcedPut | SourcedHold | SourcedDelete
-SourcedOutcome = Written | Withdrawn | RefusedError | InvalidDocumentError
+SourcedOutcome = Result | Withdrawn | RefusedError | InvalidDocumentError
 
 _Numbered = tuple[int, SourcedChange]  # its place in the call
 _Unit = tuple[_Numbered, ...]  # done in one commit, mostly of one change
 _MOST_IN_RING = 8  # tokens that swap their secrets: one commit holds them, whatever else it holds
-T = TypeVar("T")
-_NOBODY: Mapping[str, str] = {}
 
 
 class SourcedRegistry:
@@ -86,7 +80,7 @@ class SourcedRegistry:
         `nameservers` are the names that a zone may refer to; `timeout` bounds each turn, in seconds.
         """
         auditor = Auditor(Author(f"kubernetes/{source}", way="controller"), sources=False)
-        self._turns = RegistryCommits(cache, commits, timeout).audited(auditor)
+        self._commits = RegistryCommits(cache, commits, timeout, self._demand_leadership).audited(auditor)
         self._source = source
         self._uid = uid
         self._guard = guard
@@ -95,7 +89,7 @@ class SourcedRegistry:
     def reconfigure(self, *, nameservers: Collection[str], timeout: float) -> None:
         """Take new ones over, for what comes from now on."""
         self._nameservers = frozenset(nameservers)
-        self._turns.reconfigure(timeout)
+        self._commits.reconfigure(timeout)
 
     async def ask(self) -> None:
         """Ask for the name if it is somebody else's, who lives perhaps; needs no leadership.
@@ -103,7 +97,7 @@ class SourcedRegistry:
         Raises:
             SourceTakenError: it is somebody else's; that I have asked for it stands there now.
         """
-        self._demand_free(await self._take(self._claim))
+        await self._demand_free(self._claim)
 
     async def bind(self) -> None:
         """Bind the source's name to me, if it is free.
@@ -111,18 +105,18 @@ class SourcedRegistry:
         Raises:
             SourceTakenError: it is somebody else's; that I have asked for it stands there now.
         """
-        self._demand_free(await self._take(self._bind))
+        await self._demand_free(self._bind)
 
     async def change(self, changes: Sequence[SourcedChange]) -> Sequence[SourcedOutcome]:
         """Do these changes, each for itself, in as few commits as hold them; return what came of each.
 
         What frees a name or a secret comes first, what others refer to before them.
         """
-        waiting = _units(changes, self._turns.cache.state)
+        units = _units(changes, self._commits.cache.state)
         outcomes: dict[int, SourcedOutcome] = {}
-        while waiting:
-            outcomes |= await self._take(partial(self._fill, waiting[:_CHUNK]))
-            waiting = [unit for unit in waiting if unit[0][0] not in outcomes]
+        async for committed, _ in commit_all(self._commits, units, self._put_unit, _cost):
+            for each in committed:
+                outcomes |= each
         return [outcomes[place] for place in range(len(changes))]
 
     async def report(self, watched: Sequence[str] | None, held: HeldDeletions | None) -> None:
@@ -139,7 +133,7 @@ class SourcedRegistry:
             if new != old:
                 draft.put_source(self._source, new)
 
-        await self._take(decide)
+        await self._commits.take(decide)
 
     async def note_installation(self, other: str) -> None:
         """Write down which other installation the objects name; "" for none."""
@@ -149,22 +143,18 @@ class SourcedRegistry:
             if old.other_installation != other:
                 draft.put_source(self._source, msgspec.structs.replace(old, other_installation=other))
 
-        await self._take(decide)
+        await self._commits.take(decide)
 
-    async def _take(self, decide: Callable[[RegistryTransaction], T]) -> T:
-        decided, _ = await self._turns.take(partial(self._guarded, decide))
-        return decided
-
-    def _guarded(self, decide: Callable[[RegistryTransaction], T], draft: RegistryTransaction) -> T:
-        """Decide under the leadership's guard, which holds until the commit or undoes it."""
+    def _demand_leadership(self, draft: RegistryTransaction) -> None:
+        """Make the draft depend on the leadership's guard, which holds until the commit or undoes it."""
         for key, revision in self._guard.items():
             entry = draft.state.controllers.get(key.partition("/")[2])
             if entry is None or entry.revision != revision:
                 raise NotMineError(f"this node does not lead the controllers of source {self._source}")
         draft.expect(self._guard)
-        return decide(draft)
 
-    def _demand_free(self, taken: Source | None) -> None:
+    async def _demand_free(self, claim: Callable[[RegistryTransaction], Source | None]) -> None:
+        taken, _ = await self._commits.take(claim)
         if taken is not None:
             raise SourceTakenError(self._source, taken.uid, taken.bound)
 
@@ -191,24 +181,14 @@ class SourcedRegistry:
             draft.put_source(self._source, claim)
         return source
 
-    def _fill(self, units: Sequence[_Unit], draft: RegistryTransaction) -> dict[int, SourcedOutcome]:
-        """Put as many changes into the draft as surely fit; return what came of these, by place."""
+    def _put_unit(self, draft: RegistryTransaction, unit: _Unit) -> dict[int, SourcedOutcome] | None:
+        """Put a unit into the draft; return what came of its changes, by place, None if it goes on."""
         self._demand_mine(draft)
-        outcomes: dict[int, SourcedOutcome] = {}
-        end = time.perf_counter() + _SECONDS
-        for unit in units:
-            cost = sum(_COST + draft.given(_name(change)) for _, change in unit)
-            if not draft.fits(cost) or (outcomes and time.perf_counter() > end):
-                break
-            if len(unit) > 1:
-                outcomes |= self._swap(draft, unit)
-                continue
-            ((place, change),) = unit
-            outcome = self._judge(draft, change)
-            if outcome is None:
-                break
-            outcomes[place] = outcome
-        return outcomes
+        if len(unit) > 1:
+            return self._swap(draft, unit)
+        ((place, change),) = unit
+        outcome = self._judge(draft, change)
+        return None if outcome is None else {place: outcome}
 
     def _swap(self, draft: RegistryTransaction, unit: _Unit) -> dict[int, SourcedOutcome]:
         """Put tokens into the draft that take each other's secrets: all of them, or none."""
@@ -237,15 +217,16 @@ class SourcedRegistry:
         return Withdrawn.DELETED if gone.done else None
 
     def _put(
-        self, draft: RegistryTransaction, document: Document, others: Mapping[str, str] = _NOBODY
-    ) -> Written:
+        self, draft: RegistryTransaction, document: Document, others: Mapping[str, str] = rules.NOBODY
+    ) -> Result:
         if document.origin is None or document.origin.source != self._source:
             raise ValueError(f"{document.title} is not of source {self._source}")
         return rules.put(draft, document, self._nameservers, others)
 
 
-def _name(change: SourcedChange) -> str:
-    return change.document.name if isinstance(change, SourcedPut) else change.name
+def _cost(draft: RegistryTransaction, unit: _Unit) -> int:
+    names = (change.document.name if isinstance(change, SourcedPut) else change.name for _, change in unit)
+    return sum(_COST + draft.given(name) for name in names)
 
 
 def _units(changes: Sequence[SourcedChange], state: State) -> list[_Unit]:

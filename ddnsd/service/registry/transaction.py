@@ -11,12 +11,10 @@ import asyncio
 import copy
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import chain
-from types import MappingProxyType
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 
@@ -31,8 +29,6 @@ from ddnsd.model.records import (
     RegistryHead,
     Resource,
     Source,
-    Stored,
-    revision_of,
 )
 from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
 from ddnsd.model.state import State, Table
@@ -45,7 +41,7 @@ from ddnsd.store.transaction import Transaction
 from ddnsd.store.watch_cache import WatchCache
 
 SpecT = TypeVar("SpecT", bound=Spec)
-_NOTHING: Mapping[str, bytes] = MappingProxyType({})
+KeyedAudit = tuple[str, AuditEntry]
 OwnedT = TypeVar("OwnedT", HostSpec, TokenSpec)
 _MOST_BYTES = MAX_GROUP_BYTES // 2  # of resources: the last one and the addresses come on top
 _HEAD = 2  # the registry's own key, compared and written by each commit; the audit's entry
@@ -58,6 +54,7 @@ class Overlay(Generic[SpecT]):
         self._kind = kind
         self._table = table
         self._changed: dict[str, Resource[SpecT] | None] = {}
+        self._encoded: dict[str, bytes] = {}  # what is put
         self.size = 0  # bytes to write, at most
 
     def __len__(self) -> int:
@@ -97,22 +94,30 @@ class Overlay(Generic[SpecT]):
     def put(self, name: str, resource: Resource[SpecT]) -> None:
         """Add or replace a resource."""
         self._changed[name] = resource
-        self.size += len(codec.encode(resource))
+        self._encoded[name] = value = codec.encode(resource)
+        self.size += len(value)
 
     def drop(self, name: str) -> None:
         """Remove a resource."""
         self._changed[name] = None
+        self._encoded.pop(name, None)
 
     def copied(self) -> "Overlay[SpecT]":
         """Return the same changes of the same table, to be changed apart."""
         made: Overlay[SpecT] = Overlay(self._kind, self._table)
         made._changed = dict(self._changed)
+        made._encoded = dict(self._encoded)
         made.size = self.size
         return made
 
-    def by_key(self) -> Iterator[tuple[str, Resource[SpecT] | None]]:
-        """Yield each changed key and what will be there, None for nothing."""
-        return ((keys.resource(self._kind, name), value) for name, value in self._changed.items())
+    def write(self, transaction: Transaction) -> None:
+        """Put the changes into a transaction."""
+        for name in self._changed:
+            key = keys.resource(self._kind, name)
+            if name in self._encoded:
+                transaction.puts[key] = self._encoded[name]
+            else:
+                transaction.delete(key)
 
 
 class RegistryTransaction:
@@ -126,25 +131,22 @@ class RegistryTransaction:
         self.accounts: Overlay[AccountSpec] = Overlay(Kind.ACCOUNT, state.accounts)
         self.hosts: Overlay[HostSpec] = Overlay(Kind.HOST, state.hosts)
         self.tokens: Overlay[TokenSpec] = Overlay(Kind.TOKEN, state.tokens)
-        self._digests: dict[str, str] = {}
-        self._sources: dict[str, Source | None] = {}
-        self._expected: dict[str, int] = {}  # compared: key -> revision
-        self._sightings: dict[str, LastSeen | None] = {}  # by host
-        self._committed: dict[str, Committed] = {}  # written, by key; mostly tombstones
-        self._withdrawn: set[RecordKey] = set()  # of these the tombstones
-        self._published: dict[str, Published | None] = {}  # by key
-        self._warnings: dict[str, list[str]] = {}  # by host
-        self._settled: defaultdict[str, list[str]] = defaultdict(list)  # new hosts, by each name above them
-
-    def of_kind(self, kind: Kind) -> Overlay[Any]:
-        """Return the resources of a kind."""
-        overlays: dict[Kind, Overlay[Any]] = {
+        self._overlays: dict[Kind, Overlay[Any]] = {
             Kind.ZONE: self.zones,
             Kind.ACCOUNT: self.accounts,
             Kind.HOST: self.hosts,
             Kind.TOKEN: self.tokens,
         }
-        return overlays[kind]
+        self._digests: dict[str, str] = {}
+        self._sources: dict[str, Source | None] = {}
+        self._transaction = Transaction()  # all but the resources, of which the overlays keep the newest
+        self._withdrawn: set[RecordKey] = set()  # whose addresses become tombstones
+        self._warnings: dict[str, list[str]] = {}  # by host
+        self._settled: defaultdict[str, list[str]] = defaultdict(list)  # new hosts, by each name above them
+
+    def of_kind(self, kind: Kind) -> Overlay[Any]:
+        """Return the resources of a kind."""
+        return self._overlays[kind]
 
     def zone_of(self, name: str) -> str | None:
         """Return the zone that a name will lie in: the longest match, the apex included."""
@@ -189,7 +191,8 @@ class RegistryTransaction:
         try:
             yield
         except BaseException:
-            self.tokens, self._digests = tokens, digests
+            self.tokens = self._overlays[Kind.TOKEN] = tokens
+            self._digests = digests
             raise
 
     def holder(self, digest: str) -> str | None:
@@ -209,14 +212,16 @@ class RegistryTransaction:
     def put_source(self, name: str, source: Source) -> None:
         """Bind a source's name, or change what is known of it."""
         self._sources[name] = source
+        self._transaction.put(keys.source(name), source)
 
     def drop_source(self, name: str) -> None:
         """Free a source's name."""
         self._sources[name] = None
+        self._transaction.delete(keys.source(name))
 
     def expect(self, expects: Mapping[str, int]) -> None:
         """Make the commit depend on these revisions of keys, too."""
-        self._expected |= expects
+        self._transaction.expects |= expects
 
     def withdraw(self, record: RecordKey) -> None:
         """Leave a tombstone where an address is committed; the leader takes the RRset away.
@@ -225,22 +230,23 @@ class RegistryTransaction:
         client has withdrawn, and is still leaving, remembers the address: the next owner is not told of it.
         """
         key, entry = keys.address(record), self.state.addresses.get(record)
-        self._expected[key] = revision_of(entry)
-        if entry is None and record in self.state.published:  # given to the host, and never written
-            self._publish(record, None)
+        self._transaction.expect(key, entry)
+        given = self.state.published.get(record)
+        if entry is None and given is not None:  # to the host, and never written
+            self._transaction.expect(given.key, given).delete(given.key)
         if entry is not None and (not entry.value.is_tombstone or entry.value.cleared):
             zone = self.state.zone_of(record.name) or ""
-            self._committed[key] = Committed("", "", self.commit, self.now, zone)
+            self._transaction.put(key, Committed("", "", self.commit, self.now, zone))
             self._withdrawn.add(record)
 
     def sight(self, host: str) -> None:
         """Count a host that expires as refreshed now: its clients are given their time."""
-        self._sightings[host] = LastSeen(self.now)
+        self._transaction.put(keys.seen(host), LastSeen(self.now))
 
     def forget(self, host: str) -> None:
         """Drop what is known of a host's refreshes, if anything is."""
         if host in self.state.seen:
-            self._sightings[host] = None
+            self._transaction.delete(keys.seen(host))
 
     def restore(self, record: RecordKey, ip: str, previous: str, changed: datetime, in_use: str) -> None:
         """Commit an address where there is none, or only a tombstone, as it was committed elsewhere.
@@ -248,23 +254,17 @@ class RegistryTransaction:
         What stands at the host's names is ddnsd's own, whichever installation has written it, but for those
         that it was refused because of: `in_use` is what a `PublishError` says of them, "" if there are none.
         """
-        key, entry = keys.address(record), self.state.addresses.get(record)
-        self._expected[key] = revision_of(entry)
-        self._committed[key] = Committed(ip, previous, self.commit, changed)
+        entry, noted = self.state.addresses.get(record), self.state.published.get(record)
+        committed = Committed(ip, previous, self.commit, changed)
+        self._transaction.replace(keys.address(record), entry, committed)
         self._withdrawn.discard(record)
         host, zone = self.hosts.get(record.name), self.zones.get(self.zone_of(record.name) or "")
-        noted = self.state.published.get(record)
         is_known = noted is not None and bool(noted.value.ip)  # it stands there, and is leaving
         is_given = not in_use or is_only_wildcard_in_use(record, in_use)
         if is_given and not is_known and host is not None and zone is not None:
             ttl, nameserver = host.spec.ttl or zone.spec.ttl, zone.spec.nameserver
-            wildcard = host.spec.wildcard and not in_use
-            self._publish(record, Published(0, ip, ttl, nameserver, wildcard=wildcard))
-
-    def _publish(self, record: RecordKey, published: Published | None) -> None:
-        key, entry = keys.published(record), self.state.published.get(record)
-        self._expected[key] = revision_of(entry)
-        self._published[key] = published
+            published = Published(0, ip, ttl, nameserver, wildcard=host.spec.wildcard and not in_use)
+            self._transaction.replace(keys.published(record), noted, published)
 
     def changes_of_sources(self) -> Iterator[tuple[str, Source | None, Source | None]]:
         """Yield the sources that will be otherwise: the name, what there is, what there will be."""
@@ -312,55 +312,30 @@ class RegistryTransaction:
 
     def fits(self, more: int = 0) -> bool:
         """Say whether one commit can hold this, and so many further keys."""
-        keys = max(self._writes, len(self._expected)) + _HEAD + more
-        return keys <= MAX_KEYS_PER_UPDATE and self._size <= _MOST_BYTES
+        keys = max(self._writes, len(self._transaction.expects)) + _HEAD + more
+        size = self.zones.size + self.accounts.size + self.hosts.size + self.tokens.size
+        return keys <= MAX_KEYS_PER_UPDATE and size <= _MOST_BYTES
 
-    def update(self, more: Mapping[str, bytes] = _NOTHING) -> ConditionalWrite:
+    def update(self, audit: KeyedAudit | None = None) -> ConditionalWrite:
         """Return the commit: valid only while no resource, and nothing else expected, has changed.
 
-        `more` is put too, blindly.
+        The entry of the audit is put too, blindly. To be called once.
         """
-        transaction = Transaction(self._expected)
+        transaction = self._transaction
         transaction.replace(keys.REGISTRY, self.state.registry.get(""), RegistryHead(self.commit))
-        changes: tuple[Iterable[tuple[str, Stored | None]], ...] = (
-            self._committed.items(),
-            self._published.items(),
-            ((keys.source(name), source) for name, source in self._sources.items()),
-            ((keys.seen(host), seen) for host, seen in self._sightings.items()),
-            *(self.of_kind(kind).by_key() for kind in Kind),
-        )
-        for key, value in chain.from_iterable(changes):
-            if value is None:
-                transaction.delete(key)
-            else:
-                transaction.put(key, value)
-        transaction.puts |= more
+        for overlay in self._overlays.values():
+            overlay.write(transaction)
+        if audit is not None:
+            transaction.put(*audit)
         return transaction.update()
-
-    @property
-    def _size(self) -> int:
-        return self.zones.size + self.accounts.size + self.hosts.size + self.tokens.size
 
     @property
     def _writes(self) -> int:
         resources = len(self.zones) + len(self.accounts) + len(self.hosts) + len(self.tokens)
-        records = len(self._committed) + len(self._published)
-        return resources + records + len(self._sources) + len(self._sightings)
+        return resources + len(self._transaction.puts) + len(self._transaction.deletes)
 
 
 _log = structlog.get_logger(__name__)
-
-
-class Noted(NamedTuple):
-    """An entry and its key."""
-
-    key: str
-    entry: AuditEntry
-
-    @property
-    def value(self) -> bytes:
-        """The stored form."""
-        return codec.encode(self.entry)
 
 
 class Auditor:
@@ -368,41 +343,37 @@ class Auditor:
 
     def __init__(self, author: Author, *, as_one: bool = False, sources: bool = True) -> None:
         """`as_one`: all that it makes are one entry, which grows. `sources`: what they bind counts too."""
-        self._author = author
+        self.author = author
         self._as_one = as_one
         self._sources = sources
-        self._last: Noted | None = None
+        self._last: KeyedAudit | None = None
 
-    @property
-    def author(self) -> Author:
-        """Whose changes they are."""
-        return self._author
-
-    def note(self, draft: RegistryTransaction) -> Noted | None:
+    def note(self, draft: RegistryTransaction) -> KeyedAudit | None:
         """Return the entry to write with a draft; None if it changes nothing that counts."""
         changes = [*_changes(draft), *(_changes_of_sources(draft) if self._sources else ())]
         if not changes:
             return None
-        entry = entry_of(self._author, draft.now, changes, sorted(draft.withdrawn))
+        entry = entry_of(self.author, draft.now, changes, sorted(draft.withdrawn))
         if self._as_one and self._last is not None:
-            return Noted(self._last.key, joined(self._last.entry, entry))
-        return Noted(keys.audit(_id(draft.now)), entry)
+            key, earlier = self._last
+            return key, joined(earlier, entry)
+        return keys.audit(_id(draft.now)), entry
 
-    def committed(self, noted: Noted) -> None:
+    def committed(self, noted: KeyedAudit) -> None:
         """Note that an entry was written."""
         self._last = noted
         if not self._as_one:
-            self._tell()
+            self._log_last()
 
     def close(self) -> None:
-        """Tell what was written as one."""
+        """Log what was written as one."""
         if self._as_one:
-            self._tell()
+            self._log_last()
 
-    def _tell(self) -> None:
+    def _log_last(self) -> None:
         if self._last is None:
             return
-        entry = self._last.entry
+        _, entry = self._last
         _log.info(
             "audit",
             by=entry.by,
@@ -464,24 +435,26 @@ T = TypeVar("T")
 class RegistryCommits:
     """Decides on the current state and commits, again and again until the two agree."""
 
-    def __init__(self, cache: WatchCache, commits: GroupCommit, timeout: float) -> None:
-        """`timeout` bounds each turn, in seconds."""
+    def __init__(
+        self,
+        cache: WatchCache,
+        commits: GroupCommit,
+        timeout: float,
+        guard: Callable[[RegistryTransaction], None] = lambda _: None,
+    ) -> None:
+        """`timeout` bounds each commit, in seconds. `guard` looks at each draft first, and may refuse it."""
         self.cache = cache
+        self.auditor = Auditor(Author(""))
         self._commits = commits
         self._timeout = timeout
+        self._guard = guard
         self._turn = asyncio.Lock()  # callers of this node would only make each other stale
-        self._auditor = Auditor(Author(""))
 
     def audited(self, auditor: Auditor) -> "RegistryCommits":
         """Return the same, whose changes this one notes."""
-        turns = copy.copy(self)
-        turns._auditor = auditor
-        return turns
-
-    @property
-    def author(self) -> Author:
-        """Whose changes they are."""
-        return self._auditor.author
+        commits = copy.copy(self)
+        commits.auditor = auditor
+        return commits
 
     def reconfigure(self, timeout: float) -> None:
         """Bound it by another time, in seconds, from now on."""
@@ -519,14 +492,15 @@ class RegistryCommits:
     async def _until_done(self, decide: Callable[[RegistryTransaction], T]) -> tuple[T, int]:
         while True:
             draft = await self._draft()
+            self._guard(draft)
             decided = decide(draft)
             if draft.is_empty:
                 return decided, 0
-            noted = self._auditor.note(draft)
-            revision = await self._commit(draft.update({noted.key: noted.value} if noted else {}))
+            noted = self.auditor.note(draft)
+            revision = await self._commit(draft.update(noted))
             if revision is not None:
-                if noted:
-                    self._auditor.committed(noted)
+                if noted is not None:
+                    self.auditor.committed(noted)
                 return decided, revision
 
     async def _draft(self) -> RegistryTransaction:

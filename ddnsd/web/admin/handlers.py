@@ -29,7 +29,7 @@ from ddnsd.service.documents import (
 )
 from ddnsd.service.limits import RefusedAttempt, concerning, newest
 from ddnsd.service.manifests import flatten, read_manifest
-from ddnsd.service.registry import ANY, NotFoundError, Precondition, Registry, Written
+from ddnsd.service.registry import ANY, NotFoundError, Precondition, Registry, Result
 from ddnsd.service.status import host_name, host_status, resource_changes
 from ddnsd.telemetry.logging import HIDDEN
 from ddnsd.telemetry.metrics import Metrics
@@ -305,8 +305,8 @@ class ResourceHandler(KindHandler):
         document = read_document(self.json_body())
         if document.kind is not self.kind or document.name != read_name(self.kind, name):
             raise InvalidDocumentError(Problem("", f"{document.title} is not what the URL names"))
-        written, revision, warning = await self.registry.put(document, self.if_match())
-        status = 201 if written is Written.CREATED else 200
+        result, revision, warning = await self.registry.put(document, self.if_match())
+        status = 201 if result is Result.CREATED else 200
         return AdminAnswer(self.rendered(document), status, revision, warning)
 
     @operation(Operation("DeletedAnswer", query={"cascade": "true: its hosts go too"}, match=True))
