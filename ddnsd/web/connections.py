@@ -28,7 +28,9 @@ TARPIT_SECONDS = 1.0
 # Of the tarpit, a turn of the event loop and a second apart at least: the more are kept, the longer is each.
 _ANSWERS_AT_ONCE, _ANSWER_SECONDS = 4, 0.004
 _TURN = 64.0  # inputs of one source that are taken in one turn of the event loop
-_SHARED = 4  # times as much counts each where there are several sources: smaller turns cost more together
+# As how many each counts where there are several sources: one that has used up its credit has smaller turns.
+_SPARSE, _CROWD = 2, 8
+_CREDIT = 16  # inputs that a source may have before it goes behind those that wait already
 _INPUT_SECONDS = 0.00006  # that one costs; what takes longer counts as several
 
 _log = structlog.get_logger(__name__)
@@ -194,12 +196,27 @@ class Connections:
         return True
 
 
+class _Backlog:
+    """The connections of one source that wait, and how many inputs it may still have before it goes last."""
+
+    __slots__ = ("connections", "credit")
+
+    def __init__(self) -> None:
+        self.connections: OrderedDict[Occupant, None] = OrderedDict()
+        self.credit = _CREDIT
+
+
 class FairQueue:
     """Takes what connections send: so much in one turn of the event loop, the rest source by source.
 
     What one source sends delays the others by one bounded turn, however many connections it has. Where
     little comes, it is taken at once, and the turns need not be counted: at most a whole turn's inputs are
     taken between two calls of `_next_turn`, and that comes in the turn after half of them.
+
+    Sources go round-robin, but one that has just come goes ahead of those that have waited for longer, until
+    it has used up its credit: whoever sends little does not wait behind a crowd. As with the new and the
+    old flows of FQ-CoDel (RFC 8290 §4.2), a source that waits for nothing more stays in the round until
+    it is reached, so that it cannot be new all the time.
 
     A source that is alone has longer turns: what follows from their inputs is then done together, such as the
     question to the store whether they are news.
@@ -211,7 +228,8 @@ class FairQueue:
     def __init__(self, places: Mapping[Occupant, _Place]) -> None:
         """`places` are those of all connections, which say where each comes from."""
         self._places = places
-        self._waiting: OrderedDict[str, OrderedDict[Occupant, None]] = OrderedDict()  # by source
+        self._new: OrderedDict[str, _Backlog] = OrderedDict()  # by source; each has credit, and waits
+        self._old: OrderedDict[str, _Backlog] = OrderedDict()
         self._left = _TURN
         self._heard = ""  # the source of the last input
         self._is_shared = self._was_shared = False  # whether there were several, in this turn and the last
@@ -219,7 +237,7 @@ class FairQueue:
 
     def take(self, connection: Occupant) -> None:
         """Let a connection work on what has come: at once, if none waits and the turn is not used up."""
-        if self._waiting or self._left <= 0:
+        if self._new or self._old or self._left <= 0:
             self.add(connection)
         else:
             self._take(connection)
@@ -227,56 +245,71 @@ class FairQueue:
     def add(self, connection: Occupant) -> None:
         """Let a connection work in a later turn; idempotent."""
         if place := self._places.get(connection):
-            self._waiting.setdefault(place.source, OrderedDict())[connection] = None
+            backlog = self._backlog(place.source)
+            if backlog is None:
+                backlog = self._new[place.source] = _Backlog()
+            backlog.connections[connection] = None
             self._time()
 
     def drop(self, connection: Occupant) -> None:
         """Forget a connection that leaves its place; idempotent."""
         if self.holds(connection):
-            theirs = self._waiting[source := self._places[connection].source]
-            del theirs[connection]
-            if not theirs:
-                del self._waiting[source]
+            source = self._places[connection].source
+            backlog = self._backlog(source)
+            assert backlog
+            del backlog.connections[connection]
+            if not backlog.connections and source in self._new:
+                self._old[source] = self._new.pop(source)
 
     def holds(self, connection: Occupant) -> bool:
         """Say whether a connection waits for its turn."""
         place = self._places.get(connection)
-        return place is not None and connection in self._waiting.get(place.source, ())
+        backlog = self._backlog(place.source) if place else None
+        return backlog is not None and connection in backlog.connections
 
     def take_all(self) -> None:
         """Let all that wait work now."""
-        while self._waiting:
+        while self._new or self._old:
             self._take_first()
+
+    def _backlog(self, source: str) -> _Backlog | None:
+        return self._new.get(source) or self._old.get(source)
 
     def _next_turn(self) -> None:
         self._is_timed = False
         self._left = _TURN
-        self._was_shared, self._is_shared = self._is_shared, len(self._waiting) > 1
-        while self._waiting and self._left > 0:
+        self._was_shared, self._is_shared = self._is_shared, len(self._new) + len(self._old) > 1
+        while (self._new or self._old) and self._left > 0:
             self._take_first()
-        if self._waiting:
+        if self._new or self._old:
             self._time()
 
     def _take_first(self) -> None:
-        source, theirs = next(iter(self._waiting.items()))
-        connection, _ = theirs.popitem(last=False)
-        if theirs:
-            self._waiting.move_to_end(source)
+        queue = self._new or self._old
+        source, backlog = next(iter(queue.items()))
+        if not backlog.connections:
+            del queue[source]
+            return
+        connection, _ = backlog.connections.popitem(last=False)
+        backlog.credit -= 1
+        if backlog.credit <= 0 or not backlog.connections or queue is self._old:
+            del queue[source]
+            self._old[source] = backlog
         else:
-            del self._waiting[source]
+            queue.move_to_end(source)
         try:
-            self._take(connection)
+            self._take(connection, _CROWD if queue is self._old else _SPARSE)
         except Exception:  # noqa: BLE001 - the boundary: one connection's bug is no other's
             _log.exception("http.crashed")
             connection.abandon()
 
-    def _take(self, connection: Occupant) -> None:
+    def _take(self, connection: Occupant, weight: int = _SPARSE) -> None:
         if (place := self._places.get(connection)) and place.source != self._heard:
             self._heard, self._is_shared = place.source, True
         began = time.perf_counter()
         connection.take_turn()
         cost = max(1.0, (time.perf_counter() - began) / _INPUT_SECONDS)
-        self._left -= _SHARED * cost if self._is_shared or self._was_shared else cost
+        self._left -= weight * cost if self._is_shared or self._was_shared else cost
         if self._left <= _TURN / 2:
             self._time()
 

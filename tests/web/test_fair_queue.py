@@ -18,7 +18,8 @@ from tests.web.proxy_headers import version_1
 from tests.web.public_place import PATIENT, Bystander, PublicPlace
 
 CROWD, OTHER, THIRD, PROXY = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
-ALONE, AT_ONCE = 64, 16  # inputs in one turn, of one source and of several
+ALONE, SPARSE, CROWDED = 64, 32, 8  # inputs in one turn: of one source; of several that send little, or much
+CREDIT = 16  # inputs of a source that go ahead of those of a crowd
 RELEASED = 4  # answers of the tarpit in one turn
 REQUEST = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
 NOW, SLOW = REQUEST % b"now", REQUEST % b"slow"
@@ -116,7 +117,7 @@ async def test_a_crowd_that_is_not_alone_has_smaller_turns() -> None:
         clients = await place.clients(OTHER, *[CROWD] * 200, THIRD)
         send(clients, NOW)
         await place.answered(202)
-        assert place.order.index(THIRD) <= AT_ONCE + 2
+        assert place.order.index(THIRD) <= SPARSE + 2
 
 
 async def test_what_costs_much_counts_for_several() -> None:
@@ -142,7 +143,7 @@ async def test_a_pipelining_crowd_keeps_nobody_waiting() -> None:
         send(clients, NOW * 10)
         await place.answered(2010)
         last = len(place.order) - place.order[::-1].index(OTHER) - 1
-        assert last <= ALONE + 2 * 10 + AT_ONCE
+        assert last <= ALONE + 2 * 10 + SPARSE
 
 
 async def test_what_waits_is_answered_though_no_more_comes() -> None:
@@ -224,6 +225,75 @@ async def test_what_waits_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
         for connection in taken:
             now(connection)
         await place.answered(1)
+
+
+class Sources:
+    """Has connections take turns, and keeps the sources in the order of their turns."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.turns = Turns()
+        self._connections = Connections(ConnectionLimits(999, 999), lambda _: False, lambda _: None)
+
+    def ask(self, source: str, number: int, again: int = 0) -> None:
+        """Let so many connections of one source wait for a turn; each asks again so often after it."""
+        sources = self
+
+        class Asks(Bystander):
+            def take_turn(self) -> None:
+                super().take_turn()
+                sources.order.append(source)
+                sources.turns.note()
+                if self.turns <= again:
+                    sources._connections.queue.add(self)
+
+        for _ in range(number):
+            asks = Asks()
+            self._connections.enter(asks, source)
+            self._connections.queue.add(asks)
+
+    async def turn(self, number: int) -> None:
+        """Wait until so many inputs have been taken."""
+
+        async def taken() -> bool:
+            return len(self.order) >= number
+
+        await until(taken, 10, f"{number} are taken")
+
+
+async def test_who_sends_little_does_not_wait_behind_a_crowd() -> None:
+    sources = Sources()
+    sources.ask(CROWD, 200)
+    await asyncio.sleep(0)
+    begun = len(sources.order)
+    assert CREDIT <= begun < 100, "the crowd has used up its credit"
+    sources.ask(OTHER, CREDIT + 4)
+    await sources.turn(220)
+    assert sources.order[begun : begun + CREDIT] == [OTHER] * CREDIT
+    rest = sources.order[begun + CREDIT : begun + CREDIT + 8]
+    assert rest.count(OTHER) == 4, "from then on it takes its turns like the others"
+
+
+async def test_a_source_is_not_new_all_the_time() -> None:
+    sources = Sources()
+    sources.ask(CROWD, 200)
+    await asyncio.sleep(0)
+    begun = len(sources.order)
+    sources.ask(OTHER, 1, again=40)
+    await sources.turn(241)
+    assert sources.order[begun] == OTHER
+    while_both = sources.order[begun + 1 : begun + 60]
+    assert while_both.count(OTHER) <= 30, "one connection does not have the others wait all the time"
+
+
+async def test_the_turns_of_crowds_are_smaller_where_there_are_others() -> None:
+    sources = Sources()
+    for source in (CROWD, OTHER):
+        sources.ask(source, 100)
+    await sources.turn(200)
+    sizes = list(sources.turns.happened.values())
+    assert sizes[0] <= SPARSE
+    assert max(sizes[2:]) == CROWDED
 
 
 async def test_who_waits_for_a_turn_keeps_its_place_if_another_one_can_go() -> None:
