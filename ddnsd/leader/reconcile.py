@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from ddnsd.aio import Slice, wait_for
+from ddnsd.aio import Slice
 from ddnsd.leader.backoff import growing_pauses
 from ddnsd.leader.context import Claim, ZoneContext
 from ddnsd.leader.push import RECORD_TYPES
@@ -25,7 +25,6 @@ from ddnsd.model.records import Entry, Footprint, Published
 from ddnsd.model.taking import name_in_use, unknown
 from ddnsd.nameserver.interface import (
     Exists,
-    NameserverError,
     QueryRefusedError,
     Rcode,
     RecordType,
@@ -33,8 +32,10 @@ from ddnsd.nameserver.interface import (
     Update,
 )
 from ddnsd.store import keys
-from ddnsd.store.interface import Done, UnavailableError
+from ddnsd.store.interface import Done
 from ddnsd.store.transaction import Transaction
+
+_log = structlog.get_logger(__name__)
 
 _MARKS_AT_ONCE = 200
 
@@ -93,15 +94,90 @@ class Comparison(NamedTuple):
 
 
 class Reconciler:
-    """Compares one site, and marks what differs."""
+    """Compares one site, and marks what differs; after the first time the site counts as verified."""
 
     def __init__(self, context: ZoneContext) -> None:
         self._context = context
         self._site = context.site
         self._nameserver = context.nameserver
         self._fence_name = f"{context.policy.fence_label}.{context.site.zone}"
+        self._one_at_a_time = asyncio.Lock()
 
-    async def compare(self, is_urgent: Callable[[], bool]) -> Comparison:
+    async def check(self) -> tuple[str, ...]:
+        """Return how the zone differs from the store, a line for each record.
+
+        Raises:
+            NameserverError: the zone could not be transferred.
+        """
+        return (await self._compare(_asked)).findings
+
+    async def repair(self) -> tuple[str, ...]:
+        """Make what differs pending; return it, a line for each record.
+
+        Where the zone may not be read, everything is published again.
+
+        Raises:
+            NameserverError: the transfer broke off.
+            UnavailableError: the store cannot take it now.
+        """
+        async with self._one_at_a_time:
+            try:
+                comparison = await self._compare(_asked)
+            except QueryRefusedError as error:
+                await self._mark_all()
+                return (f"everything is published anew, as the zone cannot be compared: {error}",)
+            await self._mark(comparison)
+        return comparison.findings
+
+    async def reconcile(self, claim: Claim) -> bool:
+        """Compare, and make what differs pending.
+
+        Return False if what was transferred is not to be trusted: it does not carry the fence of the claim
+        under which it was asked for.
+
+        Raises:
+            NameserverError: the transfer broke off.
+            UnavailableError: the store cannot take it now.
+        """
+        async with self._one_at_a_time:
+            try:
+                comparison = await self._fresh(claim)
+            except QueryRefusedError as error:
+                await self._without_transfer(str(error))
+            else:
+                if comparison.fence != claim.prerequisite.values:
+                    return False
+                if marked := await self._mark(comparison):
+                    _log.warning("drift.found", **self._site._asdict(), records=marked)
+            if self._context.claim is claim and not self._context.is_verified:
+                await self._context.note(Footprint(verified_in=self._context.leader.owner.cluster))
+        return True
+
+    async def _fresh(self, claim: Claim) -> Comparison:
+        """Compare the zone as it is after the claim: what is transferred may be a moment older."""
+        comparison = await self._compare(self._is_urgent)
+        for pause in growing_pauses(self._context.policy.timeout):
+            is_old = comparison.fence != claim.prerequisite.values and self._context.claim is claim
+            if not is_old or not await self._holds(claim.prerequisite):
+                break
+            await asyncio.sleep(pause)
+            comparison = await self._compare(self._is_urgent)
+        return comparison
+
+    def _is_urgent(self) -> bool:
+        """Say whether somebody waits for the comparison: until it is written the zone is not answered for."""
+        return self._context.is_urgent() and not self._context.is_verified
+
+    async def _without_transfer(self, reason: str) -> None:
+        """Where the zone may not be read, publishing everything again is what makes it known."""
+        _log.warning("reconcile.transfer_refused", **self._site._asdict(), reason=reason)
+        if self._context.is_verified:
+            items = [item async for item, how in self._expectations() if how is Standing.REFUSED]
+            await self._try_again(items)
+        else:
+            await self._mark_all()
+
+    async def _compare(self, is_urgent: Callable[[], bool]) -> Comparison:
         """Transfer the zone and return where it differs from the store; the urgent zones come first.
 
         Raises:
@@ -142,10 +218,6 @@ class Reconciler:
         real = [each for each in differences if not await self._is_just_not_served_yet(each)]
         return Comparison(tuple(real), tuple(refused), tuple(strays), fence)
 
-    async def has(self, claim: Claim) -> bool:
-        """Say whether the nameserver has the claim's fence, whatever it transfers."""
-        return await self._holds(claim.prerequisite)
-
     async def _is_just_not_served_yet(self, difference: Difference) -> bool:
         """Say whether the nameserver has the record, though what it transferred is older.
 
@@ -172,12 +244,8 @@ class Reconciler:
         own = ours(record, entry.value if entry else None, self._site.nameserver)
         return Stray(rrset, zone, bool(own) or state.zones[zone].value.spec.adopt)
 
-    async def mark(self, comparison: Comparison) -> int:
-        """Make what differs, and what was refused, pending again; return how many records differ.
-
-        Raises:
-            UnavailableError: the store cannot take it now.
-        """
+    async def _mark(self, comparison: Comparison) -> int:
+        """Make what differs, and what was refused, pending again; return how many records differ."""
         items = list({each.expected.want.record: each.expected for each in comparison.differences}.values())
         drifted = [unknown(item.published.value) for item in items]
         marked = await self._write(items, drifted)
@@ -185,18 +253,10 @@ class Reconciler:
         self._context.leader.metrics.drift(self._site.nameserver, marked)
         return marked
 
-    async def mark_all(self) -> None:
-        """Make every record pending: for a zone whose content cannot be read.
-
-        Raises:
-            UnavailableError: the store cannot take it now.
-        """
+    async def _mark_all(self) -> None:
+        """Make every record pending: for a zone whose content cannot be read."""
         items = [item async for item, _ in self._expectations()]
         await self._write(items, [_to_try_again(unknown(item.published.value)) for item in items])
-
-    async def mark_refused(self) -> None:
-        """Make pending what was refused before. Raises as `mark_all`."""
-        await self._try_again([item async for item, how in self._expectations() if how is Standing.REFUSED])
 
     async def _try_again(self, refused: Sequence[Expected]) -> None:
         await self._write(refused, [_to_try_again(item.published.value) for item in refused])
@@ -213,11 +273,11 @@ class Reconciler:
         done = 0
         for start in range(0, len(items), _MARKS_AT_ONCE):
             part = slice(start, start + _MARKS_AT_ONCE)
-            commits = map(self._mark, items[part], values[part])
+            commits = map(self._write_one, items[part], values[part])
             done += sum(isinstance(outcome, Done) for outcome in await asyncio.gather(*commits))
         return done
 
-    async def _mark(self, item: Expected, value: Published) -> object:
+    async def _write_one(self, item: Expected, value: Published) -> object:
         transaction = Transaction({keys.address(item.want.record): item.want.revision})
         transaction.replace(keys.published(item.want.record), item.published, value)
         return await self._context.leader.commit(transaction)
@@ -240,149 +300,6 @@ def _refusal(item: Expected) -> str:
     error = item.published.value.error
     assert error is not None
     return f"{item.want.record.name} {item.want.record.type}: {error.message}"
-
-
-_log = structlog.get_logger(__name__)
-
-
-# The longest pauses between two tries, in seconds.
-_MOST, _MOST_UNVERIFIED = 60.0, 3.0
-
-
-class DriftWatch:
-    """Reconciles one site; after the first time the site counts as verified."""
-
-    def __init__(self, context: ZoneContext, reclaim: Callable[[], None]) -> None:
-        """`reclaim` claims the zone again before anything else is sent."""
-        self._context = context
-        self._site = context.site
-        self._reclaim = reclaim
-        self._reconciler = Reconciler(context)
-        self._due = asyncio.Event()
-        self._failures = 0  # one after the other
-        self._reason = ""  # of the last one
-        self._one_at_a_time = asyncio.Lock()
-
-    def due(self) -> None:
-        """Reconcile now."""
-        self._due.set()
-
-    async def run(self) -> None:
-        """Reconcile whenever it is due, and at the latest after each interval. Never returns."""
-        while True:
-            await wait_for(self._due, self._context.policy.reconcile_interval)
-            self._due.clear()
-            try:
-                is_done = await self._reconcile()
-            except (NameserverError, UnavailableError) as error:
-                is_done = False
-                self._note(str(error))
-                self._due.set()
-            if is_done:
-                self._failures, self._reason = 0, ""
-            else:
-                self._failures += 1
-                await asyncio.sleep(self._pause)
-
-    @property
-    def _pause(self) -> float:
-        """Seconds before the next try: twice as many each time; few while the zone is not answered for."""
-        most = _MOST if self._context.is_verified else _MOST_UNVERIFIED
-        return min(self._context.policy.probe_interval * (1 << min(self._failures - 1, 16)), most)
-
-    def _note(self, reason: str) -> None:
-        """Log what fails, once."""
-        if reason != self._reason:
-            _log.warning("reconcile.failed", **self._site._asdict(), reason=reason)
-        self._reason = reason
-
-    async def check(self) -> tuple[str, ...]:
-        """Return how the zone differs from the store, a line for each record.
-
-        Raises:
-            NameserverError: the zone could not be transferred.
-        """
-        return (await self._reconciler.compare(_asked)).findings
-
-    async def repair(self) -> tuple[str, ...]:
-        """Make what differs pending; return it, a line for each record.
-
-        Where the zone may not be read, everything is published anew.
-
-        Raises:
-            NameserverError: the transfer broke off.
-            UnavailableError: the store cannot take it now.
-        """
-        async with self._one_at_a_time:
-            try:
-                comparison = await self._reconciler.compare(_asked)
-            except QueryRefusedError as error:
-                await self._reconciler.mark_all()
-                return (f"everything is published anew, as the zone cannot be compared: {error}",)
-            await self._reconciler.mark(comparison)
-        return comparison.findings
-
-    async def _reconcile(self) -> bool:
-        """Compare, and mark what differs; return False if what was transferred is not to be trusted.
-
-        Raises:
-            NameserverError: the transfer broke off.
-            UnavailableError: the store cannot take it now.
-        """
-        claim = self._context.claim
-        if claim is None or self._context.is_retired:
-            return True  # a claim is followed by a reconcile of its own
-        async with self._one_at_a_time:
-            try:
-                comparison = await self._fresh(claim)
-            except QueryRefusedError as error:
-                await self._without_transfer(str(error))
-            else:
-                if comparison.fence != claim.prerequisite.values:
-                    return self._mistrust(claim)
-                await self._mark(comparison)
-            if self._context.claim is claim and not self._context.is_verified:
-                await self._context.note(Footprint(verified_in=self._context.leader.owner.cluster))
-        return True
-
-    async def _fresh(self, claim: Claim) -> Comparison:
-        """Compare the zone as it is after the claim: what is transferred may be a moment older."""
-        comparison = await self._reconciler.compare(self._is_urgent)
-        for pause in growing_pauses(self._context.policy.timeout):
-            is_old = comparison.fence != claim.prerequisite.values and self._context.claim is claim
-            if not is_old or not await self._reconciler.has(claim):
-                break
-            await asyncio.sleep(pause)
-            comparison = await self._reconciler.compare(self._is_urgent)
-        return comparison
-
-    def _is_urgent(self) -> bool:
-        """Say whether somebody waits for the comparison: until it is written the zone is not answered for."""
-        return self._context.is_urgent() and not self._context.is_verified
-
-    def _mistrust(self, claim: Claim) -> bool:
-        """Claim anew: what was transferred does not carry the fence of the claim it was asked under.
-
-        The claim asks for a transfer. A nameserver that always transfers an older zone is not hurried.
-        """
-        if self._context.claim is not claim:
-            return True
-        _log.warning("fence.replaced", **self._site._asdict())
-        self._reclaim()
-        return False
-
-    async def _mark(self, comparison: Comparison) -> None:
-        marked = await self._reconciler.mark(comparison)
-        if marked:
-            _log.warning("drift.found", **self._site._asdict(), records=marked)
-
-    async def _without_transfer(self, reason: str) -> None:
-        """Where the zone may not be read, publishing everything anew is what makes it known."""
-        _log.warning("reconcile.transfer_refused", **self._site._asdict(), reason=reason)
-        if self._context.is_verified:
-            await self._reconciler.mark_refused()
-        else:
-            await self._reconciler.mark_all()
 
 
 def _asked() -> bool:

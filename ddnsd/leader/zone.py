@@ -7,7 +7,7 @@ from typing import assert_never
 
 import structlog
 
-from ddnsd.aio import cancel
+from ddnsd.aio import cancel, wait_for
 from ddnsd.leader.acknowledge import Acknowledger, Adoption
 from ddnsd.leader.backoff import PlacementBackoff, kind_of
 from ddnsd.leader.claim import Claimer
@@ -21,7 +21,7 @@ from ddnsd.leader.context import (
     ZoneFaultError,
 )
 from ddnsd.leader.push import RECORD_TYPES, PushAnswer, Pusher, refusal, rrsets
-from ddnsd.leader.reconcile import DriftWatch
+from ddnsd.leader.reconcile import Reconciler
 from ddnsd.model.names import ours
 from ddnsd.model.publication import Push, Queue, doubted, portion, to_leave, wanted
 from ddnsd.model.records import Footprint, RecordKey, Site, Work
@@ -37,54 +37,10 @@ from ddnsd.nameserver.interface import (
 )
 from ddnsd.store.interface import UnavailableError
 
-
-class Retirement:
-    """Takes ddnsd's own records and then its fence out of a zone; everything else stays."""
-
-    def __init__(self, context: ZoneContext, pusher: Pusher, is_settled: Callable[[], bool]) -> None:
-        """`is_settled` says whether nothing of the zone is pending where it lives now."""
-        self._is_settled = is_settled
-        self._site = context.site
-        self._pusher = pusher
-        self.context = context
-
-    async def step(self, claim: Claim) -> bool:
-        """Leave, and return True; or return False while the zone's new home is not complete.
-
-        Raises:
-            FenceLostError, ZoneFaultError, NameserverError: as `Pusher.push`; it is safe to begin anew.
-        """
-        state = self.context.state
-        if self._site.zone in state.zones and not self._is_settled():
-            return False
-        records = [record async for record in self.context.leader.records_in(self._site.zone)]
-        names = {record: own for record in records if (own := to_leave(state, self._site, record))}
-        counts = {record: len(own) for record, own in names.items()}
-        left = list(names)
-        while left:
-            part = portion(left, self._pusher.pace.size, counts)
-            await self._pusher.remove(claim, {record: names[record] for record in part})
-            del left[: len(part)]
-        for noted in self._doubted(records):
-            if await self._pusher.release(claim, noted) is not Rcode.NOERROR:
-                await self._pusher.confirm_zone(claim)
-        if not self.context.is_retired:
-            return False  # it came back meanwhile; what was removed is drift now
-        await self._pusher.remove_fence(claim)
-        return True
-
-    def _doubted(self, records: Sequence[RecordKey]) -> Iterator[Exists]:
-        """Yield what is removed only if it is what an UPDATE without an answer was to write."""
-        state = self.context.state
-        for record in records:
-            entry = state.published.get(record)
-            if entry is not None and (taking := entry.value.taking) is not None:
-                for name in doubted(state, self._site, record):
-                    yield Exists(name, RECORD_TYPES[record.type], taking.values)
-
-
 _log = structlog.get_logger(__name__)
 
+# The longest pauses between two tries to compare a zone, in seconds.
+_MOST, _MOST_UNVERIFIED = 60.0, 3.0
 
 _Write = Callable[[], Awaitable[Sequence[Push] | None]]  # returns those still to be written
 
@@ -112,8 +68,8 @@ class ZonePublisher:
         self._claimer = Claimer(self.context)
         self._pusher = Pusher(self.context)
         self._acknowledger = Acknowledger(self.context)
-        self._retirement = Retirement(self.context, self._pusher, self._is_settled_at_home)
-        self._drift = DriftWatch(self.context, self.reclaim)
+        self._reconciler = Reconciler(self.context)
+        self._reconcile_due = asyncio.Event()
         self._settling: set[asyncio.Task[None]] = set()
         self._late: set[asyncio.Task[None]] = set()  # of these, of what is not served yet
         self._pushing: set[RecordKey] = set()
@@ -152,7 +108,7 @@ class ZonePublisher:
         tasks = [
             asyncio.create_task(self._look_through(), name=f"look {self.site.zone}"),
             asyncio.create_task(self._publish(), name=f"publish {self.site.zone}"),
-            asyncio.create_task(self._drift.run(), name=f"drift {self.site.zone}"),
+            asyncio.create_task(self._keep_comparing(), name=f"drift {self.site.zone}"),
         ]
         try:
             for task in (await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))[0]:
@@ -189,9 +145,9 @@ class ZonePublisher:
             await self._backoff.demand_none()
         match work:
             case Work.CHECK:
-                return await self._drift.check()
+                return await self._reconciler.check()
             case Work.REPAIR:
-                return await self._drift.repair()
+                return await self._reconciler.repair()
             case Work.TAKEOVER:
                 await self._take_over()
                 claimed = f"{self.site.zone} at {self.site.nameserver} is claimed"
@@ -206,7 +162,7 @@ class ZonePublisher:
 
     def compare(self) -> None:
         """Compare the zone with the store now, and then at the interval of now."""
-        self._drift.due()
+        self._reconcile_due.set()
 
     def reclaim(self) -> None:
         """Claim the zone anew before anything else is sent."""
@@ -284,12 +240,43 @@ class ZonePublisher:
                 served += rrsets(want, own.intersection(want.owners))
         return served
 
-    def _is_settled_at_home(self) -> bool:
-        """Say whether nothing of the zone is pending where it lives now."""
-        state = self.context.state
-        return any(
-            publisher.is_settled for publisher in self._of_zone if not state.is_retired(publisher.site)
-        )
+    async def _keep_comparing(self) -> None:
+        """Compare the zone with the store whenever due, and after each interval. Never returns."""
+        failures, reason = 0, ""  # one after the other, and why the last one
+        while True:
+            await wait_for(self._reconcile_due, self.context.policy.reconcile_interval)
+            self._reconcile_due.clear()
+            try:
+                is_done = await self._reconcile()
+            except (NameserverError, UnavailableError) as error:
+                is_done = False
+                if str(error) != reason:
+                    reason = str(error)
+                    _log.warning("reconcile.failed", **self.site._asdict(), reason=reason)
+                self._reconcile_due.set()
+            if is_done:
+                failures, reason = 0, ""
+                continue
+            # Twice as long each time, but not long while the zone is not answered for.
+            most = _MOST if self.context.is_verified else _MOST_UNVERIFIED
+            await asyncio.sleep(min(self.context.policy.probe_interval * (1 << min(failures, 16)), most))
+            failures += 1
+
+    async def _reconcile(self) -> bool:
+        """Compare the zone once; return False if what was transferred is not to be trusted.
+
+        Then the zone is claimed again, and the claim asks for a transfer. A nameserver that always transfers
+        an older zone is not hurried.
+        """
+        claim = self.context.claim
+        if claim is None or self.context.is_retired:
+            return True  # a claim is followed by a reconcile of its own
+        if await self._reconciler.reconcile(claim) or self.context.claim is not claim:
+            return True
+        # Nothing is awaited between that look at the claim and this: it is the claim that was found replaced.
+        _log.warning("fence.replaced", **self.site._asdict())
+        self.reclaim()
+        return False
 
     async def _turn(self) -> None:
         """Do one thing, and what follows if it fails."""
@@ -374,15 +361,52 @@ class ZonePublisher:
         return self.context.is_retired and self.context.noted.untouched
 
     async def _retire(self, claim: Claim) -> None:
+        """Take ddnsd's own records and then its fence out of the zone; everything else stays.
+
+        That waits until the zone's new home is complete. It is safe to begin again after any failure.
+        """
         self._retiring = True
         noted = self.context.noted  # what is wrong there stays shown until the site is left
         await self.context.note(Footprint(error=noted.error, since=noted.since))
-        if await self._retirement.step(claim):
-            await self._leave()
+        if self._is_settled_at_home():
+            await self._remove_records(claim)
+            if self.context.is_retired:  # else it came back meanwhile; what was removed is drift now
+                await self._pusher.remove_fence(claim)
+                await self._leave()
         elif self.context.is_retired:  # nothing is wrong: its new home is not complete
             self._backoff.over()
             await self.context.note(Footprint())
             await self._wake.wait()
+
+    def _is_settled_at_home(self) -> bool:
+        """Say whether nothing of the zone is pending where it lives now, if it does anywhere."""
+        state = self.context.state
+        return self.site.zone not in state.zones or any(
+            publisher.is_settled for publisher in self._of_zone if not state.is_retired(publisher.site)
+        )
+
+    async def _remove_records(self, claim: Claim) -> None:
+        state = self.context.state
+        records = [record async for record in self.context.leader.records_in(self.site.zone)]
+        names = {record: own for record in records if (own := to_leave(state, self.site, record))}
+        counts = {record: len(own) for record, own in names.items()}
+        left = list(names)
+        while left:
+            part = portion(left, self._pusher.pace.size, counts)
+            await self._pusher.remove(claim, {record: names[record] for record in part})
+            del left[: len(part)]
+        for noted in self._doubted(records):
+            if await self._pusher.release(claim, noted) is not Rcode.NOERROR:
+                await self._pusher.confirm_zone(claim)
+
+    def _doubted(self, records: Sequence[RecordKey]) -> Iterator[Exists]:
+        """Yield what is removed only if it is what an UPDATE without an answer was to write."""
+        state = self.context.state
+        for record in records:
+            entry = state.published.get(record)
+            if entry is not None and (taking := entry.value.taking) is not None:
+                for name in doubted(state, self.site, record):
+                    yield Exists(name, RECORD_TYPES[record.type], taking.values)
 
     async def _take_claim(self) -> Claim:
         while self._settling:
@@ -396,7 +420,7 @@ class ZonePublisher:
         if not self.context.is_retired:  # that one is over once it is left
             self._backoff.over()
         self._claimed.set()
-        self._drift.due()
+        self._reconcile_due.set()
         return claim
 
     async def _push(self, claim: Claim, batch: Sequence[Push]) -> None:
