@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import structlog
 
-from ddnsd.aio import background
+from ddnsd.aio import Trigger, background
 from ddnsd.kube.gc import GarbageCollector
 from ddnsd.kube.objects import Custom, Ref
 from ddnsd.kube.status import ConditionValue, ObjectStatus
@@ -41,7 +41,7 @@ _RETRY_SECONDS = 1.0
 _REPEAT_SECONDS = 30.0  # then a pass without a reason, in case that one was missed
 _REST_SECONDS = 0.1  # between two passes: what comes together is done together
 _RESOURCES = frozenset(kind.plural for kind in Kind) | {keys.SOURCES}
-_RECORDS = frozenset({keys.ADDRESSES, keys.PUBLISHED})
+_RECORDS = (keys.ADDRESSES, keys.PUBLISHED)
 _STAGES = ((Kind.ZONE, Kind.ACCOUNT), (Kind.HOST, Kind.TOKEN))  # what is referred to comes first
 
 
@@ -80,17 +80,19 @@ class Controller:
         self._cache = cache
         self._registry = registry
         self._validator = validator
-        self._removal = gc
+        self._gc = gc
         self._secrets = secrets
         self.statuses = StatusQueue()
         self._metrics = metrics
         self._said: dict[Ref, _Reported] = {}
         self._told: dict[Ref, tuple[Custom, _Reported | None]] = {}  # what statuses were last composed of
-        self._due = asyncio.Event()
+        self._trigger = Trigger()
+        self._has_reason = False  # for the next pass
 
     def due(self) -> None:
         """Make a pass soon."""
-        self._due.set()
+        self._has_reason = True
+        self._trigger.due()
 
     async def run(self) -> None:
         """Make a pass whenever one is due.
@@ -98,23 +100,17 @@ class Controller:
         Raises:
             NotMineError: the source is controlled by somebody else.
         """
-        loop = asyncio.get_running_loop()
         await self._views.known()
-        unsubscribe = self._cache.subscribe(self._on_change)
+        unsubscribe = self._cache.subscribe(self._on_change, (*_RESOURCES, *_RECORDS))
+        self.due()
         try:
-            while True:
-                self._due.clear()
-                began = loop.time()
-                try:
-                    await self._pass()
-                except (StoreFailedError, UnavailableError) as error:
-                    self._metrics.failed()
-                    _log.warning("kube.pass_failed", reason=str(error))
-                    await asyncio.sleep(_RETRY_SECONDS)
-                    continue
-                self._metrics.passed(loop.time() - began)
-                await asyncio.sleep(_REST_SECONDS)
-                await self._until_due()
+            await self._trigger.run(
+                self._pass_and_rest,
+                every=_REPEAT_SECONDS,
+                retry_on=(StoreFailedError, UnavailableError),
+                retry_after=_RETRY_SECONDS,
+                failed=self._note_failure,
+            )
         finally:
             unsubscribe()
 
@@ -128,19 +124,27 @@ class Controller:
         )
         return None if status == custom.status else (custom, status)
 
-    async def _until_due(self) -> None:
-        try:
-            async with asyncio.timeout(_REPEAT_SECONDS):
-                await self._due.wait()
-        except TimeoutError:
+    async def _pass_and_rest(self) -> None:
+        if not self._has_reason:
             self._told.clear()
             _log.debug("kube.pass_repeated")
+        self._has_reason = False
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await self._pass()
+        self._metrics.passed(loop.time() - began)
+        await asyncio.sleep(_REST_SECONDS)
+
+    def _note_failure(self, error: Exception) -> None:
+        self._has_reason = True
+        self._metrics.failed()
+        _log.warning("kube.pass_failed", reason=str(error))
 
     def _on_change(self, touched: Sequence[Touched]) -> None:
         """Note what the store's change asks for."""
         for shelf, id in touched:
             if shelf in _RESOURCES:
-                self._due.set()
+                self.due()
             elif shelf in _RECORDS and isinstance(id, RecordKey) and (ref := self._host(id.name)):
                 self.statuses.put(ref)
 
@@ -153,7 +157,7 @@ class Controller:
     async def _pass(self) -> None:
         await self._cache.current()
         await self._views.refresh()
-        await self._removal.remove(self._views)
+        await self._gc.remove(self._views)
         for kinds in _STAGES:
             await self._cache.current()
             await self._settle([custom for kind in kinds for custom in self._views.of_kind(kind)])

@@ -7,11 +7,11 @@ source, and another id, leaves all as it is until an operator decides.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import structlog
 
-from ddnsd.aio import background
+from ddnsd.aio import Trigger, background, run_until
 from ddnsd.kube.translate import installation_of
 from ddnsd.kube.views import Views
 from ddnsd.model.resources import Kind
@@ -19,12 +19,12 @@ from ddnsd.service.registry import StoreFailedError
 from ddnsd.service.registry.sourced import SourcedRegistry
 from ddnsd.store import keys
 from ddnsd.store.interface import UnavailableError
-from ddnsd.store.watch_cache import Touched, WatchCache
+from ddnsd.store.watch_cache import WatchCache
 
 _log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 1.0
-_WATCHED = frozenset({keys.SOURCES, *(kind.plural for kind in Kind)})
+_WATCHED = (keys.SOURCES, *(kind.plural for kind in Kind))
 
 
 class Ownership:
@@ -44,12 +44,12 @@ class Ownership:
         self._cache = cache
         self._registry = registry
         self._warn = warn
-        self._due = asyncio.Event()
+        self._trigger = Trigger()
         self._told = ""  # the last other installation, or claimant
 
     def due(self) -> None:
         """Look again soon."""
-        self._due.set()
+        self._trigger.due()
 
     async def objects_are_ours(self) -> None:
         """Return once the objects may be worked by.
@@ -58,35 +58,35 @@ class Ownership:
             NotMineError: the source is controlled by somebody else.
         """
         await self._views.known()
-        unsubscribe = self._cache.subscribe(self._on_change)
-        try:
-            while True:
-                self._due.clear()
-                try:
-                    if not await self._other_installation():
-                        return
-                except (StoreFailedError, UnavailableError) as error:
-                    _log.warning("kube.pass_failed", reason=str(error))
-                    await asyncio.sleep(_RETRY_SECONDS)
-                    continue
-                await self._due.wait()
-        finally:
-            unsubscribe()
+        are_ours = asyncio.Event()
+
+        async def look() -> None:
+            if not await self._other_installation():
+                are_ours.set()
+
+        await run_until(are_ours.wait(), self._whenever_due(look))
 
     async def tell_claims(self) -> None:
         """Tell when another Namespace asks for the source's name. Never returns."""
-        unsubscribe = self._cache.subscribe(self._on_change)
+        await self._whenever_due(self._tell_claim)
+
+    async def _whenever_due(self, look: Callable[[], Awaitable[None]]) -> None:
+        """Look now, and whenever the objects or what is stored has changed."""
+
+        def failed(error: Exception) -> None:
+            _log.warning("kube.pass_failed", reason=str(error))
+
+        unsubscribe = self._cache.subscribe(lambda _: self.due(), _WATCHED)
+        self.due()
         try:
-            while True:
-                self._due.clear()
-                self._tell_claim()
-                await self._due.wait()
+            await self._trigger.run(
+                look,
+                retry_on=(StoreFailedError, UnavailableError),
+                retry_after=_RETRY_SECONDS,
+                failed=failed,
+            )
         finally:
             unsubscribe()
-
-    def _on_change(self, touched: Sequence[Touched]) -> None:
-        if any(shelf in _WATCHED for shelf, _ in touched):
-            self._due.set()
 
     async def _other_installation(self) -> str:
         """Return which other installation the objects belong to, "" if they are ours, or nobody's yet."""
@@ -123,7 +123,7 @@ class Ownership:
         named = {custom.status.installation for kind in Kind for custom in self._views.of_kind(kind)}
         return min(named - ours, default="")
 
-    def _tell_claim(self) -> None:
+    async def _tell_claim(self) -> None:
         source = self._cache.state.sources.get(self._source)
         claimant = source.value.claimant if source else ""
         if claimant and claimant != self._told:

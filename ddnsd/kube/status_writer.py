@@ -9,7 +9,7 @@ import secrets
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
@@ -118,43 +118,39 @@ _LONGEST_NOTE = 1000  # characters; the API server takes 1024 bytes
 _MOST = 10  # that wait while the API server does not answer
 
 
-class EventNote(NamedTuple):
-    """What is told: a reason in one word, and a note for people, without secrets."""
-
-    reason: str
-    note: str
-
-
 class EventRecorder:
     """Writes warnings about this pod. Run `run()` as a task of its own."""
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
-        self._waiting: asyncio.Queue[EventNote] = asyncio.Queue(_MOST)
+        self._waiting: asyncio.Queue[tuple[str, str]] = asyncio.Queue(_MOST)
 
     def warn(self, reason: str, note: str) -> None:
-        """Tell this as soon as the API server takes it; not if much waits already."""
+        """Tell this as soon as the API server takes it; not if much waits already.
+
+        `reason` is one word, `note` a text for people, without secrets.
+        """
         if not self._waiting.full():
-            self._waiting.put_nowait(EventNote(reason, note))
+            self._waiting.put_nowait((reason, note))
 
     async def run(self) -> None:
         """Write what there is. Never returns. What is refused stands in the log, and is not tried again."""
         while True:
-            announcement = await self._waiting.get()
+            reason, note = await self._waiting.get()
             try:
-                await self._client.create(EVENTS, self._event(announcement), manager=MANAGER)
+                await self._client.create(EVENTS, self._event(reason, note), manager=MANAGER)
             except KubeError as error:
-                _log.warning("kube.event_unwritten", about=announcement.reason, reason=str(error))
+                _log.warning("kube.event_unwritten", about=reason, reason=str(error))
 
-    def _event(self, announcement: EventNote) -> dict[str, Any]:
+    def _event(self, reason: str, note: str) -> dict[str, Any]:
         namespace, pod = self._client.namespace, socket.gethostname()
         return {
             "apiVersion": EVENTS.api_version,
             "kind": "Event",
             "metadata": {"name": f"{pod}.{secrets.token_hex(8)}", "namespace": namespace},
             "type": "Warning",
-            "reason": announcement.reason,
-            "note": announcement.note.encode()[:_LONGEST_NOTE].decode(errors="ignore"),
+            "reason": reason,
+            "note": note.encode()[:_LONGEST_NOTE].decode(errors="ignore"),
             "action": "Configuring",
             "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": "ddnsd.dev/controller",

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
-from ddnsd.aio import wait_for
+from ddnsd.aio import Trigger
 from ddnsd.kube.api import (
     SECRETS,
     AlreadyExistsError,
@@ -294,7 +294,7 @@ class SecretReader:
         self._looked: dict[_Place, float] = {}  # when, by the loop's time
         self._unread: dict[_Place, str] = {}  # why not, of those that cannot be read now
         self._round: dict[_Place, None] = {}  # what is to be looked at, the next one last
-        self._new = asyncio.Event()
+        self._trigger = Trigger()
 
     def digest_of(self, custom: Custom) -> SecretDigest:
         """Return what is known of an object's secret; of what has none, an empty digest."""
@@ -303,20 +303,22 @@ class SecretReader:
             return _NONE
         if place not in self._looked:
             self._round.setdefault(place)  # a new one comes next: it does not wait for all others
-            self._new.set()
+            self._trigger.due()
         return self._known.get(place, _NOT_YET)
 
     async def run(self, changed: Callable[[], None]) -> None:
         """Look at the Secrets, the new ones at once, the others again and again; say when one is another."""
-        while True:
-            self._new.clear()
+
+        async def look_around() -> None:
             self._round = dict.fromkeys(reversed(self._due()))
             while self._round:
                 place, _ = self._round.popitem()
                 if self._is_there(place) and await self._look(place):
                     changed()
                 await asyncio.sleep(1 / _PER_SECOND)
-            await wait_for(self._new, _ROUND_SECONDS)
+
+        self._trigger.due()
+        await self._trigger.run(look_around, every=_ROUND_SECONDS)
 
     def _is_there(self, place: _Place) -> bool:
         """Say whether the Token still is as it was when the round began; one that is gone gets no Secret."""
