@@ -9,7 +9,7 @@ in it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -90,111 +90,106 @@ def _host_remedy(field: str) -> str:
     return remedy(shape(fields(HostSpec)[field].type))
 
 
-class Rule(NamedTuple):
-    """A CEL rule: what must hold, and what the user is told otherwise."""
-
-    rule: str
-    message: str
+def _rule(rule: str, message: str) -> Schema:
+    """Return a CEL rule: what must hold, and what the user is shown otherwise."""
+    return {"rule": rule, "message": message}
 
 
-class PrinterColumn(NamedTuple):
-    """A column of `kubectl get`. One of priority 1 is shown by `-o wide`."""
-
-    name: str
-    type: str
-    path: str
-    priority: int = 0
+def _column(name: str, type: str, path: str) -> Schema:
+    """Return a column of `kubectl get`."""
+    return {"name": name, "type": type, "jsonPath": path}
 
 
-_ACCEPTED = PrinterColumn("Accepted", "string", '.status.conditions[?(@.type=="Accepted")].reason')
-_AGE = PrinterColumn("Age", "date", ".metadata.creationTimestamp")
+_WIDE = {"priority": 1}  # a column that only `-o wide` shows
+_ACCEPTED = _column("Accepted", "string", '.status.conditions[?(@.type=="Accepted")].reason')
+_AGE = _column("Age", "date", ".metadata.creationTimestamp")
 
-COLUMNS: dict[Kind, Sequence[PrinterColumn]] = {
+COLUMNS: dict[Kind, Sequence[Schema]] = {
     Kind.ZONE: (
-        PrinterColumn("Nameserver", "string", ".spec.nameserver"),
-        PrinterColumn("TTL", "integer", ".spec.ttl"),
-        PrinterColumn("Enabled", "boolean", ".spec.enabled"),
+        _column("Nameserver", "string", ".spec.nameserver"),
+        _column("TTL", "integer", ".spec.ttl"),
+        _column("Enabled", "boolean", ".spec.enabled"),
         _ACCEPTED,
-        PrinterColumn("Namespaces", "string", ".spec.namespaces", 1),
+        _column("Namespaces", "string", ".spec.namespaces") | _WIDE,
         _AGE,
     ),
-    Kind.ACCOUNT: (PrinterColumn("Status", "string", ".spec.status"), _ACCEPTED, _AGE),
+    Kind.ACCOUNT: (_column("Status", "string", ".spec.status"), _ACCEPTED, _AGE),
     Kind.HOST: (
-        PrinterColumn("Address", "string", ".status.address"),
-        PrinterColumn("Family", "string", ".status.family"),
-        PrinterColumn("Changed", "date", ".status.changed"),
-        PrinterColumn("Published", "string", ".status.published"),
+        _column("Address", "string", ".status.address"),
+        _column("Family", "string", ".status.family"),
+        _column("Changed", "date", ".status.changed"),
+        _column("Published", "string", ".status.published"),
         _ACCEPTED,
-        PrinterColumn("Account", "string", ".spec.account", 1),
-        PrinterColumn("Enabled", "boolean", ".spec.enabled", 1),
-        PrinterColumn("Age", "date", _AGE.path, 1),
+        _column("Account", "string", ".spec.account") | _WIDE,
+        _column("Enabled", "boolean", ".spec.enabled") | _WIDE,
+        _AGE | _WIDE,
     ),
     Kind.TOKEN: (
-        PrinterColumn("Account", "string", ".spec.account"),
-        PrinterColumn("Secret", "string", ".status.secretName"),
-        PrinterColumn("Expires", "string", ".spec.expires"),
-        PrinterColumn("Disabled", "boolean", ".spec.disabled"),
+        _column("Account", "string", ".spec.account"),
+        _column("Secret", "string", ".status.secretName"),
+        _column("Expires", "string", ".spec.expires"),
+        _column("Disabled", "boolean", ".spec.disabled"),
         _ACCEPTED,
         _AGE,
     ),
 }
 SHORT_NAMES = {Kind.ZONE: "dz", Kind.ACCOUNT: "da", Kind.HOST: "dh", Kind.TOKEN: "dt"}
 
-OBJECT_RULES: dict[Kind, Sequence[Rule]] = {
+OBJECT_RULES: dict[Kind, Sequence[Schema]] = {
     Kind.ZONE: (
-        Rule(
+        _rule(
             f"size(self.metadata.name) <= {MAX_ZONE_NAME}",
             f"a zone's name leaves room for the names in it: {MAX_ZONE_NAME} characters at most",
         ),
     ),
     Kind.ACCOUNT: (),
     Kind.HOST: (
-        Rule("self.metadata.name.contains('.')", "a host is named by its whole DNS name: blog.example.com"),
-        Rule(
+        _rule("self.metadata.name.contains('.')", "a host is named by its whole DNS name: blog.example.com"),
+        _rule(
             f"!self.spec.wildcard || size(self.metadata.name) <= {MAX_WILDCARD_NAME}",
             f"a host with wildcard leaves room for *. before it: {MAX_WILDCARD_NAME} characters at most",
         ),
     ),
     Kind.TOKEN: (
-        Rule(
+        _rule(
             f"size(self.metadata.name) <= {MAX_TOKEN_NAME}",
             f"a token's name has {MAX_TOKEN_NAME} characters at most",
         ),
     ),
 }
-SPEC_RULES: dict[Kind, Sequence[Rule]] = {
+SPEC_RULES: dict[Kind, Sequence[Schema]] = {
     Kind.ZONE: (),
     Kind.ACCOUNT: (
-        Rule(
+        _rule(
             "!has(self.suspendedUntil) || self.status == 'suspended'",
             "suspendedUntil is only for status: suspended; leave it out, or write that",
         ),
     ),
     Kind.HOST: (
-        Rule(
+        _rule(
             f"!has(self.ipv6Suffix) || self.ipv6Suffix.matches('{SUFFIX}')"
             " && self.ipv6Suffix.matches('[1-9a-fA-F]')",
             f"ipv6Suffix: {_host_remedy('ipv6Suffix')}",
         ),
-        Rule(
+        _rule(
             f"!has(self.ipv6Subnet) || self.ipv6Subnet.matches('{SUBNET}')",
             f"ipv6Subnet: {_host_remedy('ipv6Subnet')}",
         ),
-        Rule(
+        _rule(
             "!has(self.ipv6Subnet) || has(self.ipv6Suffix)",
             "ipv6Subnet is only for a host with ipv6Suffix; leave it out, or write that, too",
         ),
-        Rule(
+        _rule(
             "!has(self.ipv6Suffix) || 'AAAA' in self.families",
             "ipv6Suffix is only for a host with AAAA in families; leave it out, or add that",
         ),
     ),
     Kind.TOKEN: (
-        Rule(
+        _rule(
             "!(has(self.sha256) && has(self.secretRef))",
             "write sha256 or secretRef, or neither: then ddnsd makes a Secret",
         ),
-        Rule(
+        _rule(
             "self.account == oldSelf.account",
             "a token stays its account's: make another token for another account",
         ),
@@ -268,7 +263,7 @@ def definition(kind: Kind) -> dict[str, Any]:
                     "storage": True,
                     "schema": {"openAPIV3Schema": _object(kind)},
                     "subresources": {"status": {}},
-                    "additionalPrinterColumns": [_column(column) for column in COLUMNS[kind]],
+                    "additionalPrinterColumns": [*COLUMNS[kind]],
                 }
             ],
         },
@@ -311,10 +306,5 @@ def _object(kind: Kind) -> Schema:
     }
 
 
-def _validations(rules: Sequence[Rule]) -> Schema:
-    return {"x-kubernetes-validations": [rule._asdict() for rule in rules]} if rules else {}
-
-
-def _column(column: PrinterColumn) -> dict[str, Any]:
-    shown: dict[str, Any] = {"name": column.name, "type": column.type, "jsonPath": column.path}
-    return shown | ({"priority": column.priority} if column.priority else {})
+def _validations(rules: Sequence[Schema]) -> Schema:
+    return {"x-kubernetes-validations": [*rules]} if rules else {}

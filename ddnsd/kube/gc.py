@@ -60,7 +60,7 @@ class GarbageCollector:
         suspicious = record.watched != self._watched or record.held is not None
         going, held = gone(missing, sights, total, suspicious=suspicious)
         if held and record.pruned == _id(held):
-            going, held = (*going, *held), ()
+            going, held = [*going, *held], []
         if going:
             outcomes = await self._registry.change([SourcedDelete(one.ref.kind, one.name) for one in going])
             if deleted := outcomes.count(Withdrawn.DELETED):

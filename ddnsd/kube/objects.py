@@ -59,17 +59,12 @@ class _Shape(msgspec.Struct, frozen=True):
     status: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-def ref_of(kind: Kind, object: Object) -> Ref:
-    """Return what an object is called."""
-    return Ref(kind, object.metadata.namespace, object.metadata.name)
-
-
 def read_custom(kind: Kind, object: Object) -> Custom:
     """Read one object of a list or a watch."""
     shape = object.decode(_Shape)
     metadata = object.metadata
     status = _status(kind, shape.status)
-    made = Custom(ref_of(kind, object), metadata.uid, metadata.generation, {}, status)
+    made = Custom(Ref(kind, *object.key), metadata.uid, metadata.generation, {}, status)
     try:
         msgspec.json.decode(shape.spec, type=_Extra)
     except msgspec.ValidationError as error:  # of a definition that is not ours

@@ -8,7 +8,7 @@ All objects of the four kinds, as far as they are known.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -57,13 +57,6 @@ class SeenObjects(NamedTuple):
     swept: Collection[Ref] = ()
 
 
-class GoneResources(NamedTuple):
-    """Resources whose objects are gone: those that go now, and those that only `prune` lets go."""
-
-    now: tuple[StoredObject, ...]
-    held: tuple[StoredObject, ...]
-
-
 def stored_as(kind: Kind, name: str, resource: Resource[Spec], source: str) -> StoredObject | None:
     """Return what object a resource comes from, None if from none of this source."""
     origin = resource.origin
@@ -84,9 +77,10 @@ def gone(
     total: int,
     *,
     suspicious: bool,
-) -> GoneResources:
+) -> tuple[Sequence[StoredObject], Sequence[StoredObject]]:
     """Sort out the resources whose objects are missing, of a total of so many.
 
+    Return those that go now, and those that are held: only `prune` lets them go.
     `sights` has the kinds that are served and completely listed; nothing of another kind goes. All that is
     absent is held if that is `suspicious` for another reason, or if it is much; all of a kind, if none of
     it is there at all, as after its CustomResourceDefinition was put back.
@@ -101,9 +95,9 @@ def gone(
         absent += unseen
         doubted.update(sight.swept if sight.present else (one.ref for one in unseen))
     if suspicious or len(absent) > max(_FEW, _SHARE * total):
-        return GoneResources(tuple(now), tuple(absent))
-    now += (one for one in absent if one.ref not in doubted)
-    return GoneResources(tuple(now), tuple(one for one in absent if one.ref in doubted))
+        return now, absent
+    now += [one for one in absent if one.ref not in doubted]
+    return now, [one for one in absent if one.ref in doubted]
 
 
 _log = structlog.get_logger(__name__)
@@ -146,11 +140,6 @@ class _Reflected:
                 self.customs[key] = read_custom(self.kind, object)
                 self._versions[key] = version
             await slice.pause()
-
-    def settle(self, kept: Collection[Ref]) -> None:
-        """Forget what has gone, but for these."""
-        gone = {key: one for key, one in self.view.gone.items() if Ref(self.kind, *key) not in kept}
-        self.reflector.settle(gone)
 
     def _note(self, error: str) -> None:
         if error and error != self._error:
@@ -229,7 +218,8 @@ class Views:
     def settle(self, kept: Collection[Ref]) -> None:
         """Forget which objects have gone, but for these."""
         for one in self._reflected:
-            one.settle(kept)
+            gone = {key: gone for key, gone in one.view.gone.items() if Ref(one.kind, *key) not in kept}
+            one.reflector.settle(gone)
 
     def _of(self, kind: Kind) -> Iterator[_Reflected]:
         return (one for one in self._reflected if one.kind is kind)

@@ -22,8 +22,8 @@ def sorted_out(
     stored: list[StoredObject], missing: list[StoredObject], *, suspicious: bool = False, **seen: set[Ref]
 ) -> tuple[int, int]:
     sight = SeenObjects(len(stored) - len(missing), **seen)
-    found = gone({Kind.HOST: missing}, {Kind.HOST: sight}, len(stored), suspicious=suspicious)
-    return len(found.now), len(found.held)
+    now, held = gone({Kind.HOST: missing}, {Kind.HOST: sight}, len(stored), suspicious=suspicious)
+    return len(now), len(held)
 
 
 @pytest.mark.parametrize(
@@ -60,4 +60,4 @@ def test_what_only_waited_for_its_hosts_goes() -> None:
 
 
 def test_a_kind_that_is_not_listed_is_left_alone() -> None:
-    assert gone({Kind.HOST: hosts(3)}, {}, 3, suspicious=False) == ((), ())
+    assert gone({Kind.HOST: hosts(3)}, {}, 3, suspicious=False) == ([], [])
