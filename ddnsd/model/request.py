@@ -158,11 +158,6 @@ def result_of(answer: UpdateResult) -> str:
     return "unchanged"
 
 
-def is_plain(answer: UpdateResult) -> bool:
-    """Say whether an answer is that one record is unchanged, as nearly all are: to be quick with those."""
-    return type(answer) is tuple and len(answer) == 1 and type(answer[0]) is Unchanged
-
-
 def is_change(result: HostResult) -> bool:
     """Say whether anything is another now."""
     return isinstance(result, Updated) or (isinstance(result, Moved) and result.moved > 0)

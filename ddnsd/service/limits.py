@@ -28,8 +28,8 @@ from ddnsd.model.request import (
     Refusal,
     Request,
     Skipped,
+    Unchanged,
     UpdateResult,
-    is_plain,
     result_of,
 )
 from ddnsd.model.resources import TokenSpec
@@ -298,7 +298,9 @@ class ClientLimits:
         follow a prefix, though they all follow it already.
         `name` is the first that was asked for, "" if there can be no such name.
         """
-        if is_plain(answer) or isinstance(answer, Limited):
+        if isinstance(answer, Limited):
+            return
+        if type(answer) is tuple and len(answer) == 1 and type(answer[0]) is Unchanged:  # as nearly always
             return
         token = self._state.tokens.by_digest(digest)
         self._remember(request, name, answer, token)

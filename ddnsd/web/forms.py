@@ -135,6 +135,7 @@ def _password(encoded: str) -> str:
 
 _NAMES = ("domain", "ip", "token", "ipv6", "ip6lanprefix", "record_type", "clear")
 _MAX_NAME = 3 * max(map(len, _NAMES))  # if each of its letters is percent-encoded
+_LONG_VALUE = f"a parameter of more than {MAX_VALUE} octets"
 _FAMILIES: Mapping[str, tuple[Family, ...]] = {"": tuple(Family), **{each: (each,) for each in Family}}
 _TRUE = ("true", "1", "yes")
 
@@ -218,10 +219,10 @@ def _read_json(body: bytes) -> dict[str, str]:
     decoded = _decoded(_json_body, body)
     if isinstance(decoded.clear, bool):
         decoded.clear = str(decoded.clear)
-    values = _present(msgspec.structs.asdict(decoded))
-    for value in values.values():
-        _bounded(value)
-    return values
+    sent = {name: value.strip() for name, value in msgspec.structs.asdict(decoded).items() if value}
+    if any(len(value) > MAX_VALUE for value in sent.values()):
+        raise UnreadableRequestError(_LONG_VALUE)
+    return {name: value for name, value in sent.items() if value}
 
 
 def _decoded(decoder: msgspec.json.Decoder[_Json], body: bytes) -> _Json:
@@ -235,31 +236,22 @@ def _read_parameters(text: str) -> dict[str, str]:
     """Read `application/x-www-form-urlencoded` (https://url.spec.whatwg.org/#urlencoded-parsing)."""
     if is_too_large(text) or text.count("&") >= MAX_FIELDS:
         raise UnreadableRequestError("too many parameters, or too long ones")
-    values: dict[str, str | None] = {}
-    try:
-        for name, _, value in (field.partition("=") for field in text.split("&")):
-            if value and len(name) <= _MAX_NAME and (name := _unquoted(name)) in _NAMES:
-                values.setdefault(name, _as_utf8(_unquoted(_bounded(value))))
-    except UnicodeError as error:
-        raise UnreadableRequestError("parameters that are not UTF-8") from error
-    return _present(values)
-
-
-def _bounded(value: str) -> str:
-    if len(value) > MAX_VALUE:
-        raise UnreadableRequestError(f"a parameter of more than {MAX_VALUE} octets")
-    return value
-
-
-def _unquoted(text: str) -> str:
-    """Return the text without its percent-encoding; nearly all has none."""
-    return unquote_plus(text, "latin-1") if "%" in text or "+" in text else text
-
-
-def _as_utf8(text: str) -> str:
-    return text if text.isascii() else text.encode("latin-1").decode("utf-8")
-
-
-def _present(values: dict[str, str | None]) -> dict[str, str]:
-    """Return the values that are there, without the blanks around them."""
-    return {name: text for name, value in values.items() if value and (text := value.strip())}
+    values: dict[str, str] = {}
+    for field in text.split("&"):
+        name, _, value = field.partition("=")
+        if name not in _NAMES and len(name) <= _MAX_NAME:
+            name = unquote_plus(name, "latin-1")
+        if name not in _NAMES:
+            continue
+        if len(value) > MAX_VALUE:
+            raise UnreadableRequestError(_LONG_VALUE)
+        if "%" in value or "+" in value:  # nearly no text is encoded
+            value = unquote_plus(value, "latin-1")
+        if not value.isascii():
+            try:
+                value = value.encode("latin-1").decode("utf-8")
+            except UnicodeError as error:
+                raise UnreadableRequestError("parameters that are not UTF-8") from error
+        if value:
+            values.setdefault(name, value.strip())
+    return {name: value for name, value in values.items() if value}

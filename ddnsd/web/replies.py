@@ -58,44 +58,43 @@ _REFUSALS: Mapping[Refusal, bytes] = {refusal: failure(refusal.message) for refu
 
 
 def body(answer: UpdateResult) -> tuple[int, bytes]:
-    """Return the status and the body of an answer to an update."""
+    """Return the status and the body of an answer to an update.
+
+    That of a success is about the first record that was changed, else the first one. Where more was asked
+    for, it also has what became of each record and of the prefix, and what was left out.
+    """
     if isinstance(answer, Refusal):
         return answer.status, _REFUSALS[answer]
     if isinstance(answer, Limited):
         return 429, failure(LIMITED)
-    return 200, _success(answer)
+    lead = answer[0]
+    if len(answer) > 1:
+        lead = next((result for result in answer if is_change(result)), lead)
+    changed = is_change(lead)
+    ip = lead.ip if isinstance(lead, Updated | Unchanged) else ""
+    data: dict[str, Any] = {"domain": lead.name, "ip": ip}
+    if isinstance(lead, Updated):
+        data |= {"record_type": lead.type, "old_ip": lead.old_ip}
+    data["updated"] = changed
+    if len(answer) > 1 or isinstance(lead, Moved):
+        data |= _parts(answer)
+    return 200, _encode({"success": True, "message": UPDATED if changed else UNCHANGED, "data": data})
 
 
-def headers(answer: UpdateResult) -> Mapping[str, str]:
+def headers(answer: Limited) -> Mapping[str, str]:
     """Return the headers of an answer beside the usual ones (RFC 6585 §4, RFC 9110 §10.2.3)."""
-    return {"Retry-After": str(math.ceil(answer.retry_after))} if isinstance(answer, Limited) else {}
+    return {"Retry-After": str(math.ceil(answer.retry_after))}
 
 
-def _success(results: tuple[HostResult, ...]) -> bytes:
-    """Return the contract's body for the first record that was changed, else the first one.
-
-    Where more was asked for, it also has what became of each record and of the prefix, and what was left out.
-    """
-    lead = results[0]
-    if len(results) > 1:
-        lead = next((result for result in results if is_change(result)), lead)
-    data = _contract(lead)
-    if len(results) > 1 or isinstance(lead, Moved):
-        data["records"] = [_record(result) for result in results if isinstance(result, Updated | Unchanged)]
-        for result in results:
-            if isinstance(result, Moved):
-                data["prefix"] = {"prefix": result.prefix, "hosts": result.hosts, "moved": result.moved}
-        if skipped := [_skip(result) for result in results if isinstance(result, Skipped)]:
-            data["skipped"] = skipped
-    return _encode({"success": True, "message": UPDATED if data["updated"] else UNCHANGED, "data": data})
-
-
-def _contract(result: HostResult) -> dict[str, Any]:
-    if isinstance(result, Updated):
-        changed = {"record_type": result.type, "old_ip": result.old_ip, "updated": True}
-        return {"domain": result.name, "ip": result.ip, **changed}
-    ip = result.ip if isinstance(result, Unchanged) else ""
-    return {"domain": result.name, "ip": ip, "updated": is_change(result)}
+def _parts(results: tuple[HostResult, ...]) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    data["records"] = [_record(result) for result in results if isinstance(result, Updated | Unchanged)]
+    for result in results:
+        if isinstance(result, Moved):
+            data["prefix"] = {"prefix": result.prefix, "hosts": result.hosts, "moved": result.moved}
+    if skipped := [_skip(result) for result in results if isinstance(result, Skipped)]:
+        data["skipped"] = skipped
+    return data
 
 
 def _skip(result: Skipped) -> dict[str, Any]:
@@ -104,5 +103,4 @@ def _skip(result: Skipped) -> dict[str, Any]:
 
 def _record(result: Updated | Unchanged) -> dict[str, Any]:
     old_ip = result.old_ip if isinstance(result, Updated) else result.ip
-    updated = isinstance(result, Updated)
-    return {"record_type": result.type, "ip": result.ip, "old_ip": old_ip, "updated": updated}
+    return {"record_type": result.type, "ip": result.ip, "old_ip": old_ip, "updated": is_change(result)}

@@ -45,7 +45,10 @@ class UpdateEndpoint(UpdateApiEndpoint):
 
         def answer(answer: UpdateResult, name: str) -> None:
             status, body = replies.body(answer)
-            exchange.reply(status, body, isinstance(answer, Limited), **replies.headers(answer))
+            if isinstance(answer, Limited):
+                exchange.reply(status, body, True, **replies.headers(answer))
+            else:
+                exchange.reply(status, body)
             self._access_log.note((name,), (answer,), source, started)
 
         self._service.submit((request,), answer, waits=exchange.note_publishing)

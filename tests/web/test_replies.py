@@ -110,7 +110,6 @@ def test_a_prefix_is_told_with_how_many_hosts_it_moved(moved: int, message: str)
 def test_who_asks_too_often_is_told_when_to_come_again() -> None:
     assert replies.body(Limited(0.2))[0] == 429
     assert replies.headers(Limited(0.2)) == {"Retry-After": "1"}
-    assert replies.headers(Refusal.UNKNOWN_TOKEN) == {}
 
 
 def test_what_was_left_out_is_told_beside_what_was_done() -> None:
