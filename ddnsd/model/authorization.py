@@ -3,31 +3,20 @@
 Hosts by their first label alone, for clients that know no full names.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple, TypeGuard
 
 from ddnsd.model.addresses import Challenge, RRType
 from ddnsd.model.names import challenge_name, fits, label_count
-from ddnsd.model.records import Entry, Resource, Site
-from ddnsd.model.request import HostChange, Refusal, RRsetChange, UpdateRequest
-from ddnsd.model.resources import AccountSpec, HostSpec, Scope, Spec, TokenSpec, ZoneSpec, previous_name
+from ddnsd.model.records import Entry, PrefixMove, Resource, Site
+from ddnsd.model.request import HostChange, Refusal, UpdateRequest
+from ddnsd.model.resources import HostSpec, Scope, TokenSpec, ZoneSpec, previous_name
 from ddnsd.model.state import State
 
 
-class Credential(NamedTuple):
-    """A valid token, and its account."""
-
-    token: Entry[Resource[TokenSpec]]
-    account: Entry[Resource[AccountSpec]]
-
-    @property
-    def name(self) -> str:
-        """The token's name."""
-        return self.token.key.partition("/")[2]
-
-
 class AuthorizedHost(NamedTuple):
-    """A host that the holder may change, and where it is published."""
+    """A host that a token may change, and where it is published."""
 
     name: str
     host: Entry[Resource[HostSpec]]
@@ -36,35 +25,40 @@ class AuthorizedHost(NamedTuple):
 
     def can_have(self, type: RRType) -> bool:
         """Say whether the host may have records of this type."""
-        return _can_have(self.name, self.host.value.spec, type)
-
-    def can_take(self, wish: RRsetChange) -> bool:
-        """Say whether the host may have what is asked for; what it has may always be withdrawn."""
-        return not wish.value or self.can_have(wish.type)
-
-    @property
-    def reads(self) -> tuple[Entry[Resource[Spec]], ...]:
-        """What a change of the host depends on, beside its holder."""
-        return self.zone, self.host
+        if type is Challenge.TXT:
+            return fits(challenge_name(self.name))
+        return type in self.host.value.spec.families
 
 
-def holder_of(state: State, attempt: UpdateRequest, now: datetime) -> Credential | Refusal:
-    """Return who makes the attempt."""
+def token_name(token: Entry[Resource[TokenSpec]]) -> str:
+    """Return the name of a stored token."""
+    return token.key.partition("/")[2]
+
+
+def valid_token(state: State, attempt: UpdateRequest, now: datetime) -> Entry[Resource[TokenSpec]] | Refusal:
+    """Return the token with which the attempt is made, if it may change anything."""
     token = state.tokens.by_digest(attempt.digest)
-    if token is None or token.value.held or not _is_valid(token.value.spec, now):
+    if token is None or token.value.held or token.value.spec.disabled:
         return Refusal.UNKNOWN_TOKEN
-    account = state.accounts.get(token.value.spec.account)
+    spec = token.value.spec
+    if spec.expires is not None and spec.expires <= now:
+        return Refusal.UNKNOWN_TOKEN
+    account = state.accounts.get(spec.account)
     if account is None or account.value.held:
         return Refusal.UNKNOWN_TOKEN
-    holder = Credential(token, account)
-    if attempt.user and holder.name not in (attempt.user, previous_name(attempt.user)):
+    if attempt.user and token_name(token) not in (attempt.user, previous_name(attempt.user)):
         return Refusal.UNKNOWN_TOKEN
-    return _account_refusal(account.value.spec, now) or holder
+    status, until = account.value.spec.status, account.value.spec.suspended_until
+    if status == "banned":
+        return Refusal.BANNED
+    if status == "suspended" and (until is None or now < until):
+        return Refusal.SUSPENDED
+    return token
 
 
-def place_of(state: State, holder: Credential, target: HostChange) -> AuthorizedHost | Refusal:
-    """Return the host that the target is about, if it is the holder's to change, and takes updates."""
-    name, token = target.name, holder.token.value.spec
+def place_of(state: State, token: TokenSpec, target: HostChange) -> AuthorizedHost | Refusal:
+    """Return the host that the target is about, if the token may change it, and it takes updates."""
+    name = target.name
     host = state.hosts.get(name) if name is not None else None
     if name is None or host is None or not may_change(token, name, host.value.spec):
         return Refusal.NOT_FOUND
@@ -72,15 +66,18 @@ def place_of(state: State, holder: Credential, target: HostChange) -> Authorized
         return Refusal.NOT_FOUND
     zone_name = state.zone_of(name) or ""
     zone = state.zones.get(zone_name)
-    if zone is None or not _is_in_scope(token, target):
+    if zone is None or (token.scopes is not None and not _is_in_scope(token.scopes, target)):
         return Refusal.NOT_FOUND
-    site = Site(zone_name, zone.value.spec.nameserver)
-    return _host_refusal(zone.value, host.value) or AuthorizedHost(name, host, zone, site)
+    if zone.value.held or not zone.value.spec.enabled:
+        return Refusal.ZONE_DISABLED
+    if host.value.held or not host.value.spec.enabled:
+        return Refusal.RECORD_DISABLED
+    return AuthorizedHost(name, host, zone, Site(zone_name, zone.value.spec.nameserver))
 
 
-def may_change(token: TokenSpec, name: str, host: HostSpec) -> bool:
-    """Say whether the host is one of those that the token is for."""
-    return host.account == token.account and (token.hosts is None or name in token.hosts)
+def may_change(by: TokenSpec | PrefixMove, name: str, host: HostSpec) -> bool:
+    """Say whether the host is one of those that a token is for, or that a prefix was sent for with one."""
+    return host.account == by.account and (by.hosts is None or name in by.hosts)
 
 
 def takes_updates(zone: Resource[ZoneSpec], host: Resource[HostSpec]) -> bool:
@@ -88,35 +85,9 @@ def takes_updates(zone: Resource[ZoneSpec], host: Resource[HostSpec]) -> bool:
     return zone.spec.enabled and not zone.held and host.spec.enabled and not host.held
 
 
-def _is_valid(token: TokenSpec, now: datetime) -> bool:
-    return not token.disabled and (token.expires is None or now < token.expires)
-
-
-def _account_refusal(account: AccountSpec, now: datetime) -> Refusal | None:
-    if account.status == "banned":
-        return Refusal.BANNED
-    if account.status == "suspended" and (account.suspended_until is None or now < account.suspended_until):
-        return Refusal.SUSPENDED
-    return None
-
-
-def _is_in_scope(token: TokenSpec, target: HostChange) -> bool:
-    if token.scopes is None:
-        return True
+def _is_in_scope(scopes: Collection[Scope], target: HostChange) -> bool:
     asked = {Scope.TXT if wish.type is Challenge.TXT else Scope.ADDRESS for wish in target.wishes or ()}
-    return asked.issubset(token.scopes) and (target.prefix is None or Scope.ADDRESS in token.scopes)
-
-
-def _host_refusal(zone: Resource[ZoneSpec], host: Resource[HostSpec]) -> Refusal | None:
-    if zone.held or not zone.spec.enabled:
-        return Refusal.ZONE_DISABLED
-    if host.held or not host.spec.enabled:
-        return Refusal.RECORD_DISABLED
-    return None
-
-
-def _can_have(name: str, host: HostSpec, type: RRType) -> bool:
-    return fits(challenge_name(name)) if type is Challenge.TXT else type in host.families
+    return asked.issubset(scopes) and (target.prefix is None or Scope.ADDRESS in scopes)
 
 
 def in_full(state: State, attempt: UpdateRequest) -> UpdateRequest:

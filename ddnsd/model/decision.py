@@ -4,20 +4,21 @@ The order of the checks is the contract's: what is missing, what is malformed, t
 name and owner, zone, record, family.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any, NamedTuple
 
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.authorization import AuthorizedHost, Credential, holder_of, place_of
+from ddnsd.model.authorization import AuthorizedHost, place_of, token_name, valid_token
 from ddnsd.model.expiry import is_stale_sighting
 from ddnsd.model.prefix_updates import RecordContent, followers, holding
 from ddnsd.model.prefixes import Prefix, address_below
 from ddnsd.model.progress import retry_of
 from ddnsd.model.publication import is_refused, is_served, is_served_at, is_verified
-from ddnsd.model.records import Entry, PrefixMove, RecordKey, move_id, revision_of
+from ddnsd.model.records import Entry, PrefixMove, RecordKey, Resource, move_id, revision_of
 from ddnsd.model.request import HostChange, Moved, Refusal, RRsetChange, Skipped, Unchanged, UpdateRequest
+from ddnsd.model.resources import TokenSpec
 from ddnsd.model.state import State
 
 CHALLENGES = 2
@@ -100,7 +101,7 @@ class Plan(NamedTuple):
     asked for, 0 where nothing is committed. `sighted` are the refreshes that are to be written.
     """
 
-    holder: Credential
+    token: Entry[Resource[TokenSpec]]
     steps: tuple[Step, ...]
     reads: tuple[Entry[Any], ...]
     records: Mapping[RecordKey, int]
@@ -123,6 +124,7 @@ class Plan(NamedTuple):
         )
 
 
+_SETTLED = (Unchanged, Moved, Skipped)
 Settled = Refusal | tuple[Unchanged | Moved | Skipped, ...]
 Decision = Settled | Plan
 
@@ -131,31 +133,37 @@ def decide(state: State, attempt: UpdateRequest, now: datetime) -> Decision:
     """Decide what an attempt comes to in this state, at this moment (UTC)."""
     if refusal := _malformation(state, attempt):
         return refusal
-    holder = holder_of(state, attempt, now)
-    if isinstance(holder, Refusal):
-        return holder
+    token = valid_token(state, attempt, now)
+    if isinstance(token, Refusal):
+        return token
     asked: list[tuple[AuthorizedHost, tuple[RRsetChange, ...]]] = []
     steps: list[Step] = []
     skipped: list[Skipped] = []
     for target in attempt.targets:
-        place = place_of(state, holder, target)
+        place = place_of(state, token.value.spec, target)
         if isinstance(place, Refusal):
             return place
         wishes, skips = _taken(place, target)
         if not wishes and skips and not _moves_others(place, target):
             return _refusal(skips)
         asked.append((place, wishes))
-        steps += _steps(state, holder, place, wishes, target, now)
+        steps += [_step(state, place, wish, now) for wish in wishes]
+        if target.prefix and target.moves:
+            steps.append(_move(state, token, place.name, target.prefix, now))
         skipped += skips
     steps += skipped
-    settled = [step for step in steps if isinstance(step, Unchanged | Moved | Skipped)]  # all, nearly always
+    settled = [step for step in steps if isinstance(step, _SETTLED)]  # all, nearly always
     done = len(settled) == len(steps)
     commits = not done and any(map(_is_to_commit, steps))
-    sightings = (_sighting(state, place, wishes, now, commits=commits) for place, wishes in asked)
-    sighted = [sighting for sighting in sightings if sighting is not None]
+    sighted = [
+        Sighting(place.name, families)
+        for place, wishes in asked
+        if place.host.value.spec.expires_after is not None
+        and (families := _refreshed(state, place, wishes, now, commits=commits))
+    ]
     if done and not sighted:
         return tuple(settled)
-    plan = _plan(state, holder, asked, steps, sighted)
+    plan = _plan(state, token, asked, steps, sighted)
     return plan if commits or sighted or not plan.refused else Refusal.NAMESERVER_FAILED
 
 
@@ -173,35 +181,22 @@ def _malformation(state: State, attempt: UpdateRequest) -> Refusal | None:
     return None
 
 
-def _steps(
-    state: State,
-    holder: Credential,
-    place: AuthorizedHost,
-    wishes: tuple[RRsetChange, ...],
-    target: HostChange,
-    now: datetime,
-) -> Iterator[Step]:
-    """Yield what is to be done for a target, in the order of the answer's results."""
-    for wish in wishes:
-        yield _step(state, place, wish, now)
-    if target.prefix and target.moves:
-        yield _move(state, holder, place.name, target.prefix, now)
-
-
 def _plan(
     state: State,
-    holder: Credential,
+    token: Entry[Resource[TokenSpec]],
     asked: Sequence[tuple[AuthorizedHost, tuple[RRsetChange, ...]]],
     steps: Sequence[Step],
     sighted: Sequence[Sighting],
 ) -> Plan:
     """Return the plan with all that it depends on."""
-    reads: list[Entry[Any]] = [holder.token, holder.account]
-    records: dict[RecordKey, int] = {}
+    reads: list[Entry[Any]] = [token, state.accounts[token.value.spec.account]]
+    records: dict[RecordKey, int] = {}  # also those that stay: an answer is about all of them at one moment
     for place, wishes in asked:
-        reads += place.reads
-        records |= _revisions(state, place, wishes)
-    return Plan(holder, tuple(steps), tuple(reads), records, tuple(sighted))
+        reads += (place.zone, place.host)
+        for wish in wishes:
+            record = RecordKey(place.name, wish.type)
+            records[record] = revision_of(state.addresses.get(record))
+    return Plan(token, tuple(steps), tuple(reads), records, tuple(sighted))
 
 
 def _taken(place: AuthorizedHost, target: HostChange) -> tuple[tuple[RRsetChange, ...], Sequence[Skipped]]:
@@ -210,11 +205,13 @@ def _taken(place: AuthorizedHost, target: HostChange) -> tuple[tuple[RRsetChange
     Below a prefix, a host that follows prefixes has its own address.
     """
     wishes, spec = target.wishes or (), place.host.value.spec
-    if target.prefix is None and not target.unreachable and all(map(place.can_take, wishes)):
+    # What the host has may always be withdrawn.
+    misfits = [wish for wish in wishes if wish.value and not place.can_have(wish.type)]
+    if target.prefix is None and not (target.unreachable or misfits):
         return wishes, ()  # as nearly always
     skipped = [_skipped(place, wish, Refusal.INVALID_IP) for wish in target.unreachable]
-    skipped += [_skipped(place, wish, Refusal.FAMILY_MISMATCH) for wish in wishes if not place.can_take(wish)]
-    taken = tuple(wish for wish in wishes if place.can_take(wish))
+    skipped += [_skipped(place, wish, Refusal.FAMILY_MISMATCH) for wish in misfits]
+    taken = tuple(wish for wish in wishes if wish not in misfits)
     if target.prefix is None or spec.ipv6_suffix is None:
         return taken, skipped
     ip = address_below(target.prefix, spec)
@@ -241,29 +238,14 @@ def _skipped(place: AuthorizedHost, wish: RRsetChange, reason: Refusal) -> Skipp
     return Skipped(place.name, wish.value, wish.type, reason)
 
 
-def _sighting(
+def _refreshed(
     state: State, place: AuthorizedHost, wishes: tuple[RRsetChange, ...], now: datetime, *, commits: bool
-) -> Sighting | None:
-    """Return the host's refresh if it is to be written: now and then, and beside what is committed anyway."""
-    spec = place.host.value.spec
-    if spec.expires_after is None:
-        return None
+) -> tuple[Family, ...]:
+    """Return the families whose refresh is to be written: now and then, and beside any commit."""
     families = tuple(wish.type for wish in wishes if wish.value and isinstance(wish.type, Family))
-    if not families or (
-        not commits and not is_stale_sighting(spec, state.seen.get(place.name), families, now)
-    ):
-        return None
-    return Sighting(place.name, families)
-
-
-def _revisions(
-    state: State, place: AuthorizedHost, wishes: tuple[RRsetChange, ...]
-) -> Iterator[tuple[RecordKey, int]]:
-    """Yield the records that are asked for: an answer is about all of them at one moment."""
-    for wish in wishes:
-        record = RecordKey(place.name, wish.type)
-        entry = state.addresses.get(record)
-        yield record, revision_of(entry)
+    seen = state.seen.get(place.name)
+    due = commits or is_stale_sighting(place.host.value.spec, seen, families, now)
+    return families if due else ()
 
 
 def _step(state: State, place: AuthorizedHost, wish: RRsetChange, now: datetime) -> Step:
@@ -325,7 +307,9 @@ def _challenge(state: State, place: AuthorizedHost, record: RecordKey, value: st
     return RecordChange(record, content, value, previous, place.site.zone, again=False)
 
 
-def _move(state: State, holder: Credential, name: str, prefix: Prefix, now: datetime) -> Moved | Move:
+def _move(
+    state: State, token: Entry[Resource[TokenSpec]], name: str, prefix: Prefix, now: datetime
+) -> Moved | Move:
     """Compare what the hosts that follow the prefix have with what they have below it."""
     hosts, refreshes = 0, False
     verified = cache(partial(is_verified, state))  # there are thousands of hosts, and few sites
@@ -334,7 +318,7 @@ def _move(state: State, holder: Credential, name: str, prefix: Prefix, now: date
     joined: list[Join] = []
     there: list[RecordKey] = []
     resting: list[RecordKey] = []
-    for record, host, site, ip in followers(state, holder.token.value.spec, prefix):
+    for record, host, site, ip in followers(state, token.value.spec, prefix):
         hosts += 1
         seen = state.seen.get(record.name)
         refreshes = refreshes or is_stale_sighting(host.value.spec, seen, (Family.AAAA,), now)
@@ -352,7 +336,6 @@ def _move(state: State, holder: Credential, name: str, prefix: Prefix, now: date
             joined.append(Join(record, held.revision, ip, "", published=served))
     if not (moving or again or joined or resting or refreshes):
         return Moved(name, str(prefix), hosts, 0)
-    token = holder.token
-    before = state.prefixes.get(move_id(token.value.spec.account, holder.name, token.revision))
+    before = state.prefixes.get(move_id(token.value.spec.account, token_name(token), token.revision))
     found = (tuple(moving), tuple(again), tuple(joined), tuple(there), tuple(resting))
     return Move(name, prefix, hosts, *found, refreshes=refreshes, replaces=before)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.prefix_updates import covers
+from ddnsd.model.authorization import may_change
 from ddnsd.model.records import Entry, LastSeen, RecordKey
 from ddnsd.model.resources import HostSpec
 from ddnsd.model.state import State
@@ -142,7 +142,7 @@ def _is_to_move(state: State, host: str) -> bool:
     if entry is None:
         return False
     spec = entry.value.spec
-    return any(covers(move.value, host, spec) for move in state.prefixes.of(spec.account))
+    return any(may_change(move.value, host, spec) for move in state.prefixes.of(spec.account))
 
 
 def _judge(left: timedelta, span: timedelta) -> Expiry:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.authorization import takes_updates
+from ddnsd.model.authorization import may_change, takes_updates
 from ddnsd.model.prefixes import Prefix, address_below, read_prefix
 from ddnsd.model.publication import is_refused
 from ddnsd.model.records import Committed, Entry, PrefixMove, RecordKey, Resource, Site
@@ -71,13 +71,8 @@ def _moved(state: State, record: RecordKey, committed: Entry[Committed] | None) 
     own = RecordContent(committed.value.ip, committed.revision) if committed else RecordContent("", 0)
     newest = own
     for move in state.prefixes.of(host.value.spec.account):
-        if move.revision > newest.revision and covers(move.value, record.name, host.value.spec):
+        if move.revision > newest.revision and may_change(move.value, record.name, host.value.spec):
             ip = address_below(read_prefix(move.value.prefix), host.value.spec)
             newest = RecordContent(ip, move.revision) if ip else newest
     stays = newest.content == own.content and not is_refused(state, record, own.revision)
     return None if stays else newest
-
-
-def covers(move: PrefixMove, name: str, host: HostSpec) -> bool:
-    """Say whether the host is one of those that the move is for."""
-    return host.account == move.account and (move.hosts is None or name in move.hosts)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from ddnsd.model.addresses import networks_of
-from ddnsd.model.authorization import Credential
+from ddnsd.model.authorization import token_name
 from ddnsd.model.decision import Plan
 from ddnsd.model.names import label_count
 from ddnsd.model.ratelimit import Buckets, Rate
@@ -270,14 +270,14 @@ class ClientLimits:
         token = self._state.tokens.by_digest(digest)
         if token is None:
             return self._fair.source_wait(_charged(request))
-        return self._fair.attempt_wait(_name(token), token.value.spec.account)
+        return self._fair.attempt_wait(*_who(token))
 
     def enter(self, plan: Plan, ticket: Ticket) -> float:
         """Take what a plan changes, and a place to wait in; return 0.0, or the seconds until both can be had.
 
         A request that has entered has to `leave`.
         """
-        who = _who(plan.holder)
+        who = _who(plan.token)
         if wait := self._fair.enter(*who, ticket):
             return wait
         wait = self._fair.take_changes(*who, plan.changes) if plan.changes else 0.0
@@ -285,9 +285,9 @@ class ClientLimits:
             self._fair.leave(*who, ticket)
         return wait
 
-    def leave(self, holder: Credential, ticket: Ticket) -> None:
+    def leave(self, plan: Plan, ticket: Ticket) -> None:
         """Note that what was entered waits no more."""
-        self._fair.leave(*_who(holder), ticket)
+        self._fair.leave(*_who(plan.token), ticket)
 
     def note(
         self, request: Request, digest: str, name: str, answer: UpdateResult, *, refused: bool = False
@@ -310,7 +310,7 @@ class ClientLimits:
         if token is None:
             self._fair.failed(_charged(request))
         else:
-            self._fair.attempted(_name(token), token.value.spec.account, count)
+            self._fair.attempted(*_who(token), count)
 
     def malformed(self, source: str) -> bool:
         """Charge a source for what could not even be read; return whether it sends that too often."""
@@ -324,7 +324,7 @@ class ClientLimits:
         token: Entry[Resource[TokenSpec]] | None,
     ) -> None:
         """Note what was refused, or left out."""
-        who = (request.source, _name(token) if token else "")
+        who = (request.source, token_name(token) if token else "")
         if isinstance(answer, Refusal):
             shown = name if label_count(name) > 1 else ""  # a token in the wrong parameter may be one label
             self._refused.note(RefusedAttempt(_now(), request.api, shown, result_of(answer), *who))
@@ -355,9 +355,6 @@ def _cost(answer: Refusal | tuple[HostResult, ...]) -> int:
     return count
 
 
-def _who(holder: Credential) -> tuple[str, str]:
-    return holder.name, holder.token.value.spec.account
-
-
-def _name(token: Entry[Resource[TokenSpec]]) -> str:
-    return token.key.partition("/")[2]
+def _who(token: Entry[Resource[TokenSpec]]) -> tuple[str, str]:
+    """Return who is charged: the token, by its key, and its account."""
+    return token.key, token.value.spec.account

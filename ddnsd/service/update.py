@@ -11,12 +11,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 import structlog
 
-from ddnsd.model.authorization import in_full
-from ddnsd.model.decision import Decision, Join, Move, Plan, RecordChange, Refused, Settled, Step, decide
+from ddnsd.model.authorization import in_full, token_name
+from ddnsd.model.decision import Decision, Join, Move, Plan, RecordChange, Refused, Step, decide
 from ddnsd.model.expiry import sighting
 from ddnsd.model.progress import Progress
 from ddnsd.model.records import Committed, HistoryEntry, PrefixHead, PrefixMove, RecordKey, Site
@@ -57,7 +58,7 @@ def commitment(state: State, plan: Plan, request: Request, now: datetime) -> Con
         transaction.put(keys.address(change.record), _committed(change, commit, now))
     for move in moves:
         transaction.replace(_prefix_key(plan), move.replaces, _moved(plan, move, request, commit, now))
-        transaction.put(keys.prefix_head(plan.holder.token.value.spec.account), PrefixHead(commit))
+        transaction.put(keys.prefix_head(plan.token.value.spec.account), PrefixHead(commit))
     for host, families in plan.sighted:
         seen, key = state.seen.get(host), keys.seen(host)
         if len(plan.sighted) == 1:  # two calls may refresh a family each; of many hosts it would not fit
@@ -104,15 +105,14 @@ def _committed(change: RecordChange, commit: str, now: datetime) -> Committed:
 
 
 def _moved(plan: Plan, move: Move, request: Request, commit: str, now: datetime) -> PrefixMove:
-    token, name = plan.holder.token.value.spec, plan.holder.name
-    prefix = str(move.prefix)
-    return PrefixMove(prefix, token.account, token.hosts, commit, now, name, request.source, request.api)
+    token, prefix = plan.token.value.spec, str(move.prefix)
+    origin = (token_name(plan.token), request.source, request.api)
+    return PrefixMove(prefix, token.account, token.hosts, commit, now, *origin)
 
 
 def _prefix_key(plan: Plan) -> str:
     """Return a key that stands for exactly these hosts: those that the token may change as it is now."""
-    token = plan.holder.token
-    return keys.prefix(token.value.spec.account, plan.holder.name, token.revision)
+    return keys.prefix(plan.token.value.spec.account, token_name(plan.token), plan.token.revision)
 
 
 def _entries(
@@ -122,10 +122,9 @@ def _entries(
     entries: defaultdict[str, list[HistoryEntry]] = defaultdict(list)
     for change in changes:
         if not change.again:
-            record, token = change.record, plan.holder.name
-            old, new = change.previous, change.shown
-            entry = HistoryEntry(now, record.type, old, new, request.api, token, request.source)
-            entries[record.name].append(entry)
+            what = (change.record.type, change.previous, change.shown)
+            entry = HistoryEntry(now, *what, request.api, token_name(plan.token), request.source)
+            entries[change.record.name].append(entry)
     return entries
 
 
@@ -152,8 +151,12 @@ class Decisions:
     def decide(self, attempt: UpdateRequest) -> Decision:
         """Return what the attempt comes to now."""
         now = datetime.now(UTC)
-        if not _moves(attempt):  # as nearly always
-            return decide(self._cache.state, attempt, now)
+        for target in attempt.targets:
+            if target.prefix is not None and target.moves:
+                return self._decided_once(attempt, now)
+        return decide(self._cache.state, attempt, now)  # as nearly always
+
+    def _decided_once(self, attempt: UpdateRequest, now: datetime) -> Decision:
         if self._kept is None or not self._stands(self._kept, attempt, now):
             decision = decide(self._cache.state, attempt, now)
             self._kept = _Kept(attempt, self._cache.identity, self._cache.revision, now, decision)
@@ -163,13 +166,6 @@ class Decisions:
         is_of_this_state = (kept.history, kept.revision) == (self._cache.identity, self._cache.revision)
         age = (now - kept.at).total_seconds()
         return is_of_this_state and kept.attempt == attempt and 0 <= age < self._keep
-
-
-def _moves(attempt: UpdateRequest) -> bool:
-    targets = attempt.targets
-    if len(targets) == 1:
-        return targets[0].prefix is not None and targets[0].moves
-    return any(target.prefix is not None and target.moves for target in targets)
 
 
 class Placements:
@@ -278,72 +274,124 @@ class UpdateService:
         """
         accepted = asyncio.get_running_loop().time()
         request = requests[0]
-        holder = digest(request.token) if request.token else ""
-        if wait := self._conduct.wait(request, holder):
+        sent = digest(request.token) if request.token else ""
+        if wait := self._conduct.wait(request, sent):
             reply(Limited(wait), "")
             return
-        attempt = read(requests, holder, private=self._policy.private)
+        attempt = read(requests, sent, private=self._policy.private)
         if isinstance(attempt, Refusal):
-            self._conduct.note(request, holder, "", attempt)
+            self._conduct.note(request, sent, "", attempt)
             reply(attempt, "")
             return
-
-        def proceed(error: StoreError | None) -> None:
-            call = _Call(attempt, request, accepted, reply, ticket, waits)
-            if error is not None:
-                _log.debug("update.store_unavailable", reason=str(error))
-                self._answer(call, Refusal.STORE_FAILED)
-                return
-            try:
-                if attempt.short:
-                    call = call._replace(attempt=in_full(self._cache.state, attempt))
-                self._decide(call)
-            except Exception:  # noqa: BLE001 - a bug with this request must not reach all that share its round
-                _log.exception("update.crashed")
-                self._answer(call, Refusal.STORE_FAILED)
-
-        self._cache.when_current(proceed)
+        call = _Call(attempt, request, accepted, self._policy, reply, ticket, waits)
+        self._cache.when_current(partial(self._proceed, call))
 
     async def drain(self) -> None:
         """Wait until every accepted update is answered."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _decide(self, call: "_Call") -> None:
-        decision = self._decisions.decide(call.attempt)
-        if not isinstance(decision, Plan):
-            self._answer(call, decision, refused=decision is Refusal.NAMESERVER_FAILED)
+    def _proceed(self, call: "_Call", error: StoreError | None) -> None:
+        """Decide, now that the state is current; answer at once what needs no commit and no wait."""
+        if error is not None:
+            _log.debug("update.store_unavailable", reason=str(error))
+            self._answer(call, Refusal.STORE_FAILED)
             return
-        ticket = call.ticket or Ticket()
-        if wait := self._conduct.enter(decision, ticket):
-            self._answer(call, Limited(wait))
-            return
-        walk = _Walk(
-            *(self._cache, self._commits, self._decisions, self._waiting, self._placements),
-            *(self._policy, call),
-        )
-        task = asyncio.create_task(self._finish(walk, decision, call, ticket), name="update")
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        try:
+            if call.attempt.short:
+                call = call._replace(attempt=in_full(self._cache.state, call.attempt))
+            decision = self._decisions.decide(call.attempt)
+            if isinstance(decision, Plan):
+                self._start(call, decision)
+            else:
+                self._answer(call, decision, refused=decision is Refusal.NAMESERVER_FAILED)
+        except Exception:  # noqa: BLE001 - a bug with this request must not reach all that share its round
+            _log.exception("update.crashed")
+            self._answer(call, Refusal.STORE_FAILED)
 
     def _answer(self, call: "_Call", answer: UpdateResult, *, refused: bool = False) -> None:
         """Answer; `refused` says that the nameserver was there, and refused a record."""
-        attempt = call.attempt
-        self._conduct.note(call.request, attempt.digest, attempt.name, answer, refused=refused)
-        call.reply(answer, call.attempt.name)
+        name = call.attempt.name
+        self._conduct.note(call.request, call.attempt.digest, name, answer, refused=refused)
+        call.reply(answer, name)
+
+    def _start(self, call: "_Call", plan: Plan) -> None:
+        ticket = call.ticket or Ticket()
+        if wait := self._conduct.enter(plan, ticket):
+            self._answer(call, Limited(wait))
+            return
+        task = asyncio.create_task(self._finish(call, plan, ticket), name="update")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("update.crashed", exc_info=error)
 
-    async def _finish(self, walk: "_Walk", plan: Plan, call: "_Call", ticket: Ticket) -> None:
-        answer: UpdateResult = Refusal.STORE_FAILED  # also if the walk fails as it never should
+    async def _finish(self, call: "_Call", plan: Plan, ticket: Ticket) -> None:
+        """Do what was planned, and answer."""
+        answer: UpdateResult = Refusal.STORE_FAILED  # also if this fails as it never should
+        refused = False
         try:
-            answer = await walk.answer(plan)
+            answer, refused = await self._do(call, plan)
         finally:
-            self._conduct.leave(plan.holder, ticket)
-            self._answer(call, answer, refused=walk.refused)
+            self._conduct.leave(plan, ticket)
+            self._answer(call, answer, refused=refused)
+
+    async def _do(self, call: "_Call", plan: Plan) -> tuple[UpdateResult, bool]:
+        """Commit until the decision stands, and wait for what is committed.
+
+        Return the answer, and whether the nameserver was there, and refused a record.
+        """
+        deadline = call.accepted + min(call.policy.timeout, call.policy.store_timeout)
+        try:
+            async with asyncio.timeout_at(deadline):
+                decision, revision = await self._commit(call, plan)
+        except (StoreError, TimeoutError) as error:
+            _log.debug("update.not_stored", name=call.attempt.name, reason=str(error) or "timeout")
+            return Refusal.STORE_FAILED, False
+        if isinstance(decision, Plan):
+            return await self._await_publication(call, decision, revision)
+        return decision, decision is Refusal.NAMESERVER_FAILED
+
+    async def _commit(self, call: "_Call", plan: Plan) -> tuple[Decision, int]:
+        """Return the plan that was committed, and its revision; or what there is to answer instead."""
+        decision: Decision = plan
+        while isinstance(decision, Plan):
+            update = commitment(self._cache.state, decision, call.request, datetime.now(UTC))
+            if update is None:
+                return decision, 0
+            outcome = await self._commits.commit(update)
+            if isinstance(outcome, Done):
+                return decision, outcome.revision
+            if isinstance(outcome, Unknown):
+                # Decided once more it might be done twice, or refused though done.
+                _log.debug("update.outcome_unknown", name=call.attempt.name, reason=outcome.reason)
+                return Refusal.STORE_FAILED, 0
+            await self._cache.current()
+            decision = self._decisions.decide(call.attempt)
+        return decision, 0
+
+    async def _await_publication(self, call: "_Call", plan: Plan, revision: int) -> tuple[UpdateResult, bool]:
+        waits, timeout = awaited(plan, revision), call.policy.timeout
+        if self._placements.in_trouble(waits, timeout):
+            return Refusal.NAMESERVER_FAILED, False  # as it would be after a while
+        now = Progress.REFUSED if plan.refused else Progress.PUBLISHED
+        try:
+            if waits and not plan.refused:
+                call.waits()
+                async with asyncio.timeout_at(call.accepted + timeout):
+                    now = await self._waiting.settled(waits)
+        except TimeoutError:
+            return Refusal.NAMESERVER_FAILED, False  # the change stays, and is published later
+        except RestoredError as error:  # perhaps to a state before the change
+            _log.warning("update.restored", name=call.attempt.name, reason=str(error))
+            return Refusal.STORE_FAILED, False
+        if now is Progress.PUBLISHED:
+            return tuple(map(_result, plan.steps)), False
+        answer = Refusal.NOT_FOUND if now is Progress.GONE else Refusal.NAMESERVER_FAILED
+        return answer, now is Progress.REFUSED
 
 
 class _Call(NamedTuple):
@@ -352,94 +400,10 @@ class _Call(NamedTuple):
     attempt: UpdateRequest
     request: Request  # the first of them
     accepted: float
+    policy: UpdatePolicy
     reply: OnUpdateResult
     ticket: Ticket | None
     waits: Waits
-
-
-class _Walk:
-    """One call from its first decision that is no plain answer to its last."""
-
-    def __init__(
-        self,
-        cache: WatchCache,
-        commits: GroupCommit,
-        decisions: Decisions,
-        waiting: Waiting,
-        placements: Placements,
-        policy: UpdatePolicy,
-        call: _Call,
-    ) -> None:
-        self._cache = cache
-        self._commits = commits
-        self._decisions = decisions
-        self._waiting = waiting
-        self._placements = placements
-        self._timeout = policy.timeout
-        self._attempt = call.attempt
-        self._request = call.request
-        self._waits = call.waits
-        self._deadline = call.accepted + policy.timeout
-        self.refused = False  # whether the nameserver was there, and refused a record
-        self._store_deadline = min(self._deadline, call.accepted + policy.store_timeout)
-
-    async def answer(self, plan: Plan) -> UpdateResult:
-        try:
-            async with asyncio.timeout_at(self._store_deadline):
-                settled = await self._commit(plan)
-        except (StoreError, TimeoutError) as error:
-            _log.debug("update.not_stored", name=self._name, reason=str(error) or "timeout")
-            return Refusal.STORE_FAILED
-        if isinstance(settled, _Committed):
-            return await self._await_publication(*settled)
-        self.refused = settled is Refusal.NAMESERVER_FAILED
-        return settled
-
-    @property
-    def _name(self) -> str:
-        return self._attempt.name
-
-    async def _commit(self, decision: Settled | Plan) -> "_Committed | Settled":
-        """Commit until the decision stands; what then remains is to wait for what is committed."""
-        while isinstance(decision, Plan):
-            update = commitment(self._cache.state, decision, self._request, datetime.now(UTC))
-            if update is None:
-                return _Committed(decision, 0)
-            outcome = await self._commits.commit(update)
-            if isinstance(outcome, Done):
-                return _Committed(decision, outcome.revision)
-            if isinstance(outcome, Unknown):
-                # Decided once more it might be done twice, or refused though done.
-                _log.debug("update.outcome_unknown", name=self._name, reason=outcome.reason)
-                return Refusal.STORE_FAILED
-            await self._cache.current()
-            decision = self._decisions.decide(self._attempt)
-        return decision
-
-    async def _await_publication(self, plan: Plan, revision: int) -> UpdateResult:
-        waits = awaited(plan, revision)
-        if self._placements.in_trouble(waits, self._timeout):
-            return Refusal.NAMESERVER_FAILED  # as it would be after a while
-        now = Progress.REFUSED if plan.refused else Progress.PUBLISHED
-        try:
-            if waits and not plan.refused:
-                self._waits()
-                async with asyncio.timeout_at(self._deadline):
-                    now = await self._waiting.settled(waits)
-        except TimeoutError:
-            return Refusal.NAMESERVER_FAILED  # the change stays, and is published later
-        except RestoredError as error:  # perhaps to a state before the change
-            _log.warning("update.restored", name=self._name, reason=str(error))
-            return Refusal.STORE_FAILED
-        if now is Progress.PUBLISHED:
-            return tuple(map(_result, plan.steps))
-        self.refused = now is Progress.REFUSED
-        return Refusal.NOT_FOUND if now is Progress.GONE else Refusal.NAMESERVER_FAILED
-
-
-class _Committed(NamedTuple):
-    plan: Plan
-    revision: int
 
 
 def _result(step: Step) -> HostResult:
