@@ -41,8 +41,7 @@ class Preference:
         self._member = member
         self._changed = asyncio.Event()
         self._lacking: frozenset[str] = frozenset()
-        self._unfit = False
-        cache.subscribe(self._look)
+        cache.subscribe(self._look, _SHELVES)
 
     @property
     def stands_back(self) -> bool:
@@ -78,11 +77,9 @@ class Preference:
     def _better(self) -> str | None:
         return preferred_to(self._cache.state, self.me, self._member)
 
-    def _look(self, touched: Sequence[Touched]) -> None:
-        unfit, self._unfit = self._unfit, self._is_unfit
-        if unfit is not self._unfit or any(place.shelf in _SHELVES for place in touched):
-            self._note_lacking()
-            self._changed.set()
+    def _look(self, _: Sequence[Touched]) -> None:
+        self._note_lacking()
+        self._changed.set()
 
     def _note_lacking(self) -> None:
         """Log once which nameservers the zones name and this node does not have."""

@@ -178,7 +178,7 @@ class Placements:
         self._since: dict[Site, float] = {}
         for site in cache.state.footprints:
             self._look_at(site)
-        cache.subscribe(self._look)
+        cache.subscribe(self._look, (keys.FOOTPRINTS,))
 
     def in_trouble(self, records: Iterable[RecordKey], seconds: float) -> bool:
         """Say whether the zone of any of these records has been in trouble for longer than that."""

@@ -126,7 +126,7 @@ class WorkDesk:
         self._commits = commits
         self._timeout = timeout
         self._waiters: dict[str, asyncio.Event] = {}
-        cache.subscribe(self._look)
+        cache.subscribe(self._look, (keys.REQUESTS,))
 
     def reconfigure(self, timeout: float) -> None:
         """Bound it by another time, in seconds, from now on."""
