@@ -66,12 +66,15 @@ class Acknowledger:
             UnavailableError: the store cannot take it now.
         """
         first = [push for push in pushes if push.first]
-        found = dict(zip([push.record for push in first], await self._read_back(first), strict=True))
-        served = [push for push in pushes if found.get(push.record, _SERVED) == _SERVED]
-        hidden = [push for push in first if found[push.record] not in (_SERVED, _NOT_YET)]
-        refusals = (self.refuse([push], found[push.record]) for push in hidden)
+        if not first:
+            await self._commit(pushes)
+            return ()
+        found = dict(zip([push.want.record for push in first], await self._read_back(first), strict=True))
+        served = [push for push in pushes if found.get(push.want.record, _SERVED) == _SERVED]
+        hidden = [push for push in first if found[push.want.record] not in (_SERVED, _NOT_YET)]
+        refusals = (self.refuse([push], found[push.want.record]) for push in hidden)
         await asyncio.gather(self._commit(served), *refusals)
-        return [push for push in first if found[push.record] == _NOT_YET]
+        return [push for push in first if found[push.want.record] == _NOT_YET]
 
     async def acknowledge_late(self, pushes: Sequence[Push]) -> None:
         """Record the same of pushes that were not served yet: they are read again, with growing pauses.
@@ -109,56 +112,42 @@ class Acknowledger:
             UnavailableError: the store cannot take it now.
         """
         for push in pushes:
-            _log.warning("publish.refused", name=push.record.name, type=push.record.type, reason=reason)
+            _log.warning("publish.refused", **push.want.record._asdict(), reason=reason)
         await asyncio.gather(*(self._note_refusal(push, reason) for push in pushes))
         self._count(pushes, "refused")
 
     async def _commit(self, pushes: Sequence[Push]) -> None:
-        now = datetime.now(UTC)
-        await asyncio.gather(*(self._settle(push, now) for push in pushes))
+        now, elsewhere = datetime.now(UTC), self._elsewhere()
+        is_swept = elsewhere or self._context.state.prefixes  # then the sweeper deletes what is removed
+        commits = [
+            _written(push, acknowledged(push, now, elsewhere))
+            if push.want.ip or is_swept
+            else _forgotten(push)
+            for push in pushes
+        ]
+        await asyncio.gather(*map(self._context.leader.commit, commits))
         self._count(pushes, "published")
         for push in pushes:
             seconds = max(0.0, (now - push.want.changed).total_seconds())
             self._context.leader.metrics.publish_took(self._site.nameserver, seconds)
 
-    async def _settle(self, push: Push, now: datetime) -> None:
-        elsewhere = self._elsewhere()
-        if not push.want.ip and not elsewhere and not self._context.state.prefixes:  # else it is swept
-            await self._forget(push)
-            return
-        await self._put(push, acknowledged(push, now, elsewhere))
-
-    async def _put(self, push: Push, value: Published) -> None:
-        await self._context.leader.commit(self._written(push, value))
-
-    @staticmethod
-    def _written(push: Push, value: Published) -> Transaction:
-        key = keys.published(push.record)
-        return Transaction({key: push.guard}).put(key, value)
-
     async def _note(self, finding: Finding, now: datetime) -> None:
         push = finding.push
         value = noted(finding, now, self._elsewhere())
         if value.error is not None and finding.in_use:
-            _log.warning("publish.refused", **push.record._asdict(), reason=value.error.message)
-        transaction = self._written(push, value)
+            _log.warning("publish.refused", **push.want.record._asdict(), reason=value.error.message)
+        transaction = _written(push, value)
         if adopted := [
             name for name in finding.adopted if not push.before or name not in push.before.adopted
         ]:
             replaced = [found for name in adopted if (found := await self._read(push, name))]
             entries = [_adoption(push, found, now) for found in replaced]
-            transaction.append_history(self._context.state, push.record.name, *entries)
+            transaction.append_history(self._context.state, push.want.record.name, *entries)
         await self._context.leader.commit(transaction)
 
     async def _read(self, push: Push, name: str) -> RRset | None:
-        found = await self._nameserver.query(self._site.zone, name, RECORD_TYPES[push.record.type])
+        found = await self._nameserver.query(self._site.zone, name, RECORD_TYPES[push.want.record.type])
         return found if isinstance(found, RRset) else None
-
-    async def _forget(self, push: Push) -> None:
-        """Delete what is known of a removed record, unless it was committed anew meanwhile."""
-        address, published = keys.address(push.record), keys.published(push.record)
-        transaction = Transaction({address: push.want.revision, published: push.guard})
-        await self._context.leader.commit(transaction.delete(address, published))
 
     def _elsewhere(self) -> Collection[str]:
         """Return the other nameservers where records of the zone stand, as they do while it moves."""
@@ -176,12 +165,12 @@ class Acknowledger:
         unstarred = value.wildcard and not self._elsewhere() and await self._is_unstarred(push)
         revision = 0 if unstarred and not push.want.wildcard else push.want.revision
         error = PublishError(revision, reason, datetime.now(UTC), self._site.nameserver)
-        value = without(value, wildcard_owner(push.record)) if unstarred else value
-        await self._put(push, msgspec.structs.replace(value, error=error))
+        value = without(value, wildcard_owner(push.want.record)) if unstarred else value
+        await self._context.leader.commit(_written(push, msgspec.structs.replace(value, error=error)))
 
     async def _is_unstarred(self, push: Push) -> bool:
         """Ask by a prerequisite: an answer to a query might be that of a wildcard further up."""
-        absent = Absent(wildcard_owner(push.record), RECORD_TYPES[push.record.type])
+        absent = Absent(wildcard_owner(push.want.record), RECORD_TYPES[push.want.record.type])
         question = Update(self._site.zone, (absent,), ())
         return await self._nameserver.update(question) is Rcode.NOERROR
 
@@ -200,7 +189,7 @@ class Acknowledger:
 
     async def _difference(self, push: Push, name: str) -> str:
         """Return what keeps one owner name from being served as wanted, _SERVED where nothing does."""
-        found = await self._nameserver.query(self._site.zone, name, RECORD_TYPES[push.record.type])
+        found = await self._nameserver.query(self._site.zone, name, RECORD_TYPES[push.want.record.type])
         if isinstance(found, RRset):
             return _SERVED if found.values == push.want.values else _NOT_YET
         if found is None or not await self._is_there(found):
@@ -221,8 +210,19 @@ class Acknowledger:
             self._context.leader.metrics.published(self._site.nameserver, result, len(pushes))
 
 
+def _written(push: Push, value: Published) -> Transaction:
+    key = keys.published(push.want.record)
+    return Transaction({key: push.guard}).put(key, value)
+
+
+def _forgotten(push: Push) -> Transaction:
+    """Return the deletion of what is known of a removed record, unless it was committed again meanwhile."""
+    address, published = keys.address(push.want.record), keys.published(push.want.record)
+    return Transaction({address: push.want.revision, published: push.guard}).delete(address, published)
+
+
 def _adoption(push: Push, found: RRset, now: datetime) -> HistoryEntry:
-    return HistoryEntry(now, push.record.type, " ".join(found.values), push.want.ip, Api.ADOPTION)
+    return HistoryEntry(now, push.want.record.type, " ".join(found.values), push.want.ip, Api.ADOPTION)
 
 
 _AT_ONCE = 16  # questions at the nameserver

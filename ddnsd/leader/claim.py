@@ -69,7 +69,7 @@ class Claimer:
         noted = self._context.noted  # what is wrong there stays shown until the claim is confirmed
         verified_in = noted.verified_in if expected else ""
         await self._context.note(msgspec.structs.replace(noted, verified_in=verified_in, untouched=False))
-        claim = Claim(self._name, self._context.leader.new_fence())
+        claim = Claim(Exists(self._name, RecordType.TXT, (self._context.leader.new_fence().text,)))
         self._demand_permission(found, takeover)
         await self._replace(found, claim)
         confirmed = Footprint(verified_in=verified_in)
@@ -120,12 +120,12 @@ class Claimer:
             if found is None
             else Exists(self._name, RecordType.TXT, found.values)
         )
-        self._sent.add((claim.fence.text,))
+        self._sent.add(claim.prerequisite.values)
         rcode = await self._nameserver.update(Update(self._site.zone, (before,), (claim.renewal,)))
         if rcode is not Rcode.NOERROR:  # it is not applied later either; else each try would be remembered
-            self._sent.discard((claim.fence.text,))
+            self._sent.discard(claim.prerequisite.values)
         if rcode in (Rcode.NXRRSET, Rcode.YXRRSET):
             raise FenceLostError("the fence changed between reading and replacing it")
         if rcode is not Rcode.NOERROR:
             raise ZoneFaultError(rcode, "a claim of the zone's fence")
-        self._sent = {(claim.fence.text,)}
+        self._sent = {claim.prerequisite.values}

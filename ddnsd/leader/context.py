@@ -163,18 +163,12 @@ FENCE_TTL = 60  # seconds; nobody but ddnsd asks for it
 class Claim(NamedTuple):
     """A fence that the nameserver has confirmed."""
 
-    name: str
-    fence: Fence
-
-    @property
-    def prerequisite(self) -> Exists:
-        """What every UPDATE asserts (RFC 2136 §2.4.2)."""
-        return Exists(self.name, RecordType.TXT, (self.fence.text,))
+    prerequisite: Exists  # what every UPDATE asserts (RFC 2136 §2.4.2)
 
     @property
     def renewal(self) -> Replace:
         """The fence written as it is: an UPDATE that asks nothing but whether UPDATEs are taken."""
-        return Replace(self.name, RecordType.TXT, FENCE_TTL, (self.fence.text,))
+        return Replace(self.prerequisite.name, RecordType.TXT, FENCE_TTL, self.prerequisite.values)
 
 
 @dataclass(slots=True, eq=False)

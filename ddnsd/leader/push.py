@@ -198,7 +198,7 @@ class Pusher:
         for one in _as_noted(push, name):
             if await self._ask(claim, (one,)) is Rcode.NOERROR:
                 return Whose.OURS
-        absent = Absent(name, RECORD_TYPES[push.record.type])
+        absent = Absent(name, RECORD_TYPES[push.want.record.type])
         if push.wards and await self._ask(claim, (absent,)) is Rcode.NOERROR:
             return Whose.BESIDE
         return Whose.ANOTHERS
@@ -229,14 +229,14 @@ def _absences(questions: Iterable[_Question]) -> Iterable[Absent]:
     """Return the prerequisites that nothing stands at these names, and nobody else has that of the host."""
     absences: dict[Absent, None] = {}
     for push, name in questions:
-        absences[Absent(name, RECORD_TYPES[push.record.type])] = None
+        absences[Absent(name, RECORD_TYPES[push.want.record.type])] = None
         absences.update((Absent(ward.name, RECORD_TYPES[ward.type]), None) for ward in push.wards)
     return absences
 
 
 def _as_noted(push: Push, name: str) -> Sequence[Exists]:
     """Return that what stands there is what an UPDATE without an answer was to write: one of these."""
-    noted, type = push.before, RECORD_TYPES[push.record.type]
+    noted, type = push.before, RECORD_TYPES[push.want.record.type]
     if was_written_before(push):
         return [Exists(name, type, push.want.values)]
     if noted is None or noted.taking is None or name not in in_doubt(noted, push.want.site.nameserver):
@@ -250,10 +250,10 @@ def _by_push(found: Iterable[tuple[Push, str, Whose | Rcode]]) -> Iterator[Findi
     names: dict[RecordKey, dict[str, Whose]] = {}
     refusals: dict[RecordKey, str] = {}
     for push, name, whose in found:
-        pushes[push.record] = push
-        its_names = names.setdefault(push.record, {})
+        pushes[push.want.record] = push
+        its_names = names.setdefault(push.want.record, {})
         if isinstance(whose, Rcode):
-            refusals[push.record] = refusal(whose)
+            refusals[push.want.record] = refusal(whose)
         else:
             its_names[name] = whose
     for record, push in pushes.items():

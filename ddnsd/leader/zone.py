@@ -303,8 +303,8 @@ class ZonePublisher:
                 claim, batch
             ):
                 self._write_down(in_use)
-                found = {finding.push.record for finding in in_use}
-                self._parts.append([push for push in batch if push.record not in found])
+                found = {finding.push.want.record for finding in in_use}
+                self._parts.append([push for push in batch if push.want.record not in found])
             case PushAnswer(claim, [push]):
                 await self._pusher.confirm_zone(claim)
                 # A nameserver under load answers SERVFAIL now and then: one more try before the blame.
@@ -336,7 +336,7 @@ class ZonePublisher:
     async def _step(self) -> None:
         if self._failure:
             raise self._failure
-        if self._is_void() or (self._is_given_up and self.context.is_retired):
+        if self.context.is_retired and (self._is_given_up or self.context.noted.untouched):
             await self._leave()
             return
         claim = self.context.claim or await self._take_claim()
@@ -354,11 +354,8 @@ class ZonePublisher:
             await self._wake.wait()
 
     def _is_abandoned(self) -> bool:
-        return self._is_void() or self._is_given_up
-
-    def _is_void(self) -> bool:
-        """Say whether the zone has left this site before anything was sent there."""
-        return self.context.is_retired and self.context.noted.untouched
+        """Say whether nothing needs to be sent to this site any more, or an operator has it stay as it is."""
+        return self._is_given_up or (self.context.is_retired and self.context.noted.untouched)
 
     async def _retire(self, claim: Claim) -> None:
         """Take ddnsd's own records and then its fence out of the zone; everything else stays.
@@ -425,7 +422,7 @@ class ZonePublisher:
 
     async def _push(self, claim: Claim, batch: Sequence[Push]) -> None:
         self.context.leader.metrics.batch(self.site.nameserver)
-        self._pushing = {push.record for push in batch}
+        self._pushing = {push.want.record for push in batch}
         try:
             if void := [push for push in batch if push.is_void]:
                 self._settle(void, partial(self._acknowledger.acknowledge, void))
@@ -450,7 +447,7 @@ class ZonePublisher:
 
     def _settle(self, pushes: Sequence[Push], write: _Write) -> asyncio.Task[None]:
         """Write down what came of the pushes, while the next batch is on its way."""
-        records = {push.record for push in pushes}
+        records = {push.want.record for push in pushes}
         self._pushing.difference_update(records)
         task = asyncio.create_task(self._written(records, write), name=f"settle {self.site.zone}")
         self._settling.add(task)
@@ -475,7 +472,7 @@ class ZonePublisher:
         """Return once the state shows what was written; what is not served yet is none of `records` then."""
         try:
             for push in await write() or ():
-                records.discard(push.record)
+                records.discard(push.want.record)
                 self._settle_late(push)
             await self.context.leader.cache.current()
         except (NameserverError, UnavailableError) as error:

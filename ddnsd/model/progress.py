@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
-from ddnsd.model.addresses import Challenge, RRType
+from ddnsd.model.addresses import Challenge
 from ddnsd.model.prefix_updates import holding
-from ddnsd.model.publication import is_refused, is_served, is_verified, wanted
+from ddnsd.model.publication import is_refused_at, is_served_at, is_verified, wanted
 from ddnsd.model.records import Committed, Entry, RecordKey
-from ddnsd.model.resources import HostSpec
 from ddnsd.model.state import State
 
 
@@ -32,7 +31,7 @@ def progress(state: State, record: RecordKey, revision: int, *, verify: bool) ->
     with what the host may have, is gone, and so is a prefix that a host does not follow any more.
     """
     host = state.hosts.get(record.name)
-    if host is None or not _can_have(host.value.spec, record.type):
+    if host is None or (record.type is not Challenge.TXT and record.type not in host.value.spec.families):
         return Progress.GONE
     held, committed = holding(state, record), state.addresses.get(record)
     if held is None:  # a withdrawal, done and forgotten
@@ -51,16 +50,13 @@ def _of_committed(
 ) -> Progress:
     if committed.is_tombstone and not committed.cleared:
         return Progress.GONE
-    if not is_served(state, record, revision):
-        return Progress.REFUSED if is_refused(state, record, revision) else Progress.WAITING
     want = wanted(state, record)
-    if verify and (want is None or not is_verified(state, want.site)):
+    if want is None:
         return Progress.WAITING
-    return Progress.PUBLISHED
-
-
-def _can_have(host: HostSpec, type: RRType) -> bool:
-    return type is Challenge.TXT or type in host.families
+    if not is_served_at(state, want.site, record, revision):
+        is_refused = is_refused_at(state, want.site, record, revision)
+        return Progress.REFUSED if is_refused else Progress.WAITING
+    return Progress.WAITING if verify and not is_verified(state, want.site) else Progress.PUBLISHED
 
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=300)

@@ -6,12 +6,11 @@ Which records of a site to push next: the newest value of each pending one, olde
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum, auto
-from itertools import islice
 from typing import NamedTuple
 
 from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.names import in_doubt, ours, owner, wildcard_owner
-from ddnsd.model.records import Published, PublishError, RecordKey, Site, revision_of
+from ddnsd.model.records import Published, RecordKey, Site, revision_of
 from ddnsd.model.state import State
 
 _CHALLENGE_TTL = 60  # seconds, at most: an authority that asks again shall see the next challenge
@@ -86,51 +85,40 @@ def is_removed(state: State, record: RecordKey) -> bool:
     return gone and len(sites) <= 1
 
 
-def is_pending(state: State, want: Wanted) -> bool:
-    """Say whether what shall be served has still to be pushed."""
-    published = state.published.get(want.record)
-    return standing(state, want, published.value if published else None) is Standing.PENDING
-
-
 def standing(state: State, want: Wanted, published: Published | None) -> Standing:
     """Compare what shall be served with what the nameserver is known to serve."""
     if published is None:
         return Standing.PENDING
-    error = published.error
-    if _is_refused(want.site, error, want.revision) and not (want.adopt and error and error.is_name_in_use):
+    error, here = published.error, want.site.nameserver
+    is_refused = error is not None and error.revision >= want.revision and error.nameserver == here
+    if is_refused and not (want.adopt and error and error.is_name_in_use):
         return Standing.REFUSED
-    as_wanted = published.ttl == want.ttl and has_wildcard_as_wanted(state, want, published)
-    if _is_served(want, published) and as_wanted and _is_ours(want, published):
-        return Standing.PUBLISHED
-    return Standing.PENDING
-
-
-def has_wildcard_as_wanted(state: State, want: Wanted, published: Published) -> bool:
-    """Say whether `*.<host>` need not be added or removed.
-
-    While the zone stands at other sites too, it is remembered that it may stand there.
-    """
-    if published.wildcard and not want.wildcard:
-        return not is_only_site(state, want.site)
-    return published.wildcard == want.wildcard
+    if published.revision < want.revision or published.nameserver != here or published.ttl != want.ttl:
+        return Standing.PENDING
+    # While the zone stands at other sites too, it is remembered that `*.<host>` may stand there.
+    if published.wildcard != want.wildcard and (want.wildcard or is_only_site(state, want.site)):
+        return Standing.PENDING
+    return Standing.PUBLISHED if _is_ours(want, published) else Standing.PENDING
 
 
 def to_leave(state: State, site: Site, record: RecordKey) -> frozenset[str]:
-    """Return the record's owner names that are ddnsd's own at the site, but for those that stay there.
-
-    What was adopted outlives its host: it was there before.
-    """
+    """Return the record's owner names that are ddnsd's own at the site, but for those that stay there."""
     entry = state.published.get(record)
-    stays = entry.value.adopted if entry and record.name not in state.hosts else ()
-    return ours(record, entry.value if entry else None, site.nameserver).difference(stays)
+    published = entry.value if entry else None
+    return ours(record, published, site.nameserver).difference(_staying(state, record, published))
 
 
 def doubted(state: State, site: Site, record: RecordKey) -> tuple[str, ...]:
     """Return the record's owner names of which only their values can tell whether they are ddnsd's own."""
     entry = state.published.get(record)
-    names = in_doubt(entry.value if entry else None, site.nameserver)
-    stays = entry.value.adopted if entry and record.name not in state.hosts else ()
-    return tuple(name for name in names if name not in stays)
+    published = entry.value if entry else None
+    stays = _staying(state, record, published)
+    return tuple([name for name in in_doubt(published, site.nameserver) if name not in stays])
+
+
+def _staying(state: State, record: RecordKey, published: Published | None) -> tuple[str, ...]:
+    """Return the owner names where what was adopted outlives its host: it was there before."""
+    return published.adopted if published is not None and record.name not in state.hosts else ()
 
 
 def is_only_site(state: State, site: Site) -> bool:
@@ -159,10 +147,15 @@ def is_served_at(state: State, site: Site, record: RecordKey, revision: int) -> 
 
 def is_refused(state: State, record: RecordKey, revision: int) -> bool:
     """Say whether the nameserver refused the committed value of this revision, or a newer one."""
-    want, published = wanted(state, record), state.published.get(record)
-    if want is None or published is None:
-        return False
-    return _is_refused(want.site, published.value.error, revision)
+    want = wanted(state, record)
+    return want is not None and is_refused_at(state, want.site, record, revision)
+
+
+def is_refused_at(state: State, site: Site, record: RecordKey, revision: int) -> bool:
+    """Say the same of this site: a nameserver that the zone has left says nothing about its new home."""
+    published = state.published.get(record)
+    error = published.value.error if published else None
+    return error is not None and error.revision >= revision and error.nameserver == site.nameserver
 
 
 def is_verified(state: State, site: Site) -> bool:
@@ -176,15 +169,6 @@ def _is_ours(want: Wanted, published: Published) -> bool:
     if published.taking is None and not published.not_at:  # nearly always: reconciles look at every record
         return bool(published.ip) or not want.ip
     return not want.ip or ours(want.record, published, want.site.nameserver).issuperset(want.owners)
-
-
-def _is_served(want: Wanted, published: Published) -> bool:
-    return published.revision >= want.revision and published.nameserver == want.site.nameserver
-
-
-def _is_refused(site: Site, error: PublishError | None, revision: int) -> bool:
-    """Say whether it was this nameserver: one that the zone has left says nothing about its new home."""
-    return error is not None and error.revision >= revision and error.nameserver == site.nameserver
 
 
 _MOST_OCTETS = 60_000  # of the 65,535 of a message (RFC 1035 §4.2.2); the fence and the signature need some
@@ -214,26 +198,21 @@ class Push(NamedTuple):
     before: Published | None = None  # what is noted
     takes: frozenset[str] = frozenset()  # owner names that are written and not ddnsd's own (yet)
     drops: frozenset[str] = frozenset()  # ddnsd's own that are removed
-    doubts: tuple[str, ...] = ()  # perhaps ddnsd's own, and not to be served: see `owners.in_doubt`
+    doubts: tuple[str, ...] = ()  # perhaps ddnsd's own, and not to be served: see `names.in_doubt`
     wards: tuple[RRsetKey, ...] = ()  # what, if it stands there, makes the host's names somebody else's
 
     @property
-    def record(self) -> RecordKey:
-        """The record that is pushed."""
-        return self.want.record
-
-    @property
-    def is_noted(self) -> bool:
-        """Say whether all that the UPDATE takes would be known for ddnsd's own, were its answer lost."""
-        noted, nameserver = self.before, self.want.site.nameserver
-        if noted is None or noted.taking is None or noted.taking.values != self.want.values:
-            return not self.takes
-        return self.takes.issubset(in_doubt(noted, nameserver))
-
-    @property
     def is_ready(self) -> bool:
-        """Say whether nothing has to be asked of the nameserver before it is pushed."""
-        return self.is_noted and not self.doubts
+        """Say whether nothing has to be asked of the nameserver before it is pushed.
+
+        All that the UPDATE takes would then be known for ddnsd's own, were its answer lost.
+        """
+        if self.doubts or not self.takes:
+            return not self.doubts
+        noted = self.before
+        if noted is None or noted.taking is None or noted.taking.values != self.want.values:
+            return False
+        return self.takes.issubset(in_doubt(noted, self.want.site.nameserver))
 
     @property
     def is_void(self) -> bool:
@@ -275,20 +254,24 @@ class Queue:
     def look(self, state: State, records: Iterable[RecordKey]) -> None:
         """Enter each record that is pending at this site, drop each that is not."""
         for record in records:
-            if self._due(state, record) is not None:
+            if self._due(state, record):
                 self._pending.setdefault(record)
             else:
                 self._pending.pop(record, None)
 
     def take(self, state: State, limit: int) -> tuple[Push, ...]:
         """Return the next batch, of at most `limit` records, and count its records as busy."""
-        free = (record for record in self._pending if record not in self._busy)
-        wants = (want for record in free if (want := self._due(state, record)) is not None)
-        due = {want.record: _push(state, want) for want in islice(wants, limit)}
-        counts = {record: 1 + (len(push.want.owners) > 1 or bool(push.drops)) for record, push in due.items()}
+        due: dict[RecordKey, Push] = {}
+        counts: dict[RecordKey, int] = {}
+        for record in self._pending:
+            if len(due) == limit:
+                break
+            if record not in self._busy and (want := self._due(state, record)):
+                push = due[record] = _push(state, want)
+                counts[record] = 2 if want.wildcard or push.drops else 1
         fitting = portion(tuple(due), limit, counts)
         self._busy.update(fitting)
-        return tuple(due[record] for record in fitting)
+        return tuple([due[record] for record in fitting])
 
     def release(self, records: Iterable[RecordKey]) -> None:
         """Let records be planned again, if they are still pending."""
@@ -297,24 +280,29 @@ class Queue:
     def _due(self, state: State, record: RecordKey) -> Wanted | None:
         """Return what this site shall serve for the record, or None if there is nothing to push here."""
         want = wanted(state, record)
-        if want is None or want.site != self._site or not is_pending(state, want):
+        if want is None or want.site != self._site:
             return None
-        return want
+        entry = state.published.get(record)
+        is_pending = standing(state, want, entry.value if entry else None) is Standing.PENDING
+        return want if is_pending else None
 
 
 def _push(state: State, want: Wanted) -> Push:
-    entry = state.published.get(want.record)
+    entry, here = state.published.get(want.record), want.site.nameserver
     published = entry.value if entry else None
     written = frozenset(want.owners) if want.ip else frozenset[str]()
-    takes = written - ours(want.record, published, want.site.nameserver)
+    own, stays = ours(want.record, published, here), _staying(state, want.record, published)
+    takes = written - own
+    # It is known that the nameserver serves the record with some address, were it an older one.
+    is_served = published and published.revision > 0 and published.ip and published.nameserver == here
     return Push(
         want,
         revision_of(entry),
-        first=bool(want.ip) and not (published is not None and _is_served_at(want.site, published)),
+        first=bool(want.ip) and not is_served,
         before=published,
         takes=takes,
-        drops=to_leave(state, want.site, want.record) - written,
-        doubts=tuple(name for name in doubted(state, want.site, want.record) if name not in written),
+        drops=own.difference(stays, written),
+        doubts=tuple([n for n in in_doubt(published, here) if n not in stays and n not in written]),
         wards=_wards(state, want) if takes and not want.adopt else (),
     )
 
@@ -339,8 +327,3 @@ def _is_or_may_be_ours(state: State, site: Site, record: RecordKey) -> bool:
     entry = state.published.get(record)
     published = entry.value if entry else None
     return bool(ours(record, published, site.nameserver) or in_doubt(published, site.nameserver))
-
-
-def _is_served_at(site: Site, published: Published) -> bool:
-    """Say whether the site is known to serve the record with some address, were it an older one."""
-    return published.revision > 0 and bool(published.ip) and published.nameserver == site.nameserver

@@ -22,7 +22,7 @@ class Stored(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="v", tag
 
 
 class RecordKey(NamedTuple):
-    """An RRset of a host: the host's name and the record type; `model.owners` has where it is served."""
+    """An RRset of a host: the host's name and the record type; `model.names` has where it is served."""
 
     name: str
     type: RRType
@@ -366,7 +366,7 @@ _decode = msgspec.json.Decoder(HistoryEntry).decode
 def extended(history: History | None, *entries: HistoryEntry) -> History:
     """Return the history with newer entries; the oldest beyond what a host may have are dropped."""
     older = history.entries if history else ()
-    newer = (msgspec.Raw(_encode(entry)) for entry in entries)
+    newer = [msgspec.Raw(_encode(entry)) for entry in entries]
     return History((*older, *newer)[-MOST_OF_A_HOST:])
 
 

@@ -53,11 +53,11 @@ def noted(finding: Finding, now: datetime, elsewhere: Collection[str]) -> Publis
     """
     push, here = finding.push, finding.push.want.site.nameserver
     before = push.before or Published(0, "", push.want.ttl, here)
-    had = ours(push.record, before, here)
+    had = ours(push.want.record, before, here)
     held = had | {name for name, whose in finding.names.items() if whose is Whose.OURS}
     taken = () if finding.in_use else tuple(sorted(push.takes - held))
     ip = before.ip if had or _is_ours_at(push, before, elsewhere) else _noted_content(push) if held else ""
-    star = wildcard_owner(push.record)
+    star = wildcard_owner(push.want.record)
     starred = star in held or star in taken or (before.wildcard and _is_ours_at(push, before, elsewhere))
     return Published(
         0 if taken else before.revision,
@@ -189,7 +189,7 @@ def _noted_content(push: Push) -> str:
 
 
 def _is_ours_at(push: Push, before: Published, nameservers: Iterable[str]) -> bool:
-    return any(ours(push.record, before, each) for each in nameservers)
+    return any(ours(push.want.record, before, each) for each in nameservers)
 
 
 def _not_at(
@@ -198,9 +198,9 @@ def _not_at(
     """Return where which names are not ddnsd's own: what it takes here, it has not there."""
     not_at, here = dict(before.not_at), push.want.site.nameserver
     for each in elsewhere:
-        had = {*ours(push.record, before, each), *in_doubt(before, each)}
+        had = {*ours(push.want.record, before, each), *in_doubt(before, each)}
         not_at[each] = _united(not_at.get(each, ()), set(taken) - had)
-    names = {owner(push.record), *push.want.owners}
+    names = {owner(push.want.record), *push.want.owners}
     strange = names.difference(held, taken)
     own = held.union(taken)
     not_at[here] = _united((name for name in not_at.get(here, ()) if name not in own), strange)

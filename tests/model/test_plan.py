@@ -31,7 +31,7 @@ def queue() -> Queue:
 
 
 def records(batch: tuple[Push, ...]) -> list[RecordKey]:
-    return [push.record for push in batch]
+    return [push.want.record for push in batch]
 
 
 def test_the_newest_value_is_pushed_however_often_it_changed(world: World, queue: Queue) -> None:
@@ -252,8 +252,8 @@ class QueueMachine(RuleBasedStateMachine):
         assert records(batch) == [record for record in self.arrival if record not in self.on_the_way][:limit]
         for push in batch:
             assert push.want.site == SITE
-            assert value_of(push) == self.naive[push.record].wanted
-            self.on_the_way[push.record] = push
+            assert value_of(push) == self.naive[push.want.record].wanted
+            self.on_the_way[push.want.record] = push
 
     @precondition(lambda self: self.on_the_way)
     @rule(data=st.data())
@@ -295,7 +295,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue.release(self.on_the_way)
         while batch := self.queue.take(self.world.state, 2):
             for push in batch:
-                self.world.publish(push.record)
+                self.world.publish(push.want.record)
         assert is_settled(self.world.state, SITE.zone)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ddnsd.model.publication import Wanted, is_pending, wanted
+from ddnsd.model.publication import Standing, Wanted, standing, wanted
 from ddnsd.model.state import State
 
 
@@ -21,6 +21,9 @@ def is_settled(state: State, zone: str) -> bool:
     """Say whether nothing of the zone is pending where the zone lives now."""
     for record in state.records_in(zone):
         want = wanted(state, record)
-        if want is not None and is_pending(state, want):
+        published = state.published.get(record)
+        if want is not None and (
+            standing(state, want, published.value if published else None) is Standing.PENDING
+        ):
             return False
     return True
