@@ -14,7 +14,7 @@ import msgspec
 from ddnsd import __version__
 from ddnsd.app.watchdog import LeaderWatch, ended_warnings, queue_warnings
 from ddnsd.model.publication import is_verified
-from ddnsd.model.records import Footprint, Member, Site
+from ddnsd.model.records import Member, Placement, PlacementState
 from ddnsd.model.state import needed_nameservers
 from ddnsd.service.source_status import source_status, source_warnings
 from ddnsd.service.status import ZoneProgress, zone_progress
@@ -121,7 +121,7 @@ class StatusReport:
             ],
             "nodes": [self._node(id, entry.value) for id, entry in sorted(state.members.items())],
             "zones": [self._zone(zone, progress.get(zone, ZoneProgress())) for zone in sorted(state.zones)],
-            "leaving": [self._leaver(site) for site in self._leaving()],
+            "leaving": [self._leaver(placement) for placement in self._leaving()],
             "sources": msgspec.to_builtins(tuple(sources)),
             "store": {
                 "servers": [server._asdict() for server in health.servers],
@@ -161,13 +161,14 @@ class StatusReport:
         yield from configuration_warnings(members, datetime.now(UTC))
         for zone in sorted(state.zones):
             if error := self._error(zone):
-                yield f"{zone} is not published{_since(self._footprint(zone))}: {error}"
-        for site in self._leaving():
-            footprint = state.footprints[site].value
-            if error := self._error_at(site):
+                yield f"{zone} is not published{_since(self._noted(zone))}: {error}"
+        for placement in self._leaving():
+            noted = state.placements[placement].value
+            if error := self._error_at(placement):
                 yield (
-                    f"{site.zone} cannot be removed from {site.nameserver}{_since(footprint)}: {error}; "
-                    f"if what is there may stay, give it up with `ddnsd zone forget {site.zone}`"
+                    f"{placement.zone} cannot be removed from {placement.nameserver}{_since(noted)}: "
+                    f"{error}; "
+                    f"if what is there may stay, give it up with `ddnsd zone forget {placement.zone}`"
                 )
         for id, seconds in self._clocks.differences.items():
             if abs(seconds) > TOLERATED_SECONDS and id in state.members:
@@ -197,45 +198,46 @@ class StatusReport:
 
     def _zone(self, zone: str, progress: ZoneProgress) -> Mapping[str, Any]:
         home = self._home(zone)
-        footprint = self._footprint(zone)
+        noted = self._noted(zone)
         return {
             "zone": zone,
             "nameserver": home.nameserver,
             "verified": is_verified(self._cache.state, home),
-            "fenceHeldBy": footprint.holder if footprint else "",
+            "fenceHeldBy": noted.holder if noted else "",
             "error": self._error(zone),
-            "since": _time(footprint.since if footprint and footprint.error else None),
+            "since": _time(noted.since if noted and noted.error else None),
             "pending": progress.pending,
             "refused": progress.refused,
             "lastPush": _time(progress.last_push),
         }
 
-    def _leaving(self) -> Sequence[Site]:
+    def _leaving(self) -> Sequence[Placement]:
         """Return where something is still to be removed, as its zone was deleted or moved."""
         state = self._cache.state
-        return sorted(site for site in state.footprints if state.is_retired(site))
+        return sorted(placement for placement in state.placements if state.is_retired(placement))
 
-    def _leaver(self, site: Site) -> Mapping[str, Any]:
-        since = self._cache.state.footprints[site].value.since
-        return {**site._asdict(), "error": self._error_at(site), "since": _time(since)}
+    def _leaver(self, placement: Placement) -> Mapping[str, Any]:
+        since = self._cache.state.placements[placement].value.since
+        return {**placement._asdict(), "error": self._error_at(placement), "since": _time(since)}
 
     def _error(self, zone: str) -> str:
         return self._error_at(self._home(zone))
 
-    def _error_at(self, site: Site) -> str:
+    def _error_at(self, placement: Placement) -> str:
         state = self._cache.state
         leader = state.leader and state.members.get(state.leader.value.member)
-        if leader and site.nameserver not in leader.value.nameservers:
-            return f"the leader {leader.value.name} has no nameserver {site.nameserver!r} in its config.yaml"
-        footprint = state.footprints.get(site)
-        return footprint.value.error if footprint else ""
+        if leader and placement.nameserver not in leader.value.nameservers:
+            name, missing = leader.value.name, placement.nameserver
+            return f"the leader {name} has no nameserver {missing!r} in its config.yaml"
+        noted = state.placements.get(placement)
+        return noted.value.error if noted else ""
 
-    def _footprint(self, zone: str) -> Footprint | None:
-        entry = self._cache.state.footprints.get(self._home(zone))
+    def _noted(self, zone: str) -> PlacementState | None:
+        entry = self._cache.state.placements.get(self._home(zone))
         return entry.value if entry else None
 
-    def _home(self, zone: str) -> Site:
-        return Site(zone, self._cache.state.zones[zone].value.spec.nameserver)
+    def _home(self, zone: str) -> Placement:
+        return Placement(zone, self._cache.state.zones[zone].value.spec.nameserver)
 
 
 def _some(zones: Sequence[str]) -> str:
@@ -247,5 +249,5 @@ def _time(at: datetime | None) -> str | None:
     return at.isoformat(timespec="milliseconds") if at else None
 
 
-def _since(footprint: Footprint | None) -> str:
-    return f" since {footprint.since:%Y-%m-%d %H:%M:%S} UTC" if footprint and footprint.since else ""
+def _since(noted: PlacementState | None) -> str:
+    return f" since {noted.since:%Y-%m-%d %H:%M:%S} UTC" if noted and noted.since else ""

@@ -49,11 +49,11 @@ NOT_SERVED = f"{UNSERVED}: is there a delegation above it, or a view that ddnsd'
 
 
 class Acknowledger:
-    """Acknowledges the pushes of one site, each on the condition that `published` has not moved."""
+    """Acknowledges the pushes of one placement, each on the condition that `published` has not moved."""
 
     def __init__(self, context: ZoneContext) -> None:
         self._context = context
-        self._site = context.site
+        self._placement = context.placement
         self._nameserver = context.nameserver
 
     async def acknowledge(self, pushes: Sequence[Push]) -> Sequence[Push]:
@@ -129,7 +129,7 @@ class Acknowledger:
         self._count(pushes, "published")
         for push in pushes:
             seconds = max(0.0, (now - push.want.changed).total_seconds())
-            self._context.leader.metrics.publish_took(self._site.nameserver, seconds)
+            self._context.leader.metrics.publish_took(self._placement.nameserver, seconds)
 
     async def _note(self, finding: Finding, now: datetime) -> None:
         push = finding.push
@@ -146,13 +146,13 @@ class Acknowledger:
         await self._context.leader.commit(transaction)
 
     async def _read(self, push: Push, name: str) -> RRset | None:
-        found = await self._nameserver.query(self._site.zone, name, RECORD_TYPES[push.want.record.type])
+        found = await self._nameserver.query(self._placement.zone, name, RECORD_TYPES[push.want.record.type])
         return found if isinstance(found, RRset) else None
 
     def _elsewhere(self) -> Collection[str]:
         """Return the other nameservers where records of the zone stand, as they do while it moves."""
-        sites = self._context.state.sites_of(self._site.zone)
-        return [site.nameserver for site in sites if site != self._site]
+        placements = self._context.state.placements_of(self._placement.zone)
+        return [placement.nameserver for placement in placements if placement != self._placement]
 
     async def _note_refusal(self, push: Push, reason: str) -> None:
         """Record one refusal, and that no `*.<host>` is served where there is none.
@@ -161,17 +161,17 @@ class Acknowledger:
         refuse the host's own record for ever, though the host is no wildcard any more. Then that is tried
         at once without.
         """
-        value = push.before or Published(0, "", push.want.ttl, self._site.nameserver)
+        value = push.before or Published(0, "", push.want.ttl, self._placement.nameserver)
         unstarred = value.wildcard and not self._elsewhere() and await self._is_unstarred(push)
         revision = 0 if unstarred and not push.want.wildcard else push.want.revision
-        error = PublishError(revision, reason, datetime.now(UTC), self._site.nameserver)
+        error = PublishError(revision, reason, datetime.now(UTC), self._placement.nameserver)
         value = without(value, wildcard_owner(push.want.record)) if unstarred else value
         await self._context.leader.commit(_written(push, msgspec.structs.replace(value, error=error)))
 
     async def _is_unstarred(self, push: Push) -> bool:
         """Ask by a prerequisite: an answer to a query might be that of a wildcard further up."""
         absent = Absent(wildcard_owner(push.want.record), RECORD_TYPES[push.want.record.type])
-        question = Update(self._site.zone, (absent,), ())
+        question = Update(self._placement.zone, (absent,), ())
         return await self._nameserver.update(question) is Rcode.NOERROR
 
     async def _read_back(self, pushes: Sequence[Push]) -> Sequence[str]:
@@ -189,7 +189,7 @@ class Acknowledger:
 
     async def _difference(self, push: Push, name: str) -> str:
         """Return what keeps one owner name from being served as wanted, _SERVED where nothing does."""
-        found = await self._nameserver.query(self._site.zone, name, RECORD_TYPES[push.want.record.type])
+        found = await self._nameserver.query(self._placement.zone, name, RECORD_TYPES[push.want.record.type])
         if isinstance(found, RRset):
             return _SERVED if found.values == push.want.values else _NOT_YET
         if found is None or not await self._is_there(found):
@@ -202,12 +202,12 @@ class Acknowledger:
         """Say whether it hides the name for good: an old answer may show the CNAME of a wildcard."""
         if hidden.type != RecordType.CNAME:
             return True
-        question = Update(self._site.zone, (Absent(hidden.owner, RecordType.CNAME),), ())
+        question = Update(self._placement.zone, (Absent(hidden.owner, RecordType.CNAME),), ())
         return await self._nameserver.update(question) is Rcode.YXRRSET
 
     def _count(self, pushes: Sequence[Push], result: str) -> None:
         if pushes:
-            self._context.leader.metrics.published(self._site.nameserver, result, len(pushes))
+            self._context.leader.metrics.published(self._placement.nameserver, result, len(pushes))
 
 
 def _written(push: Push, value: Published) -> Transaction:
@@ -236,11 +236,11 @@ Strangers = Mapping[RecordKey, Mapping[str, RRset]]
 
 
 class Adoption:
-    """Notes, for one site, that what stands at its hosts' names is ddnsd's own from now on."""
+    """Notes, for one placement, that what stands at its hosts' names is ddnsd's own from now on."""
 
     def __init__(self, context: ZoneContext) -> None:
         self._context = context
-        self._site = context.site
+        self._placement = context.placement
         self._nameserver = context.nameserver
 
     async def take(self, *, adopt: bool) -> Sequence[str]:
@@ -257,7 +257,7 @@ class Adoption:
             strangers = await self._gather(self._transferred())
         except QueryRefusedError as error:
             if not adopt:
-                return (_NOT_READ.format(reason=error, zone=self._site.zone),)
+                return (_NOT_READ.format(reason=error, zone=self._placement.zone),)
             strangers = await self._gather(self._asked())
         lines: list[str] = []
         for record, found in strangers.items():
@@ -275,14 +275,14 @@ class Adoption:
 
     async def _transferred(self) -> AsyncIterator[RRset]:
         async with self._context.gates.transfers.place(_always):
-            async for part in self._nameserver.transfer(self._site.zone):
+            async for part in self._nameserver.transfer(self._placement.zone):
                 for rrset in part:
                     yield rrset
 
     async def _asked(self) -> AsyncIterator[RRset]:
         """Ask for each name. What a wildcard answers is counted, too: it does no harm."""
         slice, places = Slice(), []
-        for host in list(self._context.state.hosts_in(self._site.zone)):
+        for host in list(self._context.state.hosts_in(self._placement.zone)):
             records = [RecordKey(host, type) for type in RRTYPES]
             places += [
                 (name, RECORD_TYPES[record.type]) for record in records for name in self._names(record)
@@ -290,7 +290,7 @@ class Adoption:
             await slice.pause()
         for start in range(0, len(places), _AT_ONCE):
             part = places[start : start + _AT_ONCE]
-            questions = (self._nameserver.query(self._site.zone, name, type) for name, type in part)
+            questions = (self._nameserver.query(self._placement.zone, name, type) for name, type in part)
             for found in await asyncio.gather(*questions):
                 if isinstance(found, RRset):
                     yield found
@@ -299,12 +299,12 @@ class Adoption:
         """Yield the owner names that a host may have for the record, and that are not ddnsd's own."""
         state = self._context.state
         host, entry = state.hosts.get(record.name), state.published.get(record)
-        if host is None or state.zone_of(record.name) != self._site.zone:
+        if host is None or state.zone_of(record.name) != self._placement.zone:
             return
         spec, is_text = host.value.spec, record.type is Challenge.TXT
         if not is_text and record.type not in spec.families:
             return
-        own = ours(record, entry.value if entry else None, self._site.nameserver)
+        own = ours(record, entry.value if entry else None, self._placement.nameserver)
         names = (owner(record), wildcard_owner(record)) if spec.wildcard and not is_text else (owner(record),)
         yield from (name for name in names if name not in own)
 
@@ -313,7 +313,7 @@ class Adoption:
             entry = self._context.state.published.get(record)
             before, ttl = entry.value if entry else None, next(iter(found.values())).ttl
             values = {name: rrset.values for name, rrset in found.items()}
-            value = taken_over(record, before, values, ttl, self._site.nameserver)
+            value = taken_over(record, before, values, ttl, self._placement.nameserver)
             transaction = Transaction().replace(keys.published(record), entry, value)
             if (entries := [*self._replaced(record, found)]) != []:
                 transaction.append_history(self._context.state, record.name, *entries)

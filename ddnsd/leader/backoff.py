@@ -1,4 +1,4 @@
-"""A site in trouble: shown where people look, tried again with growing pauses."""
+"""A placement in trouble: shown where people look, tried again with growing pauses."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
@@ -37,15 +37,15 @@ def kind_of(error: NameserverError) -> str:
 
 
 class UnpublishedError(Exception):
-    """The site takes nothing now; the message says why."""
+    """The placement takes nothing now; the message says why."""
 
 
 class PlacementBackoff:
-    """What is wrong with one site, and how long to wait for better times."""
+    """What is wrong with one placement, and how long to wait for better times."""
 
     def __init__(self, context: ZoneContext) -> None:
         self._context = context
-        self._site = context.site
+        self._placement = context.placement
         self._reason = ""
         self._known = asyncio.Event()  # it was claimed once, or it is noted why it could not be
         self._since: datetime | None = None  # when the present trouble began
@@ -55,27 +55,27 @@ class PlacementBackoff:
         self._hurried = False  # something has changed: the next try need not wait
 
     async def note(self, reason: str, kind: str, **found: object) -> None:
-        """Show the trouble: once in the log, in the metrics, and, with what was `found`, in the footprint.
+        """Show the trouble: once in the log, in the metrics, and, with what was `found`, in the store.
 
         Raises:
             DeposedError: this node does not lead.
         """
-        self._context.leader.metrics.nameserver_error(self._site.nameserver, kind)
+        self._context.leader.metrics.nameserver_error(self._placement.nameserver, kind)
         if reason != self._reason:
-            _log.warning("publish.trouble", **self._site._asdict(), reason=reason)
+            _log.warning("publish.trouble", **self._placement._asdict(), reason=reason)
         self._reason = reason
         noted = self._context.noted
         # A node of an older version clears the error alone.
         self._since = self._since or (noted.since if noted.error else None) or datetime.now(UTC)
-        footprint = msgspec.structs.replace(noted, error=reason, since=self._since, **found)
+        noted = msgspec.structs.replace(noted, error=reason, since=self._since, **found)
         try:
-            await self._context.note(footprint)
+            await self._context.note(noted)
         except UnavailableError as error:
-            _log.warning("publish.store_unavailable", zone=self._site.zone, reason=str(error))
+            _log.warning("publish.store_unavailable", zone=self._placement.zone, reason=str(error))
         self._known.set()
 
     def over(self) -> None:
-        """Note that the site takes UPDATEs: the next trouble is a new one."""
+        """Note that the placement takes UPDATEs: the next trouble is a new one."""
         self._reason, self._since, self._pause = "", None, 0.0
         self._known.set()
 
@@ -89,7 +89,7 @@ class PlacementBackoff:
         self._stirred.set()
 
     async def demand_none(self) -> None:
-        """Wait until the site is claimed, or it is known why it cannot be; what is known is tried once more.
+        """Wait until the zone is claimed, or it is known why it cannot be; what is known is tried once more.
 
         Raises:
             ForeignFenceError: somebody else holds the fence.
@@ -116,18 +116,20 @@ class PlacementBackoff:
     async def end_of_silence(self, given_up: Callable[[], bool]) -> None:
         """Wait until the nameserver answers, be it an error, or is `given_up`.
 
-        It is asked every `probe_interval`; with growing pauses where the site is only to be left.
+        It is asked every `probe_interval`; with growing pauses where the placement is only to be left.
         """
         loop, pause = asyncio.get_running_loop(), self._context.policy.probe_interval
         while not given_up():
             asked = loop.time()
             try:
                 async with asyncio.timeout(_PROBE_SECONDS):
-                    await self._context.nameserver.query(self._site.zone, self._site.zone, RecordType.SOA)
+                    await self._context.nameserver.query(
+                        self._placement.zone, self._placement.zone, RecordType.SOA
+                    )
             except QueryRefusedError:
                 return
             except (NameserverError, TimeoutError) as error:
-                _log.debug("nameserver.silent", nameserver=self._site.nameserver, reason=str(error))
+                _log.debug("nameserver.silent", nameserver=self._placement.nameserver, reason=str(error))
             else:
                 return
             self._known.set()  # that it still is so

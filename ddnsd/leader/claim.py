@@ -20,7 +20,7 @@ from ddnsd.leader.context import (
     ZoneFaultError,
 )
 from ddnsd.model.fence import parse_fence
-from ddnsd.model.records import Footprint
+from ddnsd.model.records import PlacementState
 from ddnsd.nameserver.interface import (
     Absent,
     Exists,
@@ -34,13 +34,13 @@ _log = structlog.get_logger(__name__)
 
 
 class Claimer:
-    """Claims one site."""
+    """Claims one placement."""
 
     def __init__(self, context: ZoneContext) -> None:
         self._context = context
-        self._site = context.site
+        self._placement = context.placement
         self._nameserver = context.nameserver
-        self._name = f"{context.policy.fence_label}.{context.site.zone}"
+        self._name = f"{context.policy.fence_label}.{context.placement.zone}"
         self._sent: set[tuple[str, ...]] = set()  # my last confirmed claim, and any after it
 
     async def claim(self, takeover: Callable[[], bool]) -> Claim:
@@ -50,7 +50,7 @@ class Claimer:
         moment: a claim may take longer than the operator who asked for the takeover waits for it.
 
         If the zone did not have the fence that was expected (none, somebody else's, one of ours out of
-        an old backup), what it serves is not known: its footprint is then no longer verified.
+        an old backup), what it serves is not known: the placement is then no longer verified.
 
         Raises:
             ForeignFenceError: somebody else's, and no takeover.
@@ -65,20 +65,20 @@ class Claimer:
         expected = is_ours and (not self._sent or found is None or found.values in self._sent)
         self._demand_permission(found, takeover)
         if not await self._context.leader.leadership.confirm():
-            raise DeposedError(f"another node leads; this one was about to claim {self._site.zone}")
+            raise DeposedError(f"another node leads; this one was about to claim {self._placement.zone}")
         noted = self._context.noted  # what is wrong there stays shown until the claim is confirmed
         verified_in = noted.verified_in if expected else ""
         await self._context.note(msgspec.structs.replace(noted, verified_in=verified_in, untouched=False))
         claim = Claim(Exists(self._name, RecordType.TXT, (self._context.leader.new_fence().text,)))
         self._demand_permission(found, takeover)
         await self._replace(found, claim)
-        confirmed = Footprint(verified_in=verified_in)
+        confirmed = PlacementState(verified_in=verified_in)
         if self._context.is_retired:  # what is to be removed may be refused all the same
             noted = self._context.noted
             confirmed = msgspec.structs.replace(confirmed, error=noted.error, since=noted.since)
         await self._context.note(confirmed)
         await self._context.leader.cache.current()
-        _log.info("fence.claimed", **self._site._asdict(), expected=expected)
+        _log.info("fence.claimed", **self._placement._asdict(), expected=expected)
         return claim
 
     def _demand_permission(self, found: RRset | None, takeover: Callable[[], bool]) -> None:
@@ -91,13 +91,13 @@ class Claimer:
         The text may be that of a wildcard, such as an SPF at `*.<zone>`. A prerequisite, alone in an UPDATE
         that changes nothing, tells that from a fence that is somebody else's.
         """
-        found = await self._nameserver.query(self._site.zone, self._name, RecordType.TXT)
+        found = await self._nameserver.query(self._placement.zone, self._name, RecordType.TXT)
         found = found if isinstance(found, RRset) else None
         if (mine := await self._newer(found)) is not None:
             return mine
         if found is None or self._is_ours(found):
             return found
-        question = Update(self._site.zone, (Absent(self._name, RecordType.TXT),), ())
+        question = Update(self._placement.zone, (Absent(self._name, RecordType.TXT),), ())
         return None if await self._nameserver.update(question) is Rcode.NOERROR else found
 
     async def _newer(self, found: RRset | None) -> RRset | None:
@@ -105,7 +105,7 @@ class Claimer:
         if found is not None and found.values in self._sent:
             return None
         for values in self._sent:
-            question = Update(self._site.zone, (Exists(self._name, RecordType.TXT, values),), ())
+            question = Update(self._placement.zone, (Exists(self._name, RecordType.TXT, values),), ())
             if await self._nameserver.update(question) is Rcode.NOERROR:
                 return RRset(self._name, RecordType.TXT, FENCE_TTL, values)
         return None
@@ -121,7 +121,7 @@ class Claimer:
             else Exists(self._name, RecordType.TXT, found.values)
         )
         self._sent.add(claim.prerequisite.values)
-        rcode = await self._nameserver.update(Update(self._site.zone, (before,), (claim.renewal,)))
+        rcode = await self._nameserver.update(Update(self._placement.zone, (before,), (claim.renewal,)))
         if rcode is not Rcode.NOERROR:  # it is not applied later either; else each try would be remembered
             self._sent.discard(claim.prerequisite.values)
         if rcode in (Rcode.NXRRSET, Rcode.YXRRSET):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ddnsd.aio import Gate, Slice
 from ddnsd.model.fence import Fence, FenceOwner
 from ddnsd.model.publication import Queue, is_verified
-from ddnsd.model.records import Footprint, RecordKey, Site
+from ddnsd.model.records import Placement, PlacementState, RecordKey
 from ddnsd.model.state import State
 from ddnsd.nameserver.interface import Exists, Nameserver, Rcode, RecordType, Replace
 from ddnsd.store import keys
@@ -63,7 +63,7 @@ class PrefixLimits:
 
     hosts: int = (MAX_KEYS_PER_UPDATE - _OTHER_KEYS) // _KEYS_OF_A_HOST  # in one commit
     at_once: int = 16  # commits: no more of the loop's time at a stretch
-    # Records of a site: enough to keep its nameserver busy. Whatever clients change meanwhile waits for them.
+    # Records of a placement: enough to keep its nameserver busy. What clients change meanwhile waits.
     most_pending: int = 400
     # Seconds: a nameserver that publishes nothing in that time is not spared any more.
     longest_pause: float = 1.0
@@ -122,18 +122,18 @@ class LeaderContext:
         transaction.expects |= self.leadership.guard
         return await self.commits.commit(transaction.update())
 
-    async def note(self, site: Site, footprint: Footprint | None) -> None:
-        """Note this about a site, None to forget it, durably; return when this node's state shows it.
+    async def note(self, placement: Placement, noted: PlacementState | None) -> None:
+        """Note this about a placement, None to forget it, durably; return when this node's state shows it.
 
         Raises:
             DeposedError: this node does not lead.
             UnavailableError: the store cannot take it now.
         """
-        entry, key = self.state.footprints.get(site), keys.footprint(site)
-        if footprint == (entry.value if entry else None):
+        entry, key = self.state.placements.get(placement), keys.placement(placement)
+        if noted == (entry.value if entry else None):
             return
         transaction = Transaction().expect(key, entry)
-        outcome = await self.commit(transaction.put(key, footprint) if footprint else transaction.delete(key))
+        outcome = await self.commit(transaction.put(key, noted) if noted else transaction.delete(key))
         if isinstance(outcome, Stale) and not await self.leadership.confirm():
             raise DeposedError(f"another node leads; this one was writing {key}")
         await self.cache.current()
@@ -175,7 +175,7 @@ class Claim(NamedTuple):
 class ZoneContext:
     """One zone at one nameserver: what its publisher and all that works for it share."""
 
-    site: Site
+    placement: Placement
     nameserver: Nameserver
     leader: LeaderContext
     gates: NameserverGates
@@ -195,26 +195,26 @@ class ZoneContext:
     @property
     def is_retired(self) -> bool:
         """Say whether the zone is gone, or lives at another nameserver now."""
-        return self.leader.state.is_retired(self.site)
+        return self.leader.state.is_retired(self.placement)
 
     @property
     def is_verified(self) -> bool:
-        """Say whether `published` is known to tell the truth about the site."""
-        return is_verified(self.leader.state, self.site)
+        """Say whether `published` is known to tell the truth about the placement."""
+        return is_verified(self.leader.state, self.placement)
 
     @property
-    def noted(self) -> Footprint:
-        """What is noted about the site; of a new one, that nothing was sent there yet."""
-        entry = self.leader.state.footprints.get(self.site)
-        return entry.value if entry else Footprint(untouched=True)
+    def noted(self) -> PlacementState:
+        """What is noted about the placement; of a new one, that nothing was sent there yet."""
+        entry = self.leader.state.placements.get(self.placement)
+        return entry.value if entry else PlacementState(untouched=True)
 
     def is_urgent(self) -> bool:
-        """Say whether somebody waits for this site."""
+        """Say whether somebody waits for this placement."""
         return len(self.queue) > 0
 
-    async def note(self, footprint: Footprint | None) -> None:
-        """Note this about the site, None to forget it. Raises as `LeaderContext.note`."""
-        await self.leader.note(self.site, footprint)
+    async def note(self, noted: PlacementState | None) -> None:
+        """Note this about the placement, None to forget it. Raises as `LeaderContext.note`."""
+        await self.leader.note(self.placement, noted)
 
 
 _KEY = "let ddnsd's key update the zone there (docs/nameservers.md)"

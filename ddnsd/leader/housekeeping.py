@@ -182,7 +182,7 @@ _RETRY_SECONDS = 1.0
 
 
 class Sweeper:
-    """Sweeps whenever a site has been left. A tombstone of a zone with one site goes with its removal."""
+    """Sweeps whenever a placement has been left. Where a zone has one, a tombstone goes with its removal."""
 
     def __init__(self, context: LeaderContext) -> None:
         self._context = context

@@ -17,40 +17,40 @@ from ddnsd.leader.context import DeposedError, LeaderContext
 from ddnsd.model.addresses import Family
 from ddnsd.model.expiry import is_stale_sighting, sighting
 from ddnsd.model.prefix_updates import Follower, holding, reached_by
-from ddnsd.model.records import Committed, Entry, HistoryEntry, PrefixMove, Site, revision_of
+from ddnsd.model.records import Committed, Entry, HistoryEntry, Placement, PrefixUpdate, revision_of
 from ddnsd.model.state import State
 from ddnsd.store import keys
 from ddnsd.store.interface import Done, Outcome, Stale, UnavailableError
 from ddnsd.store.transaction import Transaction
 
 
-def is_waiting(state: State, move: Entry[PrefixMove], follower: Follower) -> bool:
-    """Say whether the move has not reached the host, and nothing newer has."""
-    return _is_to_have(state, move, follower) or _is_to_be_seen(state, move, follower)
+def is_waiting(state: State, update: Entry[PrefixUpdate], follower: Follower) -> bool:
+    """Say whether the update has not reached the host, and nothing newer has."""
+    return _is_to_have(state, update, follower) or _is_to_be_seen(state, update, follower)
 
 
-def grounds(state: State, move: Entry[PrefixMove]) -> Mapping[str, int]:
-    """Return what every commit because of the move expects: it, and that no newer one is unknown here."""
-    account = move.value.account
+def grounds(state: State, update: Entry[PrefixUpdate]) -> Mapping[str, int]:
+    """Return what every commit because of the update expects: it, and that no newer one is unknown here."""
+    account = update.value.account
     head = state.prefix_heads.get(account)
-    return {move.key: move.revision, keys.prefix_head(account): revision_of(head)}
+    return {update.key: update.revision, keys.prefix_head(account): revision_of(head)}
 
 
-def end(state: State, move: Entry[PrefixMove]) -> Transaction:
-    """Return the end of the move, which deletes it, and with the account's last one the head.
+def end(state: State, update: Entry[PrefixUpdate]) -> Transaction:
+    """Return the end of the update, which deletes it, and with the account's last one the head.
 
     The end of any other writes the head as it is: of two at the same moment one knows that it is the last.
     """
-    account = move.value.account
+    account = update.value.account
     key, head = keys.prefix_head(account), state.prefix_heads.get(account)
-    others = any(each != move for each in state.prefixes.of(account))
-    transaction = Transaction(grounds(state, move)).delete(move.key)
+    others = any(each != update for each in state.prefixes.of(account))
+    transaction = Transaction(grounds(state, update)).delete(update.key)
     return transaction.put(key, head.value) if others and head else transaction.delete(key)
 
 
 def change(
     state: State,
-    move: Entry[PrefixMove],
+    update: Entry[PrefixUpdate],
     expected: Mapping[str, int],
     hosts: Sequence[Follower],
     now: datetime,
@@ -59,38 +59,38 @@ def change(
     transaction = Transaction(expected)
     for follower in hosts:
         transaction.expect(follower.host.key, follower.host)
-        if _is_to_have(state, move, follower):
-            _give(state, move, follower, now, transaction)
-        if _is_to_be_seen(state, move, follower):
+        if _is_to_have(state, update, follower):
+            _give(state, update, follower, now, transaction)
+        if _is_to_be_seen(state, update, follower):
             seen = state.seen.get(follower.record.name)
             known = seen.value if seen else None
-            value = sighting(known, (Family.AAAA,), move.value.changed)
+            value = sighting(known, (Family.AAAA,), update.value.changed)
             transaction.replace(keys.seen(follower.record.name), seen, value)
     return transaction
 
 
-def _is_to_have(state: State, move: Entry[PrefixMove], follower: Follower) -> bool:
+def _is_to_have(state: State, update: Entry[PrefixUpdate], follower: Follower) -> bool:
     held, committed = holding(state, follower.record), state.addresses.get(follower.record)
-    if committed is not None and committed.revision >= move.revision:
+    if committed is not None and committed.revision >= update.revision:
         return False  # also of the host that the client named: that has its own address of the same commit
-    return held is not None and held.revision == move.revision
+    return held is not None and held.revision == update.revision
 
 
-def _is_to_be_seen(state: State, move: Entry[PrefixMove], follower: Follower) -> bool:
+def _is_to_be_seen(state: State, update: Entry[PrefixUpdate], follower: Follower) -> bool:
     """Say whether the host expires, and its last refresh was long before this one."""
     seen = state.seen.get(follower.record.name)
-    return is_stale_sighting(follower.host.value.spec, seen, (Family.AAAA,), move.value.changed)
+    return is_stale_sighting(follower.host.value.spec, seen, (Family.AAAA,), update.value.changed)
 
 
 def _give(
     state: State,
-    move: Entry[PrefixMove],
+    update: Entry[PrefixUpdate],
     follower: Follower,
     now: datetime,
     transaction: Transaction,
 ) -> None:
     """Give a host its address. The one that the nameserver has refused, given again, is no change."""
-    record, told, committed = follower.record, move.value, state.addresses.get(follower.record)
+    record, told, committed = follower.record, update.value, state.addresses.get(follower.record)
     address = keys.address(record)
     if committed is not None and committed.value.ip == follower.ip:
         previous, again = committed.value.previous, committed.value.again + 1
@@ -115,8 +115,8 @@ class PrefixUpdates:
     What is done of one shows in the hosts' addresses, so that it can be begun again at any point.
     """
 
-    def __init__(self, context: LeaderContext, backlog: Callable[[Site], int]) -> None:
-        """`backlog` says how many records wait for publication at a site."""
+    def __init__(self, context: LeaderContext, backlog: Callable[[Placement], int]) -> None:
+        """`backlog` says how many records wait for publication at a placement."""
         self._context = context
         self._backlog = backlog
         self._trigger = Trigger()
@@ -146,19 +146,19 @@ class PrefixUpdates:
                 del self._carried[id]
                 task.result()
         for id in self._context.state.prefixes.keys() - self._carried.keys():
-            task = self._carried[id] = asyncio.create_task(self._carry(id), name=f"move {id}")
+            task = self._carried[id] = asyncio.create_task(self._carry(id), name=f"prefix {id}")
             task.add_done_callback(lambda _: self.due())
 
     async def _carry(self, id: str) -> None:
         """Carry a prefix update, and those that take its place, until there is none any more."""
-        while move := self._context.state.prefixes.get(id):
+        while update := self._context.state.prefixes.get(id):
             try:
-                await self._carry_one(id, move)
+                await self._carry_one(id, update)
             except UnavailableError as error:
-                _log.warning("move.failed", by=move.value.token, reason=str(error))
+                _log.warning("move.failed", by=update.value.token, reason=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _carry_one(self, id: str, move: Entry[PrefixMove]) -> None:
+    async def _carry_one(self, id: str, update: Entry[PrefixUpdate]) -> None:
         """Carry it until it is done, or another one has taken its place.
 
         Raises:
@@ -166,41 +166,41 @@ class PrefixUpdates:
             UnavailableError: the store cannot take it now.
         """
         count, size = 0, self._context.policy.prefixes.hosts
-        while self._context.state.prefixes.get(id) == move:
-            if hosts := await self._waiting(move):
+        while self._context.state.prefixes.get(id) == update:
+            if hosts := await self._waiting(update):
                 count += len(hosts)
-                moved = await self._commit(move, hosts, size)
+                moved = await self._commit(update, hosts, size)
                 size = 1 if moved else self._context.policy.prefixes.hosts
-            elif await self._end(move):
-                _log.info("move.done", by=move.value.token, prefix=move.value.prefix, hosts=count)
+            elif await self._end(update):
+                _log.info("move.done", by=update.value.token, prefix=update.value.prefix, hosts=count)
             await self._context.cache.current()
 
-    async def _waiting(self, move: Entry[PrefixMove]) -> Sequence[Follower]:
+    async def _waiting(self, update: Entry[PrefixUpdate]) -> Sequence[Follower]:
         async with self._one_look:
             state = self._context.state
-            hosts = Slice(share=_SHARE).each(reached_by(state, move.value))
-            return [host async for host in hosts if is_waiting(state, move, host)]
+            hosts = Slice(share=_SHARE).each(reached_by(state, update.value))
+            return [host async for host in hosts if is_waiting(state, update, host)]
 
-    async def _commit(self, move: Entry[PrefixMove], hosts: Sequence[Follower], size: int) -> bool:
+    async def _commit(self, update: Entry[PrefixUpdate], hosts: Sequence[Follower], size: int) -> bool:
         """Commit what is due of `size` hosts at once; return whether some were not as they seemed."""
-        at_once, expected = self._context.policy.prefixes.at_once, grounds(self._context.state, move)
+        at_once, expected = self._context.policy.prefixes.at_once, grounds(self._context.state, update)
         parts = [hosts[start : start + size] for start in range(0, len(hosts), size)]
         outcomes: list[Outcome] = []
         spares = True
         for start in range(0, len(parts), at_once):
             some = parts[start : start + at_once]
             if start and spares:  # few hosts never wait
-                spares = await self._room({host.site for part in some for host in part})
+                spares = await self._room({host.placement for part in some for host in part})
             state, now = self._context.state, datetime.now(UTC)
-            changes = [change(state, move, expected, part, now) for part in some]
+            changes = [change(state, update, expected, part, now) for part in some]
             due = (each for each in changes if each.puts)  # else clients have done it meanwhile
             outcomes += await asyncio.gather(*map(self._context.commit, due))
         stale = await self._stale(outcomes)
         return any(_found(outcome, expected) == expected for outcome in stale)
 
-    async def _end(self, move: Entry[PrefixMove]) -> bool:
+    async def _end(self, update: Entry[PrefixUpdate]) -> bool:
         """Delete the prefix update; return whether that is done."""
-        outcome = await self._context.commit(end(self._context.state, move))
+        outcome = await self._context.commit(end(self._context.state, update))
         await self._stale([outcome])
         return isinstance(outcome, Done)
 
@@ -211,7 +211,7 @@ class PrefixUpdates:
             raise DeposedError("another node leads; this one was moving hosts to a prefix")
         return stale
 
-    async def _room(self, sites: Collection[Site]) -> bool:
+    async def _room(self, placements: Collection[Placement]) -> bool:
         """Wait until few records are to be published there: who comes now waits for all of them.
 
         Return False if it takes too long: that is not to be waited for again.
@@ -220,7 +220,7 @@ class PrefixUpdates:
         unsubscribe = self._context.cache.subscribe(lambda _: progress.set())
         try:
             async with asyncio.timeout(limits.longest_pause):
-                while any(self._backlog(site) > limits.most_pending for site in sites):
+                while any(self._backlog(placement) > limits.most_pending for placement in placements):
                     progress.clear()
                     await progress.wait()
         except TimeoutError:

@@ -1,6 +1,6 @@
 """Work that any node asks of the leader through the store: check, repair, takeover, forget of a zone.
 
-The leader's work: a publisher for each site, and whatever else any node asked for in the store.
+The leader's work: a publisher for each placement, and whatever else any node asked for in the store.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from ddnsd.leader.prefix_updates import PrefixUpdates
 from ddnsd.leader.zone import ZonePublisher, forgotten
 from ddnsd.model.addresses import RRTYPES
 from ddnsd.model.publication import is_removed
-from ddnsd.model.records import RecordKey, Site, Work, WorkRequest
+from ddnsd.model.records import Placement, RecordKey, Work, WorkRequest
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.interface import Nameserver, NameserverError
 from ddnsd.store import keys
@@ -49,7 +49,7 @@ class RequestedWork:
     """Takes each request once, answers it in the store, and clears old answers away."""
 
     def __init__(
-        self, publishers: Mapping[Site, ZonePublisher], are_all: asyncio.Event, context: LeaderContext
+        self, publishers: Mapping[Placement, ZonePublisher], are_all: asyncio.Event, context: LeaderContext
     ) -> None:
         """`are_all` is set while no publisher is still to come."""
         self._publishers = publishers
@@ -108,7 +108,7 @@ class RequestedWork:
     async def _do(self, request: WorkRequest) -> Sequence[str]:
         await self._are_all.wait()
         if request.work is Work.FORGET:
-            return [await self._forget(site) for site in self._left_sites(request.zone)]
+            return [await self._forget(placement) for placement in self._left_placements(request.zone)]
         publishers = self._publishers_for(request)
         if not publishers:
             raise _NothingToDoError(f"{request.zone} is no zone that this leader publishes")
@@ -118,15 +118,19 @@ class RequestedWork:
             )
         )
 
-    def _left_sites(self, zone: str) -> Sequence[Site]:
+    def _left_placements(self, zone: str) -> Sequence[Placement]:
         """Return where something of the zone is still to be removed, and cannot be.
 
         Raises:
-            _NothingToDoError: there is no such site.
+            _NothingToDoError: there is no such placement.
         """
         state = self._context.state
-        left = [site for site in state.sites_of(zone) if state.is_retired(site)]
-        stuck = [site for site in left if site not in self._publishers or state.footprints[site].value.error]
+        left = [placement for placement in state.placements_of(zone) if state.is_retired(placement)]
+        stuck = [
+            placement
+            for placement in left
+            if placement not in self._publishers or state.placements[placement].value.error
+        ]
         if left and not stuck:
             raise _NothingToDoError(f"{zone} is just being removed from {left[0].nameserver}: wait for that")
         if not stuck:
@@ -135,18 +139,20 @@ class RequestedWork:
             raise _NothingToDoError(f"nothing is left of {zone} anywhere{where}")
         return stuck
 
-    async def _forget(self, site: Site) -> str:
-        publisher = self._publishers.get(site)
+    async def _forget(self, placement: Placement) -> str:
+        publisher = self._publishers.get(placement)
         if publisher is not None:
             return "".join(await publisher.work(Work.FORGET))
-        await self._context.note(site, None)  # its nameserver is not in config.yaml any more
-        return forgotten(site)
+        await self._context.note(placement, None)  # its nameserver is not in config.yaml any more
+        return forgotten(placement)
 
     def _publishers_for(self, request: WorkRequest) -> Sequence[ZonePublisher]:
-        """Return the publisher of the zone's home; for a takeover also those that cannot leave a site."""
+        """Return the publisher of the zone's home; for a takeover also those that cannot leave theirs."""
         state = self._context.state
-        publishers = [publisher for site, publisher in self._publishers.items() if site.zone == request.zone]
-        home = [publisher for publisher in publishers if not state.is_retired(publisher.site)]
+        publishers = [
+            publisher for placement, publisher in self._publishers.items() if placement.zone == request.zone
+        ]
+        home = [publisher for publisher in publishers if not state.is_retired(publisher.placement)]
         if request.work is not Work.TAKEOVER:
             return home
         return home + [publisher for publisher in publishers if publisher not in home and publisher.is_paused]
@@ -172,14 +178,14 @@ class Publisher:
         self._compactor = compactor
         self._audit = audit
         self._context = context
-        self._publishers: dict[Site, ZonePublisher] = {}
+        self._publishers: dict[Placement, ZonePublisher] = {}
         self._of_zone: defaultdict[str | None, list[ZonePublisher]] = defaultdict(list)
         self._gates: dict[Nameserver, NameserverGates] = {}
-        self._running: dict[Site, asyncio.Task[None]] = {}
-        self._ended: list[Site] = []  # whose publishers have
-        self._stirred: set[str] = set()  # zones that may have other sites now
+        self._running: dict[Placement, asyncio.Task[None]] = {}
+        self._ended: list[Placement] = []  # whose publishers have
+        self._stirred: set[str] = set()  # zones that may have other placements now
         self._changed = asyncio.Event()  # one of these two has
-        self._kept = asyncio.Event()  # each site has its publisher
+        self._kept = asyncio.Event()  # each placement has its publisher
         self._unknown: set[str] = set()  # nameservers already complained about
         self._sweeper = Sweeper(context)
         self._prefix_updates = PrefixUpdates(context, self.backlog)
@@ -209,15 +215,15 @@ class Publisher:
         self._unknown.clear()
         current = set(nameservers.values())
         self._gates = {each: gates for each, gates in self._gates.items() if each in current}
-        for site, publisher in self._publishers.items():
-            if nameservers.get(site.nameserver) is not publisher.nameserver:
-                self._running[site].cancel()
+        for placement, publisher in self._publishers.items():
+            if nameservers.get(placement.nameserver) is not publisher.nameserver:
+                self._running[placement].cancel()
             publisher.retry()
         self._stir_all()
 
-    def backlog(self, site: Site) -> int:
-        """Return how many records are pending at a site."""
-        publisher = self._publishers.get(site)
+    def backlog(self, placement: Placement) -> int:
+        """Return how many records are pending at a placement."""
+        publisher = self._publishers.get(placement)
         return publisher.backlog if publisher else 0
 
     async def run(self) -> None:
@@ -246,7 +252,7 @@ class Publisher:
             await cancel(*helpers, *self._running.values())
 
     async def _keep_publishers(self) -> None:
-        """Have a publisher for each site. Never returns.
+        """Have a publisher for each placement. Never returns.
 
         Raises:
             DeposedError: another node leads.
@@ -267,21 +273,21 @@ class Publisher:
 
     def _drop_ended(self) -> None:
         ended, self._ended = self._ended, []
-        for site in ended:
-            task, publishers = self._running.pop(site), self._of_zone[site.zone]
-            publishers.remove(self._publishers.pop(site))
+        for placement in ended:
+            task, publishers = self._running.pop(placement), self._of_zone[placement.zone]
+            publishers.remove(self._publishers.pop(placement))
             if not publishers:
-                del self._of_zone[site.zone]
+                del self._of_zone[placement.zone]
             if not task.cancelled():  # by `reconfigure`
                 task.result()
 
     def _start_publishers(self, zone: str) -> None:
-        for site in self._sites_of(zone):
-            nameserver = self._nameservers.get(site.nameserver)
+        for placement in self._placements_of(zone):
+            nameserver = self._nameservers.get(placement.nameserver)
             if nameserver is None:
-                self._complain(site)
-            elif site not in self._publishers:
-                self._start_publisher(site, nameserver)
+                self._complain(placement)
+            elif placement not in self._publishers:
+                self._start_publisher(placement, nameserver)
 
     async def _show_waiting(self) -> None:
         """Tell the publishers what changed before they began: many take long to look through their zones."""
@@ -290,17 +296,21 @@ class Publisher:
             self._dispatch(waiting[start : start + _SHOWN_AT_ONCE])
             await asyncio.sleep(0)
 
-    def _start_publisher(self, site: Site, nameserver: Nameserver) -> None:
-        publishers = self._of_zone[site.zone]
+    def _start_publisher(self, placement: Placement, nameserver: Nameserver) -> None:
+        publishers = self._of_zone[placement.zone]
         gates = self._gates.setdefault(nameserver, NameserverGates(nameserver))
-        publisher = self._publishers[site] = ZonePublisher(site, nameserver, self._context, gates, publishers)
+        publisher = self._publishers[placement] = ZonePublisher(
+            placement, nameserver, self._context, gates, publishers
+        )
         publishers.append(publisher)
-        task = self._running[site] = asyncio.create_task(_run(publisher), name=f"publisher {site.zone}")
-        task.add_done_callback(lambda _: self._note_end(site))
+        task = self._running[placement] = asyncio.create_task(
+            _run(publisher), name=f"publisher {placement.zone}"
+        )
+        task.add_done_callback(lambda _: self._note_end(placement))
 
-    def _note_end(self, site: Site) -> None:
-        self._ended.append(site)
-        self._stir(site.zone)
+    def _note_end(self, placement: Placement) -> None:
+        self._ended.append(placement)
+        self._stir(placement.zone)
 
     def _stir(self, *zones: str) -> None:
         self._stirred.update(zones)
@@ -309,20 +319,20 @@ class Publisher:
 
     def _stir_all(self) -> None:
         state = self._context.state
-        self._stir(*state.zones, *(site.zone for site in state.footprints))
+        self._stir(*state.zones, *(placement.zone for placement in state.placements))
 
-    def _sites_of(self, zone: str) -> Collection[Site]:
+    def _placements_of(self, zone: str) -> Collection[Placement]:
         """Return where the zone lives, and where something of it may still be."""
         entry = self._context.state.zones.get(zone)
-        home = [Site(zone, entry.value.spec.nameserver)] if entry else []
-        return dict.fromkeys([*home, *self._context.state.sites_of(zone)])
+        home = [Placement(zone, entry.value.spec.nameserver)] if entry else []
+        return dict.fromkeys([*home, *self._context.state.placements_of(zone)])
 
-    def _complain(self, site: Site) -> None:
-        if site.nameserver not in self._unknown:
-            self._unknown.add(site.nameserver)
+    def _complain(self, placement: Placement) -> None:
+        if placement.nameserver not in self._unknown:
+            self._unknown.add(placement.nameserver)
             _log.error(
                 "nameserver.unknown",
-                **site._asdict(),
+                **placement._asdict(),
                 remedy="add it under `nameservers` in config.yaml, or change the zone's spec.nameserver",
             )
 
@@ -338,8 +348,8 @@ class Publisher:
                 records.update(dict.fromkeys(self._records_of(str(place.id))))
             elif place.shelf == Kind.ZONE.plural:
                 self._look_at_zone(str(place.id))
-            elif place.shelf == keys.FOOTPRINTS and isinstance(place.id, Site):
-                self._look_at_footprint(place.id)
+            elif place.shelf == keys.PLACEMENTS and isinstance(place.id, Placement):
+                self._look_at_placement(place.id)
             elif place.shelf in self._on_write:
                 self._on_write[place.shelf]()
         self._dispatch(records)
@@ -350,13 +360,13 @@ class Publisher:
         self._stir(zone)
         self._sweeper.look(self._context.state.addresses.leaving(zone))
 
-    def _look_at_footprint(self, site: Site) -> None:
+    def _look_at_placement(self, placement: Placement) -> None:
         state = self._context.state
-        if site not in state.footprints:  # what might have stood there, too
-            for publisher in self._of_zone.get(site.zone, ()):
+        if placement not in state.placements:  # what might have stood there, too
+            for publisher in self._of_zone.get(placement.zone, ()):
                 publisher.look_at_all()
-        self._stir(site.zone)
-        self._sweeper.look(state.addresses.leaving(site.zone))
+        self._stir(placement.zone)
+        self._sweeper.look(state.addresses.leaving(placement.zone))
 
     def _prefix_updates_changed(self) -> None:
         self._prefix_updates.due()
@@ -380,7 +390,7 @@ class Publisher:
 
 
 async def _run(publisher: ZonePublisher) -> None:
-    """Run the publisher until its site is left, or until it falls and has rested.
+    """Run the publisher until its placement is left, or until it falls and has rested.
 
     Raises:
         DeposedError: another node leads.
@@ -390,5 +400,5 @@ async def _run(publisher: ZonePublisher) -> None:
     except DeposedError:
         raise
     except Exception:  # noqa: BLE001  a bug, or a zone like no other: the others are published all the same
-        _log.exception("lane.fell", **publisher.site._asdict())
+        _log.exception("lane.fell", **publisher.placement._asdict())
         await asyncio.sleep(_FALLEN_SECONDS)

@@ -97,7 +97,7 @@ class Pusher:
     """
 
     def __init__(self, context: ZoneContext) -> None:
-        self._zone = context.site.zone
+        self._zone = context.placement.zone
         self._nameserver = context.nameserver
         self.pace = Pace(lambda: context.policy.batch)
 
@@ -239,7 +239,7 @@ def _as_noted(push: Push, name: str) -> Sequence[Exists]:
     noted, type = push.before, RECORD_TYPES[push.want.record.type]
     if was_written_before(push):
         return [Exists(name, type, push.want.values)]
-    if noted is None or noted.taking is None or name not in in_doubt(noted, push.want.site.nameserver):
+    if noted is None or noted.taking is None or name not in in_doubt(noted, push.want.placement.nameserver):
         return ()
     contents = (noted.taking.values, tuple(sorted(noted.ip.split())))
     return [Exists(name, type, values) for values in dict.fromkeys(contents) if values]

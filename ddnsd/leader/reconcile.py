@@ -21,7 +21,7 @@ from ddnsd.leader.context import Claim, ZoneContext
 from ddnsd.leader.push import RECORD_TYPES
 from ddnsd.model.names import ours, owner, record_at
 from ddnsd.model.publication import Standing, Wanted, standing, wanted
-from ddnsd.model.records import Entry, Footprint, Published
+from ddnsd.model.records import Entry, PlacementState, Published
 from ddnsd.model.taking import name_in_use, unknown
 from ddnsd.nameserver.interface import (
     Exists,
@@ -94,13 +94,13 @@ class Comparison(NamedTuple):
 
 
 class Reconciler:
-    """Compares one site, and marks what differs; after the first time the site counts as verified."""
+    """Compares one placement, and marks what differs; after the first time it counts as verified."""
 
     def __init__(self, context: ZoneContext) -> None:
         self._context = context
-        self._site = context.site
+        self._placement = context.placement
         self._nameserver = context.nameserver
-        self._fence_name = f"{context.policy.fence_label}.{context.site.zone}"
+        self._fence_name = f"{context.policy.fence_label}.{context.placement.zone}"
         self._one_at_a_time = asyncio.Lock()
 
     async def check(self) -> tuple[str, ...]:
@@ -148,9 +148,9 @@ class Reconciler:
                 if comparison.fence != claim.prerequisite.values:
                     return False
                 if marked := await self._mark(comparison):
-                    _log.warning("drift.found", **self._site._asdict(), records=marked)
+                    _log.warning("drift.found", **self._placement._asdict(), records=marked)
             if self._context.claim is claim and not self._context.is_verified:
-                await self._context.note(Footprint(verified_in=self._context.leader.owner.cluster))
+                await self._context.note(PlacementState(verified_in=self._context.leader.owner.cluster))
         return True
 
     async def _fresh(self, claim: Claim) -> Comparison:
@@ -170,7 +170,7 @@ class Reconciler:
 
     async def _without_transfer(self, reason: str) -> None:
         """Where the zone may not be read, publishing everything again is what makes it known."""
-        _log.warning("reconcile.transfer_refused", **self._site._asdict(), reason=reason)
+        _log.warning("reconcile.transfer_refused", **self._placement._asdict(), reason=reason)
         if self._context.is_verified:
             items = [item async for item, how in self._expectations() if how is Standing.REFUSED]
             await self._try_again(items)
@@ -201,7 +201,7 @@ class Reconciler:
         found: dict[_Place, RRset] = {}
         strays: list[Stray] = []
         fence: tuple[str, ...] = ()
-        async for part in self._nameserver.transfer(self._site.zone):
+        async for part in self._nameserver.transfer(self._placement.zone):
             async for rrset in slice.each(part):
                 place = (rrset.name, rrset.type.value)
                 if rrset.type is RecordType.TXT and rrset.name == self._fence_name:
@@ -231,17 +231,19 @@ class Reconciler:
 
     async def _holds(self, prerequisite: Exists) -> bool:
         """Ask by an UPDATE that changes nothing: prerequisites see what is written, not what is served."""
-        return await self._nameserver.update(Update(self._site.zone, (prerequisite,), ())) is Rcode.NOERROR
+        return (
+            await self._nameserver.update(Update(self._placement.zone, (prerequisite,), ())) is Rcode.NOERROR
+        )
 
     def _stray(self, rrset: RRset) -> Stray | None:
         record, state = record_at(rrset.name, rrset.type), self._context.state
         if record is None or owner(record) != rrset.name or record in state.addresses:
             return None
         host, zone = state.hosts.get(record.name), state.zone_of(record.name)
-        if host is None or record.type not in host.value.spec.families or zone != self._site.zone:
+        if host is None or record.type not in host.value.spec.families or zone != self._placement.zone:
             return None
         entry = state.published.get(record)
-        own = ours(record, entry.value if entry else None, self._site.nameserver)
+        own = ours(record, entry.value if entry else None, self._placement.nameserver)
         return Stray(rrset, zone, bool(own) or state.zones[zone].value.spec.adopt)
 
     async def _mark(self, comparison: Comparison) -> int:
@@ -250,7 +252,7 @@ class Reconciler:
         drifted = [unknown(item.published.value) for item in items]
         marked = await self._write(items, drifted)
         await self._try_again(comparison.refused)
-        self._context.leader.metrics.drift(self._site.nameserver, marked)
+        self._context.leader.metrics.drift(self._placement.nameserver, marked)
         return marked
 
     async def _mark_all(self) -> None:
@@ -264,9 +266,9 @@ class Reconciler:
     async def _expectations(self) -> AsyncIterator[tuple[Expected, Standing]]:
         """Yield what should be served, as it is known at that moment."""
         state = self._context.state
-        async for record in self._context.leader.records_in(self._site.zone):
+        async for record in self._context.leader.records_in(self._placement.zone):
             want, published = wanted(state, record), state.published.get(record)
-            if want is not None and published is not None and want.site == self._site:
+            if want is not None and published is not None and want.placement == self._placement:
                 yield Expected(want, published), standing(state, want, published.value)
 
     async def _write(self, items: Sequence[Expected], values: Sequence[Published]) -> int:

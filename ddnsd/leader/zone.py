@@ -24,7 +24,7 @@ from ddnsd.leader.push import RECORD_TYPES, PushAnswer, Pusher, refusal, rrsets
 from ddnsd.leader.reconcile import Reconciler
 from ddnsd.model.names import ours
 from ddnsd.model.publication import Push, Queue, doubted, portion, to_leave, wanted
-from ddnsd.model.records import Footprint, RecordKey, Site, Work
+from ddnsd.model.records import Placement, PlacementState, RecordKey, Work
 from ddnsd.model.taking import Finding
 from ddnsd.nameserver.interface import (
     Exists,
@@ -46,21 +46,21 @@ _Write = Callable[[], Awaitable[Sequence[Push] | None]]  # returns those still t
 
 
 class ZonePublisher:
-    """Publishes one site for as long as this node leads. `run` returns when the site has been left."""
+    """Publishes one zone at one nameserver while this node leads. `run` returns when that has been left."""
 
     def __init__(
         self,
-        site: Site,
+        placement: Placement,
         nameserver: Nameserver,
         leader: LeaderContext,
         gates: NameserverGates,
         of_zone: Sequence["ZonePublisher"],
     ) -> None:
-        """`gates` is the nameserver's; `of_zone` are those of all sites of the zone, now and later."""
-        self.site = site
+        """`gates` is the nameserver's; `of_zone` are those of all placements of the zone, now and later."""
+        self.placement = placement
         self.nameserver = nameserver
-        self._queue = Queue(site)
-        self.context = ZoneContext(site, nameserver, leader, gates, self._queue)
+        self._queue = Queue(placement)
+        self.context = ZoneContext(placement, nameserver, leader, gates, self._queue)
         self._of_zone = of_zone
         self._unseen = asyncio.Event()  # there may be pending records that the queue lacks
         self._unseen.set()
@@ -100,15 +100,15 @@ class ZonePublisher:
         return bool(self.context.noted.holder)
 
     async def run(self) -> None:
-        """Publish until the site is left.
+        """Publish until the placement is left.
 
         Raises:
             DeposedError: this node does not lead any more.
         """
         tasks = [
-            asyncio.create_task(self._look_through(), name=f"look {self.site.zone}"),
-            asyncio.create_task(self._publish(), name=f"publish {self.site.zone}"),
-            asyncio.create_task(self._keep_comparing(), name=f"drift {self.site.zone}"),
+            asyncio.create_task(self._look_through(), name=f"look {self.placement.zone}"),
+            asyncio.create_task(self._publish(), name=f"publish {self.placement.zone}"),
+            asyncio.create_task(self._keep_comparing(), name=f"drift {self.placement.zone}"),
         ]
         try:
             for task in (await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))[0]:
@@ -119,7 +119,7 @@ class ZonePublisher:
     def look(self, records: Iterable[RecordKey]) -> None:
         """Note that these records, or what decides about them, have changed."""
         self._queue.look(self.context.state, records)
-        self.context.leader.metrics.queue(self.site.nameserver, self.site.zone, len(self._queue))
+        self.context.leader.metrics.queue(self.placement.nameserver, self.placement.zone, len(self._queue))
         self._wake.set()
         if self._queue:
             self._backoff.stir()
@@ -131,7 +131,7 @@ class ZonePublisher:
         self._backoff.hurry()
 
     def retry(self) -> None:
-        """Wait no longer, if the site is in trouble: what is known of its nameserver has changed."""
+        """Wait no longer, if the placement is in trouble: what is known of its nameserver has changed."""
         self._backoff.hurry()
 
     async def work(self, work: Work, *, adopt: bool = False) -> tuple[str, ...]:
@@ -150,7 +150,7 @@ class ZonePublisher:
                 return await self._reconciler.repair()
             case Work.TAKEOVER:
                 await self._take_over()
-                claimed = f"{self.site.zone} at {self.site.nameserver} is claimed"
+                claimed = f"{self.placement.zone} at {self.placement.nameserver} is claimed"
                 if self.context.is_retired:
                     return (claimed,)
                 adoption = Adoption(self.context)
@@ -171,7 +171,7 @@ class ZonePublisher:
         self._wake.set()
 
     async def _give_up(self) -> str:
-        """Leave the site without removing anything there; return what that means."""
+        """Leave the placement without removing anything there; return what that means."""
         self._is_given_up = True
         self._wake.set()
         self._backoff.hurry()
@@ -179,10 +179,12 @@ class ZonePublisher:
             await self._gone.wait()
         finally:
             self._is_given_up = False  # who asked was told: not done; it must not be done hours later
-        return forgotten(self.site)
+        return forgotten(self.placement)
 
     async def _take_over(self) -> None:
-        await self.nameserver.query(self.site.zone, self.site.zone, RecordType.SOA)  # or say at once why not
+        await self.nameserver.query(
+            self.placement.zone, self.placement.zone, RecordType.SOA
+        )  # or say at once why not
         self._takeover.set()
         self._backoff.hurry()
         self.reclaim()
@@ -201,12 +203,12 @@ class ZonePublisher:
             async with self.context.gates.looks.place(self.context.is_urgent):
                 self._unseen.clear()
                 self._is_looking = True
-                async for record in self.context.leader.records_in(self.site.zone):
+                async for record in self.context.leader.records_in(self.placement.zone):
                     self._queue.look(self.context.state, (record,))
                     if self._queue:
                         self._wake.set()
                 self._is_looking = False
-            for publisher in self._of_zone:  # one that leaves its site may wait for this
+            for publisher in self._of_zone:  # one that leaves its placement may wait for this
                 publisher.look(())
 
     async def _publish(self) -> None:
@@ -220,7 +222,7 @@ class ZonePublisher:
         while True:
             served = await self._contents()
             try:
-                await nameserver.open(self.site.zone, served)
+                await nameserver.open(self.placement.zone, served)
             except NameserverError as error:
                 await self._backoff.note(str(error), kind_of(error))
                 await self._backoff.rest()
@@ -232,11 +234,11 @@ class ZonePublisher:
         of: all that changes meanwhile is pending, and so is what has yet to be taken.
         """
         served: list[RRset] = []
-        async for record in self.context.leader.records_in(self.site.zone):
+        async for record in self.context.leader.records_in(self.placement.zone):
             state = self.context.state
             want, entry = wanted(state, record), state.published.get(record)
             if want is not None and want.ip:
-                own = ours(record, entry.value if entry else None, self.site.nameserver)
+                own = ours(record, entry.value if entry else None, self.placement.nameserver)
                 served += rrsets(want, own.intersection(want.owners))
         return served
 
@@ -252,7 +254,7 @@ class ZonePublisher:
                 is_done = False
                 if str(error) != reason:
                     reason = str(error)
-                    _log.warning("reconcile.failed", **self.site._asdict(), reason=reason)
+                    _log.warning("reconcile.failed", **self.placement._asdict(), reason=reason)
                 self._reconcile_due.set()
             if is_done:
                 failures, reason = 0, ""
@@ -274,7 +276,7 @@ class ZonePublisher:
         if await self._reconciler.reconcile(claim) or self.context.claim is not claim:
             return True
         # Nothing is awaited between that look at the claim and this: it is the claim that was found replaced.
-        _log.warning("fence.replaced", **self.site._asdict())
+        _log.warning("fence.replaced", **self.placement._asdict())
         self.reclaim()
         return False
 
@@ -315,7 +317,7 @@ class ZonePublisher:
                 middle = len(batch) // 2
                 self._parts += [batch[middle:], batch[:middle]]
             case FenceLostError():  # the next claim reads whose it is
-                _log.warning("fence.lost", **self.site._asdict(), reason=str(happened))
+                _log.warning("fence.lost", **self.placement._asdict(), reason=str(happened))
                 self.reclaim()
                 await self._backoff.rest()
             case ForeignFenceError():
@@ -330,7 +332,7 @@ class ZonePublisher:
                 await self._backoff.rest()
                 await self._backoff.end_of_silence(self._is_abandoned)
             case _:  # the store cannot take it now
-                _log.warning("publish.store_unavailable", zone=self.site.zone, reason=str(happened))
+                _log.warning("publish.store_unavailable", zone=self.placement.zone, reason=str(happened))
                 await asyncio.sleep(self.context.policy.probe_interval)
 
     async def _step(self) -> None:
@@ -354,7 +356,7 @@ class ZonePublisher:
             await self._wake.wait()
 
     def _is_abandoned(self) -> bool:
-        """Say whether nothing needs to be sent to this site any more, or an operator has it stay as it is."""
+        """Say whether nothing needs to be sent there any more, or an operator has it stay as it is."""
         return self._is_given_up or (self.context.is_retired and self.context.noted.untouched)
 
     async def _retire(self, claim: Claim) -> None:
@@ -363,8 +365,8 @@ class ZonePublisher:
         That waits until the zone's new home is complete. It is safe to begin again after any failure.
         """
         self._retiring = True
-        noted = self.context.noted  # what is wrong there stays shown until the site is left
-        await self.context.note(Footprint(error=noted.error, since=noted.since))
+        noted = self.context.noted  # what is wrong there stays shown until the placement is left
+        await self.context.note(PlacementState(error=noted.error, since=noted.since))
         if self._is_settled_at_home():
             await self._remove_records(claim)
             if self.context.is_retired:  # else it came back meanwhile; what was removed is drift now
@@ -372,20 +374,20 @@ class ZonePublisher:
                 await self._leave()
         elif self.context.is_retired:  # nothing is wrong: its new home is not complete
             self._backoff.over()
-            await self.context.note(Footprint())
+            await self.context.note(PlacementState())
             await self._wake.wait()
 
     def _is_settled_at_home(self) -> bool:
         """Say whether nothing of the zone is pending where it lives now, if it does anywhere."""
         state = self.context.state
-        return self.site.zone not in state.zones or any(
-            publisher.is_settled for publisher in self._of_zone if not state.is_retired(publisher.site)
+        return self.placement.zone not in state.zones or any(
+            publisher.is_settled for publisher in self._of_zone if not state.is_retired(publisher.placement)
         )
 
     async def _remove_records(self, claim: Claim) -> None:
         state = self.context.state
-        records = [record async for record in self.context.leader.records_in(self.site.zone)]
-        names = {record: own for record in records if (own := to_leave(state, self.site, record))}
+        records = [record async for record in self.context.leader.records_in(self.placement.zone)]
+        names = {record: own for record in records if (own := to_leave(state, self.placement, record))}
         counts = {record: len(own) for record, own in names.items()}
         left = list(names)
         while left:
@@ -402,7 +404,7 @@ class ZonePublisher:
         for record in records:
             entry = state.published.get(record)
             if entry is not None and (taking := entry.value.taking) is not None:
-                for name in doubted(state, self.site, record):
+                for name in doubted(state, self.placement, record):
                     yield Exists(name, RECORD_TYPES[record.type], taking.values)
 
     async def _take_claim(self) -> Claim:
@@ -421,7 +423,7 @@ class ZonePublisher:
         return claim
 
     async def _push(self, claim: Claim, batch: Sequence[Push]) -> None:
-        self.context.leader.metrics.batch(self.site.nameserver)
+        self.context.leader.metrics.batch(self.placement.nameserver)
         self._pushing = {push.want.record for push in batch}
         try:
             if void := [push for push in batch if push.is_void]:
@@ -449,7 +451,7 @@ class ZonePublisher:
         """Write down what came of the pushes, while the next batch is on its way."""
         records = {push.want.record for push in pushes}
         self._pushing.difference_update(records)
-        task = asyncio.create_task(self._written(records, write), name=f"settle {self.site.zone}")
+        task = asyncio.create_task(self._written(records, write), name=f"settle {self.placement.zone}")
         self._settling.add(task)
         task.add_done_callback(partial(self._settled, records))
         return task
@@ -476,15 +478,15 @@ class ZonePublisher:
                 self._settle_late(push)
             await self.context.leader.cache.current()
         except (NameserverError, UnavailableError) as error:
-            _log.warning("publish.not_acknowledged", zone=self.site.zone, reason=str(error))
+            _log.warning("publish.not_acknowledged", zone=self.placement.zone, reason=str(error))
             await asyncio.sleep(self.context.policy.probe_interval)
 
     async def _leave(self) -> None:
         await self.context.note(None)
-        await self.nameserver.leave(self.site.zone)
+        await self.nameserver.leave(self.placement.zone)
         self._left = True
         self._gone.set()
-        _log.info("site.left", **self.site._asdict())
+        _log.info("site.left", **self.placement._asdict())
 
     async def _pause(self, holder: str) -> None:
         """Publish nothing here until an operator takes the zone over, or its fence is ours again."""
@@ -495,8 +497,9 @@ class ZonePublisher:
         await self._backoff.rest()
 
 
-def forgotten(site: Site) -> str:
-    """Say what it means that a site was left as it is."""
+def forgotten(placement: Placement) -> str:
+    """Say what it means that a placement was left as it is."""
     return (
-        f"{site.zone} at {site.nameserver} is forgotten: what was published there, and the fence, stay there"
+        f"{placement.zone} at {placement.nameserver} is forgotten: "
+        "what was published there, and the fence, stay there"
     )

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeGuard
 
 from ddnsd.model.addresses import Challenge, RRType
 from ddnsd.model.names import challenge_name, fits, label_count
-from ddnsd.model.records import Entry, PrefixMove, Resource, Site
+from ddnsd.model.records import Entry, Placement, PrefixUpdate, Resource
 from ddnsd.model.request import HostChange, Refusal, UpdateRequest
 from ddnsd.model.resources import HostSpec, Scope, TokenSpec, ZoneSpec, previous_name
 from ddnsd.model.state import State
@@ -21,7 +21,7 @@ class AuthorizedHost(NamedTuple):
     name: str
     host: Entry[Resource[HostSpec]]
     zone: Entry[Resource[ZoneSpec]]
-    site: Site
+    placement: Placement
 
     def can_have(self, type: RRType) -> bool:
         """Say whether the host may have records of this type."""
@@ -72,10 +72,10 @@ def place_of(state: State, token: TokenSpec, target: HostChange) -> AuthorizedHo
         return Refusal.ZONE_DISABLED
     if host.value.held or not host.value.spec.enabled:
         return Refusal.RECORD_DISABLED
-    return AuthorizedHost(name, host, zone, Site(zone_name, zone.value.spec.nameserver))
+    return AuthorizedHost(name, host, zone, Placement(zone_name, zone.value.spec.nameserver))
 
 
-def may_change(by: TokenSpec | PrefixMove, name: str, host: HostSpec) -> bool:
+def may_change(by: TokenSpec | PrefixUpdate, name: str, host: HostSpec) -> bool:
     """Say whether the host is one of those that a token is for, or that a prefix was sent for with one."""
     return host.account == by.account and (by.hosts is None or name in by.hosts)
 

@@ -16,7 +16,7 @@ from ddnsd.model.prefix_updates import RecordContent, followers, holding
 from ddnsd.model.prefixes import Prefix, address_below
 from ddnsd.model.progress import retry_of
 from ddnsd.model.publication import is_refused, is_served, is_served_at, is_verified
-from ddnsd.model.records import Entry, PrefixMove, RecordKey, Resource, move_id, revision_of
+from ddnsd.model.records import Entry, PrefixUpdate, RecordKey, Resource, prefix_update_id, revision_of
 from ddnsd.model.request import HostChange, Moved, Refusal, RRsetChange, Skipped, Unchanged, UpdateRequest
 from ddnsd.model.resources import TokenSpec
 from ddnsd.model.state import State
@@ -69,7 +69,7 @@ class Move(NamedTuple):
     served: tuple[RecordKey, ...]  # are where they should be, as long as nobody changes them
     resting: tuple[RecordKey, ...]  # have this one, which the nameserver has refused a moment ago
     refreshes: bool  # some expire, and were not refreshed for long
-    replaces: Entry[PrefixMove] | None
+    replaces: Entry[PrefixUpdate] | None
 
     @property
     def due(self) -> bool:
@@ -268,21 +268,21 @@ def _standing(
 ) -> Step:
     """Say how far the nameserver is with what is committed already."""
     if shown:  # it is served where the host is; what is withdrawn, perhaps elsewhere
-        served = is_served_at(state, place.site, record, held.revision)
+        served = is_served_at(state, place.placement, record, held.revision)
     else:
         served = is_served(state, record, held.revision)
-    if served and is_verified(state, place.site):
+    if served and is_verified(state, place.placement):
         return Unchanged(record.name, shown, record.type)
     committed = state.addresses.get(record)
     previous = committed.value.previous if committed and committed.revision == held.revision else ""
     if committed is not None and committed.value.is_tombstone and not committed.value.cleared:
-        return RecordChange(record, held.content, shown, previous, place.site.zone, again=True)
+        return RecordChange(record, held.content, shown, previous, place.placement.zone, again=True)
     if not served and is_refused(state, record, held.revision):
         retry = retry_of(state, record, place.host, place.zone)
         if retry.is_early(now):
             return Refused(record)
         return RecordChange(
-            record, held.content, shown, previous, place.site.zone, again=True, times=retry.times
+            record, held.content, shown, previous, place.placement.zone, again=True, times=retry.times
         )
     return Join(record, held.revision, shown, previous, published=served)
 
@@ -291,7 +291,7 @@ def _change(
     place: AuthorizedHost, record: RecordKey, content: str, held: RecordContent | None
 ) -> RecordChange:
     previous = held.content if held else ""
-    return RecordChange(record, content, content, previous, place.site.zone, again=False)
+    return RecordChange(record, content, content, previous, place.placement.zone, again=False)
 
 
 def _challenge(state: State, place: AuthorizedHost, record: RecordKey, value: str, now: datetime) -> Step:
@@ -304,7 +304,7 @@ def _challenge(state: State, place: AuthorizedHost, record: RecordKey, value: st
     others = [each for each in values if each != value]
     content = " ".join([*others[1 - CHALLENGES :], value])
     previous = values[-1] if values else ""
-    return RecordChange(record, content, value, previous, place.site.zone, again=False)
+    return RecordChange(record, content, value, previous, place.placement.zone, again=False)
 
 
 def _move(
@@ -312,13 +312,13 @@ def _move(
 ) -> Moved | Move:
     """Compare what the hosts that follow the prefix have with what they have below it."""
     hosts, refreshes = 0, False
-    verified = cache(partial(is_verified, state))  # there are thousands of hosts, and few sites
+    verified = cache(partial(is_verified, state))  # there are thousands of hosts, and few placements
     moving: list[RecordKey] = []
     again: list[RecordKey] = []
     joined: list[Join] = []
     there: list[RecordKey] = []
     resting: list[RecordKey] = []
-    for record, host, site, ip in followers(state, token.value.spec, prefix):
+    for record, host, placement, ip in followers(state, token.value.spec, prefix):
         hosts += 1
         seen = state.seen.get(record.name)
         refreshes = refreshes or is_stale_sighting(host.value.spec, seen, (Family.AAAA,), now)
@@ -326,16 +326,16 @@ def _move(
         if held is None or held.content != ip:
             moving.append(record)
             continue
-        served = is_served_at(state, site, record, held.revision)
-        if served and verified(site):
+        served = is_served_at(state, placement, record, held.revision)
+        if served and verified(placement):
             there.append(record)
         elif not served and is_refused(state, record, held.revision):
-            retry = retry_of(state, record, host, state.zones[site.zone])
+            retry = retry_of(state, record, host, state.zones[placement.zone])
             (resting if retry.is_early(now) else again).append(record)
         else:
             joined.append(Join(record, held.revision, ip, "", published=served))
     if not (moving or again or joined or resting or refreshes):
         return Moved(name, str(prefix), hosts, 0)
-    before = state.prefixes.get(move_id(token.value.spec.account, token_name(token), token.revision))
+    before = state.prefixes.get(prefix_update_id(token.value.spec.account, token_name(token), token.revision))
     found = (tuple(moving), tuple(again), tuple(joined), tuple(there), tuple(resting))
     return Move(name, prefix, hosts, *found, refreshes=refreshes, replaces=before)

@@ -142,7 +142,7 @@ def _is_to_move(state: State, host: str) -> bool:
     if entry is None:
         return False
     spec = entry.value.spec
-    return any(may_change(move.value, host, spec) for move in state.prefixes.of(spec.account))
+    return any(may_change(update.value, host, spec) for update in state.prefixes.of(spec.account))
 
 
 def _judge(left: timedelta, span: timedelta) -> Expiry:

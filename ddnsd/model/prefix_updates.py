@@ -1,6 +1,6 @@
-"""Prefixes on their way to the hosts that follow them: see `records.PrefixMove`.
+"""Prefixes on their way to the hosts that follow them: see `records.PrefixUpdate`.
 
-A move counts from its own commit on: what a host that it has not reached yet has is the address below
+An update counts from its own commit on: what a host that it has not reached yet has is the address below
 the new prefix, unless its own address was committed later.
 """
 
@@ -11,13 +11,13 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.authorization import may_change, takes_updates
 from ddnsd.model.prefixes import Prefix, address_below, read_prefix
 from ddnsd.model.publication import is_refused
-from ddnsd.model.records import Committed, Entry, PrefixMove, RecordKey, Resource, Site
+from ddnsd.model.records import Committed, Entry, Placement, PrefixUpdate, RecordKey, Resource
 from ddnsd.model.resources import HostSpec, TokenSpec
 from ddnsd.model.state import State
 
 
 class RecordContent(NamedTuple):
-    """What a record is to hold, and the revision that says so: of its own commit, or of a move's."""
+    """What a record is to hold, and the revision that says so: of its own commit, or of an update's."""
 
     content: str
     revision: int
@@ -28,7 +28,7 @@ class Follower(NamedTuple):
 
     record: RecordKey
     host: Entry[Resource[HostSpec]]
-    site: Site
+    placement: Placement
     ip: str
 
 
@@ -45,9 +45,9 @@ def followers(state: State, token: TokenSpec, prefix: Prefix) -> Iterator[Follow
     return _followers(state, token.account, token.hosts, prefix)
 
 
-def reached_by(state: State, move: PrefixMove) -> Iterator[Follower]:
-    """Yield the hosts that a move is for, as they are now."""
-    return _followers(state, move.account, move.hosts, read_prefix(move.prefix))
+def reached_by(state: State, update: PrefixUpdate) -> Iterator[Follower]:
+    """Yield the hosts that an update is for, as they are now."""
+    return _followers(state, update.account, update.hosts, read_prefix(update.prefix))
 
 
 def _followers(state: State, account: str, only: Sequence[str] | None, prefix: Prefix) -> Iterator[Follower]:
@@ -59,20 +59,20 @@ def _followers(state: State, account: str, only: Sequence[str] | None, prefix: P
             continue
         ip = address_below(prefix, host.value.spec)
         if ip is not None and Family.AAAA in host.value.spec.families:
-            site = Site(zone_name, zone.value.spec.nameserver)
-            yield Follower(RecordKey(name, Family.AAAA), host, site, ip)
+            placement = Placement(zone_name, zone.value.spec.nameserver)
+            yield Follower(RecordKey(name, Family.AAAA), host, placement, ip)
 
 
 def _moved(state: State, record: RecordKey, committed: Entry[Committed] | None) -> RecordContent | None:
-    """Return what the newest move to come makes of the record; None where none changes anything."""
+    """Return what the newest update to come makes of the record; None where none changes anything."""
     host = state.hosts.get(record.name)
     if host is None or host.value.spec.ipv6_suffix is None:
         return None
     own = RecordContent(committed.value.ip, committed.revision) if committed else RecordContent("", 0)
     newest = own
-    for move in state.prefixes.of(host.value.spec.account):
-        if move.revision > newest.revision and may_change(move.value, record.name, host.value.spec):
-            ip = address_below(read_prefix(move.value.prefix), host.value.spec)
-            newest = RecordContent(ip, move.revision) if ip else newest
+    for update in state.prefixes.of(host.value.spec.account):
+        if update.revision > newest.revision and may_change(update.value, record.name, host.value.spec):
+            ip = address_below(read_prefix(update.value.prefix), host.value.spec)
+            newest = RecordContent(ip, update.revision) if ip else newest
     stays = newest.content == own.content and not is_refused(state, record, own.revision)
     return None if stays else newest

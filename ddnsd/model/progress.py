@@ -53,10 +53,10 @@ def _of_committed(
     want = wanted(state, record)
     if want is None:
         return Progress.WAITING
-    if not is_served_at(state, want.site, record, revision):
-        is_refused = is_refused_at(state, want.site, record, revision)
+    if not is_served_at(state, want.placement, record, revision):
+        is_refused = is_refused_at(state, want.placement, record, revision)
         return Progress.REFUSED if is_refused else Progress.WAITING
-    return Progress.WAITING if verify and not is_verified(state, want.site) else Progress.PUBLISHED
+    return Progress.WAITING if verify and not is_verified(state, want.placement) else Progress.PUBLISHED
 
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=300)

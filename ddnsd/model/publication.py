@@ -1,6 +1,6 @@
 """What shall be published, and how far it is: the comparison of `addresses` with `published`.
 
-Which records of a site to push next: the newest value of each pending one, oldest request first.
+Which records of a placement to push next: the newest value of each pending one, oldest request first.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.names import in_doubt, ours, owner, wildcard_owner
-from ddnsd.model.records import Published, RecordKey, Site, revision_of
+from ddnsd.model.records import Placement, Published, RecordKey, revision_of
 from ddnsd.model.state import State
 
 _CHALLENGE_TTL = 60  # seconds, at most: an authority that asks again shall see the next challenge
@@ -20,7 +20,7 @@ class Wanted(NamedTuple):
     """An RRset as it shall be served: `values` is empty if it shall be gone. `ttl` in seconds."""
 
     record: RecordKey
-    site: Site
+    placement: Placement
     revision: int  # of the committed address
     ip: str  # the content as it was committed: an address, or the values of a TXT; "" if it shall be gone
     ttl: int
@@ -50,7 +50,7 @@ class Standing(Enum):
 def wanted(state: State, record: RecordKey) -> Wanted | None:
     """Return what shall be served for the record, or None if nothing was committed or no zone is left.
 
-    A tombstone whose zone is gone is the business of the zone's old sites (`leader.zone`).
+    A tombstone whose zone is gone is the business of the zone's old placements (`leader.zone`).
     """
     committed = state.addresses.get(record)
     if committed is None:
@@ -59,7 +59,7 @@ def wanted(state: State, record: RecordKey) -> Wanted | None:
     zone = state.zones.get(zone_name)
     if zone is None:
         return None
-    site = Site(zone_name, zone.value.spec.nameserver)
+    placement = Placement(zone_name, zone.value.spec.nameserver)
     host = state.hosts.get(record.name)
     ttl = (host.value.spec.ttl if host else None) or zone.value.spec.ttl
     address = committed.value
@@ -67,7 +67,7 @@ def wanted(state: State, record: RecordKey) -> Wanted | None:
     wildcard = host is not None and host.value.spec.wildcard and is_address and not address.is_tombstone
     ttl = ttl if is_address else min(ttl, _CHALLENGE_TTL)
     adopt = zone.value.spec.adopt
-    return Wanted(record, site, committed.revision, address.ip, ttl, address.changed, wildcard, adopt)
+    return Wanted(record, placement, committed.revision, address.ip, ttl, address.changed, wildcard, adopt)
 
 
 def is_removed(state: State, record: RecordKey) -> bool:
@@ -78,42 +78,42 @@ def is_removed(state: State, record: RecordKey) -> bool:
     committed, published = state.addresses.get(record), state.published.get(record)
     if committed is None or not committed.value.is_tombstone or state.prefixes:
         return False
-    sites = tuple(state.sites_of(committed.value.zone))
+    placements = tuple(state.placements_of(committed.value.zone))
     if committed.value.zone not in state.zones:
-        return not sites
+        return not placements
     gone = published is not None and published.value.revision >= committed.revision
-    return gone and len(sites) <= 1
+    return gone and len(placements) <= 1
 
 
 def standing(state: State, want: Wanted, published: Published | None) -> Standing:
     """Compare what shall be served with what the nameserver is known to serve."""
     if published is None:
         return Standing.PENDING
-    error, here = published.error, want.site.nameserver
+    error, here = published.error, want.placement.nameserver
     is_refused = error is not None and error.revision >= want.revision and error.nameserver == here
     if is_refused and not (want.adopt and error and error.is_name_in_use):
         return Standing.REFUSED
     if published.revision < want.revision or published.nameserver != here or published.ttl != want.ttl:
         return Standing.PENDING
-    # While the zone stands at other sites too, it is remembered that `*.<host>` may stand there.
-    if published.wildcard != want.wildcard and (want.wildcard or is_only_site(state, want.site)):
+    # While the zone stands at other placements too, it is remembered that `*.<host>` may stand there.
+    if published.wildcard != want.wildcard and (want.wildcard or is_only_placement(state, want.placement)):
         return Standing.PENDING
     return Standing.PUBLISHED if _is_ours(want, published) else Standing.PENDING
 
 
-def to_leave(state: State, site: Site, record: RecordKey) -> frozenset[str]:
-    """Return the record's owner names that are ddnsd's own at the site, but for those that stay there."""
+def to_leave(state: State, placement: Placement, record: RecordKey) -> frozenset[str]:
+    """Return the record's owner names that are ddnsd's own there, but for those that stay."""
     entry = state.published.get(record)
     published = entry.value if entry else None
-    return ours(record, published, site.nameserver).difference(_staying(state, record, published))
+    return ours(record, published, placement.nameserver).difference(_staying(state, record, published))
 
 
-def doubted(state: State, site: Site, record: RecordKey) -> tuple[str, ...]:
+def doubted(state: State, placement: Placement, record: RecordKey) -> tuple[str, ...]:
     """Return the record's owner names of which only their values can tell whether they are ddnsd's own."""
     entry = state.published.get(record)
     published = entry.value if entry else None
     stays = _staying(state, record, published)
-    return tuple([name for name in in_doubt(published, site.nameserver) if name not in stays])
+    return tuple([name for name in in_doubt(published, placement.nameserver) if name not in stays])
 
 
 def _staying(state: State, record: RecordKey, published: Published | None) -> tuple[str, ...]:
@@ -121,9 +121,9 @@ def _staying(state: State, record: RecordKey, published: Published | None) -> tu
     return published.adopted if published is not None and record.name not in state.hosts else ()
 
 
-def is_only_site(state: State, site: Site) -> bool:
+def is_only_placement(state: State, placement: Placement) -> bool:
     """Say whether nothing of the zone is, or may be, published elsewhere."""
-    return all(each == site for each in state.sites_of(site.zone))
+    return all(each == placement for each in state.placements_of(placement.zone))
 
 
 def is_served(state: State, record: RecordKey, revision: int) -> bool:
@@ -132,43 +132,43 @@ def is_served(state: State, record: RecordKey, revision: int) -> bool:
     Its TTL may still change: that is no business of a client's.
     """
     want = wanted(state, record)
-    return want is not None and is_served_at(state, want.site, record, revision)
+    return want is not None and is_served_at(state, want.placement, record, revision)
 
 
-def is_served_at(state: State, site: Site, record: RecordKey, revision: int) -> bool:
-    """Say the same where it is known already at which site that has to be."""
+def is_served_at(state: State, placement: Placement, record: RecordKey, revision: int) -> bool:
+    """Say the same where it is known already at which placement that has to be."""
     published = state.published.get(record)
     return (
         published is not None
         and published.value.revision >= revision
-        and published.value.nameserver == site.nameserver
+        and published.value.nameserver == placement.nameserver
     )
 
 
 def is_refused(state: State, record: RecordKey, revision: int) -> bool:
     """Say whether the nameserver refused the committed value of this revision, or a newer one."""
     want = wanted(state, record)
-    return want is not None and is_refused_at(state, want.site, record, revision)
+    return want is not None and is_refused_at(state, want.placement, record, revision)
 
 
-def is_refused_at(state: State, site: Site, record: RecordKey, revision: int) -> bool:
-    """Say the same of this site: a nameserver that the zone has left says nothing about its new home."""
+def is_refused_at(state: State, placement: Placement, record: RecordKey, revision: int) -> bool:
+    """Say the same of this placement: a nameserver that the zone has left says nothing about its new home."""
     published = state.published.get(record)
     error = published.value.error if published else None
-    return error is not None and error.revision >= revision and error.nameserver == site.nameserver
+    return error is not None and error.revision >= revision and error.nameserver == placement.nameserver
 
 
-def is_verified(state: State, site: Site) -> bool:
-    """Say whether `published` is known to tell the truth about the site."""
-    footprint = state.footprints.get(site)
-    return footprint is not None and footprint.value.verified_in == state.identity != ""
+def is_verified(state: State, placement: Placement) -> bool:
+    """Say whether `published` is known to tell the truth about the placement."""
+    noted = state.placements.get(placement)
+    return noted is not None and noted.value.verified_in == state.identity != ""
 
 
 def _is_ours(want: Wanted, published: Published) -> bool:
     """Say so of all owner names; it is known already whether `*.<host>` is as wanted."""
     if published.taking is None and not published.not_at:  # nearly always: reconciles look at every record
         return bool(published.ip) or not want.ip
-    return not want.ip or ours(want.record, published, want.site.nameserver).issuperset(want.owners)
+    return not want.ip or ours(want.record, published, want.placement.nameserver).issuperset(want.owners)
 
 
 _MOST_OCTETS = 60_000  # of the 65,535 of a message (RFC 1035 §4.2.2); the fence and the signature need some
@@ -212,7 +212,7 @@ class Push(NamedTuple):
         noted = self.before
         if noted is None or noted.taking is None or noted.taking.values != self.want.values:
             return False
-        return self.takes.issubset(in_doubt(noted, self.want.site.nameserver))
+        return self.takes.issubset(in_doubt(noted, self.want.placement.nameserver))
 
     @property
     def is_void(self) -> bool:
@@ -241,10 +241,10 @@ def portion(records: Sequence[RecordKey], limit: int, counts: Mapping[RecordKey,
 
 
 class Queue:
-    """The pending records of one site. A record on its way is `busy` and not planned again."""
+    """The pending records of one placement. A record on its way is `busy` and not planned again."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, placement: Placement) -> None:
+        self._placement = placement
         self._pending: dict[RecordKey, None] = {}
         self._busy: set[RecordKey] = set()
 
@@ -252,7 +252,7 @@ class Queue:
         return len(self._pending)
 
     def look(self, state: State, records: Iterable[RecordKey]) -> None:
-        """Enter each record that is pending at this site, drop each that is not."""
+        """Enter each record that is pending at this placement, drop each that is not."""
         for record in records:
             if self._due(state, record):
                 self._pending.setdefault(record)
@@ -278,9 +278,9 @@ class Queue:
         self._busy.difference_update(records)
 
     def _due(self, state: State, record: RecordKey) -> Wanted | None:
-        """Return what this site shall serve for the record, or None if there is nothing to push here."""
+        """Return what this placement shall serve for the record, or None if there is nothing to push here."""
         want = wanted(state, record)
-        if want is None or want.site != self._site:
+        if want is None or want.placement != self._placement:
             return None
         entry = state.published.get(record)
         is_pending = standing(state, want, entry.value if entry else None) is Standing.PENDING
@@ -288,7 +288,7 @@ class Queue:
 
 
 def _push(state: State, want: Wanted) -> Push:
-    entry, here = state.published.get(want.record), want.site.nameserver
+    entry, here = state.published.get(want.record), want.placement.nameserver
     published = entry.value if entry else None
     written = frozenset(want.owners) if want.ip else frozenset[str]()
     own, stays = ours(want.record, published, here), _staying(state, want.record, published)
@@ -318,12 +318,12 @@ def _wards(state: State, want: Wanted) -> tuple[RRsetKey, ...]:
     beside = [RecordKey(want.record.name, family) for family in Family if family != want.record.type]
     if host is None or host.value.origin is None:
         return ()
-    if any(_is_or_may_be_ours(state, want.site, record) for record in (want.record, *beside)):
+    if any(_is_or_may_be_ours(state, want.placement, record) for record in (want.record, *beside)):
         return ()
     return (*(RRsetKey(owner(record), record.type) for record in beside), RRsetKey(want.record.name, _CNAME))
 
 
-def _is_or_may_be_ours(state: State, site: Site, record: RecordKey) -> bool:
+def _is_or_may_be_ours(state: State, placement: Placement, record: RecordKey) -> bool:
     entry = state.published.get(record)
     published = entry.value if entry else None
-    return bool(ours(record, published, site.nameserver) or in_doubt(published, site.nameserver))
+    return bool(ours(record, published, placement.nameserver) or in_doubt(published, placement.nameserver))

@@ -28,7 +28,7 @@ class RecordKey(NamedTuple):
     type: RRType
 
 
-class Site(NamedTuple):
+class Placement(NamedTuple):
     """A zone at one nameserver: the unit that is fenced and published to."""
 
     zone: str
@@ -212,7 +212,7 @@ class History(Stored, frozen=True):
     entries: tuple[msgspec.Raw, ...]
 
 
-class PrefixMove(Stored, frozen=True):
+class PrefixUpdate(Stored, frozen=True):
     """`prefixes/<account>/<token>/<revision of the token>`: a prefix that hosts have yet to follow.
 
     One key moves all hosts of the account that have an interface identifier and that the token may change.
@@ -229,14 +229,14 @@ class PrefixMove(Stored, frozen=True):
     api: str
 
 
-def move_id(account: str, token: str, revision: int) -> str:
-    """Return the id of a `PrefixMove`; `revision` is the token's."""
+def prefix_update_id(account: str, token: str, revision: int) -> str:
+    """Return the id of a `PrefixUpdate`; `revision` is the token's."""
     return f"{account}/{token}/{revision}"
 
 
-def account_of(move_id: str) -> str:
-    """Return the account of a `PrefixMove` with this id."""
-    return move_id.partition("/")[0]
+def account_of(prefix_update_id: str) -> str:
+    """Return the account of a `PrefixUpdate` with this id."""
+    return prefix_update_id.partition("/")[0]
 
 
 class PrefixHead(Stored, frozen=True):
@@ -248,7 +248,7 @@ class PrefixHead(Stored, frozen=True):
     commit: str  # of the newest prefix
 
 
-class Footprint(Stored, frozen=True):
+class PlacementState(Stored, frozen=True):
     """`fences/<zone>/<nameserver>`: written before the first UPDATE there, deleted after the last.
 
     One that is `untouched` only says what is wrong: no UPDATE was sent there yet.

@@ -13,18 +13,18 @@ from ddnsd.model.records import (
     Candidacy,
     Committed,
     Entry,
-    Footprint,
     History,
     Installation,
     LastSeen,
     Member,
+    Placement,
+    PlacementState,
     PrefixHead,
-    PrefixMove,
+    PrefixUpdate,
     Published,
     RecordKey,
     RegistryHead,
     Resource,
-    Site,
     Source,
     WorkRequest,
     account_of,
@@ -312,14 +312,14 @@ class PublishedTable(Table[RecordKey, Published]):
             self._tell_written(id)
 
 
-class PrefixTable(Table[str, PrefixMove]):
+class PrefixTable(Table[str, PrefixUpdate]):
     """Prefixes that hosts have yet to follow, by id and by account."""
 
     def __init__(self) -> None:
         super().__init__()
         self._ids: _Groups[str, str] = _Groups()
 
-    def put(self, id: str, entry: Entry[PrefixMove]) -> None:
+    def put(self, id: str, entry: Entry[PrefixUpdate]) -> None:
         """Add or replace a move."""
         self[id] = entry
         self._ids.add(account_of(id), id)
@@ -329,7 +329,7 @@ class PrefixTable(Table[str, PrefixMove]):
         if self.pop(id, None) is not None:
             self._ids.discard(account_of(id), id)
 
-    def of(self, account: str) -> Iterator[Entry[PrefixMove]]:
+    def of(self, account: str) -> Iterator[Entry[PrefixUpdate]]:
         """Yield the moves of an account's hosts."""
         return (self[id] for id in self._ids.of(account))
 
@@ -398,26 +398,26 @@ class TokenTable(NamedTable[Resource[TokenSpec]]):
             del self._names[digest]
 
 
-class FootprintTable(Table[Site, Footprint]):
-    """Footprints by site and by zone."""
+class PlacementTable(Table[Placement, PlacementState]):
+    """What is noted of placements, also by zone."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._sites: _Groups[str, Site] = _Groups()
+        self._placements: _Groups[str, Placement] = _Groups()
 
-    def put(self, id: Site, entry: Entry[Footprint]) -> None:
-        """Add or replace a footprint."""
+    def put(self, id: Placement, entry: Entry[PlacementState]) -> None:
+        """Add or replace what is noted of a placement."""
         self[id] = entry
-        self._sites.add(id.zone, id)
+        self._placements.add(id.zone, id)
 
-    def drop(self, id: Site) -> None:
-        """Remove a footprint."""
+    def drop(self, id: Placement) -> None:
+        """Forget a placement."""
         if self.pop(id, None) is not None:
-            self._sites.discard(id.zone, id)
+            self._placements.discard(id.zone, id)
 
-    def of(self, zone: str) -> Set[Site]:
-        """Return the sites of a zone."""
-        return self._sites.of(zone)
+    def of(self, zone: str) -> Set[Placement]:
+        """Return the placements of a zone."""
+        return self._placements.of(zone)
 
 
 class State:
@@ -436,7 +436,7 @@ class State:
         self.history = HistoryTable()  # by host
         self.prefixes = PrefixTable()  # that hosts have yet to follow
         self.prefix_heads: Table[str, PrefixHead] = Table()  # by account
-        self.footprints = FootprintTable()
+        self.placements = PlacementTable()
         self.requests: Table[str, WorkRequest] = Table()
         self.registry: Table[str, RegistryHead] = Table()  # one entry at most, under ""
         self.installation: Table[str, Installation] = Table()  # one entry, under ""
@@ -514,14 +514,14 @@ class State:
         """Return the zone in which a committed address is, or was, published."""
         return committed.zone or self.zone_of(record.name)
 
-    def is_retired(self, site: Site) -> bool:
+    def is_retired(self, placement: Placement) -> bool:
         """Say whether the zone is gone, or lives at another nameserver now."""
-        zone = self.zones.get(site.zone)
-        return zone is None or zone.value.spec.nameserver != site.nameserver
+        zone = self.zones.get(placement.zone)
+        return zone is None or zone.value.spec.nameserver != placement.nameserver
 
-    def sites_of(self, zone: str) -> Iterator[Site]:
+    def placements_of(self, zone: str) -> Iterator[Placement]:
         """Yield the places where something of the zone is, or may be, published."""
-        yield from self.footprints.of(zone)
+        yield from self.placements.of(zone)
 
     def _keep(self, name: str) -> None:
         """Have the name in the tree as long as there is something at it."""

@@ -51,7 +51,7 @@ def noted(finding: Finding, now: datetime, elsewhere: Collection[str]) -> Publis
 
     `elsewhere` are the other nameservers at which the zone is, or may be, published.
     """
-    push, here = finding.push, finding.push.want.site.nameserver
+    push, here = finding.push, finding.push.want.placement.nameserver
     before = push.before or Published(0, "", push.want.ttl, here)
     had = ours(push.want.record, before, here)
     held = had | {name for name, whose in finding.names.items() if whose is Whose.OURS}
@@ -82,7 +82,7 @@ def was_written_before(push: Push) -> bool:
     if noted is None or noted.ip or noted.taking is not None or noted.error is None:
         return False
     error = noted.error
-    is_of_it = error.revision in (0, want.revision) and error.nameserver == want.site.nameserver
+    is_of_it = error.revision in (0, want.revision) and error.nameserver == want.placement.nameserver
     return error.is_unserved and is_of_it
 
 
@@ -131,7 +131,7 @@ def acknowledged(push: Push, now: datetime, elsewhere: Collection[str]) -> Publi
 
     While the zone stands elsewhere, too, it is remembered what is ddnsd's own there.
     """
-    want, here = push.want, push.want.site.nameserver
+    want, here = push.want, push.want.placement.nameserver
     before = push.before
     if before is None or not elsewhere:
         adopted = before.adopted if before and want.ip else ()
@@ -175,8 +175,8 @@ def _what(finding: Finding) -> str:
 def _error(finding: Finding, before: Published, now: datetime) -> PublishError | None:
     want = finding.push.want
     if finding.in_use:
-        message = name_in_use(_what(finding), want.site.zone)
-        return PublishError(want.revision, message, now, want.site.nameserver)
+        message = name_in_use(_what(finding), want.placement.zone)
+        return PublishError(want.revision, message, now, want.placement.nameserver)
     return None if before.error is None or before.error.is_name_in_use else before.error
 
 
@@ -196,7 +196,7 @@ def _not_at(
     push: Push, before: Published, taken: Sequence[str], held: frozenset[str], elsewhere: Collection[str]
 ) -> Mapping[str, tuple[str, ...]]:
     """Return where which names are not ddnsd's own: what it takes here, it has not there."""
-    not_at, here = dict(before.not_at), push.want.site.nameserver
+    not_at, here = dict(before.not_at), push.want.placement.nameserver
     for each in elsewhere:
         had = {*ours(push.want.record, before, each), *in_doubt(before, each)}
         not_at[each] = _united(not_at.get(each, ()), set(taken) - had)

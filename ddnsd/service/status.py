@@ -122,8 +122,8 @@ async def zone_progress(state: State) -> Mapping[str, ZoneProgress]:
             continue
         entry = state.published.get(record)
         published = entry.value if entry else None
-        found, so_far = standing(state, want, published), zones[want.site.zone]
-        zones[want.site.zone] = ZoneProgress(
+        found, so_far = standing(state, want, published), zones[want.placement.zone]
+        zones[want.placement.zone] = ZoneProgress(
             so_far.pending + (found is Standing.PENDING),
             so_far.refused + (found is Standing.REFUSED),
             _later(so_far.last_push, published.at if published else None),

@@ -20,7 +20,7 @@ from ddnsd.model.authorization import in_full, token_name
 from ddnsd.model.decision import Decision, Join, Move, Plan, RecordChange, Refused, Step, decide
 from ddnsd.model.expiry import sighting
 from ddnsd.model.progress import Progress
-from ddnsd.model.records import Committed, HistoryEntry, PrefixHead, PrefixMove, RecordKey, Site
+from ddnsd.model.records import Committed, HistoryEntry, Placement, PrefixHead, PrefixUpdate, RecordKey
 from ddnsd.model.request import (
     HostResult,
     Limited,
@@ -104,10 +104,10 @@ def _committed(change: RecordChange, commit: str, now: datetime) -> Committed:
     return Committed(change.content, change.previous, commit, now, zone, cleared=gone, again=change.times)
 
 
-def _moved(plan: Plan, move: Move, request: Request, commit: str, now: datetime) -> PrefixMove:
+def _moved(plan: Plan, move: Move, request: Request, commit: str, now: datetime) -> PrefixUpdate:
     token, prefix = plan.token.value.spec, str(move.prefix)
     origin = (token_name(plan.token), request.source, request.api)
-    return PrefixMove(prefix, token.account, token.hosts, commit, now, *origin)
+    return PrefixUpdate(prefix, token.account, token.hosts, commit, now, *origin)
 
 
 def _prefix_key(plan: Plan) -> str:
@@ -175,10 +175,10 @@ class Placements:
         """`clock` in seconds."""
         self._cache = cache
         self._clock = clock
-        self._since: dict[Site, float] = {}
-        for site in cache.state.footprints:
-            self._look_at(site)
-        cache.subscribe(self._look, (keys.FOOTPRINTS,))
+        self._since: dict[Placement, float] = {}
+        for placement in cache.state.placements:
+            self._look_at(placement)
+        cache.subscribe(self._look, (keys.PLACEMENTS,))
 
     def in_trouble(self, records: Iterable[RecordKey], seconds: float) -> bool:
         """Say whether the zone of any of these records has been in trouble for longer than that."""
@@ -186,24 +186,25 @@ class Placements:
             return False
         state, latest = self._cache.state, self._clock() - seconds
         for name in {state.zone_of(record.name) for record in records}:
-            zone = state.zones.get(name) if name else None
-            if name and zone and self._since.get(Site(name, zone.value.spec.nameserver), latest) < latest:
-                return True
+            if name and (zone := state.zones.get(name)):
+                home = Placement(name, zone.value.spec.nameserver)
+                if self._since.get(home, latest) < latest:
+                    return True
         return False
 
     def _look(self, touched: Sequence[Touched]) -> None:
         if not self._cache.identity:  # another history: all that is in it is touched again
             self._since.clear()
         for place in touched:
-            if place.shelf == keys.FOOTPRINTS and isinstance(place.id, Site):
+            if place.shelf == keys.PLACEMENTS and isinstance(place.id, Placement):
                 self._look_at(place.id)
 
-    def _look_at(self, site: Site) -> None:
-        footprint = self._cache.state.footprints.get(site)
-        if footprint is not None and footprint.value.error:
-            self._since.setdefault(site, self._clock())
+    def _look_at(self, placement: Placement) -> None:
+        noted = self._cache.state.placements.get(placement)
+        if noted is not None and noted.value.error:
+            self._since.setdefault(placement, self._clock())
         else:
-            self._since.pop(site, None)
+            self._since.pop(placement, None)
 
 
 _log = structlog.get_logger(__name__)

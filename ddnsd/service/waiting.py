@@ -108,7 +108,7 @@ class Waiting:
 
     def _concerned(self, touched: Sequence[Touched]) -> Iterable[RecordKey]:
         """Return the records whose progress these changes, or the end of the history, can have moved."""
-        everywhere = (keys.FOOTPRINTS, Kind.ZONE.plural)
+        everywhere = (keys.PLACEMENTS, Kind.ZONE.plural)
         if not self._cache.identity or any(place.shelf in everywhere for place in touched):
             return list(self._waiters)
         concerned = {place.id for place in touched if place.shelf in (keys.ADDRESSES, keys.PUBLISHED)}

@@ -8,13 +8,13 @@ import msgspec
 from ddnsd.model.records import (
     Candidacy,
     Committed,
-    Footprint,
     History,
     Installation,
     LastSeen,
     Member,
+    PlacementState,
     PrefixHead,
-    PrefixMove,
+    PrefixUpdate,
     Published,
     RegistryHead,
     Resource,
@@ -66,10 +66,10 @@ SHELVES: dict[str, TableCodec] = {
     ),
     keys.SEEN: TableCodec(msgspec.json.Decoder(LastSeen), str, lambda state: state.seen),
     keys.HISTORY: TableCodec(msgspec.json.Decoder(History), str, lambda state: state.history),
-    keys.PREFIXES: TableCodec(msgspec.json.Decoder(PrefixMove), str, lambda state: state.prefixes),
+    keys.PREFIXES: TableCodec(msgspec.json.Decoder(PrefixUpdate), str, lambda state: state.prefixes),
     keys.PREFIX_HEADS: TableCodec(msgspec.json.Decoder(PrefixHead), str, lambda state: state.prefix_heads),
-    keys.FOOTPRINTS: TableCodec(
-        msgspec.json.Decoder(Footprint), keys.read_site, lambda state: state.footprints
+    keys.PLACEMENTS: TableCodec(
+        msgspec.json.Decoder(PlacementState), keys.read_placement, lambda state: state.placements
     ),
     keys.REQUESTS: TableCodec(msgspec.json.Decoder(WorkRequest), str, lambda state: state.requests),
     keys.REGISTRY: TableCodec(msgspec.json.Decoder(RegistryHead), str, lambda state: state.registry),

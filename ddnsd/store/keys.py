@@ -1,7 +1,7 @@
 """The keys of the store, relative to the installation's prefix: written here, read here."""
 
 from ddnsd.model.names import parse_type
-from ddnsd.model.records import RecordKey, Site, move_id
+from ddnsd.model.records import Placement, RecordKey, prefix_update_id
 from ddnsd.model.resources import Kind
 
 INSTALLATION = "installation"  # a single key: see `model.records.Installation`
@@ -9,7 +9,7 @@ ELECTION = "election"
 MEMBERS = "members"
 ADDRESSES = "addresses"
 PUBLISHED = "published"
-FOOTPRINTS = "fences"
+PLACEMENTS = "fences"
 REQUESTS = "requests"
 SOURCES = "sources"
 CONTROLLERS = "controllers"
@@ -53,7 +53,7 @@ def audit(id: str) -> str:
 
 def prefix(account: str, token: str, revision: int) -> str:
     """Return the key of a prefix that hosts have yet to follow; `revision` is the token's."""
-    return f"{PREFIXES}/{move_id(account, token, revision)}"
+    return f"{PREFIXES}/{prefix_update_id(account, token, revision)}"
 
 
 def prefix_head(account: str) -> str:
@@ -61,9 +61,9 @@ def prefix_head(account: str) -> str:
     return f"{PREFIX_HEADS}/{account}"
 
 
-def footprint(site: Site) -> str:
-    """Return the key that says that ddnsd publishes, or published, at a site."""
-    return f"{FOOTPRINTS}/{site.zone}/{site.nameserver}"
+def placement(placement: Placement) -> str:
+    """Return the key that says that ddnsd publishes, or published, at a placement."""
+    return f"{PLACEMENTS}/{placement.zone}/{placement.nameserver}"
 
 
 def member(id: str) -> str:
@@ -92,7 +92,7 @@ def read_record(id: str) -> RecordKey:
     return RecordKey(name, parse_type(type))
 
 
-def read_site(id: str) -> Site:
+def read_placement(id: str) -> Placement:
     """Read what follows `fences/`."""
     zone, _, nameserver = id.partition("/")
-    return Site(zone, nameserver)
+    return Placement(zone, nameserver)

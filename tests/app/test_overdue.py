@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from ddnsd.app.status import StatusReport
 from ddnsd.model.addresses import Family
-from ddnsd.model.records import Candidacy, Committed, Footprint, RecordKey, SelfEnded, Site
+from ddnsd.model.records import Candidacy, Committed, Placement, PlacementState, RecordKey, SelfEnded
 from ddnsd.nameserver.interface import Nameserver
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
@@ -76,8 +76,8 @@ async def test_a_queue_that_does_not_move_though_the_nameserver_answers(tmp_path
         assert "wait" not in await warnings(store, node)
         await commit_address(store, seconds_ago=40)
         assert f"1 records of {ZONE} wait, and none was published for 4" in await warnings(store, node)
-        silent = Footprint(error="no answer")
-        await put(store, keys.footprint(Site(ZONE, "default")), codec.encode(silent))
+        silent = PlacementState(error="no answer")
+        await put(store, keys.placement(Placement(ZONE, "default")), codec.encode(silent))
         told = await warnings(store, node)
         assert "wait" not in told
         assert f"{ZONE} is not published: no answer" in told

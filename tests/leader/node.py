@@ -14,7 +14,7 @@ from ddnsd.leader.candidate import Candidate, Preference
 from ddnsd.leader.context import ExpiryPace, LeaderPolicy
 from ddnsd.model.addresses import Family
 from ddnsd.model.publication import is_verified
-from ddnsd.model.records import Beat, Member, RecordKey, Site, Work
+from ddnsd.model.records import Beat, Member, Placement, RecordKey, Work
 from ddnsd.model.request import HostResult, Limited, Refusal, Request, UpdateResult
 from ddnsd.model.resources import Kind, digest
 from ddnsd.model.state import State
@@ -154,14 +154,14 @@ class Node:
         assert not done.failure, done
 
     async def published(self, zone: str = ZONE) -> None:
-        """Wait until nothing is left to do: all published and verified, no tombstone, one site."""
+        """Wait until nothing is left to do: all published and verified, no tombstone, one placement."""
 
         def quiet() -> bool:
             state, spec = self.state, self.state.zones[zone].value.spec
             return (
                 is_settled(state, zone)
-                and is_verified(state, Site(zone, spec.nameserver))
-                and len(list(state.sites_of(zone))) == 1
+                and is_verified(state, Placement(zone, spec.nameserver))
+                and len(list(state.placements_of(zone))) == 1
                 and not any(entry.value.is_tombstone for entry in state.addresses.values())
             )
 
@@ -169,12 +169,12 @@ class Node:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until the state, as this node knows it, fulfils the condition."""
-        await until(condition, what=lambda: f"{self.state.published} {self.state.footprints}")
+        await until(condition, what=lambda: f"{self.state.published} {self.state.placements}")
 
     def wanted(self, zone: str = ZONE) -> dict[RecordKey, tuple[str, int]]:
         """Return address and TTL of each record that the zone shall have."""
-        site = Site(zone, self.state.zones[zone].value.spec.nameserver)
-        wants = (want for want in contents(self.state, site.zone) if want.site == site)
+        placement = Placement(zone, self.state.zones[zone].value.spec.nameserver)
+        wants = (want for want in contents(self.state, placement.zone) if want.placement == placement)
         return {want.record: (want.ip, want.ttl) for want in wants}
 
 

@@ -10,11 +10,11 @@ import pytest
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import (
     Committed,
-    Footprint,
+    Placement,
+    PlacementState,
     Published,
     PublishError,
     RecordKey,
-    Site,
     Work,
     WorkRequest,
 )
@@ -45,7 +45,7 @@ REWRITTEN = {
     keys.REGISTRY,
     keys.ADDRESSES,
     keys.PUBLISHED,
-    keys.FOOTPRINTS,
+    keys.PLACEMENTS,
     keys.REQUESTS,
 }
 
@@ -73,7 +73,7 @@ async def seed(store: EmbeddedStore, node: Node) -> int:
     stored = {
         keys.address(BLOG_A): Committed("192.0.2.1", "", "c", NOW),
         keys.published(BLOG_A): Published(0, "", 60, "default", error=error),
-        keys.footprint(Site(ZONE, "default")): Footprint(error="seeded"),
+        keys.placement(Placement(ZONE, "default")): PlacementState(error="seeded"),
         keys.request("one"): WorkRequest(Work.CHECK, ZONE, NOW),
     }
     await node.commits.commit(

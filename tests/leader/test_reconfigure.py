@@ -18,13 +18,13 @@ async def test_another_policy_needs_no_new_claim(tmp_path: Path, store: Embedded
         assert isinstance(await node.update(BLOG, "192.0.2.1"), Updated)
         await node.published()
         publisher = node.candidate.publisher
-        (footprint,) = node.state.footprints.values()
+        (noted,) = node.state.placements.values()
 
         node.candidate.reconfigure(servers, replace(POLICY, batch=1, reconcile_interval=0.05))
         await asyncio.gather(*(node.update(BLOG, f"192.0.2.{number}") for number in range(2, 9)))
         await node.published()
         assert node.candidate.publisher is publisher
-        assert list(node.state.footprints.values()) == [footprint]
+        assert list(node.state.placements.values()) == [noted]
 
 
 async def test_a_nameserver_that_is_another_one_gets_everything(tmp_path: Path, store: EmbeddedStore) -> None:

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from ddnsd.leader.context import LeaderContext, NameserverGates
 from ddnsd.leader.zone import ZonePublisher
 from ddnsd.model.fence import FenceOwner
-from ddnsd.model.records import Candidacy, Footprint, Site, Work, WorkRequest
+from ddnsd.model.records import Candidacy, Placement, PlacementState, Work, WorkRequest
 from ddnsd.model.request import Refusal, Updated
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.embedded import EmbeddedNameserver
@@ -58,7 +58,7 @@ from tests.rigs import NameserverRig, Record
 from tests.rigs.forwarding import ForwardingNameserver
 from tests.tasks import running
 
-SITE = Site(ZONE, "default")
+PLACEMENT = Placement(ZONE, "default")
 Judge = Callable[[Update], Rcode | None]
 FOREIGN = "ddnsd1 installation=other cluster=other epoch=1 claim=x"
 
@@ -132,14 +132,14 @@ async def test_trouble_is_shown_for_as_long_as_it_lasts(tmp_path: Path) -> None:
         await node.published()
         moody.judge = lambda _: Rcode.NOTAUTH
         waiting = asyncio.create_task(node.update(BLOG, "192.0.2.1"))
-        await node.until(lambda: "NOTAUTH" in node.state.footprints[SITE].value.error)
+        await node.until(lambda: "NOTAUTH" in node.state.placements[PLACEMENT].value.error)
         shown: set[str] = set()
-        node.cache.subscribe(lambda _: shown.add(node.state.footprints[SITE].value.error))
+        node.cache.subscribe(lambda _: shown.add(node.state.placements[PLACEMENT].value.error))
         await asyncio.sleep(10 * POLICY.probe_interval)
         assert "" not in shown
         moody.judge = lambda _: None
         assert isinstance(await waiting, Updated)
-        assert node.state.footprints[SITE].value == Footprint(verified_in=node.state.identity)
+        assert node.state.placements[PLACEMENT].value == PlacementState(verified_in=node.state.identity)
 
 
 @pytest.mark.parametrize("work", [Work.CHECK, Work.REPAIR])
@@ -227,18 +227,18 @@ async def test_foreign_fence_is_shown_for_as_long_as_it_is_there(tmp_path: Path)
         await node.published()
         await _scribble(servers["default"], FOREIGN)
         waiting = asyncio.create_task(node.update(BLOG, "192.0.2.1"))
-        await node.until(lambda: node.state.footprints[SITE].value.holder == FOREIGN)
+        await node.until(lambda: node.state.placements[PLACEMENT].value.holder == FOREIGN)
         shown: set[str] = set()
         node.cache.subscribe(
-            lambda _: shown.add((footprint := node.state.footprints[SITE].value).holder and footprint.error)
+            lambda _: shown.add((noted := node.state.placements[PLACEMENT].value).holder and noted.error)
         )
         await asyncio.sleep(5 * POLICY.probe_interval)
         assert "" not in shown
         assert await served(servers["default"]) == {}
         await servers["default"].update(Update(ZONE, (), (Replace(f"_ddnsd.{ZONE}", RecordType.TXT, 0, ()),)))
         assert isinstance(await waiting, Updated), "its fence was given back"
-        well = Footprint(verified_in=node.state.identity)
-        await node.until(lambda: node.state.footprints[SITE].value == well)
+        well = PlacementState(verified_in=node.state.identity)
+        await node.until(lambda: node.state.placements[PLACEMENT].value == well)
 
 
 async def test_text_of_a_wildcard_is_nobody_s_fence(
@@ -261,9 +261,9 @@ async def test_takeover_of_a_zone_that_is_leaving(tmp_path: Path) -> None:
         await node.update(BLOG, "192.0.2.1")
         await _scribble(servers["default"], FOREIGN)
         await node.delete(Kind.ZONE, ZONE, cascade=True)
-        await node.until(lambda: node.state.footprints[SITE].value.holder == FOREIGN)
+        await node.until(lambda: node.state.placements[PLACEMENT].value.holder == FOREIGN)
         assert not (await _ask(node, ZONE, Work.TAKEOVER)).failure
-        await node.until(lambda: not node.state.footprints and not node.state.addresses)
+        await node.until(lambda: not node.state.placements and not node.state.addresses)
 
 
 def _silence(_: Update) -> None:
@@ -279,7 +279,7 @@ async def test_takeover_that_came_too_late_is_not_done(tmp_path: Path, store: Em
         owner = FenceOwner("mine", store.identity)
         moody = Moody(servers["default"])
         context = LeaderContext(node.cache, node.commits, leadership, owner, POLICY, metrics)
-        publisher = ZonePublisher(SITE, moody, context, NameserverGates(moody), [])
+        publisher = ZonePublisher(PLACEMENT, moody, context, NameserverGates(moody), [])
         async with running(publisher.run()):
             await node.until(lambda: publisher.context.claim is not None)  # none is on its way
             moody.judge = _silence
@@ -289,7 +289,7 @@ async def test_takeover_that_came_too_late_is_not_done(tmp_path: Path, store: Em
                     await publisher.work(Work.TAKEOVER)
             await _scribble(moody.real, FOREIGN)
             moody.judge = lambda _: None
-            await node.until(lambda: node.state.footprints[SITE].value.holder == FOREIGN)
+            await node.until(lambda: node.state.placements[PLACEMENT].value.holder == FOREIGN)
             await asyncio.sleep(3 * POLICY.probe_interval)
             fence = only(RRset, await moody.real.query(ZONE, f"_ddnsd.{ZONE}", RecordType.TXT))
             assert fence.values == (FOREIGN,)
@@ -301,8 +301,8 @@ async def test_full_disk_under_the_embedded_nameserver(tmp_path: Path) -> None:
     async with single_node(tmp_path) as (node, _):
         shutil.rmtree(tmp_path / "default")
         await node.apply(*example())
-        await node.until(lambda: SITE in node.state.footprints)
-        assert "serial" in node.state.footprints[SITE].value.error
+        await node.until(lambda: PLACEMENT in node.state.placements)
+        assert "serial" in node.state.placements[PLACEMENT].value.error
         (tmp_path / "default").mkdir()
         assert isinstance(await node.update(BLOG, "192.0.2.1"), Updated)
 
@@ -343,7 +343,7 @@ async def test_names_of_full_length_fit_one_message(tmp_path: Path) -> None:
         await node.apply(*map(host, names))
         await asyncio.gather(*(node.update(name, "192.0.2.1") for name in names))
         await node.delete(Kind.ZONE, ZONE, cascade=True)
-        await node.until(lambda: not node.state.footprints)
+        await node.until(lambda: not node.state.placements)
     assert 30_000 < max(sizes) < MAX_MESSAGE - 1000
 
 
@@ -382,18 +382,18 @@ async def test_a_zone_that_cannot_be_removed_is_shown_and_can_be_given_up(
         await node.published()
         moody.judge = mood
         await node.delete(Kind.ZONE, ZONE, cascade=True)
-        await node.until(lambda: bool(node.state.footprints[SITE].value.error))
-        since = node.state.footprints[SITE].value.since
+        await node.until(lambda: bool(node.state.placements[PLACEMENT].value.error))
+        since = node.state.placements[PLACEMENT].value.since
         assert since is not None
         tried = len(moody.updates)
         await node.until(lambda: len(moody.updates) >= tried + 4)
-        await node.until(lambda: bool(node.state.footprints[SITE].value.error))
-        assert node.state.footprints[SITE].value.since == since, "it is still the same trouble"
+        await node.until(lambda: bool(node.state.placements[PLACEMENT].value.error))
+        assert node.state.placements[PLACEMENT].value.since == since, "it is still the same trouble"
         assert node.state.addresses, "what cannot be removed is remembered"
         given_up = await _ask(node, ZONE, Work.FORGET)
         assert not given_up.failure
         assert "stay there" in given_up.findings[0]
-        await node.until(lambda: not (node.state.footprints or node.state.addresses or node.state.published))
+        await node.until(lambda: not (node.state.placements or node.state.addresses or node.state.published))
 
 
 async def test_a_zone_that_lives_is_not_given_up(tmp_path: Path) -> None:
@@ -414,11 +414,11 @@ async def test_a_place_whose_nameserver_is_unknown_can_be_given_up(tmp_path: Pat
         await node.published()
         await node.apply(zone(nameserver="second"))
         await node.published()
-        stray = Site(ZONE, "gone")
-        await node.commits.commit(StoreUpdate({}, {keys.footprint(stray): encode(Footprint())}))
-        await node.until(lambda: stray in node.state.footprints)
+        stray = Placement(ZONE, "gone")
+        await node.commits.commit(StoreUpdate({}, {keys.placement(stray): encode(PlacementState())}))
+        await node.until(lambda: stray in node.state.placements)
         assert not (await _ask(node, ZONE, Work.FORGET)).failure
-        await node.until(lambda: stray not in node.state.footprints)
+        await node.until(lambda: stray not in node.state.placements)
         await node.update(BLOG, "192.0.2.1")
         assert await served(servers["second"]) == node.wanted()
 
@@ -429,7 +429,7 @@ async def test_a_check_says_at_once_that_the_nameserver_is_silent(tmp_path: Path
         await node.published()
         moody.is_silent, moody.judge = True, _drop
         waiting = asyncio.create_task(node.update(BLOG, "192.0.2.1"))
-        await node.until(lambda: bool(node.state.footprints[SITE].value.error))
+        await node.until(lambda: bool(node.state.placements[PLACEMENT].value.error))
         await node.until(lambda: moody.queries > 5)
         answer = await _ask(node, ZONE, Work.CHECK)
         assert answer.failure.startswith(f"{ZONE} is not published: ")

@@ -317,9 +317,9 @@ def test_an_address_whose_zone_is_not_verified_is_joined_as_published() -> None:
     world = small_world()
     revision = world.commit(BLOG, IP, previous=OLD_IP)
     world.publish(BLOG)
-    world.footprint(verified=False)
+    world.placement(verified=False)
     assert decided(world, request()) == Join(BLOG, revision, IP, OLD_IP, published=True)
-    world.state.footprints.clear()
+    world.state.placements.clear()
     assert decided(world, request()) == Join(BLOG, revision, IP, OLD_IP, published=True)
 
 
@@ -339,7 +339,7 @@ def test_a_published_address_is_unchanged_though_its_new_ttl_is_pending_or_refus
     assert decided(world, request()) == Unchanged(BLOG.name, IP, Family.A)
     world.refuse(BLOG)
     assert decided(world, request()) == Unchanged(BLOG.name, IP, Family.A)
-    world.footprint(verified=False)
+    world.placement(verified=False)
     assert isinstance(decided(world, request()), Join)
 
 
@@ -348,7 +348,7 @@ def test_a_zone_that_moved_has_to_publish_first() -> None:
     revision = world.commit(BLOG, IP, previous=OLD_IP)
     world.publish(BLOG)
     world.zone(nameserver="second")
-    world.footprint(nameserver="second")
+    world.placement(nameserver="second")
     assert decided(world, request()) == Join(BLOG, revision, IP, OLD_IP, published=False)
 
 

@@ -1,4 +1,4 @@
-"""What of a site is pushed next."""
+"""What of a placement is pushed next."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,9 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.publication import Push, Queue
-from ddnsd.model.records import Published, RecordKey, Site
+from ddnsd.model.records import Placement, Published, RecordKey
 from tests.model.whole_zone import is_settled
-from tests.model.world import BLOG, BLOG6, NOW, SITE, World, small_world
+from tests.model.world import BLOG, BLOG6, NOW, PLACEMENT, World, small_world
 
 A, B, C = (RecordKey(f"{letter}.example.com", Family.A) for letter in "abc")
 
@@ -27,7 +27,7 @@ def world() -> World:
 
 @pytest.fixture
 def queue() -> Queue:
-    return Queue(SITE)
+    return Queue(PLACEMENT)
 
 
 def records(batch: tuple[Push, ...]) -> list[RecordKey]:
@@ -107,7 +107,7 @@ def test_a_new_ttl_is_pushed(world: World, queue: Queue) -> None:
     assert push.want.ttl == 300
 
 
-def test_only_its_own_site_is_planned(world: World, queue: Queue) -> None:
+def test_only_its_own_placement_is_planned(world: World, queue: Queue) -> None:
     world.zone("elsewhere.net", nameserver="second")
     world.host("a.elsewhere.net")
     world.commit(RecordKey("a.elsewhere.net", Family.A), "192.0.2.1")
@@ -123,7 +123,7 @@ def test_a_zone_that_moves_takes_its_records_along(world: World, queue: Queue) -
     assert queue.take(world.state, 10) == ()
     queue.look(world.state, [A])
     assert len(queue) == 0
-    there = Queue(Site("example.com", "second"))
+    there = Queue(Placement("example.com", "second"))
     there.look(world.state, [A])
     assert records(there.take(world.state, 10)) == [A]
 
@@ -140,7 +140,7 @@ def test_the_acknowledgement_replaces_what_was_known_at_the_push(world: World, q
 
 
 def first_of(world: World) -> bool:
-    queue = Queue(Site("example.com", world.state.zones["example.com"].value.spec.nameserver))
+    queue = Queue(Placement("example.com", world.state.zones["example.com"].value.spec.nameserver))
     queue.look(world.state, [A])
     (push,) = queue.take(world.state, 1)
     return push.first
@@ -205,21 +205,21 @@ RECORDS = (A, B, C, BLOG, BLOG6)
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """The queue of one site, while records change, the zone moves, and batches are lost or acknowledged."""
+    """The queue of one placement: records change, the zone moves, batches are lost or acknowledged."""
 
     def __init__(self) -> None:
         super().__init__()
         self.world = small_world()
         for record in (A, B, C):
             self.world.host(record.name)
-        self.queue = Queue(SITE)
+        self.queue = Queue(PLACEMENT)
         self.naive = {record: Naive() for record in RECORDS}
-        self.home, self.ttl = SITE.nameserver, 60
+        self.home, self.ttl = PLACEMENT.nameserver, 60
         self.arrival: list[RecordKey] = []  # pending records, in the order in which they became so
         self.on_the_way: dict[RecordKey, Push] = {}
 
     def is_pending(self, record: RecordKey) -> bool:
-        return self.home == SITE.nameserver and self.naive[record].is_pending_at(self.home)
+        return self.home == PLACEMENT.nameserver and self.naive[record].is_pending_at(self.home)
 
     def look(self, *changed: RecordKey) -> None:
         self.queue.look(self.world.state, changed)
@@ -238,7 +238,10 @@ class QueueMachine(RuleBasedStateMachine):
             self.naive[record].wanted = Value(self.world.withdraw(record), "", self.ttl)
             self.look(record)
 
-    @rule(ttl=st.sampled_from([60, 300]), home=st.sampled_from([SITE.nameserver, SITE.nameserver, "second"]))
+    @rule(
+        ttl=st.sampled_from([60, 300]),
+        home=st.sampled_from([PLACEMENT.nameserver, PLACEMENT.nameserver, "second"]),
+    )
     def change_the_zone(self, ttl: int, home: str) -> None:
         self.ttl, self.home = ttl, home
         self.world.zone(ttl=ttl, nameserver=home)
@@ -251,7 +254,7 @@ class QueueMachine(RuleBasedStateMachine):
         batch = self.queue.take(self.world.state, limit)
         assert records(batch) == [record for record in self.arrival if record not in self.on_the_way][:limit]
         for push in batch:
-            assert push.want.site == SITE
+            assert push.want.placement == PLACEMENT
             assert value_of(push) == self.naive[push.want.record].wanted
             self.on_the_way[push.want.record] = push
 
@@ -261,8 +264,8 @@ class QueueMachine(RuleBasedStateMachine):
         record, push = data.draw(st.sampled_from(list(self.on_the_way.items())))
         known, value = self.world.state.published.get(record), value_of(push)
         assert push.guard == (known.revision if known else 0)
-        self.world.note(record, Published(*value, SITE.nameserver, NOW))
-        self.naive[record].served, self.naive[record].refused = (value, SITE.nameserver), None
+        self.world.note(record, Published(*value, PLACEMENT.nameserver, NOW))
+        self.naive[record].served, self.naive[record].refused = (value, PLACEMENT.nameserver), None
         self.lose(record)
 
     @precondition(lambda self: self.on_the_way)
@@ -287,16 +290,16 @@ class QueueMachine(RuleBasedStateMachine):
     def counts_what_is_pending(self) -> None:
         assert len(self.queue) == len(self.arrival)
         everything_done = not any(naive.is_pending_at(self.home) for naive in self.naive.values())
-        assert is_settled(self.world.state, SITE.zone) == everything_done
+        assert is_settled(self.world.state, PLACEMENT.zone) == everything_done
 
     def teardown(self) -> None:
         """However it went: once the zone is here and all is acknowledged, nothing is left."""
-        self.change_the_zone(60, SITE.nameserver)
+        self.change_the_zone(60, PLACEMENT.nameserver)
         self.queue.release(self.on_the_way)
         while batch := self.queue.take(self.world.state, 2):
             for push in batch:
                 self.world.publish(push.want.record)
-        assert is_settled(self.world.state, SITE.zone)
+        assert is_settled(self.world.state, PLACEMENT.zone)
 
 
 TestQueueMachine = QueueMachine.TestCase

@@ -86,12 +86,12 @@ def test_a_moved_zone_is_waited_for_at_its_new_home() -> None:
 
 def test_an_unverified_zone_is_waited_for_only_by_who_asks_for_it() -> None:
     world = small_world()
-    world.footprint(verified=False)
+    world.placement(verified=False)
     revision = world.commit(BLOG, IP)
     world.publish(BLOG)
     assert after(world, revision) is Progress.PUBLISHED
     assert after(world, revision, verify=True) is Progress.WAITING
-    world.footprint(verified=True)
+    world.placement(verified=True)
     assert after(world, revision, verify=True) is Progress.PUBLISHED
 
 

@@ -16,13 +16,13 @@ from ddnsd.model.publication import (
     standing,
     wanted,
 )
-from ddnsd.model.records import Published, PublishError, Site
+from ddnsd.model.records import Placement, Published, PublishError
 from tests.model.whole_zone import contents, is_settled
-from tests.model.world import BLOG, BLOG6, NOW, SITE, World, small_world
+from tests.model.world import BLOG, BLOG6, NOW, PLACEMENT, World, small_world
 from tests.narrow import present
 
 IP, IP6 = "192.0.2.7", "2001:db8::7"
-SECOND = Site("example.com", "second")
+SECOND = Placement("example.com", "second")
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def standing_of(world: World) -> Standing:
 
 def test_wanted_is_the_committed_address_at_the_zones_nameserver(world: World) -> None:
     revision = world.commit(BLOG, IP)
-    assert wanted(world.state, BLOG) == Wanted(BLOG, SITE, revision, IP, 60, NOW, wildcard=False)
+    assert wanted(world.state, BLOG) == Wanted(BLOG, PLACEMENT, revision, IP, 60, NOW, wildcard=False)
     assert present(wanted(world.state, BLOG)).values == (IP,)
 
 
@@ -57,7 +57,7 @@ def test_a_tombstone_wants_nothing_served_in_the_zone_where_it_was_published(wor
     world.commit(BLOG, IP)
     world.zone("blog.example.com")  # made later: the name would lie in it now
     world.withdraw(BLOG, "example.com")
-    assert present(wanted(world.state, BLOG)).site == SITE
+    assert present(wanted(world.state, BLOG)).placement == PLACEMENT
     assert present(wanted(world.state, BLOG)).values == ()
 
 
@@ -84,7 +84,7 @@ def test_a_held_host_or_zone_stays_published(world: World) -> None:
     world.zone(held=True)
     world.host(held=True)
     assert present(wanted(world.state, BLOG)).values == ("192.0.2.7",)
-    assert not world.state.is_retired(SITE)
+    assert not world.state.is_retired(PLACEMENT)
 
 
 def test_an_address_is_pending_until_all_of_it_is_published(world: World) -> None:
@@ -154,11 +154,11 @@ def test_a_zone_that_is_gone_has_no_contents_and_nothing_to_settle(world: World)
     assert is_settled(world.state, "example.com")
 
 
-def test_a_site_is_verified_once_its_footprint_says_so(world: World) -> None:
-    assert is_verified(world.state, SITE)
+def test_a_placement_is_verified_once_its_state_says_so(world: World) -> None:
+    assert is_verified(world.state, PLACEMENT)
     assert not is_verified(world.state, SECOND)
-    world.footprint(verified=False)
-    assert not is_verified(world.state, SITE)
+    world.placement(verified=False)
+    assert not is_verified(world.state, PLACEMENT)
 
 
 def test_contents_are_the_addresses_of_the_zone(world: World) -> None:
@@ -232,20 +232,20 @@ def test_an_earlier_removal_does_not_count_for_a_later_tombstone(world: World) -
 def test_while_a_zone_moves_its_tombstones_stay(world: World) -> None:
     world.withdraw(BLOG)
     move(world)
-    world.footprint(nameserver="second")
+    world.placement(nameserver="second")
     world.publish(BLOG)
     assert not is_removed(world.state, BLOG)  # it may still stand at the old home
-    world.state.footprints.drop(SITE)
+    world.state.placements.drop(PLACEMENT)
     assert is_removed(world.state, BLOG)
 
 
-def test_tombstones_of_a_zone_that_is_gone_go_with_its_last_site(world: World) -> None:
+def test_tombstones_of_a_zone_that_is_gone_go_with_its_last_placement(world: World) -> None:
     world.commit(BLOG, IP)
     world.publish(BLOG)
     world.withdraw(BLOG)
     world.state.zones.drop("example.com")
     assert not is_removed(world.state, BLOG)
-    world.state.footprints.drop(SITE)
+    world.state.placements.drop(PLACEMENT)
     assert is_removed(world.state, BLOG)
 
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsd.model.records import Entry, RecordKey, Resource, Site
+from ddnsd.model.records import Entry, Placement, RecordKey, Resource
 from ddnsd.model.resources import HostSpec, TokenSpec, digest
 from ddnsd.model.state import State, Table, TokenTable
-from tests.model.world import BLOG, BLOG6, SITE, World, small_world
+from tests.model.world import BLOG, BLOG6, PLACEMENT, World, small_world
 
 DIGESTS = [digest(secret) for secret in ("one", "two")]
 
@@ -140,21 +140,21 @@ def test_records_belong_to_the_zone_they_are_or_were_published_in() -> None:
     assert list(world.state.records_in("elsewhere.net")) == []
 
 
-def test_a_site_is_retired_when_its_zone_is_gone_or_elsewhere() -> None:
+def test_a_placement_is_retired_when_its_zone_is_gone_or_elsewhere() -> None:
     world = small_world()
-    assert not world.state.is_retired(SITE)
+    assert not world.state.is_retired(PLACEMENT)
     world.zone(nameserver="second")
-    assert world.state.is_retired(SITE)
-    assert not world.state.is_retired(Site("example.com", "second"))
+    assert world.state.is_retired(PLACEMENT)
+    assert not world.state.is_retired(Placement("example.com", "second"))
     world.state.zones.drop("example.com")
-    assert world.state.is_retired(Site("example.com", "second"))
+    assert world.state.is_retired(Placement("example.com", "second"))
 
 
-def test_the_sites_of_a_zone_are_its_footprints() -> None:
+def test_the_placements_of_a_zone_are_its_footprints() -> None:
     world = small_world()
-    world.footprint(nameserver="second", verified=False)
-    world.footprint("elsewhere.net")
-    assert set(world.state.sites_of("example.com")) == {SITE, Site("example.com", "second")}
+    world.placement(nameserver="second", verified=False)
+    world.placement("elsewhere.net")
+    assert set(world.state.placements_of("example.com")) == {PLACEMENT, Placement("example.com", "second")}
 
 
 HOSTS = st.builds(

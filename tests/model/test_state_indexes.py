@@ -10,7 +10,7 @@ from hypothesis.strategies._internal.strategies import SearchStrategy
 
 from ddnsd.model.addresses import RRTYPES
 from ddnsd.model.names import is_below
-from ddnsd.model.records import Committed, Entry, Footprint, Published, RecordKey, Resource, Site
+from ddnsd.model.records import Committed, Entry, Placement, PlacementState, Published, RecordKey, Resource
 from ddnsd.model.resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec
 from ddnsd.model.state import NamedTable, NameTree, State
 from tests.model.world import NOW
@@ -18,7 +18,7 @@ from tests.model.world import NOW
 NAMES = st.sampled_from(["a", "b", "a.a", "b.a", "a.b.a", "b.b.a", "a.a.b.a", "a.b"])  # few: they meet
 ACCOUNTS = st.sampled_from(["alice", "bob"])
 RECORDS = st.builds(RecordKey, st.sampled_from(["b.a", "a.b.a"]), st.sampled_from(RRTYPES))
-SITES = st.builds(Site, NAMES, st.sampled_from(["one", "two"]))
+SITES = st.builds(Placement, NAMES, st.sampled_from(["one", "two"]))
 COMMITTED = st.builds(
     Committed, st.sampled_from(["", "192.0.2.1"]), st.just(""), st.just(""), st.just(NOW), st.just("") | NAMES
 )
@@ -42,7 +42,7 @@ HISTORIES = st.lists(
         steps("tokens", NAMES, st.builds(Resource, st.builds(TokenSpec, ACCOUNTS, st.just("0" * 64)))),
         steps("addresses", RECORDS, COMMITTED),
         steps("published", RECORDS, PUBLISHED),
-        steps("footprints", SITES, st.just(Footprint())),
+        steps("placements", SITES, st.just(PlacementState())),
     ),
     min_size=20,
     max_size=80,
@@ -73,7 +73,9 @@ def check(state: State, names: set[str]) -> None:
     for name in names:
         assert sorted(state.hosts_in(name)) == sorted(hosts_in(state, name))
         assert sorted(state.records_in(name)) == sorted(records_in(state, name))
-        assert sorted(state.sites_of(name)) == sorted(site for site in state.footprints if site.zone == name)
+        assert sorted(state.placements_of(name)) == sorted(
+            placement for placement in state.placements if placement.zone == name
+        )
         leaving = {record for record, entry in state.addresses.items() if entry.value.zone == name}
         assert state.addresses.leaving(name) == leaving
         below = {host for host in state.hosts if host == name or is_below(host, name)}
@@ -120,7 +122,7 @@ def test_each_index_says_what_a_scan_would(history: list[Any]) -> None:
 def test_a_snapshot_may_come_in_any_order(history: list[Any], chance: random.Random) -> None:
     """Hosts come before their zones, a zone below before the one above it."""
     before, loaded = after(history), State()
-    tables = ("zones", "accounts", "hosts", "tokens", "addresses", "published", "footprints")
+    tables = ("zones", "accounts", "hosts", "tokens", "addresses", "published", "placements")
     items = [(table, id, entry) for table in tables for id, entry in getattr(before, table).items()]
     chance.shuffle(items)
     for table, id, entry in items:

@@ -290,7 +290,7 @@ def test_a_prefix_that_all_follow_already_is_unchanged() -> None:
         Moved(BLOG.name, "2001:db8:1:2::/64", 1, 0),
     )
     assert steps_of(world, PREFIX) == unchanged
-    world.footprint(verified=False)
+    world.placement(verified=False)
     assert isinstance(move_of(world, PREFIX), Move), "what is served is not known"
 
 

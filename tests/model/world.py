@@ -10,15 +10,15 @@ from ddnsd.model.publication import wanted
 from ddnsd.model.records import (
     Committed,
     Entry,
-    Footprint,
     LastSeen,
-    PrefixMove,
+    Placement,
+    PlacementState,
+    PrefixUpdate,
     Published,
     PublishError,
     RecordKey,
     Resource,
-    Site,
-    move_id,
+    prefix_update_id,
 )
 from ddnsd.model.request import Refusal, Request, UpdateRequest, read
 from ddnsd.model.resources import AccountSpec, HostSpec, TokenSpec, ZoneSpec, digest
@@ -74,8 +74,8 @@ class World:
     def move(self, prefix: str, token: str = "router", hosts: tuple[str, ...] | None = None) -> int:
         """Commit a prefix that hosts have yet to follow; return its revision."""
         holder = self.state.tokens[token]
-        move = PrefixMove(prefix, holder.value.spec.account, hosts, "commit", NOW, token, "", "update")
-        id = move_id(holder.value.spec.account, token, holder.revision)
+        move = PrefixUpdate(prefix, holder.value.spec.account, hosts, "commit", NOW, token, "", "update")
+        id = prefix_update_id(holder.value.spec.account, token, holder.revision)
         self._put(self.state.prefixes, id, f"prefixes/{id}", move)
         return self.revision
 
@@ -87,15 +87,15 @@ class World:
         """Note that what is wanted now is served."""
         want = wanted(self.state, record)
         assert want is not None
-        nameserver, wildcard = want.site.nameserver, want.wildcard
+        nameserver, wildcard = want.placement.nameserver, want.wildcard
         self.note(record, Published(want.revision, want.ip, want.ttl, nameserver, NOW, wildcard=wildcard))
 
     def refuse(self, record: RecordKey) -> None:
         """Note that the nameserver refuses what is wanted now; what it served before, it still serves."""
         want, before = wanted(self.state, record), self.state.published.get(record)
         assert want is not None
-        served = before.value if before else Published(0, "", want.ttl, want.site.nameserver)
-        error = PublishError(want.revision, "REFUSED", NOW, want.site.nameserver)
+        served = before.value if before else Published(0, "", want.ttl, want.placement.nameserver)
+        error = PublishError(want.revision, "REFUSED", NOW, want.placement.nameserver)
         self.note(record, msgspec.structs.replace(served, error=error))
 
     def try_again(self, record: RecordKey) -> None:
@@ -114,15 +114,15 @@ class World:
         key = f"published/{record.name}/{record.type}"
         self._put(self.state.published, record, key, published)
 
-    def footprint(
+    def placement(
         self, zone: str = "example.com", nameserver: str = "default", *, verified: bool = True
     ) -> None:
         key = f"fences/{zone}/{nameserver}"
         self._put(
-            self.state.footprints,
-            Site(zone, nameserver),
+            self.state.placements,
+            Placement(zone, nameserver),
             key,
-            Footprint(self.state.identity if verified else ""),
+            PlacementState(self.state.identity if verified else ""),
         )
 
     def _committed(self, record: RecordKey, value: Committed) -> int:
@@ -137,7 +137,7 @@ class World:
 
 BLOG = RecordKey("blog.example.com", Family.A)
 BLOG6 = RecordKey("blog.example.com", Family.AAAA)
-SITE = Site("example.com", "default")
+PLACEMENT = Placement("example.com", "default")
 
 
 def small_world() -> World:
@@ -147,5 +147,5 @@ def small_world() -> World:
     world.account()
     world.host()
     world.token()
-    world.footprint()
+    world.placement()
     return world

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.fence import Fence, FenceOwner
-from ddnsd.model.records import Committed, Footprint, Published, RecordKey, Resource, Site
+from ddnsd.model.records import Committed, Placement, PlacementState, Published, RecordKey, Resource
 from ddnsd.model.resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec, digest
 from ddnsd.store import codec, keys
 from ddnsd.store.installation import installation_owner
@@ -65,8 +65,8 @@ async def fill(store: Store, names: Names) -> FenceOwner:
         for record, ip in names.addresses.items()
     }
     await _put(store, published)
-    footprint = codec.encode(Footprint(verified_in=owner.cluster))
-    await _put(store, {keys.footprint(Site(zone, "default")): footprint for zone in names.zones})
+    noted = codec.encode(PlacementState(verified_in=owner.cluster))
+    await _put(store, {keys.placement(Placement(zone, "default")): noted for zone in names.zones})
     return owner
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.publication import wanted
-from ddnsd.model.records import Footprint, Published, RecordKey, Site, entries
+from ddnsd.model.records import Placement, PlacementState, Published, RecordKey, entries
 from ddnsd.model.request import Refusal, Request, Updated, UpdateResult
 from ddnsd.model.resources import Kind, digest
 from ddnsd.service.registry import StoreFailedError
@@ -113,8 +113,8 @@ async def nodes(rig: EtcdRig) -> AsyncIterator[Nodes]:
         nodes = Nodes(relay, one, two, *services)
         token = document("Token", "router", account="alice", sha256=digest(SECRET))
         await two.registry.apply([zone(ZONE), account("alice"), token, host(BLOG)])
-        verified = codec.encode(Footprint(two.cache.identity))
-        await two.commits.commit(ConditionalWrite({}, {keys.footprint(Site(ZONE, "default")): verified}))
+        verified = codec.encode(PlacementState(two.cache.identity))
+        await two.commits.commit(ConditionalWrite({}, {keys.placement(Placement(ZONE, "default")): verified}))
         await nodes.updated(OLD)
         await one.cache.current()
         yield nodes

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.records import Footprint, RecordKey, Site
+from ddnsd.model.records import Placement, PlacementState, RecordKey
 from ddnsd.service.update import Placements
 from ddnsd.store import codec, keys
 from ddnsd.store.interface import ConditionalWrite, Done
@@ -24,8 +24,8 @@ class Clock:
 
 
 async def note(node: Node, error: str, nameserver: str = "default") -> None:
-    key = keys.footprint(Site("example.com", nameserver))
-    update = ConditionalWrite({}, {key: codec.encode(Footprint(error=error))})
+    key = keys.placement(Placement("example.com", nameserver))
+    update = ConditionalWrite({}, {key: codec.encode(PlacementState(error=error))})
     assert isinstance(await node.commits.commit(update), Done)
     await node.cache.current()
 

@@ -12,7 +12,15 @@ import pytest
 from ddnsd.model.addresses import Family
 from ddnsd.model.publication import Wanted, wanted
 from ddnsd.model.ratelimit import Rate
-from ddnsd.model.records import Footprint, Installation, Published, PublishError, RecordKey, Site, Stored
+from ddnsd.model.records import (
+    Installation,
+    Placement,
+    PlacementState,
+    Published,
+    PublishError,
+    RecordKey,
+    Stored,
+)
 from ddnsd.model.request import Limited, Refusal, Request, Unchanged, Updated, UpdateResult
 from ddnsd.model.resources import Kind, digest
 from ddnsd.service.limits import ClientLimits, FairUse, FairUseLimits, RefusedAttempts
@@ -27,7 +35,7 @@ from tests.waiting import until
 
 ZONE, BLOG = "example.com", "blog.example.com"
 BLOG_A = RecordKey(BLOG, Family.A)
-SITE = Site(ZONE, "default")
+PLACEMENT = Placement(ZONE, "default")
 SECRET = "secret"
 NOW = datetime.now(UTC)
 ONE = (Updated(BLOG, "192.0.2.1", Family.A, ""),)
@@ -84,7 +92,9 @@ class Desk:
         await self.write(keys.published(BLOG_A), Published(0, "", want.ttl, "default", error=error))
 
     async def verify(self, *, verified: bool = True) -> None:
-        await self.write(keys.footprint(SITE), Footprint(self.node.cache.identity if verified else ""))
+        await self.write(
+            keys.placement(PLACEMENT), PlacementState(self.node.cache.identity if verified else "")
+        )
 
     async def write(self, key: str, value: Stored) -> None:
         outcome = await self.node.commits.commit(ConditionalWrite({}, {key: codec.encode(value)}))
@@ -226,7 +236,9 @@ async def test_only_so_many_requests_wait_and_of_the_others_nothing_ishas_commit
 
 async def test_where_nothing_was_published_for_long_nobody_waits(tmp_path: Path) -> None:
     async with desk_in(tmp_path, timeout=2.0) as desk:
-        await desk.write(keys.footprint(SITE), Footprint(desk.node.cache.identity, error="no answer"))
+        await desk.write(
+            keys.placement(PLACEMENT), PlacementState(desk.node.cache.identity, error="no answer")
+        )
         assert await desk.ask() is Refusal.NAMESERVER_FAILED
         assert desk.waited == 1, "until its deadline"
         assert await desk.ask("192.0.2.2") is Refusal.NAMESERVER_FAILED

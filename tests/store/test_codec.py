@@ -13,7 +13,6 @@ from ddnsd.model.records import (
     Beat,
     Candidacy,
     Committed,
-    Footprint,
     HeldDeletions,
     History,
     HistoryEntry,
@@ -21,8 +20,9 @@ from ddnsd.model.records import (
     LastSeen,
     Mark,
     Member,
+    PlacementState,
     PrefixHead,
-    PrefixMove,
+    PrefixUpdate,
     Published,
     PublishError,
     RegistryHead,
@@ -81,11 +81,11 @@ VALUES: dict[str, st.SearchStrategy[Stored]] = {
     ),
     "history": st.builds(History, st.lists(ENTRIES).map(tuple)),
     "prefixes": st.builds(
-        *(PrefixMove, TEXT, TEXT, st.none() | st.lists(TEXT).map(tuple)),
+        *(PrefixUpdate, TEXT, TEXT, st.none() | st.lists(TEXT).map(tuple)),
         *(TEXT, INSTANTS, TEXT, TEXT, TEXT),
     ),
     "prefixheads": st.builds(PrefixHead, TEXT),
-    "fences": st.builds(Footprint, TEXT, TEXT, TEXT, st.booleans()),
+    "fences": st.builds(PlacementState, TEXT, TEXT, TEXT, st.booleans()),
     "requests": st.builds(
         WorkRequest,
         st.sampled_from(Work),
@@ -156,7 +156,7 @@ WRITTEN = (
         '{"v":1,"spec":{"account":"alice","families":["A","AAAA"],"ttl":null,"enabled":true,'
         '"wildcard":false,"ipv6Suffix":null,"ipv6Subnet":null,"expiresAfter":null},"mark":"deleting"}',
     ),
-    ("fences", Footprint(), '{"v":1}'),
+    ("fences", PlacementState(), '{"v":1}'),
     ("registry", RegistryHead("c0ffee"), '{"v":1,"commit":"c0ffee"}'),
 )
 

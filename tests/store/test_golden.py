@@ -15,15 +15,15 @@ from ddnsd.model.records import (
     Candidacy,
     Committed,
     Configured,
-    Footprint,
     HeldDeletions,
     History,
     Installation,
     LastSeen,
     Mark,
     Member,
+    PlacementState,
     PrefixHead,
-    PrefixMove,
+    PrefixUpdate,
     Published,
     PublishError,
     RegistryHead,
@@ -85,16 +85,16 @@ MEANING: dict[str, Stored] = {
             ),
         )
     ),
-    "prefixes.0.1": PrefixMove(
+    "prefixes.0.1": PrefixUpdate(
         *("2001:db8:1:2::/56", "alice", None, "c0ffee", AT, "router", "198.51.100.7", "dyndns2")
     ),
-    "prefixes.some.0.1": PrefixMove(
+    "prefixes.some.0.1": PrefixUpdate(
         *("2001:db8:1:2::/64", "alice", ("a.example.com",), "c0ffee", AT, "router", "", "update")
     ),
     "prefixheads.0.2": PrefixHead("c0ffee"),
-    "fences.0.1": Footprint(verified_in="c0ffee"),
-    "fences.set.0.1": Footprint(holder="somebody else", error="no answer", untouched=True),
-    "fences.since.0.2": Footprint(error="REFUSED", since=AT),
+    "fences.0.1": PlacementState(verified_in="c0ffee"),
+    "fences.set.0.1": PlacementState(holder="somebody else", error="no answer", untouched=True),
+    "fences.since.0.2": PlacementState(error="REFUSED", since=AT),
     "requests.forget.0.2": WorkRequest(Work.FORGET, "example.com", AT),
     "requests.0.1": WorkRequest(Work.TAKEOVER, "example.com", AT),
     "requests.set.0.1": WorkRequest(Work.CHECK, "xn--fiq228c.example", AT, LATER, "failed", ("一", "two")),

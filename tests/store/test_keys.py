@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.records import RecordKey, Site
+from ddnsd.model.records import Placement, RecordKey
 from ddnsd.model.resources import Kind
 from ddnsd.store import keys
 from ddnsd.store.codec import SHELVES
@@ -23,7 +23,7 @@ def test_the_keys_are_the_designs() -> None:
     assert keys.resource(Kind.HOST, "blog.example.com") == "hosts/blog.example.com"
     assert keys.address(RecordKey("blog.example.com", Family.AAAA)) == "addresses/blog.example.com/AAAA"
     assert keys.published(RecordKey("blog.example.com", Family.A)) == "published/blog.example.com/A"
-    assert keys.footprint(Site("example.com", "default")) == "fences/example.com/default"
+    assert keys.placement(Placement("example.com", "default")) == "fences/example.com/default"
     assert keys.request("7") == "requests/7"
 
 
@@ -31,10 +31,10 @@ def test_the_keys_are_the_designs() -> None:
 def test_every_key_says_what_it_is_the_key_of(
     record: RecordKey, zone: str, nameserver: str, kind: Kind
 ) -> None:
-    site = Site(zone, nameserver)
+    placement = Placement(zone, nameserver)
     assert read(keys.address(record)) == ("addresses", record)
     assert read(keys.published(record)) == ("published", record)
-    assert read(keys.footprint(site)) == ("fences", site)
+    assert read(keys.placement(placement)) == ("fences", placement)
     assert read(keys.resource(kind, zone)) == (kind.plural, zone)
     assert read(keys.request(zone)) == ("requests", zone)
     assert read(keys.REGISTRY) == ("registry", "")

@@ -142,7 +142,7 @@ class WorkDesk:
         try:
             await self._cache.current()
             state = self._cache.state
-            if zone not in state.zones and not any(state.sites_of(zone)):
+            if zone not in state.zones and not any(state.placements_of(zone)):
                 raise NotFoundError(f"there is no Zone {zone}")
             id = secrets.token_hex(9)
             value = codec.encode(WorkRequest(work, zone, datetime.now(UTC), adopt=adopt))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.records import RecordKey, Site
+from ddnsd.model.records import Placement, RecordKey
 from ddnsd.model.request import Refusal, Updated
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.interface import Nameserver, QueryRefusedError, RRset
@@ -30,7 +30,7 @@ async def _left(node: Node, nameserver: Nameserver) -> None:
         return True
 
     await until(gone)
-    await node.until(lambda: not node.state.footprints and not node.state.addresses)
+    await node.until(lambda: not node.state.placements and not node.state.addresses)
     assert not node.state.published
 
 
@@ -47,7 +47,7 @@ async def test_empty_zone_moves(tmp_path: Path) -> None:
         await node.apply(*example())
         await node.published()
         await node.apply(zone(nameserver="second"))
-        await node.until(lambda: set(node.state.footprints) == {Site(ZONE, "second")})
+        await node.until(lambda: set(node.state.placements) == {Placement(ZONE, "second")})
         assert await served(servers["second"]) == {}
 
 
@@ -105,10 +105,10 @@ async def test_zone_that_was_never_published_is_deleted(tmp_path: Path) -> None:
                 node.lead()
                 await node.apply(*example())
                 assert await node.update(BLOG, "192.0.2.1") is Refusal.NAMESERVER_FAILED
-                site = Site(ZONE, "default")
-                await node.until(lambda: "no answer" in node.state.footprints[site].value.error)
+                placement = Placement(ZONE, "default")
+                await node.until(lambda: "no answer" in node.state.placements[placement].value.error)
                 await node.delete(Kind.ZONE, ZONE, cascade=True)
-                await node.until(lambda: not node.state.footprints and not node.state.addresses)
+                await node.until(lambda: not node.state.placements and not node.state.addresses)
         finally:
             await nameserver.close()
             await store.close()
