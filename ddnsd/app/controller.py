@@ -9,7 +9,6 @@ import msgspec
 import structlog
 
 from ddnsd import __version__
-from ddnsd.aio import cancel
 from ddnsd.app.core import Core
 from ddnsd.app.listeners import note_addresses
 from ddnsd.app.membership import Membership, member_of
@@ -51,8 +50,7 @@ class ControllerProcess:
         addresses = startup.listeners.addresses
         member = member_of(settings, core.last_end.read())
         member = msgspec.structs.replace(member, eligible=False, addresses=addresses)
-        registered = core.supervisor.start("member", Membership(core.store, core.cache, id, member).run())
-        stack.push_async_callback(cancel, registered)
+        core.start_task("member", Membership(core.store, core.cache, id, member).run(), stack)
         note_addresses(settings, addresses)
         _log.info("ready", version=__version__, role="controller", **addresses)
         return process
@@ -84,10 +82,9 @@ async def start_control(core: Core, me: str, stack: AsyncExitStack) -> None:
     settings = core.reloader.configuration.settings
     client = await stack.enter_async_context(ApiClient(_api(settings)))
     events = EventRecorder(client)
-    announcing = core.supervisor.start("events", events.run())
-    stack.push_async_callback(cancel, announcing)
+    core.start_task("events", events.run(), stack)
     core.reloader.follow(_refusals(core.reloader, events))
-    contender = ControllerCandidate(
+    candidate = ControllerCandidate(
         client,
         core.store,
         core.cache,
@@ -97,9 +94,8 @@ async def start_control(core: Core, me: str, stack: AsyncExitStack) -> None:
         me,
         events.warn,
     )
-    core.reloader.follow(lambda: contender.reconfigure(_policy(core.reloader.configuration.settings)))
-    running = core.supervisor.start("controller", contender.run())
-    stack.push_async_callback(cancel, running)  # resigned while there still is a store
+    core.reloader.follow(lambda: candidate.reconfigure(_policy(core.reloader.configuration.settings)))
+    core.start_task("controller", candidate.run(), stack)  # resigned while there still is a store
 
 
 def _refusals(reloader: Reloader, events: EventRecorder) -> Callable[[], None]:

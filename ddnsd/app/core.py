@@ -4,9 +4,12 @@ What every process has, whatever its role: the store, the state, the way to comm
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
+from typing import TypeVar
 
 from ddnsd import etcd
+from ddnsd.aio import cancel
 from ddnsd.app import bootstrap
 from ddnsd.app.startup import Startup
 from ddnsd.app.watchdog import LastEnd, StandsStillError, Watchdog
@@ -18,6 +21,8 @@ from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import Store, UnavailableError
 from ddnsd.store.standstill import PATIENCE, Patience, Stage
 from ddnsd.store.watch_cache import WatchCache
+
+Result = TypeVar("Result")
 
 _RETRY_SECONDS = 1.0
 _SOON = 1.0  # seconds after which people who look on are told that the store has not answered
@@ -43,19 +48,27 @@ async def wait_for_store(startup: Startup) -> Store:
     reloader = startup.reloader
     silent = f"{_place(reloader.configuration.settings)} has not answered yet"
     soon = asyncio.get_running_loop().call_later(_SOON, startup.waits, silent)
-    try:
-        while True:
-            try:
-                store = await open_store(reloader.configuration.settings)
-            except UnavailableError as error:
-                soon.cancel()
-                startup.waits(str(error))
-            else:
-                startup.waits_no_longer()
-                return store
+
+    async def opened() -> Store:
+        try:
+            return await open_store(reloader.configuration.settings)
+        finally:
+            soon.cancel()
+
+    return await _until_available(startup, opened)
+
+
+async def _until_available(startup: Startup, act: Callable[[], Awaitable[Result]]) -> Result:
+    """Act, again and again while the store is unavailable; who looks on sees why it takes so long."""
+    while True:
+        try:
+            result = await act()
+        except UnavailableError as error:
+            startup.waits(str(error))
             await asyncio.sleep(_RETRY_SECONDS)
-    finally:
-        soon.cancel()
+        else:
+            startup.waits_no_longer()
+            return result
 
 
 def reconfigure_store(store: Store, settings: Settings) -> None:
@@ -129,12 +142,16 @@ class Core:
         startup.loading = core._loading
         core.supervisor.start("watch", core.cache.run())
         await core.cache.loaded()
-        await core._have_installation()
+        await _until_available(startup, core._have_installation)
         bootstrap.settle()
         core._watchdog.start()
         stack.callback(core._watchdog.stop)
         core.supervisor.start("state", core.supervise())
         return core
+
+    def start_task(self, name: str, running: Coroutine[None, None, None], stack: AsyncExitStack) -> None:
+        """Start a task that runs until the stack is left; if it ends before, the process does so, too."""
+        stack.push_async_callback(cancel, self.supervisor.start(name, running))
 
     def reasons_against(self) -> list[str]:
         """Say why the state is of no use here."""
@@ -183,12 +200,7 @@ class Core:
         return f"loading what is stored: {cache.keys_read} keys read"
 
     async def _have_installation(self) -> None:
-        """Make the installation's id where there is none, waiting for the store as long as it takes."""
+        """Make the installation's id where there is none."""
         while not self.cache.state.installation:
-            try:
-                await installation_owner(self.store)
-                await self.cache.current()
-            except UnavailableError as error:
-                self.startup.waits(str(error))
-                await asyncio.sleep(_RETRY_SECONDS)
-        self.startup.waits_no_longer()
+            await installation_owner(self.store)
+            await self.cache.current()

@@ -5,16 +5,13 @@ import secrets
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import NamedTuple
 
 import msgspec
 import structlog
 
 from ddnsd import __version__
-from ddnsd.aio import cancel
 from ddnsd.app.core import Core
 from ddnsd.app.listeners import (
-    HttpListeners,
     NodeDrain,
     connection_limits,
     fair_use_limits,
@@ -23,14 +20,12 @@ from ddnsd.app.listeners import (
     update_policy,
 )
 from ddnsd.app.membership import Membership, member_of
-from ddnsd.app.reloader import Reloader
 from ddnsd.app.startup import Startup
 from ddnsd.app.status import StatusReport
 from ddnsd.config import ASKED, NONE, ListenAddress, Settings
 from ddnsd.config import EmbeddedNameserverSettings as EmbeddedSection
 from ddnsd.config import Rfc2136NameserverSettings as Rfc2136Section
 from ddnsd.leader.candidate import Candidate, Preference
-from ddnsd.model.records import Member
 from ddnsd.model.state import State
 from ddnsd.nameserver.embedded import Authority, EmbeddedNameserver, EmbeddedSettings
 from ddnsd.nameserver.interface import Nameserver
@@ -39,8 +34,6 @@ from ddnsd.service.audit import AuditLog
 from ddnsd.service.limits import ClientLimits, FairUse, RefusedAttempt, RefusedAttempts
 from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdateService
-from ddnsd.store.watch_cache import WatchCache
-from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.admin import AdminTokens, make_admin_application
 from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.connections import Connections
@@ -172,90 +165,51 @@ def _rfc2136(name: str, section: Rfc2136Section) -> Rfc2136Settings:
     )
 
 
-class LiveParts(NamedTuple):
-    """All but the store, which has to see a new password before there is a node."""
-
-    reloader: Reloader
-    metrics: Metrics
-    cache: WatchCache
-    updates: UpdateService
-    fair_use: FairUse
-    sources: SourceFinder
-    listeners: HttpListeners
-    admin_tokens: AdminTokens
-    registry: Registry
-    nameservers: Nameservers
-    candidate: Candidate
-    preference: Preference
-    membership: Membership
-    member: Member
-
-    def take_over(self) -> None:
-        """Let all parts go on with the configuration in force; in one turn, so that no request sees half."""
-        settings, admin_tokens, tls = self.reloader.configuration
-        self.cache.reconfigure(settings.store.timeout)
-        self.updates.reconfigure(update_policy(settings))
-        self.fair_use.reconfigure(fair_use_limits(settings))
-        self.sources.reconfigure(settings.trusted_proxies, settings.trusted_headers)
-        self.listeners.reconfigure_public(tls)
-        self.admin_tokens.reconfigure(admin_tokens)
-        self.metrics.expect(settings.nameservers)
-        self.nameservers.reconfigure(settings)
-        self.registry.reconfigure(nameservers=settings.nameservers, timeout=settings.store.timeout)
-        self.candidate.reconfigure(self.nameservers.by_name, leader_policy(settings))
-        self._speak_up()
-
-    def _speak_up(self) -> None:
-        """Say what this node is now, to the others and in the metrics."""
-        settings, configured = self.reloader.configuration.settings, self.reloader.configured
-        member = msgspec.structs.replace(
-            self.member,
-            nameservers=frozenset(settings.nameservers),
-            eligible=settings.leader.eligible,
-            priority=settings.leader.priority,
-            configuration=configured,
-        )
-        self.preference.reconfigure(member)
-        self.membership.reconfigure(member)
-        self.metrics.configured(
-            current=not configured.refused,
-            since=self.reloader.since.timestamp(),
-            waiting=len(configured.waiting),
-        )
-
-
 _log = structlog.get_logger(__name__)
 
+_NOBODY: frozenset[str] = frozenset()
 _HEALTH_SECONDS = 1.5  # for /healthz: Amazon Route 53 gives up 2 s after it has connected
 
 
 class Node:
     """The running parts of one node, or of one of its workers. Make it with `start`."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, nameservers: Nameservers, id: str) -> None:
+        """`id` is this node's among the members."""
         self._core = core
-        self._reloader = core.reloader
-        settings = core.reloader.configuration.settings
-        self.metrics, self.cache, self.commits = core.metrics, core.cache, core.commits
-        self.supervisor = core.supervisor
-        self.listeners, self.siblings = core.startup.listeners, core.startup.siblings
-        self.fair_use = FairUse(fair_use_limits(settings))
-        self.refused = RefusedAttempts()
-        conduct = ClientLimits(self.cache.state, self.fair_use, self.refused)
-        self.updates = UpdateService(self.cache, self.commits, update_policy(settings), conduct)
-        self.sources = SourceFinder(settings.trusted_proxies, settings.trusted_headers)
-        ability = HealthEndpoint(self.cache.when_current, core.takes_changes, _HEALTH_SECONDS)
-        routes = public_routes(self.updates, self.sources, self.metrics, ability)
-        self._connections = Connections(
-            connection_limits(settings), self.sources.trusts, self.metrics.connection_closed
+        self._nameservers = nameservers
+        startup, self._reloader = core.startup, core.reloader
+        self._listeners, self._siblings = startup.listeners, startup.siblings
+        settings = self._reloader.configuration.settings
+        store, self._cache, commits, self._metrics = core.store, core.cache, core.commits, core.metrics
+        self._fair_use = FairUse(fair_use_limits(settings))
+        self._refused = RefusedAttempts()
+        limits = ClientLimits(self._cache.state, self._fair_use, self._refused)
+        self._updates = UpdateService(self._cache, commits, update_policy(settings), limits)
+        self._sources = SourceFinder(settings.trusted_proxies, settings.trusted_headers)
+        self._registry = Registry(
+            self._cache, commits, nameservers=nameservers.by_name, timeout=settings.store.timeout
         )
-        self.metrics.count_connections(self._connections.__len__)
-        failures = SourceFailures(self.fair_use, self.sources)
-        max_body = min(settings.http.max_body, MAX_TEXT)
-        self.public = PublicListener(routes, max_body, self.metrics, failures, self._connections)
-        self._proxy = ProxyProtocol(self._sends_header, self.metrics.proxy_header_refused, PATIENCE)
-        self.admin_in_flight = InFlight()
-        self.retirement = NodeDrain(self.public, self.listeners)
+        self._member = msgspec.structs.replace(
+            member_of(settings, core.last_end.read(), startup.worker.number if startup.worker else None),
+            addresses=self._listeners.addresses,
+        )
+        self._preference = Preference(self._cache, id, self._member)
+        self._candidate = Candidate(
+            *(store, self._cache, commits, nameservers.by_name),
+            *(self._preference, leader_policy(settings), self._metrics),
+        )
+        self._membership = Membership(store, self._cache, id, self._member)
+        self._status = StatusReport(store, self._cache, id)
+        self._admin_tokens = AdminTokens(self._reloader.configuration.admin_tokens)
+        self._admin_in_flight = InFlight()
+        self._proxy = ProxyProtocol(self._sources.trusts, self._metrics.proxy_header_refused, PATIENCE)
+        self._connections = Connections(
+            connection_limits(settings), self._sources.trusts, self._metrics.connection_closed
+        )
+        self._metrics.count_connections(self._connections.__len__)
+        self._public = self._public_listener(settings)
+        self._retirement = NodeDrain(self._public, self._listeners)
 
     @classmethod
     async def start(cls, startup: Startup, stack: AsyncExitStack, *, controls: bool = False) -> "Node":
@@ -266,45 +220,26 @@ class Node:
         Raises:
             StoreError, ListenError, OSError, ValueError: it cannot start; the message says what to do.
         """
-        reloader, worker = startup.reloader, startup.worker
         if controls:
             # Here, as other nodes need no client of Kubernetes in their memory.
             from ddnsd.app.controller import check_control, start_control
 
-            check_control(reloader.configuration.settings)
+            check_control(startup.reloader.configuration.settings)
         core = await Core.start(startup, stack)
-        node, store = cls(core), core.store
-        settings = reloader.configuration.settings
-        nameservers = await Nameservers.open(settings, node.cache.state)
+        nameservers = await Nameservers.open(startup.reloader.configuration.settings, core.cache.state)
         stack.push_async_callback(nameservers.close)
-        id, member = (
-            secrets.token_hex(4),
-            member_of(settings, core.last_end.read(), worker.number if worker else None),
-        )
-        preference = Preference(node.cache, id, member)
-        candidate = Candidate(
-            *(store, node.cache, node.commits, nameservers.by_name),
-            *(preference, leader_policy(settings), node.metrics),
-        )
-        leader = node.supervisor.start("leader", candidate.run())
-        stack.push_async_callback(cancel, leader)  # resigned before the nameservers are closed
+        id = secrets.token_hex(4)
+        node = cls(core, nameservers, id)
+        core.start_task("leader", node._candidate.run(), stack)  # resigned before the nameservers are closed
         if controls:
             await start_control(core, id, stack)
-        status = StatusReport(store, node.cache, id)
-        stack.push_async_callback(node.listeners.close, "public", "admin")
-        if node.siblings:
-            node.siblings.serve(node.refused, node.retirement.begin)
-        admin_tokens = AdminTokens(reloader.configuration.admin_tokens)
-        registry = node._listen(admin_tokens, status, nameservers)
-        present = msgspec.structs.replace(member, addresses=node.listeners.addresses)
-        membership = Membership(store, node.cache, id, present)
-        parts = LiveParts(
-            *(reloader, node.metrics, node.cache, node.updates, node.fair_use, node.sources, node.listeners),
-            *(admin_tokens, registry, nameservers, candidate, preference, membership, present),
-        )
-        reloader.follow(parts.take_over)
-        registered = node.supervisor.start("member", membership.run())
-        stack.push_async_callback(cancel, registered)  # before it resigns: nobody shall wait for this node
+        stack.push_async_callback(node._listeners.close, "public", "admin")
+        if node._siblings:
+            node._siblings.serve(node._refused, node._retirement.begin)
+        node._listen()
+        startup.reloader.follow(node._take_over)
+        # Ended before it resigns: nobody shall wait for this node.
+        core.start_task("member", node._membership.run(), stack)
         return node
 
     async def drain(self, *, others_go_on: bool) -> None:
@@ -312,58 +247,96 @@ class Node:
 
         Health goes on, where this node says that it drains; but not while other workers do not.
         """
-        self.retirement.stop()
-        _log.info("drain.started", waiting=self.updates.in_flight)
+        self._retirement.stop()
+        _log.info("drain.started", waiting=self._updates.in_flight)
         if others_go_on:
-            self.listeners.leave("public", "admin", "health")
+            self._listeners.leave("public", "admin", "health")
         else:
-            await self.listeners.end("public", "admin")
+            await self._listeners.end("public", "admin")
         try:
             async with asyncio.timeout(self._reloader.configuration.settings.drain.timeout):
-                await self.listeners.quiet("public", "admin")
-                await self.public.drain()
-                await self.admin_in_flight.drain()
-                await self.updates.drain()
+                await self._listeners.quiet("public", "admin")
+                await self._public.drain()
+                await self._admin_in_flight.drain()
+                await self._updates.drain()
         except TimeoutError:
-            _log.warning("drain.unfinished", waiting=self.updates.in_flight)
+            _log.warning("drain.unfinished", waiting=self._updates.in_flight)
         _log.info("drain.done")
 
     async def _all_refused(self) -> Sequence[RefusedAttempt]:
         """Return what this node has refused lately, of all workers if there are several."""
-        return await self.siblings.refused() if self.siblings else self.refused.all()
+        return await self._siblings.refused() if self._siblings else self._refused.all()
 
     async def _retire(self, delay: float) -> None:
         """Retire, all workers if there are several, and return `delay` seconds later, or when stopped."""
-        self.retirement.begin()
-        if self.siblings:
-            await self.siblings.retire()
-        await self.retirement.wait(delay)
+        self._retirement.begin()
+        if self._siblings:
+            await self._siblings.retire()
+        await self._retirement.wait(delay)
 
-    def _listen(self, admin_tokens: AdminTokens, status: StatusReport, nameservers: Nameservers) -> Registry:
-        settings, _, tls = self._reloader.configuration
-        registry = Registry(
-            self.cache, self.commits, nameservers=nameservers.by_name, timeout=settings.store.timeout
+    def _public_listener(self, settings: Settings) -> PublicListener:
+        health = HealthEndpoint(self._cache.when_current, self._core.takes_changes, _HEALTH_SECONDS)
+        return PublicListener(
+            public_routes(self._updates, self._sources, self._metrics, health),
+            min(settings.http.max_body, MAX_TEXT),
+            self._metrics,
+            SourceFailures(self._fair_use, self._sources),
+            self._connections,
         )
-        audit = AuditLog(self._core.store)
+
+    def _listen(self) -> None:
         admin = make_admin_application(
-            *(registry, audit, admin_tokens, status.status, self._retire, self._all_refused),
-            *(self.metrics, self.admin_in_flight),
+            *(self._registry, AuditLog(self._core.store), self._admin_tokens, self._status.status),
+            *(self._retire, self._all_refused, self._metrics, self._admin_in_flight),
         )
-        self.listeners.open("admin", admin)
-        self.listeners.open_public(self.public, self._connections, self._proxy, tls)
+        self._listeners.open("admin", admin)
+        settings, _, tls = self._reloader.configuration
+        self._listeners.open_public(self._public, self._connections, self._proxy, tls)
         self._core.startup.serves(self._readiness)
-        addresses = {**self.listeners.addresses, "dns": nameservers.listening}
+        addresses = {**self._listeners.addresses, "dns": self._nameservers.listening}
         note_addresses(settings, addresses)
         _log.info("ready", version=__version__, **addresses)
-        return registry
 
-    def _sends_header(self, peer: str) -> bool:
-        """Say whether a connection from there begins with a PROXY header."""
-        return self._reloader.configuration.settings.listen.proxy_protocol and self.sources.trusts(peer)
+    def _take_over(self) -> None:
+        """Let all parts go on with the configuration in force; in one turn, so that no request sees half.
+
+        The store is not among them: it has to see a new password before there is a node.
+        """
+        settings, admin_tokens, tls = self._reloader.configuration
+        self._cache.reconfigure(settings.store.timeout)
+        self._updates.reconfigure(update_policy(settings))
+        self._fair_use.reconfigure(fair_use_limits(settings))
+        self._sources.reconfigure(settings.trusted_proxies, settings.trusted_headers)
+        self._proxy.expects = self._sources.trusts if settings.listen.proxy_protocol else _NOBODY.__contains__
+        self._listeners.reconfigure_public(tls)
+        self._admin_tokens.reconfigure(admin_tokens)
+        self._metrics.expect(settings.nameservers)
+        self._nameservers.reconfigure(settings)
+        self._registry.reconfigure(nameservers=settings.nameservers, timeout=settings.store.timeout)
+        self._candidate.reconfigure(self._nameservers.by_name, leader_policy(settings))
+        self._speak_up(settings)
+
+    def _speak_up(self, settings: Settings) -> None:
+        """Say what this node is now, to the others and in the metrics."""
+        configured = self._reloader.configured
+        member = msgspec.structs.replace(
+            self._member,
+            nameservers=frozenset(settings.nameservers),
+            eligible=settings.leader.eligible,
+            priority=settings.leader.priority,
+            configuration=configured,
+        )
+        self._preference.reconfigure(member)
+        self._membership.reconfigure(member)
+        self._metrics.configured(
+            current=not configured.refused,
+            since=self._reloader.since.timestamp(),
+            waiting=len(configured.waiting),
+        )
 
     def _readiness(self) -> Readiness:
         """Say whether to send requests here."""
         reasons = self._core.reasons_against()
-        if self.retirement.has_begun:
+        if self._retirement.has_begun:
             reasons.append("draining")
         return Readiness(not reasons, (*reasons, *self._core.notes()))
