@@ -56,22 +56,11 @@ _ELSEWHERE = "name another folder with `data` in config.yaml, or DDNSD_DATA"
 _LET = f"let {files.myself()} write there, or"
 
 
-class DataFolderError(Exception):
-    """The data folder cannot be used."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(f"the data folder {text}")
-
-
-class ExposedError(Exception):
-    """Others could take ddnsd over by its files."""
-
-
 def prepare(settings: Settings, role: Role) -> Bootstrap:
     """Make the data folder and the admin token where there are none, and bind the role's listeners.
 
     Raises:
-        AdminTokenError, DataFolderError, ExposedError, ListenError: it cannot be; each says what to do.
+        AdminTokenError, OSError: it cannot be; the message says what to do.
     """
     _check_files(settings)  # before a secret is put there
     _make_data(settings.data)
@@ -83,26 +72,28 @@ def _make_data(folder: Path) -> None:
     """Make the data folder, and see that it can be used.
 
     Raises:
-        DataFolderError: it cannot.
+        OSError: it cannot; the message says what to do.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except FileExistsError as error:  # something else stands there, or where a folder above it should
-        raise DataFolderError(
-            f"{folder} cannot be made: {error.filename} is not a folder: {_ELSEWHERE}"
+        raise OSError(
+            f"the data folder {folder} cannot be made: {error.filename} is not a folder: {_ELSEWHERE}"
         ) from error
     except OSError as error:
-        raise DataFolderError(f"{folder} cannot be made ({error.strerror}): {_LET} {_ELSEWHERE}") from error
+        raise OSError(
+            f"the data folder {folder} cannot be made ({error.strerror}): {_LET} {_ELSEWHERE}"
+        ) from error
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
         reason = "the file system is read-only" if is_read_only else "permission denied"
-        raise DataFolderError(f"{folder} cannot be written ({reason}): {_LET} {_ELSEWHERE}")
+        raise OSError(f"the data folder {folder} cannot be written ({reason}): {_LET} {_ELSEWHERE}")
 
 
 def _check_files(settings: Settings) -> None:
     found = tuple(exposures(settings))
     if found and settings.data_check == "refuse":
-        raise ExposedError("; ".join(f"{each}; {EXPOSED_REMEDY}" for each in found))
+        raise OSError("; ".join(f"{each}; {EXPOSED_REMEDY}" for each in found))
     for each in found:
         _log.warning("data.exposed", reason=each)
 

@@ -37,7 +37,7 @@ class ControllerProcess:
         """Return a process that controls, once it is elected; leaving the stack ends it.
 
         Raises:
-            StoreError, ListenError, OSError, ValueError: it cannot start; the message says what to do.
+            StoreError, OSError, ValueError: it cannot start; the message says what to do.
         """
         _demand_shared_store(startup.reloader.configuration.settings)
         check_control(startup.reloader.configuration.settings)

@@ -104,7 +104,7 @@ class HttpListeners:
         """Serve an application to operators and their machines, on places of its own.
 
         Raises:
-            ListenError: another program listens there.
+            OSError: another program listens there.
         """
         limits = internal_connection_limits(self._settings)
         connections = Connections(limits, lambda _: False, functools.partial(self._closed, name))
@@ -120,7 +120,7 @@ class HttpListeners:
         """Serve the public listener, also where proxies send headers; over TLS with a context.
 
         Raises:
-            ListenError: another program listens there.
+            OSError: another program listens there.
         """
         self._serve(
             "public",

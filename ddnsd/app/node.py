@@ -218,7 +218,7 @@ class Node:
         With `controls` it also stands for the controller of custom resources.
 
         Raises:
-            StoreError, ListenError, OSError, ValueError: it cannot start; the message says what to do.
+            StoreError, OSError, ValueError: it cannot start; the message says what to do.
         """
         if controls:
             # Here, as other nodes need no client of Kubernetes in their memory.

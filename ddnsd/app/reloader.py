@@ -45,14 +45,8 @@ class Configuration(NamedTuple):
     tls: ssl.SSLContext | None
 
 
-class Reload(NamedTuple):
-    """A configuration that was read again, with what it changes, or why it cannot be taken over.
-
-    `files` are those that this depends on.
-    """
-
-    found: tuple[Configuration, SettingsChange] | ConfigError
-    files: frozenset[Path]
+# A configuration that was read again, with what it changes, or why it cannot be taken over.
+Reload = tuple[Configuration, SettingsChange] | ConfigError
 
 
 def configuration(settings: Settings, admin_tokens: tuple[AdminCredential, ...]) -> Configuration:
@@ -64,21 +58,24 @@ def configuration(settings: Settings, admin_tokens: tuple[AdminCredential, ...])
     return Configuration(settings, admin_tokens, _tls_context(settings.listen.tls))
 
 
-def read(source: SettingsSource, before: Settings) -> Reload:
-    """Read all files again and compare them with the settings in force; this changes nothing."""
+def read(source: SettingsSource, before: Settings) -> tuple[Reload, frozenset[Path]]:
+    """Read all files again and compare them with the settings in force; this changes nothing.
+
+    Return also which files that depends on.
+    """
     new, files = source.read()
     if isinstance(new, ConfigError):
-        return Reload(new, files)
+        return new, files
     changed = change(before, new)
     files |= admin_token_files(changed.settings)
     try:
         tokens = admin_credentials(changed.settings, read_token_digest)
         found = configuration(changed.settings, tokens)
     except AdminTokenError as error:
-        return Reload(ConfigError(str(source), (setting_problem("admin", "", str(error)),)), files)
+        return ConfigError(str(source), (setting_problem("admin", "", str(error)),)), files
     except OSError as error:  # it was replaced since it was checked
-        return Reload(ConfigError(str(source), (setting_problem("listen.tls", "", str(error)),)), files)
-    return Reload((found, changed), files)
+        return ConfigError(str(source), (setting_problem("listen.tls", "", str(error)),)), files
+    return (found, changed), files
 
 
 def _tls_context(tls: TlsSettings | None) -> ssl.SSLContext | None:
@@ -89,23 +86,19 @@ def _tls_context(tls: TlsSettings | None) -> ssl.SSLContext | None:
     return context
 
 
-class FileVersion(NamedTuple):
-    """What a path leads to, links resolved, and the SHA-256 of that file or why it cannot be read."""
+def look(paths: Iterable[Path]) -> Mapping[Path, tuple[str, str]]:
+    """Look at each file once.
 
-    real: str
-    content: str
-
-
-def look(paths: Iterable[Path]) -> Mapping[Path, FileVersion]:
-    """Look at each file once."""
+    Return what each path leads to, links resolved, and the SHA-256 of that file or why it cannot be read.
+    """
     return {path: _look_at(path) for path in paths}
 
 
-def _look_at(path: Path) -> FileVersion:
+def _look_at(path: Path) -> tuple[str, str]:
     try:
-        return FileVersion(os.path.realpath(path), hashlib.sha256(path.read_bytes()).hexdigest())
+        return os.path.realpath(path), hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        return FileVersion("", str(error.strerror))
+        return "", str(error.strerror)
 
 
 _log = structlog.get_logger(__name__)
@@ -122,13 +115,22 @@ class Reloader:
     reading that was taken over or refused.
     """
 
-    def __init__(self, source: SettingsSource, configuration: Configuration) -> None:
+    def __init__(
+        self,
+        source: SettingsSource,
+        configuration: Configuration,
+        *,
+        every: float = _LOOK_SECONDS,
+        settle: float = _SETTLE_SECONDS,
+    ) -> None:
+        """Look `every` so many seconds. Around a reading nothing may move for `settle` seconds."""
         self.configuration = configuration
         self._source = source
         self._files = frozenset({source.path} if source.path else ())
-        self._seen: Mapping[Path, FileVersion] | None = None  # at the last reading
+        self._seen: Mapping[Path, tuple[str, str]] | None = None  # at the last reading
         self._followers: list[Callable[[], None]] = []
-        self._look = Trigger()
+        self._every, self._settle = every, settle
+        self._trigger = Trigger()
         self.since = datetime.now(UTC)  # when it came into force
         self._count: Callable[[str], None] = lambda _: None
         self._refused = ""
@@ -152,20 +154,24 @@ class Reloader:
     def look_now(self) -> None:
         """Look at the files without waiting for the next time."""
         _log.info("config.look")  # whoever asked wants to see that it was heard, also if nothing has changed
-        self._look.due()
+        self._trigger.due()
 
     async def run(self) -> None:
-        """Look every second. Never returns."""
+        """Look again and again. Never returns."""
         path = self._source.path
         if path is not None and path.exists() and not path.is_file():  # a pipe: it can be read only once
             _log.info("config.not_watched", file=str(path))
             await asyncio.get_running_loop().create_future()
-        self._look.due()
-        await self._look.run(self._take_changes, every=_LOOK_SECONDS)
+        self._trigger.due()
+        await self._trigger.run(self._take_changes, every=self._every)
 
     async def _take_changes(self) -> None:
         if await asyncio.to_thread(look, self._files) != self._seen:
-            self._judge(await self._read())
+            found = await self._read()
+            if isinstance(found, ConfigError):
+                self._refuse(found)
+            else:
+                self._take_over(*found)
 
     async def _read(self) -> Reload:
         """Read until all files were the same before the reading and for some time after it.
@@ -174,18 +180,12 @@ class Reloader:
         """
         while True:
             before = await asyncio.to_thread(look, self._files)
-            reading = await asyncio.to_thread(read, self._source, self.configuration.settings)
-            await asyncio.sleep(_SETTLE_SECONDS)
-            if reading.files == self._files and await asyncio.to_thread(look, self._files) == before:
+            found, files = await asyncio.to_thread(read, self._source, self.configuration.settings)
+            await asyncio.sleep(self._settle)
+            if files == self._files and await asyncio.to_thread(look, self._files) == before:
                 self._seen = before
-                return reading
-            self._files = reading.files
-
-    def _judge(self, reading: Reload) -> None:
-        if isinstance(reading.found, ConfigError):
-            self._refuse(reading.found)
-        else:
-            self._take_over(*reading.found)
+                return found
+            self._files = files
 
     def _refuse(self, error: ConfigError) -> None:
         for problem in error.problems:

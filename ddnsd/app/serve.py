@@ -1,21 +1,22 @@
 """The life of a process: start a node, wait for a signal or a fallen task, drain, end."""
 
 import asyncio
+import functools
 import os
 import shutil
 import signal
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvloop
 
 from ddnsd.aio import TaskFellError, cancel
 from ddnsd.app.admin_token import AdminTokenError
-from ddnsd.app.bootstrap import Bootstrap, DataFolderError, ExposedError, Role, prepare
+from ddnsd.app.bootstrap import Bootstrap, Role, prepare
 from ddnsd.app.node import Node
 from ddnsd.app.reloader import Reloader, configuration
-from ddnsd.app.sockets import ListenError
 from ddnsd.app.startup import Startup
 from ddnsd.app.workers import BLOCKED, CANNOT_START, STOP_SIGNALS, PreforkSupervisor, Worker
 from ddnsd.config import Settings, SettingsSource, warnings
@@ -25,17 +26,11 @@ from ddnsd.telemetry.logging import configure
 if TYPE_CHECKING:
     from ddnsd.app.controller import ControllerProcess
 
+Running = Coroutine[Any, Any, None]
+
 _log = structlog.get_logger(__name__)
 
-_EXPECTED = (
-    AdminTokenError,
-    DataFolderError,
-    ExposedError,
-    ListenError,
-    StoreError,
-    OSError,
-    ValueError,
-)  # their messages say what to do
+_EXPECTED = (AdminTokenError, StoreError, OSError, ValueError)  # their messages say what to do
 
 
 def serve(source: SettingsSource, settings: Settings, role: Role) -> int:
@@ -47,37 +42,29 @@ def serve(source: SettingsSource, settings: Settings, role: Role) -> int:
     for warning in warnings(settings):
         _log.warning("config.remark", remark=warning)
     try:
-        premises = prepare(settings, role)
+        bootstrap = prepare(settings, role)
     except _EXPECTED as error:
         _log.error("start.failed", reason=str(error))
         return CANNOT_START
-    start = _Start(source, settings, premises, role)
+    run = functools.partial(_run, source, settings, bootstrap, role)
     if settings.workers == 1 or role is Role.CONTROLLER:
-        return _live(start, None)
-    return PreforkSupervisor(settings.workers, lambda worker: _work(start, worker), premises.leave).keep()
+        return _live(run(None))
+    work = functools.partial(_work, run)
+    return PreforkSupervisor(settings.workers, work, bootstrap.leave).keep()
 
 
-class _Start(NamedTuple):
-    """What a process begins with."""
-
-    source: SettingsSource
-    settings: Settings
-    premises: Bootstrap
-    role: Role
-
-
-def _work(start: _Start, worker: Worker) -> int:
+def _work(run: Callable[[Worker], Running], worker: Worker) -> int:
     structlog.contextvars.bind_contextvars(worker=worker.number)
-    status = _live(start, worker)
+    status = _live(run(worker))
     if os.getppid() != worker.parent:  # it was killed, and leaves the folder to whoever finds it
         shutil.rmtree(worker.folder, ignore_errors=True)
     return status
 
 
-def _live(start: _Start, worker: Worker | None) -> int:
+def _live(running: Running) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(_run(start, worker))
+            runner.run(running)
         except _EXPECTED as error:
             _log.error("start.failed", reason=str(error))
             return CANNOT_START
@@ -86,19 +73,21 @@ def _live(start: _Start, worker: Worker | None) -> int:
     return 0
 
 
-async def _run(start: _Start, worker: Worker | None) -> None:
-    reloader = Reloader(start.source, configuration(start.settings, start.premises.admin_tokens))
+async def _run(
+    source: SettingsSource, settings: Settings, bootstrap: Bootstrap, role: Role, worker: Worker | None
+) -> None:
+    reloader = Reloader(source, configuration(settings, bootstrap.admin_tokens))
     reloader.follow(lambda: _configure_log(reloader))
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.look_now)
     stopped = asyncio.create_task(_stop_sign(worker), name="signals")
     async with AsyncExitStack() as stack:
         reloading = asyncio.create_task(reloader.run(), name="configuration")
         stack.push_async_callback(cancel, reloading)
-        startup = await Startup.open(reloader, start.premises, worker, stack)
+        startup = await Startup.open(reloader, bootstrap, worker, stack)
         startup.supervisor.keep(reloading)
         fallen = asyncio.create_task(startup.supervisor.fallen(), name="supervisor")
         try:
-            await _serve(start.role, startup, stack, stopped, fallen)
+            await _serve(role, startup, stack, stopped, fallen)
         finally:
             await cancel(fallen)  # before the stack ends the tasks that it looks at
 

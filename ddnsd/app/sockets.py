@@ -30,10 +30,6 @@ _NO_SYN = (
 SocketAddress = tuple[Any, ...]  # as ip(7) and ipv6(7) have it: host, port, and two more for IPv6
 
 
-class ListenError(Exception):
-    """An address is not to be had."""
-
-
 class Bound(NamedTuple):
     """A listener's sockets, one for each of its addresses; `endpoint` has the actual port."""
 
@@ -45,7 +41,7 @@ class Bound(NamedTuple):
         """Let clients connect; what another worker has done already, does no harm.
 
         Raises:
-            ListenError: another program has begun to listen there since it was bound.
+            OSError: another program has begun to listen there since it was bound.
         """
         for each in self.sockets:
             try:
@@ -74,7 +70,7 @@ def bind_listeners(settings: Settings, names: Iterable[str] = LISTENERS) -> Mapp
     """Bind these HTTP listeners, all or none.
 
     Raises:
-        ListenError: an address is taken, not this machine's, or needs privileges.
+        OSError: an address is taken, not this machine's, or needs privileges.
     """
     listen = settings.listen
     endpoints = {"public": listen.public, "admin": listen.admin, "health": listen.health}
@@ -136,14 +132,14 @@ def _attach(listening: socket.socket, program: Sequence[tuple[int, int, int, int
     )
 
 
-def _listen_error(name: str, endpoint: ListenAddress, error: OSError) -> ListenError:
+def _listen_error(name: str, endpoint: ListenAddress, error: OSError) -> OSError:
     remedies = {
         errno.EADDRINUSE: "another program has it",
         errno.EACCES: "a port below 1024 needs privileges",
         errno.EADDRNOTAVAIL: "it is not an address of this machine",
     }
     reason = remedies.get(error.errno or 0, str(error))
-    return ListenError(
+    return OSError(
         f"cannot listen on {endpoint}: {reason}; change listen.{name} in config.yaml "
         f"or set DDNSD_LISTEN_{name.upper()}"
     )

@@ -32,7 +32,7 @@ class Startup:
     `loading`, once there is something to load, says how far that has come.
     """
 
-    def __init__(self, reloader: Reloader, premises: Bootstrap, worker: Worker | None) -> None:
+    def __init__(self, reloader: Reloader, bootstrap: Bootstrap, worker: Worker | None) -> None:
         settings = reloader.configuration.settings
         self.reloader = reloader
         self.registry = CollectorRegistry()
@@ -41,7 +41,7 @@ class Startup:
         reloader.on_outcome(self.metrics.reloaded)
         self.supervisor = Supervisor()
         count = self.metrics.internal_connection_closed
-        self.listeners = HttpListeners(settings, premises.bound, count)
+        self.listeners = HttpListeners(settings, bootstrap.bound, count)
         self.worker = worker
         self.siblings = WorkerChannel(worker, self.metrics) if worker else None
         self.loading: Callable[[], str] = lambda: ""
@@ -53,14 +53,14 @@ class Startup:
 
     @classmethod
     async def open(
-        cls, reloader: Reloader, premises: Bootstrap, worker: Worker | None, stack: AsyncExitStack
+        cls, reloader: Reloader, bootstrap: Bootstrap, worker: Worker | None, stack: AsyncExitStack
     ) -> "Startup":
         """Answer on the health listener until the stack is left; `worker` is None for the only process.
 
         Raises:
-            ListenError, OSError: it cannot listen; the message says what to do.
+            OSError: it cannot listen; the message says what to do.
         """
-        startup = cls(reloader, premises, worker)
+        startup = cls(reloader, bootstrap, worker)
         stack.push_async_callback(startup.listeners.close)
         if startup.siblings:
             stack.callback((await startup.siblings.listen(startup._is_ready)).close)

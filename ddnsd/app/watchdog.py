@@ -14,7 +14,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
-from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -124,23 +123,18 @@ class Watchdog:
     def _tell(self, reason: str) -> None:
         self._note(reason)
         _log.critical("process.ends", reason=reason, status=STATUS)
-        for stack, count in Counter(_stacks(self._loop)).items():
-            _log.critical("process.stack", count=count, **stack._asdict())
+        for (of, stack), count in Counter(_stacks(self._loop)).items():
+            _log.critical("process.stack", count=count, of=of, stack=stack)
 
 
-class _Stack(NamedTuple):
-    of: str  # a thread or a task, by name
-    stack: str  # the innermost call last
-
-
-def _stacks(loop: asyncio.AbstractEventLoop) -> Iterator[_Stack]:
-    """Yield where each thread is, and where each task waits."""
+def _stacks(loop: asyncio.AbstractEventLoop) -> Iterator[tuple[str, str]]:
+    """Yield where each thread is, and where each task waits: its name, and its calls, the innermost last."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     for ident, frame in sys._current_frames().items():  # the documented way to see another thread's stack
-        yield _Stack(f"thread {names.get(ident, ident)}", "".join(traceback.format_stack(frame)))
+        yield f"thread {names.get(ident, ident)}", "".join(traceback.format_stack(frame))
     for task in asyncio.all_tasks(loop):
         where = [_place(frame) for frame in _awaiting(task.get_coro())]
-        yield _Stack(f"task {task.get_name()}", "".join(where))
+        yield f"task {task.get_name()}", "".join(where)
 
 
 def _awaiting(inner: object) -> Iterator[FrameType]:

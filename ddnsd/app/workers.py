@@ -65,21 +65,12 @@ _STEADY_SECONDS = 10.0  # a worker that ran for as long starts again at once
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds
 
 
-class _Run(NamedTuple):
-    """A worker that runs: since when, and how long it was waited before."""
-
-    number: int
-    started: float
-    pause: float
-    is_first: bool
-
-
 class _Start(NamedTuple):
-    """A worker that is to start."""
+    """The start of a worker that runs, or waits to. Times are of the monotonic clock, in seconds."""
 
     number: int
-    due: float
-    pause: float
+    at: float  # when it started, or is to
+    pause: float  # before it
     is_first: bool
 
 
@@ -91,7 +82,7 @@ class PreforkSupervisor:
         self._count = count
         self._work = work
         self._leave = leave
-        self._running: dict[int, _Run] = {}  # by process id
+        self._running: dict[int, _Start] = {}  # by process id
         self._waiting = [_Start(number, 0.0, 0.0, is_first=True) for number in range(count)]
         self._status = 0
         self._lifeline, self._line_end = os.pipe()  # its end is the sign to leave; nothing is ever written
@@ -114,14 +105,14 @@ class PreforkSupervisor:
     def _patience(self) -> float:
         """Return seconds until the next worker is to start; an hour where none is."""
         now = time.monotonic()
-        return max(0.0, min((start.due for start in self._waiting), default=now + 3600) - now)
+        return max(0.0, min((start.at for start in self._waiting), default=now + 3600) - now)
 
     def _start_due(self, folder: Path) -> None:
         now = time.monotonic()
-        for start in [start for start in self._waiting if start.due <= now]:
+        for start in [start for start in self._waiting if start.at <= now]:
             self._waiting.remove(start)
             pid = self._fork(start.number, folder)
-            self._running[pid] = _Run(start.number, now, start.pause, start.is_first)
+            self._running[pid] = start._replace(at=now)
             _log.info("worker.started", worker=start.number, pid=pid)
 
     def _fork(self, number: int, folder: Path) -> int:
@@ -157,18 +148,18 @@ class PreforkSupervisor:
             os.kill(pid, number)
 
     def _note_end(self, pid: int, status: int) -> None:
-        run = self._running.pop(pid, None)
-        if run is None:  # not a worker: the parent may be a container's first process
+        start = self._running.pop(pid, None)
+        if start is None:  # not a worker: the parent may be a container's first process
             return
-        if self._line_end < 0 or (run.is_first and status == CANNOT_START):
+        if self._line_end < 0 or (start.is_first and status == CANNOT_START):
             self._status = self._status or status
             self._stop()
             return
-        lived = time.monotonic() - run.started
-        pause = 0.0 if lived >= _STEADY_SECONDS else min(max(2 * run.pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+        lived = time.monotonic() - start.at
+        pause = 0.0 if lived >= _STEADY_SECONDS else min(max(2 * start.pause, _FIRST_PAUSE), _LONGEST_PAUSE)
         log = _log.error if status else _log.info
-        log("worker.ended", worker=run.number, pid=pid, status=status, starts_again_after=pause)
-        self._waiting.append(_Start(run.number, time.monotonic() + pause, pause, is_first=False))
+        log("worker.ended", worker=start.number, pid=pid, status=status, starts_again_after=pause)
+        self._waiting.append(_Start(start.number, time.monotonic() + pause, pause, is_first=False))
 
 
 def _ended() -> Iterator[tuple[int, int]]:

@@ -15,7 +15,7 @@ def test_a_volume_of_kubernetes(tmp_path: Path) -> None:
     volume.write({"a": "1", "b": "2"})
     assert look(paths) != before, "the same text, but of another generation"
     volume.write({"a": "1"})
-    assert look(paths)[volume / "b"].content == "No such file or directory"
+    assert look(paths)[volume / "b"] == ("", "No such file or directory")
 
 
 def test_a_file_that_keeps_its_size_and_its_times(tmp_path: Path) -> None:

@@ -22,6 +22,10 @@ def settings_of(source: SettingsSource) -> Settings:
     return settings
 
 
+def quick(source: SettingsSource) -> Reloader:
+    return Reloader(source, configuration(settings_of(source), CREDENTIALS), every=0.05, settle=0.02)
+
+
 @pytest.fixture
 def token_file(tmp_path: Path) -> Path:
     path = tmp_path / "token"
@@ -32,7 +36,7 @@ def token_file(tmp_path: Path) -> Path:
 @pytest.mark.logs_errors
 async def test_without_a_config_file_the_other_files_count(token_file: Path) -> None:
     source = SettingsSource(None, {"DDNSD_ADMIN_TOKEN_FILE": str(token_file)})
-    reloader = Reloader(source, configuration(settings_of(source), CREDENTIALS))
+    reloader = quick(source)
     outcomes: list[str] = []
     reloader.on_outcome(outcomes.append)
     async with running(reloader.run()):
@@ -49,7 +53,7 @@ async def test_a_change_before_the_first_look_is_noticed(tmp_path: Path, token_f
     path = tmp_path / "config.yaml"
     path.write_text(f"admin: {{token_file: {token_file}}}")
     source = SettingsSource(path, {})
-    reloader = Reloader(source, configuration(settings_of(source), CREDENTIALS))
+    reloader = quick(source)
     path.write_text(f"admin: {{token_file: {token_file}}}\nlog: {{level: debug}}")
     async with running(reloader.run()):
         await until(lambda: reloader.configuration.settings.log.level == "debug")
@@ -62,7 +66,7 @@ async def test_a_file_that_a_refused_configuration_names_is_looked_at(
     path, key = tmp_path / "config.yaml", tmp_path / "key"
     path.write_text(f"admin: {{token_file: {token_file}}}")
     source = SettingsSource(path, {})
-    reloader = Reloader(source, configuration(settings_of(source), CREDENTIALS))
+    reloader = quick(source)
     nameserver = "{kind: rfc2136, address: 192.0.2.53, key: {secret_file: key, name: a}}"
     async with running(reloader.run()):
         path.write_text(f"admin: {{token_file: {token_file}}}\nnameservers: {{other: {nameserver}}}")
@@ -78,7 +82,7 @@ async def test_a_further_admin_token_comes_and_goes(tmp_path: Path, token_file: 
     without = f"admin: {{token_file: {token_file}}}"
     path.write_text(without)
     source = SettingsSource(path, {})
-    reloader = Reloader(source, configuration(settings_of(source), CREDENTIALS))
+    reloader = quick(source)
     tokens = AdminTokens(CREDENTIALS)
     reloader.follow(lambda: tokens.reconfigure(reloader.configuration.admin_tokens))
 

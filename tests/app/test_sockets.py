@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.app.sockets import Bound, ListenError, bind_listeners
+from ddnsd.app.sockets import Bound, bind_listeners
 from ddnsd.config import Settings, load
 
 SECONDS = 0.3  # shorter than the second after which a SYN is sent again
@@ -69,10 +69,10 @@ def test_one_port_for_all_addresses() -> None:
 
 def test_a_port_that_somebody_takes_meanwhile(public: Bound) -> None:
     """Two programs may bind the same port, as both say that it may be used again; one may listen."""
-    with socket.create_server(public.endpoint), pytest.raises(ListenError, match="another program has it"):
+    with socket.create_server(public.endpoint), pytest.raises(OSError, match="another program has it"):
         public.listen()
 
 
 def test_an_address_of_another_machine_leaves_nothing_open() -> None:
-    with pytest.raises(ListenError, match=r"not an address of this machine; change listen\.health"):
+    with pytest.raises(OSError, match=r"not an address of this machine; change listen\.health"):
         bind_listeners(settings(health="192.0.2.1:0"))
