@@ -45,14 +45,6 @@ _RECORDS = (keys.ADDRESSES, keys.PUBLISHED)
 _STAGES = ((Kind.ZONE, Kind.ACCOUNT), (Kind.HOST, Kind.TOKEN))  # what is referred to comes first
 
 
-class _Desired(NamedTuple):
-    """A change, and the object that it is made for; if that is refused, why."""
-
-    custom: Custom
-    change: SourcedChange
-    refused: InvalidObject | None = None
-
-
 class _Reported(NamedTuple):
     """What was found of an object's acceptance, and of which generation; and what else is to be said."""
 
@@ -167,36 +159,36 @@ class Controller:
     async def _settle(self, customs: Sequence[Custom]) -> None:
         """Make the store hold what these objects say."""
         slice = background()
-        wanted: list[_Desired] = []
+        wanted: list[tuple[Custom, Document | InvalidObject]] = []
+        changes: list[SourcedChange] = []
         zones = None
         if self._views.knows(Kind.ZONE):
             zones = {zone.ref.name: zone for zone in self._views.of_kind(Kind.ZONE)}
         for custom in customs:
             validated = self._validator.validate(custom, self._cache.state, zones, self._secrets.digest_of)
             if change := self._change(custom, validated):
-                wanted.append(change)
+                wanted.append((custom, validated))
+                changes.append(change)
             elif not (custom.status.conditions and _is_pending(validated)):
-                self._say(custom, validated.finding if isinstance(validated, InvalidObject) else ACCEPTED)
+                self._say(custom, _finding(validated))
             await slice.pause()
-        if wanted:
-            outcomes = await self._registry.change([one.change for one in wanted])
-            for one, outcome in zip(wanted, outcomes, strict=True):
-                self._say(one.custom, _finding(outcome, one.refused))
+        if changes:
+            outcomes = await self._registry.change(changes)
+            for (custom, validated), outcome in zip(wanted, outcomes, strict=True):
+                self._say(custom, _finding(validated, outcome))
 
-    def _change(self, custom: Custom, validated: Document | InvalidObject) -> _Desired | None:
+    def _change(self, custom: Custom, validated: Document | InvalidObject) -> SourcedChange | None:
         """Return what has to be changed in the store, if anything."""
         if isinstance(validated, Document):
-            same = self._stored(validated.kind, validated.name) == Resource(
-                validated.spec, origin=validated.origin
-            )
-            return None if same else _Desired(custom, SourcedPut(validated))
+            wanted = Resource(validated.spec, origin=validated.origin)
+            is_there = self._stored(validated.kind, validated.name) == wanted
+            return None if is_there else SourcedPut(validated)
         if validated.document is not None:
-            wanted = self._change(custom, validated.document)
-            return wanted._replace(refused=validated) if wanted else None
+            return self._change(custom, validated.document)
         stored = self._stored(custom.ref.kind, validated.hold) if validated.hold else None
         if stored is None or stored.held or stored.origin != Origin(self._source, custom.ref.namespace):
             return None
-        return _Desired(custom, SourcedHold(custom.ref.kind, validated.hold), validated)
+        return SourcedHold(custom.ref.kind, validated.hold)
 
     def _stored(self, kind: Kind, name: str) -> Resource[Spec] | None:
         entry = self._cache.state.resources(kind).get(name)
@@ -249,8 +241,8 @@ def _is_pending(validated: Document | InvalidObject) -> bool:
     )
 
 
-def _finding(outcome: SourcedOutcome, refused: InvalidObject | None) -> ConditionValue:
-    """Return what the outcome of a change says of its object, that was `refused` beforehand, or not."""
+def _finding(validated: Document | InvalidObject, outcome: SourcedOutcome | None = None) -> ConditionValue:
+    """Return what there is to say of an object's acceptance: why its change was refused comes first."""
     if isinstance(outcome, (RefusedError, InvalidDocumentError)):
         return InvalidObject(outcome.reason, str(outcome)).finding
-    return refused.finding if refused else ACCEPTED
+    return validated.finding if isinstance(validated, InvalidObject) else ACCEPTED

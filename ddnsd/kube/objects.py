@@ -54,22 +54,19 @@ class _Extra(msgspec.Struct, frozen=True, rename="camel"):
     secret_ref: _SecretRef | None = None
 
 
-class _Shape(msgspec.Struct, frozen=True):
-    spec: msgspec.Raw = msgspec.Raw(b"{}")
-    status: msgspec.Raw = msgspec.Raw(b"{}")
+_EMPTY = msgspec.Raw(b"{}")
 
 
 def read_custom(kind: Kind, object: Object) -> Custom:
     """Read one object of a list or a watch."""
-    shape = object.decode(_Shape)
-    metadata = object.metadata
-    status = _status(kind, shape.status)
+    fields, metadata = object.decode(dict[str, msgspec.Raw]), object.metadata
+    spec, status = fields.get("spec", _EMPTY), _status(kind, fields.get("status", _EMPTY))
     made = Custom(Ref(kind, *object.key), metadata.uid, metadata.generation, {}, status)
     try:
-        msgspec.json.decode(shape.spec, type=_Extra)
+        msgspec.json.decode(spec, type=_Extra)
     except msgspec.ValidationError as error:  # of a definition that is not ours
         return made._replace(unreadable=str(error))
-    return made._replace(spec=msgspec.json.decode(shape.spec))
+    return made._replace(spec=msgspec.json.decode(spec))
 
 
 def _status(kind: Kind, raw: msgspec.Raw) -> ObjectStatus:
