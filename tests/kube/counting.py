@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from tests.waiting import until
+
 _ADDRESS = "127.0.0.1"
 _PATIENCE = 5.0  # seconds for connections to close
 
@@ -26,9 +28,7 @@ class CountingProxy:
 
     async def until_open(self, count: int) -> None:
         """Wait until there are so many connections."""
-        async with asyncio.timeout(_PATIENCE):
-            while self.open != count:
-                await asyncio.sleep(0.01)
+        await until(lambda: self.open == count, _PATIENCE, f"{count} connections")
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Copy both ways until one side closes."""

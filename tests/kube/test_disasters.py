@@ -256,7 +256,8 @@ async def test_a_source_that_is_released_is_the_next_ones(settled: World) -> Non
 async def test_a_store_that_fails_while_the_source_is_bound_is_asked_again(world: World) -> None:
     world.set_up()
     async with world.controller(timeout=0.0) as contender:
-        await asyncio.sleep(2.5)  # so that it fails more than once
+        before = world.reads("namespaces")  # each attempt begins with one
+        await until(lambda: world.reads("namespaces") >= before + 2, True, "it fails more than once")
         contender.reconfigure(world.policy)
         await world.until_condition("token", "router")
 

@@ -30,10 +30,8 @@ async def test_errors_come_first_and_each_object_once() -> None:
 
 async def test_who_takes_waits_for_what_is_put() -> None:
     queue = StatusQueue()
-    taking = asyncio.create_task(queue.take())
-    await asyncio.sleep(0)
-    queue.put(ref("a"))
-    assert await taking == ref("a")
+    asyncio.get_running_loop().call_soon(queue.put, ref("a"))
+    assert await queue.take() == ref("a")
 
 
 async def test_writes_are_limited(world: World) -> None:

@@ -1,19 +1,18 @@
 """The Secrets of Tokens."""
 
-import asyncio
 import json
-import re
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from ddnsd.model.request import Limited, Moved, Refusal, Skipped, Unchanged, Updated
+from ddnsd.model.request import Refusal, Updated
 from ddnsd.model.resources import digest
 from tests.kube.counting import counting
-from tests.kube.world import COMMON_RULES, SECRET_RULE, World, until
+from tests.kube.world import COMMON_RULES, SECRET_RULE, Told, World, until
 from tests.rigs.kubernetes import ServiceAccount
+from tests.waiting import until as until_holds
 
 
 @pytest.fixture
@@ -335,11 +334,16 @@ def _is_new(world: World, name: str, old: str) -> bool:
     return found.returncode == 0 and world.secret() != old
 
 
-async def _settled(world: World) -> Limited | Moved | Refusal | Skipped | Unchanged | Updated:
+async def _settled(world: World) -> Told:
     """Return the answer once the new secret is known."""
-    async with asyncio.timeout(15):
-        while (answer := await world.update("192.0.2.1")) is Refusal.UNKNOWN_TOKEN:
-            await asyncio.sleep(0.1)
+    answer: Told = Refusal.UNKNOWN_TOKEN
+
+    async def is_known() -> bool:
+        nonlocal answer
+        answer = await world.update("192.0.2.1")
+        return answer is not Refusal.UNKNOWN_TOKEN
+
+    await until_holds(is_known)
     return answer
 
 
@@ -349,14 +353,7 @@ async def test_a_look_at_a_secret_makes_no_handshake_of_its_own(world: World) ->
         world.server = proxy.url
         async with world.controller():
             await world.until_condition("token", "router")
-            before, looks = proxy.accepted, secret_reads(world)
-            await until(lambda: secret_reads(world) >= looks + 3, True, "three looks at the Secret")
+            before, looks = proxy.accepted, world.reads("secrets")
+            await until(lambda: world.reads("secrets") >= looks + 3, True, "three looks at the Secret")
             # Every watch has ended in that time, too, and each of its successors took a kept connection.
             assert proxy.accepted == before
-
-
-def secret_reads(world: World) -> int:
-    """Return how many times Secrets have been read by name, as the API server counts."""
-    line = r'^apiserver_request_total\{.*resource="secrets".*verb="GET".*\} (\d+)$'
-    metrics = world.kubectl("get", "--raw", "/metrics")
-    return sum(map(int, re.findall(line, metrics, re.MULTILINE)))

@@ -1,6 +1,7 @@
 """A Kubernetes cluster and an installation of ddnsd, whose controller runs in the test's own process."""
 
 import asyncio
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -143,6 +144,12 @@ class World:
         """Return how many deletions are held back."""
         held = self.record().held
         return held.count if held else 0
+
+    def reads(self, resource: str) -> int:
+        """Return how many times objects of a resource have been read by name, as the API server counts."""
+        line = rf'^apiserver_request_total\{{.*resource="{resource}".*verb="GET".*\}} (\d+)$'
+        metrics = self.kubectl("get", "--raw", "/metrics")
+        return sum(map(int, re.findall(line, metrics, re.MULTILINE)))
 
     def secret(self, token: str = "router") -> str:
         """Return the secret that ddnsd made for a token, as a user reads it."""
