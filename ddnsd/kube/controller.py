@@ -27,7 +27,6 @@ from ddnsd.service.registry.sourced import (
     SourcedChange,
     SourcedHold,
     SourcedOutcome,
-    SourcedPut,
     SourcedRegistry,
 )
 from ddnsd.store import keys
@@ -182,7 +181,7 @@ class Controller:
         if isinstance(validated, Document):
             wanted = Resource(validated.spec, origin=validated.origin)
             is_there = self._stored(validated.kind, validated.name) == wanted
-            return None if is_there else SourcedPut(validated)
+            return None if is_there else validated
         if validated.document is not None:
             return self._change(custom, validated.document)
         stored = self._stored(custom.ref.kind, validated.hold) if validated.hold else None

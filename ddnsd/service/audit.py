@@ -1,28 +1,21 @@
 """The audit, read from the store page by page: no node keeps its entries in memory."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 import msgspec
 import structlog
 
 from ddnsd.aio import Slice
 from ddnsd.model.audit import AuditEntry, AuditItem
-from ddnsd.service.registry.results import StoreFailedError
+from ddnsd.service.registry.results import store_failures
+from ddnsd.service.status import Page
 from ddnsd.store import keys
-from ddnsd.store.interface import KeyValue, Store, StoreError
+from ddnsd.store.interface import KeyValue, Store
 
 _log = structlog.get_logger(__name__)
 
 _PAGE = 500  # entries read at once
 _decode = msgspec.json.Decoder(AuditEntry).decode
-
-
-class AuditPage(NamedTuple):
-    """A part of the audit, the newest first. `cursor` asks for what follows; "" if nothing does."""
-
-    items: tuple[AuditItem, ...]
-    cursor: str
 
 
 class AuditLog:
@@ -31,7 +24,7 @@ class AuditLog:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def page(self, limit: int, cursor: str = "") -> AuditPage:
+    async def page(self, limit: int, cursor: str = "") -> Page[AuditItem]:
         """Return at most `limit` entries, those before the cursor.
 
         Raises:
@@ -39,7 +32,7 @@ class AuditLog:
         """
         found, more = await self._read(limit, cursor)
         items = tuple(_item(id, entry) for id, entry in _entries(found))
-        return AuditPage(items, _id(found[-1][0]) if more else "")
+        return Page(items, _id(found[-1][0]) if more else "")
 
     async def of_host(self, host: str) -> list[AuditItem]:
         """Return all entries that name a host, the newest first.
@@ -60,10 +53,8 @@ class AuditLog:
 
     async def _read(self, limit: int, cursor: str) -> tuple[tuple[tuple[str, KeyValue], ...], bool]:
         prefix = keys.audit("")
-        try:
+        with store_failures("be read"):
             found = await self._store.page(prefix, limit, before=keys.audit(cursor) if cursor else "")
-        except StoreError as error:
-            raise StoreFailedError(f"the store cannot be read now ({error}): try again") from error
         return found.items, found.total > len(found.items)
 
 

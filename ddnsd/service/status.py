@@ -5,7 +5,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Annotated, NamedTuple
+from typing import Annotated, Generic, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -19,6 +19,8 @@ from ddnsd.model.publication import Standing, is_served, standing, wanted
 from ddnsd.model.records import Committed, Entry, RecordKey, entries
 from ddnsd.model.resources import Kind
 from ddnsd.model.state import State
+
+Listed = TypeVar("Listed")
 
 
 class RecordStatus(msgspec.Struct, frozen=True):
@@ -167,16 +169,16 @@ class HistoryItem(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"{self.at.isoformat()}/{self.host}/{self.type}"
 
 
-class HistoryPage(NamedTuple):
-    """A part of a history, the newest first. `cursor` asks for what follows; "" if nothing does."""
+class Page(NamedTuple, Generic[Listed]):
+    """A part of a listing, in its order. `cursor` asks for what follows; "" if nothing does."""
 
-    items: tuple[HistoryItem, ...]
+    items: tuple[Listed, ...]
     cursor: str
 
 
 async def history(
     state: State, hosts: Collection[str], limit: int, cursor: str = "", *, more: Iterable[HistoryItem] = ()
-) -> HistoryPage:
+) -> Page[HistoryItem]:
     """Return at most `limit` changes of these hosts, and `more`, before the cursor.
 
     The event loop goes on meanwhile.
@@ -191,7 +193,7 @@ async def history(
             heapq.heappop(newest)
         await slice.pause()
     found = tuple(item for _, _, item in sorted(newest, reverse=True)[:limit])
-    return HistoryPage(found, found[-1].place if len(newest) > limit else "")
+    return Page(found, found[-1].place if len(newest) > limit else "")
 
 
 def resource_changes(host: str, audit: Iterable[AuditItem]) -> list[HistoryItem]:

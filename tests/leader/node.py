@@ -149,7 +149,9 @@ class Node:
 
     async def repair(self, zone: str = ZONE) -> None:
         """Have the leader compare the zone with the store, and mend it."""
-        done = await self.registry.await_work(await self.registry.request_work(zone, Work.REPAIR), PATIENCE)
+        done = await self.registry.work.finished(
+            await self.registry.work.request(zone, Work.REPAIR), PATIENCE
+        )
         assert done is not None
         assert not done.failure, done
 

@@ -40,7 +40,7 @@ from ddnsd.nameserver.interface import (
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 from ddnsd.service.documents import Document, Reason
 from ddnsd.service.registry import Result, SourcedRegistry
-from ddnsd.service.registry.sourced import SourcedDelete, SourcedPut
+from ddnsd.service.registry.sourced import SourcedDelete
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import ConditionalWrite as StoreUpdate
@@ -145,8 +145,8 @@ async def put(node: Node, stored: dict[str, Stored]) -> None:
 
 
 async def work(node: Node, asked: Work, *, adopt: bool = False) -> Sequence[str]:
-    id = await node.registry.request_work(ZONE, asked, adopt=adopt)
-    done = await node.registry.await_work(id, PATIENCE)
+    id = await node.registry.work.request(ZONE, asked, adopt=adopt)
+    done = await node.registry.work.finished(id, PATIENCE)
     assert done is not None
     assert not done.failure, done
     return done.findings
@@ -772,5 +772,5 @@ async def _controller(node: Node, store: EmbeddedStore) -> SourcedRegistry:
     return kube
 
 
-def _put(kind: Kind, origin: Origin, specs: Mapping[str, Spec]) -> list[SourcedPut]:
-    return [SourcedPut(Document(kind, name, spec, origin)) for name, spec in specs.items()]
+def _put(kind: Kind, origin: Origin, specs: Mapping[str, Spec]) -> list[Document]:
+    return [Document(kind, name, spec, origin) for name, spec in specs.items()]

@@ -111,7 +111,7 @@ async def test_every_rewrite_keeps_what_the_next_version_wrote(store: EmbeddedSt
         await node.update(BLOG, "192.0.2.2")
         token = document("Token", "router", account="alice", sha256=digest(SECRET), hosts=[BLOG])
         await node.apply(zone(ttl=33), document("Account", "alice", status="suspended"), host(ttl=44), token)
-        await node.registry.await_work("one", 10)
+        await node.registry.work.finished("one", 10)
         await node.apply(host(families=["AAAA"]))  # a tombstone
         await node.published()
         written = [(shelf(key), value) async for key, value in writes(watch, node.cache.revision)]

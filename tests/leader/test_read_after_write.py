@@ -105,7 +105,7 @@ def error_of(node: Node, record: RecordKey) -> str:
 
 
 async def findings(node: Node, work: Work) -> Sequence[str]:
-    done = await node.registry.await_work(await node.registry.request_work(ZONE, work), PATIENCE)
+    done = await node.registry.work.finished(await node.registry.work.request(ZONE, work), PATIENCE)
     assert done is not None
     assert not done.failure, done
     return done.findings

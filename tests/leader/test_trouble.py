@@ -161,7 +161,7 @@ async def test_zone_that_is_not_published_is_not_said_to_be_well(tmp_path: Path,
 
 
 async def _ask(node: Node, name: str, work: Work) -> WorkRequest:
-    answer = await node.registry.await_work(await node.registry.request_work(name, work), 5)
+    answer = await node.registry.work.finished(await node.registry.work.request(name, work), 5)
     assert answer is not None
     return answer
 

@@ -9,7 +9,6 @@ from ddnsd.model.records import Candidacy, Entry, HeldDeletions, Resource
 from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Origin, TokenSpec, ZoneSpec, qualified
 from ddnsd.service.documents import Document
 from ddnsd.service.registry import SourcedRegistry
-from ddnsd.service.registry.sourced import SourcedPut
 from ddnsd.store import codec, keys
 from tests.service.registry_node import NAMESERVERS, TIMEOUT, Node
 
@@ -38,21 +37,21 @@ async def controller(node: Node, source: str = "prod", uid: str = "uid-1") -> As
     await leadership.resign()
 
 
-def zone_of(origin: Origin = CLUSTER, name: str = "example.com") -> SourcedPut:
-    return SourcedPut(Document(Kind.ZONE, name, ZoneSpec(), origin))
+def zone_of(origin: Origin = CLUSTER, name: str = "example.com") -> Document:
+    return Document(Kind.ZONE, name, ZoneSpec(), origin)
 
 
-def account_of(origin: Origin = HOME, name: str = "alice", **spec: Any) -> SourcedPut:
-    return SourcedPut(Document(Kind.ACCOUNT, qualified(origin, name), AccountSpec(**spec), origin))
+def account_of(origin: Origin = HOME, name: str = "alice", **spec: Any) -> Document:
+    return Document(Kind.ACCOUNT, qualified(origin, name), AccountSpec(**spec), origin)
 
 
-def host_of(origin: Origin = HOME, name: str = BLOG, owner: str = "alice", **spec: Any) -> SourcedPut:
-    return SourcedPut(Document(Kind.HOST, name, HostSpec(qualified(origin, owner), **spec), origin))
+def host_of(origin: Origin = HOME, name: str = BLOG, owner: str = "alice", **spec: Any) -> Document:
+    return Document(Kind.HOST, name, HostSpec(qualified(origin, owner), **spec), origin)
 
 
-def token_of(origin: Origin = HOME, name: str = "router", digit: str = "1", **spec: Any) -> SourcedPut:
+def token_of(origin: Origin = HOME, name: str = "router", digit: str = "1", **spec: Any) -> Document:
     value = TokenSpec(qualified(origin, "alice"), digit * 64, **spec)
-    return SourcedPut(Document(Kind.TOKEN, qualified(origin, name), value, origin))
+    return Document(Kind.TOKEN, qualified(origin, name), value, origin)
 
 
 EVERYTHING = [zone_of(), account_of(), host_of(), token_of()]

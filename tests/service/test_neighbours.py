@@ -9,7 +9,7 @@ import pytest
 from ddnsd.model.resources import RESERVED, Kind, ZoneSpec
 from ddnsd.service.documents import Document, Reason, read_document
 from ddnsd.service.registry import RefusedError, Result
-from ddnsd.service.registry.sourced import SourcedDelete, SourcedPut, SourcedRegistry
+from ddnsd.service.registry.sourced import SourcedDelete, SourcedRegistry
 from tests.narrow import only
 from tests.service.archives import exported, read
 from tests.service.kubernetes import CLUSTER, OFFICE, account_of, controller, host_of, zone_of
@@ -52,9 +52,7 @@ async def test_hosts_above_or_below_another_namespaces_are_refused(kube: Sourced
 
 async def test_what_is_stored_is_not_judged_again(node: Node, kube: SourcedRegistry) -> None:
     """Neither where it is applied again or changed, nor what a zone of before let in."""
-    await kube.change(
-        [SourcedPut(Document(Kind.ZONE, "example.com", ZoneSpec(nested=True, reserved=()), CLUSTER))]
-    )
+    await kube.change([Document(Kind.ZONE, "example.com", ZoneSpec(nested=True, reserved=()), CLUSTER)])
     hosts = [
         host_of(name="home.example.com"),
         host_of(OFFICE, "x.home.example.com"),
@@ -78,7 +76,7 @@ async def test_reserved_labels_are_refused(kube: SourcedRegistry, label: str) ->
 
 
 async def test_a_zone_has_reserved_labels_of_its_own(kube: SourcedRegistry) -> None:
-    await kube.change([SourcedPut(Document(Kind.ZONE, "example.com", ZoneSpec(reserved=("www",)), CLUSTER))])
+    await kube.change([Document(Kind.ZONE, "example.com", ZoneSpec(reserved=("www",)), CLUSTER)])
     hosts = [
         host_of(name="wpad.example.com"),
         host_of(name="www.example.com"),
@@ -104,9 +102,7 @@ async def test_the_admin_api_is_warned(node: Node) -> None:
 
 
 async def test_an_import_is_not_judged(node: Node, kube: SourcedRegistry, tmp_path: Path) -> None:
-    await kube.change(
-        [SourcedPut(Document(Kind.ZONE, "example.com", ZoneSpec(nested=True, reserved=()), CLUSTER))]
-    )
+    await kube.change([Document(Kind.ZONE, "example.com", ZoneSpec(nested=True, reserved=()), CLUSTER)])
     await kube.change([host_of(name="home.example.com"), host_of(OFFICE, "ns1.home.example.com")])
     await kube.change([zone_of()])
     archive = await read(await exported(node))

@@ -15,7 +15,7 @@ from ddnsd.service.documents import InvalidDocumentError, read_document
 from ddnsd.service.registry import (
     ANY,
     NotFoundError,
-    PartlyAppliedError,
+    PartlyDoneError,
     PreconditionFailedError,
     RefusedError,
     Result,
@@ -459,9 +459,9 @@ async def test_a_large_apply_that_is_cut_off_says_how_far_it_came(filled: Node) 
 
         applying = asyncio.create_task(filled.registry.apply(raws))
         await interrupt()
-        with pytest.raises(PartlyAppliedError, match="being deleted") as caught:
+        with pytest.raises(PartlyDoneError, match="being deleted") as caught:
             await applying
-    told = results(caught.value.applied)
+    told = results(caught.value.done)
     created = told.count(Result.CREATED)
     assert told == ["created"] * created + ["not applied"] * (400 - created)
     assert len(await names(filled, Kind.HOST)) == 1 + created
@@ -486,17 +486,17 @@ async def test_many_writers_on_two_nodes_all_get_their_turn(filled: Node) -> Non
 
 
 async def test_a_created_token_is_stored_as_its_digest_only(filled: Node) -> None:
-    created = await filled.registry.create_token(document("Token", "new", account="alice"))
-    assert len(created.secret) == 43
+    _, _, secret = await filled.registry.create_token(document("Token", "new", account="alice"))
+    assert len(secret) == 43
     stored = await filled.store.snapshot()
-    assert all(created.secret.encode() not in item.value for item in stored.items.values())
+    assert all(secret.encode() not in item.value for item in stored.items.values())
     with pytest.raises(RefusedError, match="there is a token new"):
         await filled.registry.create_token(document("Token", "new", account="alice"))
 
 
 async def test_an_imported_token_keeps_its_secret_to_itself(filled: Node) -> None:
-    created = await filled.registry.create_token(token("new", "2"))
-    assert created.secret == ""
+    _, _, secret = await filled.registry.create_token(token("new", "2"))
+    assert secret == ""
 
 
 async def test_a_store_that_is_gone_fails_every_call(filled: Node) -> None:
@@ -537,6 +537,6 @@ async def test_a_lost_answer_is_asked_for_until_it_is_known(filled: Node, lost: 
         store.lose = list(lost)
         assert (await node.registry.delete(Kind.ACCOUNT, "bob")).done
         store.lose = list(lost)
-        created = await node.registry.create_token(document("Token", "new", account="alice"))
+        _, revision, _ = await node.registry.create_token(document("Token", "new", account="alice"))
         assert store.lose == []
-    assert (await filled.registry.get(Kind.TOKEN, "new")).revision == created.revision
+    assert (await filled.registry.get(Kind.TOKEN, "new")).revision == revision

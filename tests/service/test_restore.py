@@ -13,7 +13,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.resources import Kind
 from ddnsd.service.archive import Archive, Counts
 from ddnsd.service.documents import InvalidDocumentError
-from ddnsd.service.registry import PartlyRestoredError, RefusedError, Restored
+from ddnsd.service.registry import PartlyDoneError, RefusedError, Restored
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.installation import installation_owner
 from tests.leader.faults import Fault, FaultyStore, Trigger
@@ -70,9 +70,10 @@ async def test_import_that_broke_off_goes_on(tmp_path: Path, fault: Fault, at: i
         async with node_on(FaultyStore(store, Trigger(fault, at))) as node:
             (restored,) = await asyncio.gather(restore(node, source), return_exceptions=True)
             if fault is Fault.LOST:
-                assert isinstance(restored, PartlyRestoredError)
+                assert isinstance(restored, PartlyDoneError)
                 assert "import the same export again to go on" in str(restored)
-                assert restored.restored.addresses == len(node.cache.state.addresses)
+                assert isinstance(restored.done, Restored)
+                assert restored.done.addresses == len(node.cache.state.addresses)
                 restored = await restore(node, source)
             assert isinstance(restored, Restored)
             counts = [msgspec.structs.astuple(part) for part in (restored.created, restored.unchanged)]
@@ -197,6 +198,6 @@ async def test_what_another_has_put_in_the_way_meanwhile_ends_it(node: Node, tmp
     while HOSTS[0] not in node.cache.state.hosts:
         await asyncio.sleep(0)
     await node.registry.apply([token("t", "b", disabled=True)])
-    with pytest.raises(PartlyRestoredError, match=r"\d+ of 203 documents are imported, .* \(Token t\)"):
+    with pytest.raises(PartlyDoneError, match=r"\d+ of 203 documents are imported, .* \(Token t\)"):
         await importing
     assert node.cache.state.tokens["t"].value.spec.disabled

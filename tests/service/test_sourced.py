@@ -10,7 +10,7 @@ import pytest
 from ddnsd.model.resources import Kind, Origin, TokenSpec, ZoneSpec
 from ddnsd.service.documents import Document, InvalidDocumentError, Reason, read_document
 from ddnsd.service.registry import NotMineError, RefusedError, Result, SourcedRegistry, SourceTakenError
-from ddnsd.service.registry.sourced import SourcedDelete, SourcedHold, SourcedPut, Withdrawn
+from ddnsd.service.registry.sourced import SourcedDelete, SourcedHold, Withdrawn
 from ddnsd.store import keys
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import ConditionalWrite, Outcome
@@ -134,7 +134,7 @@ async def test_what_is_put_is_there_with_its_origin(node: Node, kube: SourcedReg
 
 async def test_the_order_of_the_changes_does_not_matter(node: Node, kube: SourcedRegistry) -> None:
     assert await kube.change(EVERYTHING[::-1]) == [Result.CREATED] * 4
-    gone = [SourcedDelete(*put.document[:2]) for put in EVERYTHING]
+    gone = [SourcedDelete(*document[:2]) for document in EVERYTHING]
     assert await kube.change(gone) == [Withdrawn.DELETED] * 4
     assert await kube.change(gone) == [Withdrawn.ABSENT] * 4
     assert not node.cache.state.hosts
@@ -147,7 +147,7 @@ async def test_each_change_is_judged_by_itself(kube: SourcedRegistry) -> None:
         (host_of(name="a.example.org"), Reason.ZONE_NOT_FOUND),
         (host_of(name="example.com"), Reason.ZONE_APEX),
         (
-            SourcedPut(Document(Kind.ZONE, "example.org", ZoneSpec("none"), CLUSTER)),
+            Document(Kind.ZONE, "example.org", ZoneSpec("none"), CLUSTER),
             Reason.UNKNOWN_NAMESERVER,
         ),
         (token_of(name="other"), Reason.SECRET_TAKEN),
@@ -159,7 +159,7 @@ async def test_each_change_is_judged_by_itself(kube: SourcedRegistry) -> None:
 
 
 async def test_a_new_nameserver_may_be_referred_to(kube: SourcedRegistry) -> None:
-    elsewhere = SourcedPut(Document(Kind.ZONE, "example.org", ZoneSpec("third"), CLUSTER))
+    elsewhere = Document(Kind.ZONE, "example.org", ZoneSpec("third"), CLUSTER)
     assert reasons(await kube.change([elsewhere])) == [Reason.UNKNOWN_NAMESERVER]
     kube.reconfigure(nameservers=[*NAMESERVERS, "third"], timeout=TIMEOUT)
     assert await kube.change([elsewhere]) == [Result.CREATED]
@@ -248,7 +248,7 @@ async def test_a_cascade_leaves_what_kubernetes_manages(node: Node, kube: Source
 
 async def test_an_account_goes_without_the_tokens_of_others(node: Node, kube: SourcedRegistry) -> None:
     await put(node, account("bob"))
-    await kube.change([SourcedPut(Document(Kind.TOKEN, "prod:home:t", TokenSpec("bob", "1" * 64), HOME))])
+    await kube.change([Document(Kind.TOKEN, "prod:home:t", TokenSpec("bob", "1" * 64), HOME)])
     assert (await node.registry.delete(Kind.ACCOUNT, "bob")).tokens == 0
     assert await stored(node, Kind.TOKEN, "prod:home:t")
 
@@ -317,7 +317,7 @@ async def test_an_account_goes_with_all_its_tokens_in_several_commits(
     node: Node, kube: SourcedRegistry
 ) -> None:
     tokens = [
-        SourcedPut(Document(Kind.TOKEN, f"prod:home:t{number}", TokenSpec(ALICE, f"{number:064x}"), HOME))
+        Document(Kind.TOKEN, f"prod:home:t{number}", TokenSpec(ALICE, f"{number:064x}"), HOME)
         for number in range(250)
     ]
     await kube.change([account_of(), *tokens])
@@ -371,8 +371,8 @@ async def test_of_tokens_that_swap_all_are_refused_or_none(node: Node, kube: Sou
     before = [token_of(name=name, digit=digit) for name, digit in zip(ROUTERS, "123", strict=True)]
     await kube.change([zone_of(), account_of(), *before])
     one, two = token_of(name="one", digit="2"), token_of(name="two", digit="1")
-    spec = msgspec.structs.replace(two.document.spec, account="prod:home:nobody")
-    two = two._replace(document=two.document._replace(spec=spec))
+    spec = msgspec.structs.replace(two.spec, account="prod:home:nobody")
+    two = two._replace(spec=spec)
     third = token_of(name="three", digit="4")
     outcomes = await kube.change([one, two, third])
     assert [type(each) for each in outcomes[:2]] == [InvalidDocumentError] * 2

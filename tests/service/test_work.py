@@ -31,8 +31,8 @@ async def finish(node: Node, id: str) -> None:
 
 async def test_work_asked_on_one_node_is_done_on_another(node: Node) -> None:
     async with node_on(node.store) as leader:
-        id = await node.registry.request_work("example.com", Work.CHECK)
-        waiting = asyncio.create_task(node.registry.await_work(id, 10))
+        id = await node.registry.work.request("example.com", Work.CHECK)
+        waiting = asyncio.create_task(node.registry.work.finished(id, 10))
         await finish(leader, id)
         request = present(await waiting)
     assert request.findings == ("nothing differs",)
@@ -41,19 +41,19 @@ async def test_work_asked_on_one_node_is_done_on_another(node: Node) -> None:
 
 
 async def test_work_done_before_anybody_waits_is_found(node: Node) -> None:
-    id = await node.registry.request_work("example.com", Work.REPAIR)
+    id = await node.registry.work.request("example.com", Work.REPAIR)
     await finish(node, id)
-    assert present(await node.registry.await_work(id, 10)).work is Work.REPAIR
+    assert present(await node.registry.work.finished(id, 10)).work is Work.REPAIR
 
 
 async def test_work_that_nobody_does_ends_the_waiting(node: Node) -> None:
-    id = await node.registry.request_work("example.com", Work.TAKEOVER)
-    assert await node.registry.await_work(id, 0.05) is None
+    id = await node.registry.work.request("example.com", Work.TAKEOVER)
+    assert await node.registry.work.finished(id, 0.05) is None
     assert id in node.cache.state.requests
 
 
 async def test_work_on_nothing_is_refused(node: Node) -> None:
     with pytest.raises(NotFoundError, match=r"there is no Zone example\.org"):
-        await node.registry.request_work("example.org", Work.CHECK)
+        await node.registry.work.request("example.org", Work.CHECK)
     with pytest.raises(NotFoundError, match="there is no request"):
-        await node.registry.await_work("nothing", 1)
+        await node.registry.work.finished("nothing", 1)

@@ -1,14 +1,13 @@
 """Accounts, tokens, zones and hosts: read, changed and deleted, one change at a time in the cluster."""
 
 from ddnsd.service.registry.bulk import MAX_ATOMIC
-from ddnsd.service.registry.registry import ANY, CreatedToken, Precondition, PutResult, Registry, ResourcePage
+from ddnsd.service.registry.registry import ANY, Precondition, PutResult, Registry
 from ddnsd.service.registry.results import (
     Applied,
     ApplyResult,
     NotFoundError,
     NotMineError,
-    PartlyAppliedError,
-    PartlyRestoredError,
+    PartlyDoneError,
     PreconditionFailedError,
     RefusedError,
     RegistryError,
@@ -25,19 +24,16 @@ __all__ = [
     "MAX_ATOMIC",
     "Applied",
     "ApplyResult",
-    "CreatedToken",
     "Deleted",
     "NotFoundError",
     "NotMineError",
-    "PartlyAppliedError",
-    "PartlyRestoredError",
+    "PartlyDoneError",
     "Precondition",
     "PreconditionFailedError",
     "PutResult",
     "RefusedError",
     "Registry",
     "RegistryError",
-    "ResourcePage",
     "Restored",
     "Result",
     "SourceTakenError",

@@ -26,8 +26,7 @@ from ddnsd.service.registry import rules
 from ddnsd.service.registry.results import (
     Applied,
     ApplyResult,
-    PartlyAppliedError,
-    PartlyRestoredError,
+    PartlyDoneError,
     RefusedError,
     RegistryError,
     Restored,
@@ -146,7 +145,7 @@ async def apply(commits: RegistryCommits, items: Sequence[Item], nameservers: Co
     Raises:
         InvalidDocumentError, RefusedError: nothing was applied; with the problems of all documents.
         StoreFailedError: as of `RegistryCommits.take`.
-        PartlyAppliedError: it ended early.
+        PartlyDoneError: it ended early.
     """
     put = partial(_apply_item, nameservers=nameservers)
     if len(items) <= MAX_ATOMIC:
@@ -165,7 +164,7 @@ async def apply(commits: RegistryCommits, items: Sequence[Item], nameservers: Co
     except (RegistryError, InvalidDocumentError) as error:
         if not done:
             raise
-        raise PartlyAppliedError(_applied(items, done, withdrawn, atomic=False), error) from error
+        raise PartlyDoneError(str(error), _applied(items, done, withdrawn, atomic=False)) from error
     return _applied(items, done, withdrawn, atomic=False)
 
 
@@ -256,7 +255,7 @@ async def restore(commits: RegistryCommits, archive: Archive, nameservers: Colle
         InvalidDocumentError: nothing was done: documents refer to what is not there.
         RefusedError: nothing was done: the installation has something else.
         StoreFailedError: as of `RegistryCommits.take`.
-        PartlyRestoredError: it ended early; to be done again.
+        PartlyDoneError: it ended early; to be done again.
     """
     put = partial(_restore_item, exported=archive.header.time, nameservers=nameservers)
     await _check_restored(await commits.read(), archive, put)
@@ -269,7 +268,9 @@ async def restore(commits: RegistryCommits, archive: Archive, nameservers: Colle
                 counts.update(result)
             done += len(results)
     except (RegistryError, InvalidDocumentError) as error:
-        raise PartlyRestoredError(_restored(counts), done, len(archive.items), error) from error
+        how_far = f"{done} of {len(archive.items)} documents are imported, then it ended: {error}"
+        message = f"{how_far}; import the same export again to go on"
+        raise PartlyDoneError(message, _restored(counts)) from error
     finally:
         auditor.close()
     return _restored(counts)

@@ -4,6 +4,7 @@ Work is asked of the leader from any node: it is written to the store, and waite
 """
 
 import asyncio
+import contextlib
 import copy
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -28,14 +29,16 @@ from ddnsd.service.registry.results import (
     Restored,
     Result,
     StoreFailedError,
+    store_failures,
 )
 from ddnsd.service.registry.rules import Deleted
 from ddnsd.service.registry.transaction import Auditor, RegistryCommits, RegistryTransaction
 from ddnsd.service.source_status import SourceStatus, source_status
-from ddnsd.service.status import HistoryItem, HistoryPage, history, whose
-from ddnsd.store import codec, keys
+from ddnsd.service.status import HistoryItem, Page, history, whose
+from ddnsd.store import keys
 from ddnsd.store.group_commit import GroupCommit
-from ddnsd.store.interface import ConditionalWrite, Done, Outcome, StoreError
+from ddnsd.store.interface import Done, Outcome, StoreError
+from ddnsd.store.transaction import Transaction
 from ddnsd.store.watch_cache import Touched, WatchCache
 
 
@@ -46,12 +49,12 @@ class Sources:
     if it is not bound.
     """
 
-    def __init__(self, turns: RegistryCommits) -> None:
-        self._turns = turns
+    def __init__(self, commits: RegistryCommits) -> None:
+        self._commits = commits
 
     async def list(self) -> Mapping[str, SourceStatus]:
         """Return all sources by name, those that are released and have left something too."""
-        return await source_status((await self._turns.read()).state)
+        return await source_status((await self._commits.read()).state)
 
     async def takeover(self, name: str) -> Source:
         """Bind a name to the Namespace that has claimed it; return the new binding.
@@ -113,7 +116,7 @@ class Sources:
                 raise NotFoundError(f"there is no source {name[:80]!r} that is bound")
             return decide(draft, source)
 
-        decided, _ = await self._turns.take(decide_on_bound)
+        decided, _ = await self._commits.take(decide_on_bound)
         return decided
 
 
@@ -139,16 +142,14 @@ class WorkDesk:
             NotFoundError: nothing is, or was, published there.
             StoreFailedError: perhaps not asked.
         """
-        try:
+        with store_failures("do it"):
             await self._cache.current()
             state = self._cache.state
             if zone not in state.zones and not any(state.placements_of(zone)):
                 raise NotFoundError(f"there is no Zone {zone}")
             id = secrets.token_hex(9)
-            value = codec.encode(WorkRequest(work, zone, datetime.now(UTC), adopt=adopt))
-            outcome = await self._commit(ConditionalWrite({keys.request(id): 0}, {keys.request(id): value}))
-        except StoreError as error:
-            raise StoreFailedError(f"the store cannot do it now ({error}): try again") from error
+            asked = WorkRequest(work, zone, datetime.now(UTC), adopt=adopt)
+            outcome = await self._commit(Transaction().replace(keys.request(id), None, asked))
         if not isinstance(outcome, Done):
             raise StoreFailedError("the store's answer was lost: try again")
         return id
@@ -162,15 +163,14 @@ class WorkDesk:
         """
         woken = self._waiters[id] = asyncio.Event()
         try:
-            async with asyncio.timeout(timeout):
-                await self._cache.current()
-                while (entry := self._entry(id)).value.finished is None:
-                    woken.clear()
-                    await woken.wait()
+            with store_failures("be read"):
+                async with asyncio.timeout(timeout):
+                    await self._cache.current()
+                    while (entry := self._entry(id)).value.finished is None:
+                        woken.clear()
+                        await woken.wait()
         except TimeoutError:
             return None
-        except StoreError as error:
-            raise StoreFailedError(f"the store cannot be read now ({error}): try again") from error
         finally:
             del self._waiters[id]
         await self._clear(entry)
@@ -190,15 +190,13 @@ class WorkDesk:
 
     async def _clear(self, entry: Entry[WorkRequest]) -> None:
         """Delete a finished request; one that stays is the leader's to clear away."""
-        try:
-            await self._commit(ConditionalWrite({entry.key: entry.revision}, deletes=frozenset({entry.key})))
-        except StoreError:
-            return
+        with contextlib.suppress(StoreError):
+            await self._commit(Transaction().expect(entry.key, entry).delete(entry.key))
 
-    async def _commit(self, update: ConditionalWrite) -> Outcome:
+    async def _commit(self, transaction: Transaction) -> Outcome:
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._commits.commit(update)
+                return await self._commits.commit(transaction.update())
         except TimeoutError as error:
             raise StoreFailedError(f"the store did not answer in {self._timeout:g} s: try again") from error
 
@@ -207,27 +205,12 @@ ANY: Final = "*"
 Precondition = int | Literal["*"] | None  # the revision that the caller expects, any one, or no matter
 
 
-class ResourcePage(NamedTuple):
-    """A part of a listing, in the order of the names. `cursor` asks for what follows; "" if nothing does."""
-
-    items: tuple[tuple[str, Entry[Resource[Spec]]], ...]
-    cursor: str
-
-
 class PutResult(NamedTuple):
     """What came of a put, the resource's revision after it, and what its writer should know all the same."""
 
     result: Result
     revision: int
     warning: str = ""
-
-
-class CreatedToken(NamedTuple):
-    """A new token. `secret` is shown to its user now and never again; "" if it is the user's own."""
-
-    document: Document
-    revision: int
-    secret: str
 
 
 class Registry:
@@ -241,40 +224,35 @@ class Registry:
     ) -> None:
         """`nameservers` are the names that a zone may refer to; `timeout` bounds a change, in seconds."""
         self._nameservers = frozenset(nameservers)
-        self._turns = RegistryCommits(cache, commits, timeout)
-        self._sources = Sources(self._turns)
-        self._work = WorkDesk(cache, commits, timeout)
+        self._commits = RegistryCommits(cache, commits, timeout)
+        self.sources = Sources(self._commits)
+        self.work = WorkDesk(cache, commits, timeout)
 
     def reconfigure(self, *, nameservers: Collection[str], timeout: float) -> None:
         """Judge by these from now on; arguments as of the constructor."""
         self._nameservers = frozenset(nameservers)
-        self._turns.reconfigure(timeout)
-        self._work.reconfigure(timeout)
+        self._commits.reconfigure(timeout)
+        self.work.reconfigure(timeout)
 
     def by(self, author: Author) -> "Registry":
         """Return the same, whose changes are this author's."""
         registry = copy.copy(self)
-        registry._turns = self._turns.audited(Auditor(author))
-        registry._sources = Sources(registry._turns)
+        registry._commits = self._commits.audited(Auditor(author))
+        registry.sources = Sources(registry._commits)
         return registry
-
-    @property
-    def sources(self) -> Sources:
-        """The Kubernetes clusters that put resources here, too."""
-        return self._sources
 
     @property
     def state(self) -> State:
         """The state as of the newest answer, or newer."""
-        return self._turns.cache.state
+        return self._commits.cache.state
 
-    async def list(self, kind: Kind, limit: int, cursor: str = "") -> ResourcePage:
-        """Return at most `limit` resources whose names come after the cursor."""
-        table = (await self._turns.read()).state.resources(kind)
+    async def list(self, kind: Kind, limit: int, cursor: str = "") -> Page[tuple[str, Entry[Resource[Spec]]]]:
+        """Return at most `limit` resources whose names come after the cursor, in the order of the names."""
+        table = (await self._commits.read()).state.resources(kind)
         names = table.after(cursor, limit + 1)
         more = len(names) > limit
         items = tuple((name, table[name]) for name in names[:limit])
-        return ResourcePage(items, items[-1][0] if more and items else "")
+        return Page(items, items[-1][0] if more and items else "")
 
     async def get(self, kind: Kind, name: str) -> Entry[Resource[Spec]]:
         """Return a resource.
@@ -282,7 +260,7 @@ class Registry:
         Raises:
             NotFoundError: there is none.
         """
-        return _existing((await self._turns.read()).state, kind, name)
+        return _existing((await self._commits.read()).state, kind, name)
 
     async def put(self, document: Document, if_match: Precondition = None) -> PutResult:
         """Create or change a resource.
@@ -299,7 +277,7 @@ class Registry:
             result = rules.put(draft, document, self._nameservers)
             return PutResult(result, revision_of(entry), draft.warning(document.name))
 
-        put, revision = await self._turns.take(decide)
+        put, revision = await self._commits.take(decide)
         return put._replace(revision=revision or put.revision)
 
     async def delete(
@@ -321,7 +299,7 @@ class Registry:
             _check(entry, if_match)
             return rules.delete(draft, kind, name, entry.value, cascade=cascade, writer=None)
 
-        gone, _ = await self._turns.take(decide)
+        gone, _ = await self._commits.take(decide)
         return gone if gone.done else await self._finish_deletion(kind, name, gone)
 
     async def _finish_deletion(self, kind: Kind, name: str, gone: Deleted) -> Deleted:
@@ -334,22 +312,22 @@ class Registry:
             return rules.delete(draft, kind, name, entry.value, cascade=False, writer=None)
 
         while not gone.done:
-            more, _ = await self._turns.take(decide)
+            more, _ = await self._commits.take(decide)
             gone = Deleted(gone.hosts + more.hosts, gone.tokens + more.tokens, more.done)
         return gone
 
     async def apply(self, raws: Sequence[object]) -> Applied:
-        """Apply many documents, given as plain JSON values; see `registry.apply.apply`."""
-        return await apply(self._turns, await read_documents(raws), self._nameservers)
+        """Apply many documents, given as plain JSON values; see `bulk.apply`."""
+        return await apply(self._commits, await read_documents(raws), self._nameservers)
 
     async def export(self) -> Export:
         """Return all resources and their addresses, as they are at the newest revision."""
-        state = (await self._turns.read()).state
-        return Export(state, self._turns.cache.revision, datetime.now(UTC))
+        state = (await self._commits.read()).state
+        return Export(state, self._commits.cache.revision, datetime.now(UTC))
 
     async def history(
         self, who: str, limit: int, cursor: str = "", *, audit: Sequence[HistoryItem] = ()
-    ) -> HistoryPage:
+    ) -> Page[HistoryItem]:
         """Return changes, the newest first: of a host, of an account's hosts, of all ("").
 
         At most `limit`, and only what comes after the cursor; the `audit` that names the host among them.
@@ -357,20 +335,21 @@ class Registry:
         Raises:
             NotFoundError: there is no such host or account, and there was no such host.
         """
-        state = (await self._turns.read()).state
+        state = (await self._commits.read()).state
         hosts = whose(state, who)
         if hosts is None and not audit:
             raise NotFoundError(f"there is no Host or Account {who[:80]!r}")
         return await history(state, hosts or (), limit, cursor, more=audit)
 
     async def restore(self, archive: Archive) -> Restored:
-        """Put an archive into this installation; see `registry.restore.restore`."""
-        return await restore(self._turns, archive, self._nameservers)
+        """Put an archive into this installation; see `bulk.restore`."""
+        return await restore(self._commits, archive, self._nameservers)
 
-    async def create_token(self, raw: object, length: int = MADE_SECRET_LENGTH) -> CreatedToken:
+    async def create_token(self, raw: object, length: int = MADE_SECRET_LENGTH) -> tuple[Document, int, str]:
         """Create a Token from a document that may lack `sha256`; then its secret is made here.
 
-        `length` is that of the secret in characters, `SHORTEST_MADE_SECRET` or more.
+        `length` is that of the secret in characters, `SHORTEST_MADE_SECRET` or more. Returns the document,
+        its revision, and the secret, which is kept nowhere; "" if it is the user's own.
 
         Raises:
             InvalidDocumentError: the document is wrong, expires in the past, or refers to what is not there.
@@ -384,24 +363,8 @@ class Registry:
                 raise RefusedError(f"there is a token {document.name}: delete it first, or take another name")
             return rules.put(draft, document, self._nameservers)
 
-        _, revision = await self._turns.take(decide)
-        return CreatedToken(document, revision, secret if made else "")
-
-    async def request_work(self, zone: str, work: Work, *, adopt: bool = False) -> str:
-        """Ask the leader for work on a zone; return the request's id. `adopt`: see `WorkRequest`.
-
-        Raises:
-            NotFoundError: nothing is, or was, published there.
-        """
-        return await self._work.request(zone, work, adopt=adopt)
-
-    async def await_work(self, id: str, timeout: float) -> WorkRequest | None:
-        """Wait for the end of a request; None if it takes longer than `timeout` seconds.
-
-        Raises:
-            NotFoundError: there is no such request (any more).
-        """
-        return await self._work.finished(id, timeout)
+        _, revision = await self._commits.take(decide)
+        return document, revision, secret if made else ""
 
 
 def _existing(state: State, kind: Kind, name: str) -> Entry[Resource[Spec]]:

@@ -3,6 +3,8 @@
 Why the registry did not do what was asked.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 
@@ -12,6 +14,7 @@ from ddnsd.config.reader import Problem
 from ddnsd.model.resources import Kind
 from ddnsd.service.archive import Counts
 from ddnsd.service.documents import Reason
+from ddnsd.store.interface import StoreError
 
 
 class Result(StrEnum):
@@ -70,8 +73,7 @@ class RegistryError(Exception):
     ├── StoreFailedError          the store did not do it, or its answer is not known
     ├── NotMineError              the caller does not control the source (any more)
     ├── SourceTakenError          the source's name is bound to somebody else
-    ├── PartlyAppliedError        a part of the documents is applied
-    └── PartlyRestoredError       a part of an archive is imported
+    └── PartlyDoneError           a part of the documents is applied, or imported
 
     Beside it, `service.documents.InvalidDocumentError`: the documents themselves are wrong.
     """
@@ -110,6 +112,19 @@ class StoreFailedError(RegistryError):
     """The store could not be asked, or its answer was lost; the message says which."""
 
 
+@contextmanager
+def store_failures(what: str) -> Iterator[None]:
+    """Say what to do where the store cannot be asked; `what` is it that cannot be done.
+
+    Raises:
+        StoreFailedError: instead of `StoreError`.
+    """
+    try:
+        yield
+    except StoreError as error:
+        raise StoreFailedError(f"the store cannot {what} now ({error}): try again") from error
+
+
 class NotMineError(RegistryError):
     """The caller leads the source's controllers no more, or the source's name is not bound to it."""
 
@@ -127,18 +142,9 @@ class SourceTakenError(RegistryError):
         self.bound = bound
 
 
-class PartlyAppliedError(RegistryError):
-    """A large apply ended early; `applied` says how far it came, the cause says why."""
+class PartlyDoneError(RegistryError):
+    """A large apply, or an import, ended early; `done` says how far it came, the cause says why."""
 
-    def __init__(self, applied: Applied, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.applied = applied
-
-
-class PartlyRestoredError(RegistryError):
-    """An import ended early; `restored` says how far it came, the cause says why."""
-
-    def __init__(self, restored: Restored, done: int, total: int, cause: Exception) -> None:
-        remedy = "import the same export again to go on"
-        super().__init__(f"{done} of {total} documents are imported, then it ended: {cause}; {remedy}")
-        self.restored = restored
+    def __init__(self, message: str, done: Applied | Restored) -> None:
+        super().__init__(message)
+        self.done = done

@@ -21,12 +21,6 @@ from ddnsd.store.watch_cache import WatchCache
 _COST = max(rules.PUT_COST, rules.DELETE_COST)  # keys that one change compares or writes, at most
 
 
-class SourcedPut(NamedTuple):
-    """Store this document, whose origin is of the source; what was held is held no more."""
-
-    document: Document
-
-
 class SourcedHold(NamedTuple):
     """Let it stay as it is, published, and take no more updates."""
 
@@ -49,7 +43,8 @@ class Withdrawn(StrEnum):
     ABSENT = "absent"  # there is none of this source's
 
 
-SourcedChange = SourcedPut | SourcedHold | SourcedDelete
+# A document, whose origin is of the source, is to be stored; what was held is held no more.
+SourcedChange = Document | SourcedHold | SourcedDelete
 SourcedOutcome = Result | Withdrawn | RefusedError | InvalidDocumentError
 
 _Numbered = tuple[int, SourcedChange]  # its place in the call
@@ -192,7 +187,7 @@ class SourcedRegistry:
 
     def _swap(self, draft: RegistryTransaction, unit: _Unit) -> dict[int, SourcedOutcome]:
         """Put tokens into the draft that take each other's secrets: all of them, or none."""
-        puts = {place: change.document for place, change in unit if isinstance(change, SourcedPut)}
+        puts = {place: change for place, change in unit if isinstance(change, Document)}
         others = rules.secrets_after(puts.values())
         try:
             with draft.all_tokens_or_none():
@@ -202,9 +197,9 @@ class SourcedRegistry:
 
     def _judge(self, draft: RegistryTransaction, change: SourcedChange) -> SourcedOutcome | None:
         """Put one change into the draft; None: it goes on in the next commit."""
-        if isinstance(change, SourcedPut):
+        if isinstance(change, Document):
             try:
-                return self._put(draft, change.document)
+                return self._put(draft, change)
             except (RefusedError, InvalidDocumentError) as error:
                 return error
         resource = draft.of_kind(change.kind).get(change.name)
@@ -225,19 +220,18 @@ class SourcedRegistry:
 
 
 def _cost(draft: RegistryTransaction, unit: _Unit) -> int:
-    names = (change.document.name if isinstance(change, SourcedPut) else change.name for _, change in unit)
-    return sum(_COST + draft.given(name) for name in names)
+    return sum(_COST + draft.given(change.name) for _, change in unit)
 
 
 def _units(changes: Sequence[SourcedChange], state: State) -> list[_Unit]:
     """Return the changes in the order in which they are made; together what can only be made together."""
     waiting: list[_Unit] = [(numbered,) for numbered in enumerate(changes)]
-    tokens: dict[str, tuple[int, SourcedPut]] = {
-        change.document.name: (place, change)
+    tokens: dict[str, tuple[int, Document]] = {
+        change.name: (place, change)
         for place, change in enumerate(changes)
-        if isinstance(change, SourcedPut) and isinstance(change.document.spec, TokenSpec)
+        if isinstance(change, Document) and isinstance(change.spec, TokenSpec)
     }
-    wanted = rules.secrets_after(put.document for _, put in tokens.values())
+    wanted = rules.secrets_after(document for _, document in tokens.values())
     for ring in _rings(wanted, state):
         members = {tokens[name][0] for name in ring}
         waiting = [unit for unit in waiting if unit[0][0] not in members]
@@ -274,8 +268,8 @@ _HOLD, _LAST = 6, 7
 
 def _rank(change: SourcedChange) -> int:
     match change:
-        case SourcedPut():
-            return _PUTS[change.document.kind]
+        case Document():
+            return _PUTS[change.kind]
         case SourcedHold():
             return _HOLD
         case SourcedDelete():

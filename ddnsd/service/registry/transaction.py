@@ -33,10 +33,10 @@ from ddnsd.model.records import (
 from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, ZoneSpec
 from ddnsd.model.state import State, Table
 from ddnsd.model.taking import is_only_wildcard_in_use
-from ddnsd.service.registry.results import StoreFailedError
+from ddnsd.service.registry.results import StoreFailedError, store_failures
 from ddnsd.store import codec, keys
 from ddnsd.store.group_commit import MAX_GROUP_BYTES, GroupCommit
-from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, ConditionalWrite, Done, StoreError, Unknown
+from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, ConditionalWrite, Done, Unknown
 from ddnsd.store.transaction import Transaction
 from ddnsd.store.watch_cache import WatchCache
 
@@ -466,10 +466,8 @@ class RegistryCommits:
         Raises:
             StoreFailedError: the state could not be made current.
         """
-        try:
+        with store_failures("be read"):
             return await self._draft()
-        except StoreError as error:
-            raise StoreFailedError(f"the store cannot be read now ({error}): try again") from error
 
     async def take(self, decide: Callable[[RegistryTransaction], T]) -> tuple[T, int]:
         """Commit what `decide` puts into a draft; return what it returned, and the commit's revision.
@@ -481,13 +479,12 @@ class RegistryCommits:
             StoreFailedError: not done, or perhaps done; and whatever `decide` raises.
         """
         try:
-            async with asyncio.timeout(self._timeout), self._turn:
-                return await self._until_done(decide)
+            with store_failures("do it"):
+                async with asyncio.timeout(self._timeout), self._turn:
+                    return await self._until_done(decide)
         except TimeoutError as error:
             message = f"no answer of the store in {self._timeout:g} s: perhaps done: look before you repeat"
             raise StoreFailedError(message) from error
-        except StoreError as error:
-            raise StoreFailedError(f"the store cannot do it now ({error}): try again") from error
 
     async def _until_done(self, decide: Callable[[RegistryTransaction], T]) -> tuple[T, int]:
         while True:

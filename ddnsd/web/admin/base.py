@@ -28,8 +28,7 @@ from ddnsd.service.limits import RefusedAttempt
 from ddnsd.service.registry import (
     Applied,
     NotFoundError,
-    PartlyAppliedError,
-    PartlyRestoredError,
+    PartlyDoneError,
     PreconditionFailedError,
     RefusedError,
     Registry,
@@ -220,7 +219,7 @@ def translated() -> Iterator[None]:
 
 
 def _status(error: Exception) -> int:
-    if isinstance(error, PartlyAppliedError | PartlyRestoredError):
+    if isinstance(error, PartlyDoneError):
         return _status(error.__cause__) if isinstance(error.__cause__, Exception) else 500
     return _STATUSES[type(error)]
 
@@ -231,10 +230,10 @@ def _failure(error: Exception) -> Failure:
             return Failure(str(error), error.problems)
         case RefusedError():
             return Failure(str(error), error.problems, error.count)
-        case PartlyAppliedError():
-            return Failure(str(error), applied=error.applied)
-        case PartlyRestoredError():
-            return Failure(str(error), imported=error.restored)
+        case PartlyDoneError(done=Applied() as applied):
+            return Failure(str(error), applied=applied)
+        case PartlyDoneError(done=Restored() as restored):
+            return Failure(str(error), imported=restored)
     return Failure(str(error))
 
 

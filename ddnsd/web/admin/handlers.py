@@ -282,11 +282,11 @@ class TokensHandler(ListHandler):
     async def post(self) -> AdminAnswer:
         """Make a token; without `sha256` its secret is made too, and shown in this answer only."""
         length = self.number("length", MADE_SECRET_LENGTH, MADE_SECRET_LENGTH, SHORTEST_MADE_SECRET)
-        created = await self.registry.create_token(self.json_body(), length)
-        shown = self.rendered(created.document)
-        if created.secret:
-            shown["secret"] = created.secret
-        return AdminAnswer(shown, 201, created.revision)
+        document, revision, secret = await self.registry.create_token(self.json_body(), length)
+        shown = self.rendered(document)
+        if secret:
+            shown["secret"] = secret
+        return AdminAnswer(shown, 201, revision)
 
 
 class ResourceHandler(KindHandler):
@@ -403,8 +403,8 @@ class WorkHandler(AdminHandler):
         """Ask the leader to check, repair, take over or forget a zone; wait until it has."""
         timeout = self.number("timeout", _WAIT, _MAX_WAIT)
         zone = _zone(name)
-        id = await self.registry.request_work(zone, self._work, adopt=self.flag("adopt"))
-        done = await self.registry.await_work(id, timeout)
+        id = await self.registry.work.request(zone, self._work, adopt=self.flag("adopt"))
+        done = await self.registry.work.finished(id, timeout)
         if done is None:
             message = f"no leader has done it within {timeout} s; it stays asked for: see GET /api/v1/status"
             raise FailedError(504, Failure(message))
