@@ -1,7 +1,9 @@
 """The loop that commits many items: what it yields, and when."""
 
+import statistics
 import time
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +65,7 @@ async def test_results_come_with_each_commit_in_the_order_of_the_items(
         assert await names(node) == done
         assert not withdrawn
     assert done == NAMES
-    assert parts == 3
+    assert parts >= 3
 
 
 async def test_what_is_raised_ends_it_and_leaves_what_was_committed(
@@ -127,17 +129,15 @@ async def test_items_are_decided_again_when_another_writer_was_first(node: Node)
 async def test_what_changes_nothing_takes_a_part_of_the_event_loop(commits: RegistryCommits) -> None:
     """Deciding is bounded in time, and others have their share although nothing is committed."""
 
-    spent = 0.0
-
     def leave(_draft: RegistryTransaction, name: str) -> str:
-        nonlocal spent
-        began = time.perf_counter()
-        while time.perf_counter() < began + 0.002:
+        end = time.perf_counter() + 0.002
+        while time.perf_counter() < end:
             pass
-        spent += time.perf_counter() - began
         return name
 
-    began = time.perf_counter()
-    parts = [len(results) async for results, _ in commit_all(commits, NAMES, leave, cost)]
-    assert max(parts) < len(NAMES) / 5
-    assert time.perf_counter() - began > spent * 1.2
+    ends: list[float] = []
+    async for results, _ in commit_all(commits, NAMES, leave, cost):
+        ends.append(time.perf_counter())
+        assert len(results) < 10
+    typical = statistics.median(later - earlier for earlier, later in pairwise(ends))
+    assert typical > 0.0125, "10 ms of deciding, then 3.3 ms of others"
