@@ -16,7 +16,6 @@ import heapq
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 import structlog
 
@@ -286,11 +285,6 @@ async def _oldest(histories: Iterable[Entry[History]], count: int) -> Sequence[E
 _STEPS = 10  # compactions in the time that history is kept
 
 
-class _Mark(NamedTuple):
-    at: float  # on the loop's clock
-    revision: int
-
-
 class Compactor:
     """Compacts what is older than `after` seconds. Whose watch lags behind that loads a new snapshot."""
 
@@ -300,7 +294,7 @@ class Compactor:
         self._cache = cache
         self._after = after
         self._changed = asyncio.Event()
-        self._marks: deque[_Mark] = deque()
+        self._marks: deque[tuple[float, int]] = deque()  # when, on the loop's clock, which revision
 
     def reconfigure(self, after: float) -> None:
         """Compact what is older than `after` seconds from now on; 0: nothing."""
@@ -318,19 +312,19 @@ class Compactor:
 
     async def _step(self) -> None:
         now = asyncio.get_running_loop().time()
-        self._marks.append(_Mark(now, self._cache.revision))
-        old = [mark for mark in self._marks if mark.at <= now - self._after]
+        self._marks.append((now, self._cache.revision))
+        old = [revision for at, revision in self._marks if at <= now - self._after]
         if not old:
             return
         try:
-            done = await self._store.compact(old[-1].revision)
+            done = await self._store.compact(old[-1])
         except UnavailableError as error:
-            _log.warning("compaction.failed", revision=old[-1].revision, reason=str(error))
+            _log.warning("compaction.failed", revision=old[-1], reason=str(error))
             return
         for _ in old:
             self._marks.popleft()
         if done:
-            _log.info("compaction.done", revision=old[-1].revision)
+            _log.info("compaction.done", revision=old[-1])
 
 
 MOST_AUDIT_ENTRIES = 10_000  # entries

@@ -230,7 +230,7 @@ def _absences(questions: Iterable[_Question]) -> Iterable[Absent]:
     absences: dict[Absent, None] = {}
     for push, name in questions:
         absences[Absent(name, RECORD_TYPES[push.want.record.type])] = None
-        absences.update((Absent(ward.name, RECORD_TYPES[ward.type]), None) for ward in push.wards)
+        absences.update((Absent(owner, RECORD_TYPES[type]), None) for owner, type in push.wards)
     return absences
 
 

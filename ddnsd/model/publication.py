@@ -178,13 +178,6 @@ _TEXTS = 600  # octets of two values
 _CNAME = "CNAME"
 
 
-class RRsetKey(NamedTuple):
-    """Where an RRset stands: an owner name and a record type's name."""
-
-    name: str
-    type: str
-
-
 class Push(NamedTuple):
     """One RRset of a batch, at all of its owner names, and the revision of `published` that it replaces.
 
@@ -199,7 +192,8 @@ class Push(NamedTuple):
     takes: frozenset[str] = frozenset()  # owner names that are written and not ddnsd's own (yet)
     drops: frozenset[str] = frozenset()  # ddnsd's own that are removed
     doubts: tuple[str, ...] = ()  # perhaps ddnsd's own, and not to be served: see `names.in_doubt`
-    wards: tuple[RRsetKey, ...] = ()  # what, if it stands there, makes the host's names somebody else's
+    # Owner names and types: an RRset there makes the host's names somebody else's.
+    wards: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_ready(self) -> bool:
@@ -307,7 +301,7 @@ def _push(state: State, want: Wanted) -> Push:
     )
 
 
-def _wards(state: State, want: Wanted) -> tuple[RRsetKey, ...]:
+def _wards(state: State, want: Wanted) -> tuple[tuple[str, str], ...]:
     """Return what must not stand beside the first record of a host that Kubernetes has.
 
     Its author may be anybody with a namespace: nobody adds an AAAA, or has a certificate made, for a name
@@ -320,7 +314,7 @@ def _wards(state: State, want: Wanted) -> tuple[RRsetKey, ...]:
         return ()
     if any(_is_or_may_be_ours(state, want.placement, record) for record in (want.record, *beside)):
         return ()
-    return (*(RRsetKey(owner(record), record.type) for record in beside), RRsetKey(want.record.name, _CNAME))
+    return (*((owner(record), record.type) for record in beside), (want.record.name, _CNAME))
 
 
 def _is_or_may_be_ours(state: State, placement: Placement, record: RecordKey) -> bool:
