@@ -80,7 +80,6 @@ class ZonePublisher:
         self._gone = asyncio.Event()
         self._claimed = asyncio.Event()
         self._backoff = PlacementBackoff(self.context)
-        self._left = False
         self._is_given_up = False  # an operator has what is there stay there
         self._failure: BaseException | None = None  # of writing down what was pushed, as it never should
 
@@ -214,7 +213,7 @@ class ZonePublisher:
     async def _publish(self) -> None:
         if isinstance(self.nameserver, LoadedNameserver):
             await self._open(self.nameserver)
-        while not self._left:
+        while not self._gone.is_set():
             await self._turn()
 
     async def _open(self, nameserver: LoadedNameserver) -> None:
@@ -367,12 +366,14 @@ class ZonePublisher:
         self._retiring = True
         noted = self.context.noted  # what is wrong there stays shown until the placement is left
         await self.context.note(PlacementState(error=noted.error, since=noted.since))
+        if not self.context.is_retired:
+            return  # it came back meanwhile
         if self._is_settled_at_home():
             await self._remove_records(claim)
-            if self.context.is_retired:  # else it came back meanwhile; what was removed is drift now
+            if self.context.is_retired:  # else it came back; what was removed is drift now
                 await self._pusher.remove_fence(claim)
                 await self._leave()
-        elif self.context.is_retired:  # nothing is wrong: its new home is not complete
+        else:  # nothing is wrong: its new home is not complete
             self._backoff.over()
             await self.context.note(PlacementState())
             await self._wake.wait()
@@ -484,7 +485,6 @@ class ZonePublisher:
     async def _leave(self) -> None:
         await self.context.note(None)
         await self.nameserver.leave(self.placement.zone)
-        self._left = True
         self._gone.set()
         _log.info("site.left", **self.placement._asdict())
 
