@@ -28,8 +28,6 @@ from ddnsd.telemetry.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
 
-_SHELVES = (keys.MEMBERS, Kind.ZONE.plural)  # on which what is preferred depends
-
 
 class Preference:
     """Whether this node should stand for election. Lives as long as the node."""
@@ -41,24 +39,24 @@ class Preference:
         self._member = member
         self._changed = asyncio.Event()
         self._lacking: frozenset[str] = frozenset()
-        cache.subscribe(self._look, _SHELVES)
+        cache.subscribe(self._look, (keys.MEMBERS, Kind.ZONE.plural))
 
     @property
     def stands_back(self) -> bool:
         """Say whether this node should not lead now."""
-        return not self._member.eligible or self._is_unfit or self._better() is not None
-
-    @property
-    def _is_unfit(self) -> bool:
-        """Say whether this node cannot lead: it is too old for what is stored, so that it can acknowledge
-        nothing, or its state has stood still and is not current again, so that it would publish nothing."""
-        return self._cache.preserved.obstacle is not None or self._cache.standstill is not Stage.NONE
+        return (
+            not self._member.eligible
+            # Too old for what is stored, it could acknowledge nothing; while its state has stood still and is
+            # not current again, it would publish nothing.
+            or self._cache.preserved.obstacle is not None
+            or self._cache.standstill is not Stage.NONE
+            or self._better() is not None
+        )
 
     def reconfigure(self, member: Member) -> None:
         """Judge by what this node says of itself from now on."""
         self._member = member
-        self._note_lacking()
-        self._changed.set()
+        self._look()
 
     async def stands(self) -> None:
         """Wait until this node should lead if it is elected."""
@@ -77,12 +75,9 @@ class Preference:
     def _better(self) -> str | None:
         return preferred_to(self._cache.state, self.me, self._member)
 
-    def _look(self, _: Sequence[Touched]) -> None:
-        self._note_lacking()
+    def _look(self, _: Sequence[Touched] = ()) -> None:
+        """Have the question asked again; log once which nameservers the zones name and this node lacks."""
         self._changed.set()
-
-    def _note_lacking(self) -> None:
-        """Log once which nameservers the zones name and this node does not have."""
         lacking = needed_nameservers(self._cache.state) - self._member.nameservers
         if lacking - self._lacking:
             _log.warning(

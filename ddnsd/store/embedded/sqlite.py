@@ -14,9 +14,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import IO, NamedTuple, ParamSpec, TypeVar
+from typing import IO, NamedTuple, TypeVar, TypeVarTuple
 
 import structlog
 
@@ -101,7 +100,7 @@ class Database:
             rows = self._connection.execute("SELECT key, value, revision, created FROM items")
             return Contents(identity, {key: KeyValue(*rest) for key, *rest in rows})
 
-    def page(self, prefix: str, limit: int, before: str, *, first: bool) -> KeyPage:
+    def page(self, prefix: str, limit: int, before: str, first: bool) -> KeyPage:
         """Return some of the keys under a prefix; see `store.interface.Store.page`.
 
         Raises:
@@ -377,8 +376,8 @@ def free_share(folder: Path) -> float:
     return found.f_bavail / usable if usable else 1.0
 
 
-P = ParamSpec("P")
-T = TypeVar("T")
+Args = TypeVarTuple("Args")
+Result = TypeVar("Result")
 
 
 class Disk:
@@ -386,32 +385,24 @@ class Disk:
 
     def __init__(self, worker: ThreadPoolExecutor, folder: Folder, database: Database) -> None:
         self.folder = folder
+        self.database = database
         self._worker = worker
-        self._database = database
 
-    async def append(self, change: Revision) -> None:
-        """Write a revision durably; errors as `Database.append`."""
-        await _run(self._worker, self._database.append, change)
-
-    async def page(self, prefix: str, limit: int, before: str, *, first: bool) -> KeyPage:
-        """Read some of the keys under a prefix; errors as `Database.page`."""
-        return await _run(self._worker, self._database.page, prefix, limit, before, first=first)
-
-    async def settle(self) -> int:
-        """Decide what is in doubt and return the newest revision; errors as `Database.settle`."""
-        return await _run(self._worker, self._database.settle)
+    async def run(self, function: Callable[[*Args], Result], *args: *Args) -> Result:
+        """Call a function of the database on the thread; it raises what that raises."""
+        return await asyncio.get_running_loop().run_in_executor(self._worker, function, *args)
 
     async def free_share(self) -> float:
         """Return which share of the folder's file system is free; 1 once it is closed."""
         if not self.folder.locked:
             return 1.0
-        return await _run(self._worker, free_share, self.folder.path)
+        return await self.run(free_share, self.folder.path)
 
     async def close(self) -> None:
         """Close the database and unlock the folder; idempotent."""
         if not self.folder.locked:
             return
-        await _run(self._worker, self._database.close)
+        await self.run(self.database.close)
         self.folder.unlock()
         self._worker.shutdown(wait=False)
 
@@ -420,7 +411,8 @@ async def open_disk(path: Path) -> tuple[Disk, Contents]:
     """Lock the folder, open the database in it and read it whole; errors as `open_embedded`."""
     worker = ThreadPoolExecutor(1, thread_name_prefix="embedded store")
     try:
-        folder, database, contents = await _run(worker, _open, path)
+        opening = asyncio.get_running_loop().run_in_executor(worker, _open, path)
+        folder, database, contents = await opening
     except BaseException:
         worker.shutdown(wait=False)
         raise
@@ -436,7 +428,3 @@ def _open(path: Path) -> tuple[Folder, Database, Contents]:
     except BaseException:
         folder.unlock()
         raise
-
-
-async def _run(worker: ThreadPoolExecutor, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-    return await asyncio.get_running_loop().run_in_executor(worker, partial(function, *args, **named))

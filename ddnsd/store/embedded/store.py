@@ -86,22 +86,19 @@ class RevisionLog:
 
     def __init__(self, newest: int, size: int) -> None:
         self.newest = newest
+        self.oldest = newest + 1  # that is kept; beyond `newest` where there is none
         self._size = size
         self._changes = 0
         self._kept: dict[int, Revision] = {}
-
-    @property
-    def oldest(self) -> int:
-        """The first revision that is kept; beyond `newest` where there is none."""
-        return self.newest - len(self._kept) + 1
 
     def append(self, revision: Revision) -> None:
         """Keep the next revision; forget the oldest ones for it."""
         self._kept[revision.revision] = revision
         self.newest = revision.revision
         self._changes += len(revision.changes)
-        while self._changes > self._size and len(self._kept) > 1:
+        while self._changes > self._size and self.oldest < self.newest:
             self._changes -= len(self._kept.pop(self.oldest).changes)
+            self.oldest += 1
 
     def get(self, number: int) -> Revision | None:
         """Return a revision, or None if it is still to come.
@@ -198,7 +195,7 @@ class Election:
         self._prefix = f"{name}/"
         self._items = items
         self._commit = commit
-        self._pulse = pulse
+        self.pulse = pulse
         self._candidates: set[str] = set()
         self._dead = {key for key in items if key.startswith(self._prefix)}
 
@@ -222,8 +219,12 @@ class Election:
         """Say whether the key is a candidate's and the oldest one, those of the dead included."""
         if key not in self._candidates or key not in self._items:
             return False
-        rivals = (self._items[key].created for key in self._candidates | self._dead if key in self._items)
+        rivals = [self._items[key].created for key in self._candidates | self._dead if key in self._items]
         return self._items[key].created == min(rivals)
+
+    def is_intact(self, key: str) -> bool:
+        """Say whether the key leads, and nobody has written to it."""
+        return self.leads(key) and self._items[key].revision == self._items[key].created
 
     async def withdraw(self, key: str) -> None:
         """Take the candidate out of the queue at once. A key that cannot be deleted now is dead."""
@@ -231,30 +232,16 @@ class Election:
             return
         self._candidates.remove(key)
         self._dead.add(key)
-        self._pulse.beat()
+        self.pulse.beat()
         with suppress(UnavailableError):
             await self._bury()
-
-    async def confirm(self, key: str) -> bool:
-        """Say whether the key leads, and nobody has written to it."""
-        self._pulse.check()
-        return self._intact(key)
-
-    async def lost(self, key: str) -> None:
-        """Wait until the key leads no more, or the store is closed."""
-        with suppress(UnavailableError):
-            while self._intact(key):
-                await self._pulse.wait()
-
-    def _intact(self, key: str) -> bool:
-        return self.leads(key) and self._items[key].revision == self._items[key].created
 
     async def _wait_for_turn(self, key: str) -> None:
         while not self.leads(key):
             if self._dead:
                 await self._bury()
             elif key in self._items:
-                await self._pulse.wait()
+                await self.pulse.wait()
             else:
                 raise UnavailableError("the candidate's election key was deleted")
 
@@ -274,19 +261,10 @@ class EmbeddedLeadership:
     """A won election; see `Leadership`."""
 
     def __init__(self, election: Election, key: str, epoch: int) -> None:
+        self.epoch = epoch
+        self.guard: Mapping[str, int] = {key: epoch}
         self._election = election
         self._key = key
-        self._epoch = epoch
-
-    @property
-    def epoch(self) -> int:
-        """Revision that created my election key."""
-        return self._epoch
-
-    @property
-    def guard(self) -> Mapping[str, int]:
-        """What a commit expects in addition, so that it fails once I no longer lead."""
-        return {self._key: self._epoch}
 
     async def confirm(self) -> bool:
         """Say whether I still lead.
@@ -294,11 +272,14 @@ class EmbeddedLeadership:
         Raises:
             UnavailableError: the store is closed.
         """
-        return await self._election.confirm(self._key)
+        self._election.pulse.check()
+        return self._election.is_intact(self._key)
 
     async def lost(self) -> None:
         """Wait until leadership is over: resigned, its key touched by somebody, or the store closed."""
-        await self._election.lost(self._key)
+        with suppress(UnavailableError):
+            while self._election.is_intact(self._key):
+                await self._election.pulse.wait()
 
     async def resign(self) -> None:
         """Give leadership up at once; idempotent."""
@@ -367,8 +348,9 @@ class EmbeddedStore:
     """The `Store` of a single node. `CLOCK` is a key like any other: a watch or snapshot of "" shows it."""
 
     def __init__(self, disk: Disk, contents: Contents, history: int, low: float = LOW) -> None:
+        self.limits = _LIMITS
+        self.identity = contents.identity  # a random id, made with the database
         self._disk = disk
-        self._identity = contents.identity
         self._items = contents.items
         self._pulse = Notifier()
         self._history = RevisionLog(self._items[CLOCK].revision, history)
@@ -377,16 +359,6 @@ class EmbeddedStore:
         self._in_doubt: Revision | None = None  # given to the disk, not known to be there
         self._disk_health = DiskHealth(disk.folder.path, low)
         self._look_at = 0.0  # when to see next how much space is left, by the loop's clock
-
-    @property
-    def limits(self) -> Limits:
-        """What `commit` takes at once."""
-        return _LIMITS
-
-    @property
-    def identity(self) -> str:
-        """A random id, made with the database."""
-        return self._identity
 
     async def snapshot(self, prefix: str = "", progress: OnProgress = ignore_progress) -> SnapshotAt:  # noqa: ARG002
         """Return all keys under the prefix at the newest revision, from memory: without any `progress`.
@@ -407,7 +379,7 @@ class EmbeddedStore:
             UnavailableError: the store is closed, or its file cannot be read now.
         """
         self._pulse.check()
-        return await self._disk.page(prefix, limit, before, first=first)
+        return await self._disk.run(self._disk.database.page, prefix, limit, before, first)
 
     def watch(self, prefix: str, start: int) -> EmbeddedWatch:
         """Return an iterator over the revisions ≥ `start` that wrote under the prefix."""
@@ -460,7 +432,8 @@ class EmbeddedStore:
         """
         async with self._writing:
             self._pulse.check()
-            await self._settle()
+            if self._in_doubt is not None:
+                await self._settle(self._in_doubt)
             return self._history.newest
 
     async def compact(self, revision: int) -> bool:  # noqa: ARG002  the interface's
@@ -496,36 +469,31 @@ class EmbeddedStore:
     async def _commit(self, updates: Sequence[ConditionalWrite]) -> Sequence[Outcome]:
         async with self._writing:
             self._pulse.check()
-            await self._settle()
+            if self._in_doubt is not None:
+                await self._settle(self._in_doubt)
             outcomes, change = plan(self._items, updates)
             if change is None:
                 return outcomes
             self._in_doubt = change
             try:
                 with self._disk_health.noted():
-                    await self._disk.append(change)
+                    await self._disk.run(self._disk.database.append, change)
             except InDoubtError as error:
                 return [Unknown(str(error)) if isinstance(it, Done) else it for it in outcomes]
             self._apply(change)
             self._in_doubt = None
-            await self._look_at_space()
+            now = asyncio.get_running_loop().time()
+            if now >= self._look_at:  # here, as each process writes every few seconds
+                self._look_at = now + _LOOK_SECONDS
+                self._disk_health.note_free(await self._disk.free_share())
             return outcomes
 
-    async def _look_at_space(self) -> None:
-        """See now and then how much space is left: each process writes every few seconds."""
-        now = asyncio.get_running_loop().time()
-        if now >= self._look_at:
-            self._look_at = now + _LOOK_SECONDS
-            self._disk_health.note_free(await self._disk.free_share())
-
-    async def _settle(self) -> None:
+    async def _settle(self, in_doubt: Revision) -> None:
         """After an error, make memory and file agree before anything is built on either."""
-        if self._in_doubt is None:
-            return
         with self._disk_health.noted(writes=False):
-            newest = await self._disk.settle()
-        if newest == self._in_doubt.revision:
-            self._apply(self._in_doubt)
+            newest = await self._disk.run(self._disk.database.settle)
+        if newest == in_doubt.revision:
+            self._apply(in_doubt)
         self._in_doubt = None
 
     def _apply(self, change: Revision) -> None:
