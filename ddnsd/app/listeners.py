@@ -22,7 +22,7 @@ from ddnsd.model.ratelimit import Rate
 from ddnsd.service.limits import FairUseLimits
 from ddnsd.service.update import UpdatePolicy
 from ddnsd.web.connections import ConnectionLimits, Connections
-from ddnsd.web.http import PublicListener
+from ddnsd.web.http import UNBOUNDED, PublicListener
 from ddnsd.web.http_connection import HttpLimits
 from ddnsd.web.http_server import ON_THE_WAY, HttpServer
 from ddnsd.web.proxy_protocol import ProxyProtocol
@@ -125,7 +125,10 @@ class HttpListeners:
         self._serve(
             "public",
             HttpServer(
-                listener, self._limits(), connections, too_large=listener.too_large, proxy=proxy, tls=tls
+                *(listener, self._limits()._replace(max_body=UNBOUNDED), connections),
+                too_large=listener.too_large,
+                proxy=proxy,
+                tls=tls,
             ),
         )
 

@@ -110,18 +110,19 @@ class Plan(NamedTuple):
     @property
     def changes(self) -> int:
         """How many changes the client asks for: also to try once more what the nameserver refused before."""
-        return sum(
-            isinstance(step, RecordChange) or (isinstance(step, Move) and bool(step.moving or step.again))
-            for step in self.steps
-        )
+        count = 0
+        for step in self.steps:
+            count += isinstance(step, RecordChange)
+            count += isinstance(step, Move) and bool(step.moving or step.again)
+        return count
 
     @property
     def refused(self) -> bool:
         """Say whether the answer is known already, whatever else is committed: a record is refused."""
-        return any(
-            isinstance(step, Refused) or (isinstance(step, Move) and bool(step.resting))
-            for step in self.steps
-        )
+        for step in self.steps:
+            if isinstance(step, Refused) or (isinstance(step, Move) and step.resting):
+                return True
+        return False
 
 
 _SETTLED = (Unchanged, Moved, Skipped)
@@ -254,12 +255,11 @@ def _step(state: State, place: AuthorizedHost, wish: RRsetChange, now: datetime)
     held = holding(state, record)
     if not wish.value and (held is None or not place.can_have(wish.type)):
         return Unchanged(record.name, "", record.type)
-    if held is None:
-        return _change(place, record, wish.value, None)
-    if wish.type is Challenge.TXT and wish.value:
+    if held is not None and wish.type is Challenge.TXT and wish.value:
         return _challenge(state, place, record, wish.value, now)
-    if held.content != wish.value:
-        return _change(place, record, wish.value, held)
+    if held is None or held.content != wish.value:
+        previous = held.content if held else ""
+        return RecordChange(record, wish.value, wish.value, previous, place.placement.zone, again=False)
     return _standing(state, place, record, held, wish.value, now)
 
 
@@ -285,13 +285,6 @@ def _standing(
             record, held.content, shown, previous, place.placement.zone, again=True, times=retry.times
         )
     return Join(record, held.revision, shown, previous, published=served)
-
-
-def _change(
-    place: AuthorizedHost, record: RecordKey, content: str, held: RecordContent | None
-) -> RecordChange:
-    previous = held.content if held else ""
-    return RecordChange(record, content, content, previous, place.placement.zone, again=False)
 
 
 def _challenge(state: State, place: AuthorizedHost, record: RecordKey, value: str, now: datetime) -> Step:

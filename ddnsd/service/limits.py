@@ -64,10 +64,11 @@ _ROOM_SECONDS = 1.0  # until a request that would wait beside too many others ma
 class Ticket:
     """One call of a client, however many requests it makes of it: they wait in one place."""
 
-    __slots__ = ("waiting",)
+    __slots__ = ("places", "waiting")
 
     def __init__(self) -> None:
         self.waiting = 0  # requests
+        self.places: tuple[tuple[str, str], ...] = ()  # where they are counted, while there are any
 
 
 class FairUse:
@@ -135,29 +136,29 @@ class FairUse:
 
         A request that has entered has to `leave`.
         """
-        places = self._places(token, account)
         if not ticket.waiting:
-            most = (self._limits.token_waiting, self._limits.account_waiting)
-            full = any(self._waiting.get(at, 0) >= room for at, room in zip(places, most, strict=True))
+            of_token, of_account = places = ("token", token), ("account", account)
+            full = (
+                self._waiting.get(of_token, 0) >= self._limits.token_waiting
+                or self._waiting.get(of_account, 0) >= self._limits.account_waiting
+            )
             if full and self._limits.enabled:
                 return _ROOM_SECONDS
             for at in places:
                 self._waiting[at] = self._waiting.get(at, 0) + 1
+            ticket.places = places
         ticket.waiting += 1
         return 0.0
 
-    def leave(self, token: str, account: str, ticket: Ticket) -> None:
+    def leave(self, ticket: Ticket) -> None:
         """Note that a request waits no more."""
         ticket.waiting -= 1
         if ticket.waiting:
             return
-        for at in self._places(token, account):
+        for at in ticket.places:
             self._waiting[at] -= 1
             if not self._waiting[at]:
                 del self._waiting[at]
-
-    def _places(self, token: str, account: str) -> tuple[tuple[str, str], ...]:
-        return ("token", token), ("account", account)
 
     def _set_up(self, limits: FairUseLimits) -> None:
         def tables(*rates: Rate) -> Tables:
@@ -282,12 +283,12 @@ class ClientLimits:
             return wait
         wait = self._fair.take_changes(*who, plan.changes) if plan.changes else 0.0
         if wait:
-            self._fair.leave(*who, ticket)
+            self._fair.leave(ticket)
         return wait
 
-    def leave(self, plan: Plan, ticket: Ticket) -> None:
+    def leave(self, ticket: Ticket) -> None:
         """Note that what was entered waits no more."""
-        self._fair.leave(*_who(plan.token), ticket)
+        self._fair.leave(ticket)
 
     def note(
         self, request: Request, digest: str, name: str, answer: UpdateResult, *, refused: bool = False

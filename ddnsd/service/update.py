@@ -337,7 +337,7 @@ class UpdateService:
         try:
             answer, refused = await self._do(call, plan)
         finally:
-            self._conduct.leave(plan, ticket)
+            self._conduct.leave(ticket)
             self._answer(call, answer, refused=refused)
 
     async def _do(self, call: "_Call", plan: Plan) -> tuple[UpdateResult, bool]:

@@ -11,7 +11,6 @@ from ddnsd.model.names import label_count
 from ddnsd.model.ratelimit import Rate, full
 from ddnsd.model.request import (
     Api,
-    HostResult,
     Limited,
     Moved,
     Refusal,
@@ -66,6 +65,7 @@ class AccessLog:
             _log.info("update.unreadable", api=self._api, source=source, reason=reason, **self._others())
 
     def _record(self, name: str, answer: UpdateResult, source: str) -> None:
+        """Log an answer; "unchanged" only when debugging, because nearly all are."""
         if isinstance(answer, Limited):  # they come by the thousand, of whom the log has told before
             _log.debug("update.limited", api=self._api, source=source)
             return
@@ -74,8 +74,19 @@ class AccessLog:
                 told = {"domain": _shown(name), "result": result_of(answer), "source": source}
                 _log.info("update.refused", api=self._api, **told, **self._others())
             return
-        for each in answer:
-            self._record_result(each, source)
+        for result in answer:
+            match result:
+                case Unchanged():
+                    name, ip, type = result  # named one by one: nearly always in vain
+                    _log.debug("update.unchanged", api=self._api, name=name, ip=ip, type=type, source=source)
+                case Updated():
+                    _log.info("update.done", api=self._api, **result._asdict(), source=source)
+                case Moved():
+                    _log.info("update.moved", api=self._api, **result._asdict(), source=source)
+                case Skipped():
+                    name, ip, type, reason = result
+                    left_out = {"name": name, "ip": ip, "type": type, "reason": reason.name.lower()}
+                    _log.info("update.skipped", api=self._api, **left_out, source=source)
 
     def _is_shown(self) -> bool:
         now = self._clock()
@@ -89,21 +100,6 @@ class AccessLog:
         """Return how many refusals were not shown since the last one that was."""
         others, self._left_out = self._left_out, 0
         return {"left_out": others} if others else {}
-
-    def _record_result(self, result: HostResult, source: str) -> None:
-        """Log a result; "unchanged" only when debugging, because nearly all are."""
-        match result:
-            case Unchanged():
-                name, ip, type = result  # named one by one: nearly always in vain
-                _log.debug("update.unchanged", api=self._api, name=name, ip=ip, type=type, source=source)
-            case Updated():
-                _log.info("update.done", api=self._api, **result._asdict(), source=source)
-            case Moved():
-                _log.info("update.moved", api=self._api, **result._asdict(), source=source)
-            case Skipped():
-                name, ip, type, reason = result
-                left_out = {"name": name, "ip": ip, "type": type, "reason": reason.name.lower()}
-                _log.info("update.skipped", api=self._api, **left_out, source=source)
 
 
 def _gravest(answers: Sequence[UpdateResult]) -> str:

@@ -66,13 +66,16 @@ class SourceFailures:
         return self._fair_use.fails_too_often(self._sources.source(peer, headers) or peer)
 
 
+UNBOUNDED = 2**63
+"""Octets of a body, to the public listener's connections: that limit closes a connection at once, but the
+listener's own reads on, so that the answer is seen."""
+
 _log = structlog.get_logger(__name__)
 
 _ORIGIN = re.compile(r"https?://[^/?]*", re.IGNORECASE)  # before the path in absolute-form, RFC 9112 §3.2.2
 _DROPPED_AT_ONCE = 65536  # bytes of too large a body that are read, and dropped
 _PAUSE = 0.01  # seconds before more is dropped: each time it keeps others waiting
 _READ = 8 << 20  # bytes of too large a body that are read
-_UNBOUNDED = 2**63  # the connection's own limit closes it; ours reads on, so that the answer is seen
 _USUAL = {"Content-Type": replies.CONTENT_TYPE, **replies.GUARDS}
 
 
@@ -183,7 +186,6 @@ class HttpRequest(HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         """Take the head; return what to wait for before the body is read."""
         assert isinstance(start_line, RequestStartLine)
-        self._connection.set_max_body_size(_UNBOUNDED)
         self._listener.in_flight.add(self)
         self.method = start_line.method
         self.headers = headers

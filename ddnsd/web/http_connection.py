@@ -120,6 +120,8 @@ class HttpConnection(HTTPConnection):
         self._left: int | None = None  # octets of the answer's body that are to come
         self._crumbs = 0
         self._size = 0
+        self.body_length: int | None = 0
+        """Octets of the present request's body, as its head says; None if it comes in chunks."""
         self._max_body = self._host.limits.max_body
         self._body_seconds = self._host.limits.body
         self._on_close: Callable[[], None] | None = None
@@ -131,11 +133,6 @@ class HttpConnection(HTTPConnection):
     def context(self) -> Self:
         """What Tornado's requests ask for `remote_ip` and `protocol`."""
         return self
-
-    @property
-    def body_length(self) -> int | None:
-        """Octets of the present request's body, as its head says; None if it comes in chunks."""
-        return self._reader.length
 
     @property
     def is_half_closed(self) -> bool:
@@ -354,6 +351,7 @@ class HttpConnection(HTTPConnection):
         if self._start is None and (start := self._reader.start_line):
             self._start = start
             self._is_last = not self._reader.keeps
+            self.body_length = self._reader.length
             self.awaited_since = self._head_since = None
             if not is_complete:
                 self._body_since = self._loop.time()
@@ -376,9 +374,9 @@ class HttpConnection(HTTPConnection):
         """Let the body come, now that the delegate has seen the head."""
         if self._is_answered or self._start is None:
             return
-        length, expects = self._reader.length, self._reader.headers.get("Expect", "").lower()
-        if length is not None and length > self._max_body:
+        if self.body_length is not None and self.body_length > self._max_body:
             raise BodyTooLargeError
+        expects = self._reader.headers.get("Expect", "").lower()
         if expects == "100-continue" and self._start.version == "HTTP/1.1" and not self._octets:
             self.stream.send(_CONTINUE)  # RFC 9110 §10.1.1
 

@@ -85,9 +85,9 @@ def test_so_many_requests_of_a_token_and_of_an_account_wait_at_a_time() -> None:
     assert fair.enter("router", "alice", calls[0]) == 0, "another request of a call that waits already"
     assert [fair.enter("nas", "alice", ticket) for ticket in calls[3:]] == [0, 1]
     assert fair.enter("bobs", "bob", Ticket()) == 0
-    fair.leave("router", "alice", calls[0])
+    fair.leave(calls[0])
     assert fair.enter("nas", "alice", Ticket()) == 1
-    fair.leave("router", "alice", calls[0])
+    fair.leave(calls[0])
     assert fair.enter("nas", "alice", Ticket()) == 0
 
 
@@ -98,7 +98,7 @@ def test_without_limits_any_number_waits() -> None:
     fair.reconfigure(LIMITS._replace(token_waiting=1))
     assert fair.enter("router", "alice", Ticket()) == 1
     for ticket in calls:
-        fair.leave("router", "alice", ticket)
+        fair.leave(ticket)
     assert fair.enter("router", "alice", Ticket()) == 0
 
 

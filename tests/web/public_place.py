@@ -14,7 +14,7 @@ from ddnsd.service.limits import FairUse, FairUseLimits
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.connections import ConnectionLimits, Connections
-from ddnsd.web.http import PublicListener, Routes, SourceFailures
+from ddnsd.web.http import UNBOUNDED, PublicListener, Routes, SourceFailures
 from ddnsd.web.http_connection import HttpLimits
 from ddnsd.web.http_server import HttpServer
 from ddnsd.web.proxy_protocol import ProxyProtocol
@@ -68,7 +68,7 @@ class PublicPlace:
         self.connections = Connections(limits, sources.trusts, self.closed.append)
         self.listener = PublicListener(routes, max_body, metrics, counted, self.connections)
         self.server = HttpServer(
-            *(self.listener, patience, self.connections),
+            *(self.listener, patience._replace(max_body=UNBOUNDED), self.connections),
             too_large=self.listener.too_large,
             proxy=proxy,
             tls=tls,
