@@ -197,12 +197,11 @@ class Sweeper:
 
     async def run(self) -> None:
         """Sweep whenever it is due. Never returns."""
-
-        def failed(error: Exception) -> None:
-            _log.warning("sweep.failed", reason=str(error))
-
         await self._trigger.run(
-            self._sweep, retry_on=UnavailableError, retry_after=_RETRY_SECONDS, failed=failed
+            self._sweep,
+            retry_on=UnavailableError,
+            retry_after=_RETRY_SECONDS,
+            failed=lambda error: _log.warning("sweep.failed", reason=str(error)),
         )
 
     async def _sweep(self) -> None:
@@ -244,13 +243,12 @@ class HistoryRetention:
 
     async def run(self) -> None:
         """Forget whenever there is too much. Never returns."""
-
-        def failed(error: Exception) -> None:
-            _log.warning("history.not_forgotten", reason=str(error))
-
         self.look()
         await self._trigger.run(
-            self._forget, retry_on=UnavailableError, retry_after=_RETRY_SECONDS, failed=failed
+            self._forget,
+            retry_on=UnavailableError,
+            retry_after=_RETRY_SECONDS,
+            failed=lambda error: _log.warning("history.not_forgotten", reason=str(error)),
         )
 
     async def _forget(self) -> None:
@@ -355,12 +353,13 @@ class AuditRetention:
 
     async def run(self) -> None:
         """Delete whenever there are too many. Never returns."""
-
-        def failed(error: Exception) -> None:
-            _log.warning("audit.not_trimmed", reason=str(error))
-
         self.look()
-        await self._trigger.run(self._trim, retry_on=UnavailableError, retry_after=self._pause, failed=failed)
+        await self._trigger.run(
+            self._trim,
+            retry_on=UnavailableError,
+            retry_after=self._pause,
+            failed=lambda error: _log.warning("audit.not_trimmed", reason=str(error)),
+        )
 
     async def _trim(self) -> None:
         while await self._delete_some():
