@@ -92,12 +92,12 @@ class Acknowledger:
         await self.refuse(pushes, NOT_SERVED)
 
     async def note(self, findings: Sequence[Finding]) -> None:
-        """Record whose the names of these pushes are: those that stood empty are taken next.
+        """Record whose the names of these pushes are: those that were free are taken next.
 
         What the zone lets its hosts adopt is read, and goes into the host's history.
 
         Raises:
-            NameserverError: what stands there could not be read.
+            NameserverError: what exists there could not be read.
             UnavailableError: the store cannot take it now.
         """
         now = datetime.now(UTC)
@@ -150,7 +150,7 @@ class Acknowledger:
         return found if isinstance(found, RRset) else None
 
     def _elsewhere(self) -> Collection[str]:
-        """Return the other nameservers where records of the zone stand, as they do while it moves."""
+        """Return the other nameservers that have records of the zone, as they do while it moves."""
         placements = self._context.state.placements_of(self._placement.zone)
         return [placement.nameserver for placement in placements if placement != self._placement]
 
@@ -158,7 +158,7 @@ class Acknowledger:
         """Record one refusal, and that no `*.<host>` is served where there is none.
 
         It may be what was refused: asked to remove it, a nameserver with a policy for single names would
-        refuse the host's own record for ever, though the host is no wildcard any more. Then that is tried
+        refuse the host's own record forever, though the host is not a wildcard any more. Then that is tried
         at once without.
         """
         value = push.before or Published(0, "", push.want.ttl, self._placement.nameserver)
@@ -236,7 +236,7 @@ Strangers = Mapping[RecordKey, Mapping[str, RRset]]
 
 
 class Adoption:
-    """Notes, for one placement, that what stands at its hosts' names is ddnsd's own from now on."""
+    """Notes, for one placement, that what exists at its hosts' names is ddnsd's own from now on."""
 
     def __init__(self, context: ZoneContext) -> None:
         self._context = context
@@ -244,7 +244,7 @@ class Adoption:
         self._nameserver = context.nameserver
 
     async def take(self, *, adopt: bool) -> Sequence[str]:
-        """Take what stands there; return it, a line each.
+        """Take what exists there; return it, a line each.
 
         It is read by a transfer. Where that is refused, and only with `adopt`, each name is asked for.
 

@@ -101,7 +101,7 @@ class Claimer:
         return None if await self._nameserver.update(question) is Rcode.NOERROR else found
 
     async def _newer(self, found: RRset | None) -> RRset | None:
-        """Return a fence of mine that stands there though an older answer was read."""
+        """Return a fence of mine that is there though an older answer was read."""
         if found is not None and found.values in self._sent:
             return None
         for values in self._sent:

@@ -216,7 +216,7 @@ class Sweeper:
             raise
 
     async def _delete(self, record: RecordKey) -> None:
-        """Delete both keys, unless the record was committed anew meanwhile."""
+        """Delete both keys, unless the record was committed again meanwhile."""
         state = self._context.state
         address, published = keys.address(record), keys.published(record)
         committed, acknowledged = state.addresses.get(record), state.published.get(record)
@@ -284,7 +284,7 @@ _STEPS = 10  # compactions in the time that history is kept
 
 
 class Compactor:
-    """Compacts what is older than `after` seconds. Whose watch lags behind that loads a new snapshot."""
+    """Compacts what is older than `after` seconds. A node whose watch lags behind loads a snapshot."""
 
     def __init__(self, store: Store, cache: WatchCache, after: float) -> None:
         """`after` 0: never."""

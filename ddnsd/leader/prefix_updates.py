@@ -89,17 +89,17 @@ def _give(
     now: datetime,
     transaction: Transaction,
 ) -> None:
-    """Give a host its address. The one that the nameserver has refused, given again, is no change."""
-    record, told, committed = follower.record, update.value, state.addresses.get(follower.record)
+    """Give a host its address. If the nameserver has refused the same one, that is not a change."""
+    record, sent, committed = follower.record, update.value, state.addresses.get(follower.record)
     address = keys.address(record)
     if committed is not None and committed.value.ip == follower.ip:
         previous, again = committed.value.previous, committed.value.again + 1
-        value = Committed(follower.ip, previous, told.commit, now, again=again)
+        value = Committed(follower.ip, previous, sent.commit, now, again=again)
         transaction.replace(address, committed, value)
         return
     old = committed.value.ip if committed else ""
-    transaction.replace(address, committed, Committed(follower.ip, old, told.commit, now))
-    entry = HistoryEntry(now, record.type, old, follower.ip, told.api, told.token, told.source)
+    transaction.replace(address, committed, Committed(follower.ip, old, sent.commit, now))
+    entry = HistoryEntry(now, record.type, old, follower.ip, sent.api, sent.token, sent.source)
     transaction.append_history(state, record.name, entry)
 
 

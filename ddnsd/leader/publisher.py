@@ -160,12 +160,12 @@ class RequestedWork:
 
 _STARTED_AT_ONCE = 20  # started in one turn of the event loop: some 2 ms
 _SHOWN_AT_ONCE = 100  # records: less than 1 ms
-_FALLEN_SECONDS = 5.0  # before a publisher that fell is begun anew
+_FALLEN_SECONDS = 5.0  # before a publisher that fell starts again
 
 
 class Publisher:
     """Publishes all zones for as long as this node leads. A publisher that fails as it never should falls
-    alone, and is begun anew: what is wrong with one zone delays no other."""
+    alone, and starts again: what is wrong with one zone delays no other."""
 
     def __init__(
         self,
@@ -362,7 +362,7 @@ class Publisher:
 
     def _look_at_placement(self, placement: Placement) -> None:
         state = self._context.state
-        if placement not in state.placements:  # what might have stood there, too
+        if placement not in state.placements:  # so is what may have been there
             for publisher in self._of_zone.get(placement.zone, ()):
                 publisher.look_at_all()
         self._stir(placement.zone)

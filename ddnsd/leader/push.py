@@ -194,7 +194,7 @@ class Pusher:
         return [*first, *await self._sorted(claim, questions[middle:])]
 
     async def _whose(self, claim: Claim, push: Push, name: str) -> Whose:
-        """Find out about a name at which, or beside which, something stands."""
+        """Find out about a name at which, or beside which, something exists."""
         for one in _as_noted(push, name):
             if await self._ask(claim, (one,)) is Rcode.NOERROR:
                 return Whose.OURS
@@ -226,7 +226,7 @@ class Pusher:
 
 
 def _absences(questions: Iterable[_Question]) -> Iterable[Absent]:
-    """Return the prerequisites that nothing stands at these names, and nobody else has that of the host."""
+    """Return the prerequisites that these names are free, and nobody else has that of the host."""
     absences: dict[Absent, None] = {}
     for push, name in questions:
         absences[Absent(name, RECORD_TYPES[push.want.record.type])] = None
@@ -235,7 +235,7 @@ def _absences(questions: Iterable[_Question]) -> Iterable[Absent]:
 
 
 def _as_noted(push: Push, name: str) -> Sequence[Exists]:
-    """Return that what stands there is what an UPDATE without an answer was to write: one of these."""
+    """Return that what exists there is what an UPDATE without an answer was to write: one of these."""
     noted, type = push.before, RECORD_TYPES[push.want.record.type]
     if was_written_before(push):
         return [Exists(name, type, push.want.values)]

@@ -65,7 +65,7 @@ class Difference(NamedTuple):
 
 
 class Stray(NamedTuple):
-    """What stands at a host's name though nothing is committed for it. `given`: ddnsd may take it."""
+    """What exists at a host's name though nothing is committed for it. `given`: ddnsd may take it."""
 
     rrset: RRset
     zone: str
@@ -73,10 +73,10 @@ class Stray(NamedTuple):
 
     def __str__(self) -> str:
         name, type, _, values = self.rrset
-        said = f"{name} {type}: no address is committed; {' '.join(values)} stays"
+        text = f"{name} {type}: no address is committed; {' '.join(values)} stays"
         if self.given:
-            return f"{said} until the host's first update"
-        return f"{said}, and that update is refused; {name_in_use(f'{name} {type}', self.zone)}"
+            return f"{text} until the host's first update"
+        return f"{text}, and that update is refused; {name_in_use(f'{name} {type}', self.zone)}"
 
 
 class Comparison(NamedTuple):

@@ -164,7 +164,7 @@ class ZonePublisher:
         self._reconcile_due.set()
 
     def reclaim(self) -> None:
-        """Claim the zone anew before anything else is sent."""
+        """Claim the zone again before anything else is sent."""
         self.context.claim = None
         self._claimed.clear()
         self._wake.set()
@@ -177,7 +177,7 @@ class ZonePublisher:
         try:
             await self._gone.wait()
         finally:
-            self._is_given_up = False  # who asked was told: not done; it must not be done hours later
+            self._is_given_up = False  # not done now, so the answer says: it must not be done hours later
         return forgotten(self.placement)
 
     async def _take_over(self) -> None:
@@ -190,7 +190,7 @@ class ZonePublisher:
         try:
             await self._claimed.wait()
         finally:
-            self._takeover.clear()  # who asked was told: not done; it must not be done hours later
+            self._takeover.clear()  # not done now, so the answer says: it must not be done hours later
 
     async def _look_through(self) -> None:
         """Look at all records whenever any may be pending, a slice at a time. Never returns.
@@ -303,9 +303,7 @@ class ZonePublisher:
             case PushAnswer(claim, batch, Rcode.YXRRSET) if in_use := await self._pusher.ask_again(
                 claim, batch
             ):
-                self._write_down(in_use)
-                found = {finding.push.want.record for finding in in_use}
-                self._parts.append([push for push in batch if push.want.record not in found])
+                self._write_down(in_use)  # the others are planned again with the next batch
             case PushAnswer(claim, [push]):
                 await self._pusher.confirm_zone(claim)
                 # A nameserver under load answers SERVFAIL now and then: one more try before the blame.

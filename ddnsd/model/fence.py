@@ -14,7 +14,7 @@ _TEXT = re.compile(
 
 
 class FenceOwner(NamedTuple):
-    """Whose fence it is: the installation's random id, and the store's own (etcd: cluster id)."""
+    """The owner of a fence: the installation's random id, and the store's own (etcd: cluster id)."""
 
     installation: str
     cluster: str

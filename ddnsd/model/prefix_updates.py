@@ -33,7 +33,7 @@ class Follower(NamedTuple):
 
 
 def holding(state: State, record: RecordKey) -> RecordContent | None:
-    """Return what the record is to hold; None where nothing was ever said, or all is forgotten."""
+    """Return what the record is to hold; None where nothing was ever asked, or all is forgotten."""
     committed = state.addresses.get(record)
     if state.prefixes and record.type is Family.AAAA and (moved := _moved(state, record, committed)):
         return moved

@@ -25,8 +25,8 @@ class Wanted(NamedTuple):
     ip: str  # the content as it was committed: an address, or the values of a TXT; "" if it shall be gone
     ttl: int
     changed: datetime  # when the content was committed
-    wildcard: bool  # the same RRset stands at `*.<host>`, too
-    adopt: bool = False  # the zone lets its hosts take what stands at their names
+    wildcard: bool  # the same RRset is served at `*.<host>`, too
+    adopt: bool = False  # the zone lets its hosts take what exists at their names
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -35,7 +35,7 @@ class Wanted(NamedTuple):
 
     @property
     def owners(self) -> tuple[str, ...]:
-        """The names at which the RRset stands."""
+        """The names at which the RRset is served."""
         return (owner(self.record), wildcard_owner(self.record)) if self.wildcard else (owner(self.record),)
 
 
@@ -71,9 +71,9 @@ def wanted(state: State, record: RecordKey) -> Wanted | None:
 
 
 def is_removed(state: State, record: RecordKey) -> bool:
-    """Say whether a tombstone has done its work: the RRset stands nowhere any more.
+    """Say whether a tombstone has done its work: the RRset is served nowhere any more.
 
-    While hosts are being moved to a prefix it says, too, that its host was told something later than that.
+    While hosts are being moved to a prefix it shows, too, that something later was asked for its host.
     """
     committed, published = state.addresses.get(record), state.published.get(record)
     if committed is None or not committed.value.is_tombstone or state.prefixes:
@@ -95,7 +95,7 @@ def standing(state: State, want: Wanted, published: Published | None) -> Standin
         return Standing.REFUSED
     if published.revision < want.revision or published.nameserver != here or published.ttl != want.ttl:
         return Standing.PENDING
-    # While the zone stands at other placements too, it is remembered that `*.<host>` may stand there.
+    # While the zone has other placements, it is remembered that `*.<host>` may be served there.
     if published.wildcard != want.wildcard and (want.wildcard or is_only_placement(state, want.placement)):
         return Standing.PENDING
     return Standing.PUBLISHED if _is_ours(want, published) else Standing.PENDING
@@ -129,7 +129,7 @@ def is_only_placement(state: State, placement: Placement) -> bool:
 def is_served(state: State, record: RecordKey, revision: int) -> bool:
     """Say whether the record's committed value of this revision, or a newer one, is being served.
 
-    Its TTL may still change: that is no business of a client's.
+    Its TTL may still change: that does not concern a client.
     """
     want = wanted(state, record)
     return want is not None and is_served_at(state, want.placement, record, revision)
@@ -215,7 +215,7 @@ class Push(NamedTuple):
 
     @property
     def absent(self) -> frozenset[str]:
-        """The owner names that the UPDATE takes only if nothing stands there."""
+        """The owner names that the UPDATE takes only if nothing exists there."""
         return self.takes.difference(self.before.adopted if self.before else ())
 
 
@@ -302,11 +302,11 @@ def _push(state: State, want: Wanted) -> Push:
 
 
 def _wards(state: State, want: Wanted) -> tuple[tuple[str, str], ...]:
-    """Return what must not stand beside the first record of a host that Kubernetes has.
+    """Return what must not exist beside the first record of a host that Kubernetes has.
 
     Its author may be anybody with a namespace: nobody adds an AAAA, or has a certificate made, for a name
     that is somebody else's because of its A or its CNAME. Where the host has a record of its own, the name is
-    its own, too: a `*.<host>` is added beside whatever else stands there.
+    its own, too: a `*.<host>` is added beside whatever else exists there.
     """
     host = state.hosts.get(want.record.name)
     beside = [RecordKey(want.record.name, family) for family in Family if family != want.record.type]

@@ -61,7 +61,7 @@ class HeldDeletions(msgspec.Struct, frozen=True):
     `names` are the first of their titles, such as "Host a.example.com".
     """
 
-    id: str  # stands for exactly these: what is allowed is no others
+    id: str  # of exactly these: others are not allowed with them
     count: int
     names: tuple[str, ...]
     since: datetime
@@ -90,7 +90,7 @@ class Source(Stored, frozen=True):
 class RegistryHead(Stored, frozen=True):
     """`registry`: compared and written by every change of resources, so that they come one by one.
 
-    Whoever decided on an older state finds another revision here; it need compare no other resource.
+    A writer that decided on an older state finds another revision here; it compares no other resource.
     """
 
     commit: str  # random id: no two commits write the same bytes (`store.trace`)
@@ -125,7 +125,7 @@ class PublishError(msgspec.Struct, frozen=True):
     """Why the nameserver does not have a committed address."""
 
     revision: int  # of the committed address that was refused; 0: to be tried again
-    message: str  # begins with `NAME_IN_USE` where what stands at the name is not ddnsd's
+    message: str  # begins with `NAME_IN_USE` where what exists at the name is not ddnsd's
     at: datetime
     nameserver: str  # that refused it
 
@@ -136,17 +136,17 @@ class PublishError(msgspec.Struct, frozen=True):
 
     @property
     def is_name_in_use(self) -> bool:
-        """Say whether something that is not ddnsd's stands there, and not the nameserver refused it."""
+        """Say whether the reason is something there that is not ddnsd's."""
         return is_name_in_use(self.message)
 
 
 def is_name_in_use(message: str) -> bool:
-    """Say whether it is that of a `PublishError` because of what stands at the name."""
+    """Say whether it is that of a `PublishError` because of what exists at the name."""
     return message.startswith(f"{NAME_IN_USE}: ")
 
 
 class Taking(msgspec.Struct, frozen=True):
-    """Owner names that stood empty when asked for, and that the next UPDATE takes (decision 34).
+    """Owner names that were free when asked for, and that the next UPDATE takes (decision 34).
 
     Written before that UPDATE: were its answer lost, only these very values would be taken for ddnsd's own.
     It counts until `Published.revision` has reached `revision`, that of the committed address.
@@ -172,7 +172,7 @@ class Published(Stored, frozen=True):
     error: PublishError | None = None
     wildcard: bool = False  # `*.<fqdn>` is, or may be, served with it; written before the first such UPDATE
     taking: Taking | None = None
-    adopted: tuple[str, ...] = ()  # owner names where something else stood: they outlive their host
+    adopted: tuple[str, ...] = ()  # owner names where something else was: they outlive their host
     not_at: Mapping[str, tuple[str, ...]] = {}  # by nameserver: owner names that are not ddnsd's there
 
 
@@ -242,7 +242,7 @@ def account_of(prefix_update_id: str) -> str:
 class PrefixHead(Stored, frozen=True):
     """`prefixheads/<account>`: written with every prefix of the account that hosts have yet to follow.
 
-    Whoever commits an address because of an older prefix finds another revision here. It goes with the last.
+    A commit of an address because of an older prefix finds another revision here. It goes with the last.
     """
 
     commit: str  # of the newest prefix
@@ -253,7 +253,7 @@ class PlacementState(Stored, frozen=True):
 
     One that is `untouched` only says what is wrong: no UPDATE was sent there yet.
 
-    While it is not verified in the store's present history no request may be told "unchanged": the zone
+    While it is not verified in the store's present history no request may be answered "unchanged": the zone
     has lost its fence, somebody else holds it, or the store was restored, so what is served is not known.
     """
 
@@ -261,7 +261,7 @@ class PlacementState(Stored, frozen=True):
     holder: str = ""  # text of somebody else's fence: publishing is paused until `zone takeover`
     error: str = ""  # why the zone as a whole takes no update now
     untouched: bool = False
-    since: datetime | None = None  # when the error began, whatever it said first
+    since: datetime | None = None  # when the error began, whatever its first text
 
 
 class Work(StrEnum):
@@ -270,7 +270,7 @@ class Work(StrEnum):
     CHECK = "check"  # compare the zone with the store and say what differs
     REPAIR = "repair"  # ... and publish what differs
     TAKEOVER = "takeover"  # claim the zone's fence from whoever holds it
-    FORGET = "forget"  # leave what cannot be removed at nameservers where the zone is no more
+    FORGET = "forget"  # leave what cannot be removed at nameservers that the zone has left
 
 
 class WorkRequest(Stored, frozen=True):
@@ -329,7 +329,7 @@ class Member(Stored, frozen=True):
 
 
 class Candidacy(Stored, frozen=True):
-    """`election/<key>`: a node that leads, or stands in the queue. The oldest key leads.
+    """`election/<key>`: a node that leads, or waits in the queue. The oldest key leads.
 
     `controllers/<source>/<key>`: the same for the controller of a source.
     """

@@ -16,12 +16,12 @@ from ddnsd.model.records import NAME_IN_USE, Published, PublishError, RecordKey,
 
 
 class Whose(Enum):
-    """What stands at an owner name, of one record's type."""
+    """What exists at an owner name, of one record's type."""
 
     NOBODYS = auto()  # nothing
     OURS = auto()  # what an UPDATE without an answer was to write
     ANOTHERS = auto()
-    BESIDE = auto()  # nothing, but what stands at the host's own name is somebody else's (`Push.wards`)
+    BESIDE = auto()  # nothing, but what exists at the host's own name is somebody else's (`Push.wards`)
 
 
 class Finding(NamedTuple):
@@ -33,7 +33,7 @@ class Finding(NamedTuple):
 
     @property
     def adopted(self) -> Sequence[str]:
-        """The names that are taken with the zone's consent, though something stands there."""
+        """The names that are taken with the zone's consent, though something exists there."""
         if not self.push.want.adopt:
             return ()
         return [name for name in self.push.takes if self.names.get(name) is Whose.ANOTHERS]
@@ -105,7 +105,7 @@ def without(published: Published, name: str) -> Published:
 def taken_over(
     record: RecordKey, before: Published | None, found: Mapping[str, Sequence[str]], ttl: int, here: str
 ) -> Published:
-    """Return what is noted where an operator gives ddnsd what stands at these owner names: values by name."""
+    """Return what is noted where an operator gives ddnsd what exists at these owner names: values by name."""
     held = ours(record, before, here).union(found)
     values = found.get(owner(record)) or next(iter(found.values()))
     not_at = dict(before.not_at) if before else {}
@@ -129,7 +129,7 @@ def taken_over(
 def acknowledged(push: Push, now: datetime, elsewhere: Collection[str]) -> Published:
     """Return what is noted of a push that the nameserver has taken.
 
-    While the zone stands elsewhere, too, it is remembered what is ddnsd's own there.
+    While the zone has other placements, it is remembered what is ddnsd's own there.
     """
     want, here = push.want, push.want.placement.nameserver
     before = push.before
@@ -181,7 +181,7 @@ def _error(finding: Finding, before: Published, now: datetime) -> PublishError |
 
 
 def _noted_content(push: Push) -> str:
-    """Return what stands at a name that turned out to be ddnsd's own."""
+    """Return what exists at a name that turned out to be ddnsd's own."""
     before = push.before
     if before is None or was_written_before(push):
         return push.want.ip
