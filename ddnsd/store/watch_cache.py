@@ -212,7 +212,7 @@ class WatchCache:
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         changed = asyncio.Event()
-        unsubscribe = self.subscribe(lambda _: changed.set())
+        unsubscribe = self.subscribe(lambda _: changed.set(), ())
         try:
             while not condition():
                 changed.clear()

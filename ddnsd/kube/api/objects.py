@@ -119,25 +119,19 @@ T = TypeVar("T")
 class OwnerReference(msgspec.Struct, frozen=True, rename="camel"):
     """An owner of the object; the garbage collector deletes the object after its owners."""
 
-    api_version: str
-    kind: str
     name: str
     uid: str
-    controller: bool = False
 
 
 class ObjectMeta(msgspec.Struct, frozen=True, rename="camel"):
-    """The part of meta/v1 ObjectMeta that controllers need. Times are RFC 3339 texts."""
+    """The part of meta/v1 ObjectMeta that controllers need."""
 
     name: str = ""
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
     generation: int = 0
-    creation_timestamp: str = ""
-    deletion_timestamp: str = ""
     labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
     owner_references: tuple[OwnerReference, ...] = ()
 
 

@@ -130,7 +130,7 @@ class ReflectorView(NamedTuple):
 
     `gone` has what was in the set since the reflector began and is no longer, until it is settled. Objects
     that were deleted before are in neither. `error` is the last failure, None since the last success;
-    `heard` the event loop's time of the last sign of life (0.0: none). `version` counts the views.
+    `version` counts the views.
     """
 
     version: int
@@ -139,7 +139,6 @@ class ReflectorView(NamedTuple):
     objects: Mapping[Key, Object]
     gone: Mapping[Key, Gone]
     error: KubeError | None
-    heard: float
 
     @property
     def complete(self) -> bool:
@@ -157,7 +156,6 @@ class Reflector:
         self._replica = Replica()
         self._state = ReflectorState.STARTING
         self._error: KubeError | None = None
-        self._heard = 0.0
         self._listed = False  # the replica's resourceVersion is one to watch from
         self._version = 0
         self._changed = asyncio.Event()
@@ -172,7 +170,6 @@ class Reflector:
             MappingProxyType(dict(replica.objects)),
             MappingProxyType(dict(replica.gone)),
             self._error,
-            self._heard,
         )
 
     async def wait(self, version: int) -> ReflectorView:
@@ -238,13 +235,11 @@ class Reflector:
         return Absence.UNINTENDED
 
     def _take(self, events: tuple[WatchEvent, ...], why: Absence) -> None:
-        self._heard = asyncio.get_running_loop().time()
         self._backoff.reset()
         if self._replica.change(events, why) or why is Absence.UNINTENDED:
             self._publish()
 
     def _succeed(self) -> None:
-        self._heard = asyncio.get_running_loop().time()
         if self._state is not ReflectorState.CURRENT or self._error is not None:
             self._error = None
             self._state = ReflectorState.CURRENT

@@ -102,12 +102,11 @@ EVENTS = ApiResource("events.k8s.io", "v1", "events")
 
 
 class Selection(NamedTuple):
-    """The objects of one resource: all (namespace ""), or one namespace's; by label and field selectors."""
+    """The objects of one resource: all (namespace ""), or one namespace's; by a label selector."""
 
     resource: ApiResource
     namespace: str = ""
     labels: str = ""
-    fields: str = ""
 
     @property
     def path(self) -> str:
@@ -116,9 +115,8 @@ class Selection(NamedTuple):
 
     @property
     def query(self) -> Mapping[str, str]:
-        """The selectors, as parameters of a list or a watch."""
-        selectors = {"labelSelector": self.labels, "fieldSelector": self.fields}
-        return {name: value for name, value in selectors.items() if value}
+        """The selector, as a parameter of a list or a watch."""
+        return {"labelSelector": self.labels} if self.labels else {}
 
     def __str__(self) -> str:
         return f"{self.resource.plural} of {self.namespace}" if self.namespace else self.resource.plural
