@@ -1,15 +1,17 @@
-"""What all admin handlers share: tokens and their scopes, bodies, operations, failures, shapes of answers.
+"""What the admin API's operations share: tokens and scopes, bodies, routes, failures, shapes of answers.
 
 All answers are JSON, encoded from the shapes. The registry's errors become HTTP failures here and nowhere
-else. Operations are handler methods that return their answer, and say of themselves what OpenAPI shows.
+else. Operations are functions that return their answer, and say of themselves what OpenAPI shows.
 """
 
 import functools
 import hmac
 import http
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
@@ -26,9 +28,11 @@ from ddnsd.service.audit import AuditLog
 from ddnsd.service.documents import InvalidDocumentError
 from ddnsd.service.limits import RefusedAttempt
 from ddnsd.service.registry import (
+    ANY,
     Applied,
     NotFoundError,
     PartlyDoneError,
+    Precondition,
     PreconditionFailedError,
     RefusedError,
     Registry,
@@ -37,7 +41,6 @@ from ddnsd.service.registry import (
     StoreFailedError,
 )
 from ddnsd.service.status import HistoryItem, HostStatus
-from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.http import InFlight
 from ddnsd.web.http_connection import HttpConnection
 from ddnsd.web.replies import GUARDS
@@ -200,9 +203,9 @@ _STATUSES: dict[type[Exception], int] = {
 class FailedError(HTTPError):
     """A failure with its JSON body."""
 
-    def __init__(self, status: int, failure: Failure) -> None:
+    def __init__(self, status: int, failure: Failure | str) -> None:
         super().__init__(status)
-        self.failure = failure
+        self.failure = Failure(failure) if isinstance(failure, str) else failure
 
 
 @contextmanager
@@ -308,22 +311,20 @@ class Services(NamedTuple):
     status: Callable[[], Awaitable[Mapping[str, Any]]]
     retire: Callable[[float], Awaitable[None]]
     refused: Callable[[], Awaitable[Sequence[RefusedAttempt]]]
-    metrics: Metrics
-    openapi: Mapping[str, Any]
     in_flight: InFlight
 
 
 @stream_request_body
 class AdminHandler(RequestHandler):
-    """Base of the handlers. Methods are declared with `operations.operation`."""
+    """Answers a request by its route's operation, which asks the handler for what it needs of it."""
 
     max_body: ClassVar[int] = MAX_BODY
-    writes: AdminScope | None = AdminScope.ALL  # what it takes to change something; None: it depends on what
-    way: ClassVar[str] = ""  # how its changes came in, as the audit calls it; "": by the method
 
-    def initialize(self, services: Services) -> None:
+    def initialize(self, services: Services, route: "Route") -> None:
         """Keep what the handler works with."""
         self.services = services
+        self.route = route
+        self.operation = route.operations.get(self.request.method or "")
         self.caller: AdminCredential | None = None  # once it is known
         self.is_whole = False  # whether the request has been read to its end
         self._chunks: list[bytes] = []
@@ -332,7 +333,7 @@ class AdminHandler(RequestHandler):
     @property
     def registry(self) -> Registry:
         """The installation's resources, whose changes are the caller's."""
-        way = self.way or (self.request.method or "").lower()
+        way = (self.operation.way if self.operation else "") or (self.request.method or "").lower()
         return self.services.registry.by(Author(self.holder.name, self.request.remote_ip or "", way))
 
     @property
@@ -346,11 +347,31 @@ class AdminHandler(RequestHandler):
         self.caller = self.services.tokens.holder(self.request.headers.get("Authorization", ""))
         if self.caller is None:
             raise HTTPError(401)
-        if self.request.method not in ("GET", "HEAD") and self.writes is not None:
-            self.demand(self.writes, "do this")
+        if self.request.method not in ("GET", "HEAD") and self.route.writes is not None:
+            self.demand(self.route.writes, "do this")
         self.services.in_flight.add(self)
         if isinstance(self.request.connection, HttpConnection):
             self.request.connection.set_max_body_size(_DRAINED * self.max_body)
+        if not self.route.operations:
+            raise HTTPError(404)
+
+    async def _answer(self, *names: str) -> None:
+        if self.operation is None:
+            raise HTTPError(405)
+        self.is_whole = True
+        with translated():
+            answer = await self.operation.function(self, *names)
+        self.set_status(answer.status)
+        if answer.revision:
+            self.set_header("ETag", f'"{answer.revision}"')
+        if answer.warning:
+            self.set_header("Warning", f'299 ddnsd "{answer.warning}"')
+        if isinstance(answer.body, AsyncIterator):
+            await self.stream(answer.body)
+        else:
+            self.finish(msgspec.json.encode(answer.body))  # not awaited: a client that has gone is no failure
+
+    get = head = post = delete = patch = put = options = _answer
 
     def demand(self, scope: AdminScope, what: str) -> None:
         """Check that the caller's token has a scope; `what` it wants to do is for the message.
@@ -359,7 +380,7 @@ class AdminHandler(RequestHandler):
             FailedError: 403.
         """
         if not self.holder.may(scope):
-            raise FailedError(403, Failure(self.holder.refusal(scope, what)))
+            raise FailedError(403, self.holder.refusal(scope, what))
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Take a part of the body, as long as it is not too large."""
@@ -378,9 +399,7 @@ class AdminHandler(RequestHandler):
             FailedError: 413.
         """
         if self._received > self.max_body:
-            raise FailedError(
-                413, Failure(f"the body is larger than {self.max_body} bytes: send it in parts")
-            )
+            raise FailedError(413, f"the body is larger than {self.max_body} bytes: send it in parts")
 
     def body(self) -> bytes:
         """Return the request's body.
@@ -411,7 +430,7 @@ class AdminHandler(RequestHandler):
         try:
             return msgspec.json.decode(self.body())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise FailedError(400, Failure(f"the body is no JSON: {error}")) from error
+            raise FailedError(400, f"the body is no JSON: {error}") from error
 
     def number(self, name: str, default: int, most: int, least: int = 1) -> int:
         """Return a whole number from `least` to `most` out of the query.
@@ -421,7 +440,7 @@ class AdminHandler(RequestHandler):
         """
         text = self.get_query_argument(name, str(default))
         if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
-            raise FailedError(400, Failure(f"{name} is not a whole number from {least} to {most}"))
+            raise FailedError(400, f"{name} is not a whole number from {least} to {most}")
         return int(text)
 
     def flag(self, name: str) -> bool:
@@ -432,8 +451,24 @@ class AdminHandler(RequestHandler):
         """
         text = self.get_query_argument(name, "false")
         if text not in ("true", "false"):
-            raise FailedError(400, Failure(f"{name} is neither true nor false"))
+            raise FailedError(400, f"{name} is neither true nor false")
         return text == "true"
+
+    def if_match(self) -> Precondition:
+        """Return what If-Match asks for.
+
+        Raises:
+            FailedError: 400.
+        """
+        text = self.request.headers.get("If-Match")
+        if text is None:
+            return None
+        if text == ANY:
+            return ANY
+        revision = text[1:-1] if text[:1] == text[-1:] == '"' else ""
+        if not (revision.isascii() and revision.isdigit() and len(revision) < 20):
+            raise FailedError(400, 'If-Match is neither * nor one ETag, such as "42"')
+        return int(revision)
 
     def on_finish(self) -> None:
         """Note that it has been answered."""
@@ -467,27 +502,14 @@ class AdminHandler(RequestHandler):
         if status_code == 401:
             self.set_header("WWW-Authenticate", "Bearer")
         if status_code == 405:
-            self.set_header("Allow", ", ".join(self.allowed()))
+            allowed = [method for method in self.SUPPORTED_METHODS if method in self.route.operations]
+            self.set_header("Allow", ", ".join(allowed))
         self.finish(msgspec.json.encode(failure))
-
-    def allowed(self) -> list[str]:
-        """Return the methods that the handler has."""
-        methods = (method for method in self.SUPPORTED_METHODS if hasattr(type(self), method.lower()))
-        return [method for method in methods if hasattr(getattr(self, method.lower()), "operation")]
 
     def log_exception(self, *exc_info: Any) -> None:
         """Log what no handler expected; without the URL's query and the headers, which may hold secrets."""
         if not isinstance(exc_info[1], HTTPError):
             _log.error("admin.crashed", path=self.request.path, exc_info=exc_info)
-
-
-class UnknownPathHandler(AdminHandler):
-    """Answers every other path."""
-
-    def prepare(self) -> None:
-        """Refuse, as all others do, who is not the admin; then say that nothing is here."""
-        super().prepare()
-        raise HTTPError(404)
 
 
 _MESSAGES = {
@@ -512,63 +534,55 @@ class AdminAnswer(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """What OpenAPI shows of a method. Shapes are component names; `{kind}` is the route's kind.
+    """One method of a route: the function that answers, and what OpenAPI shows of it.
 
-    The shape `Archive` is YAML, all others are JSON.
+    The function gets the handler, and the name in the path if there is one. Shapes are component names;
+    `{kind}` is the kind that the operation is bound to. The shape `Archive` is YAML, all others are JSON.
     """
 
+    function: Callable[..., Awaitable[AdminAnswer]]
     answer: str
-    body: str = ""
-    statuses: tuple[int, ...] = (200,)
-    query: Mapping[str, str] = {}
-    match: bool = False  # takes If-Match
-    summary: str = ""
+    body: str
+    statuses: tuple[int, ...]
+    query: Mapping[str, str]
+    match: bool  # takes If-Match
+    way: str  # how its changes came in, as the audit calls it; "": by the method
+    summary: str
+
+    def of(self, what: Kind | Work) -> "Operation":
+        """Return the operation on one kind of resource, or of work: its function's first argument."""
+        answer, body = (shape.format(kind=what) for shape in (self.answer, self.body))
+        return self._replace(function=functools.partial(self.function, what), answer=answer, body=body)
+
+
+def operation(
+    answer: str,
+    body: str = "",
+    *,
+    statuses: tuple[int, ...] = (200,),
+    query: Mapping[str, str] = MappingProxyType({}),
+    match: bool = False,
+    way: str = "",
+) -> Callable[[Callable[..., Awaitable[AdminAnswer]]], Operation]:
+    """Make an operation out of a function; its docstring is the summary."""
+
+    def declare(function: Callable[..., Awaitable[AdminAnswer]]) -> Operation:
+        # The document has always shown a second paragraph with this indentation.
+        summary = inspect.cleandoc(function.__doc__ or "").replace("\n\n", "\n\n" + 8 * " ")
+        return Operation(function, answer, body, statuses, query, match, way, summary)
+
+    return declare
 
 
 class Route(NamedTuple):
-    """A path as OpenAPI writes it, its handler, and the kind or work that the handler is for."""
+    """A path as OpenAPI writes it, its operations by method, and what it takes to change something there."""
 
     path: str
-    handler: type[AdminHandler]
-    arguments: Mapping[str, Any] = {}
+    operations: Mapping[str, Operation]
+    writes: AdminScope | None = AdminScope.ALL  # None: it depends on what
+    handler: type[AdminHandler] = AdminHandler
 
     @property
     def pattern(self) -> str:
         """The path as a pattern for the router."""
         return self.path.replace(".", r"\.").replace("{name}", "([^/]+)")
-
-    @property
-    def kind(self) -> str:
-        """The name of the route's kind, or ""."""
-        kind = self.arguments.get("kind")
-        return kind.value if isinstance(kind, Kind) else ""
-
-
-HandlerMethod = Callable[..., Awaitable[AdminAnswer]]
-
-
-def operation(shown: Operation) -> Callable[[HandlerMethod], Callable[..., Awaitable[None]]]:
-    """Make a handler's method out of one that returns its answer; its docstring is the summary."""
-
-    def decorate(method: HandlerMethod) -> Callable[..., Awaitable[None]]:
-        @functools.wraps(method)
-        async def answering(self: AdminHandler, *arguments: str) -> None:
-            self.is_whole = True
-            with translated():
-                answer = await method(self, *arguments)
-            self.set_status(answer.status)
-            if answer.revision:
-                self.set_header("ETag", f'"{answer.revision}"')
-            if answer.warning:
-                self.set_header("Warning", f'299 ddnsd "{answer.warning}"')
-            if isinstance(answer.body, AsyncIterator):
-                await self.stream(answer.body)
-            else:
-                self.finish(
-                    msgspec.json.encode(answer.body)
-                )  # not awaited: a client that has gone is no failure
-
-        answering.operation = shown._replace(summary=(method.__doc__ or "").strip())  # type: ignore[attr-defined]
-        return answering
-
-    return decorate

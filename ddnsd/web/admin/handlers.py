@@ -1,4 +1,4 @@
-"""The admin API: what each of its routes does, and their application (docs/admin/reference.md)."""
+"""The admin API: what each of its operations does, its routes and application (docs/admin/reference.md)."""
 
 import asyncio
 import functools
@@ -29,7 +29,7 @@ from ddnsd.service.documents import (
 )
 from ddnsd.service.limits import RefusedAttempt, concerning, newest
 from ddnsd.service.manifests import flatten, read_manifest
-from ddnsd.service.registry import ANY, NotFoundError, Precondition, Registry, Result
+from ddnsd.service.registry import NotFoundError, Registry, Result
 from ddnsd.service.status import host_name, host_status, resource_changes
 from ddnsd.telemetry.logging import HIDDEN
 from ddnsd.telemetry.metrics import Metrics
@@ -45,17 +45,14 @@ from ddnsd.web.admin.base import (
     Drain,
     DrainedAnswer,
     FailedError,
-    Failure,
     HistoryList,
     ListMetadata,
-    Operation,
     PrunedAnswer,
     RefusedList,
     ReleasedAnswer,
     Route,
     Services,
     TakenOverAnswer,
-    UnknownPathHandler,
     WorkAnswer,
     operation,
 )
@@ -63,73 +60,47 @@ from ddnsd.web.http import InFlight
 from ddnsd.web.http_connection import HttpConnection
 
 
-class ApplyHandler(AdminHandler):
-    """Applies documents."""
+@operation("Applied", "Documents", way="apply")
+async def apply(handler: AdminHandler) -> AdminAnswer:
+    """Apply a JSON list or a YAML stream: all checked first, in one commit up to 100, else in chunks."""
+    if not any(map(handler.holder.may, SCOPE_OF.values())):
+        handler.demand(AdminScope.ALL, "change anything")
+    documents = await _documents(handler)
+    kinds = [raw.get("kind") for raw in documents if isinstance(raw, dict)]  # what is none is refused later
+    for kind, scope in SCOPE_OF.items():
+        if kind.value in kinds:
+            handler.demand(scope, f"change {kind.plural}")
+    return AdminAnswer(await handler.registry.apply(documents))
 
-    writes = None  # it depends on the documents
-    way = "apply"
 
-    @operation(Operation("Applied", "Documents"))
-    async def post(self) -> AdminAnswer:
-        """Apply a JSON list or a YAML stream: all checked first, in one commit up to 100, else in chunks."""
-        self._demand_any()
-        documents = await self._documents()
-        self._demand_all(documents)
-        return AdminAnswer(await self.registry.apply(documents))
+async def _documents(handler: AdminHandler) -> list[Any]:
+    if "yaml" in handler.request.headers.get("Content-Type", "").lower():
+        try:
+            return await asyncio.to_thread(read_manifest, handler.body())
+        except YamlError as error:
+            raise FailedError(400, f"the body is no YAML: {error}") from error
+    raw = handler.json_body()
+    return flatten(raw if isinstance(raw, list) else [raw])
 
-    def _demand_any(self) -> None:
-        """Check that the caller may change something at all.
 
-        Raises:
-            FailedError: 403.
-        """
-        if not any(map(self.holder.may, SCOPE_OF.values())):
-            self.demand(AdminScope.ALL, "change anything")
-
-    def _demand_all(self, documents: list[Any]) -> None:
-        """Check that the caller may change what the documents are; what is none is refused later.
-
-        Raises:
-            FailedError: 403.
-        """
-        kinds = [raw.get("kind") for raw in documents if isinstance(raw, dict)]
-        for kind, scope in SCOPE_OF.items():
-            if kind.value in kinds:
-                self.demand(scope, f"change {kind.plural}")
-
-    async def _documents(self) -> list[Any]:
-        if "yaml" in self.request.headers.get("Content-Type", "").lower():
-            try:
-                return await asyncio.to_thread(read_manifest, self.body())
-            except YamlError as error:
-                raise FailedError(400, Failure(f"the body is no YAML: {error}")) from error
-        raw = self.json_body()
-        return flatten(raw if isinstance(raw, list) else [raw])
+@operation("Archive")
+async def export(handler: AdminHandler) -> AdminAnswer:
+    """Write all resources and their addresses, consistent at one revision, as a stream of YAML."""
+    return AdminAnswer((await handler.registry.export()).parts())
 
 
 _BODY_SECONDS = 600.0  # for a body that is checked while it arrives
 
 
-class ExportHandler(AdminHandler):
-    """Writes an archive."""
-
-    @operation(Operation("Archive"))
-    async def get(self) -> AdminAnswer:
-        """Write all resources and their addresses, consistent at one revision, as a stream of YAML."""
-        return AdminAnswer((await self.registry.export()).parts())
-
-
 class ImportHandler(AdminHandler):
-    """Reads an archive."""
-
-    way = "import"
+    """Reads an archive as it arrives."""
 
     max_body = 1 << 30  # bytes; some 3,000,000 hosts
 
-    def initialize(self, services: Services) -> None:
+    def initialize(self, services: Services, route: Route) -> None:
         """Prepare to read."""
-        super().initialize(services)
-        self._reader = ArchiveReader()
+        super().initialize(services, route)
+        self.reader = ArchiveReader()
 
     def prepare(self) -> None:
         """Let a long body take its time."""
@@ -139,313 +110,241 @@ class ImportHandler(AdminHandler):
 
     def take(self, chunk: bytes) -> Awaitable[None]:
         """Read a part of the archive."""
-        return self._reader.feed(chunk)
+        return self.reader.feed(chunk)
 
-    @operation(Operation("Restored", "Archive"))
-    async def post(self) -> AdminAnswer:
-        """Put an archive into this installation, which is empty, or has a part of that very archive."""
-        self.demand_fitting()
-        return AdminAnswer(await self.registry.restore(self._reader.finish()))
+
+@operation("Restored", "Archive", way="import")
+async def restore(handler: ImportHandler) -> AdminAnswer:
+    """Put an archive into this installation, which is empty, or has a part of that very archive."""
+    handler.demand_fitting()
+    return AdminAnswer(await handler.registry.restore(handler.reader.finish()))
 
 
 _AUDIT_PAGE, _MAX_AUDIT_PAGE = 100, 1000  # items
-_AUDIT_QUERY = {"limit": "items on the page", "continue": "of the last page"}
-
-
-class AuditHandler(AdminHandler):
-    """The audit."""
-
-    @operation(Operation("AuditList", query=_AUDIT_QUERY))
-    async def get(self) -> AdminAnswer:
-        """List changes of resources, one item for each commit and one for each import; the newest first."""
-        limit = self.number("limit", _AUDIT_PAGE, _MAX_AUDIT_PAGE)
-        page = await self.services.audit.page(limit, self.get_query_argument("continue", ""))
-        return AdminAnswer(AuditList(ListMetadata(page.cursor), page.items))
-
-
-class DrainHandler(AdminHandler):
-    """Makes the node retire."""
-
-    @operation(Operation("DrainedAnswer", "Drain"))
-    async def post(self) -> AdminAnswer:
-        """Make the node unready, serve on, and answer when the delay is over or the node is stopped."""
-        delay, begun = self._delay(), time.monotonic()
-        await self.services.retire(delay)
-        return AdminAnswer(DrainedAnswer(round(time.monotonic() - begun, 1)))
-
-    def _delay(self) -> float:
-        try:
-            return msgspec.convert(self.json_body(), Drain).delay
-        except msgspec.ValidationError as error:
-            raise FailedError(422, Failure(f"{error}: the delay is 0 to 3600 seconds")) from error
-
-
 _PAGE, _MAX_PAGE = 500, 1000  # items
+_PAGED = {"limit": "items on the page", "continue": "of the last page"}
+
+
+@operation("AuditList", query=_PAGED)
+async def audit(handler: AdminHandler) -> AdminAnswer:
+    """List changes of resources, one item for each commit and one for each import; the newest first."""
+    limit = handler.number("limit", _AUDIT_PAGE, _MAX_AUDIT_PAGE)
+    page = await handler.services.audit.page(limit, handler.get_query_argument("continue", ""))
+    return AdminAnswer(AuditList(ListMetadata(page.cursor), page.items))
+
+
 _HISTORY_QUERY = {
     "of": "a host's name, or an account's for all of its hosts; absent: all",
     "refused": "true: the attempts that the answering node has refused lately",
-    "limit": "items on the page",
-    "continue": "of the last page",
+    **_PAGED,
 }
 
 
-class HistoryHandler(AdminHandler):
-    """The history."""
+@operation("History", query=_HISTORY_QUERY)
+async def history(handler: AdminHandler) -> AdminAnswer:
+    """List changes of hosts' records, with those of a host's document, or refused attempts.
 
-    @operation(Operation("History", query=_HISTORY_QUERY))
-    async def get(self) -> AdminAnswer:
-        """List changes of hosts' records, with those of a host's document, or refused attempts.
-
-        The newest first.
-        """
-        who, limit = self.get_query_argument("of", ""), self.number("limit", _PAGE, _MAX_PAGE)
-        if self.flag("refused"):
-            attempts = concerning(self.registry.state, who, await self.services.refused())
-            return AdminAnswer(RefusedList(ListMetadata(""), tuple(newest(attempts, limit))))
-        host = host_name(who)
-        audit = await self.services.audit.of_host(host) if host else []
-        cursor = self.get_query_argument("continue", "")
-        page = await self.registry.history(who, limit, cursor, audit=resource_changes(host, audit))
-        return AdminAnswer(HistoryList(ListMetadata(page.cursor), page.items))
+    The newest first.
+    """
+    who, limit = handler.get_query_argument("of", ""), handler.number("limit", _PAGE, _MAX_PAGE)
+    if handler.flag("refused"):
+        attempts = concerning(handler.registry.state, who, await handler.services.refused())
+        return AdminAnswer(RefusedList(ListMetadata(""), tuple(newest(attempts, limit))))
+    host = host_name(who)
+    of_host = await handler.services.audit.of_host(host) if host else []
+    cursor = handler.get_query_argument("continue", "")
+    page = await handler.registry.history(who, limit, cursor, audit=resource_changes(host, of_host))
+    return AdminAnswer(HistoryList(ListMetadata(page.cursor), page.items))
 
 
-# items
+@operation("Status")
+async def status(handler: AdminHandler) -> AdminAnswer:
+    """Show the installation, as this node knows it."""
+    return AdminAnswer(await handler.services.status())
+
+
+@operation("DrainedAnswer", "Drain")
+async def drain(handler: AdminHandler) -> AdminAnswer:
+    """Make the node unready, serve on, and answer when the delay is over or the node is stopped."""
+    try:
+        delay = msgspec.convert(handler.json_body(), Drain).delay
+    except msgspec.ValidationError as error:
+        raise FailedError(422, f"{error}: the delay is 0 to 3600 seconds") from error
+    begun = time.monotonic()
+    await handler.services.retire(delay)
+    return AdminAnswer(DrainedAnswer(round(time.monotonic() - begun, 1)))
+
+
+@operation("OpenApi")
+async def describe(_handler: AdminHandler) -> AdminAnswer:
+    """Describe this API."""
+    return AdminAnswer(_description())
+
+
+@functools.cache
+def _description() -> Mapping[str, Any]:
+    return openapi.describe(ROUTES)
+
+
+def _rendered(handler: AdminHandler, document: Document) -> dict[str, Any]:
+    """Return a document as it is shown, a host with its status."""
+    shown = write_document(document)
+    if document.kind is Kind.HOST:
+        shown["status"] = msgspec.to_builtins(
+            host_status(handler.registry.state, document.name, datetime.now(UTC))
+        )
+    return shown
+
+
+def _shown(handler: AdminHandler, kind: Kind, name: str, entry: Entry[Resource[Spec]]) -> dict[str, Any]:
+    """Return a stored document as it is shown, with its being held."""
+    shown = _rendered(handler, document_of(kind, name, entry.value))
+    if entry.value.held:
+        shown["metadata"]["held"] = True
+    return shown
+
+
+def _existing_name(kind: Kind, text: str, *, stored: bool = True) -> str:
+    """Return the one spelling of a name; what no resource can be called is not found."""
+    try:
+        return read_name(kind, text, stored=stored)
+    except InvalidDocumentError as error:
+        raise NotFoundError(f"there is no {kind} {text[:80]!r}") from error
+
+
+@operation("{kind}List", query=_PAGED)
+async def list_resources(kind: Kind, handler: AdminHandler) -> AdminAnswer:
+    """List, page by page, in the order of the names."""
+    limit = handler.number("limit", _PAGE, _MAX_PAGE)
+    page = await handler.registry.list(kind, limit, handler.get_query_argument("continue", ""))
+    items = [_shown(handler, kind, name, entry) for name, entry in page.items]
+    metadata = {"continue": page.cursor}
+    return AdminAnswer(
+        {"apiVersion": API_VERSION, "kind": f"{kind}List", "metadata": metadata, "items": items}
+    )
+
+
 _LENGTH = f"of the secret, in characters: {SHORTEST_MADE_SECRET} to {MADE_SECRET_LENGTH}"
 
 
-class KindHandler(AdminHandler):
-    """Base of the handlers that are for one kind."""
-
-    def initialize(self, services: Services, kind: Kind) -> None:  # type: ignore[override]
-        """Keep the kind."""
-        super().initialize(services)
-        self.kind = kind
-        self.writes = SCOPE_OF[kind]
-
-    def rendered(self, document: Document) -> dict[str, Any]:
-        """Return a document as it is shown, a host with its status."""
-        shown = write_document(document)
-        if document.kind is Kind.HOST:
-            shown["status"] = msgspec.to_builtins(
-                host_status(self.registry.state, document.name, datetime.now(UTC))
-            )
-        return shown
-
-    def shown(self, name: str, entry: Entry[Resource[Spec]]) -> dict[str, Any]:
-        """Return a stored document as it is shown, with its being held."""
-        shown = self.rendered(document_of(self.kind, name, entry.value))
-        if entry.value.held:
-            shown["metadata"]["held"] = True
-        return shown
-
-    def if_match(self) -> Precondition:
-        """Return what If-Match asks for.
-
-        Raises:
-            FailedError: 400.
-        """
-        text = self.request.headers.get("If-Match")
-        if text is None:
-            return None
-        if text == ANY:
-            return ANY
-        revision = text[1:-1] if text[:1] == text[-1:] == '"' else ""
-        if not (revision.isascii() and revision.isdigit() and len(revision) < 20):
-            raise FailedError(400, Failure('If-Match is neither * nor one ETag, such as "42"'))
-        return int(revision)
+@operation("CreatedToken", "NewToken", statuses=(201,), query={"length": _LENGTH}, way="create")
+async def create_token(handler: AdminHandler) -> AdminAnswer:
+    """Make a token; without `sha256` its secret is made too, and shown in this answer only."""
+    length = handler.number("length", MADE_SECRET_LENGTH, MADE_SECRET_LENGTH, SHORTEST_MADE_SECRET)
+    document, revision, secret = await handler.registry.create_token(handler.json_body(), length)
+    shown = _rendered(handler, document)
+    if secret:
+        shown["secret"] = secret
+    return AdminAnswer(shown, 201, revision)
 
 
-class ListHandler(KindHandler):
-    """All resources of a kind."""
-
-    @operation(Operation("{kind}List", query={"limit": "items on the page", "continue": "of the last page"}))
-    async def get(self) -> AdminAnswer:
-        """List, page by page, in the order of the names."""
-        limit = self.number("limit", _PAGE, _MAX_PAGE)
-        page = await self.registry.list(self.kind, limit, self.get_query_argument("continue", ""))
-        items = [self._item(name, entry) for name, entry in page.items]
-        metadata = {"continue": page.cursor}
-        return AdminAnswer(
-            {"apiVersion": API_VERSION, "kind": f"{self.kind}List", "metadata": metadata, "items": items}
-        )
-
-    def _item(self, name: str, entry: Entry[Resource[Spec]]) -> dict[str, Any]:
-        return self.shown(name, entry)
+@operation("{kind}")
+async def get_resource(kind: Kind, handler: AdminHandler, name: str) -> AdminAnswer:
+    """Show it; the ETag is its revision."""
+    canonical = _existing_name(kind, name)
+    entry = await handler.registry.get(kind, canonical)
+    return AdminAnswer(_shown(handler, kind, canonical, entry), 200, entry.revision)
 
 
-class TokensHandler(ListHandler):
-    """All tokens, and a place to make one."""
-
-    way = "create"
-
-    @operation(Operation("CreatedToken", "NewToken", (201,), query={"length": _LENGTH}))
-    async def post(self) -> AdminAnswer:
-        """Make a token; without `sha256` its secret is made too, and shown in this answer only."""
-        length = self.number("length", MADE_SECRET_LENGTH, MADE_SECRET_LENGTH, SHORTEST_MADE_SECRET)
-        document, revision, secret = await self.registry.create_token(self.json_body(), length)
-        shown = self.rendered(document)
-        if secret:
-            shown["secret"] = secret
-        return AdminAnswer(shown, 201, revision)
+@operation("{kind}", "{kind}", statuses=(200, 201), match=True)
+async def put_resource(kind: Kind, handler: AdminHandler, name: str) -> AdminAnswer:
+    """Create or change it."""
+    document = read_document(handler.json_body())
+    if document.kind is not kind or document.name != read_name(kind, name):
+        raise InvalidDocumentError(Problem("", f"{document.title} is not what the URL names"))
+    result, revision, warning = await handler.registry.put(document, handler.if_match())
+    status = 201 if result is Result.CREATED else 200
+    return AdminAnswer(_rendered(handler, document), status, revision, warning)
 
 
-class ResourceHandler(KindHandler):
-    """One resource."""
-
-    @operation(Operation("{kind}"))
-    async def get(self, name: str) -> AdminAnswer:
-        """Show it; the ETag is its revision."""
-        canonical = self._existing_name(name)
-        entry = await self.registry.get(self.kind, canonical)
-        return AdminAnswer(self.shown(canonical, entry), 200, entry.revision)
-
-    @operation(Operation("{kind}", "{kind}", (200, 201), match=True))
-    async def put(self, name: str) -> AdminAnswer:
-        """Create or change it."""
-        document = read_document(self.json_body())
-        if document.kind is not self.kind or document.name != read_name(self.kind, name):
-            raise InvalidDocumentError(Problem("", f"{document.title} is not what the URL names"))
-        result, revision, warning = await self.registry.put(document, self.if_match())
-        status = 201 if result is Result.CREATED else 200
-        return AdminAnswer(self.rendered(document), status, revision, warning)
-
-    @operation(Operation("DeletedAnswer", query={"cascade": "true: its hosts go too"}, match=True))
-    async def delete(self, name: str) -> AdminAnswer:
-        """Delete it; an account or zone that has hosts only with `cascade`."""
-        canonical = self._existing_name(name)
-        gone = await self.registry.delete(self.kind, canonical, self.if_match(), cascade=self.flag("cascade"))
-        return AdminAnswer(DeletedAnswer(f"{self.kind} {canonical}", gone.hosts, gone.tokens))
-
-    def _existing_name(self, text: str) -> str:
-        try:
-            return read_name(self.kind, text, stored=True)
-        except InvalidDocumentError as error:
-            raise NotFoundError(f"there is no {self.kind} {text[:80]!r}") from error
+@operation("DeletedAnswer", query={"cascade": "true: its hosts go too"}, match=True)
+async def delete_resource(kind: Kind, handler: AdminHandler, name: str) -> AdminAnswer:
+    """Delete it; an account or zone that has hosts only with `cascade`."""
+    canonical = _existing_name(kind, name)
+    cascade = handler.flag("cascade")
+    gone = await handler.registry.delete(kind, canonical, handler.if_match(), cascade=cascade)
+    return AdminAnswer(DeletedAnswer(f"{kind} {canonical}", gone.hosts, gone.tokens))
 
 
-class SourcesHandler(AdminHandler):
-    """All sources."""
-
-    @operation(Operation("Sources"))
-    async def get(self) -> AdminAnswer:
-        """List the sources: who has the name, what controls it, what waits for an operator."""
-        return AdminAnswer(list((await self.registry.sources.list()).values()))
+@operation("Sources")
+async def list_sources(handler: AdminHandler) -> AdminAnswer:
+    """List the sources: who has the name, what controls it, what waits for an operator."""
+    return AdminAnswer(list((await handler.registry.sources.list()).values()))
 
 
-class TakeoverHandler(AdminHandler):
-    """Gives a name to who has asked for it."""
-
-    way = "takeover"
-
-    @operation(Operation("TakenOverAnswer"))
-    async def post(self, name: str) -> AdminAnswer:
-        """Bind the name to the Namespace that has asked for it; whoever had it changes nothing any more."""
-        bound = await self.registry.sources.takeover(name)
-        return AdminAnswer(TakenOverAnswer(name, bound.uid))
+@operation("TakenOverAnswer", way="takeover")
+async def take_source_over(handler: AdminHandler, name: str) -> AdminAnswer:
+    """Bind the name to the Namespace that has asked for it; whoever had it changes nothing any more."""
+    bound = await handler.registry.sources.takeover(name)
+    return AdminAnswer(TakenOverAnswer(name, bound.uid))
 
 
-class ReleaseHandler(AdminHandler):
-    """Frees a name."""
-
-    way = "release"
-
-    @operation(Operation("ReleasedAnswer"))
-    async def post(self, name: str) -> AdminAnswer:
-        """Free the name; what was written under it stays, until somebody else writes or deletes it."""
-        released = await self.registry.sources.release(name)
-        left = (await self.registry.sources.list()).get(name)
-        return AdminAnswer(ReleasedAnswer(name, released.uid, left.resources if left else Counts()))
+@operation("ReleasedAnswer", way="release")
+async def release_source(handler: AdminHandler, name: str) -> AdminAnswer:
+    """Free the name; what was written under it stays, until somebody else writes or deletes it."""
+    released = await handler.registry.sources.release(name)
+    left = (await handler.registry.sources.list()).get(name)
+    return AdminAnswer(ReleasedAnswer(name, released.uid, left.resources if left else Counts()))
 
 
-class PruneHandler(AdminHandler):
-    """Allows held deletions."""
-
-    way = "prune"
-
-    @operation(Operation("PrunedAnswer"))
-    async def post(self, name: str) -> AdminAnswer:
-        """Allow the deletions that the source's controller holds now; it does them soon."""
-        return AdminAnswer(PrunedAnswer(name, await self.registry.sources.prune(name)))
-
-
-class StatusHandler(AdminHandler):
-    """Shows how the installation is doing."""
-
-    @operation(Operation("Status"))
-    async def get(self) -> AdminAnswer:
-        """Show the installation, as this node knows it."""
-        return AdminAnswer(await self.services.status())
+@operation("PrunedAnswer", way="prune")
+async def prune_source(handler: AdminHandler, name: str) -> AdminAnswer:
+    """Allow the deletions that the source's controller holds now; it does them soon."""
+    return AdminAnswer(PrunedAnswer(name, await handler.registry.sources.prune(name)))
 
 
 _WAIT, _MAX_WAIT = 60, 600  # seconds
 
 
-class WorkHandler(AdminHandler):
-    """Asks for work on a zone and waits for its end."""
-
-    writes = AdminScope.ZONES
-
-    def initialize(self, services: Services, work: Work) -> None:  # type: ignore[override]
-        """Keep which work it is."""
-        super().initialize(services)
-        self._work = work
-
-    @operation(
-        Operation(
-            "WorkAnswer",
-            query={
-                "timeout": "seconds to wait for the leader",
-                "adopt": "true: a takeover takes its hosts' names though the zone cannot be transferred",
-            },
-        )
-    )
-    async def post(self, name: str) -> AdminAnswer:
-        """Ask the leader to check, repair, take over or forget a zone; wait until it has."""
-        timeout = self.number("timeout", _WAIT, _MAX_WAIT)
-        zone = _zone(name)
-        id = await self.registry.work.request(zone, self._work, adopt=self.flag("adopt"))
-        done = await self.registry.work.finished(id, timeout)
-        if done is None:
-            message = f"no leader has done it within {timeout} s; it stays asked for: see GET /api/v1/status"
-            raise FailedError(504, Failure(message))
-        if done.failure:
-            raise FailedError(502, Failure(done.failure))
-        return AdminAnswer(WorkAnswer(zone, self._work, done.findings))
-
-
-def _zone(text: str) -> str:
-    try:
-        return read_name(Kind.ZONE, text)
-    except InvalidDocumentError as error:
-        raise NotFoundError(f"there is no Zone {text[:80]!r}") from error
+@operation(
+    "WorkAnswer",
+    query={
+        "timeout": "seconds to wait for the leader",
+        "adopt": "true: a takeover takes its hosts' names though the zone cannot be transferred",
+    },
+)
+async def work_on_zone(work: Work, handler: AdminHandler, name: str) -> AdminAnswer:
+    """Ask the leader to check, repair, take over or forget a zone; wait until it has."""
+    timeout = handler.number("timeout", _WAIT, _MAX_WAIT)
+    zone = _existing_name(Kind.ZONE, name, stored=False)
+    id = await handler.registry.work.request(zone, work, adopt=handler.flag("adopt"))
+    done = await handler.registry.work.finished(id, timeout)
+    if done is None:
+        message = f"no leader has done it within {timeout} s; it stays asked for: see GET /api/v1/status"
+        raise FailedError(504, message)
+    if done.failure:
+        raise FailedError(502, done.failure)
+    return AdminAnswer(WorkAnswer(zone, work, done.findings))
 
 
 _log = structlog.get_logger(__name__)
 
+
+def _routes_of(kind: Kind) -> tuple[Route, Route]:
+    listing = {"GET": list_resources.of(kind)} | ({"POST": create_token} if kind is Kind.TOKEN else {})
+    one = {"GET": get_resource.of(kind), "PUT": put_resource.of(kind), "DELETE": delete_resource.of(kind)}
+    path, scope = f"/api/v1/{kind.plural}", SCOPE_OF[kind]
+    return Route(path, listing, scope), Route(f"{path}/{{name}}", one, scope)
+
+
 ROUTES = (
+    *(route for kind in Kind for route in _routes_of(kind)),
     *(
-        route
-        for kind in Kind
-        for route in (
-            Route(
-                f"/api/v1/{kind.plural}", TokensHandler if kind is Kind.TOKEN else ListHandler, {"kind": kind}
-            ),
-            Route(f"/api/v1/{kind.plural}/{{name}}", ResourceHandler, {"kind": kind}),
-        )
+        Route(f"/api/v1/zones/{{name}}/{work}", {"POST": work_on_zone.of(work)}, AdminScope.ZONES)
+        for work in Work
     ),
-    *(Route(f"/api/v1/zones/{{name}}/{work}", WorkHandler, {"work": work}) for work in Work),
-    Route("/api/v1/apply", ApplyHandler),
-    Route("/api/v1/export", ExportHandler),
-    Route("/api/v1/import", ImportHandler),
-    Route("/api/v1/sources", SourcesHandler),
-    Route("/api/v1/sources/{name}/takeover", TakeoverHandler),
-    Route("/api/v1/sources/{name}/release", ReleaseHandler),
-    Route("/api/v1/sources/{name}/prune", PruneHandler),
-    Route("/api/v1/audit", AuditHandler),
-    Route("/api/v1/history", HistoryHandler),
-    Route("/api/v1/status", StatusHandler),
-    Route("/api/v1/drain", DrainHandler),
-    *openapi.ROUTES,
+    Route("/api/v1/apply", {"POST": apply}, writes=None),  # it depends on the documents
+    Route("/api/v1/export", {"GET": export}),
+    Route("/api/v1/import", {"POST": restore}, handler=ImportHandler),
+    Route("/api/v1/sources", {"GET": list_sources}),
+    Route("/api/v1/sources/{name}/takeover", {"POST": take_source_over}),
+    Route("/api/v1/sources/{name}/release", {"POST": release_source}),
+    Route("/api/v1/sources/{name}/prune", {"POST": prune_source}),
+    Route("/api/v1/audit", {"GET": audit}),
+    Route("/api/v1/history", {"GET": history}),
+    Route("/api/v1/status", {"GET": status}),
+    Route("/api/v1/drain", {"POST": drain}),
+    Route("/api/v1/openapi.json", {"GET": describe}),
 )
 
 
@@ -465,13 +364,11 @@ def make_admin_application(
     traffic and returns so many seconds later; `refused` returns the attempts that it has refused lately;
     `in_flight` gets to know the requests that wait for their answer.
     """
-    services = Services(
-        registry, audit_log, tokens, status, retire, refused, metrics, openapi.describe(ROUTES), in_flight
-    )
+    services = Services(registry, audit_log, tokens, status, retire, refused, in_flight)
     return Application(
-        [(route.pattern, route.handler, {"services": services, **route.arguments}) for route in ROUTES],
-        default_handler_class=UnknownPathHandler,
-        default_handler_args={"services": services},
+        [(route.pattern, route.handler, {"services": services, "route": route}) for route in ROUTES],
+        default_handler_class=AdminHandler,
+        default_handler_args={"services": services, "route": Route("", {})},
         log_function=functools.partial(_record, metrics),
     )
 
@@ -481,12 +378,12 @@ def _record(metrics: Metrics, handler: RequestHandler) -> None:
     code, seconds = handler.get_status(), handler.request.request_time()
     result = "done" if code < 400 else "refused" if code < 500 else "failed"
     metrics.request("admin", result, seconds)
-    method, path = _shown(handler.request, code)
+    method, path = _logged(handler.request, code)
     by = handler.caller.name if isinstance(handler, AdminHandler) and handler.caller else ""
     _log.info("admin.request", method=method, path=path, status=code, seconds=round(seconds, 4), by=by)
 
 
-def _shown(request: HTTPServerRequest, status: int) -> tuple[str, str]:
+def _logged(request: HTTPServerRequest, status: int) -> tuple[str, str]:
     """Return the method and path as they may be logged, of what was refused only the route.
 
     Where a name belongs, somebody may have written a secret; so the query is never logged either.

@@ -9,7 +9,7 @@ from ddnsd import __version__
 from ddnsd.service.registry import Applied, Restored
 from ddnsd.service.source_status import SourceStatus
 from ddnsd.web.admin import base
-from ddnsd.web.admin.base import AdminAnswer, AdminHandler, Operation, Route, operation
+from ddnsd.web.admin.base import Operation, Route
 
 _REFERENCE = "#/components/schemas/{name}"
 _TYPES = (
@@ -32,15 +32,6 @@ _TYPES = (
     Applied,
     Restored,
 )
-
-
-class OpenApiHandler(AdminHandler):
-    """Describes the API."""
-
-    @operation(Operation("OpenApi"))
-    async def get(self) -> AdminAnswer:
-        """Describe this API."""
-        return AdminAnswer(self.services.openapi)
 
 
 def describe(routes: Iterable[Route]) -> dict[str, Any]:
@@ -76,16 +67,15 @@ def _any_of(*names: str) -> dict[str, Any]:
 def _path(route: Route) -> dict[str, Any]:
     path: dict[str, Any] = {}
     for method in route.handler.SUPPORTED_METHODS:
-        shown = getattr(getattr(route.handler, method.lower()), "operation", None)
-        if shown is not None:
-            path[method.lower()] = _method(route, method, shown)
+        if method in route.operations:
+            path[method.lower()] = _method(route, method, route.operations[method])
     if "{name}" in route.path:
         path["parameters"] = [_parameter("name", "path", "the resource's name", required=True)]
     return path
 
 
 def _method(route: Route, method: str, shown: Operation) -> dict[str, Any]:
-    answer = _content(shown.answer.format(kind=route.kind))
+    answer = _content(shown.answer)
     described: dict[str, Any] = {
         "summary": shown.summary,
         "operationId": f"{method.lower()}{route.path.replace('/', '_').replace('{name}', 'name')}",
@@ -98,7 +88,7 @@ def _method(route: Route, method: str, shown: Operation) -> dict[str, Any]:
     if shown.match:
         described["parameters"].append(_parameter("If-Match", "header", "the ETag it must have"))
     if shown.body:
-        described["requestBody"] = {"required": True, "content": _content(shown.body.format(kind=route.kind))}
+        described["requestBody"] = {"required": True, "content": _content(shown.body)}
     return described
 
 
@@ -110,6 +100,3 @@ def _content(name: str) -> dict[str, Any]:
 def _parameter(name: str, place: str, text: str, *, required: bool = False) -> dict[str, Any]:
     described = {"name": name, "in": place, "description": text, "schema": {"type": "string"}}
     return described | ({"required": True} if required else {})
-
-
-ROUTES = (Route("/api/v1/openapi.json", OpenApiHandler),)
