@@ -18,10 +18,6 @@ _MODULUS = 2**32
 Serial = Annotated[int, msgspec.Meta(ge=0, lt=_MODULUS)]
 
 
-class SerialFileError(Exception):
-    """The file of the serials cannot be read or is damaged. The message names it and the remedy."""
-
-
 class Serials:
     """Hands out each zone's serials in order, from blocks that are durable before they are used.
 
@@ -46,7 +42,7 @@ class Serials:
         """Make the folder if it is missing and read the file in it.
 
         Raises:
-            SerialFileError: it cannot be read, or it is damaged.
+            ValueError: it cannot be read, or it is damaged; the message names the remedy.
         """
         path = folder / FILE
         return cls(path, await asyncio.to_thread(_read, path))
@@ -105,7 +101,7 @@ def _read(path: Path) -> dict[str, int]:
     except FileNotFoundError:
         return {}
     except (OSError, msgspec.MsgspecError) as error:
-        raise SerialFileError(
+        raise ValueError(
             f"the SOA serials in {path} cannot be read: {error}. Restore the file, or delete it: "
             "the zones then go on at the Unix time, which a secondary takes for older if theirs was ahead."
         ) from error

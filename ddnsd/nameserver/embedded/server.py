@@ -8,12 +8,14 @@ import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Self
 
 import structlog
 
 from ddnsd.aio import Slice
-from ddnsd.nameserver.embedded.answer import Peer, TransportProtocol
+from ddnsd.nameserver.embedded.answer import Policy
+from ddnsd.nameserver.embedded.cookies import Cookies
 from ddnsd.nameserver.embedded.ratelimit import ResponseRates
 from ddnsd.nameserver.embedded.serial import Serials
 from ddnsd.nameserver.embedded.settings import EmbeddedSettings
@@ -30,7 +32,6 @@ from ddnsd.nameserver.interface import (
 )
 
 HostPort = tuple[str, int]  # host and port
-RespondVia = Callable[[bytes, TransportProtocol, Peer], bytes | None]
 
 _KERNEL_BUFFERS = {  # octets to send, and received
     socket.SOCK_DGRAM: (1 << 20, 1 << 20),  # a burst of some thousand queries waits instead of being lost
@@ -47,20 +48,16 @@ _REMEDIES = {
 }
 
 
-class DnsListenError(Exception):
-    """An address cannot be listened on. The message names it, the reason and the remedy."""
-
-
 class Listeners:
     """UDP and TCP on each address of the settings."""
 
-    def __init__(self, settings: EmbeddedSettings, respond: RespondVia) -> None:
+    def __init__(self, settings: EmbeddedSettings, responder: Responder) -> None:
         self._settings = settings
-        self._respond = respond
+        self._responder = responder
         self._datagrams: list[DatagramService] = []
         self._servers: list[asyncio.Server] = []
         self._streams = StreamService(
-            lambda wire, peer: respond(wire, TransportProtocol.TCP, peer),
+            partial(responder.respond, is_datagram=False),
             idle=settings.tcp_idle,
             most=settings.tcp_connections,
             most_of_one=settings.tcp_connections_per_source,
@@ -75,7 +72,7 @@ class Listeners:
         """Listen on every address, or on none.
 
         Raises:
-            ListenError: one of them is not to be had.
+            OSError: one of them is not to be had; the message says why, and the remedy.
         """
         try:
             for address in self._settings.listen:
@@ -95,9 +92,8 @@ class Listeners:
         self._servers.clear()
 
     async def _listen(self, datagrams: socket.socket, streams: socket.socket) -> None:
-        self._datagrams.append(
-            DatagramService(datagrams, lambda wire, peer: self._respond(wire, TransportProtocol.UDP, peer))
-        )
+        respond = partial(self._responder.respond, is_datagram=True)
+        self._datagrams.append(DatagramService(datagrams, respond))
         self._servers.append(
             await asyncio.start_server(self._streams.serve, sock=streams, limit=BUFFER, backlog=_BACKLOG)
         )
@@ -109,7 +105,7 @@ class Listeners:
             host, port = address
             reason = error.strerror or str(error)
             remedy = _REMEDIES.get(error.errno or 0, "choose a numeric address of this machine")
-            raise DnsListenError(
+            raise OSError(
                 f"the nameserver {self._settings.name!r} cannot listen on {host} port {port} (UDP and TCP): "
                 f"{reason}: {remedy} (nameservers.{self._settings.name}.listen)"
             ) from error
@@ -176,8 +172,8 @@ class EmbeddedNameserver(LoadedNameserver):
         self._serials = serials
         self._zones: dict[str, Zone | None] = {}  # None: expected, not open
         rates = ResponseRates(settings.responses_per_second)
-        self._responder = Responder(self._zones, rates, settings.addresses, hidden)
-        self._listeners = Listeners(settings, self._responder.respond)
+        self._responder = Responder(self._zones, Policy(settings.addresses, hidden, Cookies(), rates))
+        self._listeners = Listeners(settings, self._responder)
 
     @classmethod
     async def start(
@@ -191,8 +187,8 @@ class EmbeddedNameserver(LoadedNameserver):
         `hidden` returns the one name in a zone that is not answered to clients, "" if there is none.
 
         Raises:
-            SerialFileError: its file is damaged.
-            ListenError: an address is not to be had.
+            ValueError: its file of serials is damaged.
+            OSError: an address is not to be had.
         """
         server = cls(settings, await Serials.load(settings.folder), hidden)
         server.expect(zones)
@@ -235,7 +231,7 @@ class EmbeddedNameserver(LoadedNameserver):
 
         Raises:
             UnreachableError: no serial could be reserved on disk.
-            InvalidRecordError: the contents are not valid.
+            ValueError: the contents are not valid.
         """
         fresh = Zone(zone, self._settings.authority, serial=0)
         async for rrset in Slice().each(contents):
@@ -257,13 +253,13 @@ class EmbeddedNameserver(LoadedNameserver):
         zone = self._zones.get(update.zone)  # again: it may be another now, or gone
         if zone is None:
             return Rcode.NOTAUTH
-        return zone.apply(update, lambda: self._serials.take(update.zone))
+        return zone.apply(update, partial(self._serials.take, update.zone))
 
     async def query(self, zone: str, name: str, type: RecordType) -> RRset | None:
         """Return the RRset that is served.
 
         Raises:
-            RefusedError: the zone is not open.
+            QueryRefusedError: the zone is not open.
         """
         return self._opened(zone).rrset(name, type)
 
@@ -271,7 +267,7 @@ class EmbeddedNameserver(LoadedNameserver):
         """Yield the zone, its SOA first, in parts of at most 200 RRsets.
 
         Raises:
-            RefusedError: the zone is not open.
+            QueryRefusedError: the zone is not open.
         """
         slice = Slice()
         for part in self._opened(zone).rrsets(PART):

@@ -19,17 +19,15 @@ import structlog
 
 from ddnsd.nameserver.embedded.answer import (
     LIMITED,
+    NO_POLICY,
     NOBODY,
-    ClientView,
     Peer,
     Policy,
     ServedZones,
-    TransportProtocol,
     fail,
     respond,
 )
-from ddnsd.nameserver.embedded.cookies import Cookies
-from ddnsd.nameserver.embedded.ratelimit import ResponseRates, site
+from ddnsd.nameserver.embedded.ratelimit import site
 
 _LONGEST = 65_535  # octets of a datagram
 _AT_ONCE = 64  # datagrams in one turn of the event loop
@@ -241,19 +239,9 @@ _QUIET = 60.0  # seconds between two log lines about faults
 class Responder:
     """Answers messages from the zones, which may change between any two."""
 
-    def __init__(
-        self,
-        zones: ServedZones,
-        rates: ResponseRates | None = None,
-        addresses: tuple[str, ...] | None = None,
-        hidden: Callable[[str], str] = lambda _zone: "",
-    ) -> None:
-        """`addresses` and `hidden` are a `ClientView`'s; None: the address that was asked."""
+    def __init__(self, zones: ServedZones, policy: Policy = NO_POLICY) -> None:
         self._zones = zones
-        self._rates = rates
-        self._cookies = Cookies()
-        self._addresses = addresses
-        self._hidden = hidden
+        self._policy = policy
         self._answers: Counter[str] = Counter()
         self._logged = -_QUIET  # monotonic seconds
 
@@ -264,11 +252,10 @@ class Responder:
         """
         return self._answers
 
-    def respond(self, wire: bytes, transport: TransportProtocol, peer: Peer = NOBODY) -> bytes | None:
+    def respond(self, wire: bytes, peer: Peer = NOBODY, *, is_datagram: bool) -> bytes | None:
         """Return the response, None if there shall be none. Raises nothing."""
         try:
-            policy = Policy(self._view(peer.asked), self._cookies, self._rates)
-            response = respond(self._zones, wire, transport, peer, policy)
+            response = respond(self._zones, wire, peer, self._policy, is_datagram=is_datagram)
         except Exception:  # noqa: BLE001 - whatever a stranger sends, the others are still answered
             self._answers["fault"] += 1
             self._report(wire)
@@ -278,11 +265,6 @@ class Responder:
             return None
         self._answers["dropped" if response is None else response.rcode.name] += 1
         return None if response is None else response.wire
-
-    def _view(self, asked: str) -> ClientView:
-        if self._addresses is not None:
-            return ClientView(self._addresses, self._hidden)
-        return ClientView((asked,) if asked and not asked.startswith("fe80:") else (), self._hidden)
 
     def _report(self, wire: bytes) -> None:
         """Log the fault that is being handled, but do not let a stranger fill the log."""

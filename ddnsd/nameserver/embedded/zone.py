@@ -3,27 +3,30 @@
 The records of a name that does not exist may be those of a wildcard (RFC 4592).
 """
 
+import struct
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Self
 
-import dns.exception
 import dns.name
-import dns.rdata
-import dns.rdataset
-from dns.rdataclass import IN
-from dns.rdatatype import RdataType
-from dns.rdtypes.ANY.NS import NS
-from dns.rdtypes.ANY.SOA import SOA
-from dns.rdtypes.ANY.TXT import TXT
-from dns.rdtypes.IN.A import A
-from dns.rdtypes.IN.AAAA import AAAA
 
-from ddnsd.model.names import ancestors, is_below
+from ddnsd.model.names import ancestors
 from ddnsd.nameserver.embedded.settings import Authority
 from ddnsd.nameserver.interface import Absent, Exists, Rcode, RecordType, Replace, RRset, Update
+from ddnsd.nameserver.wire import (
+    CODES,
+    HEADER,
+    NS,
+    SOA,
+    Class,
+    encode,
+    pack_name,
+    pack_name_below,
+    pack_pointer,
+    pack_record,
+    pack_strings,
+)
 
 _WILDCARD = "*."  # RFC 4592 §2.1.1
 
@@ -70,88 +73,42 @@ class Names:
 
 MAX_TTL = 2**31 - 1  # RFC 2181 §8
 MAX_TXT = 4096  # octets of one TXT record; far more than any record of ours, far less than a message
-_STRING = 255  # octets of one character-string (RFC 1035 §3.3)
+WRITABLE = frozenset((RecordType.A, RecordType.AAAA, RecordType.TXT))
 
 
-class InvalidRecordError(ValueError):
-    """The values are none that records of their type can have."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServedRRset:
-    """An RRset as the publisher wrote it, and ready to be rendered. Records of the same text are equal."""
-
-    rrset: RRset
-    rdataset: dns.rdataset.Rdataset = field(compare=False, repr=False)
-
-
-def wire_type(record_type: RecordType) -> RdataType:
-    """Return the number of a record type."""
-    return RdataType[record_type.value]
-
-
-def encode(rrset: RRset) -> ServedRRset:
-    """Return the RRset as a record; its values sorted, each once.
+def checked(rrset: RRset) -> RRset:
+    """Return the RRset with its values sorted, each once.
 
     Raises:
-        InvalidRecordError: a type other than A, AAAA and TXT, a bad TTL, no values or a bad value.
+        ValueError: a type other than A, AAAA and TXT, a bad TTL, no values or a bad value.
     """
-    make = _MAKERS.get(rrset.type)
-    if make is None:
-        raise InvalidRecordError(f"{rrset.name}: {rrset.type} is no type that can be written here")
+    if rrset.type not in WRITABLE:
+        raise ValueError(f"{rrset.name}: {rrset.type} is no type that can be written here")
     if not 0 <= rrset.ttl <= MAX_TTL or not rrset.values:
-        raise InvalidRecordError(f"{rrset.name} {rrset.type}: no values, or a TTL out of range: {rrset.ttl}")
-    values = tuple(sorted(set(rrset.values)))
+        raise ValueError(f"{rrset.name} {rrset.type}: no values, or a TTL out of range: {rrset.ttl}")
     try:
-        rdatas = [make(value) for value in values]
-    except (ValueError, dns.exception.DNSException) as error:
-        raise InvalidRecordError(f"{rrset.name} {rrset.type}: a bad value: {error}") from error
-    return ServedRRset(rrset._replace(values=values), dns.rdataset.from_rdata_list(rrset.ttl, rdatas))
+        _rdatas(rrset)
+    except ValueError as error:
+        raise ValueError(f"{rrset.name} {rrset.type}: a bad value: {error}") from error
+    return rrset._replace(values=tuple(sorted(set(rrset.values))))
 
 
-def _txt(value: str) -> dns.rdata.Rdata:
+def _rdatas(rrset: RRset) -> list[bytes]:
+    if rrset.type is RecordType.TXT:
+        return [_txt(value) for value in rrset.values]
+    return [encode(rrset.type, value) for value in rrset.values]
+
+
+def _txt(value: str) -> bytes:
     octets = value.encode()
     if len(octets) > MAX_TXT:
         raise ValueError(f"{len(octets)} octets of TXT, {MAX_TXT} at most")
-    strings = [octets[start : start + _STRING] for start in range(0, len(octets), _STRING)]
-    return TXT(IN, RdataType.TXT, strings or [b""])
-
-
-_MAKERS: dict[RecordType, Callable[[str], dns.rdata.Rdata]] = {
-    RecordType.A: lambda value: A(IN, RdataType.A, value),
-    RecordType.AAAA: lambda value: AAAA(IN, RdataType.AAAA, value),
-    RecordType.TXT: _txt,
-}
-WRITABLE = frozenset(_MAKERS)
-
-
-def start_of_authority(zone: str, authority: Authority, serial: int) -> ServedRRset:
-    """Return the zone's SOA."""
-    timers = (serial, authority.refresh, authority.retry, authority.expire, authority.minimum)
-    rdata = SOA(IN, RdataType.SOA, _server_name(zone, authority), _mailbox(zone, authority), *timers)
-    rrset = RRset(zone, RecordType.SOA, authority.ttl, (rdata.to_text(),))
-    return ServedRRset(rrset, dns.rdataset.from_rdata(authority.ttl, rdata))
-
-
-def negative(soa: ServedRRset) -> dns.rdataset.Rdataset:
-    """Return the SOA as it accompanies "no": its TTL is how long that may be cached (RFC 2308 §3)."""
-    rdata = soa.rdataset[0]
-    assert isinstance(rdata, SOA)
-    return dns.rdataset.from_rdata(min(soa.rrset.ttl, rdata.minimum), rdata)
-
-
-def name_servers(zone: str, authority: Authority) -> dns.rdataset.Rdataset:
-    """Return the NS RRset of the zone's apex."""
-    return dns.rdataset.from_rdata(authority.ttl, NS(IN, RdataType.NS, _server_name(zone, authority)))
+    return pack_strings(octets)
 
 
 def server_name(zone: str, authority: Authority) -> str:
     """Return the host name of the zone's name server, as the zones write names."""
     return (authority.server_name or f"ns.{zone}").rstrip(".").lower()
-
-
-def _server_name(zone: str, authority: Authority) -> dns.name.Name:
-    return dns.name.from_text(server_name(zone, authority))
 
 
 def _mailbox(zone: str, authority: Authority) -> dns.name.Name:
@@ -162,8 +119,8 @@ def _mailbox(zone: str, authority: Authority) -> dns.name.Name:
     return dns.name.Name((local.encode(), *dns.name.from_text(domain).labels))
 
 
-ServedName = dict[RdataType, ServedRRset]
-_NOTHING: Mapping[RdataType, ServedRRset] = {}
+_NOTHING: Mapping[int, RRset] = {}
+_TIMERS = struct.Struct("!5I")  # of an SOA: the serial, and four times in seconds (RFC 1035 §3.3.13)
 
 
 class Zone:
@@ -175,62 +132,70 @@ class Zone:
 
     def __init__(self, name: str, authority: Authority, serial: int) -> None:
         self.name = name
-        self.origin = dns.name.from_text(name)
+        self.size = len(pack_name(name))  # octets
+        self.serial = serial  # the SOA's
         self._authority = authority
-        self._nodes: dict[str, ServedName] = {}
+        self._below = "." + name
+        self._nodes: dict[str, dict[int, RRset]] = {}  # by name and type
         self._names = Names(name)
-        self._servers = name_servers(name, authority)
         server = server_name(name, authority)
         self.server = server if self.contains(server) else ""  # the zone's own name server, if it lies in it
-        self.serial = serial
-
-    @property
-    def serial(self) -> int:
-        """The SOA's serial."""
-        return self._serial
-
-    @serial.setter
-    def serial(self, serial: int) -> None:
-        self._serial = serial
-        self._soa = start_of_authority(self.name, self._authority, serial)
-        self.denial = negative(self._soa)
+        self._mname = dns.name.from_text(server).to_text(omit_final_dot=True)
+        self._rname = _mailbox(name, authority).to_text(omit_final_dot=True)
 
     def load(self, contents: Sequence[RRset]) -> Self:
         """Add the RRsets, the serial as it is; what is already there under a name and type is replaced.
 
         Raises:
-            InvalidRecordError: an RRset is not valid, or outside the zone; those before it are loaded.
+            ValueError: an RRset is not valid, or outside the zone; those before it are loaded.
         """
         for rrset in contents:
             if not self.contains(rrset.name):
-                raise InvalidRecordError(f"{rrset.name} does not belong to the zone {self.name}")
-            self._put(encode(rrset))
+                raise ValueError(f"{rrset.name} does not belong to the zone {self.name}")
+            self._put(checked(rrset))
         return self
 
     def contains(self, name: str) -> bool:
         """Say whether the name is the apex or below it."""
-        return name == self.name or is_below(name, self.name)
+        return name == self.name or name.endswith(self._below)
 
     def source(self, name: str) -> str | None:
         """Return the name whose records answer for one of the zone; None: there is no such name."""
         return self._names.source(name)
 
-    def types(self, name: str) -> Collection[RdataType]:
+    def types(self, name: str) -> Collection[int]:
         """Return the types that the name has records of."""
-        apex = (RdataType.SOA, RdataType.NS) if name == self.name else ()
+        apex = (SOA, NS) if name == self.name else ()
         return (*apex, *self._nodes.get(name, _NOTHING))
 
-    def find(self, name: str, rdtype: RdataType) -> dns.rdataset.Rdataset | None:
-        """Return the records that stand at the name, of this type."""
-        if name == self.name and rdtype == RdataType.NS:
-            return self._servers
-        record = self._record(name, rdtype)
-        return record.rdataset if record else None
+    def records(self, owner: bytes, name: str, type: int) -> list[bytes]:
+        """Return the name's records of this type; `owner` is the packed name that they are sent with.
+
+        The SOA and NS of the apex are for an answer: its question names the zone.
+        """
+        ttl = self._authority.ttl
+        if name == self.name and type == SOA:
+            return [pack_record(owner, SOA, Class.IN, ttl, self._soa(HEADER.size))]
+        if name == self.name and type == NS:
+            return [pack_record(owner, NS, Class.IN, ttl, pack_name_below(self.name, self._mname))]
+        rrset = self._nodes.get(name, _NOTHING).get(type)
+        if rrset is None:
+            return []
+        return [pack_record(owner, type, Class.IN, rrset.ttl, rdata) for rdata in _rdatas(rrset)]
+
+    def denial(self, zone_at: int) -> bytes:
+        """Return the SOA as it accompanies "no": its TTL is how long that may be cached (RFC 2308 §3).
+
+        `zone_at` is where in the message the zone's name begins.
+        """
+        ttl = min(self._authority.ttl, self._authority.minimum)
+        return pack_record(pack_pointer(zone_at), SOA, Class.IN, ttl, self._soa(zone_at))
 
     def rrset(self, name: str, type: RecordType) -> RRset | None:
         """Return the RRset in the interface's form."""
-        record = self._record(name, wire_type(type))
-        return record.rrset if record else None
+        if type is RecordType.SOA and name == self.name:
+            return self._soa_rrset()
+        return self._nodes.get(name, _NOTHING).get(CODES[type])
 
     def rrsets(self, size: int) -> Iterator[Sequence[RRset]]:
         """Yield the whole zone, the SOA first, in parts of about `size` RRsets.
@@ -239,9 +204,9 @@ class Zone:
         at most once.
         """
         nodes = list(self._nodes.values())
-        part = [self._soa.rrset]
+        part = [self._soa_rrset()]
         for node in nodes:
-            part += [record.rrset for record in node.values()]
+            part += node.values()
             if len(part) > size - len(WRITABLE):
                 yield part
                 part = []
@@ -255,21 +220,20 @@ class Zone:
     def apply(self, update: Update, take_serial: Callable[[], int]) -> Rcode:
         """Do what a server does with an UPDATE of this zone (RFC 2136 §3): all of it or nothing.
 
-        `take_serial` is called once if, and only if, anything is changed.
+        Prerequisites come first (§3.2), then the prescan (§3.4.1). `take_serial` is called once if, and only
+        if, anything is changed.
         """
-        return self._check(update) or self._change(update.changes, take_serial)
-
-    def _check(self, update: Update) -> Rcode | None:
-        """Return why nothing may be changed: prerequisites first (§3.2), then the prescan (§3.4.1)."""
         for prerequisite in update.prerequisites:
             failure = self._failure(prerequisite)
             if failure is not None:
                 return failure
-        if not all(self.contains(change.name) for change in update.changes):
-            return Rcode.NOTZONE
-        if not all(change.type in WRITABLE for change in update.changes):
-            return Rcode.REFUSED
-        return None
+        for change in update.changes:
+            if not self.contains(change.name):
+                return Rcode.NOTZONE
+        for change in update.changes:
+            if change.type not in WRITABLE:
+                return Rcode.REFUSED
+        return self._change(update.changes, take_serial)
 
     def _failure(self, prerequisite: Exists | Absent) -> Rcode | None:
         if not self.contains(prerequisite.name):
@@ -282,38 +246,46 @@ class Zone:
 
     def _change(self, changes: Sequence[Replace], take_serial: Callable[[], int]) -> Rcode:
         try:
-            records = [encode(RRset(*change)) if change.values else None for change in changes]
-        except InvalidRecordError:
+            rrsets = [checked(RRset(*change)) if change.values else None for change in changes]
+        except ValueError:
             return Rcode.FORMERR
         changed = [
-            self._put(record) if record else self._remove(change.name, wire_type(change.type))
-            for change, record in zip(changes, records, strict=True)
+            self._put(rrset) if rrset else self._remove(change.name, CODES[change.type])
+            for change, rrset in zip(changes, rrsets, strict=True)
         ]
         if any(changed):
             self.serial = take_serial()
         return Rcode.NOERROR
 
-    def _record(self, name: str, rdtype: RdataType) -> ServedRRset | None:
-        if rdtype == RdataType.SOA and name == self.name:
-            return self._soa
-        return self._nodes.get(name, _NOTHING).get(rdtype)
-
-    def _put(self, record: ServedRRset) -> bool:
+    def _put(self, rrset: RRset) -> bool:
         """Replace the RRset; say whether that changed anything."""
-        name, rdtype = record.rrset.name, wire_type(record.rrset.type)
+        name, code = rrset.name, CODES[rrset.type]
         if name not in self._nodes:
             self._nodes[name] = {}
             self._names.add(name)
-        changed = self._nodes[name].get(rdtype) != record
-        self._nodes[name][rdtype] = record
+        changed = self._nodes[name].get(code) != rrset
+        self._nodes[name][code] = rrset
         return changed
 
-    def _remove(self, name: str, rdtype: RdataType) -> bool:
+    def _remove(self, name: str, code: int) -> bool:
         """Remove the RRset; say whether there was one."""
         node = self._nodes.get(name)
-        if node is None or node.pop(rdtype, None) is None:
+        if node is None or node.pop(code, None) is None:
             return False
         if not node:
             del self._nodes[name]
             self._names.remove(name)
         return True
+
+    def _timers(self) -> tuple[int, int, int, int, int]:
+        authority = self._authority
+        return self.serial, authority.refresh, authority.retry, authority.expire, authority.minimum
+
+    def _soa(self, zone_at: int) -> bytes:
+        """Return the SOA's rdata for a message with the zone's name at the offset."""
+        names = (pack_name_below(self.name, name, zone_at) for name in (self._mname, self._rname))
+        return b"".join(names) + _TIMERS.pack(*self._timers())
+
+    def _soa_rrset(self) -> RRset:
+        value = " ".join((f"{self._mname}.", f"{self._rname}.", *map(str, self._timers())))
+        return RRset(self.name, RecordType.SOA, self._authority.ttl, (value,))

@@ -305,15 +305,19 @@ class ZoneAssembly:
         for record in records:
             if self.is_complete:
                 raise MalformedMessageError("a transfer goes on after its end")
-            if record.name != self._name:
+            name, code, _, ttl, _, _ = record
+            if name != self._name:
                 completed += self._take()
-                self._name = record.name
-            kind = TYPES.get(record.type)
+                self._name = name
+            kind = TYPES.get(code)
             if kind is _SOA or not self._began:
                 completed += self._border(record)
             if kind is not None and not self.is_complete:
-                self._ttls.setdefault(kind, record.ttl)
-                self._values.setdefault(kind, []).append(decode(message.wire, record))
+                value = decode(message.wire, record)
+                if kind in self._values:
+                    self._values[kind].append(value)
+                else:
+                    self._ttls[kind], self._values[kind] = ttl, [value]
         return completed
 
     def _border(self, record: Record) -> list[RRset]:

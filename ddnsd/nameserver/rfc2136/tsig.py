@@ -6,34 +6,27 @@ from typing import Any
 import dns.exception
 import dns.name
 import dns.rdata
+import dns.rdtypes.ANY.TSIG
 import dns.tsig
 from dns.rdataclass import ANY
 from dns.rdatatype import RdataType
-from dns.rdtypes.ANY.TSIG import TSIG
 
 from ddnsd.nameserver.rfc2136.settings import Rfc2136Settings
-from ddnsd.nameserver.wire import MAX_MESSAGE, Class, Message, pack_record
+from ddnsd.nameserver.wire import HEADER, MAX_MESSAGE, TSIG, Class, Header, Message, pack_record
 
 _FUDGE = 300  # seconds that the clocks may differ (RFC 8945 §10)
-_COUNT_AT = 10  # of the additional records, in the header
 _MAX_UNSIGNED = 99  # messages of a transfer between two signed ones (RFC 8945 §5.3.1)
 
 
 class SignatureError(Exception):
-    """The answer to a signed request does not prove where it is from.
-
-    SignatureError
-    ├── UnsignedError    it has no signature, or one that only says what was wrong with ours
-    └── ForgedError      it has one that is not right
-    """
+    """The answer to a signed request does not prove where it is from: its signature is not the key's."""
 
 
 class UnsignedError(SignatureError):
-    """Not signed: a nameserver that does not accept our signature cannot sign either (RFC 8945 §5.2)."""
+    """It has no signature, or one that only says what was wrong with ours.
 
-
-class ForgedError(SignatureError):
-    """A signature that is not the key's."""
+    A nameserver that does not accept our signature cannot sign either (RFC 8945 §5.2).
+    """
 
 
 class Verifier:
@@ -60,7 +53,7 @@ class Verifier:
         """
         if self._key is None:
             return
-        if message.tsig is not None:
+        if message.additionals and message.additionals[-1].type == TSIG:
             self._validate(self._key, message)
             self._unsigned = 0
         elif self._context is not None and self._unsigned < _MAX_UNSIGNED:
@@ -70,8 +63,7 @@ class Verifier:
             raise UnsignedError("the answer is not signed")
 
     def _validate(self, key: dns.tsig.Key, message: Message) -> None:
-        record, wire = message.tsig, message.wire
-        assert record is not None
+        record, wire = message.additionals[-1], message.wire
         try:
             self._context = dns.tsig.validate(
                 wire,
@@ -80,14 +72,14 @@ class Verifier:
                 dns.rdata.from_wire(ANY, RdataType.TSIG, wire, record.start, record.length),
                 int(time.time()),
                 self._request_mac,
-                message.tsig_start,
+                message.last,
                 self._context,
                 self._several,
             )
         except dns.tsig.PeerError as error:
             raise UnsignedError(f"{error} ({type(error).__name__})") from error
         except dns.exception.DNSException as error:
-            raise ForgedError(f"a bad signature: {type(error).__name__}") from error
+            raise SignatureError(f"a bad signature: {type(error).__name__}") from error
 
 
 class Signer:
@@ -112,9 +104,10 @@ class Signer:
 
 def _signed(message: bytes, key: dns.tsig.Key) -> tuple[bytes, bytes]:
     """Return the message with its signature as the last record, and the signature's MAC."""
-    id = int.from_bytes(message[:2])
-    blank = TSIG(ANY, RdataType.TSIG, key.algorithm, 0, _FUDGE, b"", id, 0, b"")
+    header = Header(*HEADER.unpack_from(message))
+    parts = (key.algorithm, 0, _FUDGE, b"", header.id, 0, b"")
+    blank = dns.rdtypes.ANY.TSIG.TSIG(ANY, RdataType.TSIG, *parts)
     tsig, _ = dns.tsig.sign(message, key, blank, int(time.time()))
-    record = pack_record(key.name.to_digestable(), RdataType.TSIG, Class.ANY, 0, tsig.to_digestable())
-    count = int.from_bytes(message[_COUNT_AT : _COUNT_AT + 2]) + 1
-    return message[:_COUNT_AT] + count.to_bytes(2) + message[_COUNT_AT + 2 :] + record, tsig.mac
+    record = pack_record(key.name.to_digestable(), TSIG, Class.ANY, 0, tsig.to_digestable())
+    signed = header._replace(additionals=header.additionals + 1)
+    return signed.pack() + message[HEADER.size :] + record, tsig.mac

@@ -17,9 +17,10 @@ from dns.opcode import Opcode
 from dns.rcode import Rcode
 
 from ddnsd.nameserver.embedded import Authority
-from ddnsd.nameserver.embedded.answer import MAX_QUERY, Response, TransportProtocol, respond
+from ddnsd.nameserver.embedded.answer import MAX_QUERY, Response, respond
 from ddnsd.nameserver.embedded.zone import Zone
 from ddnsd.nameserver.interface import RecordType, RRset
+from ddnsd.nameserver.wire import answered_rrset, check_answers, query_message, read_message
 from tests.narrow import present
 
 OPT = b"\0" + b"\0\x29" + b"\4\xd0" + bytes(4) + b"\0\0"
@@ -38,21 +39,19 @@ def zones(contents: tuple[RRset, ...]) -> Zones:
 
 @pytest.fixture
 def asked(zones: Zones) -> Callable[..., Message]:
-    def asked(
-        name: str, rdtype: str = "A", transport: TransportProtocol = TransportProtocol.UDP, **options: Any
-    ) -> Message:
-        return exchange(zones, dns.message.make_query(name, rdtype, **options), transport)
+    def asked(name: str, rdtype: str = "A", *, is_datagram: bool = True, **options: Any) -> Message:
+        return exchange(zones, dns.message.make_query(name, rdtype, **options), is_datagram=is_datagram)
 
     return asked
 
 
-def answered(zones: Zones, wire: bytes, transport: TransportProtocol) -> Response:
+def answered(zones: Zones, wire: bytes, *, is_datagram: bool) -> Response:
     """Return the answer to what is a query."""
-    return present(respond(zones, wire, transport))
+    return present(respond(zones, wire, is_datagram=is_datagram))
 
 
-def exchange(zones: Zones, query: Message, transport: TransportProtocol = TransportProtocol.UDP) -> Message:
-    response = answered(zones, query.to_wire(), transport)
+def exchange(zones: Zones, query: Message, *, is_datagram: bool = True) -> Message:
+    response = answered(zones, query.to_wire(), is_datagram=is_datagram)
     message = dns.message.from_wire(response.wire)
     assert query.is_response(message)
     assert not message.flags & dns.flags.RA
@@ -88,12 +87,46 @@ def test_data(asked: Callable[..., Message], name: str, rdtype: str, answer: str
 
 def test_the_case_of_the_question_comes_back_octet_by_octet(zones: Zones) -> None:
     query = dns.message.make_query("bLoG.ExAmPlE.CoM", "A").to_wire()
-    assert answered(zones, query, TransportProtocol.UDP).wire[12:].startswith(query[12:])
+    assert answered(zones, query, is_datagram=True).wire[12:].startswith(query[12:])
+
+
+def test_a_name_of_255_octets_is_read(zones: Zones) -> None:
+    longest = (b"\x3f" + b"x" * 63) * 3 + b"\x3d" + b"x" * 61 + b"\0\0\1\0\1"
+    assert answered(zones, _counted(longest), is_datagram=True).rcode == Rcode.REFUSED
+
+
+def test_addresses_come_in_any_order(zones: Zones) -> None:
+    values = tuple(f"192.0.2.{number}" for number in range(5))
+    present(zones["example.com"]).load([RRset("several.example.com", RecordType.A, 60, values)])
+    query = dns.message.make_query("several.example.com", "A").to_wire()
+    answers = {answered(zones, query, is_datagram=True).wire for _ in range(50)}
+    assert len(answers) > 10
+    found = {frozenset(map(str, dns.message.from_wire(each).answer[0])) for each in answers}
+    assert found == {frozenset(values)}
+
+
+def test_the_publisher_would_read_what_is_served(zones: Zones, contents: tuple[RRset, ...]) -> None:
+    for rrset in contents:
+        query = query_message(7, rrset.name, rrset.type)
+        message = read_message(answered(zones, query, is_datagram=False).wire)
+        check_answers(message, query)
+        assert answered_rrset(message, "example.com", rrset.name, rrset.type) == rrset
 
 
 def test_the_server_s_address_is_added_where_the_zone_has_it(asked: Callable[..., Message]) -> None:
     assert texts(asked("example.com", "NS").additional) == ["ns.example.com. 60 IN A 192.0.2.53"]
     assert not asked("sub.example.com", "NS").additional
+
+
+def test_addresses_that_have_no_room_are_left_out_and_missed_by_nobody(zones: Zones) -> None:
+    many = tuple(f"192.0.2.{number}" for number in range(40))
+    present(zones["example.com"]).load([RRset("ns.example.com", RecordType.A, 60, many)])
+    query = dns.message.make_query("example.com", "NS")
+    for is_datagram, count in ((True, 0), (False, 40)):
+        message = exchange(zones, query, is_datagram=is_datagram)
+        assert len(texts(message.additional)) == count
+        assert message.answer
+        assert not message.flags & dns.flags.TC
 
 
 def test_any_is_answered_with_one_rrset(asked: Callable[..., Message]) -> None:  # RFC 8482
@@ -139,7 +172,7 @@ def test_a_zone_that_is_not_loaded_fails_instead_of_denying(asked: Callable[...,
 
 def test_other_classes_transfers_and_meta_types(asked: Callable[..., Message]) -> None:
     assert asked("blog.example.com", rdclass=dns.rdataclass.CH).rcode() == Rcode.REFUSED
-    assert asked("example.com", "AXFR", TransportProtocol.TCP).rcode() == Rcode.REFUSED
+    assert asked("example.com", "AXFR", is_datagram=False).rcode() == Rcode.REFUSED
     assert asked("example.com", "MAILB").rcode() == Rcode.NOTIMP
 
 
@@ -149,7 +182,7 @@ def test_incremental_transfers_are_refused_too(
     query = dns.message.make_query("example.com", "IXFR")
     soa = "ns.example.com. hostmaster.example.com. 1 3600 600 604800 60"
     query.authority.append(dns.rrset.from_text("example.com.", 0, "IN", "SOA", soa))
-    assert exchange(zones, query, TransportProtocol.TCP).rcode() == Rcode.REFUSED
+    assert exchange(zones, query, is_datagram=False).rcode() == Rcode.REFUSED
 
 
 def test_what_is_copied_from_the_query(zones: Zones) -> None:
@@ -177,13 +210,13 @@ def test_truncation_where_the_client_or_the_path_ends(zones: Zones, payload: int
         overhead = 12 + len(name) + 2 + 4 + (2 + 10 + 1) + (11 if payload is not None else 0)
         # strings of up to 255 octets, each with an octet for its length
         present(zones["example.com"]).load([RRset(name, RecordType.TXT, 60, (_text(octets - overhead + 1),))])
-        wire = answered(zones, query.to_wire(), TransportProtocol.UDP).wire
+        wire = answered(zones, query.to_wire(), is_datagram=True).wire
         message = dns.message.from_wire(wire)
         fits = octets <= size
         assert bool(message.flags & dns.flags.TC) != fits
         assert bool(message.answer) == fits
         assert not fits or len(wire) == size
-        assert exchange(zones, query, TransportProtocol.TCP).answer
+        assert exchange(zones, query, is_datagram=False).answer
 
 
 def _text(octets: int) -> str:
@@ -195,7 +228,7 @@ def _text(octets: int) -> str:
 def test_nobody_outside_can_do_more_than_ask(zones: Zones, opcode: Opcode | int) -> None:
     wire = bytearray(QUERY)
     wire[2] |= opcode << 3
-    response = answered(zones, bytes(wire), TransportProtocol.UDP)
+    response = answered(zones, bytes(wire), is_datagram=True)
     assert response.rcode == Rcode.NOTIMP
     assert response.wire[:4] == bytes([wire[0], wire[1], wire[2] | 0x80, Rcode.NOTIMP])
 
@@ -203,7 +236,7 @@ def test_nobody_outside_can_do_more_than_ask(zones: Zones, opcode: Opcode | int)
 def test_a_signed_query_is_told_that_its_key_is_unknown(zones: Zones) -> None:
     query = dns.message.make_query("blog.example.com", "A")
     query.use_tsig(dns.tsigkeyring.from_text({"key.": "c2VjcmV0"}))
-    assert answered(zones, query.to_wire(), TransportProtocol.TCP).rcode == Rcode.NOTAUTH
+    assert answered(zones, query.to_wire(), is_datagram=False).rcode == Rcode.NOTAUTH
 
 
 def test_no_more_is_read_than_a_query_may_have(zones: Zones) -> None:
@@ -211,7 +244,7 @@ def test_no_more_is_read_than_a_query_may_have(zones: Zones) -> None:
         option = dns.edns.GenericOption(dns.edns.OptionType.PADDING, bytes(padding))
         query = dns.message.make_query("blog.example.com", "A", options=[option])
         wire = query.to_wire(max_size=65535)
-        assert answered(zones, wire, TransportProtocol.TCP).rcode == rcode
+        assert answered(zones, wire, is_datagram=False).rcode == rcode
 
 
 SILENT = {
@@ -223,7 +256,7 @@ SILENT = {
 
 @pytest.mark.parametrize("wire", SILENT.values(), ids=SILENT)
 def test_no_answer_to_what_is_no_query(zones: Zones, wire: bytes) -> None:
-    assert respond(zones, wire, TransportProtocol.UDP) is None
+    assert respond(zones, wire, is_datagram=True) is None
 
 
 def _counted(
@@ -243,6 +276,8 @@ MALFORMED = {
     "an answer": _counted(QUESTION + b"\xc0\x0c\0\1\0\1" + bytes(6), answers=1),
     "huge counts": _counted(QUESTION, 65535, 65535, 65535, 65535),
     "a name that points at itself": _counted(b"\xc0\x0c\0\1\0\1"),
+    "a name that points into the header": _counted(b"\xc0\x04\0\1\0\1"),  # where a 0 is: the root
+    "a name of 256 octets": _counted((b"\x3f" + b"x" * 63) * 3 + b"\x3e" + b"x" * 62 + b"\0\0\1\0\1"),
     "an unknown kind of label": _counted(b"\x40" + QUESTION[1:]),
     "two OPT records": _counted(QUESTION + OPT * 2, additionals=2),
     "OPT as authority": _counted(QUESTION + OPT, authorities=1),
@@ -253,6 +288,6 @@ MALFORMED = {
 
 @pytest.mark.parametrize("wire", MALFORMED.values(), ids=MALFORMED)
 def test_what_cannot_be_read_is_a_format_error(zones: Zones, wire: bytes) -> None:
-    response = answered(zones, wire, TransportProtocol.TCP)
+    response = answered(zones, wire, is_datagram=False)
     assert response.rcode == Rcode.FORMERR
     assert response.wire[:2] == wire[:2]

@@ -10,7 +10,7 @@ import pytest
 from dns.rcode import Rcode
 
 from ddnsd.nameserver.embedded import Authority
-from ddnsd.nameserver.embedded.answer import ClientView, Policy, TransportProtocol, respond
+from ddnsd.nameserver.embedded.answer import Policy, respond
 from ddnsd.nameserver.embedded.zone import Zone
 from ddnsd.nameserver.interface import RecordType, RRset
 from tests.rigs.process import find_program
@@ -21,7 +21,7 @@ HOST = RRset("ns.example.com", RecordType.A, 60, ("203.0.113.9",))
 
 def ask(zone: Zone, name: str, rdtype: str, addresses: tuple[str, ...]) -> dns.message.Message:
     wire = dns.message.make_query(name, rdtype).to_wire()
-    response = respond({zone.name: zone}, wire, TransportProtocol.UDP, policy=Policy(ClientView(addresses)))
+    response = respond({zone.name: zone}, wire, policy=Policy(addresses), is_datagram=True)
     assert response is not None
     return dns.message.from_wire(response.wire)
 

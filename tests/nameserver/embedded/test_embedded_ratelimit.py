@@ -14,7 +14,7 @@ import pytest
 from dns.rcode import Rcode
 
 from ddnsd.nameserver.embedded import Authority, EmbeddedNameserver, EmbeddedSettings
-from ddnsd.nameserver.embedded.answer import LIMITED, ClientView, Peer, Policy, TransportProtocol, respond
+from ddnsd.nameserver.embedded.answer import LIMITED, Peer, Policy, respond
 from ddnsd.nameserver.embedded.cookies import Cookies
 from ddnsd.nameserver.embedded.ratelimit import ResponseRates, Verdict
 from ddnsd.nameserver.embedded.zone import Zone
@@ -108,7 +108,7 @@ def test_a_victim_gets_fewer_octets_than_were_sent(zone: Zone, policy: Policy, q
     truncated = 0
     for name, rdtype in queries:
         wire = dns.message.make_query(name, rdtype, use_edns=0, payload=4096).to_wire()
-        response = respond({"example.com": zone}, wire, TransportProtocol.UDP, Peer(VICTIM), policy)
+        response = respond({"example.com": zone}, wire, Peer(VICTIM), policy, is_datagram=True)
         assert response is not None
         sent += len(wire)
         received += len(response.wire)
@@ -123,11 +123,11 @@ def test_who_has_a_cookie_or_asks_on_tcp_is_not_limited(zone: Zone, policy: Poli
     zones, peer = {"example.com": zone}, Peer(VICTIM)
     client = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"12345678")
     query = dns.message.make_query("many.example.com", "TXT", use_edns=0, options=[client], payload=4096)
-    first = respond(zones, query.to_wire(), TransportProtocol.UDP, peer, policy)
+    first = respond(zones, query.to_wire(), peer, policy, is_datagram=True)
     assert first is not None
     (cookie,) = (each.to_wire() for each in dns.message.from_wire(first.wire).options)
     for _ in range(100):
-        respond(zones, query.to_wire(), TransportProtocol.UDP, peer, policy)
+        respond(zones, query.to_wire(), peer, policy, is_datagram=True)
     known = dns.message.make_query(
         "many.example.com",
         "TXT",
@@ -136,20 +136,20 @@ def test_who_has_a_cookie_or_asks_on_tcp_is_not_limited(zone: Zone, policy: Poli
         payload=4096,
     )
     responses = {
-        "with a cookie": respond(zones, known.to_wire(), TransportProtocol.UDP, peer, policy),
-        "on TCP": respond(zones, query.to_wire(), TransportProtocol.TCP, peer, policy),
+        "with a cookie": respond(zones, known.to_wire(), peer, policy, is_datagram=True),
+        "on TCP": respond(zones, query.to_wire(), peer, policy, is_datagram=False),
     }
     for how, response in responses.items():
         assert response is not None
         assert len(response.wire) > 800, how
-    forged = respond(zones, known.to_wire(), TransportProtocol.UDP, Peer("198.51.100.8"), policy)
+    forged = respond(zones, known.to_wire(), Peer("198.51.100.8"), policy, is_datagram=True)
     assert forged is not None
     assert len(forged.wire) < 100, "another address has another cookie"
 
 
 def test_malformed_messages_are_limited_too(zone: Zone, policy: Policy) -> None:
     broken = dns.message.make_query("a.example.com", "A").to_wire()[:-1]
-    answers = [respond({}, broken, TransportProtocol.UDP, Peer(VICTIM), policy) for _ in range(100)]
+    answers = [respond({}, broken, Peer(VICTIM), policy, is_datagram=True) for _ in range(100)]
     assert sum(answer is LIMITED for answer in answers) >= 45, "every second one is a header alone"
 
 
@@ -157,8 +157,8 @@ def test_the_fence_is_not_shown_to_strangers(zone: Zone) -> None:
     wire = dns.message.make_query("_ddnsd.EXAMPLE.com", "TXT").to_wire()
 
     def ask(hidden: str) -> dns.message.Message:
-        policy = Policy(ClientView(hidden=lambda zone: f"{hidden}.{zone}" if hidden else ""))
-        response = respond({"example.com": zone}, wire, TransportProtocol.TCP, policy=policy)
+        policy = Policy(hidden=lambda zone: f"{hidden}.{zone}" if hidden else "")
+        response = respond({"example.com": zone}, wire, policy=policy, is_datagram=False)
         assert response is not None
         return dns.message.from_wire(response.wire)
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.nameserver.embedded import Authority
-from ddnsd.nameserver.embedded.answer import TransportProtocol, respond
+from ddnsd.nameserver.embedded.answer import respond
 from ddnsd.nameserver.embedded.zone import Names, Zone
 from ddnsd.nameserver.interface import Rcode, RecordType, Replace, RRset, Update
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
@@ -38,7 +38,7 @@ STANDARD = (
 
 def ask(zone: Zone, name: str, type: str) -> Message:
     wire = dns.message.make_query(name, type).to_wire()
-    return dns.message.from_wire(present(respond({zone.name: zone}, wire, TransportProtocol.UDP)).wire)
+    return dns.message.from_wire(present(respond({zone.name: zone}, wire, is_datagram=True)).wire)
 
 
 @pytest.mark.parametrize(
