@@ -1,6 +1,7 @@
 """Stored bytes to typed values and back: JSON, each value with the version of its shape."""
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -52,43 +53,35 @@ class TableCodec(NamedTuple):
 
 
 SHELVES: dict[str, TableCodec] = {
-    Kind.ZONE.plural: TableCodec(msgspec.json.Decoder(Resource[ZoneSpec]), str, lambda state: state.zones),
-    Kind.ACCOUNT.plural: TableCodec(
-        msgspec.json.Decoder(Resource[AccountSpec]), str, lambda state: state.accounts
-    ),
-    Kind.HOST.plural: TableCodec(msgspec.json.Decoder(Resource[HostSpec]), str, lambda state: state.hosts),
-    Kind.TOKEN.plural: TableCodec(msgspec.json.Decoder(Resource[TokenSpec]), str, lambda state: state.tokens),
-    keys.ADDRESSES: TableCodec(
-        msgspec.json.Decoder(Committed), keys.read_record, lambda state: state.addresses
-    ),
-    keys.PUBLISHED: TableCodec(
-        msgspec.json.Decoder(Published), keys.read_record, lambda state: state.published
-    ),
-    keys.SEEN: TableCodec(msgspec.json.Decoder(LastSeen), str, lambda state: state.seen),
-    keys.HISTORY: TableCodec(msgspec.json.Decoder(History), str, lambda state: state.history),
-    keys.PREFIXES: TableCodec(msgspec.json.Decoder(PrefixUpdate), str, lambda state: state.prefixes),
-    keys.PREFIX_HEADS: TableCodec(msgspec.json.Decoder(PrefixHead), str, lambda state: state.prefix_heads),
+    Kind.ZONE.plural: TableCodec(msgspec.json.Decoder(Resource[ZoneSpec]), str, attrgetter("zones")),
+    Kind.ACCOUNT.plural: TableCodec(msgspec.json.Decoder(Resource[AccountSpec]), str, attrgetter("accounts")),
+    Kind.HOST.plural: TableCodec(msgspec.json.Decoder(Resource[HostSpec]), str, attrgetter("hosts")),
+    Kind.TOKEN.plural: TableCodec(msgspec.json.Decoder(Resource[TokenSpec]), str, attrgetter("tokens")),
+    keys.ADDRESSES: TableCodec(msgspec.json.Decoder(Committed), keys.read_record, attrgetter("addresses")),
+    keys.PUBLISHED: TableCodec(msgspec.json.Decoder(Published), keys.read_record, attrgetter("published")),
+    keys.SEEN: TableCodec(msgspec.json.Decoder(LastSeen), str, attrgetter("seen")),
+    keys.HISTORY: TableCodec(msgspec.json.Decoder(History), str, attrgetter("history")),
+    keys.PREFIXES: TableCodec(msgspec.json.Decoder(PrefixUpdate), str, attrgetter("prefixes")),
+    keys.PREFIX_HEADS: TableCodec(msgspec.json.Decoder(PrefixHead), str, attrgetter("prefix_heads")),
     keys.PLACEMENTS: TableCodec(
-        msgspec.json.Decoder(PlacementState), keys.read_placement, lambda state: state.placements
+        msgspec.json.Decoder(PlacementState), keys.read_placement, attrgetter("placements")
     ),
-    keys.REQUESTS: TableCodec(msgspec.json.Decoder(WorkRequest), str, lambda state: state.requests),
-    keys.REGISTRY: TableCodec(msgspec.json.Decoder(RegistryHead), str, lambda state: state.registry),
-    keys.INSTALLATION: TableCodec(msgspec.json.Decoder(Installation), str, lambda state: state.installation),
-    keys.MEMBERS: TableCodec(msgspec.json.Decoder(Member), str, lambda state: state.members),
-    keys.ELECTION: TableCodec(msgspec.json.Decoder(Candidacy), str, lambda state: state.candidates),
-    keys.SOURCES: TableCodec(msgspec.json.Decoder(Source), str, lambda state: state.sources),
-    keys.CONTROLLERS: TableCodec(msgspec.json.Decoder(Candidacy), str, lambda state: state.controllers),
+    keys.REQUESTS: TableCodec(msgspec.json.Decoder(WorkRequest), str, attrgetter("requests")),
+    keys.REGISTRY: TableCodec(msgspec.json.Decoder(RegistryHead), str, attrgetter("registry")),
+    keys.INSTALLATION: TableCodec(msgspec.json.Decoder(Installation), str, attrgetter("installation")),
+    keys.MEMBERS: TableCodec(msgspec.json.Decoder(Member), str, attrgetter("members")),
+    keys.ELECTION: TableCodec(msgspec.json.Decoder(Candidacy), str, attrgetter("candidates")),
+    keys.SOURCES: TableCodec(msgspec.json.Decoder(Source), str, attrgetter("sources")),
+    keys.CONTROLLERS: TableCodec(msgspec.json.Decoder(Candidacy), str, attrgetter("controllers")),
 }
 
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the last: nested too deep
 
-_encoder = msgspec.json.Encoder()
 _version = msgspec.json.Decoder(_Version)
 
 
-def encode(value: Stored) -> bytes:
-    """Return the stored form of a value."""
-    return _encoder.encode(value)
+encode: Callable[[Stored], bytes] = msgspec.json.Encoder().encode
+"""Returns the stored form of a value."""
 
 
 def decode(shelf: TableCodec, value: bytes) -> Any:

@@ -19,7 +19,7 @@ done is done, whatever others have written since; what was not is sent again. Se
 
 import asyncio
 from collections.abc import Sequence
-from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import structlog
 
@@ -41,11 +41,7 @@ MAX_GROUP_BYTES = 1 << 20  # keys and values; etcd refuses requests above 1.5 Mi
 Answer = TypeVar("Answer")
 
 
-class QueuedWrite(NamedTuple, Generic[Answer]):
-    """An update that waits for its group, and whom to tell."""
-
-    update: ConditionalWrite
-    answer: Answer
+Queued: TypeAlias = tuple[ConditionalWrite, Answer]  # an update that waits for its group, and whom to tell
 
 
 class Group:
@@ -107,23 +103,26 @@ def operations(update: ConditionalWrite) -> int:
 
 
 def next_group(
-    queue: Sequence[QueuedWrite[Answer]], limits: Limits
-) -> tuple[list[QueuedWrite[Answer]], list[QueuedWrite[Answer]]]:
+    queue: Sequence[Queued[Answer]], limits: Limits
+) -> tuple[list[Queued[Answer]], list[Queued[Answer]]]:
     """Split the queue into the next group and the rest, both in the order of arrival.
 
     Who cannot join is passed over and stays first in line for the group after. At most `limits.group`
     are passed over, which bounds the work when thousands wait for one key.
     """
+    if len(queue) < 2:
+        return [*queue], []
     group = Group(limits)
-    chosen: list[QueuedWrite[Answer]] = []
-    passed: list[QueuedWrite[Answer]] = []
+    chosen: list[Queued[Answer]] = []
+    passed: list[Queued[Answer]] = []
     looked = 0
     for waiting in queue:
         if group.full or len(passed) >= limits.group:
             break
         looked += 1
-        if group.admits(waiting.update):
-            group.add(waiting.update)
+        update, _ = waiting
+        if group.admits(update):
+            group.add(update)
             chosen.append(waiting)
         else:
             passed.append(waiting)
@@ -136,6 +135,8 @@ def check_group(updates: Sequence[ConditionalWrite], limits: Limits) -> None:
     Raises:
         ValueError: two of them conflict, or they are more than the limits allow.
     """
+    if len(updates) == 1:  # conflicts with nothing, and none is too large for a commit
+        return
     if len(updates) > limits.group:
         raise ValueError(f"{len(updates)} updates in one commit; {limits.group} at most")
     group = Group(limits)
@@ -155,7 +156,7 @@ _log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 0.2
 
-Caller: TypeAlias = QueuedWrite[asyncio.Future[Outcome]]
+Caller: TypeAlias = Queued[asyncio.Future[Outcome]]
 
 
 class GroupCommit:
@@ -192,10 +193,10 @@ class GroupCommit:
         preserved = self._cache.preserved
         if obstacle := preserved.obstacle:
             raise obstacle
-        caller: Caller = QueuedWrite(preserved.restore(update), asyncio.get_running_loop().create_future())
-        self._queue.append(caller)
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._queue.append((preserved.restore(update), answer))
         self._start_sender()
-        return await caller.answer
+        return await answer
 
     async def aclose(self) -> None:
         """Take no more updates, and wait until all that were taken are answered; idempotent."""
@@ -211,19 +212,18 @@ class GroupCommit:
 
     async def _send_groups(self) -> None:
         try:
-            while group := self._take_group():
+            while True:
+                waiting = [(update, answer) for update, answer in self._queue if not answer.cancelled()]
+                group, self._queue = next_group(waiting, self._store.limits)
+                if not group:
+                    return
                 await self._send(group)
         finally:
             # Here, not in a done callback: a caller that comes in between would find no sender.
             self._senders = {sender for sender in self._senders if sender is not asyncio.current_task()}
 
-    def _take_group(self) -> list[Caller]:
-        queue = [caller for caller in self._queue if not caller.answer.cancelled()]
-        group, self._queue = next_group(queue, self._store.limits)
-        return group
-
     async def _send(self, group: Sequence[Caller]) -> None:
-        updates = [caller.update for caller in group]
+        updates = [update for update, _ in group]
         newest, trace = self._newest, self._cache.trace(_marks(updates))
         lost: list[Caller] = []
         try:
@@ -276,8 +276,8 @@ class GroupCommit:
             return
         undone: list[Caller] = []
         for caller in lost:
-            after = max(newest, *caller.update.expects.values(), 0)
-            revision = trace.revision_of(caller.update, after)
+            update, _ = caller
+            revision = trace.revision_of(update, max(newest, *update.expects.values(), 0))
             if revision is None:
                 undone.append(caller)
             else:
@@ -321,14 +321,15 @@ def _marks(updates: Sequence[ConditionalWrite]) -> set[str]:
 
 
 def _tell(caller: Caller, outcome: Outcome) -> None:
-    if not caller.answer.cancelled():
-        caller.answer.set_result(outcome)
+    _, answer = caller
+    if not answer.cancelled():
+        answer.set_result(outcome)
 
 
 def _refuse(group: Sequence[Caller], kind: type[Exception], cause: BaseException) -> None:
     """Give each caller an exception of its own: one that many raise gathers the tracebacks of all."""
-    for caller in group:
-        if not caller.answer.cancelled():
+    for _, answer in group:
+        if not answer.cancelled():
             error = kind(str(cause))
             error.__cause__ = cause
-            caller.answer.set_exception(error)
+            answer.set_exception(error)

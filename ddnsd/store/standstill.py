@@ -68,7 +68,7 @@ class Standstill:
 
     def caught_up(self) -> None:
         """Note that the state is as new as the store was when it was asked."""
-        self.moved()
+        self.seconds, self._answered, self._reached = 0.0, None, Stage.NONE
         self.worst = Stage.NONE
 
     def behind(self, at: float) -> Stage:

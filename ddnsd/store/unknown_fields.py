@@ -56,7 +56,8 @@ class Preserved:
         except codec.NewerVersionError as error:
             self._note_newer(key, error)
             raise
-        self._note_gone(key)
+        if self._newer:
+            self._note_gone(key)
         if codec.encode(read) != value and (unknown := _unknown(value, read)) != _NOTHING:
             self._unknown[key] = unknown
         return read
@@ -64,7 +65,8 @@ class Preserved:
     def forget(self, key: str) -> None:
         """Note that nothing is stored under the key any more."""
         self._unknown.pop(key, None)
-        self._note_gone(key)
+        if self._newer:
+            self._note_gone(key)
 
     def restore(self, update: ConditionalWrite) -> ConditionalWrite:
         """Return the update with the unknown fields of the values that it replaces.

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import structlog
 
-from ddnsd.aio import Slice, wait_for
+from ddnsd.aio import Slice, run_until, wait_for
 from ddnsd.model.records import Entry
 from ddnsd.model.state import State
 from ddnsd.store import codec
@@ -127,13 +127,14 @@ Listener = Callable[[Sequence[Touched]], None]
 Callback = Callable[[StoreError | None], None]
 
 
-class _Round(NamedTuple):
+class _Round:
     """One question to the store, and who shares it."""
 
-    identity: str  # of the history that the question was about
-    revision: int  # the answer: what the watch must have applied
-    asked: float
-    waiting: list[Callback]
+    def __init__(self, identity: str, waiting: list[Callback]) -> None:
+        self.identity = identity  # of the history that the question is about
+        self.waiting = waiting
+        self.asked = time.perf_counter()
+        self.revision = 0  # the answer: what the watch must have applied
 
 
 class WatchCache:
@@ -245,7 +246,7 @@ class WatchCache:
         """Note from now on what is written to these keys, until the trace is closed."""
         trace = Trace(keys, self.revision, self._traces.remove)
         self._traces.append(trace)
-        if not self.is_loaded or not self.identity or self.identity != self._store.identity:
+        if not self._loaded.is_set() or not self.identity or self.identity != self._store.identity:
             trace.end()
         return trace
 
@@ -288,22 +289,22 @@ class WatchCache:
         Whoever arrives before a question is sent shares it; a question already on its way may have
         been answered before the caller came, so it is not shared.
         """
-        self._drop_overdue()
+        loop = asyncio.get_running_loop()
+        if self._arrived and loop.time() > self._ask_until:
+            self._drop_overdue()
+        if not self._arrived:
+            self._ask_until = loop.time() + self._timeout
         self._arrived.append(callback)
         if self._asking is None:
-            self._start_asking()
+            self._asking = loop.create_task(self._ask(), name="watch cache asks")
 
     def _drop_overdue(self) -> None:
         """Refuse those who have arrived and were not asked for in time: as a rule this process was stopped.
 
         They would wait for a question that is asked now, long after their own time, if the store is slow.
         """
-        now = asyncio.get_running_loop().time()
-        if self._arrived and now > self._ask_until:
-            late, self._arrived = self._arrived, []
-            self._refuse(late, UnavailableError(f"this process did nothing for {self._timeout:g} s"))
-        if not self._arrived:
-            self._ask_until = now + self._timeout
+        late, self._arrived = self._arrived, []
+        self._refuse(late, UnavailableError(f"this process did nothing for {self._timeout:g} s"))
 
     def _note_broken(self, reason: str) -> None:
         if reason != self.broken:  # else it is one of many tries
@@ -346,16 +347,7 @@ class WatchCache:
         async with aclosing(self._store.watch("", self.revision + 1)) as watch:
             if self._store.identity != identity:
                 raise RestoredError("the store was restored again")
-            reading = asyncio.create_task(self._read(watch), name="watch")
-            replaced = asyncio.create_task(self._watching_again.wait(), name="watch again")
-            try:
-                await asyncio.wait([reading, replaced], return_when=asyncio.FIRST_COMPLETED)
-                if reading.done():
-                    reading.result()
-            finally:
-                reading.cancel()
-                replaced.cancel()
-                await asyncio.gather(reading, replaced, return_exceptions=True)
+            await run_until(self._watching_again.wait(), self._read(watch))
 
     async def _read(self, watch: Watch) -> None:
         async for revision in watch:
@@ -368,31 +360,33 @@ class WatchCache:
         assert me is not None
         loop = asyncio.get_running_loop()
         try:
-            while self._asking is me and (waiting := self._take_arrived()):
-                identity, asked = self._store.identity, time.perf_counter()
+            while self._asking is me and self._arrived:
+                if loop.time() > self._ask_until:
+                    self._drop_overdue()
+                    continue
+                round = _Round(self._store.identity, self._arrived)
+                self._arrived = []
                 slow = loop.call_later(_OVERTAKEN_SECONDS, self._overtake, me)
                 try:
                     async with asyncio.timeout(self._timeout):
-                        revision = await self._store.revision()
+                        round.revision = await self._store.revision()
                 except TimeoutError:
                     self._standstill.unanswered()
                     late = f"the store did not answer in {self._timeout:g} s"
-                    self._refuse(waiting, UnavailableError(late))
+                    self._refuse(round.waiting, UnavailableError(late))
                 except StoreError as error:
                     self._standstill.unanswered()
-                    self._refuse(waiting, error)
+                    self._refuse(round.waiting, error)
                 else:
-                    self._wait_for(_Round(identity, revision, asked, waiting))
+                    if self._has(round):
+                        self._admit(round)
+                    else:
+                        self._wait_for_watch(round)
                 finally:
                     slow.cancel()
         finally:
             if self._asking is me:
                 self._asking = None
-
-    def _take_arrived(self) -> list[Callback]:
-        self._drop_overdue()
-        arrived, self._arrived = self._arrived, []
-        return arrived
 
     def _overtake(self, slow: asyncio.Task[None]) -> None:
         """Let others ask for those who have arrived since a question that takes long."""
@@ -400,23 +394,17 @@ class WatchCache:
         self._overtaken.add(slow)
         slow.add_done_callback(self._overtaken.discard)
         if self._arrived:
-            self._start_asking()
+            self._asking = asyncio.create_task(self._ask(), name="watch cache asks")
 
-    def _start_asking(self) -> None:
-        self._asking = asyncio.create_task(self._ask(), name="snapshot.ask")
-
-    def _wait_for(self, round: "_Round") -> None:
-        if self._has(round):
-            self._admit(round)
-            return
-        self._note_behind(round)
+    def _wait_for_watch(self, round: _Round) -> None:
+        self._note_behind(round.revision)
         left = self._timeout - (time.perf_counter() - round.asked)
         timer = asyncio.get_running_loop().call_later(left, self._give_up, round)
         self._behind.append((round, timer))
 
-    def _note_behind(self, round: "_Round") -> None:
-        """Do what a state that stands still asks for."""
-        self._newest = round.revision
+    def _note_behind(self, newest: int) -> None:
+        """Do what a state that stands still asks for; the store has answered the `newest` revision."""
+        self._newest = newest
         stage = self._standstill.behind(asyncio.get_running_loop().time())
         if stage is Stage.NONE:
             return
@@ -430,7 +418,7 @@ class WatchCache:
         else:
             self._hopeless.set()
 
-    def _has(self, round: "_Round") -> bool:
+    def _has(self, round: _Round) -> bool:
         return self.identity == round.identity and self.revision >= round.revision
 
     def _abandon(self, error: RestoredError) -> None:
@@ -453,7 +441,7 @@ class WatchCache:
             if not touched or wanted is None or not wanted.isdisjoint(shelves):
                 listener(touched)
 
-    def _admit(self, round: "_Round") -> None:
+    def _admit(self, round: _Round) -> None:
         self.lag = time.perf_counter() - round.asked
         stood_still = self._standstill.worst is not Stage.NONE
         self._standstill.caught_up()
@@ -463,7 +451,9 @@ class WatchCache:
         if stood_still:
             self._tell(())
         self._metrics.became_current(self.lag)
-        _release(round.waiting, self.preserved.obstacle)
+        obstacle = self.preserved.obstacle
+        for callback in round.waiting:
+            callback(obstacle)
 
     def _refuse(self, waiting: Sequence[Callback], error: StoreError) -> None:
         if not self.trouble:  # once, not for each request of an outage
@@ -471,7 +461,7 @@ class WatchCache:
         self.trouble = str(error)
         _release(waiting, error)
 
-    def _give_up(self, round: "_Round") -> None:
+    def _give_up(self, round: _Round) -> None:
         if self._behind[0][0] is round:
             self._behind.popleft()
         else:
@@ -552,6 +542,6 @@ class WatchCache:
         self._apply(snapshot.revision, changes)
 
 
-def _release(waiting: Sequence[Callback], error: StoreError | None) -> None:
+def _release(waiting: Sequence[Callback], error: StoreError) -> None:
     for callback in waiting:
         callback(error)

@@ -1,11 +1,12 @@
 from itertools import combinations
+from operator import itemgetter
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ddnsd.store.embedded.store import plan
-from ddnsd.store.group_commit import MAX_GROUP_BYTES, QueuedWrite, check_group, next_group, operations, size
+from ddnsd.store.group_commit import MAX_GROUP_BYTES, Queued, check_group, next_group, operations, size
 from ddnsd.store.interface import CLOCK, ConditionalWrite, Done, KeyValue, Limits
 
 KEYS = [f"k{number}" for number in range(12)]
@@ -27,7 +28,7 @@ def updates(draw: st.DrawFn) -> ConditionalWrite:
 
 
 queues = st.lists(updates(), max_size=12).map(
-    lambda drawn: [QueuedWrite(update, place) for place, update in enumerate(drawn)]
+    lambda drawn: [(update, place) for place, update in enumerate(drawn)]
 )
 
 
@@ -41,52 +42,52 @@ def conflict(one: ConditionalWrite, other: ConditionalWrite) -> bool:
 
 
 @given(queues)
-def test_group_holds_no_conflict_and_keeps_the_limits(queue: list[QueuedWrite[int]]) -> None:
+def test_group_holds_no_conflict_and_keeps_the_limits(queue: list[Queued[int]]) -> None:
     group, _ = next_group(queue, LIMITS)
-    members = [waiting.update for waiting in group]
+    members = [update for update, _ in group]
     assert not any(conflict(one, other) for one, other in combinations(members, 2))
     assert len(group) <= LIMITS.group
     assert len(group) <= 1 or sum(map(size, members)) <= MAX_GROUP_BYTES
 
 
 @given(queues)
-def test_group_keeps_the_budget_of_operations(queue: list[QueuedWrite[int]]) -> None:
+def test_group_keeps_the_budget_of_operations(queue: list[Queued[int]]) -> None:
     assume(queue)
     group, rest = next_group(queue, BUDGET)
-    members = [waiting.update for waiting in group]
+    members = [update for update, _ in group]
     assert len(members) + max(map(operations, members)) <= 5
     check_group(members, BUDGET)
-    for waiting in rest if len(group) < BUDGET.group and len(rest) < BUDGET.group else []:
-        before = [member.update for member in group if member.answer < waiting.answer]
-        if all(not conflict(waiting.update, one) for one in before):
-            together = [*before, waiting.update]
+    for update, place in rest if len(group) < BUDGET.group and len(rest) < BUDGET.group else []:
+        before = [member for member, earlier in group if earlier < place]
+        if all(not conflict(update, one) for one in before):
+            together = [*before, update]
             too_many = len(together) + max(map(operations, together)) > 5
             assert too_many or sum(map(size, together)) > MAX_GROUP_BYTES
 
 
 @given(queues)
-def test_group_and_rest_are_the_queue_in_its_order(queue: list[QueuedWrite[int]]) -> None:
+def test_group_and_rest_are_the_queue_in_its_order(queue: list[Queued[int]]) -> None:
     group, rest = next_group(queue, LIMITS)
-    assert sorted([*group, *rest], key=lambda waiting: waiting.answer) == queue
+    assert sorted([*group, *rest], key=itemgetter(1)) == queue
     for part in (group, rest):
-        places = [waiting.answer for waiting in part]
+        places = [place for _, place in part]
         assert places == sorted(places)
     assert group[:1] == queue[:1]
 
 
 @given(queues)
-def test_nobody_is_passed_over_without_reason(queue: list[QueuedWrite[int]]) -> None:
+def test_nobody_is_passed_over_without_reason(queue: list[Queued[int]]) -> None:
     group, rest = next_group(queue, LIMITS)
-    for waiting in rest if len(group) < LIMITS.group and len(rest) < LIMITS.group else []:
-        before = [member.update for member in group if member.answer < waiting.answer]
-        too_large = sum(map(size, [*before, waiting.update])) > MAX_GROUP_BYTES
-        assert too_large or any(conflict(waiting.update, member) for member in before)
+    for update, place in rest if len(group) < LIMITS.group and len(rest) < LIMITS.group else []:
+        before = [member for member, earlier in group if earlier < place]
+        too_large = sum(map(size, [*before, update])) > MAX_GROUP_BYTES
+        assert too_large or any(conflict(update, member) for member in before)
 
 
 @given(queues)
-def test_members_applied_one_by_one_do_what_they_do_together(queue: list[QueuedWrite[int]]) -> None:
+def test_members_applied_one_by_one_do_what_they_do_together(queue: list[Queued[int]]) -> None:
     items = {key: KeyValue(b"old", 1, 1) for key in [*KEYS[::2], CLOCK]}
-    group = [waiting.update for waiting in next_group(queue, LIMITS)[0]]
+    group = [update for update, _ in next_group(queue, LIMITS)[0]]
     together = applied(items, group)
     for order in (group, group[::-1]):
         state, done = items, {}
@@ -137,8 +138,8 @@ def test_check_refuses_too_many_operations() -> None:
 
 
 def test_thousands_that_wait_for_one_key_are_not_all_looked_at() -> None:
-    hot = [QueuedWrite(ConditionalWrite({}, {"hot": b""}), number) for number in range(1000)]
-    queue = [*hot, QueuedWrite(ConditionalWrite({}, {"cold": b""}), 1000)]
+    hot = [(ConditionalWrite({}, {"hot": b""}), number) for number in range(1000)]
+    queue = [*hot, (ConditionalWrite({}, {"cold": b""}), 1000)]
     group, rest = next_group(queue, LIMITS)
     assert group == queue[:1]
     assert rest == queue[1:]

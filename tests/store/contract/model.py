@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from ddnsd.store.group_commit import QueuedWrite, next_group
+from ddnsd.store.group_commit import next_group
 from ddnsd.store.interface import ConditionalWrite, Done, KeyValue, Limits, Outcome, Stale
 
 KEYS = [f"hosts/{number}" for number in range(8)]
@@ -35,8 +35,8 @@ class Model:
 def random_group(chance: random.Random, items: dict[str, KeyValue], limits: Limits) -> list[ConditionalWrite]:
     """Return some updates that may share a commit; most, not all, expect what is there."""
     updates = [random_update(chance, items) for _ in range(6)]
-    group, _ = next_group([QueuedWrite(update, None) for update in updates], limits)
-    return [waiting.update for waiting in group]
+    group, _ = next_group([(update, None) for update in updates], limits)
+    return [update for update, _ in group]
 
 
 def random_update(chance: random.Random, items: dict[str, KeyValue]) -> ConditionalWrite:
