@@ -4,9 +4,6 @@ import asyncio
 import itertools
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,17 +15,13 @@ from ddnsd.model.fence import FenceOwner
 from ddnsd.model.records import Candidacy, Placement, PlacementState, Work, WorkRequest
 from ddnsd.model.request import Refusal, Updated
 from ddnsd.model.resources import Kind
-from ddnsd.nameserver.embedded import EmbeddedNameserver
 from ddnsd.nameserver.interface import (
-    Hidden,
     Nameserver,
     NoAnswerError,
-    QueryRefusedError,
     Rcode,
     RecordType,
     Replace,
     RRset,
-    UnreachableError,
     Update,
 )
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
@@ -40,6 +33,7 @@ from ddnsd.store.interface import ConditionalWrite as StoreUpdate
 from ddnsd.store.interface import Leadership, UnavailableError
 from ddnsd.telemetry.metrics import Metrics
 from tests.leader.faults import Fault, FaultyStore, Trigger
+from tests.leader.moody import Judge, Moody, moody_node
 from tests.leader.node import (
     BLOG,
     POLICY,
@@ -55,63 +49,10 @@ from tests.leader.node import (
 )
 from tests.narrow import only
 from tests.rigs import NameserverRig, Record
-from tests.rigs.forwarding import ForwardingNameserver
 from tests.tasks import running
-from tests.waiting import until
 
 PLACEMENT = Placement(ZONE, "default")
-Judge = Callable[[Update], Rcode | None]
 FOREIGN = "ddnsd1 installation=other cluster=other epoch=1 claim=x"
-
-
-class Moody(ForwardingNameserver):
-    """A real nameserver, but for what the test has it refuse."""
-
-    def __init__(self, real: EmbeddedNameserver) -> None:
-        super().__init__(real)
-        self.judge: Judge = lambda _: None
-        self.transfers = True
-        self.updates: list[Update] = []
-        self.queries = 0
-        self.is_silent = False
-
-    async def asked(self, times: int) -> float:
-        """Wait until it has been asked so many times more; return how many seconds that took."""
-        before = len(self.updates) + self.queries
-        return await until(lambda: len(self.updates) + self.queries >= before + times)
-
-    async def update(self, update: Update) -> Rcode:
-        self.updates.append(update)
-        return self.judge(update) or await self.real.update(update)
-
-    async def query(self, zone: str, name: str, type: RecordType) -> RRset | Hidden | None:
-        self.queries += 1
-        if self.is_silent:
-            raise UnreachableError("no connection")
-        return await self.real.query(zone, name, type)
-
-    async def transfer(self, zone: str) -> AsyncIterator[Sequence[RRset]]:
-        if not self.transfers:
-            raise QueryRefusedError("no transfers here")
-        async for part in self.real.transfer(zone):
-            yield part
-
-
-@asynccontextmanager
-async def moody_node(
-    folder: Path, *, timeout: float = 8.0, reconcile: float = 3600
-) -> AsyncIterator[tuple[Node, Moody]]:
-    store = await open_embedded(folder / "store")
-    policy = replace(POLICY, reconcile_interval=reconcile)
-    try:
-        async with embedded_nameservers(folder) as servers:
-            moody = Moody(servers["default"])
-            async with node_on(store, {"default": moody}, timeout=timeout, policy=policy) as node:
-                node.lead()
-                await node.apply(*example())
-                yield node, moody
-    finally:
-        await store.close()
 
 
 def _drop(_: Update) -> Rcode:
@@ -121,7 +62,7 @@ def _drop(_: Update) -> Rcode:
 @pytest.mark.parametrize("mood", [_drop, lambda _: Rcode.NXRRSET, lambda _: Rcode.REFUSED])
 async def test_what_fails_for_ever_does_not_spin(tmp_path: Path, mood: Judge) -> None:
     """It answers questions, so it is not silent; and it takes no UPDATE."""
-    async with moody_node(tmp_path, timeout=0.1) as (node, moody):
+    async with moody_node(tmp_path, timeout=0.5) as (node, moody):
         await node.published()
         moody.judge = mood
         assert await node.update(BLOG, "192.0.2.1") is Refusal.NAMESERVER_FAILED
