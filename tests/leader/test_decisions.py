@@ -9,7 +9,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.fence import FenceOwner
 from ddnsd.model.records import Candidacy, Placement, RecordKey
 from ddnsd.model.request import Refusal, Updated
-from ddnsd.nameserver.interface import NoAnswerError, Rcode, Update
+from ddnsd.nameserver.interface import NoAnswerError, Rcode, RecordType, Replace, Update
 from ddnsd.store.codec import encode
 from ddnsd.store.embedded import EmbeddedStore
 from tests.leader.moody import Moody, moody_node
@@ -19,6 +19,7 @@ from tests.tasks import running
 A, B, C = (f"{letter}.{ZONE}" for letter in "abc")
 HOSTS = [host(name) for name in (A, B, C)]
 PLACEMENT = Placement(ZONE, "default")
+FOREIGN = "ddnsd1 installation=other cluster=other epoch=1 claim=x"
 
 
 def record(name: str) -> RecordKey:
@@ -84,6 +85,15 @@ async def test_a_zone_is_served_at_its_old_home_until_the_new_one_is_complete(
             second.judge = lambda _: None
             await node.published()
             assert record(BLOG) in await served(servers["second"])
+
+
+async def test_a_fence_that_was_replaced_is_noticed_by_a_comparison_alone(tmp_path: Path) -> None:
+    async with moody_node(tmp_path, reconcile=0.05) as (node, moody):
+        await node.published()
+        foreign = Replace(f"_ddnsd.{ZONE}", RecordType.TXT, 60, (FOREIGN,))
+        assert await moody.real.update(Update(ZONE, (), (foreign,))) is Rcode.NOERROR
+        await node.until(lambda: node.state.placements[PLACEMENT].value.holder == FOREIGN)
+        assert not node.state.placements[PLACEMENT].value.verified_in
 
 
 async def test_a_comparison_of_an_older_claim_costs_the_new_one_nothing(
