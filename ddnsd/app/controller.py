@@ -48,8 +48,7 @@ class ControllerProcess:
         await start_control(core, id, stack)
         startup.serves(process._readiness)
         addresses = startup.listeners.addresses
-        member = member_of(settings, core.last_end.read())
-        member = msgspec.structs.replace(member, eligible=False, addresses=addresses)
+        member = msgspec.structs.replace(member_of(settings, core.last_end.read(), addresses), eligible=False)
         core.start_task("member", Membership(core.store, core.cache, id, member).run(), stack)
         note_addresses(settings, addresses)
         _log.info("ready", version=__version__, role="controller", **addresses)
@@ -60,8 +59,7 @@ class ControllerProcess:
         self._draining = True
 
     def _readiness(self) -> Readiness:
-        reasons = self._core.reasons_against() + (["draining"] if self._draining else [])
-        return Readiness(not reasons, (*reasons, *self._core.notes()))
+        return self._core.readiness(drains=self._draining)
 
 
 def check_control(settings: Settings) -> None:
@@ -100,14 +98,14 @@ async def start_control(core: Core, me: str, stack: AsyncExitStack) -> None:
 
 def _refusals(reloader: Reloader, events: EventRecorder) -> Callable[[], None]:
     """Return what announces that a changed configuration was refused, once for each reason."""
-    told = ""
+    announced = ""
 
     def look() -> None:
-        nonlocal told
+        nonlocal announced
         refused = reloader.configured.refused
-        if refused and refused != told:
+        if refused and refused != announced:
             events.warn("ConfigRefused", f"{refused}; until then the configuration before stays in force")
-        told = refused
+        announced = refused
 
     return look
 

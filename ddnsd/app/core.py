@@ -21,6 +21,7 @@ from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import Store, UnavailableError
 from ddnsd.store.standstill import PATIENCE, Patience, Stage
 from ddnsd.store.watch_cache import WatchCache
+from ddnsd.web.health import Readiness
 
 Result = TypeVar("Result")
 
@@ -152,6 +153,11 @@ class Core:
     def start_task(self, name: str, running: Coroutine[None, None, None], stack: AsyncExitStack) -> None:
         """Start a task that runs until the stack is left; if it ends before, the process does so, too."""
         stack.push_async_callback(cancel, self.supervisor.start(name, running))
+
+    def readiness(self, *, drains: bool) -> Readiness:
+        """Say whether to send requests to this process, and why not; `drains` says that it wants none."""
+        reasons = [*self.reasons_against(), *(["draining"] if drains else [])]
+        return Readiness(not reasons, (*reasons, *self.notes()))
 
     def reasons_against(self) -> list[str]:
         """Say why the state is of no use here."""

@@ -1,7 +1,7 @@
 """This node among the installation's members, for as long as it runs."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -21,8 +21,13 @@ _BEAT_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
 
 
-def member_of(settings: Settings, ended: SelfEnded | None, worker: int | None = None) -> Member:
-    """Return what a node, or one of its workers, says of itself when it begins, and of the one before it."""
+def member_of(
+    settings: Settings, ended: SelfEnded | None, addresses: Mapping[str, str], worker: int | None = None
+) -> Member:
+    """Return what a node, or one of its workers, says of itself when it begins, and of the one before it.
+
+    `addresses` are those of its listeners, by name.
+    """
     now = datetime.now(UTC)
     name = settings.node.name or socket.gethostname()
     return Member(
@@ -33,7 +38,7 @@ def member_of(settings: Settings, ended: SelfEnded | None, worker: int | None = 
         nameservers=frozenset(settings.nameservers),
         eligible=settings.leader.eligible,
         priority=settings.leader.priority,
-        addresses={},
+        addresses=addresses,
         beat=Beat(now, 0, 0),
         ended=ended,
     )

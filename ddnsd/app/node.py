@@ -190,10 +190,8 @@ class Node:
         self._registry = Registry(
             self._cache, commits, nameservers=nameservers.by_name, timeout=settings.store.timeout
         )
-        self._member = msgspec.structs.replace(
-            member_of(settings, core.last_end.read(), startup.worker.number if startup.worker else None),
-            addresses=self._listeners.addresses,
-        )
+        worker = startup.worker.number if startup.worker else None
+        self._member = member_of(settings, core.last_end.read(), self._listeners.addresses, worker)
         self._preference = Preference(self._cache, id, self._member)
         self._candidate = Candidate(
             *(store, self._cache, commits, nameservers.by_name),
@@ -335,8 +333,4 @@ class Node:
         )
 
     def _readiness(self) -> Readiness:
-        """Say whether to send requests here."""
-        reasons = self._core.reasons_against()
-        if self._retirement.has_begun:
-            reasons.append("draining")
-        return Readiness(not reasons, (*reasons, *self._core.notes()))
+        return self._core.readiness(drains=self._retirement.has_begun)

@@ -45,7 +45,7 @@ _STAGES = ((Kind.ZONE, Kind.ACCOUNT), (Kind.HOST, Kind.TOKEN))  # what is referr
 
 
 class _Reported(NamedTuple):
-    """What was found of an object's acceptance, and of which generation; and what else is to be said."""
+    """What was found of an object's acceptance, and of which generation; and the warnings beside it."""
 
     generation: int
     finding: ConditionValue
@@ -75,8 +75,9 @@ class Controller:
         self._secrets = secrets
         self.statuses = StatusQueue()
         self._metrics = metrics
-        self._said: dict[Ref, _Reported] = {}
-        self._told: dict[Ref, tuple[Custom, _Reported | None]] = {}  # what statuses were last composed of
+        self._reported: dict[Ref, _Reported] = {}
+        # what statuses were last composed of
+        self._composed: dict[Ref, tuple[Custom, _Reported | None]] = {}
         self._trigger = Trigger()
         self._has_reason = False  # for the next pass
 
@@ -106,18 +107,18 @@ class Controller:
             unsubscribe()
 
     def compose(self, ref: Ref) -> tuple[Custom, ObjectStatus] | None:
-        """Return an object and its status as of now; None if nothing is known, or that is told already."""
-        custom, said = self._views.get(ref), self._said.get(ref)
-        if custom is None or said is None or said.generation != custom.generation:
+        """Return an object and its status as of now; None if nothing is known, or the object has it."""
+        custom, reported = self._views.get(ref), self._reported.get(ref)
+        if custom is None or reported is None or reported.generation != custom.generation:
             return None
         status = status_of(
-            custom, said.finding, said.warnings, self._cache.state, self._source, datetime.now(UTC)
+            custom, reported.finding, reported.warnings, self._cache.state, self._source, datetime.now(UTC)
         )
         return None if status == custom.status else (custom, status)
 
     async def _pass_and_rest(self) -> None:
         if not self._has_reason:
-            self._told.clear()
+            self._composed.clear()
             _log.debug("kube.pass_repeated")
         self._has_reason = False
         loop = asyncio.get_running_loop()
@@ -152,7 +153,7 @@ class Controller:
         for kinds in _STAGES:
             await self._cache.current()
             await self._settle([custom for kind in kinds for custom in self._views.of_kind(kind)])
-        await self._tell()
+        await self._report()
         await self._forget()
 
     async def _settle(self, customs: Sequence[Custom]) -> None:
@@ -169,12 +170,12 @@ class Controller:
                 wanted.append((custom, validated))
                 changes.append(change)
             elif not (custom.status.conditions and _is_pending(validated)):
-                self._say(custom, _finding(validated))
+                self._note_finding(custom, _finding(validated))
             await slice.pause()
         if changes:
             outcomes = await self._registry.change(changes)
             for (custom, validated), outcome in zip(wanted, outcomes, strict=True):
-                self._say(custom, _finding(validated, outcome))
+                self._note_finding(custom, _finding(validated, outcome))
 
     def _change(self, custom: Custom, validated: Document | InvalidObject) -> SourcedChange | None:
         """Return what has to be changed in the store, if anything."""
@@ -193,37 +194,37 @@ class Controller:
         entry = self._cache.state.resources(kind).get(name)
         return entry.value if entry else None
 
-    def _say(self, custom: Custom, finding: ConditionValue) -> None:
+    def _note_finding(self, custom: Custom, finding: ConditionValue) -> None:
         warnings = self._secrets.digest_of(custom).warnings
-        self._said[custom.ref] = _Reported(custom.generation, finding, warnings)
+        self._reported[custom.ref] = _Reported(custom.generation, finding, warnings)
 
-    async def _tell(self) -> None:
+    async def _report(self) -> None:
         """Have every status written that is another than the object's; errors first.
 
-        A host's addresses are told as they change in the store; here it is the objects, and what was said.
+        A host's addresses are written as they change in the store; here it is the objects, and the findings.
         """
         slice = background()
         for kind in Kind:
             customs = [*self._views.of_kind(kind)]
             accepted = 0
             for custom in customs:
-                said = self._said.get(custom.ref)
-                accepted += said is not None and said.finding.holds
-                told = self._told.get(custom.ref)
-                if told is None or told[0] is not custom or told[1] != said:
-                    self._told[custom.ref] = (custom, said)
-                    if composed := self.compose(custom.ref):
-                        self.statuses.put(custom.ref, urgent=is_error(composed[1]))
+                reported = self._reported.get(custom.ref)
+                accepted += reported is not None and reported.finding.holds
+                composed = self._composed.get(custom.ref)
+                if composed is None or composed[0] is not custom or composed[1] != reported:
+                    self._composed[custom.ref] = (custom, reported)
+                    if status := self.compose(custom.ref):
+                        self.statuses.put(custom.ref, urgent=is_error(status[1]))
                 await slice.pause()
             self._metrics.objects(kind.plural, accepted, len(customs) - accepted)
 
     async def _forget(self) -> None:
-        """Forget what was said of objects that are gone."""
+        """Forget what was found of objects that are gone."""
         slice = background()
-        for ref in [*self._said]:
+        for ref in [*self._reported]:
             if self._views.get(ref) is None:
-                del self._said[ref]
-                self._told.pop(ref, None)
+                del self._reported[ref]
+                self._composed.pop(ref, None)
                 self._validator.forget(ref)
             await slice.pause()
 
