@@ -160,15 +160,15 @@ class StatusReport:
         members = [member.value for member in state.members.values()]
         yield from configuration_warnings(members, datetime.now(UTC))
         for zone in sorted(state.zones):
-            if error := self._error(zone):
-                yield f"{zone} is not published{_since(self._noted(zone))}: {error}"
+            home = self._home(zone)
+            if error := self._error(home):
+                yield f"{zone} is not published{self._since(home)}: {error}"
         for placement in self._leaving():
-            noted = state.placements[placement].value
-            if error := self._error_at(placement):
+            if error := self._error(placement):
+                zone, nameserver = placement
                 yield (
-                    f"{placement.zone} cannot be removed from {placement.nameserver}{_since(noted)}: "
-                    f"{error}; "
-                    f"if what is there may stay, give it up with `ddnsd zone forget {placement.zone}`"
+                    f"{zone} cannot be removed from {nameserver}{self._since(placement)}: {error}; "
+                    f"if what is there may stay, give it up with `ddnsd zone forget {zone}`"
                 )
         for id, seconds in self._clocks.differences.items():
             if abs(seconds) > TOLERATED_SECONDS and id in state.members:
@@ -179,7 +179,7 @@ class StatusReport:
         yield from self._leader_watch.warnings()
         state, leader = self._cache.state, self._leader()
         if leader is not None:
-            hindered = [zone for zone in state.zones if self._error(zone)]
+            hindered = [zone for zone in state.zones if self._error(self._home(zone))]
             name = leader["name"] or leader["node"]
             yield from queue_warnings(progress, name, hindered, datetime.now(UTC))
         yield from ended_warnings([member.value for member in state.members.values()])
@@ -198,14 +198,14 @@ class StatusReport:
 
     def _zone(self, zone: str, progress: ZoneProgress) -> Mapping[str, Any]:
         home = self._home(zone)
-        noted = self._noted(zone)
+        noted = self._noted(home)
         return {
             "zone": zone,
             "nameserver": home.nameserver,
             "verified": is_verified(self._cache.state, home),
-            "fenceHeldBy": noted.holder if noted else "",
-            "error": self._error(zone),
-            "since": _time(noted.since if noted and noted.error else None),
+            "fenceHeldBy": noted.holder,
+            "error": self._error(home),
+            "since": _time(noted.since if noted.error else None),
             "pending": progress.pending,
             "refused": progress.refused,
             "lastPush": _time(progress.last_push),
@@ -217,24 +217,25 @@ class StatusReport:
         return sorted(placement for placement in state.placements if state.is_retired(placement))
 
     def _leaver(self, placement: Placement) -> Mapping[str, Any]:
-        since = self._cache.state.placements[placement].value.since
-        return {**placement._asdict(), "error": self._error_at(placement), "since": _time(since)}
+        since = self._noted(placement).since
+        return {**placement._asdict(), "error": self._error(placement), "since": _time(since)}
 
-    def _error(self, zone: str) -> str:
-        return self._error_at(self._home(zone))
-
-    def _error_at(self, placement: Placement) -> str:
+    def _error(self, placement: Placement) -> str:
         state = self._cache.state
         leader = state.leader and state.members.get(state.leader.value.member)
         if leader and placement.nameserver not in leader.value.nameservers:
             name, missing = leader.value.name, placement.nameserver
             return f"the leader {name} has no nameserver {missing!r} in its config.yaml"
-        noted = state.placements.get(placement)
-        return noted.value.error if noted else ""
+        return self._noted(placement).error
 
-    def _noted(self, zone: str) -> PlacementState | None:
-        entry = self._cache.state.placements.get(self._home(zone))
-        return entry.value if entry else None
+    def _since(self, placement: Placement) -> str:
+        since = self._noted(placement).since
+        return f" since {since:%Y-%m-%d %H:%M:%S} UTC" if since else ""
+
+    def _noted(self, placement: Placement) -> PlacementState:
+        """Return what is noted of a zone at a nameserver; nothing where the leader has noted nothing yet."""
+        entry = self._cache.state.placements.get(placement)
+        return entry.value if entry else PlacementState()
 
     def _home(self, zone: str) -> Placement:
         return Placement(zone, self._cache.state.zones[zone].value.spec.nameserver)
@@ -247,7 +248,3 @@ def _some(zones: Sequence[str]) -> str:
 
 def _time(at: datetime | None) -> str | None:
     return at.isoformat(timespec="milliseconds") if at else None
-
-
-def _since(noted: PlacementState | None) -> str:
-    return f" since {noted.since:%Y-%m-%d %H:%M:%S} UTC" if noted and noted.since else ""
