@@ -246,38 +246,23 @@ def admin_api(command: Command) -> Command:
     return connected
 
 
-class KindType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on only
-    """A kind of resource: singular or plural, in any case."""
-
-    name = "kind"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Kind:
-        """Return the kind."""
-        if isinstance(value, Kind):
-            return value
-        kinds = {spelling: kind for kind in Kind for spelling in (kind.value.lower(), kind.plural)}
-        if value.lower() not in kinds:
-            self.fail(f"{value!r} is not one of {', '.join(kind.plural for kind in Kind)}", param, ctx)
-        return kinds[value.lower()]
+def read_kind(text: str) -> Kind:
+    """Return a kind of resource: singular or plural, in any case. For click, as the type of an argument."""
+    kinds = {spelling: kind for kind in Kind for spelling in (kind.value.lower(), kind.plural)}
+    if text.lower() not in kinds:
+        raise click.BadParameter(f"{text!r} is not one of {', '.join(kind.plural for kind in Kind)}")
+    return kinds[text.lower()]
 
 
-KIND = KindType()
+def duration(text: str) -> float:
+    """Return the seconds of a time span, an hour at most: seconds, or with a unit, such as 90, 1.5s or 2m.
 
-
-class DurationType(click.ParamType):  # type: ignore[type-arg]  # as above
-    """A time span: seconds, or with a unit, such as 90, 1.5s or 2m; an hour at most."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the seconds."""
-        match = _DURATION.fullmatch(str(value))
-        if match is None:
-            self.fail(f"{value!r} is not a duration such as 10s, 1m or 90", param, ctx)
-        seconds = float(match["number"]) * _UNITS[match["unit"]]
-        if seconds > _LONGEST:
-            self.fail(f"{value!r} is more than an hour", param, ctx)
-        return seconds
-
-
-DURATION = DurationType()
+    For click, as the type of an option, whose help shows this function's name.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not a duration such as 10s, 1m or 90")
+    seconds = float(match["number"]) * _UNITS[match["unit"]]
+    if seconds > _LONGEST:
+        raise click.BadParameter(f"{text!r} is more than an hour")
+    return seconds

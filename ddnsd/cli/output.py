@@ -158,4 +158,4 @@ def counted(count: int, one: str, many: str) -> str:
 
 def all_counted(counts: Counts) -> str:
     """Return how many there are of each kind, in words."""
-    return ", ".join(counted(counts.of(kind), kind.value.lower(), kind.plural) for kind in Kind)
+    return ", ".join(kind.counted(counts.of(kind)) for kind in Kind)

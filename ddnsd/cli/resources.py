@@ -3,14 +3,13 @@
 import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
-from ddnsd.cli.client import DURATION, KIND, AdminApiError, AdminClient, admin_api, resource_path
+from ddnsd.cli.client import AdminApiError, AdminClient, admin_api, duration, read_kind, resource_path
 from ddnsd.cli.output import (
     Column,
-    counted,
     output_format,
     print_items,
     print_json,
@@ -29,16 +28,6 @@ _FIRST_PAUSE = 0.1  # seconds between two looks; they double
 _SHOWN = 5  # zones in one line
 
 
-class _Source(NamedTuple):
-    """The origin of a document: the file, and its place there, from 1."""
-
-    file: str
-    place: int
-
-    def __str__(self) -> str:
-        return f"{self.file}, document {self.place}"
-
-
 @click.command()
 @click.option(
     "-f",
@@ -55,14 +44,14 @@ def apply(client: AdminClient, files: Sequence[Any]) -> None:
 
     All documents are checked first. Up to 100 are applied together or not at all; more are applied in chunks.
     """
-    sources, documents = _read(files)
+    places, documents = _read(files)
     if not documents:
         raise click.ClickException("the input holds no document")
     try:
         applied = client.call("POST", "/api/v1/apply", documents, timeout=_TIMEOUT)
     except AdminApiError as error:
         _print_results(error.answer.get("applied", {}))
-        raise click.ClickException(_explain(error, sources)) from error
+        raise click.ClickException(_explain(error, places)) from error
     _print_results(applied)
     for host in applied.get("withdrawn", ()):
         click.echo(
@@ -73,8 +62,9 @@ def apply(client: AdminClient, files: Sequence[Any]) -> None:
     _report_unpublished(client, {each["name"] for each in applied["results"] if _is_changed_zone(each)})
 
 
-def _read(files: Sequence[Any]) -> tuple[list[_Source], list[Any]]:
-    sources: list[_Source] = []
+def _read(files: Sequence[Any]) -> tuple[list[str], list[Any]]:
+    """Return the place of each document, for messages, and the documents."""
+    places: list[str] = []
     documents: list[Any] = []
     for file in files:
         name = "standard input" if file.name in ("-", "<stdin>") else file.name
@@ -82,9 +72,9 @@ def _read(files: Sequence[Any]) -> tuple[list[_Source], list[Any]]:
             found = read_manifest(file.read())
         except YamlError as error:
             raise click.ClickException(f"{name}: {error}") from error
-        sources += [_Source(name, place) for place in range(1, len(found) + 1)]
+        places += [f"{name}, document {number}" for number in range(1, len(found) + 1)]
         documents += found
-    return sources, documents
+    return places, documents
 
 
 def _print_results(applied: Mapping[str, Any]) -> None:
@@ -123,26 +113,26 @@ def _report_unpublished(client: AdminClient, zones: set[str]) -> None:
             pause *= 2
 
 
-def _explain(error: AdminApiError, sources: Sequence[_Source]) -> str:
+def _explain(error: AdminApiError, places: Sequence[str]) -> str:
     """Return the failure with the file and place of each document that it names."""
-    lines = [_locate(problem, sources) for problem in error.answer.get("problems", ())]
+    lines = [_locate(problem, places) for problem in error.answer.get("problems", ())]
     if lines:
         return "\n".join(("nothing was applied:", *lines))
     return f"the rest was not applied: {error}" if "applied" in error.answer else str(error)
 
 
-def _locate(problem: Mapping[str, Any], sources: Sequence[_Source]) -> str:
-    place = str(sources[problem["document"] - 1])
+def _locate(problem: Mapping[str, Any], places: Sequence[str]) -> str:
+    place = places[problem["document"] - 1]
     resource = problem.get("resource", "")
     message = problem["message"]
     if other := problem.get("other"):
-        message = message.replace(f"document {other}", str(sources[other - 1]))
+        message = message.replace(f"document {other}", places[other - 1])
     parts = (f"{place} ({resource})" if resource else place, problem["field"], message)
     return ": ".join(part for part in parts if part)
 
 
 @click.command(short_help="Show all resources of a kind, or one.")
-@click.argument("kind", type=KIND)
+@click.argument("kind", type=read_kind)
 @click.argument("name", required=False)
 @output_format
 @admin_api
@@ -161,7 +151,7 @@ def get(client: AdminClient, kind: Kind, name: str | None, output: str) -> None:
 
 
 @click.command()
-@click.argument("kind", type=KIND)
+@click.argument("kind", type=read_kind)
 @click.argument("name")
 @click.option("--cascade", is_flag=True, help="Also delete the hosts of an account or zone.")
 @admin_api
@@ -175,8 +165,8 @@ def delete(client: AdminClient, kind: Kind, name: str, cascade: bool) -> None:
 
 
 def _along(hosts: int, tokens: int) -> str:
-    counts = ((hosts, "host", "hosts"), (tokens, "token", "tokens"))
-    also = " and ".join(counted(*each) for each in counts if each[0])
+    counts = ((Kind.HOST, hosts), (Kind.TOKEN, tokens))
+    also = " and ".join(kind.counted(count) for kind, count in counts if count)
     return f", with {also}" if also else ""
 
 
@@ -375,7 +365,7 @@ for _work in Work:
 @click.command(short_help="Make a node unready before it is stopped.")
 @click.option(
     "--delay",
-    type=DURATION,
+    type=duration,
     default="10s",
     show_default=True,
     help="Time for which the node goes on serving before this returns: 10s, 1m, or seconds; at most 1h.",

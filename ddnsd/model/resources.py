@@ -96,6 +96,10 @@ class Kind(StrEnum):
         """The kind's name in URLs, in store keys and on the command line."""
         return self.value.lower() + "s"
 
+    def counted(self, count: int) -> str:
+        """Return so many of the kind in words, such as "1 host" or "2 hosts"."""
+        return f"{count} {self.value.lower() if count == 1 else self.plural}"
+
 
 class ZoneSpec(msgspec.Struct, frozen=True, rename="camel"):
     """A DNS zone that ddnsd publishes into."""

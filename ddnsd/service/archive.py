@@ -152,10 +152,6 @@ _OVERLAP = len(b"\n--- ")  # of what was searched before that a marker may begin
 MAX_DOCUMENT = 8 << 20  # bytes
 
 
-class TooLongError(ValueError):
-    """A document is longer than any that makes sense."""
-
-
 class DocumentStream:
     """Takes bytes, gives the text of each document once it is whole."""
 
@@ -167,7 +163,7 @@ class DocumentStream:
         """Yield the documents that this chunk completes. To be iterated to its end.
 
         Raises:
-            TooLongError: one is longer than `MAX_DOCUMENT`.
+            InvalidDocumentError: one is longer than `MAX_DOCUMENT`, longer than any that makes sense.
         """
         text = self._rest + chunk
         begin = 0
@@ -178,7 +174,7 @@ class DocumentStream:
         self._rest = text[begin:]
         self._searched = len(self._rest)
         if len(self._rest) > MAX_DOCUMENT:
-            raise TooLongError(f"a document of more than {MAX_DOCUMENT} bytes")
+            raise InvalidDocumentError(Problem("", f"a document of more than {MAX_DOCUMENT} bytes"))
 
     def finish(self) -> bytes:
         """Return the last document."""
@@ -389,8 +385,8 @@ class ArchiveReader:
             for text in self._stream.feed(chunk):
                 self._read(text)
                 await self._slice.pause()
-        except TooLongError as error:
-            self._problems.add(Problem("", str(error), self._place + 1))
+        except InvalidDocumentError as error:
+            self._problems.add(*(problem.of(self._place + 1, "") for problem in error.problems))
             self._refused = True
 
     def finish(self) -> Archive:

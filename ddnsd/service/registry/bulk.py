@@ -370,9 +370,7 @@ async def _strangers(draft: RegistryTransaction, archive: Archive) -> Counter[Ki
 
 
 def _not_empty(strangers: Counter[Kind], different: int) -> str:
-    has = [
-        f"{count} {kind.value.lower() if count == 1 else kind.plural}" for kind, count in strangers.items()
-    ]
+    has = [kind.counted(count) for kind, count in strangers.items()]
     said = [f"{' and '.join(has)} that the export has not"] if has else []
     said += [f"{different} that differ from the export's"] if different else []
     return f"the installation is not empty: it has {', and '.join(said)}: {_REMEDY}"

@@ -163,16 +163,13 @@ def _refuse_hosts(
     """Refuse a deletion because of the hosts that would go along."""
     title = f"{kind.value.lower()} {name}"
     if hosts and not cascade:
-        message = f"{title} still has {_counted(hosts)}: delete them first, or use --cascade"
+        message = f"{title} still has {Kind.HOST.counted(len(hosts))}: delete them first, or use --cascade"
         raise RefusedError(message, Reason.HAS_HOSTS, count=len(hosts))
     managed = [host for host in hosts if is_anothers(draft, draft.hosts.get(host), writer)]
     if managed:
-        message = f"{title} has {_counted(managed)} that Kubernetes manages: delete them there with kubectl"
+        count = Kind.HOST.counted(len(managed))
+        message = f"{title} has {count} that Kubernetes manages: delete them there with kubectl"
         raise RefusedError(message, Reason.HAS_HOSTS, count=len(managed))
-
-
-def _counted(hosts: Sequence[str]) -> str:
-    return "1 host" if len(hosts) == 1 else f"{len(hosts)} hosts"
 
 
 def _delete_hosts(draft: RegistryTransaction, names: list[str]) -> int:
@@ -335,7 +332,8 @@ def _put_zone(
         raise InvalidDocumentError(problem, reason=Reason.UNKNOWN_NAMESERVER)
     above = draft.zone_of(name)
     if above is not None and above != name and (taken := _taken_over(draft, name, above)):
-        message = f"zone {name} would take {_hosts(len(taken))} over from zone {above}: delete them first"
+        count = Kind.HOST.counted(len(taken))
+        message = f"zone {name} would take {count} over from zone {above}: delete them first"
         raise RefusedError(message, Reason.TAKES_HOSTS_OVER, count=len(taken))
     draft.zones.put(name, zone)
 
@@ -456,7 +454,3 @@ def _refuse_going(resource: Resource[Spec] | None, kind: Kind, name: str, field:
         what = f"{kind.value.lower()} {name}"
         message = f"{what} is being deleted: delete it again to finish, or apply it again to keep it"
         raise RefusedError(message, reason)
-
-
-def _hosts(count: int) -> str:
-    return "1 host" if count == 1 else f"{count} hosts"
