@@ -9,7 +9,7 @@ import os
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from ddnsd.etcd.client import EtcdClient
-from ddnsd.etcd.election import Campaign, campaign, enter
+from ddnsd.etcd.election import Campaign, enter
 from ddnsd.etcd.errors import EtcdError, EtcdRestoredError, NotAppliedError, UnknownOutcomeError
 from ddnsd.etcd.lease import Lease
 from ddnsd.etcd.settings import EtcdClientSettings, EtcdUser, Tls
@@ -53,6 +53,5 @@ __all__ = [
     "UnknownOutcomeError",
     "WatchRevision",
     "WatchStream",
-    "campaign",
     "enter",
 ]

@@ -148,7 +148,7 @@ class EtcdClient:
 
         Raises:
             CompactedError: it is forgotten already.
-            FutureRevisionError: there is no such revision yet.
+            RequestRefusedError: there is no such revision yet.
         """
         await self._call(COMPACT, COMPACT.request(revision=revision), timeout)
 

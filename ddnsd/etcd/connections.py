@@ -1,7 +1,6 @@
 """The cluster as one thing to call: chooses the member, tries again elsewhere, keeps the token."""
 
 import asyncio
-from typing import NamedTuple
 
 import grpc
 
@@ -31,13 +30,6 @@ _NEEDS_LEADER = ("hasleader", "true")  # a member without a leader refuses at on
 
 class _OutOfTimeError(EtcdUnavailableError):
     """The caller's time is over; why, says what failed before."""
-
-
-class OpenWatch(NamedTuple):
-    """A watch stream and the endpoint that it runs on."""
-
-    endpoint: MemberChannel
-    stream: Stream
 
 
 class ClusterChannel:
@@ -126,7 +118,7 @@ class ClusterChannel:
         except UnknownOutcomeError as error:
             raise unavailable(error) from None
 
-    async def open_watch(self) -> OpenWatch:
+    async def open_watch(self) -> tuple[MemberChannel, Stream]:
         """Begin a watch stream on the member of now.
 
         Raises:
@@ -141,7 +133,7 @@ class ClusterChannel:
             self.leave(endpoint)
             raise unavailable(error) from None
         self._check_open()
-        return OpenWatch(endpoint, endpoint.open_watch(self._metadata()))
+        return endpoint, endpoint.open_watch(self._metadata())
 
     async def renew_token(self) -> bool:
         """Authenticate anew; False where there are no credentials.

@@ -6,6 +6,7 @@ queue is fair, and the revision that created the leader's key is its epoch.
 
 import asyncio
 
+from ddnsd.aio import first_of
 from ddnsd.etcd.client import EtcdClient
 from ddnsd.etcd.errors import CampaignLostError, EtcdCompactedError, EtcdError, EtcdUnavailableError
 from ddnsd.etcd.lease import Lease
@@ -46,18 +47,19 @@ class Campaign:
         return self._first.is_set() and self._lease.alive
 
     async def elected(self) -> None:
-        """Wait until it leads.
+        """Wait until it leads; cancelled, it leaves the queue, or the lead that nobody has heard of.
 
         Raises:
             CampaignLostError: it left the queue before.
         """
-        waits = [asyncio.create_task(self._first.wait()), asyncio.create_task(self._lease.ended())]
+        heard = False
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await first_of(self._first.wait(), self._lease.ended())
+            heard = self.leads
         finally:
-            for wait in waits:
-                wait.cancel()
-        if not self.leads:
+            if not heard:
+                await self.resign()
+        if not heard:
             raise CampaignLostError("the candidate's lease or key has gone")
 
     async def lost(self) -> None:
@@ -65,14 +67,14 @@ class Campaign:
         await self._lease.ended()
 
     async def confirm(self) -> bool:
-        """Ask etcd, linearizably, whether it still leads.
+        """Ask etcd, linearizably, whether it still leads and nobody has written to its key.
 
         Raises:
             EtcdError: it cannot be known now.
         """
         item = await self._client.get(self.key)
         # First once is first for good: whoever comes later has a higher create revision.
-        return item is not None and item.create_revision == self.epoch and self.leads
+        return item is not None and item.mod_revision == self.epoch and self.leads
 
     async def resign(self) -> None:
         """Leave at once; the next in the queue leads. Idempotent."""
@@ -156,22 +158,6 @@ async def enter(client: EtcdClient, prefix: bytes, value: bytes, ttl: int) -> Ca
         await lease.revoke()
         raise
     return Campaign(client, prefix, key, epoch, lease)
-
-
-async def campaign(client: EtcdClient, prefix: bytes, value: bytes, ttl: int) -> Campaign:
-    """Stand in the queue under `prefix` and wait until elected; cancelled, it leaves the queue.
-
-    Raises:
-        CampaignLostError: the key or the lease was lost while it waited.
-        EtcdError: as `enter`.
-    """
-    candidacy = await enter(client, prefix, value, ttl)
-    try:
-        await candidacy.elected()
-    except BaseException:  # also when cancelled
-        await candidacy.resign()
-        raise
-    return candidacy
 
 
 async def _register(client: EtcdClient, key: bytes, value: bytes, lease: Lease) -> int:

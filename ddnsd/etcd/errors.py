@@ -9,10 +9,6 @@ EtcdError
 │   │       └── OverloadedError   it has too many requests to do
 │   ├── RefusedError              etcd refused this request; sent again it is refused again
 │   │   ├── CompactedError        the revision is no longer kept
-│   │   ├── FutureRevisionError   the revision is still to come
-│   │   ├── DuplicateKeyError     one transaction puts a key twice
-│   │   ├── TooManyOperationsError  more than --max-txn-ops
-│   │   ├── RequestTooLargeError  more than --max-request-bytes
 │   │   ├── LeaseNotFoundError    the lease has ended, or never was
 │   │   ├── LeaseExistsError      the chosen lease id is taken
 │   │   ├── NoSpaceError          the NOSPACE alarm is on: the quota is used up
@@ -68,22 +64,6 @@ class EtcdCompactedError(RequestRefusedError):
         self.compact_revision = compact_revision
 
 
-class FutureRevisionError(RequestRefusedError):
-    """The revision asked for is higher than the store's."""
-
-
-class DuplicateKeyError(RequestRefusedError):
-    """A transaction puts the same key twice."""
-
-
-class TooManyOperationsError(RequestRefusedError):
-    """A transaction has more operations than --max-txn-ops."""
-
-
-class RequestTooLargeError(RequestRefusedError):
-    """A request has more bytes than --max-request-bytes."""
-
-
 class LeaseNotFoundError(RequestRefusedError):
     """There is no such lease."""
 
@@ -127,11 +107,6 @@ class RevisionRegressedError(EtcdRestoredError):
 # etcd: api/v3rpc/rpctypes/error.go. The texts are its interface: several share one gRPC code.
 _BY_TEXT: tuple[tuple[str, type[NotAppliedError]], ...] = (
     ("required revision has been compacted", EtcdCompactedError),
-    ("required revision is a future revision", FutureRevisionError),
-    ("duplicate key given in txn request", DuplicateKeyError),
-    ("too many operations in txn request", TooManyOperationsError),
-    ("request is too large", RequestTooLargeError),
-    ("received message larger than max", RequestTooLargeError),  # grpc-go's own limit, above etcd's
     ("requested lease not found", LeaseNotFoundError),
     ("lease already exists", LeaseExistsError),
     ("database space exceeded", NoSpaceError),

@@ -5,7 +5,8 @@ import secrets
 from ddnsd.model.fence import FenceOwner
 from ddnsd.model.records import Installation
 from ddnsd.store import codec, keys
-from ddnsd.store.interface import ConditionalWrite, Done, KeyValue, Stale, Store, UnavailableError
+from ddnsd.store.interface import Done, KeyValue, Stale, Store, UnavailableError
+from ddnsd.store.transaction import Transaction
 
 
 async def installation_owner(store: Store) -> FenceOwner:
@@ -31,8 +32,8 @@ async def _made(store: Store) -> str:
         UnavailableError: the store cannot say.
     """
     fresh = Installation(secrets.token_hex(8))
-    update = ConditionalWrite({keys.INSTALLATION: 0}, {keys.INSTALLATION: codec.encode(fresh)})
-    (outcome,) = await store.commit([update])
+    making = Transaction().replace(keys.INSTALLATION, None, fresh)
+    (outcome,) = await store.commit([making.update()])
     if isinstance(outcome, Done):
         return fresh.id
     found = outcome.current[keys.INSTALLATION] if isinstance(outcome, Stale) else None

@@ -15,7 +15,6 @@ from ddnsd.etcd import (
     RangeRequest,
     TxnRequest,
     WatchStream,
-    campaign,
     enter,
 )
 from ddnsd.etcd.errors import CampaignLostError, EtcdUnavailableError
@@ -24,6 +23,13 @@ from tests.waiting import until
 
 TTL = 3
 PATIENCE = 30.0  # seconds; only a failing test waits for it
+
+
+async def campaign(client: EtcdClient, prefix: bytes, value: bytes, ttl: int) -> Campaign:
+    """Enter and wait, as the store does."""
+    candidate = await enter(client, prefix, value, ttl)
+    await candidate.elected()
+    return candidate
 
 
 async def test_the_only_candidate_leads(client: EtcdClient) -> None:
@@ -98,6 +104,21 @@ async def test_a_cancelled_campaign_leaves_the_queue(client: EtcdClient) -> None
     await asyncio.wait([waiting])
     assert (await client.range(RangeRequest(b"quit/", b"quit0", count_only=True))).total == 1
     await leader.resign()
+
+
+async def test_who_is_cancelled_before_it_hears_that_it_leads_resigns(client: EtcdClient) -> None:
+    before = await campaign(client, b"unheard/", b"1", TTL)
+    candidate = await enter(client, b"unheard/", b"2", TTL)
+    waiting = asyncio.create_task(candidate.elected())
+    resigning = asyncio.create_task(before.resign())
+    async with asyncio.timeout(PATIENCE):
+        while not candidate.leads:
+            await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting, resigning])
+    assert waiting.cancelled()
+    assert not candidate.leads
+    assert await client.get(candidate.key) is None
 
 
 async def test_the_queue_survives_compaction(client: EtcdClient) -> None:

@@ -16,7 +16,8 @@ from ddnsd.etcd import (
     WatchRevision,
     WatchStream,
 )
-from ddnsd.etcd.connections import ClusterChannel, OpenWatch
+from ddnsd.etcd.channel import MemberChannel, Stream
+from ddnsd.etcd.connections import ClusterChannel
 from ddnsd.etcd.errors import EtcdCompactedError, EtcdUnavailableError
 from ddnsd.etcd.values import prefix_range
 from tests.etcd.test_kv import fill
@@ -137,18 +138,18 @@ class Leaving(ClusterChannel):
         self._turns = turns
         self.opened = 0
 
-    async def open_watch(self) -> OpenWatch:
-        opened = await super().open_watch()
+    async def open_watch(self) -> tuple[MemberChannel, Stream]:
+        endpoint, stream = await super().open_watch()
         self.opened += 1
         if self.opened == 1:
-            self._leave_in(self._turns, opened)
-        return opened
+            self._leave_in(self._turns, endpoint)
+        return endpoint, stream
 
-    def _leave_in(self, turns: int, opened: OpenWatch) -> None:
+    def _leave_in(self, turns: int, endpoint: MemberChannel) -> None:
         if turns:
-            asyncio.get_running_loop().call_soon(self._leave_in, turns - 1, opened)
+            asyncio.get_running_loop().call_soon(self._leave_in, turns - 1, endpoint)
         else:
-            self.leave(opened.endpoint)
+            self.leave(endpoint)
 
 
 @pytest.mark.parametrize("turns", range(6))

@@ -71,18 +71,11 @@ class Access(StrEnum):
     WATCH = "watch"
 
 
-class CallFailure(NamedTuple):
-    """Why calls fail now."""
-
-    kind: FailureKind
-    reason: str
-
-
 class CallFailures:
     """Keeps what fails now. Lives as long as the store."""
 
     def __init__(self, prefix: str) -> None:
-        self._now: dict[Access, CallFailure] = {}
+        self._now: dict[Access, tuple[FailureKind, str]] = {}  # with the reason
         self._told: set[FailureKind] = set()  # in the log, since all was well
         self._count: Callable[[FailureKind], None] = lambda _: None
         grant = f"etcdctl role grant-permission ROLE --prefix=true readwrite {prefix}"
@@ -98,13 +91,15 @@ class CallFailures:
     @property
     def of_writes(self) -> StoreProblem | None:
         """Why the last write failed; None once one was answered."""
-        failure = self._now.get(Access.WRITE)
-        return StoreProblem(failure.reason, self._remedies[failure.kind]) if failure else None
+        if Access.WRITE not in self._now:
+            return None
+        kind, reason = self._now[Access.WRITE]
+        return StoreProblem(reason, self._remedies[kind])
 
     @property
     def problems(self) -> Iterator[StoreProblem]:
         """What fails now, each kind once."""
-        for kind, reason in {failure.kind: failure.reason for failure in self._now.values()}.items():
+        for kind, reason in dict(self._now.values()).items():
             yield StoreProblem(reason, self._remedies[kind])
 
     def problem_of(self, error: EtcdError) -> StoreProblem:
@@ -117,7 +112,7 @@ class CallFailures:
             return  # of no access: a node that was frozen finds its lease ended
         kind = _kind(error)
         self._count(kind)
-        self._now[access] = CallFailure(kind, str(error))
+        self._now[access] = (kind, str(error))
         if kind not in self._told:
             self._told.add(kind)
             level = ERROR if kind in _OPERATORS else WARNING

@@ -17,6 +17,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
+from weakref import WeakSet
 
 import structlog
 
@@ -73,7 +74,7 @@ class Session:
         self.over = asyncio.Event()  # for whatever reason
         self._replaced = self._closed = False
         self._watches: set[etcd.WatchStream] = set()
-        self._candidacies: set[etcd.Campaign] = set()
+        self._candidacies: WeakSet[etcd.Campaign] = WeakSet()  # each lives until it has resigned
 
     @property
     def identity(self) -> str:
@@ -176,7 +177,7 @@ class Session:
         await watch.close()
 
     async def enter(self, election: str, value: bytes, ttl: int) -> etcd.Campaign:
-        """Stand in the queue of an election, to leave it.
+        """Stand in the queue of an election, to resign; at the latest the session's end does that.
 
         Raises:
             EtcdError: not now.
@@ -187,14 +188,9 @@ class Session:
         try:
             self.check()
         except UnavailableError:
-            await self.leave(candidacy)
+            await candidacy.resign()
             raise
         return candidacy
-
-    async def leave(self, candidacy: etcd.Campaign) -> None:
-        """Leave the queue, or the lead; idempotent."""
-        self._candidacies.discard(candidacy)
-        await candidacy.resign()
 
     async def close(self) -> None:
         """End it because the store is closed; idempotent."""
@@ -204,7 +200,7 @@ class Session:
 
     async def end(self) -> None:
         """Resign, end the watches, close the client; idempotent."""
-        leaving = [self.leave(candidacy) for candidacy in self._candidacies]
+        leaving = [candidacy.resign() for candidacy in self._candidacies]
         releasing = [self.release(watch) for watch in self._watches]
         await asyncio.gather(*leaving, *releasing)
         await self.client.close()

@@ -144,18 +144,10 @@ class EtcdLeadership:
     """See `store.interface.Leadership`. It is over at the latest with the session that won it."""
 
     def __init__(self, session: Session, candidacy: etcd.Campaign) -> None:
+        self.epoch = candidacy.epoch
+        self.guard: Mapping[str, int] = {session.space.name(candidacy.key): candidacy.epoch}
         self._session = session
         self._candidacy = candidacy
-
-    @property
-    def epoch(self) -> int:
-        """Revision that created my election key."""
-        return self._candidacy.epoch
-
-    @property
-    def guard(self) -> Mapping[str, int]:
-        """What a commit expects in addition, so that it fails once I no longer lead."""
-        return {self._session.space.name(self._candidacy.key): self.epoch}
 
     async def confirm(self) -> bool:
         """Ask etcd, linearizably, whether I still lead and nobody has written to my key.
@@ -164,8 +156,7 @@ class EtcdLeadership:
             UnavailableError: it cannot be known now, or etcd was restored.
         """
         with self._session.translated():
-            found = await self._session.client.get(self._candidacy.key)
-        return found is not None and found.mod_revision == self.epoch and self._candidacy.leads
+            return await self._candidacy.confirm()
 
     async def lost(self) -> None:
         """Wait until leadership is over, by the monotonic clock before the lease can end."""
@@ -173,7 +164,7 @@ class EtcdLeadership:
 
     async def resign(self) -> None:
         """Give leadership up at once; idempotent."""
-        await self._session.leave(self._candidacy)
+        await self._candidacy.resign()
 
 
 _RETRY = 0.5  # seconds
@@ -401,11 +392,7 @@ class EtcdStore:
         with session.translated(Access.WRITE):
             candidacy = await session.enter(election, value, self._settings.lease_ttl)
         with session.translated():
-            try:
-                await candidacy.elected()
-            except BaseException:  # cancelled, too
-                await session.leave(candidacy)
-                raise
+            await candidacy.elected()
         return EtcdLeadership(session, candidacy)
 
     async def register(self, name: str, value: bytes) -> EtcdRegistration:
