@@ -233,6 +233,7 @@ class UpdateService:
     def __init__(
         self, cache: WatchCache, commits: GroupCommit, policy: UpdatePolicy, conduct: ClientLimits
     ) -> None:
+        self._loop = asyncio.get_running_loop()  # kept: asking for it costs a call of the kernel each time
         self._cache = cache
         self._commits = commits
         self._policy = policy
@@ -273,7 +274,7 @@ class UpdateService:
         `waits` is called when there is nothing left to wait for but a nameserver: what was asked for is
         committed, and will be published whether anybody waits or not.
         """
-        accepted = asyncio.get_running_loop().time()
+        accepted = self._loop.time()
         request = requests[0]
         sent = digest(request.token) if request.token else ""
         if wait := self._conduct.wait(request, sent):

@@ -151,6 +151,7 @@ class WatchCache:
         self.identity = ""  # of the history that the state is of; "" until it is of any, or if that is over
         self.trouble = ""  # why the state could not be made current when last asked for; "" if it could
         self.lag = 0.0  # seconds that it took when it last could
+        self._loop = asyncio.get_running_loop()  # kept: asking for it costs a call of the kernel each time
         self._store = store
         self._timeout = timeout
         self._metrics = metrics
@@ -270,7 +271,7 @@ class WatchCache:
         Raises:
             UnavailableError: that could not be known within the timeout, or this node is outdated.
         """
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[None] = self._loop.create_future()
 
         def settle(error: StoreError | None) -> None:
             if done.done():
@@ -289,14 +290,13 @@ class WatchCache:
         Whoever arrives before a question is sent shares it; a question already on its way may have
         been answered before the caller came, so it is not shared.
         """
-        loop = asyncio.get_running_loop()
-        if self._arrived and loop.time() > self._ask_until:
+        if self._arrived and self._loop.time() > self._ask_until:
             self._drop_overdue()
         if not self._arrived:
-            self._ask_until = loop.time() + self._timeout
+            self._ask_until = self._loop.time() + self._timeout
         self._arrived.append(callback)
         if self._asking is None:
-            self._asking = loop.create_task(self._ask(), name="watch cache asks")
+            self._asking = self._loop.create_task(self._ask(), name="watch cache asks")
 
     def _drop_overdue(self) -> None:
         """Refuse those who have arrived and were not asked for in time: as a rule this process was stopped.
@@ -358,15 +358,14 @@ class WatchCache:
         """Ask for all who have arrived, again and again, until nobody has or another task does so."""
         me = self._asking
         assert me is not None
-        loop = asyncio.get_running_loop()
         try:
             while self._asking is me and self._arrived:
-                if loop.time() > self._ask_until:
+                if self._loop.time() > self._ask_until:
                     self._drop_overdue()
                     continue
                 round = _Round(self._store.identity, self._arrived)
                 self._arrived = []
-                slow = loop.call_later(_OVERTAKEN_SECONDS, self._overtake, me)
+                slow = self._loop.call_later(_OVERTAKEN_SECONDS, self._overtake, me)
                 try:
                     async with asyncio.timeout(self._timeout):
                         round.revision = await self._store.revision()
@@ -399,13 +398,13 @@ class WatchCache:
     def _wait_for_watch(self, round: _Round) -> None:
         self._note_behind(round.revision)
         left = self._timeout - (time.perf_counter() - round.asked)
-        timer = asyncio.get_running_loop().call_later(left, self._give_up, round)
+        timer = self._loop.call_later(left, self._give_up, round)
         self._behind.append((round, timer))
 
     def _note_behind(self, newest: int) -> None:
         """Do what a state that stands still asks for; the store has answered the `newest` revision."""
         self._newest = newest
-        stage = self._standstill.behind(asyncio.get_running_loop().time())
+        stage = self._standstill.behind(self._loop.time())
         if stage is Stage.NONE:
             return
         level = WARNING if stage is Stage.WATCH else ERROR
