@@ -213,7 +213,7 @@ class GroupCommit:
     async def _send_groups(self) -> None:
         try:
             while True:
-                waiting = [(update, answer) for update, answer in self._queue if not answer.cancelled()]
+                waiting = [caller for caller in self._queue if not caller[1].cancelled()]
                 group, self._queue = next_group(waiting, self._store.limits)
                 if not group:
                     return

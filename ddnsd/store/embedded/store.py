@@ -127,12 +127,7 @@ class EmbeddedWatch:
         return self
 
     async def __anext__(self) -> Revision:
-        """Return the next revision that wrote under the prefix, with what it wrote there.
-
-        Raises:
-            CompactedError: it is no longer kept.
-            UnavailableError: the store is closed.
-        """
+        """Return the next revision that wrote under the prefix, with what it wrote there."""
         self._pulse.check()
         while True:
             revision = self._history.get(self._next)
@@ -258,7 +253,7 @@ class Election:
 
 
 class EmbeddedLeadership:
-    """A won election; see `Leadership`."""
+    """See `store.interface.Leadership`."""
 
     def __init__(self, election: Election, key: str, epoch: int) -> None:
         self.epoch = epoch
@@ -267,11 +262,7 @@ class EmbeddedLeadership:
         self._key = key
 
     async def confirm(self) -> bool:
-        """Say whether I still lead.
-
-        Raises:
-            UnavailableError: the store is closed.
-        """
+        """Say whether I still lead."""
         self._election.pulse.check()
         return self._election.is_intact(self._key)
 
@@ -310,11 +301,7 @@ class EmbeddedRegistration:
         return registration
 
     async def update(self, value: bytes) -> None:
-        """Replace the value.
-
-        Raises:
-            UnavailableError: not now.
-        """
+        """Replace the value."""
         (outcome,) = await self._commit([ConditionalWrite({}, {self._key: value})])
         if not isinstance(outcome, Done):
             raise UnavailableError(f"{self._key} could not be written: {outcome}")
@@ -345,7 +332,11 @@ _LIMITS = Limits(group=500, in_flight=1)  # the next group gathers while the dis
 
 
 class EmbeddedStore:
-    """The `Store` of a single node. `CLOCK` is a key like any other: a watch or snapshot of "" shows it."""
+    """The `Store` of a single node. `CLOCK` is a key like any other: a watch or snapshot of "" shows it.
+
+    What its methods raise, the interface says: `UnavailableError` where it is closed, or its file cannot be
+    used now.
+    """
 
     def __init__(self, disk: Disk, contents: Contents, history: int, low: float = LOW) -> None:
         self.limits = _LIMITS
@@ -361,11 +352,7 @@ class EmbeddedStore:
         self._look_at = 0.0  # when to see next how much space is left, by the loop's clock
 
     async def snapshot(self, prefix: str = "", progress: OnProgress = ignore_progress) -> SnapshotAt:  # noqa: ARG002
-        """Return all keys under the prefix at the newest revision, from memory: without any `progress`.
-
-        Raises:
-            UnavailableError: the store is closed.
-        """
+        """Return all keys under the prefix at the newest revision, from memory: without any `progress`."""
         self._pulse.check()
         items = {key: item for key, item in self._items.items() if key.startswith(prefix)}
         return SnapshotAt(self._history.newest, items)
@@ -374,9 +361,6 @@ class EmbeddedStore:
         """Return some keys under the prefix; see `store.interface.Store.page`.
 
         It is read from the file: a look at all keys in memory would hold the event loop.
-
-        Raises:
-            UnavailableError: the store is closed, or its file cannot be read now.
         """
         self._pulse.check()
         return await self._disk.run(self._disk.database.page, prefix, limit, before, first)
@@ -386,50 +370,30 @@ class EmbeddedStore:
         return EmbeddedWatch(self._history, self._pulse, prefix, start)
 
     async def revision(self) -> int:
-        """Return the revision of the newest commit.
-
-        Raises:
-            UnavailableError: the store is closed.
-        """
+        """Return the revision of the newest commit."""
         self._pulse.check()
         return self._history.newest
 
     async def campaign(self, value: bytes, election: str = keys.ELECTION) -> EmbeddedLeadership:
-        """Queue up and wait until elected.
-
-        Raises:
-            UnavailableError: not now; the candidate is in the queue no more.
-        """
+        """Queue up and wait until elected."""
         if election not in self._elections:
             self._elections[election] = Election(election, self._items, self.commit, self._pulse)
         return await self._elections[election].campaign(value)
 
     async def register(self, name: str, value: bytes) -> EmbeddedRegistration:
-        """Write `members/<name>`; if it is not closed, the next opening of the store removes it.
-
-        Raises:
-            UnavailableError: not now.
-        """
+        """Write `members/<name>`; if it is not closed, the next opening of the store removes it."""
         return await EmbeddedRegistration.open(self.commit, keys.member(name), value)
 
     async def commit(self, updates: Sequence[ConditionalWrite]) -> Sequence[Outcome]:
         """Apply each update for itself, all at one revision, durably; outcomes in the same order.
 
         A caller that is cancelled meanwhile does not stop it.
-
-        Raises:
-            UnavailableError: certainly nothing was applied.
-            ValueError: conflicting or too many updates.
         """
         check_group(updates, self.limits)
         return await asyncio.shield(asyncio.create_task(self._commit(updates)))
 
     async def settle(self) -> int:
-        """Find out whether the commit in doubt is in the file; return the newest revision.
-
-        Raises:
-            UnavailableError: not now.
-        """
+        """Find out whether the commit in doubt is in the file; return the newest revision."""
         async with self._writing:
             self._pulse.check()
             if self._in_doubt is not None:

@@ -109,13 +109,7 @@ class EtcdWatch:
         return self
 
     async def __anext__(self) -> Revision:
-        """Return the next revision that wrote under the prefix, with what it wrote there.
-
-        Raises:
-            CompactedError: it is no longer kept.
-            RestoredError: there is another history now.
-            UnavailableError: etcd refuses the watch, or the store is closed.
-        """
+        """Return the next revision that wrote under the prefix, with what it wrote there."""
         while not self._waiting:
             await self._read()
         return self._waiting.popleft()
@@ -150,11 +144,7 @@ class EtcdLeadership:
         self._candidacy = candidacy
 
     async def confirm(self) -> bool:
-        """Ask etcd, linearizably, whether I still lead and nobody has written to my key.
-
-        Raises:
-            UnavailableError: it cannot be known now, or etcd was restored.
-        """
+        """Ask etcd, linearizably, whether I still lead and nobody has written to my key."""
         with self._session.translated():
             return await self._candidacy.confirm()
 
@@ -202,11 +192,7 @@ class EtcdRegistration:
         return registration
 
     async def update(self, value: bytes) -> None:
-        """Replace the value.
-
-        Raises:
-            UnavailableError: not now; later it is done when the key is looked after.
-        """
+        """Replace the value."""
         self._value = value
         await self._write(self._hold)
 
@@ -260,7 +246,7 @@ _SENDINGS = 3  # of a group; the session key moves when a copy of an earlier wri
 
 
 class EtcdStore:
-    """The `Store` of a cluster; make it with `open_etcd`."""
+    """The `Store` of a cluster; make it with `open_etcd`. What its methods raise, the interface says."""
 
     def __init__(self, settings: EtcdStoreSettings, session: Session, failures: CallFailures) -> None:
         self._settings = settings
@@ -286,11 +272,7 @@ class EtcdStore:
         return self._keeper.session.identity
 
     async def snapshot(self, prefix: str = "", progress: OnProgress = ignore_progress) -> SnapshotAt:
-        """Return all keys under the prefix at one, linearizable revision; `progress` is called at each page.
-
-        Raises:
-            UnavailableError: not now.
-        """
+        """Return all keys under the prefix at one, linearizable revision; call `progress` at each page."""
         session = self._keeper.session
         with session.translated():
             try:
@@ -300,11 +282,7 @@ class EtcdStore:
         return SnapshotAt(found.revision, session.space.items(found.items))
 
     async def page(self, prefix: str, limit: int, *, before: str = "", first: bool = False) -> KeyPage:
-        """Return some keys under the prefix; see `store.interface.Store.page`.
-
-        Raises:
-            UnavailableError: not now.
-        """
+        """Return some keys under the prefix; see `store.interface.Store.page`."""
         session = self._keeper.session
         key, end = prefix_range(session.space.key(prefix))
         if before:
@@ -319,12 +297,7 @@ class EtcdStore:
         return EtcdWatch(self._keeper.session, prefix, start)
 
     async def commit(self, updates: Sequence[ConditionalWrite]) -> Sequence[Outcome]:
-        """Apply each update for itself, all at one revision, durably; outcomes in the same order.
-
-        Raises:
-            UnavailableError: certainly nothing was applied.
-            ValueError: conflicting or too many updates.
-        """
+        """Apply each update for itself, all at one revision, durably; outcomes in the same order."""
         check_group(updates, self.limits)
         if not updates:
             return []
@@ -360,18 +333,11 @@ class EtcdStore:
         """See to it that nothing of the commits whose outcome is unknown is applied from now on.
 
         Return the revision at or below which everything has happened that ever will of them.
-
-        Raises:
-            UnavailableError: not now.
         """
         return (await self._key.ready(self._keeper.session)).at.revision
 
     async def revision(self) -> int:
-        """Return the revision of the newest commit, linearizably.
-
-        Raises:
-            UnavailableError: not now.
-        """
+        """Return the revision of the newest commit, linearizably."""
         session = self._keeper.session
         revision = await read_clock(session)
         if revision is not None:
@@ -383,11 +349,7 @@ class EtcdStore:
         return revision
 
     async def campaign(self, value: bytes, election: str = keys.ELECTION) -> EtcdLeadership:
-        """Wait until elected; the lowest create revision leads.
-
-        Raises:
-            UnavailableError: not now; the caller is in the queue no more.
-        """
+        """Wait until elected; the lowest create revision leads."""
         session = self._keeper.session
         with session.translated(Access.WRITE):
             candidacy = await session.enter(election, value, self._settings.lease_ttl)
@@ -396,22 +358,14 @@ class EtcdStore:
         return EtcdLeadership(session, candidacy)
 
     async def register(self, name: str, value: bytes) -> EtcdRegistration:
-        """Write `members/<name>` for as long as the caller lives.
-
-        Raises:
-            UnavailableError: not now.
-        """
+        """Write `members/<name>` for as long as the caller lives."""
         key, ttl = keys.member(name), self._settings.lease_ttl
         registration = await EtcdRegistration.open(self._keeper, key, value, ttl)
         self._registrations.add(registration)
         return registration
 
     async def compact(self, revision: int) -> bool:
-        """Let etcd forget the history before a revision; False where it does not let us.
-
-        Raises:
-            UnavailableError: not now.
-        """
+        """Let etcd forget the history before a revision; False where it does not let us."""
         return await self._compaction.compact(self._keeper.session, revision)
 
     @property
