@@ -7,6 +7,7 @@ import time
 import pytest
 
 from ddnsd.aio import Gate, Slice, Trigger, cancel, wait_for
+from tests.waiting import hold_up, turn_loop
 
 _STEP = 0.0004
 
@@ -32,7 +33,7 @@ async def test_scans_that_begin_at_once_take_turns() -> None:
     async def tick() -> None:
         while not over:
             log.append(-1)
-            await asyncio.sleep(0)
+            await turn_loop()
 
     ticking = asyncio.create_task(tick())
     await asyncio.gather(*map(scan, range(8)))
@@ -54,7 +55,7 @@ async def test_all_scans_together_leave_three_quarters_of_the_loop() -> None:
         for _ in range(5):
             await slice.pause()
             slices += 1
-            time.sleep(0.001)
+            hold_up(0.001)
 
     await asyncio.gather(*(scan() for _ in range(4)))
     assert slices == 20
@@ -68,12 +69,12 @@ async def test_a_share_of_one_gives_way_without_a_rest() -> None:
         nonlocal count
         while True:
             count += 1
-            await asyncio.sleep(0)
+            await turn_loop()
 
     task = asyncio.create_task(other())
     for _ in range(50):
         await slice.pause()
-        await asyncio.sleep(0)
+        await turn_loop()
     task.cancel()
     assert count >= 49
 
@@ -83,7 +84,7 @@ async def test_one_that_is_cancelled_while_it_waits_takes_no_turn() -> None:
     await first.pause()
     doomed = [asyncio.create_task(Slice(10, 0.001).pause()) for _ in range(100)]
     last = asyncio.create_task(Slice().pause())
-    await asyncio.sleep(0)
+    await turn_loop()
     for task in doomed:
         task.cancel()
     async with asyncio.timeout(30):  # any of the hundred would have kept it for three hours
@@ -125,11 +126,11 @@ async def test_a_gate_lets_in_no_more_than_it_has_places_and_the_urgent_first() 
             most = max(most, inside)
             order.append(number)
             await release.wait()
-            await asyncio.sleep(0)
+            await turn_loop()
             inside -= 1
 
     visits = [asyncio.create_task(visit(number)) for number in range(8)]
-    await asyncio.sleep(0)
+    await turn_loop()
     assert order == [0, 1]
     urgent.add(6)  # it has become so while it waits
     release.set()
@@ -147,11 +148,11 @@ async def test_a_gate_is_not_closed_by_those_that_were_cancelled() -> None:
             await asyncio.Event().wait()
 
     stays = [asyncio.create_task(stay()) for _ in range(4)]
-    await asyncio.sleep(0)
+    await turn_loop()
     stays[2].cancel()  # it waits
-    await asyncio.sleep(0)
+    await turn_loop()
     stays[0].cancel()  # it is inside: the next one is let in
-    await asyncio.sleep(0)
+    await turn_loop()
     stays[1].cancel()  # that one, before it knows
     stays[3].cancel()
     await asyncio.gather(*stays, return_exceptions=True)
@@ -180,12 +181,10 @@ async def test_a_trigger_runs_once_more_for_all_that_came_due_meanwhile() -> Non
 
     trigger.due()
     running = asyncio.create_task(trigger.run(step))
-    for _ in range(10):
-        await asyncio.sleep(0)
+    await turn_loop(10)
     assert runs == 2
     trigger.due()
-    for _ in range(10):
-        await asyncio.sleep(0)
+    await turn_loop(10)
     assert runs == 3
     await cancel(running)
 

@@ -14,7 +14,7 @@ from ddnsd.app.watchdog import StandsStillError
 from ddnsd.config import SettingsSource
 from ddnsd.store.embedded import open_embedded
 from tests.app.test_reloader import settings_of
-from tests.rigs.virtual import run_virtually
+from tests.rigs.virtual import pass_time, run_virtually
 from tests.store.contract.actions import put
 from tests.store.deaf import DeafStore
 from tests.tasks import running
@@ -42,7 +42,7 @@ async def _deaf(folder: Path) -> None:
             for kind, texts in (("reasons", core.reasons_against()), ("notes", core.notes())):
                 if any("stands still at revision" in text for text in texts):
                     shown.setdefault(kind, loop.time() - began)
-            await asyncio.sleep(0.5)
+            await pass_time(0.5)
         ended = loop.time() - began
         with pytest.raises(TaskFellError) as caught:
             await fallen

@@ -20,7 +20,7 @@ from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.leader.node import member
 from tests.tasks import running
-from tests.waiting import until
+from tests.waiting import turn_loop, until
 
 
 @asynccontextmanager
@@ -57,8 +57,7 @@ async def test_member_that_ends_while_it_registers_is_none(tmp_path: Path) -> No
     async with watched(tmp_path) as (store, cache):
         for turns in range(1, 20):
             registering = asyncio.create_task(store.register("me", codec.encode(member(["default"]))))
-            for _ in range(turns):
-                await asyncio.sleep(0)
+            await turn_loop(turns)
             registering.cancel()
             (end,) = await asyncio.gather(registering, return_exceptions=True)
             if not isinstance(end, BaseException):

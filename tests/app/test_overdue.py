@@ -1,6 +1,5 @@
 """What `status` says of processes that live and do nothing."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -17,7 +16,7 @@ from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 from tests.leader.node import BLOG, ZONE, Node, example, member, node_on
-from tests.rigs.virtual import run_virtually
+from tests.rigs.virtual import pass_time, run_virtually
 from tests.store.contract.actions import delete, put
 from tests.tasks import running
 
@@ -42,13 +41,13 @@ async def _unseen_leader(folder: Path) -> None:
         report = StatusReport(store, cache, "me")
         await put(store, LEADER, codec.encode(Candidacy("abc")))
         assert not await told()
-        await asyncio.sleep(16)
+        await pass_time(16)
         assert await told()
         await put(store, keys.member("abc"), codec.encode(member(())))
         assert not await told()
         await delete(store, keys.member("abc"))
         assert not await told()
-        await asyncio.sleep(16)
+        await pass_time(16)
         assert await told()
         await delete(store, LEADER)
         assert not await told()

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ import pytest
 from ddnsd.app.watchdog import STATUS, LastEnd
 from ddnsd.model.records import SelfEnded
 from tests.app.watched import TICK, TICKS
+from tests.waiting import hold_up
 
 
 class Watched:
@@ -71,7 +71,7 @@ def test_a_loop_that_does_not_turn_ends_the_process_with_all_stacks_in_the_log(t
     (end,) = [line for line in log if line["event"] == "process.ends"]
     assert "event loop has not turned" in end["reason"]
     found = stacks(log)
-    assert "time.sleep(60)" in found["thread MainThread"]
+    assert "hold_up(60)" in found["thread MainThread"]
     assert "in wait_for_nobody" in found["task nobody"]
     assert "in wait" in found["task nobody"].splitlines()[-1]  # of the event: the innermost
     ended = LastEnd(tmp_path, None).read()
@@ -85,7 +85,7 @@ def test_a_process_that_was_stopped_goes_on(tmp_path: Path) -> None:
         for _ in range(2):
             assert running.ask("hold") == "held"
             running.process.send_signal(signal.SIGSTOP)
-            time.sleep(3 * TICK * TICKS)  # time is what is tested
+            hold_up(3 * TICK * TICKS)
             running.process.send_signal(signal.SIGCONT)
             assert running.ask("turn") == "turned"
         assert running.process.stdin is not None

@@ -6,11 +6,11 @@ less than it may be; `sleep`: for longer; `give up`: be given up, and hang.
 
 import asyncio
 import sys
-import time
 from pathlib import Path
 
 from ddnsd.app.watchdog import LastEnd, Watchdog
 from ddnsd.telemetry.logging import configure
+from tests.waiting import hold_up
 
 TICK, TICKS = 0.05, 10
 
@@ -31,11 +31,11 @@ async def main(folder: Path) -> None:
         if line == "turn":
             print("turned", flush=True)
         elif line == "hold":
-            time.sleep(TICK * TICKS / 3)  # some ticks pass
+            hold_up(TICK * TICKS / 3)  # some ticks pass
             print("held", flush=True)
-            time.sleep(TICK * TICKS / 3)
+            hold_up(TICK * TICKS / 3)
         elif line == "sleep":
-            time.sleep(60)
+            hold_up(60)
         elif line == "give up":
             watchdog.give_up("nothing helped")
             watchdog.stop()

@@ -3,7 +3,6 @@
 import http.client
 import re
 import shutil
-import time
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,11 +63,11 @@ class OwnEtcd:
 
     def wait_until_ready(self, member: str) -> None:
         """Wait until the pod's probe lets it in."""
-        deadline = time.monotonic() + _START
-        while not self._is_ready(member):
-            if time.monotonic() > deadline or not self._processes[member].running:
-                raise RuntimeError(f"{member} is not ready:\n{(self._folder / f'{member}.log').read_text()}")
-            time.sleep(0.05)
+        try:
+            self._processes[member].wait_until(lambda: self._is_ready(member), _START, f"{member} is ready")
+        except AssertionError as error:
+            log = (self._folder / f"{member}.log").read_text()
+            raise RuntimeError(f"{member} is not ready:\n{log}") from error
 
     def metrics(self, member: str) -> str:
         with urllib.request.urlopen(self._url(member, "/metrics")) as answer:

@@ -2,7 +2,6 @@
 
 import re
 import ssl
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from tests.chart.helm import CHART, config, example, one, render
 from tests.chart.own_etcd import OwnEtcd
 from tests.rigs.certificates import Certificates
+from tests.waiting import wait_until
 
 NEW = example("own-etcd")
 TLS = {
@@ -55,11 +55,13 @@ def test_a_member_whose_volume_is_lost_is_replaced_as_the_readme_says(etcd: OwnE
 def add(etcd: OwnEtcd) -> None:
     """Members have to have known each other for 5 seconds (etcd's HealthInterval) before one may be added."""
     peer = f"--peer-urls=http://{etcd.address(LOST, '2380')}"
-    deadline = time.monotonic() + 30
-    while (done := etcd.ctl(LEFT).run("member", "add", LOST, peer)).returncode:
-        assert "unhealthy cluster" in done.stderr
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+
+    def is_added() -> bool:
+        done = etcd.ctl(LEFT).run("member", "add", LOST, peer)
+        assert not done.returncode or "unhealthy cluster" in done.stderr
+        return not done.returncode
+
+    wait_until(is_added, 30, "it is added")
 
 
 def test_a_member_that_lost_its_volume_starts_no_cluster_of_its_own(etcd: OwnEtcd) -> None:

@@ -29,6 +29,7 @@ from ddnsd.store.interface import ConditionalWrite, Done
 from ddnsd.web.health import Readiness, make_health_application
 from tests.service.kubernetes import EVERYTHING, HELD, controller
 from tests.service.registry_node import account, host
+from tests.waiting import until
 from tests.web.admin_server import ADMIN_TOKEN, AdminServer, admin_server
 
 ROOT = Path(__file__).parents[2]
@@ -598,8 +599,7 @@ async def test_what_the_leader_found_is_printed(filled: Any, work: Work) -> None
     node = filled.server.node
     options = {Work.CHECK: ["--exit-code"], Work.TAKEOVER: ["--adopt"]}
     asked = asyncio.create_task(filled("zone", work, "example.com", *options.get(work, [])))
-    while not node.cache.state.requests:
-        await asyncio.sleep(0.01)
+    await until(lambda: bool(node.cache.state.requests))
     (entry,) = node.cache.state.requests.values()
     done = msgspec.structs.replace(entry.value, finished=datetime.now(UTC), findings=(f"{work}: one", "two"))
     await node.commits.commit(ConditionalWrite({}, {entry.key: codec.encode(done)}))

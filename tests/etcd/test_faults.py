@@ -29,7 +29,9 @@ from ddnsd.etcd.errors import (
 )
 from ddnsd.etcd.messages import MEMBER_LIST
 from tests.etcd.test_watch import member_id
+from tests.narrow import present
 from tests.rigs.etcd import EtcdRig, Version
+from tests.waiting import turn_loop, until
 
 
 async def test_nobody_there(version: Version) -> None:
@@ -92,10 +94,12 @@ async def test_a_write_whose_answer_is_lost_is_unknown_and_not_sent_again(versio
                     await client.txn(
                         TxnRequest([Compare(b"a", CompareTarget.MOD, 0)], [], [PutRequest(b"a", b"3")])
                     )
-            async with asyncio.timeout(10):
-                while (item := await client.get(b"a")) is None:
-                    await asyncio.sleep(0.05)
-            assert item.version <= 3  # each at most once
+
+            async def is_there() -> bool:
+                return await client.get(b"a") is not None
+
+            await until(is_there)
+            assert present(await client.get(b"a")).version <= 3  # each at most once
 
 
 async def test_at_most_32_calls_are_in_flight(version: Version) -> None:
@@ -240,7 +244,7 @@ async def test_closed_while_it_connects() -> None:
         client = EtcdClient(EtcdClientSettings((f"http://127.0.0.1:{silent.getsockname()[1]}",)))
         put = asyncio.create_task(client.put(PutRequest(b"a", b"")))
         statuses = asyncio.create_task(client.statuses())
-        await asyncio.sleep(0.1)
+        await turn_loop(100)  # they are on their way
         await client.close()
         with pytest.raises(EtcdUnavailableError):
             await put

@@ -22,6 +22,7 @@ from ddnsd.etcd.errors import EtcdCompactedError, EtcdUnavailableError
 from ddnsd.etcd.values import prefix_range
 from tests.etcd.test_kv import fill
 from tests.rigs.etcd import EtcdRig
+from tests.waiting import until
 
 
 async def read_until(watch: WatchStream, revision: int) -> list[WatchRevision]:
@@ -183,14 +184,15 @@ async def test_no_loss_and_no_repetition_while_members_are_killed(
             await client.txn(txn, repeatable=True)
             done += 1
 
+    async def has_written(more: int) -> None:
+        before = done
+        await until(lambda: done >= before + more, 20)
+
     async def break_members() -> None:
         for member in cluster.members:
-            await asyncio.sleep(0.5)
+            await has_written(50)
             member.kill()
-            before = done
-            async with asyncio.timeout(20):
-                while done < before + 50:
-                    await asyncio.sleep(0.02)
+            await has_written(50)
             member.launch()
             await asyncio.to_thread(cluster.wait)
         stop.set()

@@ -11,8 +11,10 @@ from ddnsd.model.records import Candidacy
 from ddnsd.model.request import Unchanged, Updated
 from ddnsd.model.resources import Kind
 from ddnsd.store import codec, keys
+from tests import waiting
 from tests.kube.world import PATIENCE, RULES, World, until
 from tests.rigs.kubernetes import KubernetesRig
+from tests.waiting import turn_loop
 
 MANY = 12
 
@@ -82,8 +84,11 @@ async def test_a_definition_that_was_deleted_takes_nothing_along(world: World) -
         secret = world.secret()
         for kind in (Kind.HOST, Kind.ACCOUNT, Kind.ZONE):
             world.kubectl("delete", "crd", f"{kind.plural}.ddnsd.dev", "--wait=true")
-        await asyncio.sleep(1.5)
-        assert isinstance(await world.update_with(secret, "192.0.2.7"), Unchanged)
+
+        async def is_served() -> bool:
+            return isinstance(await world.update_with(secret, "192.0.2.7"), Unchanged)
+
+        await waiting.stays(is_served, 1.5)
         world.kubectl.apply(*(definition(kind) for kind in Kind))
         await until(lambda: settled_again(world), True, "applied again")
         await world.until_condition("host", world.host())
@@ -166,8 +171,7 @@ async def test_the_api_server_is_killed(settled: World, kubernetes: KubernetesRi
     async with settled.controller():
         await settled.until_condition("token", "router")
         kubernetes.kill()
-        await asyncio.sleep(0.5)
-        assert stored(settled) == MANY + 1
+        await waiting.stays(lambda: stored(settled) == MANY + 1, 0.5)
         await relaunched(kubernetes)
         settled.apply(*hosts(settled, ["new"]))
         await has(settled, MANY + 2)
@@ -205,7 +209,7 @@ async def test_a_controller_that_ends_when_it_is_elected_blocks_nobody(world: Wo
     async def queue_of(length: int) -> None:
         async with asyncio.timeout(PATIENCE):
             while len((await world.store.snapshot(election)).items) != length:
-                await asyncio.sleep(0)
+                await turn_loop()
 
     for steps in range(12):
         before = await world.store.campaign(who, election)
@@ -213,8 +217,7 @@ async def test_a_controller_that_ends_when_it_is_elected_blocks_nobody(world: Wo
             await queue_of(2)
             resigning = asyncio.create_task(before.resign())
             await queue_of(1)
-            for _ in range(steps):
-                await asyncio.sleep(0)
+            await turn_loop(steps)
         await resigning
         async with asyncio.timeout(PATIENCE):
             await (await world.store.campaign(who, election)).resign()

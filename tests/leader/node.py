@@ -58,7 +58,7 @@ class Clock:
     def steady(self) -> float:
         return self._passed
 
-    async def sleep(self, seconds: float) -> None:
+    async def rest(self, seconds: float) -> None:
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sleepers.append((self._passed + seconds, woken))
         await woken
@@ -94,7 +94,7 @@ class Clock:
     def policy(self, *, grace: float = 0.0, at_once: int = 200) -> LeaderPolicy:
         """Return a policy by these clocks, with a look every `LOOK` seconds."""
         pace = ExpiryPace(
-            period=LOOK, grace=grace, at_once=at_once, wall=self.wall, steady=self.steady, sleep=self.sleep
+            period=LOOK, grace=grace, at_once=at_once, wall=self.wall, steady=self.steady, sleep=self.rest
         )
         return replace(POLICY, expiry=pace)
 

@@ -1,6 +1,5 @@
 """The leader lets etcd forget what is old, and nothing that is not."""
 
-import asyncio
 import time
 
 from prometheus_client import CollectorRegistry
@@ -14,7 +13,7 @@ from ddnsd.telemetry.metrics import Metrics
 from tests.rigs.etcd import EtcdRig, versions
 from tests.store.contract.actions import put
 from tests.tasks import running
-from tests.waiting import until
+from tests.waiting import stays, turn_loop, until
 
 KEPT = 2.0  # seconds
 
@@ -25,6 +24,10 @@ async def is_forgotten(client: EtcdClient, revision: int) -> bool:
     except EtcdCompactedError:
         return True
     return False
+
+
+async def is_kept(client: EtcdClient, revision: int) -> bool:
+    return not await is_forgotten(client, revision)
 
 
 async def test_only_what_is_old_is_forgotten() -> None:
@@ -39,8 +42,7 @@ async def test_only_what_is_old_is_forgotten() -> None:
                 await until(lambda: is_forgotten(client, first - 1))
                 assert time.monotonic() - began >= KEPT
                 second = await put(store, "filler/new")
-                await asyncio.sleep(KEPT / 2)
-                assert not await is_forgotten(client, second - 1)
+                await stays(lambda: is_kept(client, second - 1), KEPT / 2)
         await store.close()
 
 
@@ -53,7 +55,7 @@ async def test_another_time_counts_at_once() -> None:
             first = await put(store, "filler/old")
             compactor = Compactor(store, cache, 0)
             async with running(compactor.run()):
-                await asyncio.sleep(0)
+                await turn_loop()
                 compactor.reconfigure(0.2)
                 await until(lambda: is_forgotten(client, first - 1))
         await store.close()

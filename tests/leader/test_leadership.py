@@ -20,6 +20,7 @@ from ddnsd.store.keys import ELECTION
 from tests.leader.faults import Fault, FaultyNameserver, Trigger
 from tests.leader.node import BLOG, PATIENCE, ZONE, Node, embedded_nameservers, example, node_on, served
 from tests.narrow import only, present
+from tests.waiting import turn_loop
 
 WHO = codec.encode(Candidacy("other"))
 BLOG_A = RecordKey(BLOG, Family.A)
@@ -82,7 +83,7 @@ async def test_leadership_goes_to_and_fro_under_load(tmp_path: Path) -> None:
         for turn in range(1, 8):
             asking = asyncio.create_task(other.update(BLOG, f"192.0.2.{turn}"))
             if turn % 2:
-                await asyncio.sleep(0)
+                await turn_loop()
             await _depose(store, leader, other)
             leader, other = other, leader
             assert isinstance(await asking, Updated)
@@ -116,8 +117,7 @@ async def test_a_candidate_that_ends_when_it_is_elected_stands_in_nobodys_way(
             await queue_of(store, 2)
             resigning = asyncio.create_task(before.resign())
             await queue_of(store, 1)
-            for _ in range(steps):
-                await asyncio.sleep(0)
+            await turn_loop(steps)
             await node.stop_leading()
             await resigning
             async with asyncio.timeout(PATIENCE):
@@ -130,4 +130,4 @@ async def queue_of(store: EmbeddedStore, length: int) -> None:
     """Wait until so many candidates are in the queue; look at each step of the event loop."""
     async with asyncio.timeout(PATIENCE):
         while len((await store.snapshot(ELECTION)).items) != length:
-            await asyncio.sleep(0)
+            await turn_loop()

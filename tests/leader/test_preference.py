@@ -1,8 +1,8 @@
 """The node that should lead does, and gets leadership while updates go on."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import ConditionalWrite
 from tests.leader.node import BLOG, Node, embedded_nameservers, example, member, node_on
+from tests.waiting import stays, until
 
 PAUSE = 0.3  # seconds, in which what must not happen would
 
@@ -42,6 +43,10 @@ async def register(node: Node, id: str, **said: Any) -> None:
     await node.commits.commit(ConditionalWrite({}, {keys.member(id): value}))
 
 
+def does_not_lead(node: Node) -> bool:
+    return node.candidate.publisher is None
+
+
 async def leads(node: Node) -> None:
     await node.until(lambda: node.candidate.publisher is not None)
 
@@ -49,8 +54,7 @@ async def leads(node: Node) -> None:
 async def test_node_that_may_not_lead_does_not(tmp_path: Path) -> None:
     async with cluster(tmp_path, {"eligible": False}, {}) as (never, other):
         never.lead()
-        await asyncio.sleep(PAUSE)
-        assert never.candidate.publisher is None
+        await stays(lambda: does_not_lead(never), PAUSE)
         other.lead()
         await leads(other)
 
@@ -60,16 +64,16 @@ async def test_preferred_node_takes_over_and_gives_back(tmp_path: Path) -> None:
         low.lead()
         assert isinstance(await low.update(BLOG, "192.0.2.1"), Updated)
         high.lead()
-        await asyncio.sleep(PAUSE)
-        assert high.candidate.publisher is None, "not registered, so nobody steps aside for it"
+        is_follower = partial(does_not_lead, high)
+        await stays(is_follower, PAUSE, "not registered, so nobody steps aside for it")
         await register(low, "node1", priority=5)
         await leads(high)
         assert low.candidate.publisher is None
         assert isinstance(await low.update(BLOG, "192.0.2.2"), Updated)
 
         await high.stop_leading()
-        await asyncio.sleep(PAUSE)
-        assert low.candidate.publisher is None, "the other one is still there, as far as anybody knows"
+        is_follower = partial(does_not_lead, low)
+        await stays(is_follower, PAUSE, "the other one is still there, as far as anybody knows")
         await low.commits.commit(ConditionalWrite({}, deletes=frozenset({keys.member("node1")})))
         await leads(low)
         assert isinstance(await high.update(BLOG, "192.0.2.3"), Updated)
@@ -82,8 +86,9 @@ async def test_node_in_the_queue_steps_aside(tmp_path: Path) -> None:
         await leads(first)
         second.lead()
         await register(first, "node2", priority=5)
-        await asyncio.sleep(PAUSE)
-        assert not any(node.candidate.publisher for node in (first, second, preferred))
+        await until(lambda: does_not_lead(first))
+        nodes = (first, second, preferred)
+        await stays(lambda: all(map(does_not_lead, nodes)), PAUSE)
         preferred.lead()
         await leads(preferred)
 
@@ -97,8 +102,7 @@ async def test_leader_without_a_zones_nameserver_steps_aside(
         await leads(lacking)
         await register(lacking, "node1", nameservers=("default", "second"))
         complete.lead()
-        await asyncio.sleep(PAUSE)
-        assert lacking.candidate.publisher is not None, "no zone names what it lacks"
+        await stays(lambda: not does_not_lead(lacking), PAUSE, "no zone names what it lacks")
         there = codec.encode(Resource(ZoneSpec("second")))
         await lacking.commits.commit(ConditionalWrite({}, {keys.resource(Kind.ZONE, "example.net"): there}))
         await lacking.until(lambda: lacking.candidate.publisher is None)

@@ -33,6 +33,7 @@ from tests.leader.node import (
 )
 from tests.rigs import BindRig, NameserverRig, Record
 from tests.rigs.forwarding import ForwardingNameserver
+from tests.waiting import turn_loop
 
 WWW, FENCE = f"www.{ZONE}", f"_ddnsd.{ZONE}"
 BLOG_A, WWW_A = RecordKey(BLOG, Family.A), RecordKey(WWW, Family.A)
@@ -209,8 +210,7 @@ async def test_a_claim_at_any_turn_of_the_loop_leaves_no_record_busy(tmp_path: P
             await node.until(lambda: not gated.gates)
             first, second = (name, ZONE) if turn > 0 else (ZONE, name)
             gates[first].set_result(None)
-            for _ in range(abs(turn)):
-                await asyncio.sleep(0)
+            await turn_loop(abs(turn))
             gates[second].set_result(None)
             assert isinstance(await update, Updated), turn
             await takeover

@@ -24,6 +24,7 @@ from ddnsd.nameserver.interface import (
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 from tests.narrow import only
 from tests.rigs import RIGS, NameserverRig, Record
+from tests.waiting import turn_loop
 
 ZONE = "example.com"
 HOST = "blog.example.com"
@@ -172,7 +173,7 @@ async def test_killed_it_is_unreachable_and_restarted_it_has_kept_everything(
 ) -> None:
     await nameserver.update(update(Replace(HOST, A, 60, ("192.0.2.1",))))
     nameserver_rig.kill()
-    await asyncio.sleep(0.05)  # the close of the kept connection arrives
+    await turn_loop(10)  # the close of the kept connection arrives
     with pytest.raises(UnreachableError):
         await nameserver.update(update(Replace(HOST, A, 60, ("192.0.2.2",))))
     await nameserver_rig.restart()

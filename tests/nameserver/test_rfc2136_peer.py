@@ -26,6 +26,7 @@ from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver, Rfc2136Settings
 from ddnsd.nameserver.rfc2136.client import Channel
 from ddnsd.nameserver.wire import update_message
 from tests.nameserver.peer import Peer, acknowledge, framed, peer, send
+from tests.waiting import hold_up, paced, stays, turn_loop, until
 
 CHANGE = Update("example.com", (), (Replace("a.example.com", RecordType.A, 60, ("192.0.2.1",)),))
 
@@ -84,9 +85,8 @@ async def another_opcode(request: bytes, writer: asyncio.StreamWriter) -> None:
 
 
 async def drip(request: bytes, writer: asyncio.StreamWriter) -> None:
-    for octet in framed(acknowledge(request)):
+    async for octet in paced(framed(acknowledge(request)), 0.05):
         send(writer, bytes((octet,)))
-        await asyncio.sleep(0.05)
 
 
 MISBEHAVIOURS = [
@@ -125,7 +125,7 @@ async def test_an_answer_that_comes_in_the_turn_in_which_its_time_ends() -> None
     async def answer_and_hold_up(request: bytes, writer: asyncio.StreamWriter) -> None:
         send(writer, framed(acknowledge(request)))
         if len(late.requests) == 1:
-            time.sleep(0.4)
+            hold_up(0.4)
 
     async with peer(answer_and_hold_up) as late:
         nameserver = Rfc2136Nameserver(late.settings(timeout=0.3))
@@ -186,7 +186,7 @@ async def test_a_kept_connection_that_the_peer_closed_is_opened_again() -> None:
         nameserver = Rfc2136Nameserver(restarted.settings())
         await nameserver.update(CHANGE)
         restarted.drop_connections()
-        await asyncio.sleep(0.05)  # the close arrives
+        await turn_loop(10)  # the close arrives
         assert await nameserver.update(CHANGE) is Rcode.NOERROR
         assert (restarted.connections, len(restarted.requests)) == (2, 2)
         await nameserver.close()
@@ -198,7 +198,7 @@ async def test_a_connection_is_kept_and_closed_when_unused() -> None:
         for _ in range(3):
             await nameserver.update(CHANGE)
         assert kept.connections == 1
-        await asyncio.sleep(0.3)  # longer than the timeout: that it is over is what is tested
+        await stays(lambda: kept.connections == 1, 0.3)  # longer than the timeout
         await nameserver.update(CHANGE)
         assert kept.connections == 2
         await nameserver.close()
@@ -237,12 +237,13 @@ async def test_zones_do_not_wait_for_each_other() -> None:
 
 
 async def test_a_caller_that_is_cancelled_leaves_no_answer_behind_for_the_next() -> None:
-    first = True
+    first, given_up = True, asyncio.Event()
 
     async def answer_the_first_late(request: bytes, writer: asyncio.StreamWriter) -> None:
         nonlocal first
         late, first = first, False
-        await asyncio.sleep(0.1 if late else 0)
+        if late:
+            await given_up.wait()
         send(writer, framed(acknowledge(request)))
 
     async with peer(answer_the_first_late) as slow:
@@ -250,6 +251,7 @@ async def test_a_caller_that_is_cancelled_leaves_no_answer_behind_for_the_next()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await nameserver.update(CHANGE)
+        given_up.set()
         assert await nameserver.update(CHANGE) is Rcode.NOERROR
         assert slow.connections == 2
         await nameserver.close()
@@ -285,7 +287,7 @@ async def test_updates_wait_for_each_other_rather_than_open_too_many_connections
         nonlocal held
         held += 1
         at_once.append(held)
-        await asyncio.sleep(0.05)  # time for a fourth to come, if it were sent
+        await stays(lambda: held <= 3, 0.05)  # time for a fourth to come, if it were sent
         held -= 1
         send(writer, framed(acknowledge(request)))
 
@@ -301,19 +303,22 @@ async def test_updates_wait_for_each_other_rather_than_open_too_many_connections
 
 
 async def test_an_update_without_an_answer_breaks_no_other_one() -> None:
+    lost_is_over = asyncio.Event()
+
     async def answer_only_the_good(request: bytes, writer: asyncio.StreamWriter) -> None:
         if b"good" in request:
-            await asyncio.sleep(0.2)
+            await lost_is_over.wait()
             send(writer, framed(acknowledge(request)))
 
     async with peer(answer_only_the_good) as half:
         nameserver = Rfc2136Nameserver(half.settings(timeout=0.1, idle_timeout=5.0))
         lost = asyncio.create_task(nameserver.update(CHANGE._replace(zone="lost.example.com")))
-        await asyncio.sleep(0.05)
+        await until(lambda: len(half.requests) == 1, what="it is sent")
         nameserver.reconfigure(half.settings(timeout=5.0))
         good = asyncio.create_task(nameserver.update(CHANGE._replace(zone="good.example.com")))
         with pytest.raises(NoAnswerError):
             await lost
+        lost_is_over.set()
         assert await good is Rcode.NOERROR
         await nameserver.close()
 

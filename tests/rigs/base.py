@@ -5,10 +5,10 @@ import secrets
 import shutil
 import signal
 import tempfile
-import time
 from abc import ABC, abstractmethod
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +21,7 @@ from tests.rigs.client import Client, Record
 from tests.rigs.place import LOOPBACK, Place
 from tests.rigs.ports import PortLease
 from tests.rigs.process import ServerProcess
+from tests.waiting import until
 
 _START = 60.0  # seconds that a start may take, on a busy machine
 _ATTEMPTS = 3  # starts, each on another port
@@ -107,13 +108,19 @@ class NameserverRig(Client, ABC):
 
     async def _launch(self) -> None:
         self._process = ServerProcess(self.place.command(*self.command()), self.folder / "output")
-        deadline = time.monotonic() + _START
         for zone in self.zones:
-            while not await self._serves(zone):
-                if not self._process.running or time.monotonic() > deadline:
-                    self._process.kill()
-                    raise StartError(f"{type(self).__name__} does not answer for {zone}:\n{self.log_text()}")
-                await asyncio.sleep(0.01)
+            try:
+                await until(partial(self._has_started, zone), _START)
+            except AssertionError as error:
+                self._process.kill()
+                raise StartError(
+                    f"{type(self).__name__} does not answer for {zone}:\n{self.log_text()}"
+                ) from error
+
+    async def _has_started(self, zone: str) -> bool:
+        assert self._process is not None
+        assert self._process.running, "it has ended"
+        return await self._serves(zone)
 
     async def _serves(self, zone: str) -> bool:
         query = dns.message.make_query(zone, "SOA", flags=0)

@@ -3,7 +3,6 @@
 import shutil
 import socket
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -52,12 +51,10 @@ class HaproxyRig:
         configuration = self._folder / "haproxy.cfg"
         configuration.write_text(self._configuration())
         self._process = ServerProcess([program, "-db", "-f", str(configuration)], self._folder / "output")
-        deadline = time.monotonic() + _START
-        while not self._listens():
-            if not self._process.running or time.monotonic() > deadline:
-                self._process.kill()
-                raise RuntimeError(f"HAProxy does not start:\n{(self._folder / 'output').read_text()}")
-            time.sleep(0.01)
+        try:
+            self._process.wait_until(self._listens, _START, "HAProxy listens")
+        except AssertionError as error:
+            raise RuntimeError(f"HAProxy does not start:\n{(self._folder / 'output').read_text()}") from error
 
     def _listens(self) -> bool:
         with socket.socket() as stream:

@@ -6,7 +6,6 @@ machine's own (overlayfs). So a client runs with the files and paths that its re
 
 import asyncio
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -16,7 +15,7 @@ import pytest
 from tests.rigs.place import Place
 from tests.rigs.process import ServerProcess
 from tests.rigs.subnet import run
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 _OVER = ("etc", "root", "var")  # with what the machine has there; /run is empty
 _PATIENCE = 60.0  # seconds for a command, or for what has to come; much more than any takes
@@ -54,10 +53,10 @@ class Home:
         (self.folder / "tmp").mkdir()
         command = ("unshare", "--mount", "sh", "-c", _MOUNT, "sh", str(self.folder))
         self._holder = ServerProcess(self.place.command(*command), self.folder / "mounts")
-        while not (self.folder / "mounted").exists():
-            if not self._holder.running:
-                pytest.skip(f"nothing can be mounted here: {(self.folder / 'mounts').read_text()}")
-            time.sleep(0.01)
+        try:
+            self._holder.wait_until((self.folder / "mounted").exists, PATIENCE, "the folders are mounted")
+        except AssertionError:
+            pytest.skip(f"nothing can be mounted here: {(self.folder / 'mounts').read_text()}")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import tempfile
-import time
 from pathlib import Path
 from typing import Self
 
@@ -37,12 +36,10 @@ class PebbleRig:
         command = (program, "-config", str(folder / "config.json"), "-dnsserver", self._resolver, "-strict")
         environ = [f"{name}={value}" for name, value in _ENVIRONMENT.items()]
         self._process = ServerProcess(self._place.command("env", *environ, *command), folder / "output")
-        deadline = time.monotonic() + _START
-        while not self._listens():
-            if not self._process.running or time.monotonic() > deadline:
-                self._process.kill()
-                raise RuntimeError(f"Pebble does not start:\n{self.log_text()}")
-            time.sleep(0.01)
+        try:
+            self._process.wait_until(self._listens, _START, "Pebble listens")
+        except AssertionError as error:
+            raise RuntimeError(f"Pebble does not start:\n{self.log_text()}") from error
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,11 +4,12 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import wait_until
 
 _SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 _TERMINATION = 10.0  # seconds that a server gets for its own way out
@@ -62,8 +63,24 @@ class ServerProcess:
         """SIGSTOP the whole group and wait until none of the server's threads runs any more."""
         self.signal(signal.SIGSTOP)
         tasks = Path(f"/proc/{self.pid}/task")
-        while any(_state(task) != "T" for task in tasks.iterdir()):
-            time.sleep(0.001)
+        wait_until(lambda: all(_state(task) == "T" for task in tasks.iterdir()))
+
+    def wait_until(self, is_ready: Callable[[], bool], seconds: float, what: str) -> None:
+        """Wait until it is ready.
+
+        Raises:
+            AssertionError: it has ended, or is not ready in time; it is killed then.
+        """
+
+        def is_ready_or_over() -> bool:
+            return not self.running or is_ready()
+
+        try:
+            wait_until(is_ready_or_over, seconds, what)
+            assert self.running, f"has ended before this: {what}"
+        except BaseException:
+            self.kill()
+            raise
 
     def terminate(self) -> None:
         """End it as an administrator would, even if it is stopped; by force when that takes too long."""

@@ -35,7 +35,7 @@ def network() -> Iterator[Network]:
 def server(network: Network, tmp_path: Path) -> Iterator[Place]:
     """A place that listens on `PORT`."""
     place = network.place("server")
-    listener = f"import socket, time; s = socket.create_server(('', {PORT})); time.sleep(60)"
+    listener = f"import signal, socket; s = socket.create_server(('', {PORT})); signal.pause()"
     process = ServerProcess(place.command("python3", "-c", listener), tmp_path / "log")
     while "refused" in connects(place, place):
         assert process.running

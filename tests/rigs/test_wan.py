@@ -2,7 +2,6 @@
 
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from tests.rigs.place import Place
 from tests.rigs.process import ServerProcess
 from tests.rigs.wan import Wan
+from tests.waiting import PATIENCE
 
 PORT = 7777
 CONNECT = (
@@ -47,12 +47,10 @@ def server(wan: Wan, tmp_path: Path) -> Iterator[Place]:
     """A place in region a that listens on `PORT`."""
     place = wan.place("a")
     listener = (
-        f"import socket, time; s = socket.create_server(('', {PORT})); print(flush=True); time.sleep(60)"
+        f"import signal, socket; s = socket.create_server(('', {PORT})); print(flush=True); signal.pause()"
     )
     process = ServerProcess(place.command("python3", "-c", listener), log := tmp_path / "log")
-    while not log.stat().st_size:
-        assert process.running
-        time.sleep(0.01)
+    process.wait_until(lambda: log.stat().st_size > 0, PATIENCE, "it listens")
     yield place
     process.kill()
 

@@ -43,3 +43,9 @@ def run_virtually(main: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine on such a loop."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)
+
+
+async def pass_time(seconds: float) -> None:
+    """Let so much of the time of such a loop pass, and no other."""
+    assert isinstance(asyncio.get_running_loop(), VirtualLoop)
+    await asyncio.sleep(seconds)

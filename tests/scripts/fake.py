@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import NamedTuple, Self
 from urllib.parse import parse_qs
 
+from ddnsd.aio import wait_for
+
 DETECT, UPDATE = "/api/ddns/ip", "/api/ddns/update"
 
 
@@ -115,10 +117,9 @@ class DrippingFake(Fake):
 
     async def _wait(self, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nX: ")
-        while not self._released.is_set():
+        while not await wait_for(self._released, 0.1):
             writer.write(b"x")
             await writer.drain()
-            await asyncio.sleep(0.1)
 
 
 async def _read(reader: asyncio.StreamReader) -> Asked:

@@ -1,6 +1,5 @@
 """The address: what ddnsd sees, or what an interface has."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tests.rigs.place import Place
 from tests.rigs.subnet import run
 from tests.scripts.fake import Fake, changed, refused, seen
 from tests.scripts.script import Script
+from tests.waiting import until
 
 NAME = "blog.example.com"
 
@@ -98,12 +98,12 @@ async def test_a_temporary_address_is_left_alone(script: Script, token_file: Pat
 
 async def until_temporary(home: Place) -> None:
     """Wait until the kernel has made a temporary address, and uses it."""
-    async with asyncio.timeout(10):
-        while True:
-            lines = run("ip", "-n", home.namespace, "-6", "-o", "addr", "show", "dev", "eth0").splitlines()
-            if any("temporary" in line and "tentative" not in line for line in lines):
-                return
-            await asyncio.sleep(0.01)
+
+    def is_used() -> bool:
+        lines = run("ip", "-n", home.namespace, "-6", "-o", "addr", "show", "dev", "eth0").splitlines()
+        return any("temporary" in line and "tentative" not in line for line in lines)
+
+    await until(is_used, 10)
 
 
 async def test_an_interface_without_an_address(script: Script, token_file: Path, home: Place) -> None:

@@ -1,6 +1,7 @@
 """A node's registry on a real embedded store, and what its tests say of addresses."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -57,6 +58,14 @@ class Node:
         entries = tuple(msgspec.Raw(msgspec.json.encode(change)) for change in changes)
         update = ConditionalWrite({}, {keys.history(name): codec.encode(History(entries))})
         assert isinstance(await self.commits.commit(update), Done)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for the first revision at which the state fulfils the condition."""
+        fulfilled = asyncio.Event()
+        end = self.cache.subscribe(lambda _: fulfilled.set() if condition() else None)
+        if not condition():
+            await asyncio.wait_for(fulfilled.wait(), TIMEOUT)
+        end()
 
     async def remove_tombstone(self, name: str, family: Family = Family.A) -> None:
         """Do what the leader does when the records have left the nameserver."""

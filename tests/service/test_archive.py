@@ -1,7 +1,7 @@
 """Archives: what is written, what is read, what is refused."""
 
-import asyncio
 import gc
+import itertools
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -35,6 +35,7 @@ from ddnsd.service.status import host_status
 from tests.service.archives import body, exported, read
 from tests.service.registry_node import Node, account, host, single_node, token, zone
 from tests.tasks import running
+from tests.waiting import paced, turn_loop, until
 
 GOLDEN = (Path(__file__).parent / "golden" / "export.1.yaml").read_bytes()
 IDN = "xn--fiq228c.example.com"
@@ -132,18 +133,19 @@ def longest() -> Iterator[Callable[[], AbstractAsyncContextManager[list[float]]]
 
 @asynccontextmanager
 async def _longest() -> AsyncIterator[list[float]]:
-    gaps = []
+    gaps: list[float] = []
 
     async def tick() -> None:
-        while True:
-            before = time.thread_time()
-            await asyncio.sleep(0.001)
+        before = time.thread_time()
+        async for _ in paced(itertools.count(), 0.001):
             gaps.append(time.thread_time() - before)
+            before = time.thread_time()
 
     async with running(tick()):
-        await asyncio.sleep(0)
+        await turn_loop()
         yield gaps
-        await asyncio.sleep(0.01)
+        seen = len(gaps)
+        await until(lambda: len(gaps) > seen + 1)
 
 
 async def test_others_have_the_loop_while_it_is_written_and_read(longest: Any) -> None:

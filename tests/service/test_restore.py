@@ -181,8 +181,7 @@ async def test_others_change_what_they_like_meanwhile(node: Node, tmp_path: Path
     """Updates of hosts that are imported already, and a change of resources between two chunks."""
     source = await archive(tmp_path)
     importing = asyncio.create_task(restore(node, source))
-    while HOSTS[0] not in node.cache.state.hosts:
-        await asyncio.sleep(0)
+    await node.until(lambda: HOSTS[0] in node.cache.state.hosts)
     changes = [node.commit_address(name, "192.0.2.99") for name in list(node.cache.state.hosts)]
     await asyncio.gather(node.registry.apply([account("bob")]), *changes)
     restored = await importing
@@ -195,8 +194,7 @@ async def test_others_change_what_they_like_meanwhile(node: Node, tmp_path: Path
 async def test_what_another_has_put_in_the_way_meanwhile_ends_it(node: Node, tmp_path: Path) -> None:
     source = await archive(tmp_path)
     importing = asyncio.create_task(restore(node, source))
-    while HOSTS[0] not in node.cache.state.hosts:
-        await asyncio.sleep(0)
+    await node.until(lambda: HOSTS[0] in node.cache.state.hosts)
     await node.registry.apply([token("t", "b", disabled=True)])
     with pytest.raises(PartlyDoneError, match=r"\d+ of 203 documents are imported, .* \(Token t\)"):
         await importing

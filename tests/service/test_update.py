@@ -31,7 +31,7 @@ from ddnsd.store.interface import ConditionalWrite, Done
 from tests.leader.faults import Fault, FaultyStore, Trigger
 from tests.service.registry_node import Node, account, document, host, node_on, zone
 from tests.service.unlimited import unlimited
-from tests.waiting import until
+from tests.waiting import turn_loop, until
 
 ZONE, BLOG = "example.com", "blog.example.com"
 BLOG_A = RecordKey(BLOG, Family.A)
@@ -64,7 +64,7 @@ class Desk:
 
     async def asking(self, ip: str = "192.0.2.1") -> asyncio.Task[UpdateResult]:
         """Ask, and wait until the address is committed."""
-        await asyncio.sleep(0)  # who was answered just now is in flight no more
+        await turn_loop()  # who was answered just now is in flight no more
         before = self.service.in_flight
         task = asyncio.create_task(self.ask(ip))
         await until(lambda: self.has_committed(ip) and self.service.in_flight > before)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from ddnsd.aio import wait_for
 from ddnsd.store.interface import (
     OnProgress,
     Revision,
@@ -63,7 +64,7 @@ class DistantStore(ForwardingStore):
 
     async def revision(self) -> int:
         if not self.reachable.is_set():
-            await asyncio.sleep(self._timeout)
+            await wait_for(asyncio.Event(), self._timeout)  # for the answer
             raise UnavailableError("no answer")
         return await super().revision()
 

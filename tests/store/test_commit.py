@@ -12,6 +12,7 @@ from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import COMMIT_OUTCOMES, Metrics
 from tests.rigs.forwarding import ForwardingStore
 from tests.store.contract.actions import DEADLINE, group_commit
+from tests.waiting import stays, turn_loop
 
 
 class Gate(ForwardingStore):
@@ -64,7 +65,7 @@ def put(commits: GroupCommit, key: str) -> asyncio.Task[Outcome]:
 
 async def queued(*commits: asyncio.Task[Outcome]) -> list[asyncio.Task[Outcome]]:
     """Return the commits once each has run up to where it waits."""
-    await asyncio.sleep(0)
+    await turn_loop()
     return list(commits)
 
 
@@ -94,8 +95,7 @@ async def test_no_more_groups_are_in_flight_than_the_store_takes(store: Embedded
     commits = group_commit(gate)
     answers = await queued(*(put(commits, f"k{number}") for number in range(4)))
     await gate.arrived(2)
-    await asyncio.sleep(0.02)  # time for a third, were there one
-    assert len(gate.groups) == 2
+    await stays(lambda: len(gate.groups) == 2, 0.02)
     gate.let_through(1)
     await gate.arrived(3)
     gate.let_through(3)
@@ -190,7 +190,7 @@ async def test_no_caller_is_forgotten(store: EmbeddedStore) -> None:
     async def commit_often(key: str) -> None:
         for turns in range(100):
             for _ in range(turns % 7):
-                await asyncio.sleep(0)
+                await turn_loop()
             await commits.commit(ConditionalWrite({}, {key: b""}))
 
     async with asyncio.timeout(DEADLINE):

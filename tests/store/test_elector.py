@@ -14,7 +14,7 @@ from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import Leadership, Store, UnavailableError
 from tests.store.contract.actions import DEADLINE, delete
 from tests.tasks import running
-from tests.waiting import until
+from tests.waiting import turn_loop, until
 
 ELECTION = "controllers/prod"
 OTHER = codec.encode(Candidacy("other"))
@@ -162,8 +162,7 @@ async def test_it_waits_as_long_as_it_is_told_after_an_error(store: EmbeddedStor
         candidate.ends.put_nowait(KeyError("named"))
         await until(lambda: candidate.failures != [])
         await until(is_queue(store))
-        for _ in range(100):
-            await asyncio.sleep(0)
+        await turn_loop(100)
         assert await queue(store) == [], "another one is elected meanwhile"
 
 
@@ -227,16 +226,13 @@ async def test_who_ends_when_it_is_elected_leaves_no_key_behind(steps: int, canc
     store = OneKey()
     candidate = Candidate(store)
     task = asyncio.create_task(candidate.run())
-    for _ in range(20):
-        await asyncio.sleep(0)
+    await turn_loop(20)
     end = task.cancel if cancelled else candidate.is_unfit.set
     first, second = (store.election.set, end) if steps >= 0 else (end, store.election.set)
     first()
-    for _ in range(abs(steps)):
-        await asyncio.sleep(0)
+    await turn_loop(abs(steps))
     second()
-    for _ in range(20):
-        await asyncio.sleep(0)
+    await turn_loop(20)
     assert task.done() == cancelled
     assert not store.leads
     task.cancel()

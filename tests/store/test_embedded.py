@@ -8,6 +8,7 @@ from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import CompactedError, ConditionalWrite, Stale, Store, UnavailableError
 from tests.store.contract import StoreContract
 from tests.store.contract.actions import DEADLINE, Compact, commit, put, take, write
+from tests.waiting import turn_loop
 
 HISTORY = 5_000  # changes
 
@@ -50,7 +51,7 @@ async def test_watch_has_a_revision_when_its_commit_is_answered(store: Store) ->
     watch = store.watch("hosts/", 2)
     revision = await put(store, "hosts/a")
     reader = asyncio.ensure_future(anext(watch))
-    await asyncio.sleep(0)
+    await turn_loop()
     assert reader.done()
     assert reader.result().revision == revision
 
@@ -115,5 +116,4 @@ async def test_closing_finishes_the_commit_in_flight(tmp_path: Path) -> None:
 
 async def with_the_disk() -> None:
     """Let a commit that was just started get to where the disk has it."""
-    for _ in range(3):
-        await asyncio.sleep(0)
+    await turn_loop(3)

@@ -23,7 +23,7 @@ from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.ports import PortLease
 from tests.store.contract import StoreContract
 from tests.store.contract.actions import DEADLINE, Compact, put, take
-from tests.waiting import until
+from tests.waiting import turn_loop, until
 
 
 @pytest.fixture(scope="module", params=versions(), ids=lambda version: version.name)
@@ -235,7 +235,7 @@ async def test_a_renewed_session_ends_what_lived_by_the_one_before_and_goes_on(
     start = await put(store, "before") + 1
     watch = store.watch("", start)
     reading = asyncio.create_task(anext(watch))
-    await asyncio.sleep(0)
+    await turn_loop()
     async with EtcdClient(settings.cluster) as client:
         key = f"{settings.prefix}members/me".encode()
         held = present(await client.get(key))
@@ -246,9 +246,12 @@ async def test_a_renewed_session_ends_what_lived_by_the_one_before_and_goes_on(
                 await reading
             await leadership.lost()
             await (await store.campaign(b"me")).resign()
-            while (now := await client.get(key)) is None or now.lease == held.lease:
-                await asyncio.sleep(0.01)
-    assert now.value == b"here"
+
+            async def is_another() -> bool:
+                return present(await client.get(key)).lease != held.lease
+
+            await until(is_another)
+            assert present(await client.get(key)).value == b"here"
     assert store.identity == identity
     after = await put(store, "after")
     (found,) = await take(store.watch("after", start), 1)

@@ -11,7 +11,7 @@ from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.standstill import Patience, Stage
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
-from tests.rigs.virtual import VirtualLoop, run_virtually
+from tests.rigs.virtual import VirtualLoop, pass_time, run_virtually
 from tests.store.contract.actions import put
 from tests.store.deaf import DeafStore, DistantStore
 from tests.tasks import running
@@ -82,7 +82,7 @@ async def _idle(folder: Path) -> None:
     cache = cache_of(store)
     async with running(cache.run(), cache.supervise()):
         await cache.current()
-        await asyncio.sleep(3600)
+        await pass_time(3600)
         assert (cache.standstill, len(store.starts)) == (Stage.NONE, 1)
     await real.close()
 
@@ -109,17 +109,17 @@ async def _outage(folder: Path, seconds: float) -> Stage:
         store.delivers.clear()
         await put(real, "anything")  # by another thread: no timer may pass meanwhile
         async with running(cache.supervise()):
-            await asyncio.sleep(2.5)  # it is answered, once or twice
+            await pass_time(2.5)  # it is answered, once or twice
             store.reachable.clear()
             began = loop.time()
-            await asyncio.sleep(seconds)
+            await pass_time(seconds)
             assert loop.time() - began >= seconds
             assert cache.trouble
             store.reachable.set()
-            await asyncio.sleep(2)
+            await pass_time(2)
             store.delivers.set()
             await cache.current()
-            await asyncio.sleep(60)
+            await pass_time(60)
             assert not cache.trouble
     await real.close()
     return worst
@@ -145,14 +145,14 @@ async def _stopped(folder: Path) -> None:
         await cache.current()
         store.reachable.clear()
         ask("asked for")
-        await asyncio.sleep(0.1)
+        await pass_time(0.1)
         ask("arrived")
         loop.stop_process(60)
         resumed = loop.time()
         ask("new")
-        await asyncio.sleep(0.1)
+        await pass_time(0.1)
         assert ends.keys() == {"asked for", "arrived"}
         assert ends["arrived"] == resumed
-        await asyncio.sleep(5)
+        await pass_time(5)
         assert resumed + 5 <= ends["new"] <= resumed + 5.1
     await real.close()

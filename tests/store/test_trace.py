@@ -6,6 +6,7 @@ import pytest
 
 from ddnsd.store.interface import Changes, ConditionalWrite, KeyValue
 from ddnsd.store.watch_cache import Trace
+from tests.waiting import turn_loop
 
 BOTH = ConditionalWrite({"a": 3, "b": 4}, deletes=frozenset({"a", "b"}))
 
@@ -67,9 +68,9 @@ async def test_a_revision_is_waited_for() -> None:
     seen = trace("a", revision=5)
     assert await seen.passed(5)
     waiting = asyncio.create_task(seen.passed(7))
-    await asyncio.sleep(0)
+    await turn_loop()
     seen.note(6, {})
-    await asyncio.sleep(0)
+    await turn_loop()
     assert not waiting.done()
     seen.note(8, {})
     assert await waiting
@@ -78,7 +79,7 @@ async def test_a_revision_is_waited_for() -> None:
 async def test_a_trace_that_is_broken_knows_nothing() -> None:
     seen = trace("a")
     waiting = asyncio.create_task(seen.passed(7))
-    await asyncio.sleep(0)
+    await turn_loop()
     seen.end()
     assert not await waiting
     seen.note(9, {})

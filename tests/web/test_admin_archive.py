@@ -16,6 +16,7 @@ from ddnsd.store.interface import ConditionalWrite
 from tests.service.archives import body, exported
 from tests.service.registry_node import host, token
 from tests.service.test_archive import GOLDEN
+from tests.waiting import until
 from tests.web.admin_server import ADMIN_TOKEN, AdminServer, admin_server
 from tests.web.test_admin import BASE
 
@@ -67,8 +68,7 @@ async def test_import_that_ends_early_says_how_far_it_came(server: AdminServer) 
     )
     text = GOLDEN.removesuffix(b"...\n") + "".join(zones).encode() + b"...\n"
     importing = asyncio.create_task(server.ask("POST", "/api/v1/import", text, **YAML))
-    while not server.node.cache.state.zones:
-        await asyncio.sleep(0)
+    await server.node.until(lambda: bool(server.node.cache.state.zones))
     await server.node.commits.aclose()  # as in a node that is going down
     answer = await importing
     failure = json.loads(answer.body)
@@ -89,6 +89,5 @@ async def test_client_that_goes_away_is_no_failure(server: AdminServer) -> None:
     await stream.read_until(b"kind")
     with capture_logs() as logs:
         stream.close()
-        while not logs:
-            await asyncio.sleep(0.01)
+        await until(lambda: bool(logs))
     assert [(log["event"], log["log_level"]) for log in logs] == [("admin.request", "info")]

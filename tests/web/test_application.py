@@ -18,7 +18,7 @@ from ddnsd.web.connections import ConnectionLimits, Connections, Rank
 from ddnsd.web.http_server import HttpServer
 from ddnsd.web.proxy_protocol import ProxyProtocol
 from tests.rigs.certificates import Certificates
-from tests.waiting import until
+from tests.waiting import paced, settled, turn_loop, until
 from tests.web.proxy_headers import version_1
 from tests.web.public_place import PATIENT
 from tests.web.tls_client import TlsClient, client_context, server_context
@@ -47,10 +47,9 @@ class Events(RequestHandler):
         self.set_header("Content-Type", "text/event-stream")
         Events.open += 1
         try:
-            for number in range(1000):
+            async for number in paced(range(1000), 0.01):
                 self.write(f"data: {number}\n\n")
                 await self.flush()
-                await asyncio.sleep(0.01)
         except StreamClosedError:
             pass
         finally:
@@ -97,7 +96,7 @@ class Upload(RequestHandler):
     async def _take(self, chunk: bytes) -> None:
         self.at_once += 1
         assert self.at_once == 1
-        await asyncio.sleep(0)
+        await turn_loop()
         self.size += len(chunk)
         self.at_once -= 1
 
@@ -213,11 +212,8 @@ async def test_what_the_client_does_not_take_is_not_written(served: Served) -> N
     transport = cast(asyncio.Transport, writer.transport)
     transport.pause_reading()
     writer.write(b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n")
-    seen = -1
-    while Large.written != seen or not seen:
-        seen = Large.written
-        await asyncio.sleep(0.1)
-    assert seen < LARGE
+    await until(lambda: Large.written > 0, what="it has begun")
+    assert await settled(lambda: Large.written, 0.1) < LARGE
     transport.resume_reading()
     async with asyncio.timeout(20):
         await _until_end(reader)

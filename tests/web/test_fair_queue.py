@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,7 +12,7 @@ import pytest
 from ddnsd.web.connections import ConnectionLimits, Connections, Occupant, Rank, Tarpit
 from ddnsd.web.http import HttpRequest, Routes
 from ddnsd.web.proxy_protocol import ProxyProtocol
-from tests.waiting import until
+from tests.waiting import hold_up, stays, turn_loop, until
 from tests.web.proxy_headers import version_1
 from tests.web.public_place import PATIENT, Bystander, PublicPlace
 
@@ -63,7 +62,7 @@ class Place(PublicPlace):
         exchange.reply(200, b"now")
 
     def _slow(self, exchange: HttpRequest) -> None:
-        time.sleep(SLOWLY)
+        hold_up(SLOWLY)
         self._now(exchange)
 
     async def clients(self, *hosts: str) -> list[socket.socket]:
@@ -71,14 +70,14 @@ class Place(PublicPlace):
         clients: list[socket.socket] = []
         for host in hosts:
             clients.append(socket.create_connection(("127.0.0.1", self.port), source_address=(host, 0)))
-            await asyncio.sleep(0)  # the socket lets only some wait
+            await turn_loop()  # the socket lets only some wait
         self._clients += clients
 
         async def in_place() -> bool:
             return len(self.connections) == len(self._clients)
 
         await until(in_place, 10, "all are accepted")
-        await asyncio.sleep(0.1)  # and read
+        await turn_loop(10)  # and read
         return clients
 
     async def answered(self, number: int) -> None:
@@ -179,7 +178,7 @@ async def test_who_leaves_while_its_request_waits_is_forgotten() -> None:
     async with Place() as place:
         clients = await place.clients(*[CROWD] * 60, OTHER)
         send(clients, SLOW)
-        await asyncio.sleep(0)
+        await turn_loop()
         for client in clients[40:60]:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset
             client.close()
@@ -220,7 +219,7 @@ async def test_what_waits_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
             return len(place.connections) == 1
 
         await until(closed, 10, "one has sent nothing")
-        await asyncio.sleep(0.5)
+        await stays(lambda: len(place.connections) == 1, 0.5)
         assert silent.recv(1) == b""
         for connection in taken:
             now(connection)
@@ -310,7 +309,7 @@ async def test_who_waits_for_a_turn_keeps_its_place_if_another_one_can_go() -> N
     connections.queue.add(third)
     assert connections.make_room(OTHER), "all wait for their turns, and one has to go"
     assert asks.abandoned
-    await asyncio.sleep(0.01)
+    await until(lambda: third.turns > 0)
     assert (asks.turns, third.turns) == (0, 1)
 
 
@@ -325,7 +324,7 @@ async def test_a_connection_s_bug_is_no_other_s() -> None:
     for each in (broken, other):
         connections.enter(each, CROWD)
         connections.queue.add(each)
-    await asyncio.sleep(0.01)
+    await until(lambda: other.turns > 0)
     assert (broken.abandoned, other.turns) == (True, 1)
 
 
@@ -344,7 +343,7 @@ async def test_answers_that_are_due_together_are_given_a_few_at_a_time() -> None
     for which, each in enumerate(crowd):
         tarpit.keep(each, answer(which))
     tarpit.drop(crowd[3])
-    time.sleep(1.2)  # all are due when the event loop looks
+    hold_up(1.2)  # all are due when the event loop looks
 
     async def all_given() -> bool:
         return len(tarpit) == 0

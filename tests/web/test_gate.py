@@ -8,7 +8,7 @@ import pytest
 
 from ddnsd.web.http import HttpRequest
 from ddnsd.web.proxy_protocol import ProxyProtocol
-from tests.waiting import until
+from tests.waiting import paced, stays, until
 from tests.web.proxy_headers import SIGNATURE, UNKNOWN, binary, version_1, version_2
 from tests.web.public_place import PublicPlace
 
@@ -32,9 +32,8 @@ class Place:
     async def peer(self, *parts: bytes, host: str = PROXY) -> str:
         """Send the parts one after the other; return the last line of what is answered, "" for nothing."""
         reader, writer = await self.connect(host)
-        for part in parts:
+        async for part in paced(parts, 0.001):  # a segment of its own, as a rule
             writer.write(part)
-            await asyncio.sleep(0.001)  # a segment of its own, as a rule
         try:
             async with asyncio.timeout(20):
                 return (await reader.read()).decode().rpartition("\r\n")[2]
@@ -82,7 +81,7 @@ async def test_a_kept_connection_shows_its_header_once(place: Place) -> None:
     reader, writer = await place.connect()
     writer.write(version_2("198.51.100.7"))
     for pause in (0, 2 * TIMEOUT):
-        await asyncio.sleep(pause)
+        await stays(lambda: place.refusals == [], pause)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         async with asyncio.timeout(20):
             assert (await reader.readuntil(b"198.51.100.7")).startswith(b"HTTP/1.1 200")
@@ -114,11 +113,10 @@ async def test_who_dribbles_is_cut_off_and_leaves_nothing(place: Place) -> None:
     writers = [(await place.connect())[1] for _ in range(50)]
     tasks = len(asyncio.all_tasks())
     header = binary(0x21, 0x11, bytes(4000))
-    for count in range(2000):
+    async for count in paced(range(2000), 0.005):
         for writer in writers:
             if not writer.transport.is_closing():
                 writer.write(header[count : count + 1])
-        await asyncio.sleep(0.005)
         if len(place.refusals) == len(writers):
             break
     assert place.refusals == len(writers) * ["late"]

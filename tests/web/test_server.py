@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 import uvloop
 
 from ddnsd.web.http import HttpRequest
+from tests.waiting import hold_up, paced, stays, until
 from tests.web.public_place import PATIENT, PublicPlace
 
 IDLE = 0.5
@@ -57,9 +57,8 @@ async def test_a_connection_is_kept_between_requests_and_closed_when_no_more_com
     connect: Callable[..., Any],
 ) -> None:
     reader, writer = await connect()
-    for _ in range(4):
-        await asyncio.sleep(IDLE / 2)
-        writer.write(REQUEST % b"/now")
+    async for request in paced([REQUEST % b"/now"] * 4, IDLE / 2):
+        writer.write(request)
         assert (await reader.readuntil(b"now")).startswith(b"HTTP/1.1 200 OK")
     assert await _ended(reader) == b""
 
@@ -69,7 +68,7 @@ async def test_an_answer_that_is_not_taken_is_given_up(connect: Callable[..., An
     writer.write(REQUEST % b"/large")
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
     writer.transport.pause_reading()
-    await asyncio.sleep(3 * IDLE)
+    await stays(lambda: not reader.at_eof(), 3 * IDLE)
     writer.transport.resume_reading()
     assert len(await _ended(reader)) < len(LARGE)
 
@@ -106,16 +105,16 @@ def test_a_request_that_came_while_the_process_was_stopped_is_answered() -> None
 async def _held_up() -> None:
     loop = asyncio.get_running_loop()
 
-    def hold_up() -> None:  # as SIGSTOP does, of a loop that waits for what comes
+    def stop() -> None:  # as SIGSTOP does, of a loop that waits for what comes
         loop.remove_reader(near)
         asks.sendall(REQUEST % b"/now")
-        time.sleep(2 * IDLE)
+        hold_up(2 * IDLE)
 
     near, far = socket.socketpair()
     async with PublicPlace({"/now": {"GET": _at_once}}, patience=PATIENT._replace(idle=IDLE)) as place:
         with near, far, _connection(place) as asks, _connection(place) as silent:
-            await asyncio.sleep(IDLE / 4)  # both are accepted
-            loop.add_reader(near, hold_up)
+            await until(lambda: len(place.connections) == 2, what="both are accepted")
+            loop.add_reader(near, stop)
             far.send(b"x")
             async with asyncio.timeout(20 * IDLE):
                 asks.setblocking(False)

@@ -1,6 +1,7 @@
 """Clients that are told no again and again: each answer comes later, costs nothing, and is not lost."""
 
 import asyncio
+import itertools
 import socket
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from ddnsd.web.connections import TARPIT_SECONDS, Rank, Tarpit
 from ddnsd.web.http import HttpRequest
 from ddnsd.web.http_connection import HttpLimits
 from tests.narrow import present
-from tests.waiting import until
+from tests.waiting import paced, turn_loop, until
 from tests.web.public_place import MAX_BODY, PATIENT, Bystander, PublicPlace
 
 NOWHERE = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -145,7 +146,7 @@ async def test_a_body_in_crumbs_is_read_whole_and_at_leisure() -> None:
         started = time.monotonic()
         for number in range(MAX_BODY):
             writer.write(b"%d" % (number % 10))
-            await asyncio.sleep(0)
+            await turn_loop()
         async with asyncio.timeout(20):
             assert (await reader.readline()).startswith(b"HTTP/1.1 200 OK")
         assert time.monotonic() - started < 2 * MAX_BODY * 0.01
@@ -272,9 +273,8 @@ async def test_octet_by_octet_is_no_way_to_stay() -> None:
         reader, writer = await place.connect()
 
         async def dribble() -> None:
-            while True:
-                writer.write(b"x")
-                await asyncio.sleep(0.02)
+            async for octet in paced(itertools.repeat(b"x"), 0.02):
+                writer.write(octet)
 
         dribbling = asyncio.create_task(dribble())
         try:

@@ -11,6 +11,7 @@ import pytest
 
 from ddnsd.web import replies
 from ddnsd.web.http import HttpRequest
+from tests.waiting import stays, turn_loop
 from tests.web.public_place import PublicPlace
 
 HOST = b"Host: x\r\n"
@@ -177,7 +178,7 @@ async def _answers(place: Place, octets: bytes, step: int) -> list[tuple[int, by
     for at in range(0, len(octets), step):
         writer.write(octets[at : at + step])
         if step < len(octets):
-            await asyncio.sleep(0)
+            await turn_loop()
     answers = []
     async with asyncio.timeout(60):
         while line := await reader.readline():
@@ -224,8 +225,7 @@ async def test_a_length_that_cannot_be_counted_is_too_large(place: Place) -> Non
 async def test_a_huge_chunk_is_too_large_once_it_is(place: Place) -> None:
     reader, writer = await place.connect()
     writer.write(CHUNKED + b"FFFFFFFFFFFFFFF\r\n" + bytes(50))
-    await asyncio.sleep(0.05)
-    assert place.seen == []
+    await stays(lambda: place.seen == [], 0.05)
     writer.write(bytes(9 << 20))
     async with asyncio.timeout(60):
         assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")

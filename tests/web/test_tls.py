@@ -13,7 +13,7 @@ from ddnsd.web.connections import Rank
 from ddnsd.web.http import HttpRequest
 from ddnsd.web.proxy_protocol import ProxyProtocol
 from tests.rigs.certificates import Certificates
-from tests.waiting import until
+from tests.waiting import stays, until
 from tests.web.proxy_headers import version_2
 from tests.web.public_place import PATIENT, PublicPlace
 from tests.web.tls_client import TlsClient, client_context, server_context
@@ -125,6 +125,6 @@ async def test_half_a_handshake_has_the_time_of_a_head(place: Place) -> None:
 
 async def test_a_connection_that_is_only_made_may_wait(place: Place) -> None:
     client = await place.client()
-    await asyncio.sleep(1.5)
+    await stays(lambda: place.closed == [], 1.5)
     client.send(NOW)
     await client.read_until(b"127.0.0.1")

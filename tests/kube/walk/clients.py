@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from ddnsd.aio import wait_for
 from tests.system.http import Client
 from tests.system.installation import UPDATE
 from tests.system.load import UPDATED, address
@@ -25,7 +26,7 @@ class Clients:
         self.answers: Counter[str] = Counter()
         self.lost: list[str] = []
         self.done = dict.fromkeys(hosts, 0)  # the newest number answered as published
-        self._are_leaving = False
+        self._leaving = asyncio.Event()
         self._service = service
         self._secret = secret
 
@@ -39,7 +40,7 @@ class Clients:
             yield
             await self.get_on()
         finally:
-            self._are_leaving = True  # each hears its last answer, so that `done` is what has to be served
+            self._leaving.set()  # each hears its last answer, so that `done` is what has to be served
             await asyncio.gather(*tasks)
         assert not self.lost, self.lost
         assert self.answers.keys() == {UPDATED}, self.answers
@@ -59,11 +60,10 @@ class Clients:
     async def _run(self, host: str, keeps: bool) -> None:
         client = Client(self._service)
         try:
-            while not self._are_leaving:
+            while not await wait_for(self._leaving, _PAUSE):
                 await self._update(client, host)
                 if not keeps:
                     await client.close()
-                await asyncio.sleep(_PAUSE)
         finally:
             await client.close()
 

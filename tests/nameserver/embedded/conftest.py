@@ -13,6 +13,7 @@ import uvloop
 from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings
 from ddnsd.nameserver.interface import RecordType, RRset
 from tests.narrow import only
+from tests.waiting import turn_loop
 
 ON_BOTH_LOOPS = ("test_embedded_stream", "test_embedded_hostile")  # where the loops' transports differ
 Ask = Callable[..., Awaitable[dns.message.Message]]
@@ -51,7 +52,7 @@ async def server(
     await server.open("example.com", CONTENTS)
     yield server
     await server.close()
-    await asyncio.sleep(0)
+    await turn_loop()
     assert not [record.getMessage() for record in caplog.records if record.name == "asyncio"]
 
 

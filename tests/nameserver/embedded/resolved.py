@@ -16,6 +16,7 @@ import dns.rcode
 
 from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings
 from tests.nameserver.embedded.conftest import CONTENTS
+from tests.waiting import until
 
 NAMESERVER, RESOLVER, PORT = "10.0.0.53", "10.0.0.1", 5353
 CONFIGURATION = """
@@ -42,14 +43,14 @@ async def ask(name: str, rdtype: str) -> str:
 
 
 async def until_answered() -> None:
-    for _ in range(200):
+    async def answers() -> bool:
         try:
             await dns.asyncquery.udp(dns.message.make_query(".", "SOA"), RESOLVER, port=PORT, timeout=0.1)
         except (dns.exception.Timeout, OSError):
-            await asyncio.sleep(0.05)
-        else:
-            return
-    raise RuntimeError("the resolver does not start")
+            return False
+        return True
+
+    await until(answers, 30, "the resolver answers")
 
 
 async def main(folder: Path, named: str, addresses: str) -> None:

@@ -14,6 +14,7 @@ from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings
 from ddnsd.nameserver.embedded.answer import Peer
 from ddnsd.nameserver.embedded.transports import DatagramService
 from tests.nameserver.embedded.conftest import CONTENTS
+from tests.waiting import until
 
 QUERY = dns.message.make_query("blog.example.com", "A").to_wire()
 SEVERAL = ("127.0.0.1", "127.0.0.9", "127.9.9.9")
@@ -88,13 +89,11 @@ async def test_answers_are_dropped_while_none_can_leave_and_leave_again_later() 
     loop = asyncio.get_running_loop()
     for _ in range(1000):  # more than a socket's queue holds (net.unix.max_dgram_qlen)
         await loop.sock_sendall(client, b"query")
-    while asked < 1000:
-        await asyncio.sleep(0)
+    await until(lambda: asked == 1000)
     answered = drain()
     assert 0 < answered < 1000
     await loop.sock_sendall(client, b"query")
-    while asked < 1001:
-        await asyncio.sleep(0)
+    await until(lambda: asked == 1001)
     assert drain() == 1
     service.close()
     client.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ddnsd.nameserver.embedded.serial import BLOCK, FILE, Serials, _read
+from tests.waiting import turn_loop
 
 NOW = 1_800_000_000
 ZONE = "example.com"
@@ -82,7 +83,7 @@ async def test_a_write_that_failed_gives_nothing_out(tmp_path: Path) -> None:
 async def test_a_write_nobody_waits_for_does_not_undo_the_next(tmp_path: Path) -> None:
     numbers = serials(tmp_path)
     impatient = asyncio.create_task(numbers.reserve("impatient.example"))
-    await asyncio.sleep(0)
+    await turn_loop()
     impatient.cancel()
     await numbers.reserve(ZONE)
     assert _read(tmp_path / FILE)[ZONE] == NOW + BLOCK

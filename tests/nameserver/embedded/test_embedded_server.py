@@ -30,6 +30,7 @@ from ddnsd.nameserver.interface import (
 )
 from tests.nameserver.embedded.conftest import Ask
 from tests.narrow import present
+from tests.waiting import paced
 
 A, TXT, SOA = RecordType.A, RecordType.TXT, RecordType.SOA
 ZONE, BLOG = "example.com", "blog.example.com"
@@ -214,9 +215,8 @@ async def test_a_resolver_never_sees_a_gap_or_an_older_value(server: EmbeddedNam
     await server.update(change("10.0.0.0"))
     stop = threading.Event()
     watching = asyncio.create_task(asyncio.to_thread(_watch, server.addresses[0], stop))
-    for number in range(1, 1001):
+    async for number in paced(range(1, 1001), 0.001):
         assert await server.update(change(f"10.0.{number // 250}.{number % 250}")) == Rcode.NOERROR
-        await asyncio.sleep(0.001)
     stop.set()
     seen = await watching
     assert seen == sorted(seen)

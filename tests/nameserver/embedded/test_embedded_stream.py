@@ -1,6 +1,7 @@
 """Clients on TCP: the brisk, the slow, the rude, and too many of them."""
 
 import asyncio
+import itertools
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,6 +12,7 @@ import dns.message
 import pytest
 
 from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings
+from tests.waiting import paced, settled, turn_loop
 
 IDLE = 0.5  # seconds
 POURED = 1_000_000  # queries: far more than sockets hold
@@ -84,11 +86,7 @@ async def test_who_stops_sending_still_gets_the_answers(server: EmbeddedNameserv
 
 async def _stuck(server: EmbeddedNameserver) -> None:
     """Wait until the server answers no more, because all buffers are full."""
-    answered = -1
-    while server.answers["NOERROR"] != answered:
-        answered = server.answers["NOERROR"]
-        await asyncio.sleep(IDLE / 20)
-    assert answered < 200
+    assert await settled(lambda: server.answers["NOERROR"], IDLE / 20) < 200
 
 
 async def test_a_query_may_come_octet_by_octet(server: EmbeddedNameserver) -> None:
@@ -96,7 +94,7 @@ async def test_a_query_may_come_octet_by_octet(server: EmbeddedNameserver) -> No
         for octet in framed():
             writer.write(bytes([octet]))
             await writer.drain()
-            await asyncio.sleep(0)
+            await turn_loop()
         assert (await receive(reader)).answer
 
 
@@ -104,10 +102,11 @@ async def test_an_idle_connection_ends_and_a_busy_one_does_not(server: EmbeddedN
     async with connected(server) as (idle, _), connected(server) as (reader, writer):
         asked = 0
         idle_ended = asyncio.create_task(ended(idle))
-        while not idle_ended.done():
-            writer.write(framed())
+        async for query in paced(itertools.repeat(framed()), IDLE / 10):
+            writer.write(query)
             asked += len((await receive(reader)).answer)
-            await asyncio.sleep(IDLE / 10)
+            if idle_ended.done():
+                break
         writer.write(framed())
         assert (await receive(reader)).answer
         assert asked > 3

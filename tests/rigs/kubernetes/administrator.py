@@ -4,7 +4,6 @@ import http.client
 import json
 import secrets
 import ssl
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,15 +48,18 @@ class Administrator:
         Raises:
             ApiError: the answer is no success.
         """
-        deadline = time.monotonic() + _TIMEOUT
-        while True:
+        answers: list[Any] = []
+
+        def is_answered() -> bool:
             try:
-                return self._call(method, path, body, token or self.token)
+                answers.append(self._call(method, path, body, token or self.token))
             except ApiError as error:
-                # After a start, and for a new CRD: "storage is (re)initializing".
-                if error.code != 429 or time.monotonic() > deadline:
+                if error.code != 429:  # after a start, and for a new CRD: "storage is (re)initializing"
                     raise
-            time.sleep(0.02)
+            return bool(answers)
+
+        wait_until(is_answered, _TIMEOUT, f"the API server has time for {method} {path}")
+        return answers[0]
 
     def namespace(self, name: str | None = None) -> str:
         """Make a namespace and return its name; a random one for a test of its own."""

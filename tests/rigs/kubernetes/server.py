@@ -2,7 +2,6 @@
 
 import secrets
 import signal
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,11 +80,10 @@ class KubernetesRig(Administrator):
     def wait(self) -> None:
         """Wait until the API server is ready."""
         assert self._process is not None
-        deadline = time.monotonic() + _START
-        while not self.ready():
-            if not self._process.running or time.monotonic() > deadline:
-                raise RuntimeError(f"kube-apiserver does not start:\n{self.log_text()}")
-            time.sleep(0.02)
+        try:
+            self._process.wait_until(self.ready, _START, "kube-apiserver is ready")
+        except AssertionError as error:
+            raise RuntimeError(f"kube-apiserver does not start:\n{self.log_text()}") from error
 
     def kill(self) -> None:
         """SIGKILL the API server; etcd goes on."""

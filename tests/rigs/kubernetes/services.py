@@ -78,7 +78,7 @@ class Services:
             for key, service in list(self._services.objects.items()):
                 await self._open_ports(key, service["spec"])
             self._notice()
-            await asyncio.sleep(_GLANCE)
+            await asyncio.to_thread(self._closed.wait, _GLANCE)
         for listener in (resolver, *self._open.values()):
             listener.close()
 

@@ -4,7 +4,7 @@ import pytest
 
 from ddnsd.store.interface import ConditionalWrite, Done, Leadership, Stale, Store
 from tests.store.contract.actions import DEADLINE, commit
-from tests.waiting import until
+from tests.waiting import turn_loop, until
 
 
 async def queue(store: Store, *names: bytes) -> list[asyncio.Task[Leadership]]:
@@ -79,7 +79,7 @@ class ElectionContract:
     async def test_resigning_ends_the_leadership_once(self, store: Store) -> None:
         leadership = await store.campaign(b"1")
         lost = asyncio.create_task(leadership.lost())
-        await asyncio.sleep(0)
+        await turn_loop()
         assert not lost.done()
         await leadership.resign()
         await asyncio.wait_for(lost, DEADLINE)

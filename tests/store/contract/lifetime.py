@@ -4,6 +4,7 @@ import pytest
 
 from ddnsd.store.interface import ConditionalWrite, Store, UnavailableError
 from tests.store.contract.actions import DEADLINE, put
+from tests.waiting import turn_loop
 
 
 class LifetimeContract:
@@ -35,7 +36,7 @@ class LifetimeContract:
         lost = asyncio.create_task(leadership.lost())
         campaign = asyncio.create_task(store.campaign(b"2"))
         reader = asyncio.ensure_future(anext(store.watch("hosts/", await store.revision() + 1)))
-        await asyncio.sleep(0)
+        await turn_loop()
         await store.close()
         await asyncio.wait_for(lost, DEADLINE)
         for waiting in (campaign, reader):

@@ -16,6 +16,7 @@ from ddnsd.store.interface import (
 )
 from tests.store.contract.actions import DEADLINE, Compact, delete, group_commit, put, take, write
 from tests.store.contract.model import Model, random_group, random_update
+from tests.waiting import turn_loop
 
 
 class WatchContract:
@@ -91,7 +92,7 @@ class WatchContract:
         start = await store.revision() + 1
         watches = [store.watch("hosts/", start) for _ in range(3)]
         readers = [asyncio.create_task(take(watch, 1)) for watch in watches]
-        await asyncio.sleep(0)
+        await turn_loop()
         readers[0].cancel()
         revision = await put(store, "hosts/a")
         assert [(await reader)[0].revision for reader in readers[1:]] == [revision, revision]

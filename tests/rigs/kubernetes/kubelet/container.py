@@ -3,11 +3,13 @@
 import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from tests.rigs.kubernetes.kubelet.probes import Prober
 from tests.rigs.kubernetes.kubelet.sandbox import Process
+from tests.waiting import wait_until
 
 _BACKOFF = 0.5, 10.0  # seconds before the first restart, and at most (kubelet's: 10 and 300)
 
@@ -55,10 +57,9 @@ class Container:
 
     def stop(self, seconds: float) -> None:
         """SIGTERM, and SIGKILL if it is not gone by then."""
-        deadline = time.monotonic() + seconds
         self.process.signal(signal.SIGTERM)
-        while self.process.running and time.monotonic() < deadline:
-            time.sleep(0.02)
+        with suppress(AssertionError):
+            wait_until(lambda: not self.process.running, seconds)
         self.close()
 
     def close(self) -> None:

@@ -120,9 +120,8 @@ class Pod:
         if hook is None or not container.process.running:
             return
         with container.process.execute(*hook["command"]) as process:
-            while process.poll() is None and time.monotonic() < deadline and not self._closed.is_set():
+            while process.poll() is None and time.monotonic() < deadline and not self._closed.wait(_GLANCE):
                 self._report()
-                time.sleep(_GLANCE)
             process.kill()
             said = "".join(stream.read() for stream in (process.stdout, process.stderr) if stream)
         (self.folder / "hook").write_text(f"{hook['command']}: {process.returncode}\n{said}")
