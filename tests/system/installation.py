@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +16,7 @@ from tests.rigs.base import NameserverRig
 from tests.rigs.client import ask
 from tests.rigs.place import LOOPBACK, Place
 from tests.system.http import Client, Reply
+from tests.waiting import until
 
 UPDATE = "/api/ddns/update"
 SECRET = "test-secret-0123456789"
@@ -81,11 +81,13 @@ class Installation:
             self._process = await asyncio.create_subprocess_exec(
                 *command, stderr=log, env=self._whole_environ()
             )
-        deadline = time.monotonic() + self.start_seconds
-        while not listening.exists():
-            if self._process.returncode is not None or time.monotonic() > deadline:
-                raise AssertionError(f"ddnsd does not start:\n{self.log()[-4000:]}")
-            await asyncio.sleep(0.01)
+        process = self._process
+
+        def listens() -> bool:
+            assert process.returncode is None, f"ddnsd does not start:\n{self.log()[-4000:]}"
+            return listening.exists()
+
+        await until(listens, self.start_seconds, lambda: f"ddnsd listens:\n{self.log()[-4000:]}")
         self.addresses = json.loads(listening.read_text())
         await self.disconnect()
         self.health = Client(self.addresses["health"])
@@ -190,6 +192,12 @@ class Installation:
         body = b"" if document is None else json.dumps(document).encode()
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         return await self._admin.send(method, f"/api/v1/{path}", headers, body)
+
+    async def has_committed(self, ip: str, *hosts: str) -> bool:
+        """Say whether this is the IPv4 address of each host in the store, published or not."""
+        found = (await self.admin("GET", "hosts?limit=1000")).json["items"]
+        stored = {each["metadata"]["name"]: each.get("status", {}).get("A", {}).get("ip") for each in found}
+        return all(stored.get(host) == ip for host in hosts)
 
     async def apply(self, *documents: Mapping[str, Any]) -> None:
         for start in range(0, len(documents), 500):

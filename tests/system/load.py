@@ -2,20 +2,23 @@
 
 import asyncio
 import contextlib
+import itertools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 
 import dns.exception
 
+from ddnsd.aio import wait_for
 from tests.rigs.base import NameserverRig
 from tests.system.http import Client
 from tests.system.installation import UPDATE, Installation
-from tests.waiting import until
+from tests.waiting import paced, until
 
 Query = Callable[[str, str], Awaitable[tuple[str, ...]]]
 
 UPDATED, UNCHANGED = "DDNS 更新成功", "IP 地址未变化,无需更新"
 NOT_PUBLISHED, NOT_STORED = "更新 DNS 服务器失败", "更新数据库失败"
+_GLANCE = 0.001  # seconds between two questions of a witness
 
 
 def address(number: int) -> str:
@@ -42,10 +45,10 @@ class Load:
         self.lost = 0  # requests that got no answer at all
         self._ddnsd = ddnsd
         self._random = random.Random(seed)
-        self._stopping = False
+        self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        self._stopping = True
+        self._stopping.set()
 
     async def run(self) -> None:
         await asyncio.gather(*map(self._client, self.sent))
@@ -53,7 +56,7 @@ class Load:
     async def _client(self, host: str) -> None:
         client = Client(self._ddnsd.addresses["public"])
         again = False
-        while not self._stopping:
+        while not self._stopping.is_set():
             if not again:
                 self.sent[host] += 1
             try:
@@ -61,7 +64,7 @@ class Load:
             except (OSError, asyncio.IncompleteReadError):
                 self.lost += 1
                 again = self._random.random() < 0.5
-                await asyncio.sleep(0.01)
+                await wait_for(self._stopping, 0.01)
         await client.close()
 
     async def _step(self, client: Client, host: str) -> bool:
@@ -85,15 +88,13 @@ class Witness:
         self._query = query
 
     async def run(self) -> None:
-        while True:
-            for host in self.seen:
-                await self.look(host)
+        async for host in paced(itertools.cycle(self.seen), _GLANCE):
+            await self.look(host)
 
     async def look(self, host: str) -> None:
         try:
             now = number(await self._query(host, "A"))
         except (OSError, dns.exception.DNSException):
-            await asyncio.sleep(0.02)
             return
         assert now >= self.seen[host], f"{host} went from value {self.seen[host]} back to {now}"
         self.seen[host] = now
@@ -114,6 +115,13 @@ async def running(*coroutines: Coroutine[None, None, None]) -> AsyncIterator[lis
             while not task.done():  # asyncio.wait_for of Python 3.11, in dnspython, can lose a cancellation
                 task.cancel()
                 await asyncio.wait([task], timeout=0.1)
+
+
+async def go_on(seconds: float, *clients: asyncio.Task[None]) -> None:
+    """Let the clients go on for so long; a failure of one is raised at once."""
+    done, _ = await asyncio.wait(clients, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+    for client in done:
+        client.result()
 
 
 async def all_served(rig: NameserverRig, values: dict[str, int], seconds: float) -> float:

@@ -7,7 +7,7 @@ from typing import Self
 
 from tests.rigs.base import NameserverRig
 from tests.system.history import Record
-from tests.system.load import running
+from tests.system.load import go_on, running
 from tests.system.regions import MEMBERS, Regions
 from tests.system.traffic import Onlooker, Resident
 
@@ -40,7 +40,7 @@ class RegionalTraffic:
     async def __aenter__(self) -> Self:
         everybody = [one.run() for one in self._residents] + [one.run() for one in self._onlookers]
         tasks = await self._stack.enter_async_context(running(*everybody))
-        self._busy = tasks[: len(self._residents)]
+        self._tasks, self._busy = tasks, tasks[: len(self._residents)]
         return self
 
     async def __aexit__(
@@ -51,8 +51,12 @@ class RegionalTraffic:
     ) -> None:
         await self._stack.__aexit__(kind, failure, traceback)
 
+    async def go_on(self, seconds: float) -> None:
+        """Let all go on for so long; a failure of one is raised at once."""
+        await go_on(seconds, *self._tasks)
+
     async def stop(self) -> None:
         """Let every resident come to its end; what is served is still looked at."""
         for resident in self._residents:
-            resident.is_leaving = True
+            resident.leaving.set()
         await asyncio.gather(*self._busy)

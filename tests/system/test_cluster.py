@@ -1,6 +1,5 @@
 """The promises of a cluster, tried by breaking one thing at a time under a steady load of changes."""
 
-import asyncio
 import time
 from math import inf
 from typing import NamedTuple
@@ -65,15 +64,15 @@ SCENARIOS = {
 async def test_broken_for_a_while(cluster: Cluster, scenario: Scenario) -> None:
     await cluster.nodes[0].apply(*example([*HOSTS, QUIET]))
     async with Traffic(HOSTS, cluster.addresses, cluster.nameserver) as traffic:
-        await asyncio.sleep(WARMTH)
+        await traffic.go_on(WARMTH)
         vitals = await Vitals.of(cluster.nodes)
         broken = time.monotonic()
         async with scenario.breakage(cluster):
-            await asyncio.sleep(BROKEN)
+            await traffic.go_on(BROKEN)
         healed = time.monotonic()
-        await asyncio.sleep(BACK)
+        await traffic.go_on(BACK)
         await traffic.stop()
-        await asyncio.sleep(BACK)
+        await traffic.go_on(BACK)
     history = read_history(cluster.etcd, PREFIX)
     verdict = judge(traffic.record, history)
     during, after = verdict.between(broken, healed), verdict.between(healed)

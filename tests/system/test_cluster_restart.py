@@ -1,6 +1,5 @@
 """A rolling restart of all nodes under load: nobody notices who knows more than one address."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 
@@ -35,14 +34,14 @@ async def _restart_under_load(cluster: Cluster, addresses: Sequence[str]) -> Non
     """A client fails the test by anything but a refused connection."""
     await cluster.nodes[0].apply(*example(HOSTS))
     async with Traffic(HOSTS, addresses, cluster.nameserver, Caller) as traffic:
-        await asyncio.sleep(BETWEEN)
+        await traffic.go_on(BETWEEN)
         began = time.monotonic()
         for node in cluster.nodes:
             assert await node.terminate() == 0
             await node.start()
-            await asyncio.sleep(BETWEEN)
+            await traffic.go_on(BETWEEN)
         await traffic.stop()
-        await asyncio.sleep(HANDOVER)
+        await traffic.go_on(HANDOVER)
     verdict = judge(traffic.record, read_history(cluster.etcd, PREFIX))
     print(f"{figures(verdict.between(began))}; {traffic.record.lost} connections refused")
     assert not verdict.faults

@@ -1,6 +1,5 @@
 """A rolling upgrade from the commit before under load, and back: nobody notices, and both read the same."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +36,17 @@ async def test_a_rolling_upgrade_and_the_way_back(before: Path, etcd_version: An
             document("Host", OLD, account="alice", expiresAfter=86_400),
         )
         async with Traffic(HOSTS, cluster.addresses, cluster.nameserver, Caller) as traffic:
-            await asyncio.sleep(BETWEEN)
+            await traffic.go_on(BETWEEN)
             for turn, environ in enumerate(({}, environ_of(before))):
                 for place, node in enumerate(cluster.nodes):
                     assert await node.terminate() == 0
                     node.environ = environ
                     await node.start()
-                    await asyncio.sleep(BETWEEN)
+                    await traffic.go_on(BETWEEN)
                     await change(node, 10 * turn + place)
                     await agree(cluster, KINDS)
             await traffic.stop()
-            await asyncio.sleep(HANDOVER)
+            await traffic.go_on(HANDOVER)
         history = read_history(cluster.etcd, PREFIX)
         verdict = judge(traffic.record, {host: history[host] for host in HOSTS})
         print(f"{figures(verdict.publications)}; {traffic.record.lost} connections refused")

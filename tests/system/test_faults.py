@@ -11,7 +11,7 @@ import pytest
 from tests.rigs.base import NameserverRig
 from tests.rigs.client import NotServedError
 from tests.system.installation import Installation, example
-from tests.system.load import UPDATED, Load, Witness, address, all_served, number, running
+from tests.system.load import UPDATED, Load, Witness, address, all_served, go_on, number, running
 from tests.waiting import until
 
 HOSTS = [f"h{number}.example.com" for number in range(24)]
@@ -25,12 +25,12 @@ async def test_nameserver_killed(tmp_path: Path, nameserver_rig: NameserverRig, 
     async with Installation(tmp_path, nameserver_rig) as ddnsd:
         await ddnsd.apply(*example(HOSTS))
         load, witness = Load(ddnsd, HOSTS), Witness(nameserver_rig.query, HOSTS)
-        async with running(witness.run(), load.run()) as (_, client):
-            await asyncio.sleep(2)
+        async with running(witness.run(), load.run()) as clients:
+            await go_on(2, *clients)
             nameserver_rig.kill()
-            await asyncio.sleep(rounds(6, 30))
+            await go_on(rounds(6, 30), *clients)
             load.stop()
-            await client
+            await clients[1]
             await nameserver_rig.restart()
             await all_served(nameserver_rig, load.sent, BACK)
         assert witness.looks > len(HOSTS)
@@ -48,10 +48,10 @@ async def test_nameserver_frozen(tmp_path: Path, nameserver_rig: NameserverRig, 
             for turn in range(rounds(2, 50)):
                 load = _more(ddnsd, load, seed=turn)
                 async with running(load.run()) as (client,):
-                    await asyncio.sleep(random.Random(turn).uniform(0.3, 0.8))
+                    await go_on(random.Random(turn).uniform(0.3, 0.8), client)
                     nameserver_rig.freeze()
                     try:
-                        await asyncio.sleep(rounds(7, 15))  # longer than an UPDATE's timeout
+                        await go_on(rounds(7, 15), client)  # longer than an UPDATE's timeout
                     finally:
                         nameserver_rig.thaw()
                     load.stop()
@@ -82,7 +82,7 @@ async def test_node_killed(
         for turn in range(rounds(8, 200)):
             load = _more(ddnsd, load, seed=turn)
             async with running(load.run()) as (client,):
-                await asyncio.sleep(chance.uniform(0.05, 0.4))
+                await go_on(chance.uniform(0.05, 0.4), client)
                 await ddnsd.kill()
                 load.stop()
                 await client
@@ -133,9 +133,9 @@ async def test_sigterm_answers_what_was_accepted(tmp_path: Path, bind_rig: Names
         await ddnsd.apply(*example(HOSTS))
         bind_rig.freeze()
         asking = [asyncio.create_task(ddnsd.update(host, "192.0.2.1")) for host in HOSTS]
-        await asyncio.sleep(0.5)
+        await until(lambda: ddnsd.has_committed("192.0.2.1", *HOSTS), what="all wait for the nameserver")
         ending = asyncio.create_task(ddnsd.terminate())
-        await asyncio.sleep(0.5)
+        await until(lambda: bool(ddnsd.events("drain.started")), what="it drains")
         bind_rig.thaw()
         assert {reply.message for reply in await asyncio.gather(*asking)} == {UPDATED}
         assert await ending == 0

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests.system.http import Client
 from tests.system.installation import SECRET, Installation, document, example
 from tests.system.load import NOT_PUBLISHED, UNCHANGED, UPDATED, running
 from tests.system.prefix import NEW, OLD, Router
-from tests.waiting import until
+from tests.waiting import paced, until
 
 # In full the leader is killed while it commits addresses; few hosts are all committed at once, and it is
 # killed while it publishes. There are many UPDATEs either way.
@@ -139,12 +140,11 @@ async def _insist(nodes: Sequence[Installation]) -> Sequence[str]:
     """Make the call until it is done, at the next node after each failure; return what was answered."""
     answers = []
     async with asyncio.timeout(PATIENCE):
-        for node in itertools.cycle(nodes):
+        async for node in paced(itertools.cycle(nodes), 0.1):
             answers.append(await _ask(node))
             if answers[-1] in (UPDATED, UNCHANGED):
                 return answers
             assert answers[-1] in (NOT_PUBLISHED, LOST)
-            await asyncio.sleep(0.1)
     raise AssertionError(answers)
 
 
@@ -220,12 +220,10 @@ class Onlooker:
 
     async def run(self) -> None:
         """Never ends."""
-        while True:
-            for records in zip(ROUTER.ipv4, ROUTER.ipv6(OLD), ROUTER.ipv6(NEW), strict=True):
-                try:
-                    await self._look(*records)
-                except (OSError, dns.exception.DNSException):  # a machine that is very busy
-                    await asyncio.sleep(0.02)
+        everything = list(zip(ROUTER.ipv4, ROUTER.ipv6(OLD), ROUTER.ipv6(NEW), strict=True))
+        async for records in paced(itertools.cycle(everything), 0.001):
+            with suppress(OSError, dns.exception.DNSException):  # a machine that is very busy
+                await self._look(*records)
 
     async def _look(self, ipv4: Record, old: Record, new: Record) -> None:
         host = ipv4.name

@@ -16,6 +16,7 @@ from tests.system.http import Reply
 from tests.system.installation import SECRET, UPDATE, Installation, example
 from tests.system.load import UPDATED
 from tests.system.wire import Wire
+from tests.waiting import paced, turn_loop
 from tests.web.proxy_headers import UNKNOWN, binary, extension, version_1, version_2
 
 BLOG = "blog.example.com"
@@ -110,7 +111,7 @@ async def test_the_end_of_a_node_loses_no_request_behind_a_header(tmp_path: Path
         for number, wire in enumerate(wires):
             await wire.send(version_2(f"198.51.100.{number}") + f"{UPDATE_OWN}\r\n".encode())
         ending = asyncio.create_task(ddnsd.terminate())
-        await asyncio.sleep(0)
+        await turn_loop()
         ddnsd.thaw()
         replies = [await wire.receive("GET") for wire in wires]
         assert {reply and reply.message for reply in replies} == {UPDATED}
@@ -122,8 +123,7 @@ async def test_haproxys_own_checks_are_served(proxied: Installation) -> None:
     option = "send-proxy-v2 check inter 100ms fall 1 rise 1000"
     before = len(proxied.events("proxy_header.refused"))
     with HaproxyRig([proxied.addresses["public"]], option=option) as haproxy:
-        for _ in range(20):
-            await asyncio.sleep(0.02)
+        async for _ in paced(range(20), 0.02):
             assert '"ip":"127.0.0.5"' in await body(haproxy.address, ("127.0.0.5", 0))
     assert len(proxied.events("proxy_header.refused")) == before
 

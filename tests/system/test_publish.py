@@ -80,7 +80,7 @@ async def test_one_bad_record_delays_no_other(ddnsd: Installation, nameserver_ri
     await nameserver_rig.add_foreign(Record(bad, 60, "CNAME", "elsewhere.example.net."))
     nameserver_rig.freeze()
     asking = [asyncio.create_task(ddnsd.update(host, "192.0.2.7")) for host in MANY]
-    await asyncio.sleep(0.3)  # they are committed; the batch waits for the frozen nameserver
+    await until(lambda: ddnsd.has_committed("192.0.2.7", *MANY), what="all wait for the nameserver")
     nameserver_rig.thaw()
     replies = dict(zip(MANY, await asyncio.gather(*asking), strict=True))
     assert {host: reply.message for host, reply in replies.items() if reply.message != UPDATED} == {

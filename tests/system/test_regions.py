@@ -71,7 +71,7 @@ async def test_lost_for_a_while(regions: Regions, scenario: Scenario) -> None:
     await _prepare(regions)
     answers = {name: answer for name, answer in zip(MEMBERS, scenario.answers, strict=True) if answer}
     async with RegionalTraffic(regions) as traffic:
-        await asyncio.sleep(WARMTH)
+        await traffic.go_on(WARMTH)
         async with scenario.loss(regions):
             taken_over, *_ = await asyncio.gather(
                 until(lambda: regions.is_led_by(scenario.leader), NEXT_LEADER, "it is led"),

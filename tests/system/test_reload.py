@@ -16,7 +16,7 @@ from tests.system.load import UPDATED
 from tests.system.mounted import Mounted, noticed
 from tests.system.test_listeners import make_certificate
 from tests.system.wire import Wire
-from tests.waiting import until
+from tests.waiting import paced, until
 
 BLOG = "blog.example.com"
 
@@ -118,10 +118,9 @@ async def test_a_file_that_is_written_slowly_is_read_when_it_is_whole(tmp_path: 
         whole = ddnsd.config_path.read_text() + "addresses: {private: refuse}\n"
         async with noticed(ddnsd):
             with ddnsd.config_path.open("w") as file:
-                for start in range(0, len(whole), 20):
+                async for start in paced(range(0, len(whole), 20), 0.1):
                     file.write(whole[start : start + 20])
                     file.flush()
-                    await asyncio.sleep(0.1)
         assert ddnsd.events("config.refused") == []
         assert [event["settings"] for event in ddnsd.events("config.applied")] == [["addresses.private"]]
 

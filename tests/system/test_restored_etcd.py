@@ -35,7 +35,7 @@ async def test_restored_store_waits_for_the_operator(
                 assert (await ddnsd.update(BLOG, f"192.0.2.{number}")).message == UPDATED
             bind_rig.freeze()
             waiter = asyncio.create_task(ddnsd.update(OTHER, "192.0.2.77"))
-            await asyncio.sleep(0.3)  # committed; it waits for the nameserver
+            await until(lambda: ddnsd.has_committed("192.0.2.77", OTHER), what="it waits for the nameserver")
             await asyncio.to_thread(etcd.restore, snapshot, token)
             bind_rig.thaw()
             assert (await waiter).message in (NOT_STORED, NOT_PUBLISHED), (

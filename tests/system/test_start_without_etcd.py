@@ -27,7 +27,7 @@ from tests.system.installation import Installation
 from tests.system.installation import example as documents
 from tests.system.load import UNCHANGED, UPDATED
 from tests.system.workers import pids
-from tests.waiting import until
+from tests.waiting import PATIENCE, until, wait_until
 
 BLOG = "blog.example.com"
 FASTER = 6  # times that the probes' periods, and so the outage, are shorter than in a cluster
@@ -112,12 +112,15 @@ def etcd() -> Iterator[EtcdRig]:
 def _run(pods: list[Pod], seconds: float) -> None:
     """Do what kubelet does for so long."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+
+    def is_over() -> bool:
         for pod in pods:
             pod.container.step()
             assert pod.container.restarts == 0, pod.log()
             assert pod.container.process.running, pod.log()
-        time.sleep(0.05)
+        return time.monotonic() >= deadline
+
+    wait_until(is_over, seconds + PATIENCE)
 
 
 def test_pods_that_start_three_minutes_before_etcd_are_not_restarted(etcd: EtcdRig, tmp_path: Path) -> None:

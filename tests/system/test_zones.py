@@ -11,7 +11,7 @@ from tests.rigs.base import NameserverRig
 from tests.rigs.client import NotServedError, Record
 from tests.system.installation import Installation, document, example
 from tests.system.load import NOT_PUBLISHED, UNCHANGED, UPDATED
-from tests.waiting import until
+from tests.waiting import stays, until
 
 ZONE, BLOG = "example.com", "blog.example.com"
 NAMES = [f"h{number}.example.com" for number in range(30)]
@@ -51,8 +51,11 @@ async def test_zone_moves(tmp_path: Path) -> None:
         assert len(before) == 31
         knot.freeze()
         await ddnsd.apply(document("Zone", ZONE, nameserver="second"))
-        await asyncio.sleep(0.5)
-        assert await _ours(bind) >= before, "nothing leaves before all of it is published at the new home"
+
+        async def are_served() -> bool:
+            return await _ours(bind) >= before
+
+        await stays(are_served, 0.5, "nothing leaves before all of it is published at the new home")
         knot.thaw()
 
         async def moved() -> bool:
@@ -276,7 +279,7 @@ async def test_leader_ends_before_its_nameservers(tmp_path: Path, bind_rig: Name
         assert (await ddnsd.update(BLOG, "192.0.2.1")).message == UPDATED
         bind_rig.freeze()
         asking = asyncio.create_task(ddnsd.update(BLOG, "192.0.2.2"))
-        await asyncio.sleep(0.3)  # on its way to the frozen nameserver
+        await until(lambda: ddnsd.has_committed("192.0.2.2", BLOG), what="it waits for the nameserver")
         try:
             assert await ddnsd.terminate() == 0
         finally:

@@ -12,11 +12,13 @@ from typing import Self
 
 import dns.exception
 
+from ddnsd.aio import wait_for
 from tests.rigs.base import NameserverRig
 from tests.system.history import Answer, Record, Sample
 from tests.system.http import Client
 from tests.system.installation import SECRET, UPDATE
-from tests.system.load import UNCHANGED, UPDATED, address, running
+from tests.system.load import UNCHANGED, UPDATED, address, go_on, running
+from tests.waiting import paced
 
 PATIENCE = 3.0  # seconds that a client waits for an answer, before it asks another node
 _PAUSE = 0.1  # seconds between a name's changes
@@ -31,19 +33,18 @@ class Customer(ABC):
 
     def __init__(self, host: str, nodes: Sequence[str], record: Record) -> None:
         """`nodes` are their public addresses."""
-        self.is_leaving = False
+        self.leaving = asyncio.Event()
         self._host = host
         self._record = record
         self._clients = [Client(node) for node in nodes]
         self._random = random.Random(host)
 
     async def run(self) -> None:
-        """Go on until `is_leaving`."""
-        for number in itertools.count(1):
-            if self.is_leaving:
-                break
-            await self._change(address(number))
-            await asyncio.sleep(_PAUSE)
+        """Go on until it is `leaving`."""
+        numbers = itertools.count(1)
+        while not self.leaving.is_set():
+            await self._change(address(next(numbers)))
+            await wait_for(self.leaving, _PAUSE)
         for client in self._clients:
             await client.close()
 
@@ -73,9 +74,9 @@ class Wanderer(Customer):
     async def _change(self, address: str) -> None:
         node = self._random.randrange(len(self._clients))
         while not await self._try(node, address):
-            if self.is_leaving or self._random.random() < 0.3:
+            if self.leaving.is_set() or self._random.random() < 0.3:
                 return
-            await asyncio.sleep(_BACKOFF)
+            await wait_for(self.leaving, _BACKOFF)
             node = (node + 1) % len(self._clients)
         if self._random.random() < 0.2:  # what one node has answered, all must know
             await self._try((node + 1) % len(self._clients), address)
@@ -124,10 +125,8 @@ class Onlooker:
 
     async def run(self) -> None:
         """Never ends."""
-        while True:
-            for host in self._hosts:
-                await self._look(host)
-                await asyncio.sleep(self._glance)
+        async for host in paced(itertools.cycle(self._hosts), self._glance):
+            await self._look(host)
 
     async def _look(self, host: str) -> None:
         begin = time.monotonic()
@@ -156,7 +155,7 @@ class Traffic:
 
     async def __aenter__(self) -> Self:
         everybody = (self._onlooker.run(), *(customer.run() for customer in self._customers))
-        _, *self._busy = await self._stack.enter_async_context(running(*everybody))
+        self._looking, *self._busy = await self._stack.enter_async_context(running(*everybody))
         return self
 
     async def __aexit__(
@@ -167,8 +166,12 @@ class Traffic:
     ) -> None:
         await self._stack.__aexit__(kind, failure, traceback)
 
+    async def go_on(self, seconds: float) -> None:
+        """Let all go on for so long; a failure of one is raised at once."""
+        await go_on(seconds, self._looking, *self._busy)
+
     async def stop(self) -> None:
         """Let every client come to its end; what is served is still looked at."""
         for customer in self._customers:
-            customer.is_leaving = True
+            customer.leaving.set()
         await asyncio.gather(*self._busy)

@@ -77,7 +77,7 @@ class BreakableCluster(Cluster):
         self._starting.clear()
 
     async def _happens(self, fault: Fault) -> None:
-        await asyncio.sleep(fault.at)
+        await _pass(fault.at)
         match fault.part:
             case Part.NODE if fault.kind in (Kind.KILLED, Kind.STOPPED):
                 await self._process(fault, self.nodes[fault.number])
@@ -93,17 +93,17 @@ class BreakableCluster(Cluster):
     async def _process(self, fault: Fault, process: "Installation | _Server") -> None:
         if fault.kind is Kind.STOPPED:
             process.freeze()
-            await asyncio.sleep(fault.seconds)
+            await _pass(fault.seconds)
             process.thaw()
             return
         await process.kill()
-        await asyncio.sleep(fault.seconds)
+        await _pass(fault.seconds)
         self._starting.add(asyncio.create_task(process.start(), name=f"start after {fault}"))
 
     async def _isolate(self, fault: Fault) -> None:
         self._isolated.add(fault.number)
         self._cut()
-        await asyncio.sleep(fault.seconds)
+        await _pass(fault.seconds)
         self._isolated.remove(fault.number)
         self._cut()
 
@@ -204,12 +204,17 @@ class _Server:
             await self._server.restart()
 
 
+async def _pass(seconds: float) -> None:
+    """Let the time of the schedule pass."""
+    await asyncio.sleep(seconds)
+
+
 async def _while(
     seconds: float, links: tuple[Link, ...], begin: Callable[[Link], None], end: Callable[[Link], None]
 ) -> None:
     for link in links:
         begin(link)
-    await asyncio.sleep(seconds)
+    await _pass(seconds)
     for link in links:
         end(link)
 

@@ -5,16 +5,20 @@ may find is known: what was done last, or what is being done at that moment.
 """
 
 import asyncio
+import itertools
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from math import inf
 from typing import Any, NamedTuple
 
+from ddnsd.aio import wait_for
 from ddnsd.model.resources import digest
 from tests.system.http import Client, Reply
 from tests.system.installation import UPDATE, Installation, document
 from tests.system.load import UNCHANGED, UPDATED
+from tests.waiting import paced
 
 PATIENCE = 3.0  # seconds that an operator, or a client, waits for an answer
 _PAUSE = 0.2  # seconds between two things that one of them does
@@ -67,11 +71,17 @@ class Subject:
         return [order for order in self.orders if order.begin < look.end][-4:]
 
 
+def _any_of(nodes: Sequence[Installation], chance: random.Random) -> Iterator[Installation]:
+    """Yield one of the nodes, again and again."""
+    while True:
+        yield chance.choice(nodes)
+
+
 class Operator:
     """Allows and revokes one subject by turns, at any node, while a client asks any node for it."""
 
     def __init__(self, number: int, nodes: Sequence[Installation], seed: int) -> None:
-        self.is_leaving = False
+        self.leaving = asyncio.Event()
         self.subject = Subject(f"subject {number}")
         self._number = number
         self._secret = f"operators-secret-{number:08}"
@@ -86,48 +96,42 @@ class Operator:
         return [document("Account", account), self._token(allowed=True), host]
 
     async def run(self) -> None:
-        """Go on until `is_leaving`; then the subject is allowed."""
+        """Go on until it is `leaving`; then the subject is allowed."""
         self.subject.orders.append(Order(True, time.monotonic(), time.monotonic()))
         looking = asyncio.create_task(self._look())
         try:
             allowed = True
-            while not self.is_leaving or not allowed:
+            while not self.leaving.is_set() or not allowed:
                 allowed = not allowed
                 await self._order(allowed)
-                await asyncio.sleep(_PAUSE * self._chance.random())
+                await wait_for(self.leaving, _PAUSE * self._chance.random())
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
 
     async def _order(self, allowed: bool) -> None:
         """Repeat it until it is done."""
-        while True:
+        async for node in paced(_any_of(self._nodes, self._chance), _FAILED):
             begin = time.monotonic()
-            node = self._chance.choice(self._nodes)
             done = await succeeds(node, "POST", "apply", [self._token(allowed=allowed)])
             self.subject.orders.append(Order(allowed, begin, time.monotonic() if done else inf))
             if done:
                 return
-            await asyncio.sleep(_FAILED)
 
     async def _look(self) -> None:
         """Ask any node for a change, again and again: is it let in?"""
-        number = 0
-        while True:
-            number += 1
+        async for number in paced(itertools.count(1), lambda: _PAUSE * self._chance.random()):
             client = Client(self._chance.choice(self._nodes).addresses["public"])
             begin = time.monotonic()
             try:
                 async with asyncio.timeout(PATIENCE):
                     reply = await self._ask(client, f"10.9.{number >> 8 & 255}.{number & 255}")
             except (OSError, asyncio.IncompleteReadError):
-                await asyncio.sleep(_FAILED)
                 continue
             finally:
                 await client.close()
             if reply.message in (UPDATED, UNCHANGED, NO_TOKEN):
                 self.subject.looks.append(Look(reply.message != NO_TOKEN, begin, time.monotonic()))
-            await asyncio.sleep(_PAUSE * self._chance.random())
 
     async def _ask(self, client: Client, ip: str) -> Reply:
         return await client.get(UPDATE, domain=self._host, ip=ip, token=self._secret)
@@ -141,33 +145,32 @@ class Tenant:
     """Hosts that are made, get an address, and are deleted: one after the other, each with another name."""
 
     def __init__(self, number: int, nodes: Sequence[Installation], seed: int) -> None:
-        self.is_leaving = False
+        self.leaving = asyncio.Event()
         self.hosts: list[str] = []
         self._number = number
         self._nodes = nodes
         self._chance = random.Random(f"tenant {seed} {number}")
 
     async def run(self) -> None:
-        """Go on until `is_leaving`; then all hosts are deleted."""
-        while not self.is_leaving:
+        """Go on until it is `leaving`; then all hosts are deleted."""
+        while not self.leaving.is_set():
             turn = len(self.hosts) + 1
             host = f"tenant{self._number}-{turn}.example.com"
             self.hosts.append(host)
             await self._repeat("POST", "apply", [document("Host", host, account="alice")])
             await self._change(host, f"10.8.{turn >> 8 & 255}.{turn & 255}")
             await self._repeat("DELETE", f"hosts/{host}")
-            await asyncio.sleep(_PAUSE * self._chance.random())
+            await wait_for(self.leaving, _PAUSE * self._chance.random())
 
     async def _repeat(self, method: str, path: str, body: Any = None) -> None:
-        while not await succeeds(self._chance.choice(self._nodes), method, path, body):
-            await asyncio.sleep(_FAILED)
+        async for node in paced(_any_of(self._nodes, self._chance), _FAILED):
+            if await succeeds(node, method, path, body):
+                return
 
     async def _change(self, host: str, ip: str) -> None:
-        try:
+        with suppress(OSError, asyncio.IncompleteReadError):
             async with asyncio.timeout(PATIENCE):
                 await self._chance.choice(self._nodes).update(host, ip)
-        except (OSError, asyncio.IncompleteReadError):
-            await asyncio.sleep(_FAILED)
 
 
 async def succeeds(node: Installation, method: str, path: str, body: Any = None) -> bool:

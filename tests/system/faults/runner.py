@@ -32,16 +32,16 @@ async def suffer(cluster: BreakableCluster, planned: Schedule, seed: int) -> lis
         Traffic(HOSTS, cluster.addresses, cluster.nameserver) as traffic,
         running(*(actor.run() for actor in actors)) as acting,
     ):
-        await asyncio.sleep(WARMTH)
+        await traffic.go_on(WARMTH)
         vitals = await Vitals.of(cluster.nodes)
         await cluster.suffer(planned)
         healed = time.monotonic()
         for actor in actors:
-            actor.is_leaving = True
+            actor.leaving.set()
         await traffic.stop()
         await asyncio.gather(*acting)
         took = await _healing(cluster, [host for tenant in tenants for host in tenant.hosts], healed)
-        await asyncio.sleep(0.5)  # what is served now is seen, too
+        await traffic.go_on(0.5)  # what is served now is seen, too
     record, verdict = traffic.record, judge(traffic.record, read_history(cluster.etcd, PREFIX))
     print(f"{len(record.answers)} answers, {record.lost} lost; {figures(verdict.publications)}")
     print(f"{sum(len(each.subject.looks) for each in operators)} looks of operators; {took}")
