@@ -39,8 +39,9 @@ from bench.paced import Paced
 from ddnsd.model.resources import digest
 from tests.rigs import BindRig
 from tests.rigs.client import Record
+from tests.rigs.documents import document
 from tests.system.http import Client
-from tests.system.installation import Installation, document
+from tests.system.installation import Installation
 
 _RESTING = Paced("resting.example", 178, 200, changes=False, pause=100)
 _MOVING = Paced("moving.example", 20, 200, changes=True, pause=500)

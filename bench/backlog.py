@@ -12,7 +12,8 @@ from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import ConditionalWrite, Done
 from tests.rigs.base import NameserverRig
-from tests.system.installation import Installation, document
+from tests.rigs.documents import document
+from tests.system.installation import Installation
 
 _POLL_SECONDS = 0.02
 _PATIENCE_SECONDS = 120.0

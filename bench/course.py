@@ -17,7 +17,8 @@ from bench.raw import RawFeed
 from bench.store import StoreProcess, store_process
 from bench.table import Figure, Samples
 from tests.rigs import BindRig
-from tests.system.installation import Installation, document
+from tests.rigs.documents import document
+from tests.system.installation import Installation
 
 _ZONE, _BACKLOG_ZONE, _RAW_ZONE = "example.com", "backlog.example", "raw.example"
 _BATCH = 200  # publish.batch, as config.yaml has it

@@ -21,9 +21,10 @@ from typing import NamedTuple
 
 from ddnsd.model.resources import API_VERSION
 from tests.kube.world import RULES, define
+from tests.rigs.documents import document
 from tests.rigs.kubernetes import KubernetesRig, ProjectedFolder
 from tests.rigs.kubernetes.administrator import Administrator
-from tests.system.installation import Installation, document, example
+from tests.system.installation import Installation, example
 
 _PER_SECOND = 100  # updates
 _WARM_SECONDS = 3.0

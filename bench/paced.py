@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from bench.load import WrongAnswerError, address
 from ddnsd.model.resources import digest
-from tests.system.installation import SECRET, UPDATE, Installation, document
+from tests.rigs.documents import document
+from tests.system.installation import SECRET, UPDATE, Installation
 
 _SCRIPT = Path(__file__).with_name("paced.lua")
 _ACCOUNTS = 10

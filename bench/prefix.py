@@ -19,9 +19,10 @@ from typing import NamedTuple
 from bench.load import CONNECTIONS, WrongAnswerError, address
 from ddnsd.model.resources import digest
 from tests.rigs import BindRig
+from tests.rigs.documents import document
 from tests.rigs.etcd import EtcdRig, versions
 from tests.system.http import Client
-from tests.system.installation import SECRET, Installation, document, example
+from tests.system.installation import SECRET, Installation, example
 from tests.system.load import UPDATED
 from tests.system.prefix import NEW, OLD, Router
 

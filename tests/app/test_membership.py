@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from prometheus_client import CollectorRegistry
 
 from ddnsd.app.membership import Membership
 from ddnsd.app.status import Clocks
@@ -17,8 +16,8 @@ from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import ConditionalWrite
 from ddnsd.store.watch_cache import WatchCache
-from ddnsd.telemetry.metrics import Metrics
 from tests.leader.node import member
+from tests.rigs.parts import watch_cache
 from tests.tasks import running
 from tests.waiting import turn_loop, until
 
@@ -26,7 +25,7 @@ from tests.waiting import turn_loop, until
 @asynccontextmanager
 async def watched(folder: Path) -> AsyncIterator[tuple[EmbeddedStore, WatchCache]]:
     store = await open_embedded(folder / "store")
-    cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
+    cache = watch_cache(store)
     async with running(cache.run()):
         await cache.loaded()
         yield store, cache
@@ -84,7 +83,7 @@ async def test_outdated_node_is_no_member(tmp_path: Path) -> None:
 async def test_node_that_cannot_be_current_is_no_member(tmp_path: Path) -> None:
     """Nor can it lead: the others must not leave that to it. It is noticed at its next beat."""
     store = await open_embedded(tmp_path / "store")
-    cache = WatchCache(store, 0.2, Metrics(CollectorRegistry()))
+    cache = watch_cache(store, 0.2)
     async with running(Membership(store, cache, "me", member([]), every=0.2).run()):
         async with running(cache.run()):
             await until(lambda: "me" in cache.state.members)

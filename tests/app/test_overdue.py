@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import cast
 
 from msgspec.structs import replace
-from prometheus_client import CollectorRegistry
 
 from ddnsd.app.status import StatusReport
 from ddnsd.model.addresses import Family
@@ -13,9 +12,8 @@ from ddnsd.model.records import Candidacy, Committed, Placement, PlacementState,
 from ddnsd.nameserver.interface import Nameserver
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
-from ddnsd.store.watch_cache import WatchCache
-from ddnsd.telemetry.metrics import Metrics
 from tests.leader.node import BLOG, ZONE, Node, example, member, node_on
+from tests.rigs.parts import watch_cache
 from tests.rigs.virtual import pass_time, run_virtually
 from tests.store.contract.actions import delete, put
 from tests.tasks import running
@@ -29,7 +27,7 @@ def test_a_leader_that_is_not_among_the_nodes(tmp_path: Path) -> None:
 
 async def _unseen_leader(folder: Path) -> None:
     store = await open_embedded(folder / "store")
-    cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
+    cache = watch_cache(store)
 
     async def told() -> bool:
         await cache.current()

@@ -23,10 +23,11 @@ from typing import Any
 
 from tests.before.names import NAMES, names
 from tests.rigs.client import NotServedError
+from tests.rigs.documents import document
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.former import environ_of
 from tests.system.http import Client
-from tests.system.installation import SECRET, Installation, document, example
+from tests.system.installation import SECRET, Installation, example
 from tests.waiting import until
 
 FOLDER = Path(__file__).parent / "kept"

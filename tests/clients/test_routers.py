@@ -12,8 +12,9 @@ from tests.clients import recipes
 from tests.clients.internet import SERVER, Internet
 from tests.clients.outcomes import Client, Fact, Outcome, Scenario, shows
 from tests.clients.test_inadyn import Daemon
+from tests.rigs.documents import document
 from tests.rigs.home import Home
-from tests.system.installation import SECRET, document
+from tests.system.installation import SECRET
 
 HOST, OTHER = "blog.example.com", "nas.example.com"
 V4, V6 = "198.51.100.7", "2001:db8:1:2::7"

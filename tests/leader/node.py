@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
-
 from ddnsd.leader.candidate import Candidate, Preference
 from ddnsd.leader.context import ExpiryPace, LeaderPolicy
 from ddnsd.model.addresses import Family
@@ -21,16 +19,13 @@ from ddnsd.model.state import State
 from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings
 from ddnsd.nameserver.interface import Nameserver, RecordType
 from ddnsd.service.registry import Registry
-from ddnsd.service.update import UpdatePolicy, UpdateService
+from ddnsd.service.update import UpdateService
 from ddnsd.store.embedded import open_embedded
-from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import Store
 from ddnsd.store.standstill import Patience
-from ddnsd.store.watch_cache import WatchCache
-from ddnsd.telemetry.metrics import Metrics
 from tests.model.whole_zone import contents, is_settled
-from tests.service.unlimited import unlimited
-from tests.tasks import running
+from tests.rigs.documents import document
+from tests.rigs.parts import Parts, at_work, parts_on
 from tests.waiting import until
 
 ZONE, BLOG = "example.com", "blog.example.com"
@@ -100,16 +95,13 @@ class Clock:
 
 
 @dataclass
-class Node:
+class Node(Parts):
     """One node. It leads from `lead()` on."""
 
-    cache: WatchCache
-    commits: GroupCommit
     registry: Registry
     updates: UpdateService
     candidate: Candidate
     preference: Preference
-    metrics: Metrics
     _leading: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
@@ -197,23 +189,19 @@ async def node_on(
     **leader: Any,
 ) -> AsyncIterator[Node]:
     """Run a node on a store, which may have several; `leader` is what it says of itself as a member."""
-    metrics = Metrics(CollectorRegistry())
-    cache = WatchCache(store, 5.0, metrics, patience)
-    commits = GroupCommit(store, cache, metrics)
+    parts = parts_on(store, 5.0, patience)
+    cache, commits = parts.cache, parts.commits
     registry = Registry(cache, commits, nameservers=frozenset(nameservers), timeout=5.0)
-    policies = UpdatePolicy(private=True, timeout=timeout, store_timeout=5.0)
-    updates = UpdateService(cache, commits, policies, unlimited(cache.state))
+    updates = parts.update_service(timeout=timeout)
     preference = Preference(cache, me, member(nameservers, **leader))
-    candidate = Candidate(store, cache, commits, nameservers, preference, policy, metrics)
-    async with running(cache.run()):
-        await cache.loaded()
-        node = Node(cache, commits, registry, updates, candidate, preference, metrics)
+    candidate = Candidate(store, cache, commits, nameservers, preference, policy, parts.metrics)
+    node = Node(**vars(parts), registry=registry, updates=updates, candidate=candidate, preference=preference)
+    async with at_work(parts):
         try:
             yield node
         finally:
             await node.stop_leading()
             await updates.drain()
-            await commits.aclose()
 
 
 @asynccontextmanager
@@ -268,10 +256,6 @@ async def zone_of(nameserver: Nameserver, zone: str = ZONE) -> dict[tuple[str, s
             if rrset.type is not RecordType.SOA and not rrset.name.startswith(POLICY.fence_label):
                 found[rrset.name, rrset.type.value] = rrset.values
     return found
-
-
-def document(kind: str, name: str, **spec: Any) -> dict[str, Any]:
-    return {"apiVersion": "ddnsd.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
 def host(name: str = BLOG, **spec: Any) -> dict[str, Any]:

@@ -2,15 +2,12 @@
 
 import time
 
-from prometheus_client import CollectorRegistry
-
 from ddnsd.etcd import EtcdClient, RangeRequest
 from ddnsd.etcd.errors import EtcdCompactedError
 from ddnsd.leader.housekeeping import Compactor
 from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
-from ddnsd.store.watch_cache import WatchCache
-from ddnsd.telemetry.metrics import Metrics
 from tests.rigs.etcd import EtcdRig, versions
+from tests.rigs.parts import watch_cache
 from tests.store.contract.actions import put
 from tests.tasks import running
 from tests.waiting import stays, turn_loop, until
@@ -33,7 +30,7 @@ async def is_kept(client: EtcdClient, revision: int) -> bool:
 async def test_only_what_is_old_is_forgotten() -> None:
     with EtcdRig(versions()[0]) as rig:
         store = await open_etcd(EtcdStoreSettings(rig.settings))
-        cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
+        cache = watch_cache(store)
         async with EtcdClient(rig.settings) as client, running(cache.run()):
             await cache.loaded()
             first = await put(store, "filler/old")
@@ -49,7 +46,7 @@ async def test_only_what_is_old_is_forgotten() -> None:
 async def test_another_time_counts_at_once() -> None:
     with EtcdRig(versions()[0]) as rig:
         store = await open_etcd(EtcdStoreSettings(rig.settings))
-        cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
+        cache = watch_cache(store)
         async with EtcdClient(rig.settings) as client, running(cache.run()):
             await cache.loaded()
             first = await put(store, "filler/old")

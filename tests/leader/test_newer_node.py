@@ -24,18 +24,8 @@ from ddnsd.service.registry import StoreFailedError
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import ConditionalWrite, Done, UnavailableError, Watch
-from tests.leader.node import (
-    BLOG,
-    SECRET,
-    ZONE,
-    Node,
-    document,
-    embedded_nameservers,
-    example,
-    host,
-    node_on,
-    zone,
-)
+from tests.leader.node import BLOG, SECRET, ZONE, Node, embedded_nameservers, example, host, node_on, zone
+from tests.rigs.documents import document
 
 BLOG_A = RecordKey(BLOG, Family.A)
 NOW = datetime.now(UTC)

@@ -27,7 +27,6 @@ from tests.leader.node import (
     SECRET,
     Clock,
     Node,
-    document,
     embedded_nameservers,
     example,
     host,
@@ -36,6 +35,7 @@ from tests.leader.node import (
     zone,
     zone_of,
 )
+from tests.rigs.documents import document
 from tests.rigs.forwarding import ForwardingNameserver, ForwardingStore
 
 HOSTS = tuple(f"h{number}.example.com" for number in range(3))

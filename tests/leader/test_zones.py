@@ -14,8 +14,9 @@ from ddnsd.model.resources import Kind
 from ddnsd.nameserver.interface import Nameserver, QueryRefusedError, RRset
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 from ddnsd.store.embedded import open_embedded
-from tests.leader.node import BLOG, ZONE, Node, document, example, host, node_on, served, single_node, zone
+from tests.leader.node import BLOG, ZONE, Node, example, host, node_on, served, single_node, zone
 from tests.nameserver.peer import peer
+from tests.rigs.documents import document
 from tests.waiting import until
 
 BLOG_A, BLOG_AAAA = RecordKey(BLOG, Family.A), RecordKey(BLOG, Family.AAAA)

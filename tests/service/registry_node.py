@@ -9,33 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from prometheus_client import CollectorRegistry
 
 from ddnsd.model.addresses import Family, RRType
 from ddnsd.model.records import Committed, History, HistoryEntry, RecordKey
 from ddnsd.service.registry import Registry
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
-from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import ConditionalWrite, Done, Store
-from ddnsd.store.watch_cache import WatchCache
-from ddnsd.telemetry.metrics import Metrics
-from tests.tasks import running
+from tests.rigs.documents import document
+from tests.rigs.parts import Parts, at_work, parts_on
 
 NAMESERVERS = ("default", "second")
 TIMEOUT = 20.0
 
 
 @dataclass
-class Node:
+class Node(Parts):
     """One node of an installation."""
 
-    store: Store
-    cache: WatchCache
-    commits: GroupCommit
     registry: Registry
-    metrics: Metrics
 
     async def commit_address(self, name: str, ip: str, family: RRType = Family.A) -> None:
         """Do what an update of a client's does: commit an address that depends on its host."""
@@ -76,14 +69,10 @@ class Node:
 @asynccontextmanager
 async def node_on(store: Store) -> AsyncIterator[Node]:
     """Run a node on a store; several may share one."""
-    metrics = Metrics(CollectorRegistry())
-    cache = WatchCache(store, TIMEOUT, metrics)
-    commits = GroupCommit(store, cache, metrics)
-    registry = Registry(cache, commits, nameservers=NAMESERVERS, timeout=TIMEOUT)
-    async with running(cache.run()):
-        await cache.loaded()
-        yield Node(store, cache, commits, registry, metrics)
-        await commits.aclose()
+    parts = parts_on(store, TIMEOUT)
+    registry = Registry(parts.cache, parts.commits, nameservers=NAMESERVERS, timeout=TIMEOUT)
+    async with at_work(parts):
+        yield Node(**vars(parts), registry=registry)
 
 
 @asynccontextmanager
@@ -96,11 +85,6 @@ async def single_node(folder: Path) -> AsyncIterator[Node]:
             yield node
     finally:
         await store.close()
-
-
-def document(kind: str, name: str, **spec: Any) -> dict[str, Any]:
-    """Return a document as plain JSON values."""
-    return {"apiVersion": "ddnsd.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
 def zone(name: str, **spec: Any) -> dict[str, Any]:

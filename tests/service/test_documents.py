@@ -36,7 +36,8 @@ from ddnsd.service.documents import (
 )
 from ddnsd.service.manifests import read_manifest, write_manifest
 from tests.narrow import only
-from tests.service.registry_node import account, document, host, token, zone
+from tests.rigs.documents import document
+from tests.service.registry_node import account, host, token, zone
 
 LABELS = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=10)
 NAMES = st.lists(LABELS, min_size=1, max_size=4).map(".".join)

@@ -15,14 +15,14 @@ from ddnsd.model.request import Refusal, Request, Updated, UpdateResult
 from ddnsd.model.resources import Kind, digest
 from ddnsd.service.registry import StoreFailedError
 from ddnsd.service.registry.results import Result
-from ddnsd.service.update import UpdatePolicy, UpdateService
+from ddnsd.service.update import UpdateService
 from ddnsd.store import codec, keys
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
 from ddnsd.store.interface import ConditionalWrite, Done
+from tests.rigs.documents import document
 from tests.rigs.etcd import EtcdRig, versions
 from tests.rigs.relay import Relay, relay_to
-from tests.service.registry_node import Node, account, document, host, node_on, zone
-from tests.service.unlimited import unlimited
+from tests.service.registry_node import Node, account, host, node_on, zone
 from tests.waiting import until
 
 ZONE, BLOG = "example.com", "blog.example.com"
@@ -105,11 +105,7 @@ async def nodes(rig: EtcdRig) -> AsyncIterator[Nodes]:
         node_on(first) as one,
         node_on(second) as two,
     ):
-        policy = UpdatePolicy(private=True, timeout=2 * TIMEOUT, store_timeout=TIMEOUT)
-        services = [
-            UpdateService(node.cache, node.commits, policy, unlimited(node.cache.state))
-            for node in (one, two)
-        ]
+        services = [node.update_service(timeout=2 * TIMEOUT, store_timeout=TIMEOUT) for node in (one, two)]
         nodes = Nodes(relay, one, two, *services)
         token = document("Token", "router", account="alice", sha256=digest(SECRET))
         await two.registry.apply([zone(ZONE), account("alice"), token, host(BLOG)])

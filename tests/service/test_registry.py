@@ -27,8 +27,9 @@ from ddnsd.service.status import HostStatus, RecordStatus, TextStatus, host_stat
 from ddnsd.store import codec, keys
 from ddnsd.store.interface import ConditionalWrite, Outcome, Store, Unknown
 from tests.narrow import only, present
+from tests.rigs.documents import document
 from tests.rigs.forwarding import ForwardingStore
-from tests.service.registry_node import Node, account, document, host, node_on, single_node, token, zone
+from tests.service.registry_node import Node, account, host, node_on, single_node, token, zone
 
 BASE = [zone("example.com"), account("alice")]
 

@@ -18,8 +18,9 @@ from ddnsd.store.embedded import open_embedded
 from ddnsd.store.installation import installation_owner
 from tests.leader.faults import Fault, FaultyStore, Trigger
 from tests.narrow import present
+from tests.rigs.documents import document
 from tests.service.archives import body, exported, read
-from tests.service.registry_node import Node, account, document, host, node_on, single_node, token, zone
+from tests.service.registry_node import Node, account, host, node_on, single_node, token, zone
 from tests.service.test_archive import GOLDEN
 
 ZONE, BLOG = "example.com", "blog.example.com"

@@ -6,11 +6,10 @@ import pytest
 
 from ddnsd.model.request import Refusal, Request, UpdateResult
 from ddnsd.model.resources import digest
-from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
+from tests.rigs.documents import document
 from tests.rigs.etcd import EtcdRig, Version, versions
-from tests.service.registry_node import account, document, host, node_on, zone
-from tests.service.unlimited import unlimited
+from tests.service.registry_node import account, host, node_on, zone
 from tests.waiting import until
 
 SECRET = "secret"
@@ -27,9 +26,7 @@ async def test_waiter_of_the_old_history_is_told_at_once(version: Version) -> No
                 [zone("example.com"), account("alice"), token, host("blog.example.com")]
             )
             rig.ctl("snapshot", "save", str(rig.folder / "backup"))
-            service = UpdateService(
-                node.cache, node.commits, UpdatePolicy(True, 60, 5), unlimited(node.cache.state)
-            )
+            service = node.update_service(timeout=60)
             answered: asyncio.Future[UpdateResult] = asyncio.get_running_loop().create_future()
             service.submit(
                 (Request("blog.example.com", "192.0.2.1", SECRET, ""),),

@@ -23,14 +23,14 @@ from ddnsd.model.records import (
 )
 from ddnsd.model.request import Limited, Refusal, Request, Unchanged, Updated, UpdateResult
 from ddnsd.model.resources import Kind, digest
-from ddnsd.service.limits import ClientLimits, FairUse, FairUseLimits, RefusedAttempts
+from ddnsd.service.limits import FairUse, FairUseLimits
 from ddnsd.service.update import UpdatePolicy, UpdateService
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import ConditionalWrite, Done
 from tests.leader.faults import Fault, FaultyStore, Trigger
-from tests.service.registry_node import Node, account, document, host, node_on, zone
-from tests.service.unlimited import unlimited
+from tests.rigs.documents import document
+from tests.service.registry_node import Node, account, host, node_on, zone
 from tests.waiting import turn_loop, until
 
 ZONE, BLOG = "example.com", "blog.example.com"
@@ -45,11 +45,9 @@ TWO = (Updated(BLOG, "192.0.2.2", Family.A, "192.0.2.1"),)
 class Desk:
     """A node's update service, and what the leader would write."""
 
-    def __init__(self, node: Node, policy: UpdatePolicy, limits: FairUseLimits | None = None) -> None:
+    def __init__(self, node: Node, service: UpdateService) -> None:
         self.node = node
-        state = node.cache.state
-        conduct = ClientLimits(state, FairUse(limits), RefusedAttempts()) if limits else unlimited(state)
-        self.service = UpdateService(node.cache, node.commits, policy, conduct)
+        self.service = service
         self.waited = 0  # how often there was nothing left to wait for but the nameserver
 
     async def ask(self, ip: str = "192.0.2.1") -> UpdateResult:
@@ -118,8 +116,9 @@ async def desk_in(
             await admin.registry.apply([zone(ZONE), account("alice"), token, host(BLOG)])
             faulty = FaultyStore(store, trigger or Trigger(Fault.LOST, 0))
             async with node_on(faulty) as node:
-                policy = UpdatePolicy(private=True, timeout=timeout, store_timeout=store_timeout)
-                desk = Desk(node, policy, limits)
+                fair_use = FairUse(limits) if limits else None
+                service = node.update_service(timeout=timeout, store_timeout=store_timeout, fair_use=fair_use)
+                desk = Desk(node, service)
                 yield desk
                 await desk.service.drain()
     finally:

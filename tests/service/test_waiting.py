@@ -18,7 +18,8 @@ from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import ConditionalWrite, Done
 from tests.model.world import read_all
-from tests.service.registry_node import Node, account, document, host, node_on, zone
+from tests.rigs.documents import document
+from tests.service.registry_node import Node, account, host, node_on, zone
 from tests.waiting import until
 
 NAMES = tuple(f"h{number}.example.com" for number in range(100))

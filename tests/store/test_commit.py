@@ -3,14 +3,13 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import ConditionalWrite, Done, Limits, Outcome, Stale, UnavailableError
-from ddnsd.store.watch_cache import WatchCache
-from ddnsd.telemetry.metrics import COMMIT_OUTCOMES, Metrics
+from ddnsd.telemetry.metrics import COMMIT_OUTCOMES
 from tests.rigs.forwarding import ForwardingStore
+from tests.rigs.parts import parts_on
 from tests.store.contract.actions import DEADLINE, group_commit
 from tests.waiting import stays, turn_loop
 
@@ -169,18 +168,17 @@ async def test_closing_answers_whoever_came_before(store: EmbeddedStore, gate: G
 
 
 async def test_outcomes_are_counted(store: EmbeddedStore) -> None:
-    registry = CollectorRegistry()
-    metrics = Metrics(registry)
-    commits = GroupCommit(store, WatchCache(store, DEADLINE, metrics), metrics)
+    parts = parts_on(store, DEADLINE)
+    commits = parts.commits
     await asyncio.gather(put(commits, "k0"), put(commits, "k1"), commits.commit(ConditionalWrite({"k2": 7})))
     await store.close()
     await asyncio.gather(put(commits, "k0"), return_exceptions=True)
     counts = {
-        outcome: registry.get_sample_value("ddnsd_commit_updates_total", {"outcome": outcome})
+        outcome: parts.counts.get_sample_value("ddnsd_commit_updates_total", {"outcome": outcome})
         for outcome in COMMIT_OUTCOMES
     }
     assert counts == {"done": 2, "stale": 1, "unknown": 0, "unavailable": 1}
-    assert registry.get_sample_value("ddnsd_commit_groups_total") == 2
+    assert parts.counts.get_sample_value("ddnsd_commit_groups_total") == 2
 
 
 async def test_no_caller_is_forgotten(store: EmbeddedStore) -> None:

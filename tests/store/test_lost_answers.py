@@ -16,9 +16,10 @@ from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import ConditionalWrite, Done, KeyValue, Outcome, Stale, Unknown
 from ddnsd.store.watch_cache import WatchCache
-from ddnsd.telemetry.metrics import COMMIT_OUTCOMES, Metrics
+from ddnsd.telemetry.metrics import COMMIT_OUTCOMES
 from tests.narrow import present
 from tests.rigs.etcd import EtcdRig, versions
+from tests.rigs.parts import parts_on
 from tests.rigs.relay import Relay, relay_to
 from tests.store.contract.actions import delete, put
 from tests.tasks import running
@@ -92,21 +93,19 @@ class World:
 @asynccontextmanager
 async def world_on(rig: EtcdRig, timeout: float = TIMEOUT) -> AsyncIterator[World]:
     (member,) = rig.members
-    counts = CollectorRegistry()
-    metrics = Metrics(counts)
     settings = EtcdStoreSettings(rig.settings, prefix=f"{uuid.uuid4().hex}/")
     async with relay_to(member.client_port) as relay:
         behind = replace(rig.settings_of(relay.endpoint), try_timeout=TIMEOUT)
         store = await open_etcd(replace(settings, cluster=replace(behind, timeout=2 * TIMEOUT)))
         other = await open_etcd(settings)
-        cache = WatchCache(store, timeout, metrics)
-        commits = GroupCommit(store, cache, metrics)
+        parts = parts_on(store, timeout)
+        cache, commits = parts.cache, parts.commits
         try:
             async with running(cache.run()):
                 await cache.loaded()
                 assert isinstance(await commits.commit(ConditionalWrite({}, {"things/first": b""})), Done)
                 await cache.current()
-                yield World(rig, relay, store, cache, commits, counts, other, settings)
+                yield World(rig, relay, store, cache, commits, parts.counts, other, settings)
                 relay.cut()
                 await commits.aclose()
         finally:

@@ -6,14 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
-from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import ConditionalWrite, UnavailableError, Unknown
-from ddnsd.store.watch_cache import WatchCache
-from ddnsd.telemetry.metrics import Metrics
 from tests.leader.faults import Fault, FaultyStore, Trigger
+from tests.rigs.parts import parts_on, watch_cache
 from tests.store.contract.actions import put
 
 REQUESTS = 50
@@ -26,15 +23,10 @@ async def store(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
     await store.close()
 
 
-@pytest.fixture
-def metrics() -> Metrics:
-    return Metrics(CollectorRegistry())
-
-
 async def test_watch_that_stands_still_is_told_once(
-    store: EmbeddedStore, metrics: Metrics, caplog: pytest.LogCaptureFixture
+    store: EmbeddedStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cache = WatchCache(store, 0.3, metrics)
+    cache = watch_cache(store, 0.3)
     following = asyncio.create_task(cache.run())
     await cache.loaded()
     following.cancel()
@@ -49,10 +41,10 @@ async def test_watch_that_stands_still_is_told_once(
 
 
 async def test_lost_answer_is_told_once_for_all_of_its_group(
-    store: EmbeddedStore, metrics: Metrics, caplog: pytest.LogCaptureFixture
+    store: EmbeddedStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     faulty = FaultyStore(store, Trigger(Fault.UNANSWERED, 1))
-    commits = GroupCommit(faulty, WatchCache(faulty, 0.3, metrics), metrics)
+    commits = parts_on(faulty, 0.3).commits
     updates = [ConditionalWrite({}, {f"hosts/{number}": b""}) for number in range(REQUESTS)]
     outcomes = await asyncio.gather(*map(commits.commit, updates))
     assert all(isinstance(outcome, Unknown) for outcome in outcomes)

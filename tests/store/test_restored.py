@@ -10,7 +10,6 @@ from functools import partial
 from typing import TypeAlias
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from ddnsd.etcd import EtcdClient, PutRequest
 from ddnsd.etcd.errors import RevisionRegressedError
@@ -19,12 +18,11 @@ from ddnsd.store import codec, keys
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
 from ddnsd.store.etcd.health import Access, CallFailures
 from ddnsd.store.etcd.session import open_session
-from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import ConditionalWrite, RestoredError, UnavailableError, Unknown
 from ddnsd.store.watch_cache import WatchCache
-from ddnsd.telemetry.metrics import Metrics
 from tests.rigs.etcd import EtcdRig, Version, versions
 from tests.rigs.forwarding import ForwardingStore
+from tests.rigs.parts import parts_on, watch_cache
 from tests.store.contract.actions import commit, delete, put
 from tests.waiting import until
 
@@ -55,7 +53,7 @@ async def opened(rig: EtcdRig) -> AsyncIterator[EtcdStore]:
 
 @asynccontextmanager
 async def watching(store: EtcdStore) -> AsyncIterator[WatchCache]:
-    cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
+    cache = watch_cache(store)
     async with running(cache):
         await cache.loaded()
         yield cache
@@ -174,7 +172,7 @@ async def test_restored_while_the_session_was_replaced(rig: EtcdRig, restore: Re
 @pytest.mark.parametrize("restore", [another_cluster, same_cluster], ids=lambda way: way.__name__)
 async def test_whoever_waited_for_the_old_history_is_told(rig: EtcdRig, restore: Restore) -> None:
     async with opened(rig) as store:
-        cache = WatchCache(store, 60, Metrics(CollectorRegistry()))
+        cache = watch_cache(store, 60)
         async with running(cache):
             await cache.loaded()
             await cache.current()
@@ -193,7 +191,7 @@ async def test_whoever_waited_for_the_old_history_is_told(rig: EtcdRig, restore:
 async def test_whoever_waited_is_told_at_once(rig: EtcdRig) -> None:
     """Not only when there is a new state to load."""
     async with opened(rig) as store, EtcdClient(rig.settings) as client:
-        cache = WatchCache(store, 60, Metrics(CollectorRegistry()))
+        cache = watch_cache(store, 60)
         async with running(cache):
             await cache.loaded()
         await put(store, keys.request("a"), REQUEST)
@@ -233,9 +231,8 @@ async def test_state_of_the_old_history_is_not_current_in_the_new(rig: EtcdRig) 
 async def test_what_was_lost_in_the_old_history_is_not_sent_in_the_new(rig: EtcdRig) -> None:
     """Also when the state has not noticed yet, whose revision is higher."""
     async with opened(rig) as store:
-        before, metrics = store.identity, Metrics(CollectorRegistry())
-        cache = WatchCache(store, 20, metrics)
-        commits = GroupCommit(LateStore(store), cache, metrics)
+        before, parts = store.identity, parts_on(LateStore(store), 20)
+        cache, commits = parts.cache, parts.commits
         rig.ctl("snapshot", "save", str(rig.folder / "backup"))
         for _ in range(20):
             await put(store, keys.request("lost"), REQUEST)

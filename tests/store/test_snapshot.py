@@ -4,13 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from ddnsd.model.records import RegistryHead, Work, WorkRequest
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
-from ddnsd.store.watch_cache import WatchCache
-from ddnsd.telemetry.metrics import Metrics
+from tests.rigs.parts import watch_cache
 from tests.store.contract.actions import delete, put
 from tests.tasks import running
 from tests.waiting import until
@@ -21,7 +19,7 @@ REQUEST = codec.encode(WorkRequest(Work.CHECK, "example.com", datetime.now(UTC))
 async def test_only_what_has_changed_is_read_again(tmp_path: Path) -> None:
     """Everything, of a hundred thousand hosts, would hold the loop for seconds."""
     store = await open_embedded(tmp_path / "store")
-    cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
+    cache = watch_cache(store)
     for id in ("same", "changed", "deleted"):
         await put(store, keys.request(id), REQUEST)
     async with running(cache.run()):
@@ -41,7 +39,7 @@ async def test_only_what_has_changed_is_read_again(tmp_path: Path) -> None:
 @pytest.mark.logs_errors
 async def test_a_listener_hears_of_its_shelves_and_of_what_concerns_all(tmp_path: Path) -> None:
     store = await open_embedded(tmp_path / "store")
-    cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
+    cache = watch_cache(store)
     heard: list[list[object]] = []
     async with running(cache.run()):
         await cache.current()

@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.standstill import Patience, Stage
 from ddnsd.store.watch_cache import WatchCache
-from ddnsd.telemetry.metrics import Metrics
+from tests.rigs.parts import watch_cache
 from tests.rigs.virtual import VirtualLoop, pass_time, run_virtually
 from tests.store.contract.actions import put
 from tests.store.deaf import DeafStore, DistantStore
@@ -28,7 +27,7 @@ async def real(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
 
 
 def cache_of(store: DeafStore) -> WatchCache:
-    return WatchCache(store, 5, Metrics(CollectorRegistry()), PATIENCE)
+    return watch_cache(store, patience=PATIENCE)
 
 
 async def test_a_watch_that_brings_nothing_is_opened_again_after_the_last_whole_revision(
@@ -95,7 +94,7 @@ async def _outage(folder: Path, seconds: float) -> Stage:
     """Return the worst stage of a node whose store goes when it has answered what its watch never brought."""
     real = await open_embedded(folder / "store")
     store = DistantStore(real, timeout=5)
-    cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
+    cache = watch_cache(store)
     worst = Stage.NONE
     loop = asyncio.get_running_loop()
 
@@ -133,7 +132,7 @@ def test_who_waited_in_a_stopped_process_waits_no_longer_than_that(tmp_path: Pat
 async def _stopped(folder: Path) -> None:
     real = await open_embedded(folder / "store")
     store = DistantStore(real, timeout=60)
-    cache = WatchCache(store, 5, Metrics(CollectorRegistry()))
+    cache = watch_cache(store)
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     ends: dict[str, float] = {}

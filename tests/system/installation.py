@@ -14,6 +14,7 @@ import yaml
 from ddnsd.model.resources import digest
 from tests.rigs.base import NameserverRig
 from tests.rigs.client import ask
+from tests.rigs.documents import document
 from tests.rigs.place import LOOPBACK, Place
 from tests.system.http import Client, Reply
 from tests.waiting import until
@@ -206,10 +207,6 @@ class Installation:
 
     async def update(self, domain: str, ip: str = "", token: str = "", **query: str) -> Reply:
         return await self.public.get(UPDATE, domain=domain, ip=ip, token=token or self.secret, **query)
-
-
-def document(kind: str, name: str, **spec: Any) -> dict[str, Any]:
-    return {"apiVersion": "ddnsd.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
 def example(hosts: Sequence[str] = ("blog.example.com",), zone: str = "example.com") -> list[dict[str, Any]]:

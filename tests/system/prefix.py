@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from tests.rigs.client import Record
+from tests.rigs.documents import document
 from tests.system.http import Client, Reply
-from tests.system.installation import UPDATE, document
+from tests.system.installation import UPDATE
 from tests.system.load import address
 
 OLD, NEW = "2001:db8:1:100::/56", "2001:db8:1:200::/56"

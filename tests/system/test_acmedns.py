@@ -10,8 +10,9 @@ import pytest_asyncio
 
 from ddnsd.model.resources import digest
 from tests.rigs.base import NameserverRig
+from tests.rigs.documents import document
 from tests.system.http import Reply
-from tests.system.installation import SECRET, Installation, document, example
+from tests.system.installation import SECRET, Installation, example
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

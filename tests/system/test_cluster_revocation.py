@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from ddnsd.model.resources import digest
+from tests.rigs.documents import document
 from tests.system.cluster import Cluster
-from tests.system.installation import document, example
+from tests.system.installation import example
 from tests.system.load import UNCHANGED, UPDATED
 from tests.system.traffic import Traffic
 

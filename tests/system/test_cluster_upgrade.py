@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from tests.before.data import COMMIT
+from tests.rigs.documents import document
 from tests.rigs.former import environ_of, former
 from tests.system.cluster import PREFIX, Cluster
 from tests.system.history import read_history
-from tests.system.installation import Installation, document, example
+from tests.system.installation import Installation, example
 from tests.system.judge import figures, judge, longest_delay
 from tests.system.load import all_served, number
 from tests.system.test_cluster_restart import BETWEEN, HANDOVER, HOSTS

@@ -14,8 +14,9 @@ import pytest
 import pytest_asyncio
 
 from ddnsd.model.resources import digest
+from tests.rigs.documents import document
 from tests.system.http import Client, Reply
-from tests.system.installation import SECRET, UPDATE, Installation, document, example
+from tests.system.installation import SECRET, UPDATE, Installation, example
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

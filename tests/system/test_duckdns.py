@@ -9,7 +9,8 @@ import pytest_asyncio
 
 from ddnsd.model.resources import digest
 from tests.rigs.base import NameserverRig
-from tests.system.installation import SECRET, Installation, document, example
+from tests.rigs.documents import document
+from tests.system.installation import SECRET, Installation, example
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

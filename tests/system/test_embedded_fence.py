@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.system.installation import Installation, document, example
+from tests.rigs.documents import document
+from tests.system.installation import Installation, example
 from tests.system.load import UPDATED
 from tests.waiting import until
 

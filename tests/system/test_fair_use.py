@@ -14,8 +14,9 @@ from ddnsd.model.resources import digest
 from ddnsd.web.connections import TARPIT_SECONDS
 from ddnsd.web.replies import LIMITED
 from tests.rigs.base import NameserverRig
+from tests.rigs.documents import document
 from tests.system.http import Client, Reply
-from tests.system.installation import SECRET, UPDATE, Installation, document, example
+from tests.system.installation import SECRET, UPDATE, Installation, example
 from tests.system.load import NOT_PUBLISHED, UNCHANGED, UPDATED, address
 from tests.system.mounted import Mounted, noticed
 from tests.system.wire import Wire

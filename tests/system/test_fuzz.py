@@ -12,9 +12,10 @@ import pytest
 
 from ddnsd.model.request import Refusal
 from ddnsd.web import replies
+from tests.rigs.documents import document
 from tests.system.hostile import ADDRESSES, CANARY, NAMES, Grammar, Hostile, Input
 from tests.system.http import Reply
-from tests.system.installation import SECRET, UPDATE, Installation, document, example
+from tests.system.installation import SECRET, UPDATE, Installation, example
 from tests.system.wire import Wire
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]

@@ -13,8 +13,9 @@ import pytest
 from ddnsd.model.resources import digest
 from ddnsd.service.archive import yaml_of
 from ddnsd.service.manifests import read_manifest
+from tests.rigs.documents import document
 from tests.rigs.etcd import EtcdRig, versions
-from tests.system.installation import SECRET, Installation, document, example
+from tests.system.installation import SECRET, Installation, example
 from tests.system.load import UPDATED, address
 from tests.waiting import until
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.rigs.base import NameserverRig
-from tests.system.installation import Installation, document
+from tests.rigs.documents import document
+from tests.system.installation import Installation
 from tests.waiting import until
 
 

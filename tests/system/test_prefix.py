@@ -14,11 +14,12 @@ import pytest
 from ddnsd.model.resources import digest
 from tests.rigs.base import NameserverRig
 from tests.rigs.client import Record
+from tests.rigs.documents import document
 from tests.rigs.etcd import Version
 from tests.share import FULL_SHARE
 from tests.system.cluster import PREFIX, Cluster
 from tests.system.http import Client
-from tests.system.installation import SECRET, Installation, document, example
+from tests.system.installation import SECRET, Installation, example
 from tests.system.load import NOT_PUBLISHED, UNCHANGED, UPDATED, running
 from tests.system.prefix import NEW, OLD, Router
 from tests.waiting import paced, until

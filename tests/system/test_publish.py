@@ -11,7 +11,8 @@ from ddnsd.nameserver.interface import Exists, Rcode, RecordType, Replace, Updat
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 from tests.rigs.base import NameserverRig
 from tests.rigs.client import Record
-from tests.system.installation import Installation, document, example
+from tests.rigs.documents import document
+from tests.system.installation import Installation, example
 from tests.system.load import NOT_PUBLISHED, UNCHANGED, UPDATED
 from tests.waiting import until
 

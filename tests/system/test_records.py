@@ -9,8 +9,9 @@ import pytest_asyncio
 
 from tests.rigs.base import NameserverRig
 from tests.rigs.client import Record
+from tests.rigs.documents import document
 from tests.system.http import Reply
-from tests.system.installation import UPDATE, Installation, document, example
+from tests.system.installation import UPDATE, Installation, example
 from tests.system.load import UNCHANGED, UPDATED
 
 BLOG, NAS, PLAIN = "blog.example.com", "nas.example.com", "plain.example.com"

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.rigs import BindRig
+from tests.rigs.documents import document
 from tests.rigs.volume import Volume
-from tests.system.installation import document, example
+from tests.system.installation import example
 from tests.system.load import NOT_PUBLISHED, UPDATED, Load, all_served, running
 from tests.system.mounted import Mounted, noticed
 from tests.waiting import until

@@ -10,8 +10,9 @@ import pytest
 
 from tests.rigs import KnotRig
 from tests.rigs.base import NameserverRig
+from tests.rigs.documents import document
 from tests.rigs.etcd import EtcdRig, versions
-from tests.system.installation import Installation, document, example
+from tests.system.installation import Installation, example
 from tests.system.load import UPDATED
 from tests.waiting import until
 

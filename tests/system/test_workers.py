@@ -16,9 +16,10 @@ from prometheus_client.core import Sample
 
 from ddnsd.model.resources import digest
 from tests.rigs.base import NameserverRig
+from tests.rigs.documents import document
 from tests.rigs.etcd import EtcdRig, versions
 from tests.system.http import Reply
-from tests.system.installation import SECRET, UPDATE, Installation, document, example
+from tests.system.installation import SECRET, UPDATE, Installation, example
 from tests.system.load import UNCHANGED, UPDATED, running
 from tests.system.wire import Wire
 from tests.system.workers import Visitors, all_run, is_gone, only, pids, samples, through

@@ -9,7 +9,8 @@ from typing import Any
 from tests.rigs import BindRig, KnotRig
 from tests.rigs.base import NameserverRig
 from tests.rigs.client import NotServedError, Record
-from tests.system.installation import Installation, document, example
+from tests.rigs.documents import document
+from tests.system.installation import Installation, example
 from tests.system.load import NOT_PUBLISHED, UNCHANGED, UPDATED
 from tests.waiting import stays, until
 

@@ -15,15 +15,15 @@ from prometheus_client import CollectorRegistry
 
 from ddnsd.model.ratelimit import Rate
 from ddnsd.model.resources import digest
-from ddnsd.service.limits import ClientLimits, FairUse, RefusedAttempts
-from ddnsd.service.update import UpdatePolicy, UpdateService
+from ddnsd.service.limits import FairUse
 from ddnsd.store.embedded import open_embedded
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.forms import MAX_TEXT
 from ddnsd.web.health import HealthEndpoint
 from ddnsd.web.routes import public_routes
-from tests.service.registry_node import account, document, host, node_on, zone
+from tests.rigs.documents import document
+from tests.service.registry_node import account, host, node_on, zone
 from tests.web.public_place import PublicPlace, unlimited
 
 KNOWN, UNKNOWN = "secret-of-a-router-0123", "nobody-has-this-token-01"
@@ -242,9 +242,7 @@ async def victim(folder: Path, failures: Rate | None = None) -> AsyncIterator[Vi
             blog = host("blog.example.com")
             await node.registry.apply([zone("example.com"), account("alice"), token, blog])
             fair_use = FairUse(unlimited(failures), clock=lambda: 0.0)
-            policy = UpdatePolicy(private=True, timeout=8, store_timeout=5)
-            conduct = ClientLimits(node.cache.state, fair_use, RefusedAttempts())
-            service = UpdateService(node.cache, node.commits, policy, conduct)
+            service = node.update_service(fair_use=fair_use)
             ability = HealthEndpoint(node.cache.when_current, lambda: True, 1.5)
             sources, metrics = SourceFinder((_LOOPBACK,)), Metrics(CollectorRegistry())
             routes = public_routes(service, sources, metrics, ability)

@@ -19,7 +19,8 @@ from ddnsd.store.interface import ConditionalWrite
 from ddnsd.web.admin import base
 from ddnsd.web.admin.base import MAX_BODY
 from ddnsd.web.admin.handlers import ROUTES
-from tests.service.registry_node import account, document, host, token, zone
+from tests.rigs.documents import document
+from tests.service.registry_node import account, host, token, zone
 from tests.web.admin_server import ADMIN_TOKEN, TOKENS, AdminServer, admin_server
 
 BASE = [zone("example.com"), account("alice")]

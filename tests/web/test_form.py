@@ -50,14 +50,6 @@ def test_blanks_around_a_value_are_not_part_of_it() -> None:
     assert sent("a=+x%0A&%61b=%20y%20") == {"a": "x", "ab": "y"}
 
 
-@pytest.mark.parametrize("name", ["bücher.example.com", "例子.example.com"])
-def test_international_text_is_utf8_percent_encoded_or_not(name: str) -> None:
-    raw = name.encode()
-    assert sent(f"a={quote(name)}")["a"] == name
-    assert sent(f"a={raw.decode('latin-1')}")["a"] == name  # as Tornado hands raw octets over
-    assert sent(body=b"a=" + raw)["a"] == name
-
-
 @pytest.mark.parametrize("octets", ["%ff", "%C3", "%ED%A0%80", "\xff", "x%00\xff"])
 def test_octets_that_are_not_utf8_become_no_name_and_no_token(octets: str) -> None:
     assert "\ufffd" in sent(f"a={octets}")["a"]

@@ -3,12 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from prometheus_client import CollectorRegistry
-
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import CLOCK, ConditionalWrite, Done, Outcome, Revision, Store
-from ddnsd.store.watch_cache import WatchCache
-from ddnsd.telemetry.metrics import Metrics
+from tests.rigs.parts import parts_on
 
 DEADLINE = 10.0  # seconds; generous, only a failing test waits for it
 Compact = Callable[[], Awaitable[None]]
@@ -16,8 +13,7 @@ Compact = Callable[[], Awaitable[None]]
 
 def group_commit(store: Store) -> GroupCommit:
     """Return a group commit of the store that sees no watch, with metrics of its own."""
-    metrics = Metrics(CollectorRegistry())
-    return GroupCommit(store, WatchCache(store, DEADLINE, metrics), metrics)
+    return parts_on(store, DEADLINE).commits
 
 
 async def commit(store: Store, update: ConditionalWrite) -> Outcome:

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from ddnsd.aio import wait_for
 from ddnsd.model.resources import digest
+from tests.rigs.documents import document
 from tests.system.http import Client, Reply
-from tests.system.installation import UPDATE, Installation, document
+from tests.system.installation import UPDATE, Installation
 from tests.system.load import UNCHANGED, UPDATED
 from tests.waiting import paced
 
