@@ -383,6 +383,7 @@ async def test_a_zone_that_moves_takes_nothing_there_and_leaves_what_was_never_i
         await node.apply(zone(nameserver="second"))
         await node.published()
         assert await zone_of(servers["second"]) == {(WWW, "A"): ("192.0.2.1",), (BLOG, "A"): ("192.0.2.1",)}
+        await until(lambda: left != [], what="the zone is left, when nothing of it is there")
         assert left == [{(WWW, "A"): (OPERATORS,)}]
     await store.close()
 
@@ -502,6 +503,7 @@ async def test_an_installation_of_before_goes_on_with_nothing_asked_or_refused(
             node.lead()
             await node.published()
             assert len(await zone_of(servers["second"])) == 5
+            await until(lambda: left != [], what="the zone is left")
             assert left == [{}], "all of it has left"
             names = {
                 x.name for each in watched.values() for update in each.take() for x in update.prerequisites

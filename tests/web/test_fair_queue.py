@@ -263,7 +263,7 @@ class Sources:
 async def test_who_sends_little_does_not_wait_behind_a_crowd() -> None:
     sources = Sources()
     sources.ask(CROWD, 200)
-    await asyncio.sleep(0)
+    await turn_loop()
     begun = len(sources.order)
     assert CREDIT <= begun < 100, "the crowd has used up its credit"
     sources.ask(OTHER, CREDIT + 4)
@@ -276,7 +276,7 @@ async def test_who_sends_little_does_not_wait_behind_a_crowd() -> None:
 async def test_a_source_is_not_new_all_the_time() -> None:
     sources = Sources()
     sources.ask(CROWD, 200)
-    await asyncio.sleep(0)
+    await turn_loop()
     begun = len(sources.order)
     sources.ask(OTHER, 1, again=40)
     await sources.turn(241)
