@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ddnsd.kube.crd import EXTRA, SECRET_KEY
-from ddnsd.kube.objects import Custom
+from ddnsd.kube.objects import Custom, Ref
 from ddnsd.kube.status import (
     STATUSES,
     ConditionType,
@@ -31,9 +31,14 @@ from ddnsd.service.status import RecordStatus, address_statuses
 ALL = "*"  # in `Zone.spec.namespaces`
 
 
-class SecretRef(NamedTuple):
-    """A key of a Secret in the Token's namespace. `own`: ddnsd makes the Secret."""
+class TokenSecret(NamedTuple):
+    """A key of a Secret in a Token's namespace. `own`: ddnsd makes the Secret.
 
+    `uid` is the Token's: another object of the same name has another Secret.
+    """
+
+    token: Ref
+    uid: str
     name: str
     key: str
     own: bool
@@ -93,13 +98,13 @@ def _matches(relative: str, pattern: str) -> bool:
     return relative == pattern
 
 
-def secret_of(custom: Custom) -> SecretRef | None:
+def secret_of(custom: Custom) -> TokenSecret | None:
     """Return where a Token's secret is, None where its digest stands in the spec, and of other kinds."""
     if custom.ref.kind is not Kind.TOKEN or custom.unreadable or "sha256" in custom.spec:
         return None
     if ref := custom.spec.get("secretRef"):
-        return SecretRef(ref["name"], ref.get("key", SECRET_KEY), own=False)
-    return SecretRef(f"ddnsd-token-{custom.ref.name}", SECRET_KEY, own=True)
+        return TokenSecret(custom.ref, custom.uid, ref["name"], ref.get("key", SECRET_KEY), own=False)
+    return TokenSecret(custom.ref, custom.uid, f"ddnsd-token-{custom.ref.name}", SECRET_KEY, own=True)
 
 
 def follows_unlabelled(custom: Custom) -> bool:

@@ -31,7 +31,7 @@ from ddnsd.kube.api import (
 )
 from ddnsd.kube.objects import MANAGER, Custom, Ref
 from ddnsd.kube.status import ConditionType, ConditionValue
-from ddnsd.kube.translate import SecretRef, document_of, follows_unlabelled, is_open_to, secret_of
+from ddnsd.kube.translate import TokenSecret, document_of, follows_unlabelled, is_open_to, secret_of
 from ddnsd.kube.views import Views
 from ddnsd.model.records import Entry, Mark, Resource
 from ddnsd.model.resources import (
@@ -100,14 +100,6 @@ class SecretDigest(NamedTuple):
         return self.refused is None or self.refused.reason is RejectionReason.SECRET_FORBIDDEN
 
 
-class _Reading(NamedTuple):
-    """What was read of an object."""
-
-    custom: Custom
-    digest: str
-    read: Document | InvalidObject
-
-
 class Validator:
     """Judges the objects of one Kubernetes cluster.
 
@@ -117,7 +109,7 @@ class Validator:
     def __init__(self, source: str, trusted: frozenset[str]) -> None:
         self._source = source
         self._trusted = trusted
-        self._read: dict[Ref, _Reading] = {}
+        self._read: dict[Ref, tuple[Custom, str, Document | InvalidObject]] = {}
 
     def validate(
         self,
@@ -170,15 +162,15 @@ class Validator:
 
     def _document(self, custom: Custom, digest: str) -> Document | InvalidObject:
         """Read an object, once: passes are many, and few objects change between two."""
-        known = self._read.get(custom.ref)
-        if known is not None and known.custom is custom and known.digest == digest:
-            return known.read
-        read: Document | InvalidObject
+        if known := self._read.get(custom.ref):
+            before, digest_before, read = known
+            if before is custom and digest_before == digest:
+                return read
         try:
             read = document_of(custom, self._source, digest)
         except documents.InvalidDocumentError as error:
             read = InvalidObject(documents.Reason.INVALID, str(error))
-        self._read[custom.ref] = _Reading(custom, digest, read)
+        self._read[custom.ref] = (custom, digest, read)
         return read
 
     def _reference_refusal(
@@ -269,19 +261,6 @@ _NONE = SecretDigest("")
 _NOT_YET = SecretDigest("", InvalidObject(RejectionReason.PENDING, "its Secret has not been read yet"))
 
 
-class _Place(NamedTuple):
-    """Which Secret of which Token: another object of the same name is another one."""
-
-    token: Ref
-    uid: str
-    secret: SecretRef
-
-
-def _place_of(custom: Custom) -> _Place | None:
-    secret = secret_of(custom)
-    return None if secret is None else _Place(custom.ref, custom.uid, secret)
-
-
 class SecretReader:
     """Knows the digests of the Tokens' secrets. Run `run()` as a task of its own."""
 
@@ -290,21 +269,21 @@ class SecretReader:
         self._client = client
         self._views = views
         self._role = role
-        self._known: dict[_Place, SecretDigest] = {}
-        self._looked: dict[_Place, float] = {}  # when, by the loop's time
-        self._unread: dict[_Place, str] = {}  # why not, of those that cannot be read now
-        self._round: dict[_Place, None] = {}  # what is to be looked at, the next one last
+        self._known: dict[TokenSecret, SecretDigest] = {}
+        self._looked: dict[TokenSecret, float] = {}  # when, by the loop's time
+        self._unread: dict[TokenSecret, str] = {}  # why not, of those that cannot be read now
+        self._round: dict[TokenSecret, None] = {}  # what is to be looked at, the next one last
         self._trigger = Trigger()
 
     def digest_of(self, custom: Custom) -> SecretDigest:
         """Return what is known of an object's secret; of what has none, an empty digest."""
-        place = _place_of(custom)
-        if place is None:
+        secret = secret_of(custom)
+        if secret is None:
             return _NONE
-        if place not in self._looked:
-            self._round.setdefault(place)  # a new one comes next: it does not wait for all others
+        if secret not in self._looked:
+            self._round.setdefault(secret)  # a new one comes next: it does not wait for all others
             self._trigger.due()
-        return self._known.get(place, _NOT_YET)
+        return self._known.get(secret, _NOT_YET)
 
     async def run(self, changed: Callable[[], None]) -> None:
         """Look at the Secrets, the new ones at once, the others again and again; say when one is another."""
@@ -312,65 +291,63 @@ class SecretReader:
         async def look_around() -> None:
             self._round = dict.fromkeys(reversed(self._due()))
             while self._round:
-                place, _ = self._round.popitem()
-                if self._is_there(place) and await self._look(place):
+                secret, _ = self._round.popitem()
+                if self._is_there(secret) and await self._look(secret):
                     changed()
                 await asyncio.sleep(1 / _PER_SECOND)
 
         self._trigger.due()
         await self._trigger.run(look_around, every=_ROUND_SECONDS)
 
-    def _is_there(self, place: _Place) -> bool:
+    def _is_there(self, secret: TokenSecret) -> bool:
         """Say whether the Token still is as it was when the round began; one that is gone gets no Secret."""
-        token = self._views.get(place.token)
-        return token is not None and _place_of(token) == place
+        token = self._views.get(secret.token)
+        return token is not None and secret_of(token) == secret
 
-    def _due(self) -> list[_Place]:
+    def _due(self) -> list[TokenSecret]:
         """Return what is to be looked at, first what cannot be used yet; forget what is asked for no more."""
-        places = set(filter(None, map(_place_of, self._views.of_kind(Kind.TOKEN))))
-        self._known = {place: known for place, known in self._known.items() if place in places}
-        self._looked = {place: at for place, at in self._looked.items() if place in places}
-        self._unread = {place: reason for place, reason in self._unread.items() if place in places}
+        wanted = set(filter(None, map(secret_of, self._views.of_kind(Kind.TOKEN))))
+        self._known = {secret: known for secret, known in self._known.items() if secret in wanted}
+        self._looked = {secret: at for secret, at in self._looked.items() if secret in wanted}
+        self._unread = {secret: reason for secret, reason in self._unread.items() if secret in wanted}
         # What is forbidden stays so until somebody acts: there may be thousands.
-        usable = {place for place, known in self._known.items() if known.is_steady}
+        usable = {secret for secret, known in self._known.items() if known.is_steady}
         before = asyncio.get_running_loop().time() - _AGAIN_SECONDS
         old = sorted(
-            filter(lambda place: self._looked[place] <= before, usable), key=self._looked.__getitem__
+            filter(lambda secret: self._looked[secret] <= before, usable), key=self._looked.__getitem__
         )
-        return [*(places - usable), *old]
+        return [*(wanted - usable), *old]
 
-    async def _look(self, place: _Place) -> bool:
+    async def _look(self, secret: TokenSecret) -> bool:
         """Look at one Secret; say whether it is another than before. On a failure nothing is changed."""
-        self._looked[place] = asyncio.get_running_loop().time()
+        self._looked[secret] = asyncio.get_running_loop().time()
         try:
-            found = await self._read(place)
+            found = await self._read(secret)
         except ForbiddenError as error:
-            self._note_unread(place, str(error))
-            found = self._forbidden(place)
+            self._note_unread(secret, str(error))
+            found = self._forbidden(secret)
         except KubeError as error:
-            self._note_unread(place, str(error))
+            self._note_unread(secret, str(error))
             return False
         else:
-            self._unread.pop(place, None)
-        before = self._known.get(place)
-        self._known[place] = found
+            self._unread.pop(secret, None)
+        before = self._known.get(secret)
+        self._known[secret] = found
         return found != before
 
-    def _note_unread(self, place: _Place, reason: str) -> None:
+    def _note_unread(self, secret: TokenSecret, reason: str) -> None:
         """Log why a Secret cannot be read, once as long as it is the same."""
-        if self._unread.get(place) != reason:
-            _log.warning(
-                "kube.secret_unread", token=str(place.token), secret=place.secret.name, reason=reason
-            )
-        self._unread[place] = reason
+        if self._unread.get(secret) != reason:
+            _log.warning("kube.secret_unread", token=str(secret.token), secret=secret.name, reason=reason)
+        self._unread[secret] = reason
 
-    async def _read(self, place: _Place) -> SecretDigest:
-        token, uid, secret = place
+    async def _read(self, secret: TokenSecret) -> SecretDigest:
+        token, uid = secret.token, secret.uid
         try:
             object = await self._client.get(SECRETS, secret.name, namespace=token.namespace)
         except ObjectNotFoundError:
             if secret.own:
-                return await self._create(place)
+                return await self._create(secret)
             return _no_source(secret)
         found = object.decode(_Secret)
         if secret.own:
@@ -390,24 +367,24 @@ class SecretReader:
         custom = self._views.get(token)
         if custom is None or custom.uid != uid or not follows_unlabelled(custom):
             return _no_source(secret)
-        return _digest_in(found, secret)._replace(warnings=(_unlabelled(place),))
+        return _digest_in(found, secret)._replace(warnings=(_unlabelled(secret),))
 
-    async def _create(self, place: _Place) -> SecretDigest:
+    async def _create(self, secret: TokenSecret) -> SecretDigest:
         """Make the Secret of a Token; nobody knows it before it is there to be read."""
         text = secrets.token_urlsafe(_SECRET_BYTES)
         try:
-            await self._client.create(SECRETS, _manifest(place, text), manager=MANAGER)
+            await self._client.create(SECRETS, _manifest(secret, text), manager=MANAGER)
         except ForbiddenError as error:
-            self._note_unread(place, str(error))
-            return self._forbidden(place, "make")
+            self._note_unread(secret, str(error))
+            return self._forbidden(secret, "make")
         except AlreadyExistsError:  # somebody was faster: the next look tells who
             return _NOT_YET
-        _log.info("kube.secret_made", token=str(place.token), secret=place.secret.name)
+        _log.info("kube.secret_made", token=str(secret.token), secret=secret.name)
         return SecretDigest(digest(text))
 
-    def _forbidden(self, place: _Place, verb: str = "read") -> SecretDigest:
+    def _forbidden(self, secret: TokenSecret, verb: str = "read") -> SecretDigest:
         """Return what is known of a Secret that we may not read or make: who may change that, and how."""
-        namespace = place.token.namespace
+        namespace = secret.token.namespace
         message = f"ddnsd may not {verb} Secrets in namespace {namespace}: "
         if self._role:
             message += (
@@ -421,13 +398,13 @@ class SecretReader:
         return _refused(RejectionReason.SECRET_FORBIDDEN, message)
 
 
-def _manifest(place: _Place, text: str) -> dict[str, Any]:
-    token, uid, secret = place
+def _manifest(secret: TokenSecret, text: str) -> dict[str, Any]:
+    token = secret.token
     owner = {
         "apiVersion": API_VERSION,
         "kind": token.kind.value,
         "name": token.name,
-        "uid": uid,
+        "uid": secret.uid,
         "controller": True,
     }
     return {
@@ -444,7 +421,7 @@ def _manifest(place: _Place, text: str) -> dict[str, Any]:
     }
 
 
-def _no_source(secret: SecretRef) -> SecretDigest:
+def _no_source(secret: TokenSecret) -> SecretDigest:
     """Return what is known of a Secret that is not there, or does not say that Tokens may name it.
 
     Both are told alike: who may make a Token is not always who may read Secrets.
@@ -453,19 +430,21 @@ def _no_source(secret: SecretRef) -> SecretDigest:
     return _refused(RejectionReason.SECRET_NOT_FOUND, message)
 
 
-def _unlabelled(place: _Place) -> ConditionValue:
-    label = f"kubectl label secret {place.secret.name} --namespace={place.token.namespace} {LABEL}=true"
-    message = f"Secret {place.secret.name} lacks the label that ddnsd 0.2 asks for: `{label}`"
+def _unlabelled(secret: TokenSecret) -> ConditionValue:
+    label = f"kubectl label secret {secret.name} --namespace={secret.token.namespace} {LABEL}=true"
+    message = f"Secret {secret.name} lacks the label that ddnsd 0.2 asks for: `{label}`"
     return ConditionValue(ConditionType.SECRET_LABELLED, holds=False, reason="LabelMissing", message=message)
 
 
-def _digest_in(secret: _Secret, place: SecretRef) -> SecretDigest:
-    if place.key not in secret.data:
-        return _refused(RejectionReason.SECRET_INVALID, f"Secret {place.name} has no key {place.key}: add it")
+def _digest_in(found: _Secret, secret: TokenSecret) -> SecretDigest:
+    if secret.key not in found.data:
+        return _refused(
+            RejectionReason.SECRET_INVALID, f"Secret {secret.name} has no key {secret.key}: add it"
+        )
     try:
-        return SecretDigest(digest(read_secret(b64decode(secret.data[place.key], validate=True))))
+        return SecretDigest(digest(read_secret(b64decode(found.data[secret.key], validate=True))))
     except (InvalidSecretError, binascii.Error) as error:
-        return _refused(RejectionReason.SECRET_INVALID, f"Secret {place.name}, key {place.key}: {error}")
+        return _refused(RejectionReason.SECRET_INVALID, f"Secret {secret.name}, key {secret.key}: {error}")
 
 
 def _refused(reason: RejectionReason, message: str) -> SecretDigest:

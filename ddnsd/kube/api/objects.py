@@ -15,8 +15,7 @@ KubeError                   itself: an answer that cannot be read, as it is not 
 """
 
 from collections.abc import Iterable
-from enum import Enum
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -169,17 +168,11 @@ class Object(NamedTuple):
         return self.decode(dict[str, Any])
 
 
-class EventKind(Enum):
-    """What a watch reports. A bookmark's object has a resourceVersion only."""
-
-    ADDED = "ADDED"
-    MODIFIED = "MODIFIED"
-    DELETED = "DELETED"
-    BOOKMARK = "BOOKMARK"
+EventKind = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
 
 
 class WatchEvent(NamedTuple):
-    """One change; a deleted object has its last content."""
+    """One change. A deleted object has its last content, a bookmark's only a resourceVersion."""
 
     kind: EventKind
     object: Object
@@ -207,15 +200,13 @@ class _List(msgspec.Struct, frozen=True):
 
 
 class _Event(msgspec.Struct, frozen=True):
-    type: str
+    type: EventKind | Literal["ERROR"]
     object: msgspec.Raw
 
 
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _LIST = msgspec.json.Decoder(_List)
 _EVENT = msgspec.json.Decoder(_Event)
-
-_KINDS = {kind.value: kind for kind in EventKind}
 
 
 def decode_object(text: bytes | msgspec.Raw) -> Object:
@@ -259,8 +250,8 @@ def _decode_event(line: bytes, what: str) -> WatchEvent:
         event = _EVENT.decode(line)
         if event.type == "ERROR":
             raise _error(event.object, what)
-        return WatchEvent(_KINDS[event.type], decode_object(event.object))
-    except (msgspec.DecodeError, KeyError) as error:
+        return WatchEvent(event.type, decode_object(event.object))
+    except msgspec.DecodeError as error:
         raise KubeError(f"{what}: not an event: {error}") from None
 
 

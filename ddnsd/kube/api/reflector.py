@@ -12,7 +12,6 @@ from typing import NamedTuple
 from ddnsd.kube.api.client import ApiClient, ApiWatch
 from ddnsd.kube.api.objects import (
     ApiUnavailableError,
-    EventKind,
     ExpiredError,
     Key,
     KubeError,
@@ -66,11 +65,11 @@ class Replica:
         changed = False
         for event in events:
             self.resource_version = event.object.metadata.resource_version
-            if event.kind is EventKind.BOOKMARK:
+            if event.kind == "BOOKMARK":
                 continue
             changed = True
             key = event.object.key
-            if event.kind is EventKind.DELETED:
+            if event.kind == "DELETED":
                 self.objects.pop(key, None)
                 self.gone[key] = Gone(event.object, why)
             else:
@@ -201,7 +200,7 @@ class Reflector:
         async with self._client.watch(self.selection, self._replica.resource_version) as watch:
             self._succeed()
             while events := await watch.read():
-                if any(event.kind is EventKind.DELETED for event in events):
+                if any(event.kind == "DELETED" for event in events):
                     events += await _read_more(watch)
                     self._take(events, await self._absence())
                 else:
