@@ -43,7 +43,7 @@ class Bootstrap(NamedTuple):
     admin_tokens: tuple[AdminCredential, ...]
 
     def leave(self) -> None:
-        """Let nobody in any more; this process's sockets are closed."""
+        """Accept no further connection in any worker, and close this process's sockets."""
         for bound in self.bound.values():
             bound.turn_away()
             bound.close()

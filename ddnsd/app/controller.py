@@ -55,7 +55,7 @@ class ControllerProcess:
         return process
 
     async def drain(self, *, others_go_on: bool) -> None:  # noqa: ARG002 - a node's question
-        """Say that it ends; nobody waits for an answer of it."""
+        """Report that it ends; no client waits for an answer."""
         self._draining = True
 
     def _readiness(self) -> Readiness:

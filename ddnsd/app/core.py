@@ -26,7 +26,7 @@ from ddnsd.web.health import Readiness
 Result = TypeVar("Result")
 
 _RETRY_SECONDS = 1.0
-_SOON = 1.0  # seconds after which people who look on are told that the store has not answered
+_SOON = 1.0  # seconds after which the probes report that the store has not answered
 
 
 async def open_store(settings: Settings) -> Store:
@@ -60,7 +60,7 @@ async def wait_for_store(startup: Startup) -> Store:
 
 
 async def _until_available(startup: Startup, act: Callable[[], Awaitable[Result]]) -> Result:
-    """Act, again and again while the store is unavailable; who looks on sees why it takes so long."""
+    """Act, again and again while the store is unavailable; the probes report why it takes so long."""
     while True:
         try:
             result = await act()

@@ -203,14 +203,14 @@ class NodeDrain:
         return self._public.draining
 
     def begin(self) -> None:
-        """Be not ready from now on, and end each connection with its next answer; idempotent."""
+        """Report not ready from now on, and end each connection with its next answer; idempotent."""
         if not self.has_begun:
             _log.info("retirement.begun")
             self._public.draining = True
             self._listeners.keep_no_connections()
 
     def stop(self) -> None:
-        """Keep nobody waiting for the end of a delay: the process ends."""
+        """End the wait for a delay: the process ends."""
         self.begin()
         self._stopped.set()
 

@@ -122,7 +122,7 @@ async def _start_embedded(
     )
 
     def hidden(zone: str) -> str:
-        """Return the name of the fence: four times as long as the question, and nobody's affair."""
+        """Return the name of the fence: four times as long as the question, and of no use to a client."""
         entry = state.zones.get(zone)
         is_public = entry is not None and entry.value.spec.fence == "public"
         return "" if is_public else f"{settings.publish.fence}.{zone}"
@@ -131,7 +131,7 @@ async def _start_embedded(
 
 
 def _own_addresses(section: EmbeddedSection) -> tuple[str, ...] | None:
-    """Return what the embedded nameserver's settings call so; None: the one that is asked."""
+    """Return the addresses that the nameserver gives as its own; None: the one that was asked."""
     return (
         None if section.addresses == (ASKED,) else tuple(each for each in section.addresses if each != NONE)
     )

@@ -153,7 +153,7 @@ class Reloader:
 
     def look_now(self) -> None:
         """Look at the files without waiting for the next time."""
-        _log.info("config.look")  # whoever asked wants to see that it was heard, also if nothing has changed
+        _log.info("config.look")  # the operator sees that it was heard, also if nothing has changed
         self._trigger.due()
 
     async def run(self) -> None:

@@ -56,7 +56,7 @@ def serve(source: SettingsSource, settings: Settings, role: Role) -> int:
 def _work(run: Callable[[Worker], Running], worker: Worker) -> int:
     structlog.contextvars.bind_contextvars(worker=worker.number)
     status = _live(run(worker))
-    if os.getppid() != worker.parent:  # it was killed, and leaves the folder to whoever finds it
+    if os.getppid() != worker.parent:  # it was killed, and cannot remove the folder
         shutil.rmtree(worker.folder, ignore_errors=True)
     return status
 
@@ -69,7 +69,7 @@ def _live(running: Running) -> int:
             _log.error("start.failed", reason=str(error))
             return CANNOT_START
         except TaskFellError:
-            return os.EX_SOFTWARE  # whoever supervises the process starts it anew
+            return os.EX_SOFTWARE  # its supervisor starts it again
     return 0
 
 

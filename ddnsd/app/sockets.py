@@ -50,7 +50,7 @@ class Bound(NamedTuple):
                 raise _listen_error(self.name, self.endpoint, error) from error
 
     def turn_away(self) -> None:
-        """Answer no new connection any more, in no worker; handshakes under way come to their end.
+        """Answer no further connection in any worker; handshakes under way complete.
 
         A client that connects in this moment tries again a second later, and is refused by then. Without
         this, what connects while the sockets are closed is reset: it cannot know whether it was heard.

@@ -58,7 +58,7 @@ class LastEnd:
         """Return how the process before this one ended itself, if it did so within a day."""
         try:
             ended = msgspec.json.decode(self._path.read_bytes(), type=SelfEnded)
-        except (OSError, msgspec.DecodeError):  # as a rule there is none; a broken one tells nothing
+        except (OSError, msgspec.DecodeError):  # as a rule there is none; a broken one is ignored
             return None
         return ended if datetime.now(UTC) - ended.at < _SHOWN else None
 

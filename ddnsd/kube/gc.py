@@ -104,5 +104,5 @@ class GarbageCollector:
 
 
 def _id(held: Collection[StoredObject]) -> str:
-    """Return what stands for these very deletions: an operator allows no others."""
+    """Return the id of exactly these deletions: an operator allows no others."""
     return hashlib.sha256("\n".join(sorted(str(one.ref) for one in held)).encode()).hexdigest()[:16]

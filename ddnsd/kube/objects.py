@@ -1,4 +1,4 @@
-"""Custom resources as the API server tells them."""
+"""Custom resources as the API server sends them."""
 
 from typing import Any, NamedTuple
 
@@ -72,7 +72,7 @@ def read_custom(kind: Kind, object: Object) -> Custom:
 def _status(kind: Kind, raw: msgspec.Raw) -> ObjectStatus:
     try:
         status = msgspec.json.decode(raw, type=STATUSES[kind])
-    except msgspec.ValidationError:  # another version's: it is written anew
+    except msgspec.ValidationError:  # another version's: it is written again
         return STATUSES[kind]()
     ours = tuple(condition for condition in status.conditions if condition.type in CONDITION_TYPES)
     return msgspec.structs.replace(status, conditions=ours)  # others may have conditions of their own there

@@ -1,4 +1,4 @@
-"""Whose a source's name and its objects are, before anything is changed, and who else wants them.
+"""Checks who owns a source's name and its objects before anything changes, and reports who else claims them.
 
 A store may be empty because another one was meant: a release under another name, another mode, a lost volume.
 Helm refuses that where it looks at the cluster, and a tool that only renders the chart does not. So each
@@ -67,7 +67,7 @@ class Ownership:
         await run_until(are_ours.wait(), self._whenever_due(look))
 
     async def tell_claims(self) -> None:
-        """Tell when another Namespace asks for the source's name. Never returns."""
+        """Report when another Namespace claims the source's name. Never returns."""
         await self._whenever_due(self._tell_claim)
 
     async def _whenever_due(self, look: Callable[[], Awaitable[None]]) -> None:

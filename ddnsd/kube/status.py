@@ -22,7 +22,7 @@ class ConditionType(StrEnum):
 
     ACCEPTED = "Accepted"
     PUBLISHED = "Published"  # of a Host only
-    READY = "Ready"  # what is said above in one, for tools (kstatus, `kubectl wait`)
+    READY = "Ready"  # both above in one, for tools (kstatus, `kubectl wait`)
     SECRET_LABELLED = "SecretLabelled"  # noqa: S105 - of a Token only, where it is not
 
 
@@ -94,7 +94,7 @@ STATUSES: dict[Kind, type[ObjectStatus]] = {
 
 
 class ConditionValue(NamedTuple):
-    """A condition that was found now; when it began to be so, `conditions` tells."""
+    """A condition that was found now; `conditions` finds when it began."""
 
     type: ConditionType
     holds: bool

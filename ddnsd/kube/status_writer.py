@@ -126,7 +126,7 @@ class EventRecorder:
         self._waiting: asyncio.Queue[tuple[str, str]] = asyncio.Queue(_MOST)
 
     def warn(self, reason: str, note: str) -> None:
-        """Tell this as soon as the API server takes it; not if much waits already.
+        """Write this as soon as the API server takes it; drop it if much waits already.
 
         `reason` is one word, `note` a text for people, without secrets.
         """
@@ -134,7 +134,7 @@ class EventRecorder:
             self._waiting.put_nowait((reason, note))
 
     async def run(self) -> None:
-        """Write what there is. Never returns. What is refused stands in the log, and is not tried again."""
+        """Write what there is. Never returns. What is refused is logged, and not tried again."""
         while True:
             reason, note = await self._waiting.get()
             try:

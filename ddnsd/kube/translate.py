@@ -205,7 +205,7 @@ def _ready(accepted: ConditionValue, published: ConditionValue | None = None) ->
 
 
 def _is_of(state: State, host: Custom, source: str) -> bool:
-    """Say whether the host in the store is this object's, and not somebody else's of the same name."""
+    """Say whether the host in the store is this object's, and not another's of the same name."""
     entry = state.hosts.get(host.ref.name)
     return entry is not None and entry.value.origin == Origin(source, host.ref.namespace)
 

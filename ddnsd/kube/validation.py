@@ -377,7 +377,7 @@ class SecretReader:
         except ForbiddenError as error:
             self._note_unread(secret, str(error))
             return self._forbidden(secret, "make")
-        except AlreadyExistsError:  # somebody was faster: the next look tells who
+        except AlreadyExistsError:  # another was faster: the next look finds who
             return _NOT_YET
         _log.info("kube.secret_made", token=str(secret.token), secret=secret.name)
         return SecretDigest(digest(text))
@@ -424,7 +424,7 @@ def _manifest(secret: TokenSecret, text: str) -> dict[str, Any]:
 def _no_source(secret: TokenSecret) -> SecretDigest:
     """Return what is known of a Secret that is not there, or does not say that Tokens may name it.
 
-    Both are told alike: who may make a Token is not always who may read Secrets.
+    Both get the same message: who may make a Token is not always who may read Secrets.
     """
     message = f"there is no Secret {secret.name} with the label {LABEL}=true: create it, or label it"
     return _refused(RejectionReason.SECRET_NOT_FOUND, message)
