@@ -102,7 +102,8 @@ class Acknowledger:
         """
         now = datetime.now(UTC)
         await asyncio.gather(*(self._note(finding, now) for finding in findings))
-        self._count([finding.push for finding in findings if finding.in_use], "refused")
+        if in_use := sum(bool(finding.in_use) for finding in findings):
+            self._context.leader.metrics.published(self._placement.nameserver, "refused", in_use)
 
     async def refuse(self, pushes: Sequence[Push], reason: str) -> None:
         """Record that the nameserver itself refuses these: they wait, with the error shown.
@@ -114,7 +115,7 @@ class Acknowledger:
         for push in pushes:
             _log.warning("publish.refused", **push.want.record._asdict(), reason=reason)
         await asyncio.gather(*(self._note_refusal(push, reason) for push in pushes))
-        self._count(pushes, "refused")
+        self._context.leader.metrics.published(self._placement.nameserver, "refused", len(pushes))
 
     async def _commit(self, pushes: Sequence[Push]) -> None:
         now, elsewhere = datetime.now(UTC), self._elsewhere()
@@ -126,10 +127,11 @@ class Acknowledger:
             for push in pushes
         ]
         await asyncio.gather(*map(self._context.leader.commit, commits))
-        self._count(pushes, "published")
+        metrics, nameserver = self._context.leader.metrics, self._placement.nameserver
+        if pushes:
+            metrics.published(nameserver, "published", len(pushes))
         for push in pushes:
-            seconds = max(0.0, (now - push.want.changed).total_seconds())
-            self._context.leader.metrics.publish_took(self._placement.nameserver, seconds)
+            metrics.publish_took(nameserver, max(0.0, (now - push.want.changed).total_seconds()))
 
     async def _note(self, finding: Finding, now: datetime) -> None:
         push = finding.push
@@ -151,7 +153,7 @@ class Acknowledger:
 
     def _elsewhere(self) -> Collection[str]:
         """Return the other nameservers that have records of the zone, as they do while it moves."""
-        placements = self._context.state.placements_of(self._placement.zone)
+        placements = self._context.state.placements.of(self._placement.zone)
         return [placement.nameserver for placement in placements if placement != self._placement]
 
     async def _note_refusal(self, push: Push, reason: str) -> None:
@@ -204,10 +206,6 @@ class Acknowledger:
             return True
         question = Update(self._placement.zone, (Absent(hidden.owner, RecordType.CNAME),), ())
         return await self._nameserver.update(question) is Rcode.YXRRSET
-
-    def _count(self, pushes: Sequence[Push], result: str) -> None:
-        if pushes:
-            self._context.leader.metrics.published(self._placement.nameserver, result, len(pushes))
 
 
 def _written(push: Push, value: Published) -> Transaction:

@@ -125,7 +125,7 @@ class RequestedWork:
             _NothingToDoError: there is no such placement.
         """
         state = self._context.state
-        left = [placement for placement in state.placements_of(zone) if state.is_retired(placement)]
+        left = [placement for placement in state.placements.of(zone) if state.is_retired(placement)]
         stuck = [
             placement
             for placement in left
@@ -325,7 +325,7 @@ class Publisher:
         """Return where the zone lives, and where something of it may still be."""
         entry = self._context.state.zones.get(zone)
         home = [Placement(zone, entry.value.spec.nameserver)] if entry else []
-        return dict.fromkeys([*home, *self._context.state.placements_of(zone)])
+        return dict.fromkeys([*home, *self._context.state.placements.of(zone)])
 
     def _complain(self, placement: Placement) -> None:
         if placement.nameserver not in self._unknown:

@@ -99,7 +99,7 @@ class Pusher:
     def __init__(self, context: ZoneContext) -> None:
         self._zone = context.placement.zone
         self._nameserver = context.nameserver
-        self.pace = Pace(lambda: context.policy.batch)
+        self.pace = Pace(lambda: context.leader.policy.batch)
 
     async def push(self, claim: Claim, batch: Sequence[Push]) -> PushAnswer:
         """Push the batch in one UPDATE: all of it is applied, or nothing."""

@@ -214,7 +214,17 @@ class ZonePublisher:
         if isinstance(self.nameserver, LoadedNameserver):
             await self._open(self.nameserver)
         while not self._gone.is_set():
-            await self._turn()
+            self._wake.clear()
+            try:
+                await self._step()
+            except (
+                NameserverError,
+                FenceLostError,
+                ForeignFenceError,
+                ZoneFaultError,
+                UnavailableError,
+            ) as error:
+                await self._follow(error)
 
     async def _open(self, nameserver: LoadedNameserver) -> None:
         """Let the nameserver get ready, however often it takes."""
@@ -279,20 +289,6 @@ class ZonePublisher:
         self.reclaim()
         return False
 
-    async def _turn(self) -> None:
-        """Do one thing, and what follows if it fails."""
-        self._wake.clear()
-        try:
-            await self._step()
-        except (
-            NameserverError,
-            FenceLostError,
-            ForeignFenceError,
-            ZoneFaultError,
-            UnavailableError,
-        ) as error:
-            await self._follow(error)
-
     async def _follow(self, happened: PushAnswer | Exception) -> None:
         """Do what follows from an answer or a failure: this is the decision table of docs/architecture.md."""
         match happened:
@@ -333,6 +329,7 @@ class ZonePublisher:
                 await asyncio.sleep(self.context.policy.probe_interval)
 
     async def _step(self) -> None:
+        """Do the next thing, or wait for it: leave, claim, retire, push."""
         if self._failure:
             raise self._failure
         if self.context.is_retired and (self._is_given_up or self.context.noted.untouched):

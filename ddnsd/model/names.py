@@ -115,8 +115,9 @@ def ours(record: RecordKey, published: Published | None, nameserver: str) -> fro
     if published is None or not published.ip:
         return frozenset()
     names = (owner(record), wildcard_owner(record)) if published.wildcard else (owner(record),)
-    anothers = published.not_at.get(nameserver, ())
-    return frozenset(names).difference(_being_taken(published), anothers)
+    if published.taking is None and not published.not_at:  # nearly always
+        return frozenset(names)
+    return frozenset(names).difference(_being_taken(published), published.not_at.get(nameserver, ()))
 
 
 def in_doubt(published: Published | None, nameserver: str) -> tuple[str, ...]:

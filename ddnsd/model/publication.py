@@ -78,7 +78,7 @@ def is_removed(state: State, record: RecordKey) -> bool:
     committed, published = state.addresses.get(record), state.published.get(record)
     if committed is None or not committed.value.is_tombstone or state.prefixes:
         return False
-    placements = tuple(state.placements_of(committed.value.zone))
+    placements = tuple(state.placements.of(committed.value.zone))
     if committed.value.zone not in state.zones:
         return not placements
     gone = published is not None and published.value.revision >= committed.revision
@@ -98,7 +98,11 @@ def standing(state: State, want: Wanted, published: Published | None) -> Standin
     # While the zone has other placements, it is remembered that `*.<host>` may be served there.
     if published.wildcard != want.wildcard and (want.wildcard or is_only_placement(state, want.placement)):
         return Standing.PENDING
-    return Standing.PUBLISHED if _is_ours(want, published) else Standing.PENDING
+    # Where nothing else is noted, all that is published is ours: nearly always, and reconciles look at all.
+    is_plain = published.ip and published.taking is None and not published.not_at
+    if want.ip and not is_plain and not ours(want.record, published, here).issuperset(want.owners):
+        return Standing.PENDING
+    return Standing.PUBLISHED
 
 
 def to_leave(state: State, placement: Placement, record: RecordKey) -> frozenset[str]:
@@ -123,7 +127,7 @@ def _staying(state: State, record: RecordKey, published: Published | None) -> tu
 
 def is_only_placement(state: State, placement: Placement) -> bool:
     """Say whether nothing of the zone is, or may be, published elsewhere."""
-    return all(each == placement for each in state.placements_of(placement.zone))
+    return all(each == placement for each in state.placements.of(placement.zone))
 
 
 def is_served(state: State, record: RecordKey, revision: int) -> bool:
@@ -162,13 +166,6 @@ def is_verified(state: State, placement: Placement) -> bool:
     """Say whether `published` is known to tell the truth about the placement."""
     noted = state.placements.get(placement)
     return noted is not None and noted.value.verified_in == state.identity != ""
-
-
-def _is_ours(want: Wanted, published: Published) -> bool:
-    """Say so of all owner names; it is known already whether `*.<host>` is as wanted."""
-    if published.taking is None and not published.not_at:  # nearly always: reconciles look at every record
-        return bool(published.ip) or not want.ip
-    return not want.ip or ours(want.record, published, want.placement.nameserver).issuperset(want.owners)
 
 
 _MOST_OCTETS = 60_000  # of the 65,535 of a message (RFC 1035 §4.2.2); the fence and the signature need some

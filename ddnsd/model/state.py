@@ -416,7 +416,7 @@ class PlacementTable(Table[Placement, PlacementState]):
             self._placements.discard(id.zone, id)
 
     def of(self, zone: str) -> Set[Placement]:
-        """Return the placements of a zone."""
+        """Return where something of a zone is, or may be, published."""
         return self._placements.of(zone)
 
 
@@ -518,10 +518,6 @@ class State:
         """Say whether the zone is gone, or lives at another nameserver now."""
         zone = self.zones.get(placement.zone)
         return zone is None or zone.value.spec.nameserver != placement.nameserver
-
-    def placements_of(self, zone: str) -> Iterator[Placement]:
-        """Yield the places where something of the zone is, or may be, published."""
-        yield from self.placements.of(zone)
 
     def _keep(self, name: str) -> None:
         """Have the name in the tree as long as there is something at it."""

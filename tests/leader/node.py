@@ -155,7 +155,7 @@ class Node(Parts):
             return (
                 is_settled(state, zone)
                 and is_verified(state, Placement(zone, spec.nameserver))
-                and len(list(state.placements_of(zone))) == 1
+                and len(list(state.placements.of(zone))) == 1
                 and not any(entry.value.is_tombstone for entry in state.addresses.values())
             )
 

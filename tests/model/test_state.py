@@ -154,7 +154,7 @@ def test_the_placements_of_a_zone_are_its_footprints() -> None:
     world = small_world()
     world.placement(nameserver="second", verified=False)
     world.placement("elsewhere.net")
-    assert set(world.state.placements_of("example.com")) == {PLACEMENT, Placement("example.com", "second")}
+    assert set(world.state.placements.of("example.com")) == {PLACEMENT, Placement("example.com", "second")}
 
 
 HOSTS = st.builds(

@@ -73,7 +73,7 @@ def check(state: State, names: set[str]) -> None:
     for name in names:
         assert sorted(state.hosts_in(name)) == sorted(hosts_in(state, name))
         assert sorted(state.records_in(name)) == sorted(records_in(state, name))
-        assert sorted(state.placements_of(name)) == sorted(
+        assert sorted(state.placements.of(name)) == sorted(
             placement for placement in state.placements if placement.zone == name
         )
         leaving = {record for record, entry in state.addresses.items() if entry.value.zone == name}

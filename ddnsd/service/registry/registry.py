@@ -145,7 +145,7 @@ class WorkDesk:
         with store_failures("do it"):
             await self._cache.current()
             state = self._cache.state
-            if zone not in state.zones and not any(state.placements_of(zone)):
+            if zone not in state.zones and not any(state.placements.of(zone)):
                 raise NotFoundError(f"there is no Zone {zone}")
             id = secrets.token_hex(9)
             asked = WorkRequest(work, zone, datetime.now(UTC), adopt=adopt)
