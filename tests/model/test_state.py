@@ -150,7 +150,7 @@ def test_a_placement_is_retired_when_its_zone_is_gone_or_elsewhere() -> None:
     assert world.state.is_retired(Placement("example.com", "second"))
 
 
-def test_the_placements_of_a_zone_are_its_footprints() -> None:
+def test_the_placements_of_a_zone_are_those_that_are_noted() -> None:
     world = small_world()
     world.placement(nameserver="second", verified=False)
     world.placement("elsewhere.net")
