@@ -70,10 +70,11 @@ def change(
 
 
 def _is_to_have(state: State, update: Entry[PrefixUpdate], follower: Follower) -> bool:
-    held, committed = holding(state, follower.record), state.addresses.get(follower.record)
+    committed = state.addresses.get(follower.record)
     if committed is not None and committed.revision >= update.revision:
         return False  # also of the host that the client named: that has its own address of the same commit
-    return held is not None and held.revision == update.revision
+    _, revision = holding(state, follower.record)
+    return revision == update.revision
 
 
 def _is_to_be_seen(state: State, update: Entry[PrefixUpdate], follower: Follower) -> bool:

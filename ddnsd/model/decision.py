@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.authorization import AuthorizedHost, place_of, token_name, valid_token
 from ddnsd.model.expiry import is_stale_sighting
-from ddnsd.model.prefix_updates import RecordContent, followers, holding
+from ddnsd.model.prefix_updates import followers, holding
 from ddnsd.model.prefixes import Prefix, address_below
 from ddnsd.model.progress import retry_of
 from ddnsd.model.publication import is_refused, is_served, is_served_at, is_verified
@@ -252,39 +252,39 @@ def _refreshed(
 def _step(state: State, place: AuthorizedHost, wish: RRsetChange, now: datetime) -> Step:
     """Compare what is asked of a record with what is committed."""
     record = RecordKey(place.name, wish.type)
-    held = holding(state, record)
-    if not wish.value and (held is None or not place.can_have(wish.type)):
+    content, revision = held = holding(state, record)
+    if not wish.value and (not revision or not place.can_have(wish.type)):
         return Unchanged(record.name, "", record.type)
-    if held is not None and wish.type is Challenge.TXT and wish.value:
+    if revision and wish.type is Challenge.TXT and wish.value:
         return _challenge(state, place, record, wish.value, now)
-    if held is None or held.content != wish.value:
-        previous = held.content if held else ""
-        return RecordChange(record, wish.value, wish.value, previous, place.placement.zone, again=False)
+    if content != wish.value:
+        return RecordChange(record, wish.value, wish.value, content, place.placement.zone, again=False)
     return _standing(state, place, record, held, wish.value, now)
 
 
 def _standing(
-    state: State, place: AuthorizedHost, record: RecordKey, held: RecordContent, shown: str, now: datetime
+    state: State, place: AuthorizedHost, record: RecordKey, held: tuple[str, int], shown: str, now: datetime
 ) -> Step:
-    """Say how far the nameserver is with what is committed already."""
+    """Say how far the nameserver is with what is committed already: `held` is that, with its revision."""
+    content, revision = held
     if shown:  # it is served where the host is; what is withdrawn, perhaps elsewhere
-        served = is_served_at(state, place.placement, record, held.revision)
+        served = is_served_at(state, place.placement, record, revision)
     else:
-        served = is_served(state, record, held.revision)
+        served = is_served(state, record, revision)
     if served and is_verified(state, place.placement):
         return Unchanged(record.name, shown, record.type)
     committed = state.addresses.get(record)
-    previous = committed.value.previous if committed and committed.revision == held.revision else ""
+    previous = committed.value.previous if committed and committed.revision == revision else ""
     if committed is not None and committed.value.is_tombstone and not committed.value.cleared:
-        return RecordChange(record, held.content, shown, previous, place.placement.zone, again=True)
-    if not served and is_refused(state, record, held.revision):
+        return RecordChange(record, content, shown, previous, place.placement.zone, again=True)
+    if not served and is_refused(state, record, revision):
         retry = retry_of(state, record, place.host, place.zone)
         if retry.is_early(now):
             return Refused(record)
         return RecordChange(
-            record, held.content, shown, previous, place.placement.zone, again=True, times=retry.times
+            record, content, shown, previous, place.placement.zone, again=True, times=retry.times
         )
-    return Join(record, held.revision, shown, previous, published=served)
+    return Join(record, revision, shown, previous, published=served)
 
 
 def _challenge(state: State, place: AuthorizedHost, record: RecordKey, value: str, now: datetime) -> Step:
@@ -292,7 +292,7 @@ def _challenge(state: State, place: AuthorizedHost, record: RecordKey, value: st
     committed = state.addresses[record]
     values = committed.value.ip.split()
     if values[-1:] == [value] and now - committed.value.changed < _FRESH_CHALLENGE:
-        held = RecordContent(committed.value.ip, committed.revision)
+        held = committed.value.ip, committed.revision
         return _standing(state, place, record, held, value, now)
     others = [each for each in values if each != value]
     content = " ".join([*others[1 - CHALLENGES :], value])
@@ -315,18 +315,18 @@ def _move(
         hosts += 1
         seen = state.seen.get(record.name)
         refreshes = refreshes or is_stale_sighting(host.value.spec, seen, (Family.AAAA,), now)
-        held = holding(state, record)
-        if held is None or held.content != ip:
+        content, revision = holding(state, record)
+        if content != ip:
             moving.append(record)
             continue
-        served = is_served_at(state, placement, record, held.revision)
+        served = is_served_at(state, placement, record, revision)
         if served and verified(placement):
             there.append(record)
-        elif not served and is_refused(state, record, held.revision):
+        elif not served and is_refused(state, record, revision):
             retry = retry_of(state, record, host, state.zones[placement.zone])
             (resting if retry.is_early(now) else again).append(record)
         else:
-            joined.append(Join(record, held.revision, ip, "", published=served))
+            joined.append(Join(record, revision, ip, "", published=served))
     if not (moving or again or joined or resting or refreshes):
         return Moved(name, str(prefix), hosts, 0)
     before = state.prefixes.get(prefix_update_id(token.value.spec.account, token_name(token), token.revision))

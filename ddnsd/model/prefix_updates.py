@@ -11,16 +11,9 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.authorization import may_change, takes_updates
 from ddnsd.model.prefixes import Prefix, address_below, read_prefix
 from ddnsd.model.publication import is_refused
-from ddnsd.model.records import Committed, Entry, Placement, PrefixUpdate, RecordKey, Resource
+from ddnsd.model.records import Entry, Placement, PrefixUpdate, RecordKey, Resource
 from ddnsd.model.resources import HostSpec, TokenSpec
 from ddnsd.model.state import State
-
-
-class RecordContent(NamedTuple):
-    """What a record is to hold, and the revision that says so: of its own commit, or of an update's."""
-
-    content: str
-    revision: int
 
 
 class Follower(NamedTuple):
@@ -32,12 +25,14 @@ class Follower(NamedTuple):
     ip: str
 
 
-def holding(state: State, record: RecordKey) -> RecordContent | None:
-    """Return what the record is to hold; None where nothing was ever asked, or all is forgotten."""
+def holding(state: State, record: RecordKey) -> tuple[str, int]:
+    """Return what the record is to hold, and the revision that says so: of its own commit, or an update's.
+
+    The revision is 0 where nothing was ever asked, or all is forgotten.
+    """
     committed = state.addresses.get(record)
-    if state.prefixes and record.type is Family.AAAA and (moved := _moved(state, record, committed)):
-        return moved
-    return RecordContent(committed.value.ip, committed.revision) if committed else None
+    own = (committed.value.ip, committed.revision) if committed else ("", 0)
+    return _moved(state, record, own) if state.prefixes and record.type is Family.AAAA else own
 
 
 def followers(state: State, token: TokenSpec, prefix: Prefix) -> Iterator[Follower]:
@@ -63,16 +58,15 @@ def _followers(state: State, account: str, only: Sequence[str] | None, prefix: P
             yield Follower(RecordKey(name, Family.AAAA), host, placement, ip)
 
 
-def _moved(state: State, record: RecordKey, committed: Entry[Committed] | None) -> RecordContent | None:
-    """Return what the newest update to come makes of the record; None where none changes anything."""
+def _moved(state: State, record: RecordKey, own: tuple[str, int]) -> tuple[str, int]:
+    """Return what the newest update to come makes of the record; its own where none changes anything."""
     host = state.hosts.get(record.name)
     if host is None or host.value.spec.ipv6_suffix is None:
-        return None
-    own = RecordContent(committed.value.ip, committed.revision) if committed else RecordContent("", 0)
-    newest = own
+        return own
+    content, revision = own
     for update in state.prefixes.of(host.value.spec.account):
-        if update.revision > newest.revision and may_change(update.value, record.name, host.value.spec):
+        if update.revision > revision and may_change(update.value, record.name, host.value.spec):
             ip = address_below(read_prefix(update.value.prefix), host.value.spec)
-            newest = RecordContent(ip, update.revision) if ip else newest
-    stays = newest.content == own.content and not is_refused(state, record, own.revision)
-    return None if stays else newest
+            content, revision = (ip, update.revision) if ip else (content, revision)
+    stays = content == own[0] and not is_refused(state, record, own[1])
+    return own if stays else (content, revision)

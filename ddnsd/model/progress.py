@@ -33,10 +33,10 @@ def progress(state: State, record: RecordKey, revision: int, *, verify: bool) ->
     host = state.hosts.get(record.name)
     if host is None or (record.type is not Challenge.TXT and record.type not in host.value.spec.families):
         return Progress.GONE
-    held, committed = holding(state, record), state.addresses.get(record)
-    if held is None:  # a withdrawal, done and forgotten
+    committed, (_, newest) = state.addresses.get(record), holding(state, record)
+    if not newest:  # a withdrawal, done and forgotten
         return Progress.PUBLISHED
-    if committed is None or committed.revision < revision <= held.revision:
+    if committed is None or committed.revision < revision <= newest:
         return Progress.WAITING  # for a prefix that is to come to it
     if committed.revision >= revision:
         return _of_committed(state, committed.value, record, revision, verify=verify)

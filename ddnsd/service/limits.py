@@ -271,7 +271,7 @@ class ClientLimits:
         token = self._state.tokens.by_digest(digest)
         if token is None:
             return self._fair.source_wait(_charged(request))
-        return self._fair.attempt_wait(*_who(token))
+        return self._fair.attempt_wait(token.key, token.value.spec.account)
 
     def enter(self, plan: Plan, ticket: Ticket) -> float:
         """Take what a plan changes, and a place to wait in; return 0.0, or the seconds until both can be had.
