@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from ddnsd import files
-from ddnsd.cli.client import AdminApiError, AdminClient, admin_api
+from ddnsd.cli.client import AdminApiError, AdminClient, admin_api, name_of, problem_line
 from ddnsd.cli.output import all_counted, counted
 from ddnsd.service.archive import ArchiveHeader, header_in
 from ddnsd.service.registry import Restored
@@ -89,7 +89,7 @@ def restore(client: AdminClient, file: IO[bytes]) -> None:
     try:
         answer = client.upload("/api/v1/import", file, "application/yaml", _IMPORT_TIMEOUT)
     except AdminApiError as error:
-        raise click.ClickException(_explain(error, file.name)) from error
+        raise click.ClickException(_explain(error, name_of(file))) from error
     restored = msgspec.convert(answer, Restored)
     addresses = counted(restored.addresses, "address", "addresses")
     click.echo(f"Imported {all_counted(restored.created)}, {addresses}.")
@@ -116,8 +116,7 @@ def _warn(restored: Restored) -> None:
 
 def _explain(error: AdminApiError, file: str) -> str:
     """Return the failure with the file and the place of each document that it names."""
-    name = "standard input" if file in ("-", "<stdin>") else file
-    problems = [_line(name, problem) for problem in error.answer.get("problems", ())]
+    problems = [problem_line(_place(file, problem), problem) for problem in error.answer.get("problems", ())]
     if not error.status:
         return f"{error}\nIf a part was imported already, import the same export again to continue."
     if not problems:
@@ -128,8 +127,5 @@ def _explain(error: AdminApiError, file: str) -> str:
     return "\n".join((f"{head}:", *problems))
 
 
-def _line(name: str, problem: Mapping[str, Any]) -> str:
-    place = f"{name}, document {problem['document']}" if problem.get("document") else name
-    if resource := problem.get("resource"):
-        place += f" ({resource})"
-    return ": ".join(part for part in (place, problem["field"], problem["message"]) if part)
+def _place(file: str, problem: Mapping[str, Any]) -> str:
+    return f"{file}, document {problem['document']}" if problem.get("document") else file

@@ -189,6 +189,18 @@ def resource_path(plural: str, name: str, *rest: str) -> str:
     return "/".join(("/api/v1", plural, segment, *rest))
 
 
+def name_of(file: IO[bytes]) -> str:
+    """Return what messages call a file that click has opened."""
+    return "standard input" if file.name in ("-", "<stdin>") else file.name
+
+
+def problem_line(place: str, problem: Mapping[str, Any]) -> str:
+    """Return a problem that an answer tells as a line: its place, the resource, the field, what is wrong."""
+    if resource := problem.get("resource"):
+        place += f" ({resource})"
+    return ": ".join(part for part in (place, problem["field"], problem["message"]) if part)
+
+
 def _parts(file: IO[bytes]) -> Iterator[bytes]:
     try:
         while part := file.read(_PART):

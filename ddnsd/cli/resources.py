@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from ddnsd.cli.client import AdminApiError, AdminClient, admin_api, duration, read_kind, resource_path
+from ddnsd.cli.client import (
+    AdminApiError,
+    AdminClient,
+    admin_api,
+    duration,
+    name_of,
+    problem_line,
+    read_kind,
+    resource_path,
+)
 from ddnsd.cli.output import (
     Column,
     output_format,
@@ -67,12 +76,11 @@ def _read(files: Sequence[Any]) -> tuple[list[str], list[Any]]:
     places: list[str] = []
     documents: list[Any] = []
     for file in files:
-        name = "standard input" if file.name in ("-", "<stdin>") else file.name
         try:
             found = read_manifest(file.read())
         except YamlError as error:
-            raise click.ClickException(f"{name}: {error}") from error
-        places += [f"{name}, document {number}" for number in range(1, len(found) + 1)]
+            raise click.ClickException(f"{name_of(file)}: {error}") from error
+        places += [f"{name_of(file)}, document {number}" for number in range(1, len(found) + 1)]
         documents += found
     return places, documents
 
@@ -122,13 +130,10 @@ def _explain(error: AdminApiError, places: Sequence[str]) -> str:
 
 
 def _locate(problem: Mapping[str, Any], places: Sequence[str]) -> str:
-    place = places[problem["document"] - 1]
-    resource = problem.get("resource", "")
     message = problem["message"]
     if other := problem.get("other"):
         message = message.replace(f"document {other}", places[other - 1])
-    parts = (f"{place} ({resource})" if resource else place, problem["field"], message)
-    return ": ".join(part for part in parts if part)
+    return problem_line(places[problem["document"] - 1], {**problem, "message": message})
 
 
 @click.command(short_help="Show all resources of a kind, or one.")

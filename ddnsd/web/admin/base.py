@@ -8,8 +8,7 @@ import functools
 import hmac
 import http
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -65,25 +64,18 @@ class ListMetadata(msgspec.Struct, frozen=True, rename={"cursor": "continue"}):
     cursor: str
 
 
-class HistoryList(msgspec.Struct, frozen=True):
-    """Changes, the newest first."""
-
-    metadata: ListMetadata
-    items: tuple[HistoryItem, ...]
-
-
-class RefusedList(msgspec.Struct, frozen=True):
-    """Refused attempts, the newest first."""
-
-    metadata: ListMetadata
-    items: tuple[RefusedAttempt, ...]
+def _listing(
+    name: str, item: type[msgspec.Struct], description: str = "", *before: tuple[str, Any]
+) -> Callable[..., msgspec.Struct]:
+    """Return the shape of a page of items; `before` are the fields that it begins with."""
+    fields: list[Any] = [*before, ("metadata", ListMetadata), ("items", tuple[item, ...])]  # type: ignore[valid-type]
+    namespace = {"__doc__": description} if description else None
+    return msgspec.defstruct(name, fields, frozen=True, namespace=namespace)
 
 
-class AuditList(msgspec.Struct, frozen=True):
-    """What was changed of resources, the newest first."""
-
-    metadata: ListMetadata
-    items: tuple[AuditItem, ...]
+HistoryList = _listing("HistoryList", HistoryItem, "Changes, the newest first.")
+RefusedList = _listing("RefusedList", RefusedAttempt, "Refused attempts, the newest first.")
+AuditList = _listing("AuditList", AuditItem, "What was changed of resources, the newest first.")
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -150,8 +142,12 @@ class DrainedAnswer(msgspec.Struct, frozen=True):
     waited: float
 
 
+def _header(kind: str) -> list[tuple[str, Any]]:
+    return [("apiVersion", Literal[API_VERSION]), ("kind", Literal[kind])]
+
+
 def _envelope(kind: Kind) -> list[tuple[str, Any]]:
-    return [("apiVersion", Literal[API_VERSION]), ("kind", Literal[kind.value]), ("metadata", Metadata)]
+    return [*_header(kind.value), ("metadata", Metadata)]
 
 
 def _document(kind: Kind) -> type[msgspec.Struct]:
@@ -161,17 +157,6 @@ def _document(kind: Kind) -> type[msgspec.Struct]:
     return msgspec.defstruct(kind.value, fields, frozen=True, kw_only=True)
 
 
-def _list(kind: Kind, document: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    name = f"{kind}List"
-    fields: list[Any] = [
-        ("apiVersion", Literal[API_VERSION]),
-        ("kind", Literal[name]),
-        ("metadata", ListMetadata),
-        ("items", tuple[document, ...]),  # type: ignore[valid-type]
-    ]
-    return msgspec.defstruct(name, fields, frozen=True)
-
-
 def _optional(field: msgspec.structs.FieldInfo) -> Any:
     if field.name == "sha256":
         return (field.name, Digest | msgspec.UnsetType, msgspec.UNSET)
@@ -179,7 +164,7 @@ def _optional(field: msgspec.structs.FieldInfo) -> Any:
 
 
 DOCUMENTS = {kind: _document(kind) for kind in Kind}
-LISTS = {kind: _list(kind, DOCUMENTS[kind]) for kind in Kind}
+LISTS = {kind: _listing(f"{kind}List", DOCUMENTS[kind], "", *_header(f"{kind}List")) for kind in Kind}
 _NewTokenSpec = msgspec.defstruct(
     "NewTokenSpec", map(_optional, msgspec.structs.fields(TokenSpec)), rename="camel", kw_only=True
 )
@@ -206,19 +191,6 @@ class FailedError(HTTPError):
     def __init__(self, status: int, failure: Failure | str) -> None:
         super().__init__(status)
         self.failure = Failure(failure) if isinstance(failure, str) else failure
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn what the registry raises into a failure.
-
-    Raises:
-        FailedError: instead of `RegistryError` and `InvalidDocumentError`.
-    """
-    try:
-        yield
-    except (RegistryError, InvalidDocumentError) as error:
-        raise FailedError(_status(error), _failure(error)) from error
 
 
 def _status(error: Exception) -> int:
@@ -359,8 +331,10 @@ class AdminHandler(RequestHandler):
         if self.operation is None:
             raise HTTPError(405)
         self.is_whole = True
-        with translated():
+        try:
             answer = await self.operation.function(self, *names)
+        except (RegistryError, InvalidDocumentError) as error:
+            raise FailedError(_status(error), _failure(error)) from error
         self.set_status(answer.status)
         if answer.revision:
             self.set_header("ETag", f'"{answer.revision}"')
