@@ -4,7 +4,7 @@
 """
 
 from ddnsd.config.change import SettingsChange, change, digests, needing_restart
-from ddnsd.config.environment import ReadSettings, SettingsSource, load
+from ddnsd.config.environment import SettingsSource, load
 from ddnsd.config.nameservers import (
     ASKED,
     NONE,
@@ -59,7 +59,6 @@ __all__ = [
     "PasswordFile",
     "PemFile",
     "PublishSettings",
-    "ReadSettings",
     "Rfc2136NameserverSettings",
     "SettingProblem",
     "Settings",

@@ -35,13 +35,6 @@ _MAX_BYTES = 1_048_576
 _NO_FILE = "name one that can; `ddnsd serve` without --config and config.yaml takes every default"
 
 
-class ReadSettings(NamedTuple):
-    """The settings, or all that is wrong with them; and the files that this depends on."""
-
-    settings: Settings | ConfigError
-    files: frozenset[Path]
-
-
 class SettingsSource(NamedTuple):
     """Where the settings come from: a file, if there is one, and the environment over it."""
 
@@ -51,17 +44,19 @@ class SettingsSource(NamedTuple):
     def __str__(self) -> str:
         return str(self.path) if self.path else "the environment"
 
-    def read(self) -> ReadSettings:
-        """Read and check everything once; nothing is kept of an earlier reading.
+    def read(self) -> tuple[Settings | ConfigError, frozenset[Path]]:
+        """Return the settings, or all that is wrong with them; and the files that this depends on.
+
+        Everything is read and checked once; nothing is kept of an earlier reading.
 
         Relative paths in the file start at its folder, that of a symbolic link at the link's: Kubernetes
         replaces what its links lead to. Without a file they start at the working folder.
         """
         files = {self.path} if self.path else set()
         try:
-            return ReadSettings(self._settings(files), frozenset(files))
+            return self._settings(files), frozenset(files)
         except ConfigError as error:
-            return ReadSettings(error, frozenset(files))
+            return error, frozenset(files)
 
     def _settings(self, files: set[Path]) -> Settings:
         folder = self.path.absolute().parent if self.path else Path.cwd()
@@ -116,7 +111,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     Raises:
         ConfigError: all that is wrong with them.
     """
-    settings = SettingsSource(path, environ).read().settings
+    settings, _ = SettingsSource(path, environ).read()
     if isinstance(settings, ConfigError):
         raise settings
     return settings

@@ -99,7 +99,7 @@ class NameserverError(Exception):
     NameserverError
     ├── UnreachableError    nothing was sent, so nothing was applied
     ├── NoAnswerError       sent, no answer: it may have been applied, or may be applied later
-    └── RefusedError        answered, but not with what was asked (a query or transfer refused)
+    └── QueryRefusedError   answered, but not with what was asked (a query or transfer refused)
     """
 
 

@@ -12,7 +12,7 @@ import re
 import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import IPv6Address
 from typing import Final, NamedTuple
 
@@ -46,12 +46,8 @@ COOKIE, EXTENDED_ERROR = 10, 15  # options of EDNS (RFC 7873, RFC 8914)
 _COOKIE_LENGTHS = (8, *range(16, 41))  # octets: the client's half, or both (RFC 7873 §4)
 
 
-class Class:
-    """Classes of records; the last two are operators (RFC 2136 §2.4, §2.5)."""
-
-    IN = 1
-    NONE = 254
-    ANY = 255
+# Classes of records; the last two are operators (RFC 2136 §2.4, §2.5).
+CLASS_IN, CLASS_NONE, CLASS_ANY = 1, 254, 255
 
 
 class Header(NamedTuple):
@@ -115,7 +111,7 @@ def pack_name_below(zone: str, name: str, zone_at: int = HEADER.size) -> bytes:
 
 def pack_question(name: str, type: int) -> bytes:
     """Return a question; in an UPDATE it names the zone."""
-    return pack_name(name) + QUESTION.pack(type, Class.IN)
+    return pack_name(name) + QUESTION.pack(type, CLASS_IN)
 
 
 def pack_record(owner: bytes, type: int, rdclass: int, ttl: int, rdata: bytes) -> bytes:
@@ -127,13 +123,8 @@ class MalformedMessageError(ValueError):
     """The bytes are no DNS message, or not the answer to what was asked."""
 
 
-class Question(NamedTuple):
-    """A question. The first one's octets are those from the header to `end`: its name points nowhere."""
-
-    name: str
-    type: int
-    rdclass: int
-    end: int
+Question = tuple[str, int, int, int]
+"""Name, type, class and where it ends. The first one's name points nowhere: there is none before it."""
 
 
 class Record(NamedTuple):
@@ -200,7 +191,7 @@ class _Reader:
         name, self._at = self._name_at(self._at, 0)
         type, rdclass = QUESTION.unpack_from(self._wire, self._at)
         self._at += QUESTION.size
-        return Question(name, type, rdclass, self._at)
+        return name, type, rdclass, self._at
 
     def _record(self) -> Record:
         name, end = self._name_at(self._at, 0)
@@ -342,14 +333,6 @@ def decode(wire: bytes, record: Record) -> str:
         raise MalformedMessageError(f"{record.name} {TYPES[record.type]}: bad rdata: {error}") from error
 
 
-def _encode_a(value: str) -> bytes:
-    return socket.inet_pton(socket.AF_INET, value)
-
-
-def _encode_aaaa(value: str) -> bytes:
-    return socket.inet_pton(socket.AF_INET6, value)
-
-
 def _encode_txt(value: str) -> bytes:
     """One string as it is; anything else as `_decode_txt` writes it."""
     octets = value.encode("ascii")
@@ -392,8 +375,8 @@ def _decode_txt(wire: bytes, start: int, length: int) -> str:
 
 
 _ENCODERS: Mapping[RecordType, Callable[[str], bytes]] = {
-    RecordType.A: _encode_a,
-    RecordType.AAAA: _encode_aaaa,
+    RecordType.A: partial(socket.inet_pton, socket.AF_INET),
+    RecordType.AAAA: partial(socket.inet_pton, socket.AF_INET6),
     RecordType.TXT: _encode_txt,
     RecordType.SOA: lambda value: _encode_any(RecordType.SOA, value),
     RecordType.CNAME: lambda value: _encode_any(RecordType.CNAME, value),
@@ -430,17 +413,17 @@ def update_message(id: int, update: Update) -> bytes:
 def _prerequisite(zone: str, prerequisite: Exists | Absent) -> Iterator[bytes]:
     owner, code = pack_name_below(zone, prerequisite.name), CODES[prerequisite.type]
     if isinstance(prerequisite, Absent):
-        yield pack_record(owner, code, Class.NONE, 0, NO_RDATA)
+        yield pack_record(owner, code, CLASS_NONE, 0, NO_RDATA)
         return
     for value in prerequisite.values:
-        yield pack_record(owner, code, Class.IN, 0, encode(prerequisite.type, value))
+        yield pack_record(owner, code, CLASS_IN, 0, encode(prerequisite.type, value))
 
 
 def _change(zone: str, change: Replace) -> Iterator[bytes]:
     owner, code = pack_name_below(zone, change.name), CODES[change.type]
-    yield pack_record(owner, code, Class.ANY, 0, NO_RDATA)
+    yield pack_record(owner, code, CLASS_ANY, 0, NO_RDATA)
     for value in change.values:
-        yield pack_record(owner, code, Class.IN, change.ttl, encode(change.type, value))
+        yield pack_record(owner, code, CLASS_IN, change.ttl, encode(change.type, value))
 
 
 def query_message(id: int, name: str, type: RecordType) -> bytes:

@@ -17,7 +17,7 @@ CREDENTIALS = (AdminCredential("admin", digest(FIRST), frozenset({AdminScope.ALL
 
 
 def settings_of(source: SettingsSource) -> Settings:
-    settings = source.read().settings
+    settings, _ = source.read()
     assert isinstance(settings, Settings)
     return settings
 

@@ -20,6 +20,7 @@ from ddnsd.nameserver.wire import (
     ANY,
     AXFR,
     CD,
+    CLASS_IN,
     CODES,
     COOKIE,
     DO,
@@ -36,7 +37,6 @@ from ddnsd.nameserver.wire import (
     RD,
     TC,
     TSIG,
-    Class,
     Edns,
     Header,
     MalformedMessageError,
@@ -212,7 +212,7 @@ def _limit(query: Query, is_datagram: bool) -> int:
 def _answer(zones: ServedZones, query: Query, peer: Peer, policy: Policy) -> DnsAnswer:
     if query.edns is not None and query.edns.version > 0:
         return DnsAnswer(Rcode.BADVERS)
-    if query.rdclass != Class.IN or query.type in (AXFR, IXFR):
+    if query.rdclass != CLASS_IN or query.type in (AXFR, IXFR):
         return DnsAnswer(Rcode.REFUSED, reason=EDECode.PROHIBITED)
     if (128 <= query.type < ANY) or query.type == OPT:  # of no record (RFC 6895 §3.1)
         return DnsAnswer(Rcode.NOTIMP)
@@ -262,7 +262,7 @@ def _own(owner: bytes, type: int, peer: Peer, policy: Policy) -> list[bytes]:
         return []
     family = RecordType.A if type == CODES[RecordType.A] else RecordType.AAAA
     fitting = dict.fromkeys(each for each in addresses if (":" in each) is (family is RecordType.AAAA))
-    return [pack_record(owner, type, Class.IN, _OWN_TTL, encode(family, each)) for each in fitting]
+    return [pack_record(owner, type, CLASS_IN, _OWN_TTL, encode(family, each)) for each in fitting]
 
 
 def _glue(zone: Zone, query: Query, peer: Peer, policy: Policy) -> list[list[bytes]]:

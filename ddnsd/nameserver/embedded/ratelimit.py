@@ -12,7 +12,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from enum import Enum
-from typing import NamedTuple
 
 from ddnsd.model.ratelimit import Bucket, Rate, full
 
@@ -27,11 +26,6 @@ class Verdict(Enum):
     SEND = "send"
     SLIP = "slip"
     DROP = "drop"
-
-
-class _Account(NamedTuple):
-    bucket: Bucket
-    refused: int  # answers in a row
 
 
 class ResponseRates:
@@ -51,7 +45,9 @@ class ResponseRates:
         self._slip = slip
         self._clock = clock
         self._kept = kept
-        self._accounts: OrderedDict[Hashable, _Account] = OrderedDict()
+        self._accounts: OrderedDict[Hashable, tuple[Bucket, int]] = (
+            OrderedDict()
+        )  # with the answers refused in a row
 
     def verdict(self, source: str, answer: Hashable) -> Verdict:
         """Count an answer to an address; `answer` is equal for answers that an attacker may ask for at will.
@@ -61,15 +57,15 @@ class ResponseRates:
         if self._rate is None or is_loopback(source):
             return Verdict.SEND
         key, now = (network(source), answer), self._clock()
-        bucket, refused = self._accounts.pop(key, _Account(full(self._rate, now), 0))
+        bucket, refused = self._accounts.pop(key, (full(self._rate, now), 0))
         if bucket.wait(self._rate, now) == 0.0:
-            self._keep(key, _Account(bucket.taken(self._rate, now), 0))
+            self._keep(key, bucket.taken(self._rate, now), 0)
             return Verdict.SEND
-        self._keep(key, _Account(bucket, refused + 1))
+        self._keep(key, bucket, refused + 1)
         return Verdict.SLIP if self._slip and (refused + 1) % self._slip == 0 else Verdict.DROP
 
-    def _keep(self, key: Hashable, account: _Account) -> None:
-        self._accounts[key] = account
+    def _keep(self, key: Hashable, bucket: Bucket, refused: int) -> None:
+        self._accounts[key] = bucket, refused
         if len(self._accounts) > self._kept:
             self._accounts.popitem(last=False)
 

@@ -13,13 +13,13 @@ import dns.name
 
 from ddnsd.model.names import ancestors
 from ddnsd.nameserver.embedded.settings import Authority
-from ddnsd.nameserver.interface import Absent, Exists, Rcode, RecordType, Replace, RRset, Update
+from ddnsd.nameserver.interface import Absent, Exists, Rcode, RecordType, RRset, Update
 from ddnsd.nameserver.wire import (
+    CLASS_IN,
     CODES,
     HEADER,
     NS,
     SOA,
-    Class,
     encode,
     pack_name,
     pack_name_below,
@@ -175,13 +175,13 @@ class Zone:
         """
         ttl = self._authority.ttl
         if name == self.name and type == SOA:
-            return [pack_record(owner, SOA, Class.IN, ttl, self._soa(HEADER.size))]
+            return [pack_record(owner, SOA, CLASS_IN, ttl, self._soa(HEADER.size))]
         if name == self.name and type == NS:
-            return [pack_record(owner, NS, Class.IN, ttl, pack_name_below(self.name, self._mname))]
+            return [pack_record(owner, NS, CLASS_IN, ttl, pack_name_below(self.name, self._mname))]
         rrset = self._nodes.get(name, _NOTHING).get(type)
         if rrset is None:
             return []
-        return [pack_record(owner, type, Class.IN, rrset.ttl, rdata) for rdata in _rdatas(rrset)]
+        return [pack_record(owner, type, CLASS_IN, rrset.ttl, rdata) for rdata in _rdatas(rrset)]
 
     def denial(self, zone_at: int) -> bytes:
         """Return the SOA as it accompanies "no": its TTL is how long that may be cached (RFC 2308 §3).
@@ -189,7 +189,7 @@ class Zone:
         `zone_at` is where in the message the zone's name begins.
         """
         ttl = min(self._authority.ttl, self._authority.minimum)
-        return pack_record(pack_pointer(zone_at), SOA, Class.IN, ttl, self._soa(zone_at))
+        return pack_record(pack_pointer(zone_at), SOA, CLASS_IN, ttl, self._soa(zone_at))
 
     def rrset(self, name: str, type: RecordType) -> RRset | None:
         """Return the RRset in the interface's form."""
@@ -233,7 +233,17 @@ class Zone:
         for change in update.changes:
             if change.type not in WRITABLE:
                 return Rcode.REFUSED
-        return self._change(update.changes, take_serial)
+        try:
+            rrsets = [checked(RRset(*change)) if change.values else None for change in update.changes]
+        except ValueError:
+            return Rcode.FORMERR
+        changed = [
+            self._put(rrset) if rrset else self._remove(change.name, CODES[change.type])
+            for change, rrset in zip(update.changes, rrsets, strict=True)
+        ]
+        if any(changed):
+            self.serial = take_serial()
+        return Rcode.NOERROR
 
     def _failure(self, prerequisite: Exists | Absent) -> Rcode | None:
         if not self.contains(prerequisite.name):
@@ -243,19 +253,6 @@ class Zone:
             return None if rrset is None else Rcode.YXRRSET
         held = rrset is not None and set(rrset.values) == set(prerequisite.values)
         return None if held else Rcode.NXRRSET
-
-    def _change(self, changes: Sequence[Replace], take_serial: Callable[[], int]) -> Rcode:
-        try:
-            rrsets = [checked(RRset(*change)) if change.values else None for change in changes]
-        except ValueError:
-            return Rcode.FORMERR
-        changed = [
-            self._put(rrset) if rrset else self._remove(change.name, CODES[change.type])
-            for change, rrset in zip(changes, rrsets, strict=True)
-        ]
-        if any(changed):
-            self.serial = take_serial()
-        return Rcode.NOERROR
 
     def _put(self, rrset: RRset) -> bool:
         """Replace the RRset; say whether that changed anything."""

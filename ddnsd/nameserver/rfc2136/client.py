@@ -108,7 +108,7 @@ class Connection:
         try:
             await self._writer.wait_closed()
         except OSError:
-            return  # it is closed; how it broke has been told to whoever used it
+            return  # it is closed; its user knows already how it broke
 
 
 class _Pipeline:
@@ -299,7 +299,7 @@ class ZoneAssembly:
         """Take the next records of the message and return the RRsets that they completed.
 
         Raises:
-            MalformedError: they are none of a transfer of this zone.
+            MalformedMessageError: they are none of a transfer of this zone.
         """
         completed: list[RRset] = []
         for record in records:
@@ -355,7 +355,7 @@ async def transfer(
     Raises (while iterating):
         UnreachableError: no connection.
         NoAnswerError: broken off, forged, or no message within the settings' `timeout`.
-        RefusedError: the nameserver does not give the zone away, and will not later.
+        QueryRefusedError: the nameserver does not give the zone away, and will not later.
     """
     request = transfer_message(id, zone)
     signed, verifier = signer.sign(request, several=True)
@@ -495,7 +495,7 @@ class Rfc2136Nameserver:
         Raises:
             UnreachableError: no connection.
             NoAnswerError: no valid answer.
-            RefusedError: the answer is an error.
+            QueryRefusedError: the answer is an error.
         """
         request = query_message(next(self._ids), name, type)
         message = await self._ask(self._queries, zone, request, _UNSIGNED_TO_QUERY)

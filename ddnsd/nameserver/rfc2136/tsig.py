@@ -12,7 +12,7 @@ from dns.rdataclass import ANY
 from dns.rdatatype import RdataType
 
 from ddnsd.nameserver.rfc2136.settings import Rfc2136Settings
-from ddnsd.nameserver.wire import HEADER, MAX_MESSAGE, TSIG, Class, Header, Message, pack_record
+from ddnsd.nameserver.wire import CLASS_ANY, HEADER, MAX_MESSAGE, TSIG, Header, Message, pack_record
 
 _FUDGE = 300  # seconds that the clocks may differ (RFC 8945 §10)
 _MAX_UNSIGNED = 99  # messages of a transfer between two signed ones (RFC 8945 §5.3.1)
@@ -108,6 +108,6 @@ def _signed(message: bytes, key: dns.tsig.Key) -> tuple[bytes, bytes]:
     parts = (key.algorithm, 0, _FUDGE, b"", header.id, 0, b"")
     blank = dns.rdtypes.ANY.TSIG.TSIG(ANY, RdataType.TSIG, *parts)
     tsig, _ = dns.tsig.sign(message, key, blank, int(time.time()))
-    record = pack_record(key.name.to_digestable(), TSIG, Class.ANY, 0, tsig.to_digestable())
+    record = pack_record(key.name.to_digestable(), TSIG, CLASS_ANY, 0, tsig.to_digestable())
     signed = header._replace(additionals=header.additionals + 1)
     return signed.pack() + message[HEADER.size :] + record, tsig.mac

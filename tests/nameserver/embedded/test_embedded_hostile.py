@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings
 from ddnsd.nameserver.embedded.answer import MAX_QUERY, respond
+from ddnsd.nameserver.interface import RRset
 
 QUERIES = tuple(
     dns.message.make_query(name, rdtype, use_edns=edns).to_wire()
@@ -176,11 +177,15 @@ def test_a_stranger_s_record_does_not_spoil_dnspython() -> None:
 
 
 async def test_a_bug_is_answered_counted_and_logged_once(
-    settings: EmbeddedSettings, monkeypatch: pytest.MonkeyPatch
+    settings: EmbeddedSettings, contents: tuple[RRset, ...]
 ) -> None:
-    """A zone table that breaks stands for a bug nobody knows yet."""
-    server = await EmbeddedNameserver.start(settings)
-    monkeypatch.setitem(vars(server)["_zones"], "example.com", "no zone at all")
+    """A look-up that breaks is a bug that nobody knows yet."""
+
+    def hidden(zone: str) -> str:
+        raise RuntimeError(zone)
+
+    server = await EmbeddedNameserver.start(settings, ["example.com"], hidden)
+    await server.open("example.com", contents)
     try:
         with capture_logs() as logs:
             reader, writer = await asyncio.open_connection(*server.addresses[0])
