@@ -193,9 +193,9 @@ class Node:
         worker = startup.worker.number if startup.worker else None
         self._member = member_of(settings, core.last_end.read(), self._listeners.addresses, worker)
         self._preference = Preference(self._cache, id, self._member)
+        policy = leader_policy(settings)
         self._candidate = Candidate(
-            *(store, self._cache, commits, nameservers.by_name),
-            *(self._preference, leader_policy(settings), self._metrics),
+            store, self._cache, commits, nameservers.by_name, self._preference, policy, self._metrics
         )
         self._membership = Membership(store, self._cache, id, self._member)
         self._status = StatusReport(store, self._cache, id)
@@ -284,8 +284,14 @@ class Node:
 
     def _listen(self) -> None:
         admin = make_admin_application(
-            *(self._registry, AuditLog(self._core.store), self._admin_tokens, self._status.status),
-            *(self._retire, self._all_refused, self._metrics, self._admin_in_flight),
+            self._registry,
+            AuditLog(self._core.store),
+            self._admin_tokens,
+            self._status.status,
+            self._retire,
+            self._all_refused,
+            self._metrics,
+            self._admin_in_flight,
         )
         self._listeners.open("admin", admin)
         settings, _, tls = self._reloader.configuration
