@@ -29,8 +29,9 @@ TARPIT_SECONDS = 1.0
 _ANSWERS_AT_ONCE, _ANSWER_SECONDS = 4, 0.004
 _TURN = 64.0  # inputs of one source that are taken in one turn of the event loop
 # As how many each counts where there are several sources: one that has used up its credit has smaller turns.
-_SPARSE, _CROWD = 2, 8
+_SPARSE, _CROWD = 2, 16
 _CREDIT = 16  # inputs that a source may have before it goes behind those that wait already
+_SHARED_SECONDS = 1.0  # after an input of another source: until then a source is not alone
 _INPUT_SECONDS = 0.00006  # that one costs; what takes longer counts as several
 
 _log = structlog.get_logger(__name__)
@@ -232,7 +233,7 @@ class FairQueue:
         self._old: OrderedDict[str, _Backlog] = OrderedDict()
         self._left = _TURN
         self._heard = ""  # the source of the last input
-        self._is_shared = self._was_shared = False  # whether there were several, in this turn and the last
+        self._shared_until = 0.0  # an input of another source came within _SHARED_SECONDS before that
         self._is_timed = False  # whether the next turn's call is on its way
 
     def take(self, connection: Occupant) -> None:
@@ -278,7 +279,6 @@ class FairQueue:
     def _next_turn(self) -> None:
         self._is_timed = False
         self._left = _TURN
-        self._was_shared, self._is_shared = self._is_shared, len(self._new) + len(self._old) > 1
         while (self._new or self._old) and self._left > 0:
             self._take_first()
         if self._new or self._old:
@@ -304,12 +304,12 @@ class FairQueue:
             connection.abandon()
 
     def _take(self, connection: Occupant, weight: int = _SPARSE) -> None:
-        if (place := self._places.get(connection)) and place.source != self._heard:
-            self._heard, self._is_shared = place.source, True
         began = time.perf_counter()
+        if (place := self._places.get(connection)) and place.source != self._heard:
+            self._heard, self._shared_until = place.source, began + _SHARED_SECONDS
         connection.take_turn()
         cost = max(1.0, (time.perf_counter() - began) / _INPUT_SECONDS)
-        self._left -= weight * cost if self._is_shared or self._was_shared else cost
+        self._left -= weight * cost if began < self._shared_until else cost
         if self._left <= _TURN / 2:
             self._time()
 

@@ -17,7 +17,7 @@ from tests.web.proxy_headers import version_1
 from tests.web.public_place import PATIENT, Bystander, PublicPlace
 
 CROWD, OTHER, THIRD, PROXY = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
-ALONE, SPARSE, CROWDED = 64, 32, 8  # inputs in one turn: of one source; of several that send little, or much
+ALONE, SPARSE, CROWDED = 64, 32, 4  # inputs in one turn: of one source; of several that send little, or much
 CREDIT = 16  # inputs of a source that go ahead of those of a crowd
 RELEASED = 4  # answers of the tarpit in one turn
 REQUEST = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -293,6 +293,17 @@ async def test_the_turns_of_crowds_are_smaller_where_there_are_others() -> None:
     sizes = list(sources.turns.happened.values())
     assert sizes[0] <= SPARSE
     assert max(sizes[2:]) == CROWDED
+
+
+async def test_the_turns_of_a_crowd_stay_small_for_a_while_after_another_source() -> None:
+    sources = Sources()
+    sources.ask(OTHER, 1)
+    await sources.turn(1)
+    await asyncio.sleep(0.05)
+    sources.ask(CROWD, 100)
+    await sources.turn(101)
+    _, _, *sizes = sources.turns.happened.values()
+    assert max(sizes) == CROWDED
 
 
 async def test_who_waits_for_a_turn_keeps_its_place_if_another_one_can_go() -> None:
