@@ -9,9 +9,9 @@ from tornado.httputil import HTTPHeaders
 
 from ddnsd.model.request import Api, Limited, Refusal, Request, UpdateResult
 from ddnsd.web import replies
-from ddnsd.web.endpoint import UpdateApiEndpoint
 from ddnsd.web.forms import media_type
 from ddnsd.web.http import HttpRequest
+from ddnsd.web.update import UpdateApiEndpoint
 
 USER, KEY = "X-Api-User", "X-Api-Key"
 FORBIDDEN, MALFORMED, BAD_SUBDOMAIN, BAD_TXT = (

@@ -21,9 +21,9 @@ from ddnsd.model.request import (
 )
 from ddnsd.service.update import MOST_REQUESTS
 from ddnsd.web import replies
-from ddnsd.web.endpoint import UpdateApiEndpoint
 from ddnsd.web.forms import Parameters, decoded, listed, read_parameters, strays
 from ddnsd.web.http import HttpRequest
+from ddnsd.web.update import UpdateApiEndpoint
 
 FOLDER = "/update/"
 

@@ -32,9 +32,9 @@ from ddnsd.service.limits import Ticket
 from ddnsd.service.update import MOST_REQUESTS, UpdateService, Waits
 from ddnsd.web import replies
 from ddnsd.web.client_address import is_forged
-from ddnsd.web.endpoint import UpdateApiEndpoint
 from ddnsd.web.forms import NOTHING, Parameters, listed, read_parameters, strays, token_of
 from ddnsd.web.http import HttpRequest
+from ddnsd.web.update import UpdateApiEndpoint
 
 _MOST_ADDRESSES = 8
 # Names that clients give an address, of either family, in the order in which they are read: Dyn's, those of

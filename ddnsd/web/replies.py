@@ -54,6 +54,7 @@ def failure_of_status(status: int) -> bytes:
     return failure(_BY_STATUS.get(status, INTERNAL if status >= 500 else BAD_REQUEST))
 
 
+_RECORDS = (Updated, Unchanged)  # results that are about one record
 _REFUSALS: Mapping[Refusal, bytes] = {refusal: failure(refusal.message) for refusal in Refusal}
 
 
@@ -71,7 +72,7 @@ def body(answer: UpdateResult) -> tuple[int, bytes]:
     if len(answer) > 1:
         lead = next((result for result in answer if is_change(result)), lead)
     changed = is_change(lead)
-    ip = lead.ip if isinstance(lead, Updated | Unchanged) else ""
+    ip = lead.ip if isinstance(lead, _RECORDS) else ""
     data: dict[str, Any] = {"domain": lead.name, "ip": ip}
     if isinstance(lead, Updated):
         data |= {"record_type": lead.type, "old_ip": lead.old_ip}
@@ -88,7 +89,7 @@ def headers(answer: Limited) -> Mapping[str, str]:
 
 def _parts(results: tuple[HostResult, ...]) -> dict[str, Any]:
     data: dict[str, Any] = {}
-    data["records"] = [_record(result) for result in results if isinstance(result, Updated | Unchanged)]
+    data["records"] = [_record(result) for result in results if isinstance(result, _RECORDS)]
     for result in results:
         if isinstance(result, Moved):
             data["prefix"] = {"prefix": result.prefix, "hosts": result.hosts, "moved": result.moved}

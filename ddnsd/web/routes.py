@@ -1,16 +1,14 @@
-"""The public listener's paths, and the endpoints that have no module of their own.
+"""The public listener's paths, and the endpoint that has no module of its own.
 
-Those are `GET|POST|DELETE /api/ddns/update`, the contract that clients in the field already use, and the
-client's own address, for clients that cannot know it: as JSON, as plain text, in the page of DynDNS.
+That is the client's own address, for clients that cannot know it: as JSON, as plain text, in the page of
+DynDNS.
 """
 
-import time
 from collections.abc import Callable, Mapping
 
 import msgspec
 
 from ddnsd.model.addresses import Address, InvalidAddressError, parse_address
-from ddnsd.model.request import Api, Limited, UpdateResult
 from ddnsd.service.update import UpdateService
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web import replies
@@ -18,41 +16,10 @@ from ddnsd.web.acmedns import AcmeDnsEndpoint, is_acme_dns
 from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.duckdns import FOLDER, DuckDnsEndpoint
 from ddnsd.web.dyndns2 import Dyndns2Endpoint
-from ddnsd.web.endpoint import UpdateApiEndpoint
-from ddnsd.web.forms import UnreadableRequestError, read_parameters, read_request
+from ddnsd.web.forms import read_parameters
 from ddnsd.web.health import HealthEndpoint
 from ddnsd.web.http import Endpoint, HttpRequest, Routes
-
-
-class UpdateEndpoint(UpdateApiEndpoint):
-    """Reads the request, has it decided, writes the answer."""
-
-    api = Api.UPDATE
-
-    def __call__(self, exchange: HttpRequest) -> None:
-        """Answer one update."""
-        started = time.perf_counter()
-        source = self._sources.source(exchange.peer, exchange.headers)
-        try:
-            request = read_request(
-                *(exchange.query, exchange.headers, exchange.body, source, exchange.peer),
-                withdraws=exchange.method == "DELETE",
-            )
-        except UnreadableRequestError as error:
-            late = self._note_unreadable(exchange, str(error), source, started)
-            exchange.reply(400, replies.failure(replies.BAD_REQUEST), late)
-            return
-
-        def answer(answer: UpdateResult, name: str) -> None:
-            status, body = replies.body(answer)
-            if isinstance(answer, Limited):
-                exchange.reply(status, body, True, **replies.headers(answer))
-            else:
-                exchange.reply(status, body)
-            self._access_log.note((name,), (answer,), source, started)
-
-        self._service.submit((request,), answer, waits=exchange.note_publishing)
-
+from ddnsd.web.update import UpdateEndpoint
 
 JSON, TEXT, HTML = "json", "text", "html"
 UNKNOWN = "无法确定客户端 IP 地址"

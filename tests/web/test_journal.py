@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 
 from ddnsd.model.request import Api, Limited, Refusal
 from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.access_log import AccessLog
+from ddnsd.web.update import AccessLog
 
 SOURCE = "198.51.100.7"
 

@@ -1,9 +1,13 @@
-"""What is said of an answered request: its log lines, and its place in the metrics."""
+"""`GET|POST|DELETE /api/ddns/update`, the contract that clients in the field already use.
+
+And what the endpoints of all update APIs share with it: how a call is charged, counted and logged.
+"""
 
 import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import ClassVar
 
 import structlog
 
@@ -20,8 +24,13 @@ from ddnsd.model.request import (
     UpdateResult,
     result_of,
 )
+from ddnsd.service.update import UpdateService
 from ddnsd.telemetry.logging import HIDDEN
 from ddnsd.telemetry.metrics import Metrics
+from ddnsd.web import replies
+from ddnsd.web.client_address import SourceFinder
+from ddnsd.web.forms import UnreadableRequestError, read_request
+from ddnsd.web.http import HttpRequest
 
 _log = structlog.get_logger(__name__)
 
@@ -111,3 +120,54 @@ def _gravest(answers: Sequence[UpdateResult]) -> str:
 def _shown(name: str) -> str:
     """Return the name as it may be logged: a single label may be a token in the wrong parameter."""
     return name if label_count(name) > 1 else HIDDEN
+
+
+class UpdateApiEndpoint:
+    """Reads a call of one API, has it decided, writes the answer in that API's words."""
+
+    api: ClassVar[Api]
+
+    def __init__(self, service: UpdateService, sources: SourceFinder, metrics: Metrics) -> None:
+        self._service = service
+        self._sources = sources
+        self._access_log = AccessLog(self.api, metrics)
+
+    def _is_late(self, exchange: HttpRequest, source: str) -> bool:
+        """Charge the client for a call that could not be decided; say whether its answer is delayed."""
+        return self._service.conduct.malformed(source or exchange.peer)
+
+    def _note_unreadable(self, exchange: HttpRequest, reason: str, source: str, started: float) -> bool:
+        """Log and charge a call that cannot be read; return whether its answer is delayed."""
+        late = self._is_late(exchange, source)
+        self._access_log.note_unreadable(reason, source, started)
+        return late
+
+
+class UpdateEndpoint(UpdateApiEndpoint):
+    """Reads the request, has it decided, writes the answer."""
+
+    api = Api.UPDATE
+
+    def __call__(self, exchange: HttpRequest) -> None:
+        """Answer one update."""
+        started = time.perf_counter()
+        source = self._sources.source(exchange.peer, exchange.headers)
+        try:
+            request = read_request(
+                *(exchange.query, exchange.headers, exchange.body, source, exchange.peer),
+                withdraws=exchange.method == "DELETE",
+            )
+        except UnreadableRequestError as error:
+            late = self._note_unreadable(exchange, str(error), source, started)
+            exchange.reply(400, replies.failure(replies.BAD_REQUEST), late)
+            return
+
+        def answer(answer: UpdateResult, name: str) -> None:
+            status, body = replies.body(answer)
+            if isinstance(answer, Limited):
+                exchange.reply(status, body, True, **replies.headers(answer))
+            else:
+                exchange.reply(status, body)
+            self._access_log.note((name,), (answer,), source, started)
+
+        self._service.submit((request,), answer, waits=exchange.note_publishing)
