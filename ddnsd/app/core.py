@@ -93,7 +93,7 @@ def _etcd(section: EtcdSettings, timeout: float) -> EtcdStoreSettings:
     cluster = etcd.EtcdClientSettings(
         section.endpoints,
         tls=_tls(section.tls) if section.tls else None,
-        credentials=etcd.EtcdUser(section.user, password.password) if password else None,
+        credentials=etcd.EtcdUser(section.user, password.content.decode()) if password else None,
         timeout=timeout,
         try_timeout=section.try_timeout,
         connect_timeout=section.connect_timeout,

@@ -14,7 +14,7 @@ from ddnsd.config.nameservers import (
 )
 from ddnsd.config.parse import IPNetwork, ListenAddress
 from ddnsd.config.reader import ConfigError, SettingProblem, setting_problem
-from ddnsd.config.secrets import KeyFile, PasswordFile, PemFile
+from ddnsd.config.secrets import KeyFile, SecretFile
 from ddnsd.config.settings import (
     AddressSettings,
     AdminSettings,
@@ -56,10 +56,9 @@ __all__ = [
     "ListenSettings",
     "LogSettings",
     "NodeSettings",
-    "PasswordFile",
-    "PemFile",
     "PublishSettings",
     "Rfc2136NameserverSettings",
+    "SecretFile",
     "SettingProblem",
     "Settings",
     "SettingsChange",

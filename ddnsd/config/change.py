@@ -11,7 +11,7 @@ import msgspec
 
 from ddnsd.config.loader import KeyPath
 from ddnsd.config.reader import Section, Shape, fields, shape
-from ddnsd.config.secrets import KeyFile, PasswordFile, PemFile
+from ddnsd.config.secrets import KeyFile, SecretFile
 from ddnsd.config.settings import Settings
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -108,4 +108,4 @@ def _plain(value: Any) -> object:
         return {key: _plain(getattr(value, key)) for key in fields(type(value))}
     if isinstance(value, Mapping):
         return {name: _plain(value[name]) for name in sorted(value)}
-    return None if isinstance(value, KeyFile | PasswordFile | PemFile) else value
+    return None if isinstance(value, KeyFile | SecretFile) else value

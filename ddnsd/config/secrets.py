@@ -35,29 +35,21 @@ class KeyFile:
 
 
 @dataclass(frozen=True, slots=True)
-class PasswordFile:
-    """A password and where it was."""
-
-    path: Path
-    password: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class PemFile:
-    """What a PEM file holds, perhaps a private key, and where it was."""
+class SecretFile:
+    """What a file holds, a password or PEM with perhaps a private key, and where it was."""
 
     path: Path
     content: bytes = field(repr=False)
 
 
-def read_pem_file(path: Path) -> PemFile:
+def read_pem_file(path: Path) -> SecretFile:
     """Read a PEM file; what it holds is checked where it is known what it is for.
 
     Raises:
         ValueError: it cannot be read.
     """
     try:
-        return PemFile(path, path.read_bytes())
+        return SecretFile(path, path.read_bytes())
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}; name a PEM file") from error
 
@@ -100,7 +92,7 @@ def holds_password(text: str) -> bool:
     return _URL_USER.search(text) is not None
 
 
-def read_password_file(path: Path) -> PasswordFile:
+def read_password_file(path: Path) -> SecretFile:
     """Read a password: the file's only line.
 
     Raises:
@@ -114,7 +106,7 @@ def read_password_file(path: Path) -> PasswordFile:
         raise ValueError(f"cannot be read ({reason}): {remedy}") from None
     if not password or not password.isprintable():
         raise ValueError(f"not a password of one line: {remedy}")
-    return PasswordFile(path, password)
+    return SecretFile(path, password.encode())
 
 
 def check_authority(authority: Path) -> None:

@@ -36,8 +36,7 @@ from ddnsd.config.parse import (
 )
 from ddnsd.config.reader import Section, SectionError, SettingProblem, setting_problem
 from ddnsd.config.secrets import (
-    PasswordFile,
-    PemFile,
+    SecretFile,
     check_authority,
     check_certificate,
     read_password_file,
@@ -49,13 +48,13 @@ from ddnsd.model.note import Note
 class EtcdTlsSettings(Section, frozen=True, kw_only=True):
     """TLS to etcd."""
 
-    ca: Annotated[PemFile | None, Note(read=read_pem_file)] = None
+    ca: Annotated[SecretFile | None, Note(read=read_pem_file)] = None
     """PEM file of the authority that signed the members' certificates; absent: the system's authorities."""
 
-    certificate: Annotated[PemFile | None, Note(read=read_pem_file)] = None
+    certificate: Annotated[SecretFile | None, Note(read=read_pem_file)] = None
     """PEM file of ddnsd's own certificate, where etcd asks for one."""
 
-    key: Annotated[PemFile | None, Note(read=read_pem_file)] = None
+    key: Annotated[SecretFile | None, Note(read=read_pem_file)] = None
     """PEM file of its private key, without a password."""
 
     def complete(self) -> Self:
@@ -95,7 +94,7 @@ class EtcdSettings(Section, frozen=True, kw_only=True):
     user: Annotated[str, Note(remedy="write the name of an etcd user")] = ""
     """User of etcd's own authentication; absent: none."""
 
-    password_file: Annotated[PasswordFile | None, Note(read=read_password_file, hidden=True)] = None
+    password_file: Annotated[SecretFile | None, Note(read=read_password_file, hidden=True)] = None
     """File with the user's password, on one line."""
 
     lease_ttl: Annotated[int, Meta(ge=2, le=60), SECONDS, RESTART] = 5
@@ -238,10 +237,10 @@ class StoreSettings(Section, frozen=True, kw_only=True):
 class TlsSettings(Section, frozen=True, kw_only=True):
     """The public listener's TLS."""
 
-    certificate: Annotated[PemFile, Note(read=read_pem_file)]
+    certificate: Annotated[SecretFile, Note(read=read_pem_file)]
     """PEM file of the certificate, followed by its chain."""
 
-    key: Annotated[PemFile, Note(read=read_pem_file)]
+    key: Annotated[SecretFile, Note(read=read_pem_file)]
     """PEM file of the private key, without a password."""
 
     def complete(self) -> Self:

@@ -84,7 +84,7 @@ def test_passwords_are_live_and_endpoints_are_not(read: Callable[..., Settings],
     assert changed.waiting == ("store.etcd.endpoints",)
     assert changed.settings.store.etcd is not None
     assert changed.settings.store.etcd.password_file is not None
-    assert changed.settings.store.etcd.password_file.password == "of the second"
+    assert changed.settings.store.etcd.password_file.content.decode() == "of the second"
 
 
 def test_what_waits_is_one_list() -> None:

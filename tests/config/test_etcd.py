@@ -87,7 +87,7 @@ def test_no_prefix(write: Callable[..., Path], prefix: str) -> None:
 def test_a_password_comes_from_a_file(write: Callable[..., Path]) -> None:
     etcd = read(write("endpoints: https://etcd1:2379", "user: ddnsd", "password_file: password"))
     assert etcd.password_file is not None
-    assert etcd.password_file.password == PASSWORD
+    assert etcd.password_file.content.decode() == PASSWORD
     assert PASSWORD not in repr(etcd)
 
 

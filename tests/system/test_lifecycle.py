@@ -128,6 +128,7 @@ async def test_a_port_that_is_taken_from_the_nameserver(tmp_path: Path, taken: i
     assert status == 1
     assert f"127.0.0.1 port {taken}" in said
     assert "nameservers.default.listen" in said
+    assert "Traceback" not in said
 
 
 async def test_one_process_to_a_data_folder(tmp_path: Path) -> None:
