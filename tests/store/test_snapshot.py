@@ -1,5 +1,7 @@
 """The watch cache when its watch has ended, and it loads a snapshot again."""
 
+import asyncio
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from ddnsd.model.records import RegistryHead, Work, WorkRequest
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
+from ddnsd.store.interface import UnavailableError
 from tests.rigs.parts import watch_cache
 from tests.store.contract.actions import delete, put
 from tests.tasks import running
@@ -60,4 +63,20 @@ async def test_a_listener_hears_of_its_shelves_and_of_what_concerns_all(tmp_path
         await put(store, keys.request("two"), REQUEST)
         await cache.current()
         assert len(heard) == 1
+    await store.close()
+
+
+async def test_who_is_not_asked_for_in_time_is_refused_and_the_next_one_is_asked_for(tmp_path: Path) -> None:
+    """As a rule the process was stopped: the question would be asked long after the caller's own time."""
+    store = await open_embedded(tmp_path / "store")
+    cache = watch_cache(store, 0.01)
+    async with running(cache.run()):
+        await cache.loaded()
+        late = asyncio.create_task(cache.current())
+        await asyncio.sleep(0)  # it waits for its question now, which the next turn would ask
+        time.sleep(0.05)
+        with pytest.raises(UnavailableError, match=r"this process did nothing for 0\.01 s"):
+            await late
+        cache.reconfigure(5.0)
+        await cache.current()
     await store.close()

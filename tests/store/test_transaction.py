@@ -7,7 +7,7 @@ from ddnsd.model.records import Entry, HistoryEntry, PrefixHead, extended, revis
 from ddnsd.model.request import Api
 from ddnsd.model.state import State
 from ddnsd.store import codec, keys
-from ddnsd.store.interface import MAX_KEYS_PER_UPDATE
+from ddnsd.store.interface import CLOCK, MAX_KEYS_PER_UPDATE, ConditionalWrite
 from ddnsd.store.transaction import Transaction
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
@@ -48,3 +48,19 @@ def test_a_commit_of_too_many_keys_is_refused() -> None:
     transaction = Transaction(dict.fromkeys(map(str, range(MAX_KEYS_PER_UPDATE + 1)), 0))
     with pytest.raises(ValueError, match="more than"):
         transaction.update()
+
+
+@pytest.mark.parametrize(
+    ("expects", "puts", "deletes", "reason"),
+    [
+        ({}, {CLOCK: b""}, frozenset[str](), "is the store's own"),
+        ({}, {}, frozenset({CLOCK}), "is the store's own"),
+        ({CLOCK: 1}, {"a": b""}, frozenset[str](), "is the store's own"),
+        ({}, {"a": b""}, frozenset({"a"}), "puts and deletes the same key"),
+    ],
+)
+def test_what_no_store_could_do_is_no_update(
+    expects: dict[str, int], puts: dict[str, bytes], deletes: frozenset[str], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        ConditionalWrite(expects, puts, deletes)
