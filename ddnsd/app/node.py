@@ -34,7 +34,7 @@ from ddnsd.service.audit import AuditLog
 from ddnsd.service.limits import ClientLimits, FairUse, RefusedAttempt, RefusedAttempts
 from ddnsd.service.registry import Registry
 from ddnsd.service.update import UpdateService
-from ddnsd.web.admin import AdminTokens, make_admin_application
+from ddnsd.web.admin import AdminServices, AdminTokens, make_admin_application
 from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.connections import Connections
 from ddnsd.web.forms import MAX_TEXT
@@ -283,17 +283,17 @@ class Node:
         )
 
     def _listen(self) -> None:
-        admin = make_admin_application(
-            self._registry,
-            AuditLog(self._core.store),
-            self._admin_tokens,
-            self._status.status,
-            self._retire,
-            self._all_refused,
-            self._metrics,
-            self._admin_in_flight,
+        services = AdminServices(
+            registry=self._registry,
+            audit=AuditLog(self._core.store),
+            tokens=self._admin_tokens,
+            status=self._status.status,
+            retire=self._retire,
+            refused=self._all_refused,
+            metrics=self._metrics,
+            in_flight=self._admin_in_flight,
         )
-        self._listeners.open("admin", admin)
+        self._listeners.open("admin", make_admin_application(services))
         settings, _, tls = self._reloader.configuration
         self._listeners.open_public(self._public, self._connections, self._proxy, tls)
         self._core.startup.serves(self._readiness)

@@ -68,7 +68,8 @@ def apply(client: AdminClient, files: Sequence[Any]) -> None:
         )
     if not applied["atomic"]:
         click.echo("Applied in several steps: one commit cannot hold so many.", err=True)
-    _report_unpublished(client, {each["name"] for each in applied["results"] if _is_changed_zone(each)})
+    changed = (each for each in applied["results"] if each["result"] != "unchanged")
+    _report_unpublished(client, {each["name"] for each in changed if each["kind"] == Kind.ZONE})
 
 
 def _read(files: Sequence[Any]) -> tuple[list[str], list[Any]]:
@@ -91,10 +92,6 @@ def _print_results(applied: Mapping[str, Any]) -> None:
         click.echo(f"{title} {result['result']}")
         if warning := result.get("warning"):
             click.echo(f"warning: {title}: {warning}", err=True)
-
-
-def _is_changed_zone(result: Mapping[str, str]) -> bool:
-    return result["kind"] == Kind.ZONE and result["result"] != "unchanged"
 
 
 def _report_unpublished(client: AdminClient, zones: set[str]) -> None:

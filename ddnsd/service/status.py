@@ -125,23 +125,14 @@ async def zone_progress(state: State) -> Mapping[str, ZoneProgress]:
         entry = state.published.get(record)
         published = entry.value if entry else None
         found, so_far = standing(state, want, published), zones[want.placement.zone]
+        waits_since = want.changed if found is Standing.PENDING else None
         zones[want.placement.zone] = ZoneProgress(
             so_far.pending + (found is Standing.PENDING),
             so_far.refused + (found is Standing.REFUSED),
-            _later(so_far.last_push, published.at if published else None),
-            so_far.waiting_since if found is not Standing.PENDING else _earlier(so_far, state, record),
+            max(filter(None, (so_far.last_push, published.at if published else None)), default=None),
+            min(filter(None, (so_far.waiting_since, waits_since)), default=None),
         )
     return zones
-
-
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    return max(one, other) if one and other else one or other
-
-
-def _earlier(so_far: ZoneProgress, state: State, record: RecordKey) -> datetime | None:
-    entry = state.addresses.get(record)
-    times = (so_far.waiting_since, entry.value.changed if entry else None)
-    return min(filter(None, times), default=None)
 
 
 class HistoryItem(msgspec.Struct, frozen=True, omit_defaults=True):

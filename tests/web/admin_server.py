@@ -16,7 +16,7 @@ from ddnsd.model.resources import digest
 from ddnsd.service.audit import AuditLog
 from ddnsd.service.limits import RefusedAttempt, RefusedAttempts
 from ddnsd.telemetry.metrics import Metrics
-from ddnsd.web.admin import AdminCredential, AdminScope, AdminTokens, make_admin_application
+from ddnsd.web.admin import AdminCredential, AdminScope, AdminServices, AdminTokens, make_admin_application
 from ddnsd.web.connections import ConnectionLimits, Connections
 from ddnsd.web.http import InFlight
 from ddnsd.web.http_connection import HttpLimits
@@ -77,17 +77,17 @@ async def admin_server(folder: Path, max_body: int = 65536) -> AsyncIterator[Adm
                 for name, (secret, scope) in TOKENS.items()
             ]
         )
-        application = make_admin_application(
-            *(
-                node.registry,
-                AuditLog(node.store),
-                tokens,
-                _status,
-                asyncio.sleep,
-                all_refused,
-            ),
-            *(metrics, InFlight()),
+        services = AdminServices(
+            registry=node.registry,
+            audit=AuditLog(node.store),
+            tokens=tokens,
+            status=_status,
+            retire=asyncio.sleep,
+            refused=all_refused,
+            metrics=metrics,
+            in_flight=InFlight(),
         )
+        application = make_admin_application(services)
         socket, port = bind_unused_port()
         connections = Connections(ConnectionLimits(64, 64), lambda _: False, lambda _: None)
         server = HttpServer(application, HttpLimits(60, 60, 60, 65536, max_body), connections)

@@ -40,6 +40,7 @@ from ddnsd.service.registry import (
     StoreFailedError,
 )
 from ddnsd.service.status import HistoryItem, HostStatus
+from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.http import InFlight
 from ddnsd.web.http_connection import HttpConnection
 from ddnsd.web.replies import GUARDS
@@ -274,8 +275,13 @@ MAX_BODY = 8 << 20  # bytes: some 50,000 documents
 _DRAINED = 8  # times that much is read of a larger one to answer it; beyond, the connection is cut
 
 
-class Services(NamedTuple):
-    """What the handlers work with."""
+class AdminServices(NamedTuple):
+    """What the operations work with.
+
+    `status` returns what `GET /api/v1/status` shows, ready for JSON; `retire` makes the node want no more
+    traffic and returns so many seconds later; `refused` returns the attempts that it has refused lately;
+    `in_flight` gets to know the requests that wait for their answer.
+    """
 
     registry: Registry
     audit: AuditLog
@@ -283,6 +289,7 @@ class Services(NamedTuple):
     status: Callable[[], Awaitable[Mapping[str, Any]]]
     retire: Callable[[float], Awaitable[None]]
     refused: Callable[[], Awaitable[Sequence[RefusedAttempt]]]
+    metrics: Metrics
     in_flight: InFlight
 
 
@@ -292,7 +299,7 @@ class AdminHandler(RequestHandler):
 
     max_body: ClassVar[int] = MAX_BODY
 
-    def initialize(self, services: Services, route: "Route") -> None:
+    def initialize(self, services: AdminServices, route: "Route") -> None:
         """Keep what the handler works with."""
         self.services = services
         self.route = route
@@ -470,7 +477,10 @@ class AdminHandler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer a failure in JSON."""
         error = kwargs.get("exc_info", (None, None))[1]
-        failure = error.failure if isinstance(error, FailedError) else Failure(_default(status_code))
+        failure = error.failure if isinstance(error, FailedError) else None
+        if failure is None:
+            phrase = http.HTTPStatus(status_code).phrase.lower()
+            failure = Failure(_MESSAGES.get(status_code, phrase))
         if not self.is_whole:
             self.set_header("Connection", "close")  # Tornado does, so as not to read the rest
         if status_code == 401:
@@ -492,10 +502,6 @@ _MESSAGES = {
     404: "there is nothing here: see GET /api/v1/openapi.json",
     405: "the method is not for this path: see the Allow header",
 }
-
-
-def _default(status: int) -> str:
-    return _MESSAGES.get(status, http.HTTPStatus(status).phrase.lower())
 
 
 class AdminAnswer(NamedTuple):

@@ -4,7 +4,7 @@ import asyncio
 import functools
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,6 @@ from ddnsd.config.reader import Problem
 from ddnsd.model.records import Entry, Resource, Work
 from ddnsd.model.resources import API_VERSION, MADE_SECRET_LENGTH, SHORTEST_MADE_SECRET, Kind, Spec
 from ddnsd.service.archive import ArchiveReader, Counts
-from ddnsd.service.audit import AuditLog
 from ddnsd.service.documents import (
     Document,
     InvalidDocumentError,
@@ -27,9 +26,9 @@ from ddnsd.service.documents import (
     read_name,
     write_document,
 )
-from ddnsd.service.limits import RefusedAttempt, concerning, newest
+from ddnsd.service.limits import concerning, newest
 from ddnsd.service.manifests import flatten, read_manifest
-from ddnsd.service.registry import NotFoundError, Registry, Result
+from ddnsd.service.registry import NotFoundError, Result
 from ddnsd.service.status import host_name, host_status, resource_changes
 from ddnsd.telemetry.logging import HIDDEN
 from ddnsd.telemetry.metrics import Metrics
@@ -39,7 +38,7 @@ from ddnsd.web.admin.base import (
     AdminAnswer,
     AdminHandler,
     AdminScope,
-    AdminTokens,
+    AdminServices,
     AuditList,
     DeletedAnswer,
     Drain,
@@ -51,12 +50,10 @@ from ddnsd.web.admin.base import (
     RefusedList,
     ReleasedAnswer,
     Route,
-    Services,
     TakenOverAnswer,
     WorkAnswer,
     operation,
 )
-from ddnsd.web.http import InFlight
 from ddnsd.web.http_connection import HttpConnection
 
 
@@ -97,7 +94,7 @@ class ImportHandler(AdminHandler):
 
     max_body = 1 << 30  # bytes; some 3,000,000 hosts
 
-    def initialize(self, services: Services, route: Route) -> None:
+    def initialize(self, services: AdminServices, route: Route) -> None:
         """Prepare to read."""
         super().initialize(services, route)
         self.reader = ArchiveReader()
@@ -348,28 +345,13 @@ ROUTES = (
 )
 
 
-def make_admin_application(
-    registry: Registry,
-    audit_log: AuditLog,
-    tokens: AdminTokens,
-    status: Callable[[], Awaitable[Mapping[str, Any]]],
-    retire: Callable[[float], Awaitable[None]],
-    refused: Callable[[], Awaitable[Sequence[RefusedAttempt]]],
-    metrics: Metrics,
-    in_flight: InFlight,
-) -> Application:
-    """Return the application.
-
-    `status` returns what `GET /api/v1/status` shows, ready for JSON; `retire` makes the node want no more
-    traffic and returns so many seconds later; `refused` returns the attempts that it has refused lately;
-    `in_flight` gets to know the requests that wait for their answer.
-    """
-    services = Services(registry, audit_log, tokens, status, retire, refused, in_flight)
+def make_admin_application(services: AdminServices) -> Application:
+    """Return the application."""
     return Application(
         [(route.pattern, route.handler, {"services": services, "route": route}) for route in ROUTES],
         default_handler_class=AdminHandler,
         default_handler_args={"services": services, "route": Route("", {})},
-        log_function=functools.partial(_record, metrics),
+        log_function=functools.partial(_record, services.metrics),
     )
 
 
