@@ -79,7 +79,7 @@ class _Crowd:
     __slots__ = ("queues", "size")
 
     def __init__(self) -> None:
-        self.queues: tuple[_Queue, ...] = tuple(OrderedDict() for _ in range(Rank.AT_WORK))
+        self.queues: tuple[_Queue, ...] = (OrderedDict(), OrderedDict(), OrderedDict(), OrderedDict())
         self.size = 0
 
     def first_to_go(self, is_late: Callable[[Occupant], bool]) -> Occupant | None:
@@ -168,12 +168,13 @@ class Connections:
     def leave(self, connection: Occupant) -> None:
         """Note that a connection is closed; idempotent."""
         self.tarpit.drop(connection)
-        self.rank(connection, Rank.AT_WORK)
         self.queue.drop(connection)
         if not (place := self._places.pop(connection, None)):
             return
-        self._all.size -= 1
-        place.theirs.size -= 1
+        for crowd in (self._all, place.theirs):
+            if place.rank < Rank.AT_WORK:
+                del crowd.queues[place.rank][connection]
+            crowd.size -= 1
         if not place.theirs.size:
             del self._by_source[place.source]
 
@@ -254,6 +255,8 @@ class FairQueue:
 
     def drop(self, connection: Occupant) -> None:
         """Forget a connection that leaves its place; idempotent."""
+        if not (self._new or self._old):  # as nearly always
+            return
         if self.holds(connection):
             source = self._places[connection].source
             backlog = self._backlog(source)
