@@ -281,7 +281,8 @@ class ClientLimits:
         who = _who(plan.token)
         if wait := self._fair.enter(*who, ticket):
             return wait
-        wait = self._fair.take_changes(*who, plan.changes) if plan.changes else 0.0
+        changes = plan.changes
+        wait = self._fair.take_changes(*who, changes) if changes else 0.0
         if wait:
             self._fair.leave(ticket)
         return wait

@@ -55,7 +55,10 @@ def commitment(state: State, plan: Plan, request: Request, now: datetime) -> Con
     transaction = Transaction({entry.key: entry.revision for entry in plan.reads})
     transaction.expects |= {keys.address(record): revision for record, revision in plan.records.items()}
     for change in changes:
-        transaction.put(keys.address(change.record), _committed(change, commit, now))
+        gone = not change.content
+        zone = change.zone if gone else ""  # of a tombstone only: where it was published
+        content = (change.content, change.previous, commit, now, zone)
+        transaction.put(keys.address(change.record), Committed(*content, cleared=gone, again=change.times))
     for move in moves:
         transaction.replace(_prefix_key(plan), move.replaces, _moved(plan, move, request, commit, now))
         transaction.put(keys.prefix_head(plan.token.value.spec.account), PrefixHead(commit))
@@ -96,12 +99,6 @@ def _awaited_of(move: Move, revision: int) -> Iterator[tuple[RecordKey, Awaited]
     if move.due:
         for record in (*move.moving, *move.again, *move.served):
             yield record, Awaited(revision, may_go=True)
-
-
-def _committed(change: RecordChange, commit: str, now: datetime) -> Committed:
-    gone = not change.content
-    zone = change.zone if gone else ""
-    return Committed(change.content, change.previous, commit, now, zone, cleared=gone, again=change.times)
 
 
 def _moved(plan: Plan, move: Move, request: Request, commit: str, now: datetime) -> PrefixUpdate:
