@@ -140,7 +140,7 @@ class Trigger:
 async def first_of(*waits: Coroutine[None, None, object], timeout: float | None = None) -> None:
     """Wait until one of these has ended, `timeout` seconds at most; the others are cancelled.
 
-    How they end is not told: they are waits, such as an event's.
+    How they end is not reported: they are waits, such as an event's.
     """
     tasks = [asyncio.create_task(wait) for wait in waits]
     try:
@@ -263,7 +263,7 @@ class Supervisor:
             self._first.set_result(task)
 
 
-_SECONDS = 0.001  # an update waits for several turns of the loop: each shall be short
+_SECONDS = 0.001  # an update waits for several turns of the loop: each has to be short
 
 
 def background() -> Slice:

@@ -19,7 +19,7 @@ _NO_FOLDER_SYNC = (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP)
 
 
 class NotAFileError(OSError):
-    """What stands at the name is a device, a pipe, a socket or a folder, which a file must not replace."""
+    """The name is that of a device, a pipe, a socket or a folder, which a file must not replace."""
 
 
 def write(

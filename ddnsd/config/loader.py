@@ -27,7 +27,7 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # PowerShell's `>` writes 
 
 
 class YamlError(ValueError):
-    """The text is no YAML that is read here; the message says where and what."""
+    """The text is not YAML, or YAML that is not read here; the message says where and what."""
 
 
 class Dialect(NamedTuple):
@@ -56,7 +56,7 @@ SETTINGS = Dialect(plain_setting, strict=True)
 
 
 def dotted(path: KeyPath) -> str:
-    """Return a path as it stands in a message: `spec.families[1]`."""
+    """Return a path as messages show it: `spec.families[1]`."""
     return ".".join(path).replace(".[", "[")
 
 

@@ -1,6 +1,6 @@
 """Single values as an operator writes them: endpoints, networks, names.
 
-Each function returns the canonical value of a text, or raises ValueError, whose message is the remedy.
+Each function returns the canonical value of a text, or raises ValueError with the remedy as message.
 """
 
 import ipaddress

@@ -103,7 +103,7 @@ class Section(msgspec.Struct, frozen=True):
 
 
 def shown(value: object) -> str:
-    """Return a value as it stands in a message: on one line, not too long, JSON's words for JSON's values."""
+    """Return a value as messages show it: on one line, not too long, JSON's words for JSON's values."""
     if isinstance(value, dict):
         return "a group of fields"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Secret files. What they hold never stands in a message, a repr or a log."""
+"""Secret files. No message, repr or log shows what they hold."""
 
 import base64
 import binascii

@@ -120,7 +120,7 @@ def pack_record(owner: bytes, type: int, rdclass: int, ttl: int, rdata: bytes) -
 
 
 class MalformedMessageError(ValueError):
-    """The bytes are no DNS message, or not the answer to what was asked."""
+    """The bytes are not a DNS message, or not the answer to what was asked."""
 
 
 Question = tuple[str, int, int, int]
@@ -128,7 +128,7 @@ Question = tuple[str, int, int, int]
 
 
 class Record(NamedTuple):
-    """A record as it stands in a message; its rdata are `length` octets from `start`."""
+    """A record of a message; its rdata are `length` octets from `start`."""
 
     name: str
     type: int
@@ -154,7 +154,7 @@ def read_message(wire: bytes) -> Message:
     """Return what the bytes say.
 
     Raises:
-        MalformedMessageError: they are no message.
+        MalformedMessageError: they are not a message.
     """
     try:
         return _Reader(wire).message()
@@ -240,7 +240,7 @@ class _Reader:
 
 
 def _escaped(label: bytes) -> str:
-    """Return a label in lower case, with what is no plain character escaped (RFC 1035 §5.1).
+    """Return a label in lower case, with all but plain characters escaped (RFC 1035 §5.1).
 
     A dot in it becomes a number: the text of one label never ends with the name of a zone.
     """
@@ -457,7 +457,7 @@ def answered_rrset(message: Message, zone: str, name: str, type: RecordType) -> 
 
     None too if the answer is not authoritative, is another name's (an alias), or shows itself to be
     that of a zone below. A nameserver that holds such a zone too and leaves its name out of a positive
-    answer (Knot, PowerDNS) cannot be told apart from here.
+    answer (Knot, PowerDNS) cannot be recognised from here.
 
     Raises:
         MalformedMessageError: records that no record of this type can have.

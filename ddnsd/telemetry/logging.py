@@ -77,7 +77,7 @@ def _without_user(match: re.Match[str]) -> str:
 
 
 def redact_value(value: object) -> object:
-    """Hide what is secret in a value of any depth; what is no plain value is taken by its repr."""
+    """Hide what is secret in a value of any depth; any other object is taken by its repr."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
@@ -181,11 +181,11 @@ def configure(format: Literal["console", "json"], level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Below a warning it only quotes malformed requests, and so whatever secret stands in one.
+    # Below a warning it only quotes malformed requests, with any secret in them.
     logging.getLogger("tornado.general").setLevel(max(root.level, logging.WARNING))
-    logging.getLogger("httpx2").setLevel(max(root.level, logging.WARNING))  # it tells of every request
+    logging.getLogger("httpx2").setLevel(max(root.level, logging.WARNING))  # it reports every request
     logging.getLogger("httpcore2").setLevel(max(root.level, logging.WARNING))  # ... and of each step of it
-    logging.getLogger("grpc").setLevel(max(root.level, logging.INFO))  # it tells of every turn of the loop
+    logging.getLogger("grpc").setLevel(max(root.level, logging.INFO))  # it reports every turn of the loop
     sys.excepthook = _log_uncaught
 
 

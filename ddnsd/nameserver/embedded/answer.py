@@ -57,7 +57,7 @@ _ECHOED = RD | CD  # RFC 1035 §4.1.1, RFC 4035 §3.2.2
 
 
 class Peer(NamedTuple):
-    """Who asks: its address, and the address of this machine that it has asked; "" where not known."""
+    """The client: its address, and the address of this machine that it asked; "" where one is not known."""
 
     source: str = ""
     asked: str = ""
@@ -69,9 +69,9 @@ NOBODY = Peer()
 class Policy(NamedTuple):
     """What there is beside the zones' records.
 
-    `addresses` are this nameserver's own, for a zone whose name server is a name in it that no record
-    stands at; None: the one that was asked. `hidden` returns the one name in a zone that clients do not see,
-    "" if there is none. Who shows a cookie of `cookies` is known; all others get as much as `rates` allow.
+    `addresses` are this nameserver's own, for a zone whose name server is a name in the zone and has no
+    records there; None: the address that was asked. `hidden` returns the one name in a zone that clients do
+    not see, "" without one. Clients that show a cookie of `cookies` are known; `rates` limit all others.
     """
 
     addresses: tuple[str, ...] | None = None
@@ -119,7 +119,7 @@ class Response(NamedTuple):
 
 
 LIMITED = Response(b"", Rcode.NOERROR)
-"""Stands for an answer that is not sent, as its client gets too many of them."""
+"""In place of an answer that is not sent, as its client gets too many of them."""
 
 # A resolver goes on to another server of the zone after each of the two; only the second says that it
 # need not come back.
@@ -143,7 +143,7 @@ def respond(
     if header is None:
         return None
     if not is_datagram:
-        policy = policy._replace(rates=None)  # whoever has a connection is where its address says
+        policy = policy._replace(rates=None)  # the address of a connection is not forged
     query = _read(header, wire)
     if isinstance(query, Rcode):
         rates = policy.rates
@@ -159,7 +159,7 @@ def fail(wire: bytes) -> Response | None:
 
 
 def _header(wire: bytes) -> Header | None:
-    """Return the header of a message that is no response; None if there is none to answer."""
+    """Return the header of a message to be answered; None without one, or where it is a response."""
     if len(wire) < HEADER.size:
         return None
     header = Header(*HEADER.unpack_from(wire))
@@ -239,7 +239,7 @@ def answer(zones: ServedZones, query: Query, peer: Peer, policy: Policy) -> DnsA
     glue = _glue(zone, query, peer, policy) if query.type == NS and found else []
     if not found or (query.type == NS and not glue and _is_own(zone, zone.server)):
         # A resolver would take a name without an address for the zone's only name server: SERVFAIL.
-        # Without it, it goes on with the delegation that it came by, whose names do have addresses.
+        # Without it, it goes on with the delegation that led here, and the names there do have addresses.
         return _negative(zone, query, Rcode.NOERROR)
     return DnsAnswer(Rcode.NOERROR, authoritative=True, answer=found, additional=glue, subject=source or name)
 

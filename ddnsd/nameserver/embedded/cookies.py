@@ -56,7 +56,7 @@ class Cookies:
         return age if hmac.compare_digest(_hash(self._secret, signed), given) else None
 
 
-@lru_cache(maxsize=4096)  # who asks again does so with the same cookie
+@lru_cache(maxsize=4096)  # a client that asks again has the same cookie
 def _hash(secret: bytes, message: bytes) -> bytes:
     return _WORDS.pack(siphash24(secret, message))
 

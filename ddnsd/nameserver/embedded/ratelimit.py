@@ -1,4 +1,4 @@
-"""Who takes more than a fair share: networks, response rates on UDP, places on TCP.
+"""Clients that take more than a fair share: networks, response rates on UDP, places on TCP.
 
 The source of a datagram may be forged, so that a nameserver answers to a victim what it never asked: more
 octets than the attacker has sent. Response rate limiting (ISC's technical note 2012-1) bounds how often one
@@ -82,7 +82,7 @@ def site(source: str) -> bytes:
 
 
 def packed(source: str) -> bytes:
-    """Return the octets of an address, without the interface of one of a link; none of what is no address."""
+    """Return the octets of an address, without the interface of a link-local one; b"" for any other text."""
     family = socket.AF_INET6 if ":" in source else socket.AF_INET
     try:
         return socket.inet_pton(family, source.partition("%")[0])

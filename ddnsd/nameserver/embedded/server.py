@@ -72,7 +72,7 @@ class Listeners:
         """Listen on every address, or on none.
 
         Raises:
-            OSError: one of them is not to be had; the message says why, and the remedy.
+            OSError: one of them cannot be listened on; the message says why, and the remedy.
         """
         try:
             for address in self._settings.listen:
@@ -188,7 +188,7 @@ class EmbeddedNameserver(LoadedNameserver):
 
         Raises:
             ValueError: its file of serials is damaged.
-            OSError: an address is not to be had.
+            OSError: an address cannot be listened on.
         """
         server = cls(settings, await Serials.load(settings.folder), hidden)
         server.expect(zones)

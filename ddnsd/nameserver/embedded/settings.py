@@ -11,7 +11,7 @@ class Authority:
     server_name: str = ""
     """Host name in NS and in the SOA's MNAME; empty: ``ns.<zone>``."""
     hostmaster: str = ""
-    """Mail address, or the name that stands for one, in the SOA's RNAME; empty: ``hostmaster.<zone>``."""
+    """Mail address, or its form as a name, in the SOA's RNAME; empty: ``hostmaster.<zone>``."""
     refresh: int = 3600
     """How often a secondary looks for a new serial."""
     retry: int = 600
@@ -29,7 +29,7 @@ class EmbeddedSettings:
     """Where an embedded nameserver listens, and what it keeps."""
 
     name: str
-    """Its name under ``nameservers`` in config.yaml; stands in logs and errors."""
+    """Its name under ``nameservers`` in config.yaml; logs and errors have it."""
     listen: tuple[tuple[str, int], ...]
     """Numeric addresses and ports, each for UDP and TCP; port 0 is any port that both have free."""
     folder: Path

@@ -77,7 +77,7 @@ class DatagramService:
         try:
             self._socket.sendmsg((response,), route, 0, client)  # type: ignore[arg-type]  # what recvmsg said
         except OSError:
-            return  # no room, no route, no such client: nobody to tell
+            return  # no room, no route, no such client: nobody to report it to
 
 
 def is_wildcard(address: str) -> bool:
@@ -86,7 +86,7 @@ def is_wildcard(address: str) -> bool:
 
 
 def follow_destinations(bound: socket.socket) -> bool:
-    """Have the kernel tell of each datagram where it came to; return whether it does."""
+    """Have the kernel report for each datagram where it came to; return whether it does."""
     if bound.family == socket.AF_INET6 and hasattr(socket, "IPV6_RECVPKTINFO"):
         bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         return True
@@ -156,7 +156,7 @@ class StreamService:
                     places[writer] = None
             await self._finish(writer)
         except OSError:
-            return  # reset, or out of time (TimeoutError is one): the client's doing, nobody to tell
+            return  # reset, or out of time (TimeoutError is one): the client's doing
         finally:
             self._tasks.pop(writer, None)
             self._leave_place(source, writer)
@@ -253,7 +253,7 @@ class Responder:
         return self._answers
 
     def respond(self, wire: bytes, peer: Peer = NOBODY, *, is_datagram: bool) -> bytes | None:
-        """Return the response, None if there shall be none. Raises nothing."""
+        """Return the response, None if none is to be sent. Raises nothing."""
         try:
             response = respond(self._zones, wire, peer, self._policy, is_datagram=is_datagram)
         except Exception:  # noqa: BLE001 - whatever a stranger sends, the others are still answered

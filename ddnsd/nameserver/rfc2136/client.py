@@ -328,7 +328,7 @@ class ZoneAssembly:
         return self._take() if self.is_complete else []
 
     def _take(self) -> list[RRset]:
-        """Return the RRsets of the name that is over."""
+        """Return the RRsets of the name that has ended."""
         if not self._values:
             return []
         rrsets = [
