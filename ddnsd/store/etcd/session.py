@@ -40,7 +40,6 @@ from ddnsd.store.etcd.transaction import (
     SESSIONS,
     EtcdStoreSettings,
     Keyspace,
-    SessionAt,
     encode_session,
     found_clocks,
 )
@@ -426,7 +425,13 @@ class WrittenKey(NamedTuple):
 
     session: Session
     lease: Lease
-    at: SessionAt
+    key: bytes
+    revision: int
+
+    @property
+    def unmoved(self) -> Compare:
+        """The condition that nobody has written it since."""
+        return Compare(self.key, CompareTarget.MOD, self.revision)
 
     def stands(self, session: Session) -> bool:
         """Say whether the key may be taken to be there still, in this session's history."""
@@ -478,7 +483,7 @@ class SessionKey:
         if before is not None and before.stands(session):
             revision = await self._put(session, before.lease)
             if revision is not None:
-                return WrittenKey(session, before.lease, SessionAt(self._name, revision))
+                return WrittenKey(session, before.lease, before.key, revision)
         if before is not None:  # its lease has ended, while this process was stopped or etcd away
             self._written = None
             await before.lease.revoke()
@@ -492,7 +497,7 @@ class SessionKey:
                 await lease.revoke()
         if revision is None:
             raise UnavailableError("a lease that was granted just now has ended")
-        return WrittenKey(session, lease, SessionAt(self._name, revision))
+        return WrittenKey(session, lease, session.space.key(self._name), revision)
 
     async def _put(self, session: Session, lease: Lease) -> int | None:
         """Write the key; return the revision, None if the lease has ended.

@@ -313,7 +313,7 @@ class EtcdStore:
     ) -> Sequence[Outcome] | None:
         """Send a group once; None if the session key has moved, so that certainly nothing was applied."""
         known = session.clock
-        txn = transaction.encode(session.space, session.timeline, known, written.at, updates)
+        txn = transaction.encode(session.space, session.timeline, known, written.unmoved, updates)
         session.check()
         try:
             with session.translated(Access.WRITE):
@@ -334,7 +334,7 @@ class EtcdStore:
 
         Return the revision at or below which everything has happened that ever will of them.
         """
-        return (await self._key.ready(self._keeper.session)).at.revision
+        return (await self._key.ready(self._keeper.session)).revision
 
     async def revision(self) -> int:
         """Return the revision of the newest commit, linearizably."""

@@ -8,7 +8,6 @@ the session key of the process that has sent it is another one by now (`session`
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from ddnsd import etcd
 from ddnsd.etcd import (
@@ -71,23 +70,15 @@ _OPERATIONS = _MAX_TXN_OPS - 1
 LIMITS = Limits(group=_OPERATIONS - 1, in_flight=2, operations=_OPERATIONS)
 
 
-class SessionAt(NamedTuple):
-    """A session key, and the revision that last wrote it."""
-
-    key: str
-    revision: int
-
-
 def encode(
-    space: Keyspace, timeline: bytes, clock: int, session: SessionAt, updates: Sequence[ConditionalWrite]
+    space: Keyspace, timeline: bytes, clock: int, session: Compare, updates: Sequence[ConditionalWrite]
 ) -> TxnRequest:
-    """Return the transaction of a group of updates; `clock` is the highest known revision of the clock."""
-    compares = [
-        *_conditions(space, timeline, clock),
-        Compare(space.key(session.key), CompareTarget.MOD, session.revision),
-    ]
+    """Return the transaction of a group of updates; `clock` is the highest known revision of the clock.
+
+    `session` is the condition that the session key has not been written since.
+    """
     return TxnRequest(
-        compares,
+        [*_conditions(space, timeline, clock), session],
         [*(_nested(space, update) for update in updates), PutRequest(space.clock, b"")],
         [space.clocks],
     )
