@@ -18,6 +18,7 @@ from ddnsd.leader.context import (
     ForeignFenceError,
     ZoneContext,
     ZoneFaultError,
+    renewal,
 )
 from ddnsd.model.fence import parse_fence
 from ddnsd.model.records import PlacementState
@@ -120,12 +121,12 @@ class Claimer:
             if found is None
             else Exists(self._name, RecordType.TXT, found.values)
         )
-        self._sent.add(claim.prerequisite.values)
-        rcode = await self._nameserver.update(Update(self._placement.zone, (before,), (claim.renewal,)))
+        self._sent.add(claim.values)
+        rcode = await self._nameserver.update(Update(self._placement.zone, (before,), (renewal(claim),)))
         if rcode is not Rcode.NOERROR:  # it is not applied later either; else each try would be remembered
-            self._sent.discard(claim.prerequisite.values)
+            self._sent.discard(claim.values)
         if rcode in (Rcode.NXRRSET, Rcode.YXRRSET):
             raise FenceLostError("the fence changed between reading and replacing it")
         if rcode is not Rcode.NOERROR:
             raise ZoneFaultError(rcode, "a claim of the zone's fence")
-        self._sent = {claim.prerequisite.values}
+        self._sent = {claim.values}

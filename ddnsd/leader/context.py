@@ -10,14 +10,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NewType
 
 from ddnsd.aio import Gate, Slice
 from ddnsd.model.fence import Fence, FenceOwner
 from ddnsd.model.publication import Queue, is_verified
 from ddnsd.model.records import Placement, PlacementState, RecordKey
 from ddnsd.model.state import State
-from ddnsd.nameserver.interface import Exists, Nameserver, Rcode, RecordType, Replace
+from ddnsd.nameserver.interface import Exists, Nameserver, Rcode, Replace
 from ddnsd.store import keys
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import (
@@ -160,15 +160,13 @@ class NameserverGates:
 FENCE_TTL = 60  # seconds; nobody but ddnsd asks for it
 
 
-class Claim(NamedTuple):
-    """A fence that the nameserver has confirmed."""
+Claim = NewType("Claim", Exists)
+"""A fence that the nameserver has confirmed, as every UPDATE asserts it (RFC 2136 §2.4.2)."""
 
-    prerequisite: Exists  # what every UPDATE asserts (RFC 2136 §2.4.2)
 
-    @property
-    def renewal(self) -> Replace:
-        """The fence written as it is: an UPDATE that asks nothing but whether UPDATEs are taken."""
-        return Replace(self.prerequisite.name, RecordType.TXT, FENCE_TTL, self.prerequisite.values)
+def renewal(claim: Claim) -> Replace:
+    """Return the fence written as it is: an UPDATE that asks nothing but whether UPDATEs are taken."""
+    return Replace(claim.name, claim.type, FENCE_TTL, claim.values)
 
 
 @dataclass(slots=True, eq=False)

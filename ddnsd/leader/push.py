@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ddnsd.leader.context import Claim, FenceLostError, ZoneContext, ZoneFaultError
+from ddnsd.leader.context import Claim, FenceLostError, ZoneContext, ZoneFaultError, renewal
 from ddnsd.model.names import in_doubt
 from ddnsd.model.publication import Push, Wanted
 from ddnsd.model.records import RecordKey
@@ -103,7 +103,7 @@ class Pusher:
 
     async def push(self, claim: Claim, batch: Sequence[Push]) -> PushAnswer:
         """Push the batch in one UPDATE: all of it is applied, or nothing."""
-        prerequisites: list[Exists | Absent] = [claim.prerequisite]
+        prerequisites: list[Exists | Absent] = [claim]
         changes: list[Replace] = []
         for push in batch:
             want, type = push.want, RECORD_TYPES[push.want.record.type]
@@ -143,7 +143,7 @@ class Pusher:
 
     async def confirm_zone(self, claim: Claim) -> None:
         """Send an UPDATE of the fence alone: if that is refused too, the zone is at fault."""
-        await self._demand(claim, (claim.renewal,))
+        await self._demand(claim, (renewal(claim),))
 
     async def remove(self, claim: Claim, names: Mapping[RecordKey, Collection[str]]) -> None:
         """Remove the records' RRsets at these owner names, and nobody else's."""
@@ -154,11 +154,11 @@ class Pusher:
     async def release(self, claim: Claim, noted: Exists) -> Rcode:
         """Remove an RRset, if it is exactly as it was noted; NXRRSET if not."""
         change = Replace(noted.name, noted.type, 0, ())
-        return await self._checked(Update(self._zone, (claim.prerequisite, noted), (change,)))
+        return await self._checked(Update(self._zone, (claim, noted), (change,)))
 
     async def remove_fence(self, claim: Claim) -> None:
         """Remove the fence: nothing can be sent under this claim any more."""
-        await self._demand(claim, (claim.renewal._replace(ttl=0, values=()),))
+        await self._demand(claim, (renewal(claim)._replace(ttl=0, values=()),))
 
     async def _release_doubted(self, claim: Claim, push: Push) -> Finding:
         names: dict[str, Whose] = {}
@@ -204,10 +204,10 @@ class Pusher:
         return Whose.ANOTHERS
 
     async def _ask(self, claim: Claim, prerequisites: Iterable[Absent | Exists]) -> Rcode:
-        return await self._checked(Update(self._zone, (claim.prerequisite, *prerequisites), ()))
+        return await self._checked(Update(self._zone, (claim, *prerequisites), ()))
 
     async def _demand(self, claim: Claim, changes: tuple[Replace, ...]) -> None:
-        rcode = await self._checked(Update(self._zone, (claim.prerequisite,), changes))
+        rcode = await self._checked(Update(self._zone, (claim,), changes))
         if rcode is not Rcode.NOERROR:
             raise ZoneFaultError(rcode, "an UPDATE of the zone that blames no record")
 

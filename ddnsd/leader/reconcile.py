@@ -145,7 +145,7 @@ class Reconciler:
             except QueryRefusedError as error:
                 await self._without_transfer(str(error))
             else:
-                if comparison.fence != claim.prerequisite.values:
+                if comparison.fence != claim.values:
                     return False
                 if marked := await self._mark(comparison):
                     _log.warning("drift.found", **self._placement._asdict(), records=marked)
@@ -157,8 +157,8 @@ class Reconciler:
         """Compare the zone as it is after the claim: what is transferred may be a moment older."""
         comparison = await self._compare(self._is_urgent)
         for pause in growing_pauses(self._context.policy.timeout):
-            is_old = comparison.fence != claim.prerequisite.values and self._context.claim is claim
-            if not is_old or not await self._holds(claim.prerequisite):
+            is_old = comparison.fence != claim.values and self._context.claim is claim
+            if not is_old or not await self._holds(claim):
                 break
             await asyncio.sleep(pause)
             comparison = await self._compare(self._is_urgent)
