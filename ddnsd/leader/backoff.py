@@ -51,7 +51,7 @@ class PlacementBackoff:
         self._since: datetime | None = None  # when the present trouble began
         self._pause = 0.0  # seconds, before the next try
         self._earliest = 0.0  # on the loop's clock: when it may be, whatever the pause
-        self._stirred = asyncio.Event()  # the end of the pause may be another one now
+        self.stirred = asyncio.Event()  # the end of the pause may be another one now: a change may be waiting
         self._hurried = False  # something has changed: the next try need not wait
 
     async def note(self, reason: str, kind: str, **found: object) -> None:
@@ -79,14 +79,10 @@ class PlacementBackoff:
         self._reason, self._since, self._pause = "", None, 0.0
         self._known.set()
 
-    def stir(self) -> None:
-        """Look again at how long the pause may be: a change may be waiting now."""
-        self._stirred.set()
-
     def hurry(self) -> None:
         """Try at once: somebody has changed something, or asks for it."""
         self._hurried = True
-        self._stirred.set()
+        self.stirred.set()
 
     async def demand_none(self) -> None:
         """Wait until the zone is claimed, or it is known why it cannot be; what is known is tried once more.
@@ -141,8 +137,8 @@ class PlacementBackoff:
         loop = asyncio.get_running_loop()
         began = loop.time()
         while not self._hurried and (left := began + min(seconds, self._most) - loop.time()) > 0:
-            self._stirred.clear()
-            await wait_for(self._stirred, left)
+            self.stirred.clear()
+            await wait_for(self.stirred, left)
         self._hurried = False
 
     @property

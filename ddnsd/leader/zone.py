@@ -121,7 +121,7 @@ class ZonePublisher:
         self.context.leader.metrics.queue(self.placement.nameserver, self.placement.zone, len(self._queue))
         self._wake.set()
         if self._queue:
-            self._backoff.stir()
+            self._backoff.stirred.set()
 
     def look_at_all(self) -> None:
         """Note that any record of the zone may have become pending."""
