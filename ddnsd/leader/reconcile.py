@@ -20,7 +20,7 @@ from ddnsd.leader.backoff import growing_pauses
 from ddnsd.leader.context import Claim, ZoneContext
 from ddnsd.leader.push import RECORD_TYPES
 from ddnsd.model.names import ours, owner, record_at
-from ddnsd.model.publication import Standing, Wanted, standing, wanted
+from ddnsd.model.publication import Progress, Wanted, standing, wanted
 from ddnsd.model.records import Entry, PlacementState, Published
 from ddnsd.model.taking import name_in_use, unknown
 from ddnsd.nameserver.interface import (
@@ -172,7 +172,7 @@ class Reconciler:
         """Where the zone may not be read, publishing everything again is what makes it known."""
         _log.warning("reconcile.transfer_refused", **self._placement._asdict(), reason=reason)
         if self._context.is_verified:
-            items = [item async for item, how in self._expectations() if how is Standing.REFUSED]
+            items = [item async for item, how in self._expectations() if how is Progress.REFUSED]
             await self._try_again(items)
         else:
             await self._mark_all()
@@ -188,9 +188,9 @@ class Reconciler:
             published: dict[_Place, Expected] = {}
             refused: list[Expected] = []
             async for item, how in self._expectations():
-                if how is Standing.PUBLISHED:
+                if how is Progress.PUBLISHED:
                     published |= {(name, item.want.record.type): item for name in item.want.owners}
-                elif how is Standing.REFUSED:
+                elif how is Progress.REFUSED:
                     refused.append(item)
             return await self._transferred(published, refused)
 
@@ -263,7 +263,7 @@ class Reconciler:
     async def _try_again(self, refused: Sequence[Expected]) -> None:
         await self._write(refused, [_to_try_again(item.published.value) for item in refused])
 
-    async def _expectations(self) -> AsyncIterator[tuple[Expected, Standing]]:
+    async def _expectations(self) -> AsyncIterator[tuple[Expected, Progress]]:
         """Yield what should be served, as it is known at that moment."""
         state = self._context.state
         async for record in self._context.leader.records_in(self._placement.zone):

@@ -4,23 +4,13 @@ Records that the nameserver itself refuses: when a client's repetition is anothe
 """
 
 from datetime import datetime, timedelta
-from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from ddnsd.model.addresses import Challenge
 from ddnsd.model.prefix_updates import holding
-from ddnsd.model.publication import is_refused_at, is_served_at, is_verified, wanted
+from ddnsd.model.publication import Progress, is_refused_at, is_served_at, is_verified, wanted
 from ddnsd.model.records import Committed, Entry, RecordKey
 from ddnsd.model.state import State
-
-
-class Progress(Enum):
-    """How far a committed record is."""
-
-    WAITING = auto()
-    PUBLISHED = auto()
-    REFUSED = auto()
-    GONE = auto()
 
 
 def progress(state: State, record: RecordKey, revision: int, *, verify: bool) -> Progress:
@@ -37,7 +27,7 @@ def progress(state: State, record: RecordKey, revision: int, *, verify: bool) ->
     if not newest:  # a withdrawal, done and forgotten
         return Progress.PUBLISHED
     if committed is None or committed.revision < revision <= newest:
-        return Progress.WAITING  # for a prefix that is to come to it
+        return Progress.PENDING  # for a prefix that is to come to it
     if committed.revision >= revision:
         return _of_committed(state, committed.value, record, revision, verify=verify)
     # The prefix is with all that follow, and this host does not any more: it keeps what it has.
@@ -52,11 +42,11 @@ def _of_committed(
         return Progress.GONE
     want = wanted(state, record)
     if want is None:
-        return Progress.WAITING
+        return Progress.PENDING
     if not is_served_at(state, want.placement, record, revision):
         is_refused = is_refused_at(state, want.placement, record, revision)
-        return Progress.REFUSED if is_refused else Progress.WAITING
-    return Progress.WAITING if verify and not is_verified(state, want.placement) else Progress.PUBLISHED
+        return Progress.REFUSED if is_refused else Progress.PENDING
+    return Progress.PENDING if verify and not is_verified(state, want.placement) else Progress.PUBLISHED
 
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=300)

@@ -39,12 +39,13 @@ class Wanted(NamedTuple):
         return (owner(self.record), wildcard_owner(self.record)) if self.wildcard else (owner(self.record),)
 
 
-class Standing(Enum):
-    """How far a committed address has come."""
+class Progress(Enum):
+    """How far a committed record has come."""
 
     PENDING = auto()
-    REFUSED = auto()  # the nameserver itself refuses this revision: waits for a reconcile
     PUBLISHED = auto()
+    REFUSED = auto()  # the nameserver itself refuses this revision: waits for a reconcile
+    GONE = auto()  # with its host, or with what the host may have
 
 
 def wanted(state: State, record: RecordKey) -> Wanted | None:
@@ -85,24 +86,24 @@ def is_removed(state: State, record: RecordKey) -> bool:
     return gone and len(placements) <= 1
 
 
-def standing(state: State, want: Wanted, published: Published | None) -> Standing:
+def standing(state: State, want: Wanted, published: Published | None) -> Progress:
     """Compare what shall be served with what the nameserver is known to serve."""
     if published is None:
-        return Standing.PENDING
+        return Progress.PENDING
     error, here = published.error, want.placement.nameserver
     is_refused = error is not None and error.revision >= want.revision and error.nameserver == here
     if is_refused and not (want.adopt and error and error.is_name_in_use):
-        return Standing.REFUSED
+        return Progress.REFUSED
     if published.revision < want.revision or published.nameserver != here or published.ttl != want.ttl:
-        return Standing.PENDING
+        return Progress.PENDING
     # While the zone has other placements, it is remembered that `*.<host>` may be served there.
     if published.wildcard != want.wildcard and (want.wildcard or is_only_placement(state, want.placement)):
-        return Standing.PENDING
+        return Progress.PENDING
     # Where nothing else is noted, all that is published is ours: nearly always, and reconciles look at all.
     is_plain = published.ip and published.taking is None and not published.not_at
     if want.ip and not is_plain and not ours(want.record, published, here).issuperset(want.owners):
-        return Standing.PENDING
-    return Standing.PUBLISHED
+        return Progress.PENDING
+    return Progress.PUBLISHED
 
 
 def to_leave(state: State, placement: Placement, record: RecordKey) -> frozenset[str]:
@@ -274,7 +275,7 @@ class Queue:
         if want is None or want.placement != self._placement:
             return None
         entry = state.published.get(record)
-        is_pending = standing(state, want, entry.value if entry else None) is Standing.PENDING
+        is_pending = standing(state, want, entry.value if entry else None) is Progress.PENDING
         return want if is_pending else None
 
 

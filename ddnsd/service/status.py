@@ -15,7 +15,7 @@ from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.audit import AuditItem
 from ddnsd.model.expiry import Expiry, expiry
 from ddnsd.model.names import InvalidNameError, parse_name
-from ddnsd.model.publication import Standing, is_served, standing, wanted
+from ddnsd.model.publication import Progress, is_served, standing, wanted
 from ddnsd.model.records import Committed, Entry, RecordKey, entries
 from ddnsd.model.resources import Kind
 from ddnsd.model.state import State
@@ -125,10 +125,10 @@ async def zone_progress(state: State) -> Mapping[str, ZoneProgress]:
         entry = state.published.get(record)
         published = entry.value if entry else None
         found, so_far = standing(state, want, published), zones[want.placement.zone]
-        waits_since = want.changed if found is Standing.PENDING else None
+        waits_since = want.changed if found is Progress.PENDING else None
         zones[want.placement.zone] = ZoneProgress(
-            so_far.pending + (found is Standing.PENDING),
-            so_far.refused + (found is Standing.REFUSED),
+            so_far.pending + (found is Progress.PENDING),
+            so_far.refused + (found is Progress.REFUSED),
             max(filter(None, (so_far.last_push, published.at if published else None)), default=None),
             min(filter(None, (so_far.waiting_since, waits_since)), default=None),
         )

@@ -19,7 +19,7 @@ import structlog
 from ddnsd.model.authorization import in_full, token_name
 from ddnsd.model.decision import Decision, Join, Move, Plan, RecordChange, Refused, Step, decide
 from ddnsd.model.expiry import sighting
-from ddnsd.model.progress import Progress
+from ddnsd.model.publication import Progress
 from ddnsd.model.records import Committed, HistoryEntry, Placement, PrefixHead, PrefixUpdate, RecordKey
 from ddnsd.model.request import (
     HostResult,

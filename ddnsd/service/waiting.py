@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ddnsd.model.addresses import RRTYPES
-from ddnsd.model.progress import Progress, progress
+from ddnsd.model.progress import progress
+from ddnsd.model.publication import Progress
 from ddnsd.model.records import RecordKey, account_of
 from ddnsd.model.resources import Kind
 from ddnsd.store import keys
@@ -137,5 +138,5 @@ class Waiting:
             del waiter.left[record]
             if not waiter.left:
                 waiter.settle(Progress.PUBLISHED)
-        elif now is not Progress.WAITING:
+        elif now is not Progress.PENDING:
             waiter.settle(now)

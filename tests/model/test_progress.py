@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.progress import Progress, progress
+from ddnsd.model.progress import progress
+from ddnsd.model.publication import Progress
 from ddnsd.model.records import RecordKey
 from tests.model.world import BLOG, BLOG6, World, small_world
 
@@ -21,7 +22,7 @@ def after(world: World, revision: int, *, verify: bool = False, record: RecordKe
 def test_a_commit_is_waited_for_until_it_is_published() -> None:
     world = small_world()
     revision = world.commit(BLOG, IP)
-    assert after(world, revision) is Progress.WAITING
+    assert after(world, revision) is Progress.PENDING
     world.publish(BLOG)
     assert after(world, revision) is Progress.PUBLISHED
 
@@ -32,7 +33,7 @@ def test_a_newer_value_counts_for_an_older_but_not_the_other_way_round() -> None
     world.publish(BLOG)
     newer = world.commit(BLOG, NEWER_IP, previous=IP)
     assert after(world, older) is Progress.PUBLISHED
-    assert after(world, newer) is Progress.WAITING
+    assert after(world, newer) is Progress.PENDING
     world.publish(BLOG)
     assert after(world, older) is after(world, newer) is Progress.PUBLISHED
 
@@ -41,7 +42,7 @@ def test_a_value_that_was_overtaken_unpublished_waits_for_the_newer_one() -> Non
     world = small_world()
     older = world.commit(BLOG, IP)
     world.commit(BLOG, NEWER_IP, previous=IP)
-    assert after(world, older) is Progress.WAITING
+    assert after(world, older) is Progress.PENDING
     world.refuse(BLOG)
     assert after(world, older) is Progress.REFUSED
 
@@ -52,7 +53,7 @@ def test_a_refusal_ends_the_waiting_of_its_revision_and_older_ones_only() -> Non
     world.refuse(BLOG)
     newer = world.commit(BLOG, NEWER_IP)
     assert after(world, older) is Progress.REFUSED
-    assert after(world, newer) is Progress.WAITING
+    assert after(world, newer) is Progress.PENDING
 
 
 def test_what_is_published_stays_so_though_a_newer_value_is_refused() -> None:
@@ -70,7 +71,7 @@ def test_what_may_have_drifted_is_waited_for() -> None:
     revision = world.commit(BLOG, IP)
     world.publish(BLOG)
     world.doubt(BLOG)
-    assert after(world, revision) is Progress.WAITING
+    assert after(world, revision) is Progress.PENDING
 
 
 def test_a_moved_zone_is_waited_for_at_its_new_home() -> None:
@@ -78,10 +79,10 @@ def test_a_moved_zone_is_waited_for_at_its_new_home() -> None:
     revision = world.commit(BLOG, IP)
     world.publish(BLOG)
     world.zone(nameserver="second")
-    assert after(world, revision) is Progress.WAITING
+    assert after(world, revision) is Progress.PENDING
     world.publish(BLOG)
     assert after(world, revision) is Progress.PUBLISHED
-    assert after(world, revision, verify=True) is Progress.WAITING  # the new home is not verified
+    assert after(world, revision, verify=True) is Progress.PENDING  # the new home is not verified
 
 
 def test_an_unverified_zone_is_waited_for_only_by_who_asks_for_it() -> None:
@@ -90,7 +91,7 @@ def test_an_unverified_zone_is_waited_for_only_by_who_asks_for_it() -> None:
     revision = world.commit(BLOG, IP)
     world.publish(BLOG)
     assert after(world, revision) is Progress.PUBLISHED
-    assert after(world, revision, verify=True) is Progress.WAITING
+    assert after(world, revision, verify=True) is Progress.PENDING
     world.placement(verified=True)
     assert after(world, revision, verify=True) is Progress.PUBLISHED
 
@@ -129,7 +130,7 @@ def test_an_address_that_a_client_has_withdrawn_meanwhile_is_waited_for_until_it
     world = small_world()
     revision = world.commit(BLOG, IP)
     withdrawn = world.withdraw(BLOG, cleared=True)
-    assert after(world, revision) is after(world, withdrawn) is Progress.WAITING
+    assert after(world, revision) is after(world, withdrawn) is Progress.PENDING
     world.refuse(BLOG)
     assert after(world, revision) is after(world, withdrawn) is Progress.REFUSED
     world.publish(BLOG)
@@ -143,9 +144,9 @@ def test_the_first_address_out_of_a_prefix_is_waited_for() -> None:
     world = small_world()
     world.host(ipv6_suffix="::7")
     revision = world.move("2001:db8::/64")
-    assert after(world, revision, record=BLOG6) is Progress.WAITING
+    assert after(world, revision, record=BLOG6) is Progress.PENDING
     world.commit(BLOG6, "2001:db8::7")
-    assert after(world, revision, record=BLOG6) is Progress.WAITING
+    assert after(world, revision, record=BLOG6) is Progress.PENDING
     world.publish(BLOG6)
     assert after(world, revision, record=BLOG6) is Progress.PUBLISHED
 
@@ -160,7 +161,7 @@ def test_who_waits_for_an_older_value_never_waits_longer(steps: list[str]) -> No
         elif step != "doubt" or BLOG in world.state.published:
             getattr(world, step)(BLOG)
     found = [after(world, revision) for revision in revisions]
-    order = [Progress.PUBLISHED, Progress.REFUSED, Progress.WAITING]
+    order = [Progress.PUBLISHED, Progress.REFUSED, Progress.PENDING]
     assert found == sorted(found, key=order.index)
 
 
@@ -177,7 +178,7 @@ def test_a_prefix_is_waited_for_though_an_earlier_owners_address_is_still_leavin
     world.withdraw(BLOG6)
     revision = world.move("2001:db8::/64")
     assert after(world, set_before, record=BLOG6) is Progress.GONE
-    assert after(world, revision, record=BLOG6) is Progress.WAITING
+    assert after(world, revision, record=BLOG6) is Progress.PENDING
     world.commit(BLOG6, "2001:db8::7")
     world.publish(BLOG6)
     assert after(world, revision, record=BLOG6) is Progress.PUBLISHED
@@ -196,7 +197,7 @@ def test_a_prefix_that_the_host_does_not_follow_any_more_is_gone() -> None:
     world.commit(BLOG6, "2001:db8::1")
     world.publish(BLOG6)
     revision = world.move("2001:db8::/64")
-    assert after(world, revision, record=BLOG6) is Progress.WAITING
+    assert after(world, revision, record=BLOG6) is Progress.PENDING
     for id in list(world.state.prefixes):
         world.state.prefixes.drop(id)  # it is with all that follow
     assert after(world, revision, record=BLOG6) is Progress.GONE
@@ -206,6 +207,6 @@ def test_a_prefix_whose_address_the_host_had_already_is_with_it_once_that_is_pub
     world = follower()
     world.commit(BLOG6, "2001:db8::7")
     revision = world.move("2001:db8::/64")
-    assert after(world, revision, record=BLOG6) is Progress.WAITING
+    assert after(world, revision, record=BLOG6) is Progress.PENDING
     world.publish(BLOG6)
     assert after(world, revision, record=BLOG6) is Progress.GONE

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.model.publication import (
-    Standing,
+    Progress,
     Wanted,
     is_refused,
     is_removed,
@@ -34,7 +34,7 @@ def move(world: World) -> None:
     world.zone(nameserver="second")
 
 
-def standing_of(world: World) -> Standing:
+def standing_of(world: World) -> Progress:
     want, published = wanted(world.state, BLOG), world.state.published.get(BLOG)
     assert want is not None
     return standing(world.state, want, published.value if published else None)
@@ -76,7 +76,7 @@ def test_a_disabled_host_or_zone_stays_published(world: World) -> None:
     world.publish(BLOG)
     world.host(enabled=False)
     world.zone(enabled=False)
-    assert standing_of(world) is Standing.PUBLISHED
+    assert standing_of(world) is Progress.PUBLISHED
 
 
 def test_a_held_host_or_zone_stays_published(world: World) -> None:
@@ -89,35 +89,35 @@ def test_a_held_host_or_zone_stays_published(world: World) -> None:
 
 def test_an_address_is_pending_until_all_of_it_is_published(world: World) -> None:
     world.commit(BLOG, IP)
-    assert standing_of(world) is Standing.PENDING
+    assert standing_of(world) is Progress.PENDING
     world.publish(BLOG)
-    assert standing_of(world) is Standing.PUBLISHED
+    assert standing_of(world) is Progress.PUBLISHED
     world.host(ttl=5)
-    assert standing_of(world) is Standing.PENDING
+    assert standing_of(world) is Progress.PENDING
     world.publish(BLOG)
     move(world)
-    assert standing_of(world) is Standing.PENDING
+    assert standing_of(world) is Progress.PENDING
     world.publish(BLOG)
     world.commit(BLOG, IP)  # the same address again is a value of its own
-    assert standing_of(world) is Standing.PENDING
+    assert standing_of(world) is Progress.PENDING
 
 
 def test_a_refused_address_stands_so_until_something_changes(world: World) -> None:
     world.commit(BLOG, IP)
     world.refuse(BLOG)
-    assert standing_of(world) is Standing.REFUSED
+    assert standing_of(world) is Progress.REFUSED
     move(world)
-    assert standing_of(world) is Standing.PENDING  # the new home was never asked
+    assert standing_of(world) is Progress.PENDING  # the new home was never asked
     world.zone()
     world.commit(BLOG, IP)
-    assert standing_of(world) is Standing.PENDING
+    assert standing_of(world) is Progress.PENDING
 
 
 def test_a_refusal_to_be_tried_again_counts_no_more(world: World) -> None:
     world.commit(BLOG, IP)
     error = PublishError(0, "REFUSED", NOW, "default")
     world.note(BLOG, Published(0, "", 60, "default", error=error))
-    assert standing_of(world) is Standing.PENDING
+    assert standing_of(world) is Progress.PENDING
     assert not is_refused(world.state, BLOG, world.state.addresses[BLOG].revision)
 
 
@@ -265,7 +265,7 @@ def test_whatever_happens_publishing_what_is_wanted_settles_it(steps: list[str])
         happen[step]()
     world.publish(BLOG)
     committed = world.state.addresses[BLOG]
-    assert standing_of(world) is Standing.PUBLISHED
+    assert standing_of(world) is Progress.PUBLISHED
     assert is_served(world.state, BLOG, committed.revision)
     assert is_removed(world.state, BLOG) == committed.value.is_tombstone
     assert len(list(contents(world.state, "example.com"))) == (not committed.value.is_tombstone)

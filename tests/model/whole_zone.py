@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ddnsd.model.publication import Standing, Wanted, standing, wanted
+from ddnsd.model.publication import Progress, Wanted, standing, wanted
 from ddnsd.model.state import State
 
 
@@ -23,7 +23,7 @@ def is_settled(state: State, zone: str) -> bool:
         want = wanted(state, record)
         published = state.published.get(record)
         if want is not None and (
-            standing(state, want, published.value if published else None) is Standing.PENDING
+            standing(state, want, published.value if published else None) is Progress.PENDING
         ):
             return False
     return True

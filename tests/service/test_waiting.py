@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.progress import Progress
+from ddnsd.model.publication import Progress
 from ddnsd.model.records import Committed, Published, RecordKey
 from ddnsd.model.request import Request, UpdateRequest
 from ddnsd.model.resources import digest
