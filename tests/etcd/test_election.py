@@ -19,7 +19,7 @@ from ddnsd.etcd import (
 )
 from ddnsd.etcd.errors import CampaignLostError, EtcdUnavailableError
 from tests.rigs.etcd import EtcdRig
-from tests.waiting import until
+from tests.waiting import turn_loop, until
 
 TTL = 3
 PATIENCE = 30.0  # seconds; only a failing test waits for it
@@ -113,7 +113,7 @@ async def test_who_is_cancelled_before_it_hears_that_it_leads_resigns(client: Et
     resigning = asyncio.create_task(before.resign())
     async with asyncio.timeout(PATIENCE):
         while not candidate.leads:
-            await asyncio.sleep(0)
+            await turn_loop()
     waiting.cancel()
     await asyncio.wait([waiting, resigning])
     assert waiting.cancelled()

@@ -1,7 +1,6 @@
 """The watch cache when its watch has ended, and it loads a snapshot again."""
 
 import asyncio
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from ddnsd.store.interface import UnavailableError
 from tests.rigs.parts import watch_cache
 from tests.store.contract.actions import delete, put
 from tests.tasks import running
-from tests.waiting import until
+from tests.waiting import hold_up, turn_loop, until
 
 REQUEST = codec.encode(WorkRequest(Work.CHECK, "example.com", datetime.now(UTC)))
 
@@ -73,8 +72,8 @@ async def test_who_is_not_asked_for_in_time_is_refused_and_the_next_one_is_asked
     async with running(cache.run()):
         await cache.loaded()
         late = asyncio.create_task(cache.current())
-        await asyncio.sleep(0)  # it waits for its question now, which the next turn would ask
-        time.sleep(0.05)
+        await turn_loop()  # it waits for its question now, which the next turn would ask
+        hold_up(0.05)
         with pytest.raises(UnavailableError, match=r"this process did nothing for 0\.01 s"):
             await late
         cache.reconfigure(5.0)
