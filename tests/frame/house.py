@@ -55,18 +55,18 @@ class Bound(NamedTuple):
 BOUNDS = {
     "modules per 1,000 lines": Bound(6, 6),
     "lines of the largest module": Bound(600, 600),
-    "classes per 100 lines": Bound(1.4, 1.66),  # rises also where lines go: then classes have to go with them
-    "classes under 15 lines": Bound(120, 330),
+    "classes per 100 lines": Bound(1.4, 1.64),  # rises also where lines go: then classes have to go with them
+    "classes under 15 lines": Bound(120, 322),
     "type names with two meanings": Bound(0, 0),
     "private parts of libraries": Bound(0, 0),
     "patched private names in tests": Bound(0, 0),
     "imports that break a contract": Bound(1, 1),
-    "files, changed update": Bound(36, 52),
-    "functions, changed update": Bound(200, 310),
-    "types, changed update": Bound(16, 29),
-    "files, unchanged update": Bound(18, 27),
-    "functions, unchanged update": Bound(60, 114),
-    "types, unchanged update": Bound(7, 9),
+    "files, changed update": Bound(36, 49),
+    "functions, changed update": Bound(200, 300),
+    "types, changed update": Bound(16, 28),
+    "files, unchanged update": Bound(18, 26),
+    "functions, unchanged update": Bound(60, 110),
+    "types, unchanged update": Bound(7, 8),
 }
 
 
