@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from logging import ERROR, WARNING
 from typing import NamedTuple
 
@@ -127,14 +128,14 @@ Listener = Callable[[Sequence[Touched]], None]
 Callback = Callable[[StoreError | None], None]
 
 
+@dataclass(slots=True, eq=False)
 class _Round:
     """One question to the store, and who shares it."""
 
-    def __init__(self, identity: str, waiting: list[Callback]) -> None:
-        self.identity = identity  # of the history that the question is about
-        self.waiting = waiting
-        self.asked = time.perf_counter()
-        self.revision = 0  # the answer: what the watch must have applied
+    identity: str  # of the history that the question is about
+    waiting: list[Callback]
+    asked: float = field(default_factory=time.perf_counter)
+    revision: int = 0  # the answer: what the watch must have applied
 
 
 class WatchCache:
