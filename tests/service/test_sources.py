@@ -105,3 +105,15 @@ async def test_an_export_takes_the_origins_along(node: Node, tmp_path: Path) -> 
         async with controller(other, uid="uid-2") as kube:
             await kube.bind()
             assert await kube.change(EVERYTHING) == ["unchanged"] * 4
+
+
+async def test_the_installation_that_the_objects_name_is_written_down_once(node: Node) -> None:
+    async with controller(node) as kube:
+        await kube.bind()
+        for other in ("another", ""):
+            await kube.note_installation(other)
+            await node.cache.current()
+            assert node.cache.state.sources["prod"].value.other_installation == other
+            revision = await node.store.revision()
+            await kube.note_installation(other)
+            assert await node.store.revision() == revision, "nothing has changed"
