@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,6 +10,7 @@ from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import ConditionalWrite, Outcome, UnavailableError, Unknown
+from tests.rigs.forwarding import ForwardingStore
 from tests.store.contract.actions import put
 
 
@@ -23,21 +23,18 @@ async def store(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
         await store.close()
 
 
-class Other:
+class Other(ForwardingStore):
     """A store that does something else before it commits, or instead."""
 
     def __init__(self, real: EmbeddedStore, *, lost: bool = False) -> None:
-        self._real = real
+        super().__init__(real)
         self._lost = lost
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
 
     async def commit(self, updates: Sequence[ConditionalWrite]) -> Sequence[Outcome]:
         if self._lost:
             return [Unknown("the answer was lost")]
-        await put(self._real, keys.INSTALLATION, codec.encode(Installation("theirs")))
-        return await self._real.commit(updates)
+        await put(self.real, keys.INSTALLATION, codec.encode(Installation("theirs")))
+        return await super().commit(updates)
 
 
 async def test_the_id_stays(store: EmbeddedStore) -> None:

@@ -64,21 +64,3 @@ def test_what_no_store_could_do_is_no_update(
 ) -> None:
     with pytest.raises(ValueError, match=reason):
         ConditionalWrite(expects, puts, deletes)
-
-
-@pytest.mark.parametrize(
-    ("expects", "puts", "deletes", "reason"),
-    [
-        ({f"k{number}": 1 for number in range(MAX_KEYS_PER_UPDATE + 1)}, {}, frozenset[str](), "more than"),
-        ({}, {f"k{number}": b"" for number in range(MAX_KEYS_PER_UPDATE)}, frozenset({"k"}), "more than"),
-        ({CLOCK: 1}, {}, frozenset[str](), "the store's own"),
-        ({}, {CLOCK: b""}, frozenset[str](), "the store's own"),
-        ({}, {}, frozenset({CLOCK}), "the store's own"),
-        ({}, {"k": b""}, frozenset({"k"}), "puts and deletes the same key"),
-    ],
-)
-def test_what_no_store_may_be_asked_for(
-    expects: dict[str, int], puts: dict[str, bytes], deletes: frozenset[str], reason: str
-) -> None:
-    with pytest.raises(ValueError, match=reason):
-        ConditionalWrite(expects, puts, deletes)
