@@ -13,10 +13,9 @@ from typing import Any, TypeAlias
 import grpc
 
 from ddnsd.etcd.errors import (
-    ClusterChangedError,
+    EtcdRestoredError,
     EtcdUnavailableError,
     RequestRefusedError,
-    RevisionRegressedError,
     no_connection,
 )
 from ddnsd.etcd.messages import AUTHENTICATE, MEMBER_LIST, WATCH, AnyMessage, Rpc, encode
@@ -53,7 +52,7 @@ class Stream:
         """Send a request. A stream that does not take it within `timeout` seconds is dropped.
 
         Raises:
-            UnavailableError: not sent in time, or the stream has ended.
+            EtcdUnavailableError: not sent in time, or the stream has ended.
             grpc.aio.AioRpcError: the stream failed.
         """
         try:
@@ -91,7 +90,7 @@ class Stream:
         """Wait for the end of the task, or of the stream, whichever comes first.
 
         Raises:
-            UnavailableError: the stream was dropped.
+            EtcdUnavailableError: the stream was dropped.
             Exception: what the task raised.
         """
         either: tuple[asyncio.Future[Any], ...] = (task, self._dropped)
@@ -124,7 +123,7 @@ class MemberChannel:
         """Wait until it is connected.
 
         Raises:
-            UnavailableError: it is not, or not within `timeout`; nothing was sent.
+            EtcdUnavailableError: it is not, or not within `timeout`; nothing was sent.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
@@ -326,12 +325,12 @@ class Timeline:
         """Compare an answer's cluster id.
 
         Raises:
-            ClusterChangedError: it is another one.
+            EtcdRestoredError: it is another one.
         """
         if self.cluster_id is None:
             self.cluster_id = header.cluster_id
         elif header.cluster_id != self.cluster_id:
-            raise ClusterChangedError(
+            raise EtcdRestoredError(
                 f"{endpoint} belongs to cluster {header.cluster_id:x}, not to {self.cluster_id:x}"
             )
 
@@ -339,10 +338,10 @@ class Timeline:
         """Compare a linearizable answer with the revision that was known when the call began.
 
         Raises:
-            RevisionRegressedError: it lies below.
+            EtcdRestoredError: it lies below.
         """
         if revision < known:
-            raise RevisionRegressedError(f"revision {revision} answered after {known} had been seen")
+            raise EtcdRestoredError(f"revision {revision} answered after {known} had been seen")
         self.note(revision)
 
     def note(self, revision: int) -> None:

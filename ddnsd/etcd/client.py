@@ -56,7 +56,7 @@ class EtcdClient:
     """One cluster, for any number of callers on one event loop; to be made in that loop, after any fork.
 
     All calls raise `EtcdError` (see `errors`): `NotAppliedError` where certainly nothing was changed,
-    `UnknownOutcomeError` where the answer to a write was lost, `RestoredError` where etcd's history is
+    `UnknownOutcomeError` where the answer to a write was lost, `EtcdRestoredError` where etcd's history is
     not the one seen before: then close this client and make another one. `timeout` is in seconds, for
     all tries together; None is the settings' own.
     """
@@ -107,7 +107,7 @@ class EtcdClient:
         `progress` is called after each page with how many keys there are so far.
 
         Raises:
-            CompactedError: the revision is no longer kept, or was compacted between two pages.
+            EtcdCompactedError: the revision is no longer kept, or was compacted between two pages.
         """
         key, end = prefix_range(prefix)
         items: list[EtcdKeyValue] = []
@@ -147,7 +147,7 @@ class EtcdClient:
         """Forget the history before a revision.
 
         Raises:
-            CompactedError: it is forgotten already.
+            EtcdCompactedError: it is forgotten already.
             RequestRefusedError: there is no such revision yet.
         """
         await self._call(COMPACT, COMPACT.request(revision=revision), timeout)

@@ -76,10 +76,10 @@ class ClusterChannel:
         whole try) when the caller's time was over has not: to leave it would drop the watches of all.
 
         Raises:
-            UnavailableError: not applied, no member answered in time.
+            EtcdUnavailableError: not applied, no member answered in time.
             UnknownOutcomeError: the answer to a call that is not repeatable was lost.
-            RefusedError: etcd refused it.
-            ClusterChangedError: the answer is another cluster's.
+            RequestRefusedError: etcd refused it.
+            EtcdRestoredError: the answer is another cluster's.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
@@ -109,7 +109,7 @@ class ClusterChannel:
 
         Raises:
             NotAppliedError: it does not answer, or refuses.
-            ClusterChangedError: the answer is another cluster's.
+            EtcdRestoredError: the answer is another cluster's.
         """
         deadline = asyncio.get_running_loop().time() + self.settings.try_timeout
         try:
@@ -122,7 +122,7 @@ class ClusterChannel:
         """Begin a watch stream on the member of now.
 
         Raises:
-            UnavailableError: not there; the next time it is another member.
+            EtcdUnavailableError: not there; the next time it is another member.
             EtcdError: as `call_now`.
         """
         endpoint = self.current

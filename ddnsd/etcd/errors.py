@@ -2,13 +2,13 @@
 
 EtcdError
 ├── NotAppliedError               nothing was changed
-│   ├── UnavailableError          no member could answer within the time; may work later
+│   ├── EtcdUnavailableError      no member could answer within the time; may work later
 │   │   ├── CertificateError      no connection, as one side does not accept the other's certificate
 │   │   ├── NoLeaderError         the member has no leader: fewer than half of the members are there
 │   │   └── MemberRefusedError    this member does not do it, another may: a learner, or no etcd at all
-│   │       └── OverloadedError   it has too many requests to do
-│   ├── RefusedError              etcd refused this request; sent again it is refused again
-│   │   ├── CompactedError        the revision is no longer kept
+│   │       └── MemberOverloadedError  it has too many requests to do
+│   ├── RequestRefusedError       etcd refused this request; sent again it is refused again
+│   │   ├── EtcdCompactedError    the revision is no longer kept
 │   │   ├── LeaseNotFoundError    the lease has ended, or never was
 │   │   ├── LeaseExistsError      the chosen lease id is taken
 │   │   ├── NoSpaceError          the NOSPACE alarm is on: the quota is used up
@@ -16,9 +16,7 @@ EtcdError
 │   │   └── PermissionDeniedError the role does not allow it
 │   └── CampaignLostError         the candidate's key or lease has gone before it was elected
 ├── UnknownOutcomeError           perhaps applied, perhaps still to be applied
-└── RestoredError                 this is not the history that the client knew; a write may be in the new one
-    ├── ClusterChangedError       another cluster id
-    └── RevisionRegressedError    a linearizable answer below a revision that was known before the call
+└── EtcdRestoredError             this is not the history that the client knew; a write may be in the new one
 """
 
 import grpc
@@ -93,15 +91,10 @@ class UnknownOutcomeError(EtcdError):
 
 
 class EtcdRestoredError(EtcdError):
-    """etcd's history is not the one that this client has seen before."""
+    """etcd's history is not the one that this client has seen before.
 
-
-class ClusterChangedError(EtcdRestoredError):
-    """An endpoint belongs to another cluster (a restored snapshot has a new cluster id)."""
-
-
-class RevisionRegressedError(EtcdRestoredError):
-    """A linearizable answer lies below a revision that was known when the call began."""
+    It has another cluster id, or gives a linearizable answer below a revision known when the call began.
+    """
 
 
 # etcd: api/v3rpc/rpctypes/error.go. The texts are its interface: several share one gRPC code.

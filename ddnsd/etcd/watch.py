@@ -109,10 +109,10 @@ class WatchStream:
         """Return the next revisions, one or more; may be cancelled without losing any.
 
         Raises:
-            CompactedError: the next revision is no longer kept.
-            RestoredError: etcd was restored from a snapshot.
-            RefusedError: etcd does not allow it.
-            UnavailableError: the watch was closed.
+            EtcdCompactedError: the next revision is no longer kept.
+            EtcdRestoredError: etcd was restored from a snapshot.
+            RequestRefusedError: etcd does not allow it.
+            EtcdUnavailableError: the watch was closed.
         """
         while not self._waiting:
             if self._end is not None:

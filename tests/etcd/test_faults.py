@@ -19,12 +19,11 @@ from ddnsd.etcd import (
 )
 from ddnsd.etcd.connections import ClusterChannel
 from ddnsd.etcd.errors import (
-    ClusterChangedError,
+    EtcdRestoredError,
     EtcdUnavailableError,
     MemberRefusedError,
     NoLeaderError,
     NoSpaceError,
-    RevisionRegressedError,
     UnknownOutcomeError,
 )
 from ddnsd.etcd.messages import MEMBER_LIST
@@ -145,9 +144,9 @@ async def test_another_cluster_behind_the_address(version: Version, tmp_path: Pa
             async with client.watch(b"a", revision) as watch:
                 await watch.read()
                 await asyncio.to_thread(rig.restore, tmp_path / "snapshot", "another")
-                with pytest.raises(ClusterChangedError):
+                with pytest.raises(EtcdRestoredError, match="belongs to cluster"):
                     await asyncio.wait_for(watch.read(), 10)
-            with pytest.raises(ClusterChangedError):
+            with pytest.raises(EtcdRestoredError, match="belongs to cluster"):
                 await client.put(PutRequest(b"a", b"2"))
         async with EtcdClient(rig.settings) as client:
             item = await client.get(b"a")
@@ -164,7 +163,7 @@ async def test_the_past_of_the_same_cluster(version: Version, tmp_path: Path) ->
             for _ in range(10):
                 await client.put(PutRequest(b"a", b"2"))
             await asyncio.to_thread(rig.restore, tmp_path / "snapshot", rig.token)
-            with pytest.raises(RevisionRegressedError):
+            with pytest.raises(EtcdRestoredError, match="had been seen"):
                 await client.range(RangeRequest(b"a"))
 
 

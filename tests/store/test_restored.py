@@ -12,7 +12,7 @@ from typing import TypeAlias
 import pytest
 
 from ddnsd.etcd import EtcdClient, PutRequest
-from ddnsd.etcd.errors import RevisionRegressedError
+from ddnsd.etcd.errors import EtcdRestoredError
 from ddnsd.model.records import Work, WorkRequest
 from ddnsd.store import codec, keys
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
@@ -259,7 +259,7 @@ async def test_a_write_that_a_restore_meets_is_never_taken_for_not_done(rig: Etc
     def meet() -> None:
         with session.translated(Access.WRITE):
             session.note_replaced()
-            raise RevisionRegressedError("a write has revision 7, 9 had been seen")
+            raise EtcdRestoredError("a write has revision 7, 9 had been seen")
 
     with pytest.raises(RestoredError):
         meet()

@@ -17,7 +17,7 @@ import structlog
 from ddnsd import etcd
 from ddnsd.aio import first_of
 from ddnsd.etcd import EtcdError, Lease, PutRequest, RangeRequest, TxnRequest
-from ddnsd.etcd.errors import EtcdCompactedError, PermissionDeniedError, RevisionRegressedError
+from ddnsd.etcd.errors import EtcdCompactedError, EtcdRestoredError, PermissionDeniedError
 from ddnsd.etcd.values import Order, TxnResponse, prefix_range
 from ddnsd.store import keys
 from ddnsd.store.etcd import transaction
@@ -403,7 +403,7 @@ async def _send(session: Session, txn: TxnRequest) -> TxnResponse:
     known = session.client.revision
     answer = await session.client.txn(txn)
     if answer.succeeded and answer.revision <= known:
-        raise RevisionRegressedError(f"a write has revision {answer.revision}, {known} had been seen")
+        raise EtcdRestoredError(f"a write has revision {answer.revision}, {known} had been seen")
     return answer
 
 
