@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ddnsd.model.addresses import Family, RRType
-from ddnsd.model.records import Committed, History, HistoryEntry, RecordKey
+from ddnsd.model.records import Committed, History, HistoryEntry, RecordKey, revision_of
 from ddnsd.service.registry import Registry
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import open_embedded
@@ -37,7 +37,7 @@ class Node(Parts):
         host, old = self.cache.state.hosts[name], self.cache.state.addresses.get(record)
         key = keys.address(record)
         value = codec.encode(Committed(ip, "", "test", datetime.now(UTC)))
-        update = ConditionalWrite({host.key: host.revision, key: old.revision if old else 0}, {key: value})
+        update = ConditionalWrite({host.key: host.revision, key: revision_of(old)}, {key: value})
         assert isinstance(await self.commits.commit(update), Done)
 
     async def address(self, name: str, family: Family = Family.A) -> Committed | None:

@@ -1,7 +1,4 @@
-"""What came of an apply, of an import.
-
-Why the registry did not do what was asked.
-"""
+"""What came of a change, an apply or an import; and the errors that say why the registry did not do it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
