@@ -13,7 +13,7 @@ import struct
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import structlog
 
@@ -242,28 +242,24 @@ class Responder:
     def __init__(self, zones: ServedZones, policy: Policy = NO_POLICY) -> None:
         self._zones = zones
         self._policy = policy
-        self._answers: Counter[str] = Counter()
         self._logged = -_QUIET  # monotonic seconds
-
-    @property
-    def answers(self) -> Mapping[str, int]:
+        self.answers: Counter[str] = Counter()
         """How many messages were answered since the start, by code; ``dropped``: not at all, ``limited``:
         not, as the client got too many, ``fault``: a bug, which was answered SERVFAIL.
         """
-        return self._answers
 
     def respond(self, wire: bytes, peer: Peer = NOBODY, *, is_datagram: bool) -> bytes | None:
         """Return the response, None if none is to be sent. Raises nothing."""
         try:
             response = respond(self._zones, wire, peer, self._policy, is_datagram=is_datagram)
         except Exception:  # noqa: BLE001 - whatever a stranger sends, the others are still answered
-            self._answers["fault"] += 1
+            self.answers["fault"] += 1
             self._report(wire)
             response = fail(wire)
         if response is LIMITED:
-            self._answers["limited"] += 1
+            self.answers["limited"] += 1
             return None
-        self._answers["dropped" if response is None else response.rcode.name] += 1
+        self.answers["dropped" if response is None else response.rcode.name] += 1
         return None if response is None else response.wire
 
     def _report(self, wire: bytes) -> None:
@@ -271,4 +267,4 @@ class Responder:
         now = time.monotonic()
         if now - self._logged >= _QUIET:
             self._logged = now
-            _log.exception("a DNS message met a bug", message=wire[:512].hex(), faults=self._answers["fault"])
+            _log.exception("a DNS message met a bug", message=wire[:512].hex(), faults=self.answers["fault"])
