@@ -2,11 +2,16 @@
 
 import time
 
+import pytest
+
 from ddnsd.etcd import EtcdClient, RangeRequest
 from ddnsd.etcd.errors import EtcdCompactedError
 from ddnsd.leader.housekeeping import Compactor
+from ddnsd.store.embedded import EmbeddedStore
 from ddnsd.store.etcd import EtcdStoreSettings, open_etcd
+from ddnsd.store.interface import Store, UnavailableError
 from tests.rigs.etcd import EtcdRig, versions
+from tests.rigs.forwarding import ForwardingStore
 from tests.rigs.parts import watch_cache
 from tests.store.contract.actions import put
 from tests.tasks import running
@@ -56,3 +61,32 @@ async def test_another_time_counts_at_once() -> None:
                 compactor.reconfigure(0.2)
                 await until(lambda: is_forgotten(client, first - 1))
         await store.close()
+
+
+class Away(ForwardingStore):
+    """A store that cannot compact for the first times."""
+
+    def __init__(self, real: Store, times: int) -> None:
+        super().__init__(real)
+        self.revisions: list[int] = []
+        self._times = times
+
+    async def compact(self, revision: int) -> bool:
+        self.revisions.append(revision)
+        if len(self.revisions) <= self._times:
+            raise UnavailableError("no quorum")
+        return await super().compact(revision)
+
+
+async def test_what_could_not_be_compacted_is_the_next_time(
+    store: EmbeddedStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    away, cache = Away(store, times=2), watch_cache(store)
+    async with running(cache.run()):
+        await cache.loaded()
+        await put(store, "filler/old")
+        await cache.current()
+        async with running(Compactor(away, cache, 0.05).run()):
+            await until(lambda: len(away.revisions) >= 3)
+    assert away.revisions[0] == away.revisions[1] == away.revisions[2] == cache.revision
+    assert [record.getMessage() for record in caplog.records] == ["compaction.failed"] * 2

@@ -379,3 +379,17 @@ async def test_a_check_says_at_once_that_the_nameserver_is_silent(tmp_path: Path
         assert answer.failure.startswith(f"{ZONE} is not published: ")
         moody.is_silent, moody.judge = False, lambda _: None
         assert isinstance(await waiting, Updated)
+
+
+async def test_work_on_a_zone_that_is_another_s_says_so(tmp_path: Path) -> None:
+    async with single_node(tmp_path) as (node, servers):
+        await node.apply(*example())
+        await node.published()
+        await _scribble(servers["default"], FOREIGN)
+        waiting = asyncio.create_task(node.update(BLOG, "192.0.2.1"))
+        await node.until(lambda: node.state.placements[PLACEMENT].value.holder == FOREIGN)
+        done = await _ask(node, ZONE, Work.CHECK)
+        assert done.failure.startswith(f"nothing is published, the fence is held by {FOREIGN!r}")
+        assert f"`ddnsd zone takeover {ZONE}` takes it" in done.failure
+        assert not (await _ask(node, ZONE, Work.TAKEOVER)).failure
+        assert isinstance(await waiting, Updated)
