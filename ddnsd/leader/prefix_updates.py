@@ -15,8 +15,9 @@ import structlog
 from ddnsd.aio import Slice, Trigger, cancel
 from ddnsd.leader.context import DeposedError, LeaderContext
 from ddnsd.model.addresses import Family
+from ddnsd.model.authorization import Follower, reached_by
 from ddnsd.model.expiry import is_stale_sighting, sighting
-from ddnsd.model.prefix_updates import Follower, holding, reached_by
+from ddnsd.model.publication import holding
 from ddnsd.model.records import Committed, Entry, HistoryEntry, Placement, PrefixUpdate, revision_of
 from ddnsd.model.state import State
 from ddnsd.store import keys

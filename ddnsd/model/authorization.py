@@ -1,15 +1,16 @@
 """Who may change what: the token, its account, the hosts that both may change, and their zones.
 
-Hosts by their first label alone, for clients that know no full names.
+The hosts that follow a prefix update. Hosts by their first label alone, for clients that know no full names.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeGuard
 
-from ddnsd.model.addresses import Challenge, RRType
+from ddnsd.model.addresses import Challenge, Family, RRType
 from ddnsd.model.names import challenge_name, fits, label_count
-from ddnsd.model.records import Entry, Placement, PrefixUpdate, Resource
+from ddnsd.model.prefixes import Prefix, address_below, read_prefix
+from ddnsd.model.records import Entry, Placement, PrefixUpdate, RecordKey, Resource
 from ddnsd.model.request import HostChange, Refusal, UpdateRequest
 from ddnsd.model.resources import HostSpec, Scope, TokenSpec, ZoneSpec, previous_name
 from ddnsd.model.state import State
@@ -28,6 +29,15 @@ class AuthorizedHost(NamedTuple):
         if type is Challenge.TXT:
             return fits(challenge_name(self.name))
         return type in self.host.value.spec.families
+
+
+class Follower(NamedTuple):
+    """A host that follows prefixes, and the address that it has below one."""
+
+    record: RecordKey
+    host: Entry[Resource[HostSpec]]
+    placement: Placement
+    ip: str
 
 
 def token_name(token: Entry[Resource[TokenSpec]]) -> str:
@@ -83,6 +93,29 @@ def may_change(by: TokenSpec | PrefixUpdate, name: str, host: HostSpec) -> bool:
 def takes_updates(zone: Resource[ZoneSpec], host: Resource[HostSpec]) -> bool:
     """Say whether neither the host nor its zone is disabled, or held."""
     return zone.spec.enabled and not zone.held and host.spec.enabled and not host.held
+
+
+def followers(state: State, token: TokenSpec, prefix: Prefix) -> Iterator[Follower]:
+    """Yield the hosts that a prefix update with this token moves."""
+    return _followers(state, token.account, token.hosts, prefix)
+
+
+def reached_by(state: State, update: PrefixUpdate) -> Iterator[Follower]:
+    """Yield the hosts that an update is for, as they are now."""
+    return _followers(state, update.account, update.hosts, read_prefix(update.prefix))
+
+
+def _followers(state: State, account: str, only: Sequence[str] | None, prefix: Prefix) -> Iterator[Follower]:
+    names = state.hosts.followers(account)
+    for name in tuple(names if only is None else names & frozenset(only)):  # it may pause between any two
+        host, zone_name = state.hosts.get(name), state.zone_of(name) or ""
+        zone = state.zones.get(zone_name)
+        if host is None or zone is None or not takes_updates(zone.value, host.value):
+            continue
+        ip = address_below(prefix, host.value.spec)
+        if ip is not None and Family.AAAA in host.value.spec.families:
+            placement = Placement(zone_name, zone.value.spec.nameserver)
+            yield Follower(RecordKey(name, Family.AAAA), host, placement, ip)
 
 
 def _is_in_scope(scopes: Collection[Scope], target: HostChange) -> bool:

@@ -10,12 +10,10 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.authorization import AuthorizedHost, place_of, token_name, valid_token
+from ddnsd.model.authorization import AuthorizedHost, followers, place_of, token_name, valid_token
 from ddnsd.model.expiry import is_stale_sighting
-from ddnsd.model.prefix_updates import followers, holding
 from ddnsd.model.prefixes import Prefix, address_below
-from ddnsd.model.progress import retry_of
-from ddnsd.model.publication import is_refused, is_served, is_served_at, is_verified
+from ddnsd.model.publication import holding, is_refused, is_served, is_served_at, is_verified, retry_of
 from ddnsd.model.records import Entry, PrefixUpdate, RecordKey, Resource, prefix_update_id, revision_of
 from ddnsd.model.request import HostChange, Moved, Refusal, RRsetChange, Skipped, Unchanged, UpdateRequest
 from ddnsd.model.resources import TokenSpec

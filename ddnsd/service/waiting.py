@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ddnsd.model.addresses import RRTYPES
-from ddnsd.model.progress import progress
-from ddnsd.model.publication import Progress
+from ddnsd.model.publication import Progress, progress
 from ddnsd.model.records import RecordKey, account_of
 from ddnsd.model.resources import Kind
 from ddnsd.store import keys

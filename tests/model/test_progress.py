@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.model.addresses import Family
-from ddnsd.model.progress import progress
-from ddnsd.model.publication import Progress
+from ddnsd.model.publication import Progress, progress
 from ddnsd.model.records import RecordKey
 from tests.model.world import BLOG, BLOG6, World, small_world
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ddnsd.model.decision import Decision, Join, Move, Plan, RecordChange, Refused, decide
-from ddnsd.model.progress import pause_after
+from ddnsd.model.publication import pause_after
 from ddnsd.model.request import Refusal, Request, UpdateRequest
 from tests.model.world import BLOG, BLOG6, NOW, World, read_all, small_world
 

@@ -6,7 +6,7 @@ import pytest
 
 from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.decision import Join, Move, Plan, RecordChange, Sighting, Step, decide
-from ddnsd.model.prefix_updates import holding
+from ddnsd.model.publication import holding
 from ddnsd.model.records import RecordKey
 from ddnsd.model.request import Moved, Refusal, Request, Skipped, Unchanged, UpdateRequest
 from ddnsd.model.resources import Scope
