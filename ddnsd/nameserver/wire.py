@@ -316,7 +316,7 @@ def encode(type: RecordType, value: str) -> bytes:
         ValueError: no record of this type has such a value.
     """
     try:
-        return _ENCODERS[type](value)
+        return ENCODERS[type](value)
     except (OSError, dns.exception.DNSException) as error:
         raise ValueError(f"not a value of {type}: {value[:80]!r}: {error}") from error
 
@@ -374,7 +374,8 @@ def _decode_txt(wire: bytes, start: int, length: int) -> str:
     return dns.rdata.from_wire(IN, RdataType.TXT, wire, start, length).to_text()
 
 
-_ENCODERS: Mapping[RecordType, Callable[[str], bytes]] = {
+# They raise ValueError, OSError or DNSException for a value that is not of the type.
+ENCODERS: Mapping[RecordType, Callable[[str], bytes]] = {
     RecordType.A: partial(socket.inet_pton, socket.AF_INET),
     RecordType.AAAA: partial(socket.inet_pton, socket.AF_INET6),
     RecordType.TXT: _encode_txt,

@@ -17,10 +17,10 @@ from ddnsd.nameserver.interface import Absent, Exists, Rcode, RecordType, RRset,
 from ddnsd.nameserver.wire import (
     CLASS_IN,
     CODES,
+    ENCODERS,
     HEADER,
     NS,
     SOA,
-    encode,
     pack_name,
     pack_name_below,
     pack_pointer,
@@ -88,15 +88,13 @@ def checked(rrset: RRset) -> RRset:
         raise ValueError(f"{rrset.name} {rrset.type}: no values, or a TTL out of range: {rrset.ttl}")
     try:
         _rdatas(rrset)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{rrset.name} {rrset.type}: a bad value: {error}") from error
     return rrset._replace(values=tuple(sorted(set(rrset.values))))
 
 
 def _rdatas(rrset: RRset) -> list[bytes]:
-    if rrset.type is RecordType.TXT:
-        return [_txt(value) for value in rrset.values]
-    return [encode(rrset.type, value) for value in rrset.values]
+    return [_ENCODERS[rrset.type](value) for value in rrset.values]
 
 
 def _txt(value: str) -> bytes:
@@ -104,6 +102,12 @@ def _txt(value: str) -> bytes:
     if len(octets) > MAX_TXT:
         raise ValueError(f"{len(octets)} octets of TXT, {MAX_TXT} at most")
     return pack_strings(octets)
+
+
+_ENCODERS = {
+    **ENCODERS,
+    RecordType.TXT: _txt,
+}  # a text is served as it is, and in as many strings as it needs
 
 
 def server_name(zone: str, authority: Authority) -> str:
