@@ -65,7 +65,7 @@ BOUNDS = {
     "functions, changed update": Bound(200, 300),
     "types, changed update": Bound(16, 28),
     "files, unchanged update": Bound(18, 26),
-    "functions, unchanged update": Bound(60, 110),
+    "functions, unchanged update": Bound(60, 108),
     "types, unchanged update": Bound(7, 8),
 }
 

@@ -83,7 +83,7 @@ class PublicPlace:
 
     async def __aexit__(self, *_: object) -> None:
         for writer in self._writers:
-            writer.close()
+            writer.transport.abort()  # what a server that has gone does not take would keep it open
         self.server.stop()
         await self.server.close()
 
