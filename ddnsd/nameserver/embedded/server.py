@@ -17,10 +17,9 @@ from ddnsd.aio import Slice
 from ddnsd.nameserver.embedded.answer import Policy
 from ddnsd.nameserver.embedded.cookies import Cookies
 from ddnsd.nameserver.embedded.ratelimit import ResponseRates
-from ddnsd.nameserver.embedded.serial import Serials
 from ddnsd.nameserver.embedded.settings import EmbeddedSettings
 from ddnsd.nameserver.embedded.transports import BUFFER, DatagramService, Responder, StreamService
-from ddnsd.nameserver.embedded.zone import Zone
+from ddnsd.nameserver.embedded.zone import Serials, Zone
 from ddnsd.nameserver.interface import (
     LoadedNameserver,
     QueryRefusedError,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.nameserver.embedded.serial import BLOCK, FILE, Serials, _read
+from ddnsd.nameserver.embedded.zone import BLOCK, FILE, Serials, _read_serials
 from tests.waiting import turn_loop
 
 NOW = 1_800_000_000
@@ -15,7 +15,7 @@ ZONE = "example.com"
 def serials(folder: Path, now: int = NOW) -> Serials:
     """Open the file as after a kill: nothing was saved by the one before."""
     path = folder / FILE
-    return Serials(path, _read(path), clock=lambda: now)
+    return Serials(path, _read_serials(path), clock=lambda: now)
 
 
 async def take(serials: Serials, times: int = 1) -> int:
@@ -86,7 +86,7 @@ async def test_a_write_nobody_waits_for_does_not_undo_the_next(tmp_path: Path) -
     await turn_loop()
     impatient.cancel()
     await numbers.reserve(ZONE)
-    assert _read(tmp_path / FILE)[ZONE] == NOW + BLOCK
+    assert _read_serials(tmp_path / FILE)[ZONE] == NOW + BLOCK
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"example.com": -1}', b'{"example.com": 4294967296}', b"[]"])

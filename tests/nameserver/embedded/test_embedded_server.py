@@ -17,7 +17,7 @@ import pytest
 from dns.rcode import Rcode as Code
 
 from ddnsd.nameserver.embedded import EmbeddedNameserver, EmbeddedSettings
-from ddnsd.nameserver.embedded.serial import BLOCK, FILE
+from ddnsd.nameserver.embedded.zone import BLOCK, FILE
 from ddnsd.nameserver.interface import (
     Exists,
     QueryRefusedError,
