@@ -116,8 +116,8 @@ class Membership:
             await registration.close()
 
     def _look(self, _: Sequence[Touched]) -> None:
-        """Notice at once that this node has become outdated."""
-        if self._registration is not None and self._cache.preserved.obstacle:
+        """Notice at once that this node has become outdated, also while it is registering."""
+        if self._cache.preserved.obstacle:
             self._due.due()
 
     def _value(self) -> bytes:

@@ -14,9 +14,10 @@ from ddnsd.app.status import Clocks
 from ddnsd.model.records import Beat, RegistryHead
 from ddnsd.store import codec, keys
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
-from ddnsd.store.interface import ConditionalWrite
+from ddnsd.store.interface import ConditionalWrite, Registration, Store
 from ddnsd.store.watch_cache import WatchCache
 from tests.leader.node import member
+from tests.rigs.forwarding import ForwardingStore
 from tests.rigs.parts import watch_cache
 from tests.tasks import running
 from tests.waiting import turn_loop, until
@@ -78,6 +79,38 @@ async def test_outdated_node_is_no_member(tmp_path: Path) -> None:
         await until(lambda: "me" not in cache.state.members, 5, "noticed before its next beat")
         await store.commit([ConditionalWrite({}, deletes=frozenset({"hosts/h.example.com"}))])
         await until(lambda: "me" in cache.state.members)
+
+
+class SlowToRegister(ForwardingStore):
+    """A store that registers nobody before the test lets it."""
+
+    def __init__(self, real: Store) -> None:
+        super().__init__(real)
+        self.is_asked, self.passes = asyncio.Event(), asyncio.Event()
+
+    async def register(self, name: str, value: bytes) -> Registration:
+        self.is_asked.set()
+        await self.passes.wait()
+        return await super().register(name, value)
+
+
+@pytest.mark.logs_errors
+async def test_node_that_becomes_outdated_while_it_registers_is_no_member(tmp_path: Path) -> None:
+    """Nothing else happens then that would have it look again."""
+    async with watched(tmp_path) as (store, cache):
+        slow = SlowToRegister(store)
+        async with running(Membership(slow, cache, "me", member(["default"]), retry_after=0.1).run()):
+            await slow.is_asked.wait()
+            await store.commit([ConditionalWrite({}, {"hosts/h.example.com": b'{"v":2}'})])
+            await until(lambda: cache.preserved.obstacle is not None)
+            watch = store.watch(keys.member("me"), cache.revision + 1)
+            slow.passes.set()
+            (registered,) = (await asyncio.wait_for(anext(watch), 5)).changes.values()
+            assert registered is not None
+            (gone,) = (await asyncio.wait_for(anext(watch), 5)).changes.values()  # before its next beat
+            assert gone is None
+            await store.commit([ConditionalWrite({}, deletes=frozenset({"hosts/h.example.com"}))])
+            await until(lambda: "me" in cache.state.members)
 
 
 async def test_node_that_cannot_be_current_is_no_member(tmp_path: Path) -> None:
