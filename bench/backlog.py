@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from bench.load import WrongAnswerError
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import Committed, RecordKey
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import ConditionalWrite, Done
 from tests.rigs.base import NameserverRig
@@ -26,7 +26,7 @@ async def commit_addresses(ddnsd: Installation, hosts: Sequence[str], ip: str) -
         WrongAnswerError: there were addresses before.
     """
     store = await open_embedded(ddnsd.data / "store")
-    value = codec.encode(Committed(ip, "", "bench", datetime.now(UTC)))
+    value = tables.encode(Committed(ip, "", "bench", datetime.now(UTC)))
     names = [keys.address(RecordKey(host, Family.A)) for host in hosts]
     for start in range(0, len(names), store.limits.group):
         group = names[start : start + store.limits.group]

@@ -14,7 +14,7 @@ from ddnsd.aio import cancel
 from ddnsd.etcd import Compare, CompareTarget, EtcdClient, EtcdClientSettings, PutRequest, TxnRequest
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import Committed, RecordKey
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import CLOCK, ConditionalWrite, Done
@@ -38,7 +38,9 @@ class Sharing:
         self._prefix = prefix
         self._own = [keys.address(RecordKey(f"h{number}.example.com", Family.A)) for number in range(CALLERS)]
         self._revisions = dict.fromkeys([*_SETTINGS, *self._own], 0)
-        self._value = codec.encode(Committed("192.0.2.7", "192.0.2.6", "0123456789abcdef", datetime.now(UTC)))
+        self._value = tables.encode(
+            Committed("192.0.2.7", "192.0.2.6", "0123456789abcdef", datetime.now(UTC))
+        )
 
     async def follow(self) -> None:
         """Keep the cache up to date; never returns."""

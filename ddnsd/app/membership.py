@@ -11,7 +11,7 @@ from ddnsd import __version__
 from ddnsd.aio import Trigger
 from ddnsd.config import Settings
 from ddnsd.model.records import Beat, Member, SelfEnded
-from ddnsd.store import codec
+from ddnsd.store import tables
 from ddnsd.store.interface import Registration, Store, UnavailableError
 from ddnsd.store.watch_cache import Touched, WatchCache
 
@@ -122,4 +122,4 @@ class Membership:
 
     def _value(self) -> bytes:
         beat = Beat(datetime.now(UTC), self._cache.revision, round(self._cache.lag, 6))
-        return codec.encode(msgspec.structs.replace(self._member, beat=beat))
+        return tables.encode(msgspec.structs.replace(self._member, beat=beat))

@@ -38,7 +38,7 @@ from ddnsd.nameserver.interface import (
 )
 from ddnsd.store import keys
 from ddnsd.store.interface import Done, UnavailableError
-from ddnsd.store.transaction import Transaction
+from ddnsd.store.tables import Transaction
 
 _log = structlog.get_logger(__name__)
 

@@ -28,7 +28,7 @@ from ddnsd.store.interface import (
     Stale,
     UnavailableError,
 )
-from ddnsd.store.transaction import Transaction
+from ddnsd.store.tables import Transaction
 from ddnsd.store.watch_cache import WatchCache
 from ddnsd.telemetry.metrics import Metrics
 

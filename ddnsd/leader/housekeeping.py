@@ -29,7 +29,7 @@ from ddnsd.model.request import Api
 from ddnsd.model.resources import Kind
 from ddnsd.store import keys
 from ddnsd.store.interface import Done, Store, UnavailableError
-from ddnsd.store.transaction import Transaction
+from ddnsd.store.tables import Transaction
 from ddnsd.store.watch_cache import Touched, WatchCache
 
 _log = structlog.get_logger(__name__)

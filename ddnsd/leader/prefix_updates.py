@@ -22,7 +22,7 @@ from ddnsd.model.records import Committed, Entry, HistoryEntry, Placement, Prefi
 from ddnsd.model.state import State
 from ddnsd.store import keys
 from ddnsd.store.interface import Done, Outcome, Stale, UnavailableError
-from ddnsd.store.transaction import Transaction
+from ddnsd.store.tables import Transaction
 
 
 def is_waiting(state: State, update: Entry[PrefixUpdate], follower: Follower) -> bool:

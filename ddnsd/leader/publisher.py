@@ -31,7 +31,7 @@ from ddnsd.model.resources import Kind
 from ddnsd.nameserver.interface import Nameserver, NameserverError
 from ddnsd.store import keys
 from ddnsd.store.interface import UnavailableError
-from ddnsd.store.transaction import Transaction
+from ddnsd.store.tables import Transaction
 from ddnsd.store.watch_cache import Touched
 
 _log = structlog.get_logger(__name__)

@@ -41,7 +41,7 @@ from ddnsd.service.waiting import Awaited, Waiting
 from ddnsd.store import keys
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import ConditionalWrite, Done, RestoredError, StoreError, Unknown
-from ddnsd.store.transaction import Transaction
+from ddnsd.store.tables import Transaction
 from ddnsd.store.watch_cache import Touched, WatchCache
 
 

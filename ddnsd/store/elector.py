@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from ddnsd.aio import run_until
 from ddnsd.model.records import Candidacy
-from ddnsd.store import codec
+from ddnsd.store import tables
 from ddnsd.store.interface import Leadership, Store
 
 
@@ -58,7 +58,7 @@ class Elector:
 
     async def _stand(self) -> None:
         """Campaign, then work: in one task, as a cancellation between would leave a key that leads."""
-        leadership = await self._store.campaign(codec.encode(Candidacy(self._me)), self._election)
+        leadership = await self._store.campaign(tables.encode(Candidacy(self._me)), self._election)
         try:
             await run_until(leadership.lost(), self._work(leadership))
         finally:

@@ -4,9 +4,9 @@ import secrets
 
 from ddnsd.model.fence import FenceOwner
 from ddnsd.model.records import Installation
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.interface import Done, KeyValue, Stale, Store, UnavailableError
-from ddnsd.store.transaction import Transaction
+from ddnsd.store.tables import Transaction
 
 
 async def installation_owner(store: Store) -> FenceOwner:
@@ -43,5 +43,5 @@ async def _made(store: Store) -> str:
 
 
 def _id(stored: KeyValue) -> str:
-    installation: Installation = codec.decode(codec.SHELVES[keys.INSTALLATION], stored.value)
+    installation: Installation = tables.decode(tables.SHELVES[keys.INSTALLATION], stored.value)
     return installation.id

@@ -24,7 +24,7 @@ import structlog
 from ddnsd.aio import Slice, run_until, wait_for
 from ddnsd.model.records import Entry
 from ddnsd.model.state import State
-from ddnsd.store import codec
+from ddnsd.store import tables
 from ddnsd.store.interface import (
     Changes,
     CompactedError,
@@ -39,7 +39,7 @@ from ddnsd.store.interface import (
     Watch,
 )
 from ddnsd.store.standstill import PATIENCE, Patience, Stage, Standstill
-from ddnsd.store.unknown_fields import Preserved
+from ddnsd.store.tables import Preserved
 from ddnsd.telemetry.metrics import Metrics
 
 
@@ -495,13 +495,13 @@ class WatchCache:
         What cannot be read leaves there what was read before.
         """
         prefix, _, rest = key.partition("/")
-        shelf = codec.SHELVES.get(prefix)
+        shelf = tables.SHELVES.get(prefix)
         if shelf is None:
             return None
         try:
             id = shelf.read_id(rest)
             value = self.preserved.read(key, shelf, item.value) if item else None
-        except codec.NewerVersionError:
+        except tables.NewerVersionError:
             self._known[key] = item.revision if item else 0  # to notice when it goes
             return None
         except ValueError as error:

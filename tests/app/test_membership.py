@@ -12,7 +12,7 @@ import pytest
 from ddnsd.app.membership import Membership
 from ddnsd.app.status import Clocks
 from ddnsd.model.records import Beat, RegistryHead
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import ConditionalWrite, Registration, Store
 from ddnsd.store.watch_cache import WatchCache
@@ -56,13 +56,13 @@ async def test_member_that_ends_while_it_registers_is_none(tmp_path: Path) -> No
     """Its key may be written although nobody waits for the answer any more."""
     async with watched(tmp_path) as (store, cache):
         for turns in range(1, 20):
-            registering = asyncio.create_task(store.register("me", codec.encode(member(["default"]))))
+            registering = asyncio.create_task(store.register("me", tables.encode(member(["default"]))))
             await turn_loop(turns)
             registering.cancel()
             (end,) = await asyncio.gather(registering, return_exceptions=True)
             if not isinstance(end, BaseException):
                 await end.close()
-            await store.commit([ConditionalWrite({}, {keys.REGISTRY: codec.encode(RegistryHead("later"))})])
+            await store.commit([ConditionalWrite({}, {keys.REGISTRY: tables.encode(RegistryHead("later"))})])
             await cache.current()
             assert "me" not in cache.state.members
 
@@ -136,7 +136,7 @@ async def test_clock_of_another_member_is_compared_when_it_beats(tmp_path: Path)
             member([]), beat=Beat(datetime.now(UTC) + timedelta(seconds=90), 1, 0.0)
         )
         for _ in range(2):
-            await store.commit([ConditionalWrite({}, {keys.member("fast"): codec.encode(ahead)})])
+            await store.commit([ConditionalWrite({}, {keys.member("fast"): tables.encode(ahead)})])
         await until(lambda: "fast" in clocks.differences)
         assert clocks.differences["fast"] == pytest.approx(90, abs=5)
         await store.commit([ConditionalWrite({}, deletes=frozenset({keys.member("fast")}))])

@@ -24,7 +24,7 @@ from ddnsd.service.limits import RefusedAttempt
 from ddnsd.service.manifests import read_manifest
 from ddnsd.service.registry import SourceTakenError
 from ddnsd.service.registry.sourced import SourcedDelete
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.interface import ConditionalWrite, Done
 from ddnsd.web.health import Readiness, make_health_application
 from tests.service.kubernetes import EVERYTHING, HELD, controller
@@ -152,10 +152,10 @@ async def states_by_age(ddnsd: CommandLine, *minutes: int) -> list[str]:
     states = []
     for age in minutes:
         at = datetime.now(UTC) - timedelta(minutes=age)
-        puts = {keys.seen("blog.example.com"): codec.encode(LastSeen(at))}
+        puts = {keys.seen("blog.example.com"): tables.encode(LastSeen(at))}
         record = RecordKey("blog.example.com", Family.A)
         if committed := await ddnsd.server.node.address("blog.example.com"):
-            puts[keys.address(record)] = codec.encode(msgspec.structs.replace(committed, changed=at))
+            puts[keys.address(record)] = tables.encode(msgspec.structs.replace(committed, changed=at))
         update = ConditionalWrite({}, puts)
         assert isinstance(await ddnsd.server.node.commits.commit(update), Done)
         states.append((await ddnsd.ok("get", "hosts")).split()[-1])
@@ -602,7 +602,7 @@ async def test_what_the_leader_found_is_printed(filled: Any, work: Work) -> None
     await until(lambda: bool(node.cache.state.requests))
     (entry,) = node.cache.state.requests.values()
     done = msgspec.structs.replace(entry.value, finished=datetime.now(UTC), findings=(f"{work}: one", "two"))
-    await node.commits.commit(ConditionalWrite({}, {entry.key: codec.encode(done)}))
+    await node.commits.commit(ConditionalWrite({}, {entry.key: tables.encode(done)}))
     run = await asked
     assert (run.code, run.out) == (int(work is Work.CHECK), f"{work}: one\ntwo\n")
     assert (entry.value.work, entry.value.adopt) == (work, work is Work.TAKEOVER)

@@ -10,7 +10,7 @@ from ddnsd.kube.crd import definition
 from ddnsd.model.records import Candidacy
 from ddnsd.model.request import Unchanged, Updated
 from ddnsd.model.resources import Kind
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from tests import waiting
 from tests.kube.world import PATIENCE, RULES, World, until
 from tests.rigs.kubernetes import KubernetesRig
@@ -204,7 +204,7 @@ async def test_a_cluster_that_was_set_up_anew_waits_for_takeover(settled: World)
 
 async def test_a_controller_that_ends_when_it_is_elected_blocks_nobody(world: World) -> None:
     """Whatever step of the event loop it is that it ends at."""
-    who, election = codec.encode(Candidacy("other")), keys.controllers(world.source)
+    who, election = tables.encode(Candidacy("other")), keys.controllers(world.source)
 
     async def queue_of(length: int) -> None:
         async with asyncio.timeout(PATIENCE):

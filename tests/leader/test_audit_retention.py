@@ -5,7 +5,7 @@ from pathlib import Path
 from ddnsd.leader.context import LeaderContext
 from ddnsd.leader.housekeeping import AuditRetention
 from ddnsd.model.records import Candidacy
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import ConditionalWrite
 from tests.leader.node import POLICY
@@ -26,7 +26,7 @@ async def test_the_oldest_entries_go(tmp_path: Path) -> None:
         for number in range(130):
             key = keys.audit(f"2026-{number:03}")
             await node.commits.commit(ConditionalWrite({}, {key: b"{}", "things/kept": b""}))
-        leadership = await node.store.campaign(codec.encode(Candidacy("node")))
+        leadership = await node.store.campaign(tables.encode(Candidacy("node")))
         owner = await installation_owner(node.store)
         context = LeaderContext(*(node.cache, node.commits, leadership, owner, POLICY, node.metrics))
         retention = AuditRetention(node.store, context, most=KEPT, pause=0.01)

@@ -10,8 +10,8 @@ from ddnsd.model.fence import FenceOwner
 from ddnsd.model.records import Candidacy, Placement, RecordKey
 from ddnsd.model.request import Refusal, Updated
 from ddnsd.nameserver.interface import NoAnswerError, Rcode, RecordType, Replace, Update
-from ddnsd.store.codec import encode
 from ddnsd.store.embedded import EmbeddedStore
+from ddnsd.store.tables import encode
 from tests.leader.moody import Moody, moody_node
 from tests.leader.node import BLOG, POLICY, ZONE, embedded_nameservers, example, host, node_on, served, zone
 from tests.tasks import running

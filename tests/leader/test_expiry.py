@@ -13,7 +13,7 @@ from ddnsd.model.expiry import sighting
 from ddnsd.model.records import Committed, LastSeen, RecordKey, Resource, Stored
 from ddnsd.model.request import Request, Unchanged
 from ddnsd.model.resources import Kind
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import ConditionalWrite, Outcome, Store
 from tests.leader.node import BLOG, LOOK, SECRET, Clock, Node, embedded_nameservers, example, host, node_on
@@ -69,7 +69,7 @@ async def expiring(
 async def put(node: Node, *nodes: Node, **values: Stored) -> None:
     """Write into the store, and see that these nodes know of it."""
     await node.commits.commit(
-        ConditionalWrite({}, {key: codec.encode(value) for key, value in values.items()})
+        ConditionalWrite({}, {key: tables.encode(value) for key, value in values.items()})
     )
     for each in (node, *nodes):
         await each.cache.current()

@@ -12,7 +12,7 @@ from ddnsd.model.fence import parse_fence
 from ddnsd.model.records import Candidacy, RecordKey
 from ddnsd.model.request import Updated
 from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, RRset, Update
-from ddnsd.store import codec
+from ddnsd.store import tables
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import ConditionalWrite as StoreUpdate
 from ddnsd.store.interface import Stale
@@ -22,7 +22,7 @@ from tests.leader.node import BLOG, PATIENCE, ZONE, Node, embedded_nameservers, 
 from tests.narrow import only, present
 from tests.waiting import turn_loop
 
-WHO = codec.encode(Candidacy("other"))
+WHO = tables.encode(Candidacy("other"))
 BLOG_A = RecordKey(BLOG, Family.A)
 
 

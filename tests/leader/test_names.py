@@ -41,7 +41,7 @@ from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 from ddnsd.service.documents import Document, Reason
 from ddnsd.service.registry import Result, SourcedRegistry
 from ddnsd.service.registry.sourced import SourcedDelete
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import ConditionalWrite as StoreUpdate
 from ddnsd.store.interface import Done
@@ -138,7 +138,7 @@ def error_of(node: Node, record: RecordKey) -> str:
 
 async def put(node: Node, stored: dict[str, Stored]) -> None:
     outcome = await node.commits.commit(
-        StoreUpdate({}, {key: codec.encode(value) for key, value in stored.items()})
+        StoreUpdate({}, {key: tables.encode(value) for key, value in stored.items()})
     )
     assert isinstance(outcome, Done)
     await node.cache.current()
@@ -765,7 +765,7 @@ async def test_an_editor_of_one_namespace_takes_nothing_of_the_others(
 
 
 async def _controller(node: Node, store: EmbeddedStore) -> SourcedRegistry:
-    leadership = await store.campaign(codec.encode(Candidacy("node")), election=keys.controllers("prod"))
+    leadership = await store.campaign(tables.encode(Candidacy("node")), election=keys.controllers("prod"))
     guard, names = leadership.guard, ("default",)
     kube = SourcedRegistry(
         node.cache, node.commits, source="prod", uid="uid", guard=guard, nameservers=names, timeout=5.0

@@ -21,7 +21,7 @@ from ddnsd.model.records import (
 from ddnsd.model.request import Refusal
 from ddnsd.model.resources import Kind, digest
 from ddnsd.service.registry import StoreFailedError
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import ConditionalWrite, Done, UnavailableError, Watch
 from tests.leader.node import BLOG, SECRET, ZONE, Node, embedded_nameservers, example, host, node_on, zone
@@ -67,7 +67,7 @@ async def seed(store: EmbeddedStore, node: Node) -> int:
         keys.request("one"): WorkRequest(Work.CHECK, ZONE, NOW),
     }
     await node.commits.commit(
-        ConditionalWrite({}, {key: codec.encode(value) for key, value in stored.items()})
+        ConditionalWrite({}, {key: tables.encode(value) for key, value in stored.items()})
     )
     items = (await store.snapshot()).items
     puts = {key: with_fields(item.value) for key, item in items.items() if shelf(key) in REWRITTEN}

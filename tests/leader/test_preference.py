@@ -11,7 +11,7 @@ import pytest
 from ddnsd.model.records import Resource
 from ddnsd.model.request import Updated
 from ddnsd.model.resources import Kind, ZoneSpec
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import ConditionalWrite
 from tests.leader.node import BLOG, Node, embedded_nameservers, example, member, node_on
@@ -39,7 +39,7 @@ async def cluster(folder: Path, *nodes: Mapping[str, Any]) -> AsyncIterator[list
 
 
 async def register(node: Node, id: str, **said: Any) -> None:
-    value = codec.encode(member(said.pop("nameservers", ("default",)), **said))
+    value = tables.encode(member(said.pop("nameservers", ("default",)), **said))
     await node.commits.commit(ConditionalWrite({}, {keys.member(id): value}))
 
 
@@ -103,7 +103,7 @@ async def test_leader_without_a_zones_nameserver_steps_aside(
         await register(lacking, "node1", nameservers=("default", "second"))
         complete.lead()
         await stays(lambda: not does_not_lead(lacking), PAUSE, "no zone names what it lacks")
-        there = codec.encode(Resource(ZoneSpec("second")))
+        there = tables.encode(Resource(ZoneSpec("second")))
         await lacking.commits.commit(ConditionalWrite({}, {keys.resource(Kind.ZONE, "example.net"): there}))
         await lacking.until(lambda: lacking.candidate.publisher is None)
     assert "leader.lacks_nameservers" in [record.message for record in caplog.records]

@@ -16,7 +16,7 @@ from ddnsd.model.records import LastSeen, RecordKey, entries
 from ddnsd.model.request import Moved, Refusal, Request, Updated, UpdateResult
 from ddnsd.model.resources import digest
 from ddnsd.nameserver.interface import LoadedNameserver, Nameserver, Rcode, RecordType, Update
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import ConditionalWrite as StoreUpdate
 from ddnsd.store.interface import Outcome, Store
@@ -270,7 +270,7 @@ async def test_a_prefix_refreshes_the_hosts_that_follow_it(tmp_path: Path) -> No
 
 
 async def _see(node: Node, name: str, ago: timedelta) -> None:
-    seen = codec.encode(LastSeen(datetime.now(UTC) - ago))
+    seen = tables.encode(LastSeen(datetime.now(UTC) - ago))
     await node.commits.commit(StoreUpdate({}, {keys.seen(name): seen}))
     await node.cache.current()
 

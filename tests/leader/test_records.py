@@ -13,7 +13,7 @@ from ddnsd.model.records import LastSeen, RecordKey, entries
 from ddnsd.model.request import Moved, Refusal, Request, Unchanged, Updated
 from ddnsd.model.resources import Kind
 from ddnsd.nameserver.interface import LoadedNameserver, Nameserver, Rcode, RecordType, Replace, Update
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.embedded import EmbeddedStore
 from ddnsd.store.interface import ConditionalWrite as StoreUpdate
 from tests.leader.faults import Fault, FaultyNameserver, Trigger
@@ -270,7 +270,7 @@ async def test_a_host_that_nobody_refreshes_expires_and_one_that_is_refreshed_do
         await node.apply(host(BLOG, expiresAfter=60), host(other, expiresAfter=60))
         await asyncio.gather(node.ask(BOTH), node.update(other, "192.0.2.2"))
         await clock.move(30)
-        seen = codec.encode(LastSeen(datetime.now(UTC)))
+        seen = tables.encode(LastSeen(datetime.now(UTC)))
         await node.commits.commit(StoreUpdate({}, {keys.seen(BLOG): seen}))
         await node.cache.current()
         await clock.move(50)
@@ -291,7 +291,7 @@ async def test_a_leader_that_has_just_begun_lets_nothing_expire(tmp_path: Path) 
         await node.stop_leading()
         ago = datetime.now(UTC) - timedelta(hours=1)
         old = structs.replace(node.state.addresses[BLOG_A].value, changed=ago)
-        puts = {keys.address(BLOG_A): codec.encode(old), keys.seen(BLOG): codec.encode(LastSeen(ago))}
+        puts = {keys.address(BLOG_A): tables.encode(old), keys.seen(BLOG): tables.encode(LastSeen(ago))}
         await node.commits.commit(StoreUpdate({}, puts))
         await node.cache.current()
         node.lead()

@@ -27,10 +27,10 @@ from ddnsd.nameserver.interface import (
 from ddnsd.nameserver.rfc2136 import Rfc2136Nameserver
 from ddnsd.nameserver.wire import MAX_MESSAGE, update_message
 from ddnsd.store import keys
-from ddnsd.store.codec import encode
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import ConditionalWrite as StoreUpdate
 from ddnsd.store.interface import Leadership, UnavailableError
+from ddnsd.store.tables import encode
 from ddnsd.telemetry.metrics import Metrics
 from tests.leader.faults import Fault, FaultyStore, Trigger
 from tests.leader.moody import Judge, Moody, moody_node

@@ -8,7 +8,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.fence import Fence, FenceOwner
 from ddnsd.model.records import Committed, Placement, PlacementState, Published, RecordKey, Resource
 from ddnsd.model.resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec, digest
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import ConditionalWrite, Done, Store
 from tests.rigs.bind import BindRig
@@ -56,27 +56,27 @@ async def fill(store: Store, names: Names) -> FenceOwner:
     owner = await installation_owner(store)
     await _put(store, _documents(names))
     committed = {
-        keys.address(record): codec.encode(Committed(ip, "", "commit", _NOW))
+        keys.address(record): tables.encode(Committed(ip, "", "commit", _NOW))
         for record, ip in names.addresses.items()
     }
     revision = await _put(store, committed)
     published = {
-        keys.published(record): codec.encode(Published(revision, ip, 60, "default", _NOW))
+        keys.published(record): tables.encode(Published(revision, ip, 60, "default", _NOW))
         for record, ip in names.addresses.items()
     }
     await _put(store, published)
-    noted = codec.encode(PlacementState(verified_in=owner.cluster))
+    noted = tables.encode(PlacementState(verified_in=owner.cluster))
     await _put(store, {keys.placement(Placement(zone, "default")): noted for zone in names.zones})
     return owner
 
 
 def _documents(names: Names) -> Mapping[str, bytes]:
-    host = codec.encode(Resource(HostSpec("alice")))
-    token = codec.encode(Resource(TokenSpec("alice", digest(SECRET))))
+    host = tables.encode(Resource(HostSpec("alice")))
+    token = tables.encode(Resource(TokenSpec("alice", digest(SECRET))))
     return {
-        **{keys.resource(Kind.ZONE, zone): codec.encode(Resource(ZoneSpec())) for zone in names.zones},
+        **{keys.resource(Kind.ZONE, zone): tables.encode(Resource(ZoneSpec())) for zone in names.zones},
         **{keys.resource(Kind.HOST, record.name): host for record in names.addresses},
-        keys.resource(Kind.ACCOUNT, "alice"): codec.encode(Resource(AccountSpec())),
+        keys.resource(Kind.ACCOUNT, "alice"): tables.encode(Resource(AccountSpec())),
         keys.resource(Kind.TOKEN, "router"): token,
     }
 

@@ -9,7 +9,7 @@ from ddnsd.model.records import Candidacy, Entry, HeldDeletions, Resource
 from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Origin, TokenSpec, ZoneSpec, qualified
 from ddnsd.service.documents import Document
 from ddnsd.service.registry import SourcedRegistry
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from tests.service.registry_node import NAMESERVERS, TIMEOUT, Node
 
 CLUSTER = Origin("prod")
@@ -23,7 +23,7 @@ HELD = HeldDeletions("id-1", 12, ("Host a.example.com",), datetime(2026, 1, 1, t
 @asynccontextmanager
 async def controller(node: Node, source: str = "prod", uid: str = "uid-1") -> AsyncIterator[SourcedRegistry]:
     """Lead the controllers of a source."""
-    value = codec.encode(Candidacy("node"))
+    value = tables.encode(Candidacy("node"))
     leadership = await node.store.campaign(value, election=keys.controllers(source))
     yield SourcedRegistry(
         node.cache,
@@ -59,11 +59,11 @@ EVERYTHING = [zone_of(), account_of(), host_of(), token_of()]
 
 async def stored(node: Node, kind: Kind, name: str) -> Resource[Any] | None:
     await node.cache.current()
-    tables: dict[Kind, Mapping[str, Entry[Resource[Any]]]] = {
+    by_kind: dict[Kind, Mapping[str, Entry[Resource[Any]]]] = {
         Kind.ZONE: node.cache.state.zones,
         Kind.ACCOUNT: node.cache.state.accounts,
         Kind.HOST: node.cache.state.hosts,
         Kind.TOKEN: node.cache.state.tokens,
     }
-    entry = tables[kind].get(name)
+    entry = by_kind[kind].get(name)
     return entry.value if entry else None

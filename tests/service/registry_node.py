@@ -13,7 +13,7 @@ import msgspec
 from ddnsd.model.addresses import Family, RRType
 from ddnsd.model.records import Committed, History, HistoryEntry, RecordKey, revision_of
 from ddnsd.service.registry import Registry
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import ConditionalWrite, Done, Store
@@ -36,7 +36,7 @@ class Node(Parts):
         record = RecordKey(name, family)
         host, old = self.cache.state.hosts[name], self.cache.state.addresses.get(record)
         key = keys.address(record)
-        value = codec.encode(Committed(ip, "", "test", datetime.now(UTC)))
+        value = tables.encode(Committed(ip, "", "test", datetime.now(UTC)))
         update = ConditionalWrite({host.key: host.revision, key: revision_of(old)}, {key: value})
         assert isinstance(await self.commits.commit(update), Done)
 
@@ -49,7 +49,7 @@ class Node(Parts):
     async def note_changes(self, name: str, *changes: HistoryEntry) -> None:
         """Write a host's history, oldest first."""
         entries = tuple(msgspec.Raw(msgspec.json.encode(change)) for change in changes)
-        update = ConditionalWrite({}, {keys.history(name): codec.encode(History(entries))})
+        update = ConditionalWrite({}, {keys.history(name): tables.encode(History(entries))})
         assert isinstance(await self.commits.commit(update), Done)
 
     async def until(self, condition: Callable[[], bool]) -> None:

@@ -16,7 +16,7 @@ from ddnsd.model.resources import Kind, digest
 from ddnsd.service.registry import StoreFailedError
 from ddnsd.service.registry.results import Result
 from ddnsd.service.update import UpdateService
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
 from ddnsd.store.interface import ConditionalWrite, Done
 from tests.rigs.documents import document
@@ -69,7 +69,7 @@ class Nodes:
         """Do what the leader does."""
         want = wanted(self.two.cache.state, BLOG_A)
         assert want is not None
-        value = codec.encode(Published(want.revision, want.ip, want.ttl, "default"))
+        value = tables.encode(Published(want.revision, want.ip, want.ttl, "default"))
         assert isinstance(
             await self.two.commits.commit(ConditionalWrite({}, {keys.published(BLOG_A): value})), Done
         )
@@ -109,7 +109,7 @@ async def nodes(rig: EtcdRig) -> AsyncIterator[Nodes]:
         nodes = Nodes(relay, one, two, *services)
         token = document("Token", "router", account="alice", sha256=digest(SECRET))
         await two.registry.apply([zone(ZONE), account("alice"), token, host(BLOG)])
-        verified = codec.encode(PlacementState(two.cache.identity))
+        verified = tables.encode(PlacementState(two.cache.identity))
         await two.commits.commit(ConditionalWrite({}, {keys.placement(Placement(ZONE, "default")): verified}))
         await nodes.updated(OLD)
         await one.cache.current()

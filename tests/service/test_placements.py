@@ -7,7 +7,7 @@ import pytest
 from ddnsd.model.addresses import Family
 from ddnsd.model.records import Placement, PlacementState, RecordKey
 from ddnsd.service.update import Placements
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.interface import ConditionalWrite, Done
 from tests.service.registry_node import Node, account, host, single_node, zone
 
@@ -25,7 +25,7 @@ class Clock:
 
 async def note(node: Node, error: str, nameserver: str = "default") -> None:
     key = keys.placement(Placement("example.com", nameserver))
-    update = ConditionalWrite({}, {key: codec.encode(PlacementState(error=error))})
+    update = ConditionalWrite({}, {key: tables.encode(PlacementState(error=error))})
     assert isinstance(await node.commits.commit(update), Done)
     await node.cache.current()
 

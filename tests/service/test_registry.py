@@ -24,7 +24,7 @@ from ddnsd.service.registry import (
 from ddnsd.service.registry.registry import PutResult
 from ddnsd.service.registry.rules import Deleted
 from ddnsd.service.status import HostStatus, RecordStatus, TextStatus, host_status
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.interface import ConditionalWrite, Outcome, Store, Unknown
 from tests.narrow import only, present
 from tests.rigs.documents import document
@@ -223,7 +223,7 @@ async def test_another_owner_is_not_told_of_an_address_that_was_withdrawn_before
     await put(filled, account("bob"))
     record = RecordKey("blog.example.com", Family.A)
     withdrawn = Committed("", "192.0.2.1", "test", datetime.now(UTC), "example.com", cleared=True)
-    await filled.commits.commit(ConditionalWrite({}, {keys.address(record): codec.encode(withdrawn)}))
+    await filled.commits.commit(ConditionalWrite({}, {keys.address(record): tables.encode(withdrawn)}))
     await put(filled, host("blog.example.com", "bob"))
     address = present(await filled.address("blog.example.com"))
     assert (address.ip, address.previous, address.cleared) == ("", "", False)
@@ -335,7 +335,7 @@ async def test_a_large_deletion_goes_in_chunks(node: Node) -> None:
 async def mark_deleting(node: Node, kind: Kind, name: str) -> None:
     """Leave what a deletion leaves whose node died after its first chunk."""
     spec = (await node.registry.get(kind, name)).value.spec
-    value = codec.encode(Resource(spec, Mark.DELETING))
+    value = tables.encode(Resource(spec, Mark.DELETING))
     await node.commits.commit(ConditionalWrite({}, {keys.resource(kind, name): value}))
 
 

@@ -11,7 +11,7 @@ from ddnsd.model.records import Resource
 from ddnsd.model.resources import Kind, TokenSpec, previous_name
 from ddnsd.service.documents import document_of, read_document, write_document
 from ddnsd.service.registry import RefusedError, Result
-from ddnsd.store import codec
+from ddnsd.store import tables
 from ddnsd.store.interface import ConditionalWrite
 from tests.narrow import present
 from tests.service.archives import exported, read
@@ -95,7 +95,7 @@ async def test_nobody_else_takes_a_secret_that_is_still_valid(node: Node) -> Non
 async def test_a_secret_that_is_over_is_free(node: Node) -> None:
     await node.registry.apply([account("alice"), token("router", "1")])
     over = Resource(TokenSpec("alice", "2" * 64, expires=datetime(2020, 1, 1, tzinfo=UTC)))
-    await node.commits.commit(ConditionalWrite({}, {"tokens/router:previous": codec.encode(over)}))
+    await node.commits.commit(ConditionalWrite({}, {"tokens/router:previous": tables.encode(over)}))
     await put(node, token("other", "2"))
     assert await stored(node, Kind.TOKEN, "router:previous") is None
 

@@ -25,7 +25,7 @@ from ddnsd.model.request import Limited, Refusal, Request, Unchanged, Updated, U
 from ddnsd.model.resources import Kind, digest
 from ddnsd.service.limits import FairUse, FairUseLimits
 from ddnsd.service.update import UpdatePolicy, UpdateService
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import ConditionalWrite, Done
 from tests.leader.faults import Fault, FaultyStore, Trigger
@@ -95,7 +95,7 @@ class Desk:
         )
 
     async def write(self, key: str, value: Stored) -> None:
-        outcome = await self.node.commits.commit(ConditionalWrite({}, {key: codec.encode(value)}))
+        outcome = await self.node.commits.commit(ConditionalWrite({}, {key: tables.encode(value)}))
         assert isinstance(outcome, Done)
         await self.node.cache.current()
 

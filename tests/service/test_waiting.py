@@ -14,7 +14,7 @@ from ddnsd.model.request import Request, UpdateRequest
 from ddnsd.model.resources import digest
 from ddnsd.service.update import Decisions
 from ddnsd.service.waiting import Awaited, Waiting
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import ConditionalWrite, Done
 from tests.model.world import read_all
@@ -47,12 +47,12 @@ async def write(node: Node, puts: dict[str, bytes]) -> int:
 
 
 async def committed(node: Node) -> int:
-    value = codec.encode(Committed("192.0.2.1", "", "commit", NOW))
+    value = tables.encode(Committed("192.0.2.1", "", "commit", NOW))
     return await write(node, {keys.address(record): value for record in RECORDS})
 
 
 async def publish(node: Node, revision: int) -> None:
-    value = codec.encode(Published(revision, "192.0.2.1", 60, "default", NOW))
+    value = tables.encode(Published(revision, "192.0.2.1", 60, "default", NOW))
     await write(node, {keys.published(record): value for record in RECORDS})
 
 
@@ -79,9 +79,9 @@ async def test_who_comes_when_a_part_is_published_waits_for_what_is_asked_for(no
     revision = await committed(node)
     records = dict.fromkeys(RECORDS, Awaited(revision))
     first = asyncio.create_task(waiting.settled(records))
-    value = codec.encode(Published(revision, "192.0.2.1", 60, "default", NOW))
+    value = tables.encode(Published(revision, "192.0.2.1", 60, "default", NOW))
     await write(node, {keys.published(RECORDS[0]): value})
-    await write(node, {keys.published(RECORDS[0]): codec.encode(Published(0, "", 60, "default"))})  # drift
+    await write(node, {keys.published(RECORDS[0]): tables.encode(Published(0, "", 60, "default"))})  # drift
     later = asyncio.create_task(waiting.settled(records))
     await until(lambda: len(waiting) == 2 * len(RECORDS))
     for record in RECORDS[1:]:

@@ -8,7 +8,7 @@ import pytest
 
 from ddnsd.model.records import Work
 from ddnsd.service.registry import NotFoundError
-from ddnsd.store import codec
+from ddnsd.store import tables
 from ddnsd.store.interface import ConditionalWrite
 from tests.narrow import present
 from tests.service.registry_node import Node, node_on, single_node, zone
@@ -26,7 +26,7 @@ async def finish(node: Node, id: str) -> None:
     await node.cache.current()
     entry = node.cache.state.requests[id]
     done = msgspec.structs.replace(entry.value, finished=datetime.now(UTC), findings=("nothing differs",))
-    await node.commits.commit(ConditionalWrite({entry.key: entry.revision}, {entry.key: codec.encode(done)}))
+    await node.commits.commit(ConditionalWrite({entry.key: entry.revision}, {entry.key: tables.encode(done)}))
 
 
 async def test_work_asked_on_one_node_is_done_on_another(node: Node) -> None:

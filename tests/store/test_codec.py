@@ -34,7 +34,7 @@ from ddnsd.model.records import (
 )
 from ddnsd.model.resources import AccountSpec, HostSpec, Origin, TokenSpec, ZoneSpec
 from ddnsd.model.state import State, Table
-from ddnsd.store.codec import SHELVES, UnreadableError, decode, encode
+from ddnsd.store.tables import SHELVES, UnreadableError, decode, encode
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 REVISIONS = st.integers(0, 2**63 - 1)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import pytest
 
 from ddnsd.model.records import Candidacy
-from ddnsd.store import codec
+from ddnsd.store import tables
 from ddnsd.store.elector import Elector
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import Leadership, Store, UnavailableError
@@ -17,7 +17,7 @@ from tests.tasks import running
 from tests.waiting import turn_loop, until
 
 ELECTION = "controllers/prod"
-OTHER = codec.encode(Candidacy("other"))
+OTHER = tables.encode(Candidacy("other"))
 
 
 class Candidate:
@@ -74,8 +74,8 @@ async def store(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
 async def queue(store: EmbeddedStore) -> list[str]:
     """Return who stands in the election, the oldest one first."""
     items = (await store.snapshot(f"{ELECTION}/")).items.values()
-    shelf = codec.SHELVES["controllers"]
-    return [codec.decode(shelf, item.value).member for item in sorted(items, key=lambda item: item.created)]
+    shelf = tables.SHELVES["controllers"]
+    return [tables.decode(shelf, item.value).member for item in sorted(items, key=lambda item: item.created)]
 
 
 def is_queue(store: EmbeddedStore, *names: str) -> Callable[[], Awaitable[bool]]:

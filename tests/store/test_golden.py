@@ -36,7 +36,7 @@ from ddnsd.model.records import (
     WorkRequest,
 )
 from ddnsd.model.resources import AccountSpec, HostSpec, Origin, Scope, TokenSpec, ZoneSpec
-from ddnsd.store.codec import SHELVES, decode
+from ddnsd.store.tables import SHELVES, decode
 
 FOLDER = Path(__file__).parent / "golden"
 AT = datetime(2026, 7, 1, 12, 30, 15, 123456, UTC)

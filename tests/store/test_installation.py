@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ddnsd.model.records import Installation
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import ConditionalWrite, Outcome, UnavailableError, Unknown
@@ -33,7 +33,7 @@ class Other(ForwardingStore):
     async def commit(self, updates: Sequence[ConditionalWrite]) -> Sequence[Outcome]:
         if self._lost:
             return [Unknown("the answer was lost")]
-        await put(self.real, keys.INSTALLATION, codec.encode(Installation("theirs")))
+        await put(self.real, keys.INSTALLATION, tables.encode(Installation("theirs")))
         return await super().commit(updates)
 
 

@@ -8,7 +8,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.records import Placement, RecordKey
 from ddnsd.model.resources import Kind
 from ddnsd.store import keys
-from ddnsd.store.codec import SHELVES
+from ddnsd.store.tables import SHELVES
 
 NAMES = st.from_regex(r"[a-z0-9-]{1,10}(\.[a-z0-9-]{1,10}){0,3}", fullmatch=True)
 RECORDS = st.builds(RecordKey, NAMES, st.sampled_from(Family))

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.model.records import Stored
-from ddnsd.store.codec import SHELVES, NewerVersionError, UnreadableError, encode
 from ddnsd.store.interface import ConditionalWrite
-from ddnsd.store.unknown_fields import Preserved
+from ddnsd.store.tables import SHELVES, NewerVersionError, Preserved, UnreadableError, encode
 from tests.store.test_codec import VALUES
 
 KEY = "some/key"

@@ -14,7 +14,7 @@ import pytest
 from ddnsd.etcd import EtcdClient, PutRequest
 from ddnsd.etcd.errors import EtcdRestoredError
 from ddnsd.model.records import Work, WorkRequest
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.etcd import EtcdStore, EtcdStoreSettings, open_etcd
 from ddnsd.store.etcd.health import Access, CallFailures
 from ddnsd.store.etcd.session import open_session
@@ -28,7 +28,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.logs_errors  # "store.restored"
 
-REQUEST = codec.encode(WorkRequest(Work.CHECK, "example.com", datetime.now(UTC)))
+REQUEST = tables.encode(WorkRequest(Work.CHECK, "example.com", datetime.now(UTC)))
 Restore: TypeAlias = Callable[[EtcdRig], None]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ddnsd.model.records import RegistryHead, Work, WorkRequest
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.embedded import open_embedded
 from ddnsd.store.interface import UnavailableError
 from tests.rigs.parts import watch_cache
@@ -15,7 +15,7 @@ from tests.store.contract.actions import delete, put
 from tests.tasks import running
 from tests.waiting import hold_up, turn_loop, until
 
-REQUEST = codec.encode(WorkRequest(Work.CHECK, "example.com", datetime.now(UTC)))
+REQUEST = tables.encode(WorkRequest(Work.CHECK, "example.com", datetime.now(UTC)))
 
 
 async def test_only_what_has_changed_is_read_again(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ async def test_a_listener_hears_of_its_shelves_and_of_what_concerns_all(tmp_path
         unsubscribe = cache.subscribe(
             lambda places: heard.append([place.id for place in places]), (keys.REQUESTS,)
         )
-        await put(store, keys.REGISTRY, codec.encode(RegistryHead("one")))
+        await put(store, keys.REGISTRY, tables.encode(RegistryHead("one")))
         await put(store, keys.request("one"), REQUEST)
         await cache.current()
         assert heard == [["one"]]

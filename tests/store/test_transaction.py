@@ -6,9 +6,9 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.records import Entry, HistoryEntry, PrefixHead, extended, revision_of
 from ddnsd.model.request import Api
 from ddnsd.model.state import State
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.interface import CLOCK, MAX_KEYS_PER_UPDATE, ConditionalWrite
-from ddnsd.store.transaction import Transaction
+from ddnsd.store.tables import Transaction
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 HEAD = PrefixHead("c0ffee")
@@ -25,14 +25,14 @@ def test_what_was_read_is_what_a_commit_depends_on() -> None:
         .update()
     )
     assert update.expects == {"a": 3, "absent": 0, entry.key: 7}
-    assert update.puts == {entry.key: codec.encode(HEAD), "blind": codec.encode(HEAD)}
+    assert update.puts == {entry.key: tables.encode(HEAD), "blind": tables.encode(HEAD)}
     assert update.deletes == {"b", "c"}
     assert (revision_of(entry), revision_of(None)) == (7, 0)
 
 
 def test_of_several_writes_of_a_key_the_last_one_counts() -> None:
     update = Transaction().put("a", HEAD).delete("a").delete("b").put("b", HEAD).update()
-    assert update.puts == {"b": codec.encode(HEAD)}
+    assert update.puts == {"b": tables.encode(HEAD)}
     assert update.deletes == {"a"}
 
 
@@ -41,7 +41,7 @@ def test_a_history_is_extended_on_the_condition_that_it_has_not_moved() -> None:
     update = Transaction().append_history(State(), "h.example.com", entry).update()
     key = keys.history("h.example.com")
     assert update.expects == {key: 0}
-    assert update.puts == {key: codec.encode(extended(None, entry))}
+    assert update.puts == {key: tables.encode(extended(None, entry))}
 
 
 def test_a_commit_of_too_many_keys_is_refused() -> None:

@@ -14,7 +14,7 @@ from ddnsd.model.records import HistoryEntry, Work
 from ddnsd.model.request import Api
 from ddnsd.model.resources import Kind
 from ddnsd.service.limits import RefusedAttempt
-from ddnsd.store import codec
+from ddnsd.store import tables
 from ddnsd.store.interface import ConditionalWrite
 from ddnsd.web.admin import base
 from ddnsd.web.admin.base import MAX_BODY
@@ -273,7 +273,7 @@ async def test_work_is_done_by_the_leader(filled: AdminServer) -> None:
     (entry,) = cache.state.requests.values()
     assert entry.value.work is Work.CHECK
     done = msgspec.structs.replace(entry.value, finished=datetime.now(UTC), findings=("a differs",))
-    await filled.node.commits.commit(ConditionalWrite({}, {entry.key: codec.encode(done)}))
+    await filled.node.commits.commit(ConditionalWrite({}, {entry.key: tables.encode(done)}))
     assert body(await asked) == {"zone": "example.com", "work": "check", "findings": ["a differs"]}
 
 

@@ -11,7 +11,7 @@ from tornado.tcpclient import TCPClient
 
 from ddnsd.model.records import Resource
 from ddnsd.model.resources import HostSpec
-from ddnsd.store import codec
+from ddnsd.store import tables
 from ddnsd.store.interface import ConditionalWrite
 from tests.service.archives import body, exported
 from tests.service.registry_node import host, token
@@ -77,7 +77,7 @@ async def test_import_that_ends_early_says_how_far_it_came(server: AdminServer) 
 
 
 async def test_client_that_goes_away_is_no_failure(server: AdminServer) -> None:
-    value = codec.encode(Resource(HostSpec("alice")))
+    value = tables.encode(Resource(HostSpec("alice")))
     names = [
         f"hosts/h{number}.{'x' * 60}.example.com" for number in range(40_000)
     ]  # more than any socket holds

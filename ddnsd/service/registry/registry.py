@@ -38,7 +38,7 @@ from ddnsd.service.status import HistoryItem, Page, history, whose
 from ddnsd.store import keys
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.interface import Done, Outcome, StoreError
-from ddnsd.store.transaction import Transaction
+from ddnsd.store.tables import Transaction
 from ddnsd.store.watch_cache import Touched, WatchCache
 
 

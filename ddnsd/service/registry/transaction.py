@@ -34,10 +34,10 @@ from ddnsd.model.resources import AccountSpec, HostSpec, Kind, Spec, TokenSpec, 
 from ddnsd.model.state import State, Table
 from ddnsd.model.taking import is_only_wildcard_in_use
 from ddnsd.service.registry.results import StoreFailedError, store_failures
-from ddnsd.store import codec, keys
+from ddnsd.store import keys, tables
 from ddnsd.store.group_commit import MAX_GROUP_BYTES, GroupCommit
 from ddnsd.store.interface import MAX_KEYS_PER_UPDATE, ConditionalWrite, Done, Unknown
-from ddnsd.store.transaction import Transaction
+from ddnsd.store.tables import Transaction
 from ddnsd.store.watch_cache import WatchCache
 
 SpecT = TypeVar("SpecT", bound=Spec)
@@ -94,7 +94,7 @@ class Overlay(Generic[SpecT]):
     def put(self, name: str, resource: Resource[SpecT]) -> None:
         """Add or replace a resource."""
         self._changed[name] = resource
-        self._encoded[name] = value = codec.encode(resource)
+        self._encoded[name] = value = tables.encode(resource)
         self.size += len(value)
 
     def drop(self, name: str) -> None:
