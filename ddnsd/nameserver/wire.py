@@ -208,6 +208,8 @@ class _Reader:
         wire, text, names, at = self._wire, self._text, self._names, start
         labels: list[tuple[int, str]] = []
         while 0 < (length := wire[at]) <= MAX_LABEL:
+            if at - start > MAX_NAME:  # before its labels are read: they may be as many as the octets allow
+                raise MalformedMessageError("a name is too long")
             end = at + 1 + length
             label = text[at + 1 : end]
             labels.append(
@@ -219,8 +221,6 @@ class _Reader:
             name, end = self._pointed((length & 0x3F) << 8 | wire[end], start, pointers), at + 2
         elif length > 0:
             raise MalformedMessageError("not a name")
-        if at - start > MAX_NAME:  # else the texts of all its ends would be long together
-            raise MalformedMessageError("a name is too long")
         for offset, label in reversed(labels):
             name = names[offset] = f"{label}.{name}" if name else label
         if len(name) > MAX_NAME - 2 and _octets(name) > MAX_NAME:
