@@ -7,8 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ddnsd.model.addresses import Address, Family, InvalidAddressError, parse_address
-from ddnsd.model.special_addresses import is_usable
+from ddnsd.model.addresses import Address, Family, InvalidAddressError, is_usable, parse_address
 
 ADDRESSLIKE = st.one_of(
     st.text(st.sampled_from("0123456789abcdefABCDEFx.:%/[] \x00１２٣²"), max_size=60),

@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsd.model.addresses import InvalidAddressError, parse_address, read_address
-from ddnsd.model.special_addresses import DOCUMENTATION, REGISTRY, inner, is_reachable, is_usable
+from ddnsd.model.addresses import (
+    DOCUMENTATION,
+    REGISTRY,
+    InvalidAddressError,
+    inner,
+    is_reachable,
+    is_usable,
+    parse_address,
+    read_address,
+)
 
 USELESS = [
     *("0.0.0.0", "0.1.2.3", "0.255.255.255", "240.0.0.0", "240.1.2.3", "255.1.2.3", "255.255.255.255"),

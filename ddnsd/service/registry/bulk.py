@@ -16,10 +16,9 @@ from typing import TypeVar
 
 from ddnsd.aio import Slice
 from ddnsd.config.reader import Problem
-from ddnsd.model.addresses import Family
+from ddnsd.model.addresses import Family, is_reachable, is_usable
 from ddnsd.model.records import RecordKey, Resource
 from ddnsd.model.resources import Kind, TokenSpec, is_previous
-from ddnsd.model.special_addresses import is_reachable, is_usable
 from ddnsd.service.archive import ORDER, Archive, ArchivedAddress, Counts, Item
 from ddnsd.service.documents import Document, InvalidDocumentError, ProblemList, read_document, title_of
 from ddnsd.service.registry import rules
