@@ -163,7 +163,7 @@ class Core:
         """Say why the state is of no use here."""
         reasons = [] if self.cache.is_loaded else [self._loading()]
         if obstacle := self.cache.preserved.obstacle:
-            reasons.append(str(obstacle))
+            reasons.append(obstacle)
         if self.cache.standstill >= Stage.SESSION:
             reasons.append(self.cache.standstill_text)
         return reasons

@@ -48,7 +48,7 @@ class Preference:
             not self._member.eligible
             # Too old for what is stored, it could acknowledge nothing; while its state has stood still and is
             # not current again, it would publish nothing.
-            or self._cache.preserved.obstacle is not None
+            or self._cache.preserved.obstacle != ""
             or self._cache.standstill is not Stage.NONE
             or self._better() is not None
         )

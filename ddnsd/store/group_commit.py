@@ -192,7 +192,7 @@ class GroupCommit:
             raise UnavailableError("the group commit is closed")
         preserved = self._cache.preserved
         if obstacle := preserved.obstacle:
-            raise obstacle
+            raise UnavailableError(obstacle)
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._queue.append((preserved.restore(update), answer))
         self._start_sender()

@@ -54,13 +54,14 @@ class Standstill:
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
         self._answered: float | None = None  # when the last answer came, of those that count
+        self.counting = False  # whether one has come since the state moved, or was as new as the store
         self._reached = Stage.NONE  # since the state moved last
         self.seconds = 0.0  # for which it stands still now
         self.worst = Stage.NONE  # since the state was last as new as the store
 
     def moved(self) -> None:
         """Note that a revision was applied, or another part of a snapshot came: however slowly, it moves."""
-        self.seconds, self._answered, self._reached = 0.0, None, Stage.NONE
+        self.seconds, self._answered, self._reached, self.counting = 0.0, None, Stage.NONE, False
 
     def unanswered(self) -> None:
         """Note that the store did not answer: it may be lost, and nothing follows from standing still."""
@@ -68,7 +69,7 @@ class Standstill:
 
     def caught_up(self) -> None:
         """Note that the state is as new as the store was when it was asked."""
-        self.seconds, self._answered, self._reached = 0.0, None, Stage.NONE
+        self.seconds, self._answered, self._reached, self.counting = 0.0, None, Stage.NONE, False
         self.worst = Stage.NONE
 
     def behind(self, at: float) -> Stage:
@@ -78,7 +79,7 @@ class Standstill:
         """
         if self._answered is not None:
             self.seconds += min(at - self._answered, _LONGEST_GAP)
-        self._answered = at
+        self._answered, self.counting = at, True
         reached = self._patience.stage(self.seconds)
         if reached <= self._reached:
             return Stage.NONE

@@ -38,7 +38,7 @@ from ddnsd.model.records import (
 from ddnsd.model.resources import AccountSpec, HostSpec, Kind, TokenSpec, ZoneSpec
 from ddnsd.model.state import State, Table
 from ddnsd.store import keys
-from ddnsd.store.interface import ConditionalWrite, UnavailableError
+from ddnsd.store.interface import ConditionalWrite
 
 _log = structlog.get_logger(__name__)
 
@@ -141,13 +141,7 @@ class Preserved:
     def __init__(self) -> None:
         self._unknown: dict[str, UnknownFields] = {}  # by key; only of those that have some
         self._newer: dict[str, NewerVersionError] = {}  # by key
-
-    @property
-    def obstacle(self) -> UnavailableError | None:
-        """Why this node may answer and write nothing: something stored is too new for it."""
-        for key, error in self._newer.items():
-            return UnavailableError(f"{key} cannot be read: {error}: {_REMEDY}")
-        return None
+        self.obstacle = ""  # why this node may answer and write nothing: something stored is too new for it
 
     def read(self, key: str, shelf: TableCodec, value: bytes) -> Any:
         """Return the value stored under a key; remember what of it cannot be read.
@@ -192,10 +186,17 @@ class Preserved:
         if not self._newer:  # one line: there may be a hundred thousand more of them
             _log.error("store.newer_version", key=key, reason=str(error), remedy=_REMEDY)
         self._newer[key] = error
+        self._find_obstacle()
 
     def _note_gone(self, key: str) -> None:
-        if self._newer.pop(key, None) and not self._newer:
-            _log.info("store.readable_again", key=key)
+        if self._newer.pop(key, None):
+            self._find_obstacle()
+            if not self._newer:
+                _log.info("store.readable_again", key=key)
+
+    def _find_obstacle(self) -> None:
+        key, error = next(iter(self._newer.items()), ("", None))
+        self.obstacle = f"{key} cannot be read: {error}: {_REMEDY}" if error else ""
 
 
 def _unknown(value: bytes, read: msgspec.Struct) -> UnknownFields:

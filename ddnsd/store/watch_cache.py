@@ -444,7 +444,8 @@ class WatchCache:
     def _admit(self, round: _Round) -> None:
         self.lag = time.perf_counter() - round.asked
         stood_still = self._standstill.worst is not Stage.NONE
-        self._standstill.caught_up()
+        if self._standstill.counting or stood_still:  # else there is nothing to end, as nearly always
+            self._standstill.caught_up()
         if self.trouble or stood_still:
             self.trouble = ""
             _log.info("state.current_again", revision=self.revision)
@@ -453,7 +454,7 @@ class WatchCache:
         self._metrics.became_current(self.lag)
         obstacle = self.preserved.obstacle
         for callback in round.waiting:
-            callback(obstacle)
+            callback(UnavailableError(obstacle) if obstacle else None)
 
     def _refuse(self, waiting: Sequence[Callback], error: StoreError) -> None:
         if not self.trouble:  # once, not for each request of an outage
@@ -478,10 +479,11 @@ class WatchCache:
         self.revision = revision
         for trace in self._traces:
             trace.note(revision, changes)
-        self._standstill.moved()
+        if self._standstill.counting:
+            self._standstill.moved()
         self._metrics.applied(revision)
         self._tell(touched)
-        if self._is_outdated is not (self.preserved.obstacle is not None):
+        if self._is_outdated is not bool(self.preserved.obstacle):
             self._is_outdated = not self._is_outdated
             self._tell(())
         while self._behind and self._has(self._behind[0][0]):
