@@ -1,9 +1,7 @@
 """The loop that commits many items: what it yields, and when."""
 
-import statistics
 import time
 from collections.abc import AsyncIterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -139,5 +137,7 @@ async def test_what_changes_nothing_takes_a_part_of_the_event_loop(commits: Regi
     async for results, _ in commit_all(commits, NAMES, leave, cost):
         ends.append(time.perf_counter())
         assert len(results) < 10
-    typical = statistics.median(later - earlier for earlier, later in pairwise(ends))
-    assert typical > 0.0125, "10 ms of deciding, then 3.3 ms of others"
+    # In all, not from one to the next: a load delays each by more or less, but never shortens the whole.
+    turns = len(ends) - 2  # the first of those that are asked for is free
+    # 10 ms of deciding, then 3.3 ms of others; a timer of whole milliseconds may cut off nearly one of them.
+    assert ends[-1] - ends[0] > turns * 0.012

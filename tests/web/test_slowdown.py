@@ -14,7 +14,7 @@ from ddnsd.web.connections import TARPIT_SECONDS, Rank, Tarpit
 from ddnsd.web.http import HttpRequest
 from ddnsd.web.http_connection import HttpLimits
 from tests.narrow import present
-from tests.waiting import paced, turn_loop, until
+from tests.waiting import PATIENCE, paced, turn_loop, until
 from tests.web.public_place import MAX_BODY, PATIENT, Bystander, PublicPlace
 
 NOWHERE = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -243,12 +243,12 @@ async def test_a_node_that_drains_keeps_no_answer_back() -> None:
 
 async def test_the_more_are_kept_back_the_longer_is_each() -> None:
     slowdown, given = Tarpit(lambda _: None), []
+    last: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    started = time.monotonic()  # before the first: its turn is what all others follow
     for _ in range(2000):
         slowdown.keep(Bystander(), lambda: given.append(1))
-    last: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    started = time.monotonic()
     slowdown.keep(Bystander(), lambda: last.set_result(None))
-    await asyncio.wait_for(last, 20)
+    await asyncio.wait_for(last, PATIENCE)
     assert time.monotonic() - started >= AT_LEAST + 2
     assert len(given) == 2000
     assert len(slowdown) == 0
