@@ -41,16 +41,6 @@ class _Waiter:
         """Say whether exactly these are still waited for."""
         return not self.settled.done() and self.identity == identity and self.left == records
 
-    def settle(self, now: Progress) -> None:
-        """End the waiting."""
-        if not self.settled.done():
-            self.settled.set_result(now)
-
-    def fail(self, error: Exception) -> None:
-        """End the waiting with an error."""
-        if not self.settled.done():
-            self.settled.set_exception(error)
-
 
 class Waiting:
     """Wakes each waiting request when, and only when, its records are settled."""
@@ -69,7 +59,14 @@ class Waiting:
         Raises:
             RestoredError: the store was restored, and perhaps knows nothing of what was committed.
         """
-        waiter = self._alike(records) or self._entered(records)
+        # To wait twice for the same would take long where it is so much.
+        waiter = self._alike(records) if len(records) >= _MANY else None
+        if waiter is None:
+            waiter = _Waiter(self._cache.identity, records)
+            for record in records:
+                self._waiters[record].append(waiter)
+            for record in records:
+                self._settle(record, waiter)
         waiter.requests += 1
         try:
             return await asyncio.shield(waiter.settled)
@@ -77,28 +74,14 @@ class Waiting:
             waiter.requests -= 1
             if not waiter.requests:
                 for record in waiter.records:
-                    self._remove(record, waiter)
+                    self._waiters[record].remove(waiter)
+                    if not self._waiters[record]:
+                        del self._waiters[record]
 
     def _alike(self, records: Mapping[RecordKey, Awaited]) -> _Waiter | None:
-        """Return who waits for the same, if it is so much that to wait for it twice would take long."""
-        if len(records) < _MANY:
-            return None
+        """Return who waits for the same."""
         waiters = self._waiters.get(next(iter(records)), ())
         return next((each for each in waiters if each.is_for(self._cache.identity, records)), None)
-
-    def _entered(self, records: Mapping[RecordKey, Awaited]) -> _Waiter:
-        waiter = _Waiter(self._cache.identity, records)
-        for record in records:
-            self._waiters[record].append(waiter)
-        for record in records:
-            self._settle(record, waiter)
-        return waiter
-
-    def _remove(self, record: RecordKey, waiter: _Waiter) -> None:
-        waiters = self._waiters[record]
-        waiters.remove(waiter)
-        if not waiters:
-            del self._waiters[record]
 
     def _look(self, touched: Sequence[Touched]) -> None:
         if self._waiters:
@@ -108,26 +91,28 @@ class Waiting:
 
     def _concerned(self, touched: Sequence[Touched]) -> Iterable[RecordKey]:
         """Return the records whose progress these changes, or the end of the history, can have moved."""
-        everywhere = (keys.PLACEMENTS, Kind.ZONE.plural)
-        if not self._cache.identity or any(place.shelf in everywhere for place in touched):
+        if not self._cache.identity:
             return list(self._waiters)
-        concerned = {place.id for place in touched if place.shelf in (keys.ADDRESSES, keys.PUBLISHED)}
-        names = {name for place in touched for name in self._names(place)}
+        concerned: set[object] = set()
+        names: set[str] = set()  # of hosts that are touched as a whole
+        for shelf, id in touched:
+            if shelf in (keys.PLACEMENTS, Kind.ZONE.plural):
+                return list(self._waiters)
+            if shelf in (keys.ADDRESSES, keys.PUBLISHED):
+                concerned.add(id)
+            elif shelf == Kind.HOST.plural:
+                names.add(str(id))
+            elif shelf == keys.PREFIXES:  # meant for all that follow it
+                names |= self._cache.state.hosts.followers(account_of(str(id)))
         concerned |= {RecordKey(name, type) for name in names for type in RRTYPES}
         return [record for record in concerned if isinstance(record, RecordKey) and record in self._waiters]
 
-    def _names(self, place: Touched) -> Iterable[str]:
-        """Return the hosts that are touched as a whole: one itself, or all that a prefix is meant for."""
-        state = self._cache.state
-        if place.shelf == Kind.HOST.plural:
-            return (str(place.id),)
-        if place.shelf == keys.PREFIXES:
-            return state.hosts.followers(account_of(str(place.id)))
-        return ()
-
     def _settle(self, record: RecordKey, waiter: _Waiter) -> None:
+        """End the waiting if this was the last of its records, or what became of it is an end by itself."""
+        if waiter.settled.done():
+            return
         if self._cache.identity != waiter.identity:
-            waiter.fail(RestoredError("the store was restored meanwhile"))
+            waiter.settled.set_exception(RestoredError("the store was restored meanwhile"))
             return
         awaited = waiter.left.get(record)
         if awaited is None or self._cache.revision < awaited.revision:
@@ -136,6 +121,6 @@ class Waiting:
         if now is Progress.PUBLISHED or (now is Progress.GONE and awaited.may_go):
             del waiter.left[record]
             if not waiter.left:
-                waiter.settle(Progress.PUBLISHED)
+                waiter.settled.set_result(Progress.PUBLISHED)
         elif now is not Progress.PENDING:
-            waiter.settle(now)
+            waiter.settled.set_result(now)
