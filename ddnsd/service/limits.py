@@ -9,6 +9,7 @@ import itertools
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -22,7 +23,6 @@ from ddnsd.model.ratelimit import Buckets, Rate
 from ddnsd.model.records import Entry, Resource
 from ddnsd.model.request import (
     Api,
-    HostResult,
     Limited,
     Moved,
     Refusal,
@@ -61,14 +61,12 @@ _ALL = "all"  # sources together
 _ROOM_SECONDS = 1.0  # until a request that would wait beside too many others may come again
 
 
+@dataclass(slots=True)
 class Ticket:
     """One call of a client, however many requests it makes of it: they wait in one place."""
 
-    __slots__ = ("places", "waiting")
-
-    def __init__(self) -> None:
-        self.waiting = 0  # requests
-        self.places: tuple[tuple[str, str], ...] = ()  # where they are counted, while there are any
+    waiting: int = 0  # requests
+    places: tuple[tuple[str, str], ...] = ()  # where they are counted, while there are any
 
 
 class FairUse:
@@ -278,11 +276,11 @@ class ClientLimits:
 
         A request that has entered has to `leave`.
         """
-        who = _who(plan.token)
-        if wait := self._fair.enter(*who, ticket):
+        token, account = plan.token.key, plan.token.value.spec.account
+        if wait := self._fair.enter(token, account, ticket):
             return wait
         changes = plan.changes
-        wait = self._fair.take_changes(*who, changes) if changes else 0.0
+        wait = self._fair.take_changes(token, account, changes) if changes else 0.0
         if wait:
             self._fair.leave(ticket)
         return wait
@@ -305,14 +303,23 @@ class ClientLimits:
         if type(answer) is tuple and len(answer) == 1 and type(answer[0]) is Unchanged:  # as nearly always
             return
         token = self._state.tokens.by_digest(digest)
-        self._remember(request, name, answer, token)
-        count = _cost(answer)
+        count = 1  # as how many attempts it is charged
+        if isinstance(answer, Refusal):
+            shown = name if label_count(name) > 1 else ""  # a token in the wrong parameter may be one label
+            self._remember(request, token, shown, answer)
+        else:
+            count = int(result_of(answer) != "unchanged")
+            for result in answer:
+                if isinstance(result, Skipped):
+                    self._remember(request, token, result.name, result.reason, result.ip)
+                elif isinstance(result, Moved):
+                    count += result.hosts // _HOSTS_PER_ATTEMPT
         if not count or (answer in _NOT_THEIR_FAULT and not refused):
             return
         if token is None:
             self._fair.failed(_charged(request))
         else:
-            self._fair.attempted(*_who(token), count)
+            self._fair.attempted(token.key, token.value.spec.account, count)
 
     def malformed(self, source: str) -> bool:
         """Charge a source for what could not even be read; return whether it sends that too often."""
@@ -321,42 +328,20 @@ class ClientLimits:
     def _remember(
         self,
         request: Request,
-        name: str,
-        answer: Refusal | tuple[HostResult, ...],
         token: Entry[Resource[TokenSpec]] | None,
+        name: str,
+        reason: Refusal,
+        left_out: str = "",
     ) -> None:
-        """Note what was refused, or left out."""
-        who = (request.source, token_name(token) if token else "")
-        if isinstance(answer, Refusal):
-            shown = name if label_count(name) > 1 else ""  # a token in the wrong parameter may be one label
-            self._refused.note(RefusedAttempt(_now(), request.api, shown, result_of(answer), *who))
-            return
-        for result in answer:
-            if isinstance(result, Skipped):
-                reason = result_of(result.reason)
-                self._refused.note(RefusedAttempt(_now(), request.api, result.name, reason, *who, result.ip))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+        """Note what was refused, or left out of what was done."""
+        holder = token_name(token) if token else ""
+        self._refused.note(
+            RefusedAttempt(
+                datetime.now(UTC), request.api, name, result_of(reason), request.source, holder, left_out
+            )
+        )
 
 
 def _charged(request: Request) -> str:
     """Return the address that failures are charged to: the connection's, where the client's is not known."""
     return request.source or request.peer
-
-
-def _cost(answer: Refusal | tuple[HostResult, ...]) -> int:
-    """Return how many attempts an answer counts for."""
-    if isinstance(answer, Refusal):
-        return 1
-    count = int(result_of(answer) != "unchanged")
-    for result in answer:
-        if isinstance(result, Moved):
-            count += result.hosts // _HOSTS_PER_ATTEMPT
-    return count
-
-
-def _who(token: Entry[Resource[TokenSpec]]) -> tuple[str, str]:
-    """Return who is charged: the token, by its key, and its account."""
-    return token.key, token.value.spec.account
