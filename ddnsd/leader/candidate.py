@@ -18,7 +18,7 @@ from ddnsd.model.resources import Kind
 from ddnsd.model.state import needed_nameservers, preferred_to
 from ddnsd.nameserver.interface import Nameserver
 from ddnsd.store import keys
-from ddnsd.store.elector import Elector
+from ddnsd.store.elector import Elector, first_failure
 from ddnsd.store.group_commit import GroupCommit
 from ddnsd.store.installation import installation_owner
 from ddnsd.store.interface import Leadership, Store, UnavailableError
@@ -141,8 +141,8 @@ class Candidate:
         self._metrics.leading(True)
         try:
             await self._publish(leadership)
-        except DeposedError as error:
-            _log.warning("leader.deposed", reason=str(error))
+        except* DeposedError as errors:  # in a group where work that was requested has learned of it
+            _log.warning("leader.deposed", reason=str(first_failure(errors)))
         finally:
             self._metrics.leading(False)
 

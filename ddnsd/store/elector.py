@@ -53,7 +53,7 @@ class Elector:
                 await fit()
                 await run_until(unfit(), self._stand())
             except* retry_on as errors:
-                pause = failed(_first(errors))
+                pause = failed(first_failure(errors))
             await asyncio.sleep(pause)
 
     async def _stand(self) -> None:
@@ -66,7 +66,7 @@ class Elector:
             self._resigned(leadership.epoch)
 
 
-def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
+def first_failure(errors: BaseExceptionGroup[Exception]) -> Exception:
     """Return the first failure, in whatever groups it is."""
     error = errors.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return first_failure(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,7 +1,7 @@
 """Two leaders of one installation: the one that was deposed changes nothing more."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -9,17 +9,18 @@ import pytest
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.fence import parse_fence
-from ddnsd.model.records import Candidacy, RecordKey
+from ddnsd.model.records import Candidacy, Placement, PlacementState, RecordKey, Work
 from ddnsd.model.request import Updated
 from ddnsd.nameserver.interface import Nameserver, Rcode, RecordType, RRset, Update
-from ddnsd.store import tables
+from ddnsd.store import keys, tables
 from ddnsd.store.embedded import EmbeddedStore, open_embedded
 from ddnsd.store.interface import ConditionalWrite as StoreUpdate
-from ddnsd.store.interface import Stale
+from ddnsd.store.interface import Leadership, Stale
 from ddnsd.store.keys import ELECTION
 from tests.leader.faults import Fault, FaultyNameserver, Trigger
 from tests.leader.node import BLOG, PATIENCE, ZONE, Node, embedded_nameservers, example, node_on, served
 from tests.narrow import only, present
+from tests.rigs.forwarding import ForwardingStore
 from tests.waiting import turn_loop
 
 WHO = tables.encode(Candidacy("other"))
@@ -92,6 +93,60 @@ async def test_leadership_goes_to_and_fro_under_load(tmp_path: Path) -> None:
         rrset = only(RRset, await nameserver.query(ZONE, f"_ddnsd.{ZONE}", RecordType.TXT))
         fence = present(parse_fence(rrset.values[0]))
         assert fence.epoch == present(leader.candidate.publisher).epoch
+
+
+class Deaf(Leadership):
+    """A real leadership whose end nobody is told of: it shows only when something is written."""
+
+    def __init__(self, real: Leadership) -> None:
+        self._real = real
+
+    @property
+    def epoch(self) -> int:
+        return self._real.epoch
+
+    @property
+    def guard(self) -> Mapping[str, int]:
+        return self._real.guard
+
+    async def confirm(self) -> bool:
+        return await self._real.confirm()
+
+    async def lost(self) -> None:
+        await asyncio.Event().wait()
+
+    async def resign(self) -> None:
+        await self._real.resign()
+
+
+class DeafStore(ForwardingStore):
+    """A store whose leaders are not told of their end: the etcd of a node may be slow to tell."""
+
+    async def campaign(self, value: bytes, election: str = ELECTION) -> Leadership:
+        return Deaf(await super().campaign(value, election))
+
+
+@pytest.mark.logs_errors
+async def test_leader_that_learns_of_its_end_by_requested_work_stands_again(tmp_path: Path) -> None:
+    """Requests are answered by a group of tasks: what ends one of them comes in a group, too."""
+    real = await open_embedded(tmp_path / "store")
+    try:
+        async with embedded_nameservers(tmp_path) as servers, node_on(DeafStore(real), servers) as node:
+            node.lead()
+            await node.apply(*example())
+            await node.published()
+            stray, epoch = Placement(ZONE, "gone"), present(node.candidate.publisher).epoch
+            await real.commit([StoreUpdate({}, {keys.placement(stray): tables.encode(PlacementState())})])
+            await node.until(lambda: stray in node.state.placements)
+            mine = frozenset((await real.snapshot(ELECTION)).items)
+            await real.commit([StoreUpdate({}, deletes=mine)])
+            asked = await node.registry.work.request(ZONE, Work.FORGET)
+            done = present(await node.registry.work.finished(asked, PATIENCE))
+            assert not done.failure
+            assert stray not in node.state.placements
+            assert present(node.candidate.publisher).epoch > epoch
+    finally:
+        await real.close()
 
 
 async def test_orderly_end_hands_over_at_once(tmp_path: Path) -> None:

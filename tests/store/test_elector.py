@@ -176,6 +176,19 @@ async def test_another_error_ends_it_and_it_has_resigned(store: EmbeddedStore) -
     assert await queue(store) == []
 
 
+async def test_another_error_beside_a_named_one_ends_it_too(store: EmbeddedStore) -> None:
+    candidate = Candidate(store)
+    errors = ExceptionGroup("the work's tasks", [KeyError("named"), ValueError("a bug")])
+    candidate.ends.put_nowait(errors)
+    async with asyncio.timeout(DEADLINE):
+        with pytest.raises(ExceptionGroup) as raised:
+            await candidate.run()
+    assert [repr(error) for error in raised.value.exceptions] == ["ValueError('a bug')"]
+    assert [repr(error) for error in candidate.failures] == ["KeyError('named')"]
+    assert candidate.resigned == candidate.epochs
+    assert await queue(store) == []
+
+
 async def test_a_store_that_is_away_is_asked_again(store: EmbeddedStore) -> None:
     candidate = Candidate(store)
     candidate.pause = 3600.0
