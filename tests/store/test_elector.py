@@ -119,7 +119,7 @@ async def test_who_is_unfit_stands_back_and_stands_again_when_it_is_fit(store: E
         candidate.is_unfit.set()
         await until(is_queue(store))
         assert not candidate.works
-        assert candidate.resigned == candidate.epochs
+        await until(lambda: candidate.resigned == candidate.epochs)  # it hears of that a moment later
 
 
 async def test_the_work_ends_with_the_leadership(store: EmbeddedStore) -> None:
