@@ -5,9 +5,9 @@ And what the endpoints of all update APIs share with it: how a call is charged, 
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import structlog
 
@@ -15,6 +15,7 @@ from ddnsd.model.names import label_count
 from ddnsd.model.ratelimit import Rate, full
 from ddnsd.model.request import (
     Api,
+    HostResult,
     Limited,
     Moved,
     Refusal,
@@ -22,6 +23,7 @@ from ddnsd.model.request import (
     Unchanged,
     Updated,
     UpdateResult,
+    is_change,
     result_of,
 )
 from ddnsd.service.update import UpdateService
@@ -163,11 +165,61 @@ class UpdateEndpoint(UpdateApiEndpoint):
             return
 
         def answer(answer: UpdateResult, name: str) -> None:
-            status, body = replies.body(answer)
+            status, content = body(answer)
             if isinstance(answer, Limited):
-                exchange.reply(status, body, True, **replies.headers(answer))
+                exchange.reply(status, content, True, **replies.headers(answer))
             else:
-                exchange.reply(status, body)
+                exchange.reply(status, content)
             self._access_log.note((name,), (answer,), source, started)
 
         self._service.submit((request,), answer, waits=exchange.note_publishing)
+
+
+_RECORDS = (Updated, Unchanged)  # results that are about one record
+_REFUSALS: Mapping[Refusal, bytes] = {refusal: replies.failure(refusal.message) for refusal in Refusal}
+
+
+def body(answer: UpdateResult) -> tuple[int, bytes]:
+    """Return the status and the body of an answer to an update.
+
+    That of a success is about the first record that was changed, else the first one. Where more was asked
+    for, it also has what became of each record and of the prefix, and what was left out.
+    """
+    if isinstance(answer, Refusal):
+        return answer.status, _REFUSALS[answer]
+    if isinstance(answer, Limited):
+        return 429, replies.failure(replies.LIMITED)
+    lead = answer[0]
+    if len(answer) > 1:
+        lead = next((result for result in answer if is_change(result)), lead)
+    changed = is_change(lead)
+    ip = lead.ip if isinstance(lead, _RECORDS) else ""
+    data: dict[str, Any] = {"domain": lead.name, "ip": ip}
+    if isinstance(lead, Updated):
+        data |= {"record_type": lead.type, "old_ip": lead.old_ip}
+    data["updated"] = changed
+    if len(answer) > 1 or isinstance(lead, Moved):
+        data |= _parts(answer)
+    return 200, replies.encode(
+        {"success": True, "message": replies.UPDATED if changed else replies.UNCHANGED, "data": data}
+    )
+
+
+def _parts(results: tuple[HostResult, ...]) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    data["records"] = [_record(result) for result in results if isinstance(result, _RECORDS)]
+    for result in results:
+        if isinstance(result, Moved):
+            data["prefix"] = {"prefix": result.prefix, "hosts": result.hosts, "moved": result.moved}
+    if skipped := [_skip(result) for result in results if isinstance(result, Skipped)]:
+        data["skipped"] = skipped
+    return data
+
+
+def _skip(result: Skipped) -> dict[str, Any]:
+    return {"record_type": result.type, "ip": result.ip, "error": result.reason.message}
+
+
+def _record(result: Updated | Unchanged) -> dict[str, Any]:
+    old_ip = result.old_ip if isinstance(result, Updated) else result.ip
+    return {"record_type": result.type, "ip": result.ip, "old_ip": old_ip, "updated": is_change(result)}

@@ -4,7 +4,7 @@ import pytest
 
 from ddnsd.model.addresses import Family
 from ddnsd.model.request import Limited, Moved, Refusal, Skipped, Unchanged, Updated
-from ddnsd.web import replies
+from ddnsd.web import replies, update
 
 # The contract's table, copied from the public document.
 CONTRACT = {
@@ -28,7 +28,7 @@ CONTRACT = {
 def test_each_refusal_has_the_contracts_status_and_text(refusal: Refusal) -> None:
     status, message = CONTRACT[refusal]
     assert (refusal.status, refusal.message) == (status, message)
-    assert replies.body(refusal) == (status, f'{{"success":false,"error":"{message}"}}'.encode())
+    assert update.body(refusal) == (status, f'{{"success":false,"error":"{message}"}}'.encode())
 
 
 def test_a_change_is_the_contracts_example() -> None:
@@ -37,7 +37,7 @@ def test_a_change_is_the_contracts_example() -> None:
         '{"success":true,"message":"DDNS 更新成功","data":{"domain":"blog.example.com","ip":"192.168.1.100",'
         '"record_type":"A","old_ip":"192.168.1.99","updated":true}}'
     )
-    assert replies.body((answer,)) == (200, expected.encode())
+    assert update.body((answer,)) == (200, expected.encode())
 
 
 def test_the_first_update_of_a_name_has_an_empty_old_ip() -> None:
@@ -46,7 +46,7 @@ def test_the_first_update_of_a_name_has_an_empty_old_ip() -> None:
         '{"success":true,"message":"DDNS 更新成功","data":{"domain":"blog.example.com","ip":"2001:db8::7",'
         '"record_type":"AAAA","old_ip":"","updated":true}}'
     )
-    assert replies.body((answer,)) == (200, expected.encode())
+    assert update.body((answer,)) == (200, expected.encode())
 
 
 def test_unchanged_is_the_contracts_example() -> None:
@@ -54,7 +54,7 @@ def test_unchanged_is_the_contracts_example() -> None:
         '{"success":true,"message":"IP 地址未变化,无需更新",'
         '"data":{"domain":"blog.example.com","ip":"192.168.1.100","updated":false}}'
     )
-    assert replies.body((Unchanged("blog.example.com", "192.168.1.100", Family.A),)) == (
+    assert update.body((Unchanged("blog.example.com", "192.168.1.100", Family.A),)) == (
         200,
         expected.encode(),
     )
@@ -93,7 +93,7 @@ def test_of_several_records_each_is_told_and_the_first_that_changed_stands_where
         '{"record_type":"A","ip":"192.0.2.7","old_ip":"192.0.2.7","updated":false},'
         '{"record_type":"AAAA","ip":"2001:db8::7","old_ip":"","updated":true}]}}'
     )
-    assert replies.body(BOTH) == (200, expected.encode())
+    assert update.body(BOTH) == (200, expected.encode())
 
 
 @pytest.mark.parametrize(("moved", "message"), [(0, replies.UNCHANGED), (3, replies.UPDATED)])
@@ -104,11 +104,11 @@ def test_a_prefix_is_told_with_how_many_hosts_it_moved(moved: int, message: str)
         f'"updated":{updated},"records":[],"prefix":{{"prefix":"2001:db8::/64","hosts":3,"moved":{moved}}}}}}}'
     )
     answer = (Moved("blog.example.com", "2001:db8::/64", 3, moved),)
-    assert replies.body(answer) == (200, expected.encode())
+    assert update.body(answer) == (200, expected.encode())
 
 
 def test_who_asks_too_often_is_told_when_to_come_again() -> None:
-    assert replies.body(Limited(0.2))[0] == 429
+    assert update.body(Limited(0.2))[0] == 429
     assert replies.headers(Limited(0.2)) == {"Retry-After": "1"}
 
 
@@ -122,4 +122,4 @@ def test_what_was_left_out_is_told_beside_what_was_done() -> None:
         '"records":[{"record_type":"A","ip":"192.0.2.7","old_ip":"192.0.2.4","updated":true}],'
         '"skipped":[{"record_type":"AAAA","ip":"2001:db8::7","error":"IP 类型不匹配"}]}}'
     )
-    assert replies.body((done, skipped)) == (200, expected.encode())
+    assert update.body((done, skipped)) == (200, expected.encode())
