@@ -1,5 +1,6 @@
 """The loop that commits many items: what it yields, and when."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,10 +10,12 @@ import pytest
 
 from ddnsd.model.records import Resource
 from ddnsd.model.resources import AccountSpec, Kind
+from ddnsd.model.state import State
 from ddnsd.service.registry.bulk import commit_all
 from ddnsd.service.registry.results import RefusedError
 from ddnsd.service.registry.transaction import RegistryCommits, RegistryTransaction
 from ddnsd.store.interface import ConditionalWrite, Outcome
+from tests.rigs.virtual import VirtualLoop, run_virtually
 from tests.service.registry_node import TIMEOUT, Node, account, single_node
 
 NAMES = [f"a{number:03}" for number in range(250)]
@@ -124,20 +127,33 @@ async def test_items_are_decided_again_when_another_writer_was_first(node: Node)
     assert await names(node) == ["one", "other"]
 
 
-async def test_what_changes_nothing_takes_a_part_of_the_event_loop(commits: RegistryCommits) -> None:
+class Unchanging:
+    """A state that is current and stays as it is."""
+
+    state = State()
+
+    async def current(self) -> None:
+        pass
+
+
+def test_what_changes_nothing_takes_a_part_of_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deciding is bounded in time, and others have their share although nothing is committed."""
+    run_virtually(_share(monkeypatch))
+
+
+async def _share(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    monkeypatch.setattr(time, "perf_counter", loop.time)
+    unchanging: Any = Unchanging()
+    commits = RegistryCommits(unchanging, unchanging, TIMEOUT)
 
     def leave(_draft: RegistryTransaction, name: str) -> str:
-        end = time.perf_counter() + 0.002
-        while time.perf_counter() < end:
-            pass
+        loop.stop_process(0.0021)
         return name
 
-    ends: list[float] = []
-    async for results, _ in commit_all(commits, NAMES, leave, cost):
-        ends.append(time.perf_counter())
-        assert len(results) < 10
-    # In all, not from one to the next: a load delays each by more or less, but never shortens the whole.
-    turns = len(ends) - 2  # the first of those that are asked for is free
-    # 10 ms of deciding, then 3.3 ms of others; a timer of whole milliseconds may cut off nearly one of them.
-    assert ends[-1] - ends[0] > turns * 0.012
+    began = loop.time()
+    parts = [len(results) async for results, _ in commit_all(commits, NAMES, leave, cost)]
+    assert sum(parts) == len(NAMES)
+    assert max(parts) == 5, "10 ms of deciding, until the end of the last"
+    assert 0.75 < len(NAMES) * 0.0021 / (loop.time() - began) < 0.8, "then 3.3 ms of others"
