@@ -85,25 +85,24 @@ def redact_value(value: object) -> object:
     if isinstance(value, bytes | bytearray):
         return redact_text(bytes(value).decode(errors="backslashreplace"))
     if isinstance(value, Mapping):
-        return {redact_text(str(name)): redact_field(str(name), inner) for name, inner in value.items()}
+        return {
+            redact_text(str(name)): HIDDEN if _is_secret(str(name)) else redact_value(inner)
+            for name, inner in value.items()
+        }
     if isinstance(value, list | tuple | set | frozenset):
         return [redact_value(inner) for inner in value]
     return redact_text(repr(value))
 
 
-def redact_field(name: str, value: object) -> object:
-    """Hide a field's value whole if its name says that it is secret."""
-    return HIDDEN if _is_secret(name) else redact_value(value)
-
-
 @lru_cache(maxsize=1024)
 def _is_secret(name: str) -> bool:
+    """Say whether a field's name tells that its value is to be hidden whole."""
     return _NAME_END.search(name) is not None
 
 
 def redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Redact a structlog event; to run after exceptions have become text."""
-    return {name: redact_field(name, value) for name, value in event.items()}
+    return {name: HIDDEN if _is_secret(name) else redact_value(value) for name, value in event.items()}
 
 
 _MULTILINE = ("exception", "stack")  # fields of an event that are texts of several lines
