@@ -15,6 +15,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
@@ -95,15 +96,13 @@ class _Crowd:
         return None
 
 
+@dataclass(slots=True)
 class _Place:
     """A connection's: there from its acceptance to its end."""
 
-    __slots__ = ("rank", "source", "theirs")
-
-    def __init__(self, source: str, theirs: _Crowd) -> None:
-        self.rank = Rank.AT_WORK
-        self.source = source
-        self.theirs = theirs  # all of the same source
+    source: str
+    theirs: _Crowd  # all of the same source
+    rank: Rank = Rank.AT_WORK
 
 
 class Connections:
@@ -131,20 +130,26 @@ class Connections:
     def __iter__(self) -> Iterator[Occupant]:
         return iter(tuple(self._places))
 
-    def make_room(self, peer: str) -> bool:
-        """Make room for one more connection, if need be; return whether it may come in."""
-        source = self._source(peer)
+    def make_room(self, peer: str) -> str | None:
+        """Make room for one more connection, if need be; return its source, None if it may not come in.
+
+        The source is "" where a peer is nobody in particular.
+        """
+        source = "" if self._exempt(peer) else network_of(peer)
         theirs = self._by_source.get(source) if source else None
         if theirs and theirs.size >= self._limits.per_source:
-            return self._displace(theirs, "source_displaced", "source_full")
-        if self._all.size >= self._limits.total:
-            return self._displace(self._all, "displaced", "full")
-        return True
+            has_room = self._displace(theirs, "source_displaced", "source_full")
+        elif self._all.size >= self._limits.total:
+            has_room = self._displace(self._all, "displaced", "full")
+        else:
+            has_room = True
+        return source if has_room else None
 
-    def enter(self, connection: Occupant, peer: str) -> None:
-        """Give a connection its place; nobody takes it until it is given a rank."""
-        source = self._source(peer)
-        theirs = self._by_source.setdefault(source, _Crowd())
+    def enter(self, connection: Occupant, source: str) -> None:
+        """Give a connection its place, as `make_room` said; nobody takes it until it is given a rank."""
+        theirs = self._by_source.get(source)
+        if theirs is None:
+            theirs = self._by_source[source] = _Crowd()
         self._places[connection] = _Place(source, theirs)
         self._all.size += 1
         theirs.size += 1
@@ -183,10 +188,6 @@ class Connections:
         self.leave(connection)
         connection.abandon()
         self._closed(reason)
-
-    def _source(self, peer: str) -> str:
-        """Return who is meant by a peer, "" where that is nobody in particular."""
-        return "" if self._exempt(peer) else network_of(peer)
 
     def _displace(self, crowd: _Crowd, displaced: str, full: str) -> bool:
         """Close the first of these that has to go; return whether there is one."""

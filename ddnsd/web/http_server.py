@@ -115,10 +115,11 @@ class HttpServer:
             self._empty.clear()
             await self._empty.wait()
 
-    def admits(self, connection: HttpConnection, source: str) -> bool:
-        """Say whether a connection may stay whose PROXY header names this source."""
+    def admits(self, connection: HttpConnection, client: str) -> bool:
+        """Say whether a connection may stay whose PROXY header names this client."""
         self.connections.leave(connection)
-        if not self.connections.make_room(source):
+        source = self.connections.make_room(client)
+        if source is None:
             return False
         self.connections.enter(connection, source)
         self.connections.rank(connection, Rank.AWAITED)
@@ -156,7 +157,8 @@ class HttpServer:
         return True
 
     def _admit(self, accepted: socket.socket, peer: str) -> None:
-        if not self.connections.make_room(peer):
+        source = self.connections.make_room(peer)
+        if source is None:
             accepted.close()
             return
         with contextlib.suppress(OSError):  # it has been reset
@@ -166,7 +168,7 @@ class HttpServer:
             header = self._proxy.begin(peer, self._loop.time())
         connection = HttpConnection(self, peer, self.tls, header)
         self._open.add(connection)
-        self.connections.enter(connection, peer)
+        self.connections.enter(connection, source)
         if header is None:
             self.connections.rank(connection, Rank.AWAITED)
         beginning = self._loop.create_task(self._begin(accepted, connection))

@@ -270,13 +270,14 @@ def test_whatever_comes_the_limits_hold_and_nobody_at_work_is_closed(acts: list[
             going = sorted(
                 (client for client in rivals if client.rank < Rank.AT_WORK), key=lambda each: each.rank
             )
-            room = connections.make_room(peer)
-            assert room is (not rivals or bool(going))
+            source = connections.make_room(peer)
+            assert (source is not None) is (not rivals or bool(going))
             assert [client for client in inside if client.abandoned] == going[:1]
             inside = [client for client in inside if not client.abandoned]
-            if room:
+            if source is not None:
+                assert (source == "") is (peer == "proxy")
                 inside.append(client := Client(peer))
-                connections.enter(client, peer)
+                connections.enter(client, source)
                 connections.rank(client, client.rank)
         elif inside:
             client = inside[which % len(inside)]

@@ -313,12 +313,12 @@ async def test_who_waits_for_a_turn_keeps_its_place_if_another_one_can_go() -> N
         connections.enter(each, CROWD)
         connections.rank(each, Rank.AWAITED)
     connections.queue.add(asks)
-    assert connections.make_room(OTHER)
+    assert connections.make_room(OTHER) is not None
     assert (asks.abandoned, idle.abandoned) == (False, True)
     connections.enter(third, OTHER)
     connections.rank(third, Rank.AWAITED)
     connections.queue.add(third)
-    assert connections.make_room(OTHER), "all wait for their turns, and one has to go"
+    assert connections.make_room(OTHER) is not None, "all wait for their turns, and one has to go"
     assert asks.abandoned
     await until(lambda: third.turns > 0)
     assert (asks.turns, third.turns) == (0, 1)
