@@ -219,7 +219,8 @@ class FairQueue:
     Sources go round-robin, but one that has just come goes ahead of those that have waited for longer, until
     it has used up its credit: whoever sends little does not wait behind a crowd. As with the new and the
     old flows of FQ-CoDel (RFC 8290 §4.2), a source that waits for nothing more stays in the round until
-    it is reached, so that it cannot be new all the time.
+    it is reached, so that it cannot be new all the time. And where new ones come all the time, one input of
+    the others is taken in each turn.
 
     A source that is alone has longer turns: what follows from their inputs is then done together, such as the
     question to the store whether they are news.
@@ -275,7 +276,7 @@ class FairQueue:
     def take_all(self) -> None:
         """Let all that wait work now."""
         while self._new or self._old:
-            self._take_first()
+            self._take_first(self._new or self._old)
 
     def _backlog(self, source: str) -> _Backlog | None:
         return self._new.get(source) or self._old.get(source)
@@ -283,17 +284,22 @@ class FairQueue:
     def _next_turn(self) -> None:
         self._is_timed = False
         self._left = _TURN
+        passed_over = bool(self._old)
         while (self._new or self._old) and self._left > 0:
-            self._take_first()
+            queue = self._new or self._old
+            if self._take_first(queue) and queue is self._old:
+                passed_over = False
+        while passed_over and self._old:
+            passed_over = not self._take_first(self._old)
         if self._new or self._old:
             self._time()
 
-    def _take_first(self) -> None:
-        queue = self._new or self._old
+    def _take_first(self, queue: OrderedDict[str, _Backlog]) -> bool:
+        """Take an input of the first source in the queue; return whether it waited for one."""
         source, backlog = next(iter(queue.items()))
         if not backlog.connections:
             del queue[source]
-            return
+            return False
         connection, _ = backlog.connections.popitem(last=False)
         backlog.credit -= 1
         if backlog.credit <= 0 or not backlog.connections or queue is self._old:
@@ -306,6 +312,7 @@ class FairQueue:
         except Exception:  # noqa: BLE001 - the boundary: one connection's bug is no other's
             _log.exception("http.crashed")
             connection.abandon()
+        return True
 
     def _take(self, connection: Occupant, weight: int = _SPARSE) -> None:
         began = time.perf_counter()

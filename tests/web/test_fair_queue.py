@@ -234,13 +234,18 @@ class Sources:
         self.turns = Turns()
         self._connections = Connections(ConnectionLimits(999, 999), lambda _: False, lambda _: None)
 
-    def ask(self, source: str, number: int, again: int = 0) -> None:
-        """Let so many connections of one source wait for a turn; each asks again so often after it."""
+    def ask(self, source: str, number: int, again: int = 0, seconds: float = 0.0) -> None:
+        """Let so many connections of one source wait for a turn; each asks again so often after it.
+
+        `seconds` is how long each turn takes.
+        """
         sources = self
 
         class Asks(Bystander):
             def take_turn(self) -> None:
                 super().take_turn()
+                if seconds:
+                    hold_up(seconds)
                 sources.order.append(source)
                 sources.turns.note()
                 if self.turns <= again:
@@ -268,8 +273,10 @@ async def test_who_sends_little_does_not_wait_behind_a_crowd() -> None:
     assert CREDIT <= begun < 100, "the crowd has used up its credit"
     sources.ask(OTHER, CREDIT + 4)
     await sources.turn(220)
-    assert sources.order[begun : begun + CREDIT] == [OTHER] * CREDIT
-    rest = sources.order[begun + CREDIT : begun + CREDIT + 8]
+    went = [place for place, source in enumerate(sources.order) if source == OTHER]
+    assert went[0] == begun
+    assert went[CREDIT - 1] <= begun + CREDIT + 3, "one of the crowd for each turn, where it takes several"
+    rest = sources.order[went[CREDIT - 1] + 1 :][:8]
     assert rest.count(OTHER) == 4, "from then on it takes its turns like the others"
 
 
@@ -283,6 +290,20 @@ async def test_a_source_is_not_new_all_the_time() -> None:
     assert sources.order[begun] == OTHER
     while_both = sources.order[begun + 1 : begun + 60]
     assert while_both.count(OTHER) <= 30, "one connection does not have the others wait all the time"
+
+
+async def test_a_crowd_goes_on_though_sources_that_are_new_come_all_the_time() -> None:
+    sources = Sources()
+    sources.ask(CROWD, 200)
+    await turn_loop()
+    begun = len(sources.order)
+    sources.ask("127.1.0.0", 2, seconds=SLOWLY)
+    for number in range(1, 61):  # one in each turn, which costs the whole of it
+        sources.ask(f"127.1.0.{number}", 1, seconds=SLOWLY)
+        await turn_loop()
+    of_crowd = sources.order[begun:].count(CROWD)
+    assert 50 <= of_crowd <= 70, "about one in each turn"
+    assert len(sources.order) - begun - of_crowd >= 55, "those that are new do not wait for it"
 
 
 async def test_the_turns_of_crowds_are_smaller_where_there_are_others() -> None:
