@@ -23,10 +23,10 @@ from ddnsd.leader.context import ZoneContext
 from ddnsd.leader.push import RECORD_TYPES
 from ddnsd.model.addresses import RRTYPES, Challenge
 from ddnsd.model.names import ours, owner, record_at, wildcard_owner
-from ddnsd.model.publication import Push
+from ddnsd.model.publication import Push, acknowledged
 from ddnsd.model.records import UNSERVED, HistoryEntry, Published, PublishError, RecordKey
 from ddnsd.model.request import Api
-from ddnsd.model.taking import Finding, acknowledged, noted, taken_over, without
+from ddnsd.model.taking import Finding, noted, taken_over, without
 from ddnsd.nameserver.interface import (
     Absent,
     Hidden,

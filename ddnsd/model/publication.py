@@ -5,7 +5,7 @@ How far the committed record has come that a request waits for. When a client's 
 attempt at what the nameserver itself refuses.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, NamedTuple
@@ -323,6 +323,41 @@ def _is_or_may_be_ours(state: State, placement: Placement, record: RecordKey) ->
     entry = state.published.get(record)
     published = entry.value if entry else None
     return bool(ours(record, published, placement.nameserver) or in_doubt(published, placement.nameserver))
+
+
+def acknowledged(push: Push, now: datetime, elsewhere: Collection[str]) -> Published:
+    """Return what is noted of a push that the nameserver has taken.
+
+    While the zone has other placements, it is remembered what is ddnsd's own there.
+    """
+    want, here = push.want, push.want.placement.nameserver
+    before = push.before
+    if before is None or not elsewhere:
+        adopted = before.adopted if before and want.ip else ()
+        return Published(want.revision, want.ip, want.ttl, here, now, wildcard=want.wildcard, adopted=adopted)
+    not_at = dict(before.not_at)
+    written = want.owners if want.ip else ()
+    not_at[here] = tuple(name for name in united(not_at.get(here, ()), push.drops) if name not in written)
+    return Published(
+        want.revision,
+        want.ip or before.ip,
+        want.ttl,
+        here,
+        now,
+        wildcard=want.wildcard or before.wildcard,
+        adopted=before.adopted,
+        not_at=without_empty(not_at),
+    )
+
+
+def united(names: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
+    """Return all of the names once, in their order."""
+    return tuple(sorted({*names, *more}))
+
+
+def without_empty(not_at: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+    """Return `Published.not_at` without the nameservers of which it names nothing."""
+    return {nameserver: names for nameserver, names in not_at.items() if names}
 
 
 def holding(state: State, record: RecordKey) -> tuple[str, int]:

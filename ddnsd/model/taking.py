@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from ddnsd.model.names import in_doubt, ours, owner, wildcard_owner
-from ddnsd.model.publication import Push
+from ddnsd.model.publication import Push, united, without_empty
 from ddnsd.model.records import NAME_IN_USE, Published, PublishError, RecordKey, Taking
 
 
@@ -68,7 +68,7 @@ def noted(finding: Finding, now: datetime, elsewhere: Collection[str]) -> Publis
         _error(finding, before, now),
         starred,
         Taking(taken, push.want.values, push.want.revision) if taken else None,
-        _united(held.intersection(before.adopted), finding.adopted),
+        united(held.intersection(before.adopted), finding.adopted),
         _not_at(push, before, taken, held, elsewhere) if ip or elsewhere else {},
     )
 
@@ -111,7 +111,7 @@ def taken_over(
     not_at = dict(before.not_at) if before else {}
     not_at[here] = tuple(name for name in not_at.get(here, ()) if name not in held)
     if owner(record) not in held:
-        not_at[here] = _united(not_at[here], (owner(record),))
+        not_at[here] = united(not_at[here], (owner(record),))
     error = before.error if before else None
     return Published(
         0,
@@ -122,32 +122,7 @@ def taken_over(
         None if error is None or error.is_name_in_use else error,
         wildcard_owner(record) in held,
         adopted=before.adopted if before else (),
-        not_at=_without_empty(not_at),
-    )
-
-
-def acknowledged(push: Push, now: datetime, elsewhere: Collection[str]) -> Published:
-    """Return what is noted of a push that the nameserver has taken.
-
-    While the zone has other placements, it is remembered what is ddnsd's own there.
-    """
-    want, here = push.want, push.want.placement.nameserver
-    before = push.before
-    if before is None or not elsewhere:
-        adopted = before.adopted if before and want.ip else ()
-        return Published(want.revision, want.ip, want.ttl, here, now, wildcard=want.wildcard, adopted=adopted)
-    not_at = dict(before.not_at)
-    written = want.owners if want.ip else ()
-    not_at[here] = tuple(name for name in _united(not_at.get(here, ()), push.drops) if name not in written)
-    return Published(
-        want.revision,
-        want.ip or before.ip,
-        want.ttl,
-        here,
-        now,
-        wildcard=want.wildcard or before.wildcard,
-        adopted=before.adopted,
-        not_at=_without_empty(not_at),
+        not_at=without_empty(not_at),
     )
 
 
@@ -199,17 +174,9 @@ def _not_at(
     not_at, here = dict(before.not_at), push.want.placement.nameserver
     for each in elsewhere:
         had = {*ours(push.want.record, before, each), *in_doubt(before, each)}
-        not_at[each] = _united(not_at.get(each, ()), set(taken) - had)
+        not_at[each] = united(not_at.get(each, ()), set(taken) - had)
     names = {owner(push.want.record), *push.want.owners}
     strange = names.difference(held, taken)
     own = held.union(taken)
-    not_at[here] = _united((name for name in not_at.get(here, ()) if name not in own), strange)
-    return _without_empty(not_at)
-
-
-def _united(names: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted({*names, *more}))
-
-
-def _without_empty(not_at: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
-    return {nameserver: names for nameserver, names in not_at.items() if names}
+    not_at[here] = united((name for name in not_at.get(here, ()) if name not in own), strange)
+    return without_empty(not_at)
