@@ -127,11 +127,13 @@ class Shape(NamedTuple):
     `kind` is its type or the origin of it (`tuple`, `Mapping`, `Literal`, `Union` of sections); `item` is the
     shape of what a list or mapping holds, `words` are those of a `Literal`, and `structs` what the value can
     be, by the word in its key `kind`. `least` and `most` bound a number itself, else the count of entries.
+    All of a text has to match `pattern`, if there is one.
     """
 
     kind: Any
     annotation: Any
     note: Note
+    pattern: str = ""
     is_optional: bool = False
     item: "Shape | None" = None
     words: tuple[str, ...] = ()
@@ -156,7 +158,8 @@ def shape(annotation: Any, note: Note = _NO_NOTE) -> Shape:
         if len(present) == 1:
             return shape(present[0], note)._replace(annotation=whole, is_optional=True)
         return Shape(Union, whole, note, structs=_by_kind(present))
-    made = Shape(origin or annotation, whole, note, least=_least(metas), most=_most(metas))
+    pattern = next((meta.pattern for meta in metas if meta.pattern), "")
+    made = Shape(origin or annotation, whole, note, pattern, least=_least(metas), most=_most(metas))
     if origin is Literal:
         return made._replace(words=parts)
     if origin is tuple:
@@ -359,6 +362,8 @@ class Reader:
             raise ValueError
         if not (note.read or note.parse or form.kind is Path):
             value = msgspec.convert(raw, form.annotation)
+            if form.pattern and isinstance(value, str) and not re.fullmatch(form.pattern, value):
+                raise ValueError  # msgspec searches, and Python's `$` lets a last end of line through
             return value.astimezone(datetime.UTC) if isinstance(value, datetime.datetime) else value
         text = msgspec.convert(raw, str)
         if note.parse:

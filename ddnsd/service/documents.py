@@ -48,7 +48,7 @@ _TOLD = 1000
 # As Kubernetes names its objects (RFC 1123 subdomains).
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _OBJECT_NAME = rf"{_LABEL}(?:\.{_LABEL})*"
-# With what `model.origin` puts before and behind it.
+# With what `model.resources.qualified` puts before and behind it.
 _STORED_NAME = re.compile(rf"(?P<origin>{_LABEL}:{_LABEL}:)?(?P<name>{_OBJECT_NAME})(?P<previous>:previous)?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SUBNET = re.compile(r"[0-9a-f]{1,12}")  # 48 bits: of a /16, shorter prefixes are delegated to nobody

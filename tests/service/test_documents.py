@@ -324,6 +324,8 @@ def test_an_account_needs_no_spec() -> None:
         ),
         (token("t", "1", scopes=["adress"]), "spec.scopes[0]: 'adress': write a list of address and txt"),
         (token("t", "1", scopes=[]), "spec.scopes: a list: write a list of address and txt"),
+        # Python's `$` lets a last end of line through.
+        (zone("example.com", reserved=["wpad\n"]), r"spec.reserved[0]: 'wpad\n': write a list of labels"),
         (token("t", "1", hosts=[]), "spec.hosts: an empty list allows nothing"),
         (token("t", "1", hosts=["_x"]), "spec.hosts[0]: '_x': not a DNS name"),
         (token("t", "1", expires="0001-01-01T00:00:00+01:00"), "spec.expires"),
