@@ -103,7 +103,7 @@ class Acknowledger:
         now = datetime.now(UTC)
         await asyncio.gather(*(self._note(finding, now) for finding in findings))
         if in_use := sum(bool(finding.in_use) for finding in findings):
-            self._context.leader.metrics.published(self._placement.nameserver, "refused", in_use)
+            self._context.leader.metrics.refused(self._placement.nameserver, in_use)
 
     async def refuse(self, pushes: Sequence[Push], reason: str) -> None:
         """Record that the nameserver itself refuses these: they wait, with the error shown.
@@ -115,7 +115,7 @@ class Acknowledger:
         for push in pushes:
             _log.warning("publish.refused", **push.want.record._asdict(), reason=reason)
         await asyncio.gather(*(self._note_refusal(push, reason) for push in pushes))
-        self._context.leader.metrics.published(self._placement.nameserver, "refused", len(pushes))
+        self._context.leader.metrics.refused(self._placement.nameserver, len(pushes))
 
     async def _commit(self, pushes: Sequence[Push]) -> None:
         now, elsewhere = datetime.now(UTC), self._elsewhere()
@@ -127,11 +127,9 @@ class Acknowledger:
             for push in pushes
         ]
         await asyncio.gather(*map(self._context.leader.commit, commits))
-        metrics, nameserver = self._context.leader.metrics, self._placement.nameserver
         if pushes:
-            metrics.published(nameserver, "published", len(pushes))
-        for push in pushes:
-            metrics.publish_took(nameserver, max(0.0, (now - push.want.changed).total_seconds()))
+            took = [max(0.0, (now - push.want.changed).total_seconds()) for push in pushes]
+            self._context.leader.metrics.published(self._placement.nameserver, took)
 
     async def _note(self, finding: Finding, now: datetime) -> None:
         push = finding.push

@@ -89,13 +89,16 @@ class Metrics:
         """Count an UPDATE with records."""
         self._batches.labels(nameserver).inc()
 
-    def published(self, nameserver: str, result: str, count: int) -> None:
-        """Count records that came to an end: `published` or `refused`."""
-        self._records.labels(nameserver, result).inc(count)
+    def published(self, nameserver: str, seconds: Collection[float]) -> None:
+        """Count records that are served now; each took its `seconds` from commit to acknowledgement."""
+        self._records.labels(nameserver, "published").inc(len(seconds))
+        observed = self._publish_seconds.labels(nameserver)
+        for each in seconds:
+            observed.observe(each)
 
-    def publish_took(self, nameserver: str, seconds: float) -> None:
-        """Observe the time from a record's commit to its acknowledgement."""
-        self._publish_seconds.labels(nameserver).observe(seconds)
+    def refused(self, nameserver: str, count: int) -> None:
+        """Count records that the nameserver refused."""
+        self._records.labels(nameserver, "refused").inc(count)
 
     def queue(self, nameserver: str, zone: str, count: int) -> None:
         """Say how many records of a zone are pending; a nameserver shows the sum over its zones."""

@@ -84,10 +84,9 @@ def test_nothing_that_happens_adds_a_series(metrics: Metrics) -> None:
             metrics.request(api, result, 0.003)
     metrics.committed(constants.COMMIT_OUTCOMES)
     metrics.batch("bind")
-    metrics.publish_took("bind", 0.1)
     metrics.drift("bind", 3)
-    for result in constants.PUBLISH_RESULTS:
-        metrics.published("bind", result, 2)
+    metrics.published("bind", [0.1, 0.2])
+    metrics.refused("bind", 2)
     for reason in constants.PROXY_HEADER_FAILURES:
         metrics.proxy_header_refused(reason)
     for reason in constants.CLOSED_CONNECTIONS:
