@@ -102,7 +102,7 @@ async def test_node_that_becomes_outdated_while_it_registers_is_no_member(tmp_pa
         async with running(Membership(slow, cache, "me", member(["default"]), retry_after=0.1).run()):
             await slow.is_asked.wait()
             await store.commit([ConditionalWrite({}, {"hosts/h.example.com": b'{"v":2}'})])
-            await until(lambda: cache.preserved.obstacle is not None)
+            await until(lambda: cache.preserved.obstacle != "")
             watch = store.watch(keys.member("me"), cache.revision + 1)
             slow.passes.set()
             (registered,) = (await asyncio.wait_for(anext(watch), 5)).changes.values()
