@@ -109,9 +109,10 @@ class StoreError(Exception):
     StoreError
     ├── UnavailableError    not now (no quorum, disk full, closed); may work later
     │   └── RestoredError   the history is another one: all that was read of the old one is void
-    ├── CompactedError      the watch's first revision is no longer kept: take a new snapshot
-    ├── LockedError         another process owns this store
-    └── FormatError         what is stored is damaged, or of a version that this one does not know
+    └── CompactedError      the watch's first revision is no longer kept: take a new snapshot
+
+    It is raised itself where a store cannot be opened at all: another process owns it, or what is stored is
+    damaged, foreign, or of another version. Its message says what to do.
     """
 
 
@@ -125,14 +126,6 @@ class RestoredError(UnavailableError):
 
 class CompactedError(StoreError):
     """History before a revision is gone."""
-
-
-class LockedError(StoreError):
-    """Another process holds the embedded store's folder."""
-
-
-class FormatError(StoreError):
-    """The embedded store's file cannot be used: damaged, foreign, or of another version."""
 
 
 class FailureKind(StrEnum):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ddnsd.store.embedded import open_embedded
-from ddnsd.store.interface import CompactedError, ConditionalWrite, FormatError, LockedError, UnavailableError
+from ddnsd.store.interface import CompactedError, ConditionalWrite, StoreError, UnavailableError
 from tests.store.contract.actions import DEADLINE, delete, put, take
 
 
@@ -70,7 +70,7 @@ async def test_second_process_is_refused(tmp_path: Path) -> None:
     assert holder.stdout
     try:
         await asyncio.wait_for(holder.stdout.readline(), DEADLINE)
-        with pytest.raises(LockedError, match=rf"{tmp_path} is in use .*\(pid {holder.pid}\): stop"):
+        with pytest.raises(StoreError, match=rf"{tmp_path} is in use .*\(pid {holder.pid}\): stop"):
             await open_embedded(tmp_path)
     finally:
         holder.kill()
@@ -81,7 +81,7 @@ async def test_second_process_is_refused(tmp_path: Path) -> None:
 
 async def test_folder_is_free_after_closing(tmp_path: Path) -> None:
     store = await open_embedded(tmp_path)
-    with pytest.raises(LockedError):
+    with pytest.raises(StoreError, match="is in use"):
         await open_embedded(tmp_path)
     await store.close()
     await (await open_embedded(tmp_path)).close()
@@ -102,7 +102,7 @@ async def test_damaged_file_is_refused(tmp_path: Path, offset: int) -> None:
         file.seek(offset)
         file.write(b"damaged " * 4096)
     for _ in range(2):  # the folder is not left locked
-        with pytest.raises(FormatError, match=r"ddnsd\.db is damaged.*: move it away"):
+        with pytest.raises(StoreError, match=r"ddnsd\.db is damaged.*: move it away"):
             await open_embedded(tmp_path)
 
 
@@ -110,7 +110,7 @@ async def test_database_of_another_program_is_refused_untouched(tmp_path: Path) 
     file = tmp_path / "ddnsd.db"
     alter(file, "CREATE TABLE theirs (value TEXT)")
     before = file.read_bytes()
-    with pytest.raises(FormatError, match="another program's"):
+    with pytest.raises(StoreError, match="another program's"):
         await open_embedded(tmp_path)
     assert file.read_bytes() == before
 
@@ -118,7 +118,7 @@ async def test_database_of_another_program_is_refused_untouched(tmp_path: Path) 
 async def test_newer_schema_is_refused(tmp_path: Path) -> None:
     await (await open_embedded(tmp_path)).close()
     alter(tmp_path / "ddnsd.db", "PRAGMA user_version = 2")
-    with pytest.raises(FormatError, match="schema version 2, this ddnsd knows only 1"):
+    with pytest.raises(StoreError, match="schema version 2, this ddnsd knows only 1"):
         await open_embedded(tmp_path)
 
 

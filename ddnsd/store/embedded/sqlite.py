@@ -23,11 +23,10 @@ from ddnsd import files
 from ddnsd.store.interface import (
     CLOCK,
     FailureKind,
-    FormatError,
     KeyPage,
     KeyValue,
-    LockedError,
     Revision,
+    StoreError,
     StoreProblem,
     UnavailableError,
     WriteFailure,
@@ -76,7 +75,7 @@ class Database:
         """Open the file; an empty one becomes a new store at revision 1.
 
         Raises:
-            FormatError: not a store of this version, or damaged.
+            StoreError: not a store of this version, or damaged.
             UnavailableError: it cannot be read or written now.
         """
         self._path = path
@@ -92,7 +91,7 @@ class Database:
         """Return everything.
 
         Raises:
-            FormatError: the file is damaged.
+            StoreError: the file is damaged.
             UnavailableError: it cannot be read now.
         """
         with self._opening():
@@ -169,7 +168,7 @@ class Database:
             yield
         except sqlite3.Error as error:
             if error.sqlite_errorcode & 0xFF in _DAMAGED:
-                raise FormatError(
+                raise StoreError(
                     f"{self._path} is damaged or no SQLite file ({error}): "
                     "move it away, and put a backup in its place if there is one"
                 ) from error
@@ -191,9 +190,9 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if (application, version, tables) == (0, 0, 0):
         _create(connection)
     elif application != _APPLICATION_ID:
-        raise FormatError(f"{path} is another program's database: give ddnsd a folder of its own")
+        raise StoreError(f"{path} is another program's database: give ddnsd a folder of its own")
     elif version != SCHEMA_VERSION:
-        raise FormatError(
+        raise StoreError(
             f"{path} has schema version {version}, this ddnsd knows only {SCHEMA_VERSION}: "
             "run the version of ddnsd that wrote it, or a newer one"
         )
@@ -216,7 +215,7 @@ class Folder:
         """Create the folder (mode 0700) and its database file (0600) where missing, and lock it.
 
         Raises:
-            LockedError: another process, or another store of this one, holds it.
+            StoreError: another process, or another store of this one, holds it.
             UnavailableError: the folder cannot be made or written.
         """
         self.path = path
@@ -279,7 +278,7 @@ def _lock(folder: Path) -> IO[str]:
         file.write(f"{os.getpid()}\n")
         file.flush()
     except BlockingIOError as error:
-        raise LockedError(
+        raise StoreError(
             f"the data folder {folder} is in use by another process (pid {_holder(file)}): "
             "stop that process, or give this one a folder of its own"
         ) from error

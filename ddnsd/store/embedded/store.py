@@ -478,9 +478,9 @@ async def open_embedded(folder: Path, *, history: int = HISTORY, low: float = LO
     everything from before the opening is. `low` is the share of free space below which that is told.
 
     Raises:
-        LockedError: another process holds the folder.
-        FormatError: the database is damaged, another program's, or of another schema version.
         UnavailableError: the folder or the database cannot be used now.
+        StoreError: another process holds the folder; the database is damaged, another program's, or of
+            another schema version.
     """
     disk, contents = await open_disk(folder)
     store = EmbeddedStore(disk, contents, history, low)
