@@ -10,7 +10,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from ddnsd.etcd.client import EtcdClient
 from ddnsd.etcd.election import Campaign, enter
-from ddnsd.etcd.errors import EtcdError, EtcdRestoredError, NotAppliedError, UnknownOutcomeError
+from ddnsd.etcd.errors import EtcdError, EtcdRestoredError, UnknownOutcomeError
 from ddnsd.etcd.lease import Lease
 from ddnsd.etcd.settings import EtcdClientSettings, EtcdUser, Tls
 from ddnsd.etcd.values import (
@@ -23,7 +23,6 @@ from ddnsd.etcd.values import (
     PutRequest,
     RangeRequest,
     Relation,
-    Snapshot,
     TxnRequest,
     WatchRevision,
 )
@@ -42,12 +41,10 @@ __all__ = [
     "EtcdUser",
     "KeyEvent",
     "Lease",
-    "NotAppliedError",
     "Order",
     "PutRequest",
     "RangeRequest",
     "Relation",
-    "Snapshot",
     "Tls",
     "TxnRequest",
     "UnknownOutcomeError",

@@ -42,7 +42,6 @@ from ddnsd.etcd.values import (
     PutResponse,
     RangeRequest,
     RangeResponse,
-    Snapshot,
     TxnRequest,
     TxnResponse,
     prefix_range,
@@ -55,10 +54,10 @@ PAGE = 1000  # keys in one answer of `read_prefix`
 class EtcdClient:
     """One cluster, for any number of callers on one event loop; to be made in that loop, after any fork.
 
-    All calls raise `EtcdError` (see `errors`): `NotAppliedError` where certainly nothing was changed,
-    `UnknownOutcomeError` where the answer to a write was lost, `EtcdRestoredError` where etcd's history is
-    not the one seen before: then close this client and make another one. `timeout` is in seconds, for
-    all tries together; None is the settings' own.
+    All calls raise `EtcdError` (see `errors`): `UnknownOutcomeError` where the answer to a write was lost,
+    `EtcdRestoredError` where etcd's history is not the one seen before: then close this client and make
+    another one. At any other certainly nothing was changed. `timeout` is in seconds, for all tries together;
+    None is the settings' own.
     """
 
     def __init__(self, settings: EtcdClientSettings) -> None:
@@ -101,10 +100,11 @@ class EtcdClient:
         page: int = PAGE,
         timeout: float | None = None,
         progress: Callable[[int], None] = lambda _: None,
-    ) -> Snapshot:
+    ) -> RangeResponse:
         """Read all keys under a prefix in pages, at one revision (0: the newest); `timeout` is a page's.
 
-        `progress` is called after each page with how many keys there are so far.
+        The answer is that of one page that held them all, sorted by key. `progress` is called after each page
+        with how many keys there are so far.
 
         Raises:
             EtcdCompactedError: the revision is no longer kept, or was compacted between two pages.
@@ -120,7 +120,7 @@ class EtcdClient:
             more = result.more
             revision = revision or result.revision
             key = items[-1].key + b"\0" if more else key
-        return Snapshot(revision, tuple(items))
+        return RangeResponse(revision, tuple(items), more, len(items))
 
     async def put(self, put: PutRequest, *, timeout: float | None = None) -> PutResponse:
         """Write a key."""

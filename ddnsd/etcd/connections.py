@@ -108,7 +108,7 @@ class ClusterChannel:
         """Ask this one member, also if it has no leader.
 
         Raises:
-            NotAppliedError: it does not answer, or refuses.
+            EtcdUnavailableError, RequestRefusedError: it does not answer, or refuses.
             EtcdRestoredError: the answer is another cluster's.
         """
         deadline = asyncio.get_running_loop().time() + self.settings.try_timeout

@@ -1,22 +1,23 @@
 """What can go wrong, and what is then known of the request.
 
 EtcdError
-├── NotAppliedError               nothing was changed
-│   ├── EtcdUnavailableError      no member could answer within the time; may work later
-│   │   ├── CertificateError      no connection, as one side does not accept the other's certificate
-│   │   ├── NoLeaderError         the member has no leader: fewer than half of the members are there
-│   │   └── MemberRefusedError    this member does not do it, another may: a learner, or no etcd at all
-│   │       └── MemberOverloadedError  it has too many requests to do
-│   ├── RequestRefusedError       etcd refused this request; sent again it is refused again
-│   │   ├── EtcdCompactedError    the revision is no longer kept
-│   │   ├── LeaseNotFoundError    the lease has ended, or never was
-│   │   ├── LeaseExistsError      the chosen lease id is taken
-│   │   ├── NoSpaceError          the NOSPACE alarm is on: the quota is used up
-│   │   ├── AuthenticationError   wrong user, password or token
-│   │   └── PermissionDeniedError the role does not allow it
-│   └── CampaignLostError         the candidate's key or lease has gone before it was elected
-├── UnknownOutcomeError           perhaps applied, perhaps still to be applied
-└── EtcdRestoredError             this is not the history that the client knew; a write may be in the new one
+├── EtcdUnavailableError      no member could answer within the time; may work later
+│   ├── CertificateError      no connection, as one side does not accept the other's certificate
+│   ├── NoLeaderError         the member has no leader: fewer than half of the members are there
+│   └── MemberRefusedError    this member does not do it, another may: a learner, or no etcd at all
+│       └── MemberOverloadedError  it has too many requests to do
+├── RequestRefusedError       etcd refused this request; sent again it is refused again
+│   ├── EtcdCompactedError    the revision is no longer kept
+│   ├── LeaseNotFoundError    the lease has ended, or never was
+│   ├── LeaseExistsError      the chosen lease id is taken
+│   ├── NoSpaceError          the NOSPACE alarm is on: the quota is used up
+│   ├── AuthenticationError   wrong user, password or token
+│   └── PermissionDeniedError the role does not allow it
+├── CampaignLostError         the candidate's key or lease has gone before it was elected
+├── UnknownOutcomeError       perhaps applied, perhaps still to be applied
+└── EtcdRestoredError         this is not the history that the client knew; a write may be in the new one
+
+Of all but the last two nothing was changed.
 """
 
 import grpc
@@ -26,11 +27,7 @@ class EtcdError(Exception):
     """Any failure that this package raises."""
 
 
-class NotAppliedError(EtcdError):
-    """Certainly nothing was changed."""
-
-
-class EtcdUnavailableError(NotAppliedError):
+class EtcdUnavailableError(EtcdError):
     """No member could answer within the caller's time."""
 
 
@@ -50,7 +47,7 @@ class MemberOverloadedError(MemberRefusedError):
     """The member has more requests waiting than it takes; later, or elsewhere, it may work."""
 
 
-class RequestRefusedError(NotAppliedError):
+class RequestRefusedError(EtcdError):
     """etcd looked at the request and refused it."""
 
 
@@ -82,7 +79,7 @@ class PermissionDeniedError(RequestRefusedError):
     """The user's roles do not allow this."""
 
 
-class CampaignLostError(NotAppliedError):
+class CampaignLostError(EtcdError):
     """The candidate left the queue (lease over, or key deleted by somebody) before it was elected."""
 
 
@@ -98,7 +95,7 @@ class EtcdRestoredError(EtcdError):
 
 
 # etcd: api/v3rpc/rpctypes/error.go. The texts are its interface: several share one gRPC code.
-_BY_TEXT: tuple[tuple[str, type[NotAppliedError]], ...] = (
+_BY_TEXT: tuple[tuple[str, type[EtcdError]], ...] = (
     ("required revision has been compacted", EtcdCompactedError),
     ("requested lease not found", LeaseNotFoundError),
     ("lease already exists", LeaseExistsError),
@@ -134,7 +131,7 @@ _TLS = ("CERTIFICATE_", "TSI_PROTOCOL_FAILURE", "TSI_DATA_CORRUPTED", "ALERT_")
 _STALE_TOKEN = ("invalid auth token", "revision of auth store is old", "user name is empty")
 
 
-def refusal(text: str) -> NotAppliedError:
+def refusal(text: str) -> EtcdError:
     """Return the typed error for etcd's text: a `RequestRefusedError`, or one of this member alone."""
     for part, kind in _BY_TEXT:
         if part in text:

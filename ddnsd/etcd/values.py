@@ -137,13 +137,6 @@ class TxnResponse(NamedTuple):
 ResponseOp: TypeAlias = RangeResponse | PutResponse | DeleteRangeResponse | TxnResponse
 
 
-class Snapshot(NamedTuple):
-    """All keys under a prefix at one revision, sorted by key."""
-
-    revision: int
-    items: tuple[EtcdKeyValue, ...]
-
-
 class KeyEvent(NamedTuple):
     """One change. A deleted key has no value and only its `mod_revision`, that of the deletion."""
 
