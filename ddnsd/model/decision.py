@@ -85,25 +85,19 @@ class Move(NamedTuple):
 Step = Unchanged | Moved | Skipped | RecordChange | Join | Refused | Move
 
 
-class Sighting(NamedTuple):
-    """A host of which these families were refreshed."""
-
-    host: str
-    families: tuple[Family, ...]
-
-
 class Plan(NamedTuple):
     """What is to be done: a step for each result of the answer, in their order, all in one commit.
 
     `reads` is all that was read of the store, but for the `records`: they are the revisions of all that are
-    asked for, 0 where nothing is committed. `sighted` are the refreshes that are to be written.
+    asked for, 0 where nothing is committed. `sighted` are the refreshes that are to be written: hosts, and of
+    which families.
     """
 
     token: Entry[Resource[TokenSpec]]
     steps: tuple[Step, ...]
     reads: tuple[Entry[Any], ...]
     records: Mapping[RecordKey, int]
-    sighted: tuple[Sighting, ...]
+    sighted: tuple[tuple[str, tuple[Family, ...]], ...]
 
     @property
     def changes(self) -> int:
@@ -155,7 +149,7 @@ def decide(state: State, attempt: UpdateRequest, now: datetime) -> Decision:
     done = len(settled) == len(steps)
     commits = not done and any(map(_is_to_commit, steps))
     sighted = [
-        Sighting(place.name, families)
+        (place.name, families)
         for place, wishes in asked
         if place.host.value.spec.expires_after is not None
         and (families := _refreshed(state, place, wishes, now, commits=commits))
@@ -185,7 +179,7 @@ def _plan(
     token: Entry[Resource[TokenSpec]],
     asked: Sequence[tuple[AuthorizedHost, tuple[RRsetChange, ...]]],
     steps: Sequence[Step],
-    sighted: Sequence[Sighting],
+    sighted: Sequence[tuple[str, tuple[Family, ...]]],
 ) -> Plan:
     """Return the plan with all that it depends on."""
     reads: list[Entry[Any]] = [token, state.accounts[token.value.spec.account]]

@@ -7,7 +7,6 @@ How old a refresh is, the caller says (`Age`): the leader measures it with a clo
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
 
 from ddnsd.model.addresses import Challenge, Family
 from ddnsd.model.authorization import may_change
@@ -32,16 +31,11 @@ class Expiry(StrEnum):
     EXPIRED = "expired"  # its addresses are withdrawn, or are about to be
 
 
-class Lifetime(NamedTuple):
-    """When a host was last refreshed, and when the first of its addresses goes (UTC); how far that one is."""
+def expiry(state: State, host: str, now: datetime) -> tuple[datetime, datetime, Expiry] | None:
+    """Return how far a host is at this moment (UTC); None if it never expires, or was never seen.
 
-    last_seen: datetime
-    expires: datetime
-    state: Expiry
-
-
-def expiry(state: State, host: str, now: datetime) -> Lifetime | None:
-    """Return how far a host is at this moment (UTC); None if it never expires, or was never seen."""
+    That is when it was last refreshed, when the first of its addresses goes (UTC), and how far that one is.
+    """
     entry, seen = state.hosts.get(host), state.seen.get(host)
     seconds = entry.value.spec.expires_after if entry else None
     if seconds is None:
@@ -54,7 +48,7 @@ def expiry(state: State, host: str, now: datetime) -> Lifetime | None:
         return None
     span = timedelta(seconds=seconds)
     expires = min(refreshes) + span
-    return Lifetime(max(refreshes), expires, _judge(expires - now, span))
+    return max(refreshes), expires, _judge(expires - now, span)
 
 
 def refreshed_at(state: State, record: RecordKey) -> datetime | None:

@@ -5,7 +5,7 @@ Only the watch cache fills it. Everything that decides reads it; nothing that de
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Set
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ddnsd.model.addresses import RRTYPES, Challenge
 from ddnsd.model.names import label_count
@@ -552,21 +552,18 @@ def _oldest(candidates: Iterable[Entry[Candidacy]]) -> Entry[Candidacy] | None:
     return min(candidates, key=lambda entry: entry.created, default=None)
 
 
-class LeaderRank(NamedTuple):
-    """The greater one should lead. Who cannot reach a zone's nameserver is worse than any who can."""
-
-    lacking: int  # minus the number of nameservers that zones name and the node does not have
-    priority: int
-
-
 def needed_nameservers(state: State) -> frozenset[str]:
     """Return the nameservers that the zones name."""
     return frozenset(zone.value.spec.nameserver for zone in state.zones.values())
 
 
-def rank(member: Member, needed: Collection[str]) -> LeaderRank:
-    """Return how much the node is to be preferred as the leader."""
-    return LeaderRank(-sum(name not in member.nameservers for name in needed), member.priority)
+def rank(member: Member, needed: Collection[str]) -> tuple[int, int]:
+    """Return how much the node is to be preferred as the leader: the greater one should lead.
+
+    That is minus the number of needed nameservers that it does not have, then its priority: a node that
+    cannot reach a zone's nameserver is worse than any that can.
+    """
+    return -sum(name not in member.nameservers for name in needed), member.priority
 
 
 def preferred_to(state: State, me: str, member: Member) -> str | None:

@@ -59,13 +59,13 @@ class HostStatus(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
 
 def host_status(state: State, name: str, now: datetime) -> HostStatus:
     """Return the whole status of a host at this moment (UTC)."""
-    lifetime = expiry(state, name, now)
+    last_seen, expires, freshness = expiry(state, name, now) or (None, None, None)
     return HostStatus(
         **{family.value: status for family, status in address_statuses(state, name).items()},
         TXT=_text_status(state, name),
-        last_seen=lifetime.last_seen if lifetime else None,
-        expires=lifetime.expires if lifetime else None,
-        state=lifetime.state if lifetime else None,
+        last_seen=last_seen,
+        expires=expires,
+        state=freshness,
     )
 
 

@@ -133,7 +133,7 @@ def test_a_host_that_is_refreshed_in_time_is_never_even_warned_of(pauses: list[f
         now += SPAN * pause
         found = expiry(world.state, HOST, now)
         assert found is not None
-        assert found.state is Expiry.FRESH
+        assert found[2] is Expiry.FRESH
         if is_stale_sighting(SPEC, entry, (Family.A,), now):
             entry = seen(world, now)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from ddnsd.model.addresses import Challenge, Family
-from ddnsd.model.decision import Join, Move, Plan, RecordChange, Sighting, Step, decide
+from ddnsd.model.decision import Join, Move, Plan, RecordChange, Step, decide
 from ddnsd.model.publication import holding
 from ddnsd.model.records import RecordKey
 from ddnsd.model.request import Moved, Refusal, Request, Skipped, Unchanged, UpdateRequest
@@ -379,7 +379,7 @@ def test_a_refresh_is_written_when_the_last_one_is_older_than_a_quarter_of_the_t
     assert isinstance(plan, Plan)
     assert (plan.steps, plan.sighted, plan.changes) == (
         (Unchanged(BLOG.name, IP, Family.A),),
-        (Sighting(BLOG.name, (Family.A,)),),
+        ((BLOG.name, (Family.A,)),),
         0,
     )
     assert plan.records == {BLOG: world.state.addresses[BLOG].revision}, "what expires is not refreshed"
@@ -391,7 +391,7 @@ def test_a_change_is_a_refresh_however_fresh_the_host_is() -> None:
     world.see(BLOG.name)
     plan = planned(world, request())
     assert isinstance(plan, Plan)
-    assert plan.sighted == (Sighting(BLOG.name, (Family.A,)),)
+    assert plan.sighted == ((BLOG.name, (Family.A,)),)
 
 
 def test_neither_a_withdrawal_nor_a_challenge_is_a_refresh() -> None:
