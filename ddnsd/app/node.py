@@ -5,6 +5,7 @@ import secrets
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 import msgspec
 import structlog
@@ -39,7 +40,7 @@ from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.connections import Connections
 from ddnsd.web.forms import MAX_TEXT
 from ddnsd.web.health import HealthEndpoint, Readiness
-from ddnsd.web.http import InFlight, PublicListener, SourceFailures
+from ddnsd.web.http import InFlight, PublicListener, source_fails_too_often
 from ddnsd.web.proxy_protocol import PATIENCE, ProxyProtocol
 from ddnsd.web.routes import public_routes
 
@@ -278,7 +279,7 @@ class Node:
             public_routes(self._updates, self._sources, self._metrics, health),
             min(settings.http.max_body, MAX_TEXT),
             self._metrics,
-            SourceFailures(self._fair_use, self._sources),
+            partial(source_fails_too_often, self._fair_use, self._sources),
             self._connections,
         )
 

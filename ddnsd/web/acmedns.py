@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import msgspec
 from tornado.httputil import HTTPHeaders
@@ -40,32 +39,25 @@ class _Body(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Body).decode
 
 
-class AcmeDnsProblem(NamedTuple):
-    """Why a request is not even decided."""
-
-    status: int
-    error: str
-
-
 def is_acme_dns(headers: HTTPHeaders) -> bool:
     """Say whether a `POST /update` is meant for this API, and not DuckDNS' form."""
     return USER in headers or KEY in headers or media_type(headers) == "application/json"
 
 
-def read_request(headers: HTTPHeaders, body: bytes, source: str, peer: str = "") -> Request | AcmeDnsProblem:
-    """Return what the client asks for, or why it asks for nothing.
+def read_request(headers: HTTPHeaders, body: bytes, source: str, peer: str = "") -> Request | tuple[int, str]:
+    """Return what the client asks for, or the status and the word for why it asks for nothing.
 
     `source` is its own address, `peer` that of its connection. The name and the value are not looked at yet.
     """
     user, key = headers.get(USER, "").strip(), headers.get(KEY, "").strip()
     if not user or not key:
-        return AcmeDnsProblem(401, FORBIDDEN)
+        return 401, FORBIDDEN
     try:
         asked = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return AcmeDnsProblem(400, MALFORMED)
+        return 400, MALFORMED
     if not asked.txt:
-        return AcmeDnsProblem(400, BAD_TXT)
+        return 400, BAD_TXT
     return Request(asked.subdomain, "", key, source, text=asked.txt, user=user, peer=peer, api=Api.ACME_DNS)
 
 
@@ -79,9 +71,10 @@ class AcmeDnsEndpoint(UpdateApiEndpoint):
         started = time.perf_counter()
         source = self._sources.source(exchange.peer, exchange.headers)
         request = read_request(exchange.headers, exchange.body, source, exchange.peer)
-        if isinstance(request, AcmeDnsProblem):
-            late = self._note_unreadable(exchange, request.error, source, started)
-            _send(exchange, request.status, {"error": request.error}, late=late)
+        if not isinstance(request, Request):
+            status, error = request
+            late = self._note_unreadable(exchange, error, source, started)
+            _send(exchange, status, {"error": error}, late=late)
             return
 
         def answer(answer: UpdateResult, name: str) -> None:

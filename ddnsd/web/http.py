@@ -9,7 +9,6 @@ all the work of an "unchanged" (docs/decisions/0004).
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
 
 import structlog
 from tornado.httputil import (
@@ -54,16 +53,12 @@ class InFlight(set[object]):
             await empty
 
 
-class SourceFailures:
-    """Counts what a source does wrong before any endpoint sees it: no such path, or too large a body."""
+def source_fails_too_often(fair_use: FairUse, sources: SourceFinder, peer: str, headers: HTTPHeaders) -> bool:
+    """Note that a request is none: no such path, or too large a body. No endpoint sees it.
 
-    def __init__(self, fair_use: FairUse, sources: SourceFinder) -> None:
-        self._fair_use = fair_use
-        self._sources = sources
-
-    def __call__(self, peer: str, headers: HTTPHeaders) -> bool:
-        """Note that a request is none; return whether its source has sent too many of them."""
-        return self._fair_use.fails_too_often(self._sources.source(peer, headers) or peer)
+    Return whether its source has sent too many of them.
+    """
+    return fair_use.fails_too_often(sources.source(peer, headers) or peer)
 
 
 UNBOUNDED = 2**63
@@ -79,13 +74,8 @@ _READ = 8 << 20  # bytes of too large a body that are read
 _USUAL = {"Content-Type": replies.CONTENT_TYPE, **replies.GUARDS}
 
 
-class Endpoint(Protocol):
-    """What answers one path: it must call `exchange.reply` or `fail` in the end, now or later."""
-
-    def __call__(self, exchange: "HttpRequest", /) -> None:
-        """Answer the exchange."""
-        ...
-
+Endpoint = Callable[["HttpRequest"], None]
+"""Answers one path: it must call the request's `reply` or `fail` in the end, now or later."""
 
 Routes = Mapping[str, Mapping[str, Endpoint]]
 """Path -> method -> endpoint. A path that ends with a slash, such as `/update/`, is a folder: it stands for

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from functools import partial
 from typing import Self
 
 from prometheus_client import CollectorRegistry
@@ -14,7 +15,7 @@ from ddnsd.service.limits import FairUse, FairUseLimits
 from ddnsd.telemetry.metrics import Metrics
 from ddnsd.web.client_address import SourceFinder
 from ddnsd.web.connections import ConnectionLimits, Connections
-from ddnsd.web.http import UNBOUNDED, PublicListener, Routes, SourceFailures
+from ddnsd.web.http import UNBOUNDED, PublicListener, Routes, source_fails_too_often
 from ddnsd.web.http_connection import HttpLimits
 from ddnsd.web.http_server import HttpServer
 from ddnsd.web.proxy_protocol import ProxyProtocol
@@ -64,7 +65,7 @@ class PublicPlace:
         self.fair_use = FairUse(unlimited(failures))
         self.registry = CollectorRegistry()
         metrics = Metrics(self.registry)
-        counted = SourceFailures(self.fair_use, sources)
+        counted = partial(source_fails_too_often, self.fair_use, sources)
         self.connections = Connections(limits, sources.trusts, self.closed.append)
         self.listener = PublicListener(routes, max_body, metrics, counted, self.connections)
         self.server = HttpServer(

@@ -10,7 +10,7 @@ from tornado.httputil import HTTPHeaders
 
 from ddnsd.model.request import Api, Refusal, Request, UpdateRequest
 from ddnsd.model.request import read as read_attempt
-from ddnsd.web.acmedns import AcmeDnsProblem, error_of, is_acme_dns, read_request
+from ddnsd.web.acmedns import error_of, is_acme_dns, read_request
 
 SOURCE = "198.51.100.7"
 VALUE = "LHDhK3oGRvkiefQnx7OOczTY5Tic_xZ6HcMOc_gmtoM"
@@ -18,7 +18,7 @@ USER = {"X-Api-User": "blog-acme", "X-Api-Key": "secret"}
 BODY = {"subdomain": "blog.example.com", "txt": VALUE}
 
 
-def read(body: object = None, headers: dict[str, str] | None = None) -> Request | AcmeDnsProblem:
+def read(body: object = None, headers: dict[str, str] | None = None) -> Request | tuple[int, str]:
     octets = body if isinstance(body, bytes) else json.dumps(BODY if body is None else body).encode()
     return read_request(HTTPHeaders(USER if headers is None else headers), octets, SOURCE)
 
@@ -37,7 +37,7 @@ def test_a_request() -> None:
     "headers", [{}, {"X-Api-User": "blog-acme"}, {"X-Api-Key": "secret"}, USER | {"X-Api-Key": ""}]
 )
 def test_without_credentials_it_is_forbidden(headers: dict[str, Any]) -> None:
-    assert read(headers=headers) == AcmeDnsProblem(401, "forbidden")
+    assert read(headers=headers) == (401, "forbidden")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_without_credentials_it_is_forbidden(headers: dict[str, Any]) -> None:
     [b"", b"{", b"[]", b"null", b'{"txt":7}', b'{"subdomain":null}', b'"\xff"', b'{"a":' + b"[" * 60_000],
 )
 def test_no_json_object_is_malformed(body: bytes) -> None:
-    assert read(body) == AcmeDnsProblem(400, "malformed_json_payload")
+    assert read(body) == (400, "malformed_json_payload")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_is_no_digest_is_a_bad_txt(value: str) -> None:
         assert attempt.targets[0].wishes is None
         assert error_of(Refusal.INVALID_IP, attempt.name) == (400, "bad_txt")
     else:
-        assert request == AcmeDnsProblem(400, "bad_txt")
+        assert request == (400, "bad_txt")
 
 
 def test_a_post_is_told_from_duckdns_form() -> None:
@@ -90,4 +90,5 @@ def test_what_a_client_may_not_know_is_forbidden() -> None:
 
 @given(st.binary() | st.text().map(lambda text: json.dumps({"subdomain": text, "txt": VALUE}).encode()))
 def test_whatever_is_sent_is_read_or_refused(body: bytes) -> None:
-    assert isinstance(read(body), Request | AcmeDnsProblem)
+    request = read(body)
+    assert isinstance(request, Request) or request[0] in (400, 401)
