@@ -11,7 +11,6 @@ import msgspec
 from ddnsd.kube.api.objects import (
     ApiUnavailableError,
     KubeError,
-    Listing,
     NotServedError,
     Object,
     WatchEvent,
@@ -126,18 +125,20 @@ class ApiClient:
         """
         return self._transport.credentials.account
 
-    async def list(self, selection: Selection, *, page: int = PAGE) -> Listing:
-        """Return all objects of a selection, read in pages; whatever was written before the call is in it.
+    async def list(self, selection: Selection, *, page: int = PAGE) -> tuple[str, tuple[Object, ...]]:
+        """Return a resourceVersion, and all objects that a selection had then, read in pages.
+
+        Whatever was written before the call is in it.
 
         Raises:
             NotServedError: there is no such resource.
             ExpiredError: the pages took longer than the API server keeps history (5 minutes).
         """
-        (resource_version, objects), rest = await self._page(selection, page)
+        resource_version, objects, rest = await self._page(selection, page)
         while rest:
-            part, rest = await self._page(selection, page, rest)
-            objects += part.objects
-        return Listing(resource_version, objects)
+            _, more, rest = await self._page(selection, page, rest)
+            objects += more
+        return resource_version, objects
 
     async def newest(self, selection: Selection) -> str:
         """Return the resourceVersion that a list of the selection would have now.
@@ -145,8 +146,8 @@ class ApiClient:
         Raises:
             NotServedError: there is no such resource.
         """
-        first, _ = await self._page(selection, 1)
-        return first.resource_version
+        resource_version, _, _ = await self._page(selection, 1)
+        return resource_version
 
     @asynccontextmanager
     async def watch(self, selection: Selection, resource_version: str) -> AsyncIterator[ApiWatch]:
@@ -243,7 +244,9 @@ class ApiClient:
         verbs = {one.name: one.verbs for one in _decode_discovery(found).resources}
         return "create" in verbs.get(resource.plural, ())
 
-    async def _page(self, selection: Selection, limit: int, rest: str = "") -> tuple[Listing, str]:
+    async def _page(
+        self, selection: Selection, limit: int, rest: str = ""
+    ) -> tuple[str, tuple[Object, ...], str]:
         query = {**selection.query, "limit": str(limit)} | ({"continue": rest} if rest else {})
         call = ApiCall(f"list {selection}", selection.resource, "GET", selection.path, query)
         return decode_page(await self._transport.call(call, self.settings.list_timeout))

@@ -178,13 +178,6 @@ class WatchEvent(NamedTuple):
     object: Object
 
 
-class Listing(NamedTuple):
-    """Objects of a selection, as they were at one resourceVersion."""
-
-    resource_version: str
-    objects: tuple[Object, ...]
-
-
 class _Envelope(msgspec.Struct, frozen=True):
     metadata: ObjectMeta = ObjectMeta()
 
@@ -221,8 +214,10 @@ def decode_object(text: bytes | msgspec.Raw) -> Object:
         raise KubeError(f"not an object: {error}") from None
 
 
-def decode_page(text: bytes) -> tuple[Listing, str]:
-    """Read a page of a list, and what continues it: "" on the last one. All show one resourceVersion.
+def decode_page(text: bytes) -> tuple[str, tuple[Object, ...], str]:
+    """Read a page of a list: its resourceVersion, which all pages show, its objects, and what continues it.
+
+    That is "" on the last page.
 
     Raises:
         KubeError: the text is not one.
@@ -232,7 +227,7 @@ def decode_page(text: bytes) -> tuple[Listing, str]:
     except msgspec.DecodeError as error:
         raise KubeError(f"not a list: {error}") from None
     metadata = page.metadata
-    return Listing(metadata.resource_version, tuple(map(decode_object, page.items))), metadata.rest
+    return metadata.resource_version, tuple(map(decode_object, page.items)), metadata.rest
 
 
 def decode_events(lines: Iterable[bytes], what: str) -> tuple[WatchEvent, ...]:

@@ -216,10 +216,10 @@ class Reflector:
         return _number(newest) < _number(self._replica.resource_version or "0")
 
     async def _list(self) -> None:
-        listing = await self._client.list(self.selection)
-        unintended = self._state is ReflectorState.NOT_SERVED or self._is_ahead_of(listing.resource_version)
+        resource_version, objects = await self._client.list(self.selection)
+        unintended = self._state is ReflectorState.NOT_SERVED or self._is_ahead_of(resource_version)
         why = Absence.UNINTENDED if unintended else Absence.VANISHED
-        self._replica.replace(listing.resource_version, listing.objects, why)
+        self._replica.replace(resource_version, objects, why)
         self._listed = True
         self._state = ReflectorState.STALE  # until the watch is open
 

@@ -26,17 +26,17 @@ async def test_a_list_has_all_pages_at_one_revision(client: ApiClient, lamps: La
     names = [f"lamp-{number}" for number in range(7)]
     for name in names:
         lamps.put(name)
-    listing = await client.list(lamps.selection, page=3)
-    assert [found.key for found in listing.objects] == [Key(lamps.namespace, name) for name in names]
-    assert int(listing.resource_version) >= int(listing.objects[-1].metadata.resource_version)
+    resource_version, objects = await client.list(lamps.selection, page=3)
+    assert [found.key for found in objects] == [Key(lamps.namespace, name) for name in names]
+    assert int(resource_version) >= int(objects[-1].metadata.resource_version)
 
 
 async def test_a_list_of_everything_has_other_namespaces_too(client: ApiClient, lamps: Lamps) -> None:
     other = Lamps(lamps.rig, lamps.rig.namespace(), lamps.resource.group)
     lamps.put("here")
     other.put("there")
-    listing = await client.list(Selection(lamps.resource))
-    assert {found.key for found in listing.objects} >= {
+    _, objects = await client.list(Selection(lamps.resource))
+    assert {found.key for found in objects} >= {
         Key(lamps.namespace, "here"),
         Key(other.namespace, "there"),
     }
@@ -46,8 +46,8 @@ async def test_a_selector_chooses(client: ApiClient, namespace: str) -> None:
     for name in ("one", "two"):
         document = {"metadata": {"namespace": namespace, "name": name, "labels": {"number": name}}}
         await client.create(CONFIG_MAPS, document, manager="test")
-    listing = await client.list(Selection(CONFIG_MAPS, namespace, labels="number=two"))
-    assert [found.metadata.name for found in listing.objects] == ["two"]
+    _, objects = await client.list(Selection(CONFIG_MAPS, namespace, labels="number=two"))
+    assert [found.metadata.name for found in objects] == ["two"]
 
 
 async def test_what_is_applied_can_be_got(client: ApiClient, lamps: Lamps) -> None:

@@ -28,9 +28,9 @@ async def read(watch: ApiWatch, count: int) -> list[WatchEvent]:
 
 async def test_a_watch_tells_what_happens_after_its_revision(client: ApiClient, lamps: Lamps) -> None:
     lamps.put("before")
-    listing = await client.list(lamps.selection)
+    since, _ = await client.list(lamps.selection)
     lamps.put("a")
-    async with client.watch(lamps.selection, listing.resource_version) as watch:
+    async with client.watch(lamps.selection, since) as watch:
         assert [event.kind for event in await read(watch, 1)] == ["ADDED"]
         lamps.put("a", colour="green")
         lamps.delete("a")
@@ -48,8 +48,8 @@ async def test_a_watch_ends_in_order_with_a_bookmark_to_go_on_from(
     other = Lamps(lamps.rig, lamps.rig.namespace(), lamps.resource.group)
     events: list[WatchEvent] = []
     async with ApiClient(replace(settings, watch_timeout=5)) as client:  # the bookmark comes 1 to 2 s before
-        listing = await client.list(lamps.selection)
-        async with client.watch(lamps.selection, listing.resource_version) as watch:
+        since, _ = await client.list(lamps.selection)
+        async with client.watch(lamps.selection, since) as watch:
             newest = other.put("elsewhere")  # nothing that this watch tells
             while more := await watch.read():
                 events += more
@@ -58,8 +58,8 @@ async def test_a_watch_ends_in_order_with_a_bookmark_to_go_on_from(
 
 
 async def test_an_event_larger_than_any_chunk_comes_whole(client: ApiClient, lamps: Lamps) -> None:
-    listing = await client.list(lamps.selection)
-    async with client.watch(lamps.selection, listing.resource_version) as watch:
+    since, _ = await client.list(lamps.selection)
+    async with client.watch(lamps.selection, since) as watch:
         lamps.put("a", note="n" * 1_000_000)
         (event,) = await read(watch, 1)
     assert len(event.object.document()["spec"]["note"]) == 1_000_000
@@ -80,8 +80,8 @@ async def test_a_watch_from_forgotten_history_has_expired(
 async def test_a_killed_server_ends_the_watch(
     client: ApiClient, kubernetes: KubernetesRig, lamps: Lamps
 ) -> None:
-    listing = await client.list(lamps.selection)
-    async with client.watch(lamps.selection, listing.resource_version) as watch:
+    since, _ = await client.list(lamps.selection)
+    async with client.watch(lamps.selection, since) as watch:
         kubernetes.kill()
         with pytest.raises(ApiUnavailableError):
             await watch.read()
@@ -95,8 +95,8 @@ async def test_a_frozen_server_is_given_up(
     kubernetes: KubernetesRig, settings: ApiSettings, lamps: Lamps
 ) -> None:
     async with ApiClient(replace(settings, timeout=0.5)) as client:
-        listing = await client.list(lamps.selection)
-        async with client.watch(lamps.selection, listing.resource_version) as watch:
+        since, _ = await client.list(lamps.selection)
+        async with client.watch(lamps.selection, since) as watch:
             with kubernetes.frozen():
                 with pytest.raises(ApiUnavailableError, match=r"silent for 3\.5 s"):
                     await watch.read()
@@ -105,9 +105,9 @@ async def test_a_frozen_server_is_given_up(
 
 
 async def test_a_watch_that_is_left_is_closed(client: ApiClient, lamps: Lamps) -> None:
-    listing = await client.list(lamps.selection)
+    since, _ = await client.list(lamps.selection)
     before = asyncio.all_tasks()
-    async with client.watch(lamps.selection, listing.resource_version) as watch:
+    async with client.watch(lamps.selection, since) as watch:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await watch.read()
@@ -118,12 +118,12 @@ async def test_a_watch_that_is_left_is_closed(client: ApiClient, lamps: Lamps) -
 async def test_a_cancellation_that_comes_while_a_watch_is_left_is_not_swallowed(
     client: ApiClient, lamps: Lamps
 ) -> None:
-    listing = await client.list(lamps.selection)
+    since, _ = await client.list(lamps.selection)
     lamps.put("a")
     left = asyncio.Event()
 
     async def leave() -> None:
-        async with client.watch(lamps.selection, listing.resource_version):
+        async with client.watch(lamps.selection, since):
             await asyncio.sleep(0.2)  # the event comes, and nobody reads it
             left.set()
 
