@@ -175,7 +175,7 @@ class Core:
         """
         notes = [f"the store: {self.cache.trouble}"] if self.cache.trouble else []
         if failure := self.store.write_failure:
-            notes.append(f"the store takes no changes: {failure.problem.text}; {failure.problem.remedy}")
+            notes.append(f"the store takes no changes: {failure.text}; {failure.remedy}")
         if self.cache.standstill is Stage.WATCH:
             notes.append(self.cache.standstill_text)
         return notes

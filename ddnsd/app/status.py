@@ -114,7 +114,7 @@ class StatusReport:
             "revision": self._cache.revision,
             "leader": self._leader(),
             "warnings": [
-                *(f"{text}; {remedy}" for text, remedy in health.problems),
+                *(f"{text}; {remedy}" for text, remedy, _ in health.problems),
                 *self._warnings(),
                 *self._overdue(progress),
                 *(warning for source in sources for warning in source_warnings(source)),

@@ -142,17 +142,14 @@ class FailureKind(StrEnum):
 
 
 class StoreProblem(NamedTuple):
-    """Something that an operator should know, and what to do about it."""
+    """Something that an operator should know, and what to do about it.
+
+    `is_own`: it is of this node alone, others may be without it.
+    """
 
     text: str
     remedy: str
-
-
-class WriteFailure(NamedTuple):
-    """Why the store takes no writes now. `is_own`: the reason is this node's alone, others may take them."""
-
-    problem: StoreProblem
-    is_own: bool
+    is_own: bool = False
 
 
 class StoreServer(NamedTuple):
@@ -361,7 +358,7 @@ class Store(Protocol):
         ...
 
     @property
-    def write_failure(self) -> WriteFailure | None:
+    def write_failure(self) -> StoreProblem | None:
         """Why the last write was not taken; None once one is."""
         ...
 

@@ -15,8 +15,8 @@ from ddnsd.store.interface import (
     SnapshotAt,
     Store,
     StoreHealth,
+    StoreProblem,
     Watch,
-    WriteFailure,
     ignore_progress,
 )
 from ddnsd.store.keys import ELECTION
@@ -64,7 +64,7 @@ class ForwardingStore(Store):
         return await self.real.compact(revision)
 
     @property
-    def write_failure(self) -> WriteFailure | None:
+    def write_failure(self) -> StoreProblem | None:
         return self.real.write_failure
 
     async def health(self) -> StoreHealth:

@@ -130,9 +130,9 @@ async def test_store_that_takes_no_writes_says_so_until_it_does(
     failure = store.write_failure
     assert failure is not None
     assert failure.is_own
-    assert "ddnsd.db" in failure.problem.text
-    assert f"df -h {tmp_path}" in failure.problem.remedy
-    assert (await store.health()).problems == (failure.problem,)
+    assert "ddnsd.db" in failure.text
+    assert f"df -h {tmp_path}" in failure.remedy
+    assert (await store.health()).problems == (failure,)
     assert set(counted) == {FailureKind.DISK}
     assert len(counted) >= 20
     limit_files(False)

@@ -122,7 +122,7 @@ async def test_full_etcd(version: Version, said: Callable[[str], list[str]]) -> 
             failure = store.write_failure
             assert failure is not None
             assert not failure.is_own
-            assert "defrag" in failure.problem.remedy
+            assert "defrag" in failure.remedy
             assert counted == {FailureKind.NO_SPACE: 4}
             told = texts(await store.health())
             assert "NOSPACE" in told

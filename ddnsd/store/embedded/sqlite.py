@@ -29,7 +29,6 @@ from ddnsd.store.interface import (
     StoreError,
     StoreProblem,
     UnavailableError,
-    WriteFailure,
 )
 
 SCHEMA_VERSION = 1
@@ -316,19 +315,19 @@ class DiskHealth:
         self._count = count
 
     @property
-    def failure(self) -> WriteFailure | None:
+    def failure(self) -> StoreProblem | None:
         """Why nothing can be written, as the last attempt showed; None if it can."""
         if not self._failing:
             return None
-        return WriteFailure(StoreProblem(self._failing, self._remedy), is_own=True)
+        return StoreProblem(self._failing, self._remedy, is_own=True)
 
     @property
     def problems(self) -> Iterator[StoreProblem]:
         """What an operator should know."""
         if failure := self.failure:
-            yield failure.problem
+            yield failure
         if self._free < self._low:
-            yield StoreProblem(self._low_text, self._remedy)
+            yield StoreProblem(self._low_text, self._remedy, is_own=True)
 
     @contextmanager
     def noted(self, *, writes: bool = True) -> Iterator[None]:

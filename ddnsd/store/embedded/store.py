@@ -33,10 +33,10 @@ from ddnsd.store.interface import (
     SnapshotAt,
     Stale,
     StoreHealth,
+    StoreProblem,
     StoreServer,
     UnavailableError,
     Unknown,
-    WriteFailure,
     ignore_progress,
 )
 
@@ -413,7 +413,7 @@ class EmbeddedStore:
         return StoreHealth((server,), (), tuple(self._disk_health.problems))
 
     @property
-    def write_failure(self) -> WriteFailure | None:
+    def write_failure(self) -> StoreProblem | None:
         """Why the last write was not taken; None once one is."""
         return self._disk_health.failure
 

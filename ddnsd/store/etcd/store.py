@@ -48,7 +48,6 @@ from ddnsd.store.interface import (
     StoreProblem,
     UnavailableError,
     Unknown,
-    WriteFailure,
     ignore_progress,
 )
 
@@ -369,10 +368,9 @@ class EtcdStore:
         return await self._compaction.compact(self._keeper.session, revision)
 
     @property
-    def write_failure(self) -> WriteFailure | None:
+    def write_failure(self) -> StoreProblem | None:
         """Why the last write was not taken; None once one is."""
-        problem = self._failures.of_writes
-        return WriteFailure(problem, is_own=False) if problem else None
+        return self._failures.of_writes
 
     async def health(self) -> StoreHealth:
         """Ask all endpoints how they are."""
