@@ -128,14 +128,6 @@ def _entries(
 _KEEP_SECONDS = 0.1
 
 
-class _Kept(NamedTuple):
-    attempt: UpdateRequest
-    history: str  # identity of the state's history
-    revision: int
-    at: datetime
-    decision: Decision
-
-
 class Decisions:
     """Decides. Thousands of hosts may follow a prefix, and a look at them holds the loop for 40 ms."""
 
@@ -143,7 +135,7 @@ class Decisions:
         """A decision is kept for `keep` seconds: what ends by the clock ends so much later at most."""
         self._cache = cache
         self._keep = keep
-        self._kept: _Kept | None = None
+        self._kept: tuple[tuple[str, int, UpdateRequest], datetime, Decision] | None = None
 
     def decide(self, attempt: UpdateRequest) -> Decision:
         """Return what the attempt comes to now."""
@@ -154,15 +146,14 @@ class Decisions:
         return decide(self._cache.state, attempt, now)  # as nearly always
 
     def _decided_once(self, attempt: UpdateRequest, now: datetime) -> Decision:
-        if self._kept is None or not self._stands(self._kept, attempt, now):
-            decision = decide(self._cache.state, attempt, now)
-            self._kept = _Kept(attempt, self._cache.identity, self._cache.revision, now, decision)
-        return self._kept.decision
-
-    def _stands(self, kept: _Kept, attempt: UpdateRequest, now: datetime) -> bool:
-        is_of_this_state = (kept.history, kept.revision) == (self._cache.identity, self._cache.revision)
-        age = (now - kept.at).total_seconds()
-        return is_of_this_state and kept.attempt == attempt and 0 <= age < self._keep
+        question = (self._cache.identity, self._cache.revision, attempt)
+        if self._kept is not None:
+            asked, at, decision = self._kept
+            if asked == question and 0 <= (now - at).total_seconds() < self._keep:
+                return decision
+        decision = decide(self._cache.state, attempt, now)
+        self._kept = (question, now, decision)
+        return decision
 
 
 class Placements:
