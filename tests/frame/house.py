@@ -55,8 +55,8 @@ class Bound(NamedTuple):
 BOUNDS = {
     "modules per 1,000 lines": Bound(6, 6),
     "lines of the largest module": Bound(600, 600),
-    "classes per 100 lines": Bound(1.4, 1.64),  # rises also where lines go: then classes have to go with them
-    "classes under 15 lines": Bound(120, 322),
+    "classes per 100 lines": Bound(1.4, 1.6),  # rises also where lines go: then classes have to go with them
+    "classes under 15 lines": Bound(120, 307),
     "type names with two meanings": Bound(0, 0),
     "private parts of libraries": Bound(0, 0),
     "patched private names in tests": Bound(0, 0),
