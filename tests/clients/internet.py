@@ -118,10 +118,13 @@ class Internet:
         return sum(map(float, counts))
 
     async def served(self, host: str, type: str, *values: str) -> None:
-        """Wait until the nameserver has just these values."""
+        """Wait until the nameserver has just these values, and ddnsd knows it: then they are no change."""
 
         async def is_served() -> bool:
-            return await self.nameserver.query(host, type) == values
+            if await self.nameserver.query(host, type) != values:
+                return False
+            shown = (await self.ddnsd.admin("GET", f"hosts/{host}")).json["status"].get(type)
+            return shown is not None and bool(shown["published"])
 
         await until(is_served, SECONDS, f"{host} {type} {values}")
 
