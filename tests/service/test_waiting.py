@@ -11,7 +11,7 @@ from ddnsd.model.addresses import Family
 from ddnsd.model.publication import Progress
 from ddnsd.model.records import Committed, Published, RecordKey
 from ddnsd.model.request import Request, UpdateRequest
-from ddnsd.model.resources import digest
+from ddnsd.model.resources import Kind, digest
 from ddnsd.service.update import Decisions
 from ddnsd.service.waiting import Awaited, Waiting
 from ddnsd.store import keys, tables
@@ -72,6 +72,18 @@ async def test_many_records_are_waited_for_once_by_all_who_wait_for_the_same(nod
     assert not other.done(), "it waits for its zone, too"
     other.cancel()
     await until(lambda: len(waiting) == 0)
+
+
+async def test_hosts_that_go_together_end_the_waiting_once(node: Node) -> None:
+    waiting = Waiting(node.cache)
+    records = dict.fromkeys(RECORDS, Awaited(await committed(node)))
+    waits = asyncio.create_task(waiting.settled(records))
+    await until(lambda: len(waiting) == len(RECORDS))
+    gone = frozenset(f"{Kind.HOST.plural}/{name}" for name in NAMES)
+    assert isinstance(await node.commits.commit(ConditionalWrite({}, {}, gone)), Done)
+    assert await waits is Progress.GONE
+    assert len(waiting) == 0
+    await committed(node)  # the state is followed still
 
 
 async def test_who_comes_when_a_part_is_published_waits_for_what_is_asked_for(node: Node) -> None:
