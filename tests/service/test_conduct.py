@@ -12,6 +12,7 @@ from ddnsd.model.request import (
     Moved,
     Refusal,
     Request,
+    Skipped,
     Unchanged,
     Updated,
     UpdateRequest,
@@ -157,3 +158,12 @@ def test_refusals_are_remembered_without_what_may_be_a_secret(judge: Judge) -> N
         ("nosuch.example.com", "not_found", "router"),
         (BLOG.name, "unknown_token", ""),
     ]
+
+
+def test_what_is_left_out_is_shown_once_with_its_count(judge: Judge) -> None:
+    skipped = Skipped(BLOG.name, "2001:db8::7", Family.AAAA, Refusal.RECORD_DISABLED)
+    for _ in range(2):
+        judge.answered(GOOD, (*UPDATED, skipped))
+    (attempt,) = judge.refused.all()
+    shown = (attempt.name, attempt.result, attempt.source, attempt.left_out, attempt.count)
+    assert shown == (BLOG.name, "record_disabled", SOURCE, "2001:db8::7", 2)
