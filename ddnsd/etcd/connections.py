@@ -129,9 +129,9 @@ class ClusterChannel:
         deadline = asyncio.get_running_loop().time() + self.settings.try_timeout
         try:
             await self._prepare(endpoint, deadline)
-        except (EtcdUnavailableError, UnknownOutcomeError) as error:
+        except EtcdUnavailableError:
             self.leave(endpoint)
-            raise unavailable(error) from None
+            raise
         self._check_open()
         return endpoint, endpoint.open_watch(self._metadata())
 
@@ -176,13 +176,22 @@ class ClusterChannel:
         return await self._send_authenticated(endpoint, method, request, deadline)
 
     async def _prepare(self, endpoint: MemberChannel, deadline: float) -> None:
-        """Connect; on a new connection look which cluster it leads to, before anything is written there."""
+        """Connect; on a new connection look which cluster it leads to, before anything is written there.
+
+        Raises:
+            EtcdUnavailableError: no answer, or only after the caller's time.
+            RequestRefusedError, EtcdRestoredError: as `call_now`.
+        """
         await endpoint.ready(self._left(deadline))
         if self._token.text is None:
             await self._renew(endpoint, None, deadline)
         losses = endpoint.losses
         if not endpoint.verified:
-            await self._send_authenticated(endpoint, MEMBER_LIST, MEMBER_LIST.request(), deadline)
+            try:
+                await self._send_authenticated(endpoint, MEMBER_LIST, MEMBER_LIST.request(), deadline)
+            except UnknownOutcomeError as error:  # of the look; the call itself was not sent
+                self._left(deadline)
+                raise unavailable(error) from None
             endpoint.verify(losses)
 
     async def _send_authenticated(
