@@ -91,7 +91,7 @@ class Trace:
         return next(found, None)
 
     def close(self) -> None:
-        """Stop looking; idempotent."""
+        """Stop looking; to be called once."""
         self._close(self)
 
 
