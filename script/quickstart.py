@@ -1,5 +1,6 @@
 """Run ddnsd from config.yaml, load the example once, and print how to try it: the work of `make run`."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,7 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from example import AdminApi, curl_line, ddnsd, dig_line, load_example, reachable
+import dns.exception
+import dns.message
+import dns.query
+import dns.rcode
+from example import ZONE, AdminApi, curl_line, ddnsd, dig_line, load_example, reachable
 
 from ddnsd.config import ConfigError, ListenAddress, Rfc2136NameserverSettings, Settings, load
 from ddnsd.config.parse import parse_endpoint
@@ -99,10 +104,13 @@ def introduce(run: Run, server: "subprocess.Popen[bytes]") -> None:
         admin_token = run.settings.admin.token_file or run.settings.data / "admin-token"
         admin = AdminApi(f"http://{reachable(str(addresses['admin']))}", admin_token)
         load_example(admin, run.token_file, run.environ)
+    address = nameserver(run, addresses["dns"])
+    if not isinstance(run.settings.nameservers["default"], Rfc2136NameserverSettings):
+        wait_until_served(address)
     print("\nddnsd is ready. In another terminal:\n", flush=True)
     scheme = "https" if run.settings.listen.tls else "http"
     print(curl_line(f"{scheme}://{reachable(str(addresses['public']))}", run.token_file, "192.0.2.7"))
-    print(dig_line(*nameserver(run, addresses["dns"])), flush=True)
+    print(dig_line(*address), flush=True)
     if shutil.which("dig") is None:
         print("\n(dig is missing: sudo apt-get install bind9-dnsutils)", flush=True)
     print("\nCtrl-C ends it; everything is kept.\n", flush=True)
@@ -127,6 +135,22 @@ def is_ready(health: str) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return False
+
+
+def wait_until_served(nameserver: ListenAddress) -> None:
+    """Wait until the example's zone is loaded: a node is ready before that, and answers SERVFAIL for it.
+
+    Any other answer will do: somebody may have deleted the zone. What takes longer than a start may take
+    is not waited for.
+    """
+    question = dns.message.make_query(ZONE, "SOA")
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(dns.exception.DNSException, OSError):
+            answer = dns.query.udp(question, nameserver.host, timeout=1, port=nameserver.port)
+            if answer.rcode() != dns.rcode.SERVFAIL:
+                return
+        time.sleep(0.05)
 
 
 def nameserver(run: Run, dns: object) -> ListenAddress:
