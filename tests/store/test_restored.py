@@ -239,6 +239,9 @@ async def test_what_was_lost_in_the_old_history_is_not_sent_in_the_new(rig: Etcd
         async with running(cache):
             await cache.loaded()
             await cache.current()
+        await put(
+            store, keys.request("lost"), REQUEST
+        )  # the connection is looked at before, not by what is lost
         rig.members[0].freeze()
         committing = asyncio.create_task(
             commits.commit(ConditionalWrite({"things/a": 0}, {"things/a": b"mine"}))
