@@ -217,8 +217,8 @@ class FairQueue:
     taken between two calls of `_next_turn`, and that comes in the turn after half of them.
 
     Sources go round-robin, but one that has just come goes ahead of those that have waited for longer, until
-    it has used up its credit: whoever sends little does not wait behind a crowd. As with the new and the
-    old flows of FQ-CoDel (RFC 8290 §4.2), a source that waits for nothing more stays in the round until
+    it has used up its credit: a client that sends little does not wait behind a crowd. As with the new and
+    the old flows of FQ-CoDel (RFC 8290 §4.2), a source that waits for nothing more stays in the round until
     it is reached, so that it cannot be new all the time. And where new ones come all the time, one input of
     the others is taken in each turn.
 
@@ -232,7 +232,7 @@ class FairQueue:
     def __init__(self, places: Mapping[Occupant, _Place]) -> None:
         """`places` are those of all connections, which say where each comes from."""
         self._places = places
-        self._new: OrderedDict[str, _Backlog] = OrderedDict()  # by source; each has credit, and waits
+        self._new: OrderedDict[str, _Backlog] = OrderedDict()  # by source; each has credit
         self._old: OrderedDict[str, _Backlog] = OrderedDict()
         self._left = _TURN
         self._heard = ""  # the source of the last input
@@ -249,7 +249,7 @@ class FairQueue:
     def add(self, connection: Occupant) -> None:
         """Let a connection work in a later turn; idempotent."""
         if place := self._places.get(connection):
-            backlog = self._backlog(place.source)
+            backlog = self._backlog(connection)
             if backlog is None:
                 backlog = self._new[place.source] = _Backlog()
             backlog.connections[connection] = None
@@ -259,18 +259,12 @@ class FairQueue:
         """Forget a connection that leaves its place; idempotent."""
         if not (self._new or self._old):  # as nearly always
             return
-        if self.holds(connection):
-            source = self._places[connection].source
-            backlog = self._backlog(source)
-            assert backlog
-            del backlog.connections[connection]
-            if not backlog.connections and source in self._new:
-                self._old[source] = self._new.pop(source)
+        if backlog := self._backlog(connection):
+            backlog.connections.pop(connection, None)
 
     def holds(self, connection: Occupant) -> bool:
         """Say whether a connection waits for its turn."""
-        place = self._places.get(connection)
-        backlog = self._backlog(place.source) if place else None
+        backlog = self._backlog(connection)
         return backlog is not None and connection in backlog.connections
 
     def take_all(self) -> None:
@@ -278,8 +272,10 @@ class FairQueue:
         while self._new or self._old:
             self._take_first(self._new or self._old)
 
-    def _backlog(self, source: str) -> _Backlog | None:
-        return self._new.get(source) or self._old.get(source)
+    def _backlog(self, connection: Occupant) -> _Backlog | None:
+        """Return the backlog of the connection's source, None where it has no place or its source none."""
+        place = self._places.get(connection)
+        return (self._new.get(place.source) or self._old.get(place.source)) if place else None
 
     def _next_turn(self) -> None:
         self._is_timed = False
@@ -299,6 +295,8 @@ class FairQueue:
         source, backlog = next(iter(queue.items()))
         if not backlog.connections:
             del queue[source]
+            if queue is self._new:  # its last one has left: it is not to be new again at once
+                self._old[source] = backlog
             return False
         connection, _ = backlog.connections.popitem(last=False)
         backlog.credit -= 1
