@@ -190,7 +190,7 @@ class ClusterChannel:
             try:
                 await self._send_authenticated(endpoint, MEMBER_LIST, MEMBER_LIST.request(), deadline)
             except UnknownOutcomeError as error:  # of the look; the call itself was not sent
-                self._left(deadline)
+                self._left(deadline)  # raises if it was the caller's time that ended: no fault of the member
                 raise unavailable(error) from None
             endpoint.verify(losses)
 

@@ -412,7 +412,7 @@ class ZonePublisher:
         async with self.context.gates.claims.place(self.context.is_urgent):
             claim = await self._claimer.claim(self._takeover.is_set)
         self.context.claim = claim
-        if not self.context.is_retired:  # that one is over once it is left
+        if not self.context.is_retired:  # a retired placement's trouble ends when it is left
             self._backoff.over()
         self._claimed.set()
         self._reconcile_due.set()

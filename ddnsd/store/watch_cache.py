@@ -237,7 +237,7 @@ class WatchCache:
         """Call the listener after each applied revision, with what it touched; return what ends that.
 
         With `shelves`, by their prefixes, only revisions that touched one of these count. Each listener is
-        also called, with nothing touched, when the history of the state is over (`identity`), when
+        also called, with nothing touched, when the history of the state has ended (`identity`), when
         `standstill` has become another, and when `preserved` has an obstacle or no longer has one.
         """
         subscribed = (listener, None if shelves is None else frozenset(shelves))
@@ -422,7 +422,7 @@ class WatchCache:
         return self.identity == round.identity and self.revision >= round.revision
 
     def _abandon(self, error: RestoredError) -> None:
-        """Fail all who wait for the watch, as the history of the state is over, and tell the listeners."""
+        """Fail all who wait for the watch, as the history of the state has ended, and tell the listeners."""
         self.identity = ""
         self._end_traces()
         lost, self._behind = self._behind, deque()

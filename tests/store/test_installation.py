@@ -1,4 +1,4 @@
-"""The installation's id is made once, whoever makes it."""
+"""The installation's id is made once, by any of its nodes."""
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
